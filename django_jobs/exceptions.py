@@ -1,0 +1,85 @@
+"""Every exception that django_jobs raises, and those a job raises to say what should become of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+
+class JobsError(Exception):
+    """Base of all errors of django_jobs."""
+
+
+class ConfigurationError(JobsError, ValueError):
+    """A setting or an option of ``@job`` is wrong; the message names it, what was expected and what came."""
+
+
+class UnknownJobError(JobsError, LookupError):
+    """No job of this name is registered in this process."""
+
+
+class ArgumentsError(JobsError, TypeError):
+    """The arguments given to ``enqueue`` do not fit the job's signature."""
+
+
+class SerializationError(JobsError, ValueError):
+    """A value cannot be carried as JSON, or what is stored cannot be read back."""
+
+
+class PayloadTooLarge(SerializationError):
+    """Arguments or metadata are larger than the setting ``MAX_PAYLOAD_BYTES`` allows."""
+
+
+class ClaimLost(JobsError):
+    """The claim of this run is another worker's by now; nothing was written."""
+
+
+class NoCurrentJob(JobsError, LookupError):
+    """``current_job()`` was called where no job is running."""
+
+
+class WaitTimeout(JobsError, TimeoutError):
+    """``Job.wait(timeout)`` ended before the job did."""
+
+
+class JobTimeout(JobsError):
+    """Raised inside a job that ran longer than its ``timeout``."""
+
+
+class Retry(Exception):  # noqa: N818 - a request to the worker, not an error
+    """Raise inside a job to run it again; the try counts.
+
+    ``after`` is the wait (timedelta or seconds); None takes the job's backoff.
+    """
+
+    def __init__(self, *, after: timedelta | float | None = None, reason: str = "") -> None:
+        super().__init__(reason)
+        self.after = _as_delay("Retry", after) if after is not None else None
+        self.reason = reason
+
+
+class Discard(Exception):  # noqa: N818 - a request to the worker, not an error
+    """Raise inside a job to make it a dead letter at once, with ``reason``."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Snooze(Exception):  # noqa: N818 - a request to the worker, not an error
+    """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the try does not count."""
+
+    def __init__(self, delay: timedelta | float) -> None:
+        super().__init__(f"again in {delay}")
+        self.delay = _as_delay("Snooze", delay)
+
+
+def _as_delay(what: str, value: timedelta | float) -> timedelta:
+    if isinstance(value, timedelta):
+        delay = value
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        delay = timedelta(seconds=value)
+    else:
+        raise TypeError(f"{what}: expected a timedelta or seconds, got {value!r}")
+    if delay < timedelta(0):
+        raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")
+    return delay

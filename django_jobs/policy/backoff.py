@@ -1,0 +1,148 @@
+"""How long to wait before the next try.
+
+A backoff is one of the values below, a list of waits, or any callable ``(exception, context) ->
+timedelta | seconds | None`` (None: dead now), the spelling proposed for Django's own Tasks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+from typing import Any
+
+Wait = timedelta | float | None
+LONGEST_WAIT = timedelta(days=3650)
+"""Waits are cut to ten years, far inside what every database can add to a timestamp."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exponential:
+    """Wait ``first * factor ** (attempt - 1)``, at most ``maximum``, spread by +- ``jitter`` (a share).
+
+    The default waits 5 s, 25 s, 125 s, 625 s ..., each 10 % more or less.
+    """
+
+    first: timedelta = timedelta(seconds=5)
+    factor: float = 5
+    maximum: timedelta = timedelta(hours=6)
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(self.first > timedelta(0), "first", "a positive timedelta", self.first)
+        _require(self.factor >= 1, "factor", "a number of at least 1", self.factor)
+        _require(self.maximum >= self.first, "maximum", "a timedelta not below first", self.maximum)
+        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+
+    def wait(self, attempt: int, random: Random) -> timedelta:
+        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        try:
+            seconds = self.first.total_seconds() * self.factor ** (attempt - 1)
+        except OverflowError:
+            seconds = float("inf")
+        return _spread(min(seconds, self.maximum.total_seconds()), self.jitter, random)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Linear:
+    """Wait ``first + step * (attempt - 1)``, at most ``maximum``, spread by +- ``jitter``."""
+
+    first: timedelta = timedelta(seconds=5)
+    step: timedelta = timedelta(seconds=5)
+    maximum: timedelta = timedelta(hours=6)
+    jitter: float = 0.1
+
+    def __post_init__(self) -> None:
+        _require(self.first >= timedelta(0), "first", "a timedelta not below zero", self.first)
+        _require(self.step >= timedelta(0), "step", "a timedelta not below zero", self.step)
+        _require(self.maximum >= self.first, "maximum", "a timedelta not below first", self.maximum)
+        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+
+    def wait(self, attempt: int, random: Random) -> timedelta:
+        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        seconds = self.first.total_seconds() + self.step.total_seconds() * (attempt - 1)
+        return _spread(min(seconds, self.maximum.total_seconds()), self.jitter, random)
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """Wait the same time before every try, spread by +- ``jitter``."""
+
+    delay: timedelta
+    jitter: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.delay >= timedelta(0), "delay", "a timedelta not below zero", self.delay)
+        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+
+    def wait(self, attempt: int, random: Random) -> timedelta:
+        """Return the wait after any failed try."""
+        return _spread(self.delay.total_seconds(), self.jitter, random)
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """Wait the listed times one after another; the last one again for every further try."""
+
+    waits: tuple[timedelta, ...]
+
+    def wait(self, attempt: int, random: Random) -> timedelta:
+        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        return self.waits[min(attempt, len(self.waits)) - 1]
+
+
+Schedule = Exponential | Linear | Constant | Waits
+BackoffCallable = Callable[[Exception, Any], Wait]
+Backoff = Schedule | BackoffCallable
+BackoffOption = Schedule | BackoffCallable | Sequence[timedelta | float]
+
+
+def as_backoff(option: BackoffOption) -> Backoff:
+    """Turn what a user may write as ``backoff=`` into one of the values above, or raise ValueError."""
+    if isinstance(option, Schedule):
+        return option
+    if isinstance(option, (list, tuple)):
+        waits = tuple(_as_wait(item) for item in option)
+        _require(bool(waits), "backoff", "at least one wait", option)
+        return Waits(waits)
+    if callable(option):
+        return option
+    raise ValueError(
+        "backoff: expected Exponential, Linear, Constant, a list of timedeltas or seconds, or a callable"
+        f" (exception, context); got {option!r}"
+    )
+
+
+def wait_after(
+    backoff: Backoff, *, exception: Exception, context: Any, attempt: int, random: Random
+) -> timedelta | None:
+    """Return how long to wait after ``exception`` ended try number ``attempt``; None: dead now.
+
+    Raises whatever a user's callable raises, and ValueError where it returns something else.
+    """
+    if isinstance(backoff, Schedule):
+        return backoff.wait(attempt, random)
+    answer = backoff(exception, context)
+    return None if answer is None else _as_wait(answer)
+
+
+def _as_wait(value: object) -> timedelta:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        if not 0 <= value < float("inf"):
+            raise ValueError(f"backoff: expected a wait of zero or more seconds, got {value!r}")
+        return timedelta(seconds=min(value, LONGEST_WAIT.total_seconds()))
+    if isinstance(value, timedelta):
+        return min(max(value, timedelta(0)), LONGEST_WAIT)
+    raise ValueError(f"backoff: expected a timedelta, seconds or None as wait, got {value!r}")
+
+
+def _spread(seconds: float, jitter: float, random: Random) -> timedelta:
+    if jitter:
+        seconds *= 1 + jitter * (2 * random.random() - 1)
+    return min(timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())), LONGEST_WAIT)
+
+
+def _require(holds: bool, option: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ValueError(f"backoff: {option} must be {expected}, got {got!r}")

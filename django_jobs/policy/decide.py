@@ -1,0 +1,148 @@
+"""Decide what happens to a job after one run: the only place where an outcome becomes a next state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import assert_never
+
+from .outcomes import (
+    AttemptOutcome,
+    DeathReason,
+    Discarded,
+    Error,
+    Failed,
+    Lost,
+    Outcome,
+    Released,
+    Snoozed,
+    Succeeded,
+    UnknownJob,
+    Unreadable,
+)
+from .states import State
+
+NO_DELAY = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFacts:
+    """What a decision needs to know of the job. ``attempt`` counts the run that has just ended."""
+
+    attempt: int
+    max_attempts: int
+    held_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldRules:
+    """How jobs of an unknown name are held: look again after ``delay``, dead after ``ttl``."""
+
+    delay: timedelta
+    ttl: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What the finish will write.
+
+    ``delay`` is set where the job waits for another run. ``attempt_outcome`` None: no attempt is
+    recorded, because the function never started. ``death`` is set exactly where ``state`` is dead.
+    """
+
+    state: State
+    attempt_outcome: AttemptOutcome | None
+    delay: timedelta | None = None
+    gives_back_attempt: bool = False
+    holds: bool = False
+    result: str | None = None
+    error: Error | None = None
+    death: DeathReason | None = None
+
+
+SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
+
+
+def decide(outcome: Outcome, facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decision:
+    """Return what happens next to a job whose run ended with ``outcome``."""
+    match outcome:
+        case Succeeded(result=None):
+            return SUCCEEDED_WITHOUT_RESULT
+        case Succeeded(result=result):
+            return Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result)
+        case Failed():
+            return _after_failure(outcome, facts)
+        case Discarded(error=error):
+            return _dead(AttemptOutcome.DISCARDED, DeathReason.DISCARDED, error)
+        case Snoozed(delay=delay):
+            return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True)
+        case Released(started=started):
+            return _again(AttemptOutcome.RELEASED if started else None, NO_DELAY, gives_back_attempt=True)
+        case Lost(reason=reason):
+            return _after_loss(reason, facts)
+        case UnknownJob():
+            return _hold_or_bury(facts, now=now, hold=hold)
+        case Unreadable(error=error):
+            return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
+        case _:
+            assert_never(outcome)
+
+
+def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
+    if outcome.timed_out:
+        ended = AttemptOutcome.TIMED_OUT
+    elif outcome.retry_requested:
+        ended = AttemptOutcome.RETRIED
+    else:
+        ended = AttemptOutcome.FAILED
+    if outcome.retry_in is None:
+        return _dead(ended, DeathReason.NOT_RETRYABLE, outcome.error)
+    if facts.attempt >= facts.max_attempts:
+        return _dead(ended, DeathReason.ATTEMPTS_USED_UP, outcome.error)
+    return _again(ended, outcome.retry_in, error=outcome.error)
+
+
+def _after_loss(reason: str, facts: JobFacts) -> Decision:
+    error = Error(error_class="WorkerLost", message=reason, traceback="", fingerprint="")
+    if facts.attempt >= facts.max_attempts:
+        return _dead(AttemptOutcome.LOST, DeathReason.LOST, error)
+    return _again(AttemptOutcome.LOST, NO_DELAY, error=error)
+
+
+def _hold_or_bury(facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decision:
+    if facts.held_since is not None and now - facts.held_since >= hold.ttl:
+        error = Error(
+            error_class="UnknownJob",
+            message=f"no worker knew this job for {hold.ttl}",
+            traceback="",
+            fingerprint="",
+        )
+        return _dead(None, DeathReason.UNKNOWN_JOB, error)
+    return Decision(
+        state=State.SCHEDULED,
+        attempt_outcome=None,
+        delay=hold.delay,
+        gives_back_attempt=True,
+        holds=True,
+    )
+
+
+def _again(
+    ended: AttemptOutcome | None,
+    delay: timedelta,
+    *,
+    gives_back_attempt: bool = False,
+    error: Error | None = None,
+) -> Decision:
+    delayed = delay > NO_DELAY
+    return Decision(
+        state=State.SCHEDULED if delayed else State.READY,
+        attempt_outcome=ended,
+        delay=delay if delayed else NO_DELAY,
+        gives_back_attempt=gives_back_attempt,
+        error=error,
+    )
+
+
+def _dead(ended: AttemptOutcome | None, reason: DeathReason, error: Error) -> Decision:
+    return Decision(state=State.DEAD, attempt_outcome=ended, error=error, death=reason)

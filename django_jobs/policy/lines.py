@@ -1,0 +1,63 @@
+"""Where the claimer reads next: one line a (queue, priority), a remembered position in each.
+
+The head of the ready index fills with entries of jobs that are gone but, while an old snapshot is
+open somewhere, may not be removed; a claim that starts at the head reads past all of them. So
+each line remembers how far it has been claimed, and what lies behind (a late commit with an
+older ``ready_at``) is found by a look from the head, made at a small rate: at most a twentieth
+of the time goes into looks, however slow they have become.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+LOOK_SHARE = 20
+"""A look that took t seconds is followed by at least this many times t without one."""
+BUSY_LOOK_SECONDS = 0.25
+"""While claims come back full, look this seldom: the longest a new, higher priority waits for notice."""
+MAX_LINES = 1000
+
+
+class Line(NamedTuple):
+    """One queue at one priority: within it jobs run in the order in which they became ready."""
+
+    queue_name: str
+    priority: int
+
+
+@dataclass(slots=True)
+class ReadyLines:
+    """The lines known to hold ready jobs, and the position in each. ``now`` is monotonic seconds."""
+
+    positions: dict[Line, Any] = field(default_factory=dict)
+    known: list[Line] = field(default_factory=list)
+    _next_look: float = 0.0
+    _turn: int = 0
+
+    def look_due(self, now: float) -> bool:
+        """Tell whether a look from the head may be made."""
+        return now >= self._next_look
+
+    def looked(self, found: Iterable[Line], *, now: float, seconds: float) -> None:
+        """Take in what a look found and how long it took; forget the positions, so that claims start at the head."""
+        self.known = list(found)[:MAX_LINES]
+        self.positions.clear()
+        self._next_look = now + seconds * LOOK_SHARE
+
+    def spent_at_head(self, *, now: float, seconds: float) -> None:
+        """Count a claim from the head, which reads the same dead entries, like a look."""
+        self._next_look = max(self._next_look, now) + seconds * LOOK_SHARE
+
+    def postpone_look(self, now: float) -> None:
+        """Put the next look off because there is enough to claim without it."""
+        self._next_look = max(self._next_look, now + BUSY_LOOK_SECONDS)
+
+    def in_turn(self) -> list[Line]:
+        """Return the known lines, highest priority first, queues of equal priority taking turns."""
+        self._turn += 1
+        shift = self._turn % len(self.known) if self.known else 0
+        turned = self.known[shift:] + self.known[:shift]
+        turned.sort(key=lambda line: -line.priority)
+        return turned

@@ -1,0 +1,66 @@
+"""The seven states of a job and the legal transitions between them.
+
+::
+
+                 +-----------> cancelled <-----------+
+                 |                 ^                 |
+     enqueue --> scheduled --promote--> ready --claim--> running --finish--> succeeded
+            \\--> ready            ^        ^             |  |  |
+            \\--> blocked --release+        |             |  |  +--attempts used up / discard--> dead
+                                           +--release----+  |                                    |
+                 scheduled <----retry with backoff, snooze--+            ready <----redrive------+
+
+The table below is the truth; a test holds the code, the database constraint and the docs to it.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job is in its life. The values are what the database stores."""
+
+    BLOCKED = "blocked"
+    SCHEDULED = "scheduled"
+    READY = "ready"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    CANCELLED = "cancelled"
+    DEAD = "dead"
+
+
+FINAL_STATES = frozenset({State.SUCCEEDED, State.CANCELLED, State.DEAD})
+WAITING_STATES = frozenset({State.BLOCKED, State.SCHEDULED, State.READY})
+
+INITIAL_STATES = WAITING_STATES
+
+TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
+    "release": frozenset({(State.BLOCKED, State.READY), (State.RUNNING, State.READY)}),
+    "promote": frozenset({(State.SCHEDULED, State.READY)}),
+    "claim": frozenset({(State.READY, State.RUNNING)}),
+    "finish": frozenset(
+        {
+            (State.RUNNING, State.SUCCEEDED),
+            (State.RUNNING, State.CANCELLED),
+            (State.RUNNING, State.DEAD),
+            (State.RUNNING, State.SCHEDULED),
+            (State.RUNNING, State.READY),
+        }
+    ),
+    "rescue": frozenset({(State.RUNNING, State.READY), (State.RUNNING, State.DEAD)}),
+    "cancel": frozenset((state, State.CANCELLED) for state in WAITING_STATES),
+    "redrive": frozenset({(State.DEAD, State.READY)}),
+    "run_now": frozenset({(State.SCHEDULED, State.READY)}),
+}
+"""Verb -> the (from, to) pairs it may make. Each verb is one file in ``store/``."""
+
+
+def is_legal(verb: str, before: State, after: State) -> bool:
+    """Tell whether ``verb`` may move a job from ``before`` to ``after``."""
+    return (before, after) in TRANSITIONS.get(verb, frozenset())
+
+
+def sources(verb: str, after: State | None = None) -> frozenset[State]:
+    """Return the states from which ``verb`` may start, those that lead to ``after`` where given."""
+    return frozenset(old for old, new in TRANSITIONS[verb] if after is None or new == after)
