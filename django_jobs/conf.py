@@ -1,0 +1,267 @@
+"""The ``DJANGO_JOBS`` setting: one dict, everything optional, read once into a frozen, checked object.
+
+Durations are given as timedeltas or seconds. An unknown key is refused with the list of the known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any
+
+from django.conf import settings as django_settings
+from django.core.signals import setting_changed
+
+from .exceptions import ConfigurationError
+from .policy.backoff import Backoff, Exponential, as_backoff
+from .policy.states import State
+
+SETTING = "DJANGO_JOBS"
+MAX_NAME_LENGTH = 200
+MAX_QUEUE_NAME_LENGTH = 100
+MIN_PRIORITY, MAX_PRIORITY = -100, 100
+MAX_ATTEMPTS_BOUND = 10_000
+
+JOB_DEFAULT_KEYS = ("queue_name", "priority", "max_attempts", "backoff", "timeout")
+QUEUE_KEYS = ("priority", "max_attempts", "backoff", "timeout")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobDefaults:
+    """What ``@job`` takes where neither it nor its queue says otherwise."""
+
+    queue_name: str = "default"
+    priority: int = 0
+    max_attempts: int = 5
+    backoff: Backoff = field(default_factory=Exponential)
+    timeout: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """All settings, checked. Attribute names are the keys of ``DJANGO_JOBS`` in lower case."""
+
+    database: str = "default"
+    job_defaults: JobDefaults = field(default_factory=JobDefaults)
+    queues: Mapping[str, Mapping[str, Any]] = field(default_factory=lambda: MappingProxyType({}))
+    retention: Mapping[State, timedelta | None] = field(
+        default_factory=lambda: MappingProxyType(
+            {
+                State.SUCCEEDED: timedelta(days=7),
+                State.CANCELLED: timedelta(days=7),
+                State.DEAD: timedelta(days=90),
+            }
+        )
+    )
+    max_payload_bytes: int = 1_000_000
+    max_result_bytes: int = 1_000_000
+    heartbeat_interval: timedelta = timedelta(seconds=5)
+    stale_after: timedelta = timedelta(seconds=15)
+    poll_interval: timedelta = timedelta(seconds=1)
+    shutdown_grace: timedelta = timedelta(seconds=30)
+    prefetch_horizon: timedelta = timedelta(seconds=0.25)
+    claim_batch: int = 500
+    async_concurrency: int = 100
+    unknown_job_delay: timedelta = timedelta(seconds=60)
+    unknown_job_ttl: timedelta = timedelta(days=1)
+    mail_admins: bool = False
+    mail_admins_period: timedelta = timedelta(days=1)
+    ring: bool = True
+
+
+def as_timeout(option: str, value: object) -> timedelta | None:
+    """Return ``value`` (timedelta, whole seconds or None) as a timeout, or raise ConfigurationError."""
+    if value is None:
+        return None
+    timeout = _as_timedelta(option, value)
+    if timeout <= timedelta(0):
+        raise ConfigurationError(f"{option}: expected a positive timeout, got {value!r}")
+    return timeout
+
+
+def as_priority(option: str, value: object) -> int:
+    """Return ``value`` as a priority, or raise ConfigurationError."""
+    if type(value) is int and MIN_PRIORITY <= value <= MAX_PRIORITY:
+        return value
+    raise ConfigurationError(
+        f"{option}: expected a whole number from {MIN_PRIORITY} to {MAX_PRIORITY} (higher runs first), got {value!r}"
+    )
+
+
+def as_max_attempts(option: str, value: object) -> int:
+    """Return ``value`` as a number of tries, the first included, or raise ConfigurationError."""
+    if type(value) is int and 1 <= value <= MAX_ATTEMPTS_BOUND:
+        return value
+    raise ConfigurationError(
+        f"{option}: expected a whole number from 1 to {MAX_ATTEMPTS_BOUND} (the first try included), got {value!r}"
+    )
+
+
+def as_queue_name(option: str, value: object) -> str:
+    """Return ``value`` as a queue name, or raise ConfigurationError."""
+    fits = isinstance(value, str) and 0 < len(value) <= MAX_QUEUE_NAME_LENGTH
+    if fits and value.isprintable() and "," not in value and value == value.strip():  # type: ignore[attr-defined]  # narrowed by fits
+        return str(value)
+    raise ConfigurationError(
+        f"{option}: expected 1 to {MAX_QUEUE_NAME_LENGTH} printable characters without commas, got {_cut(value)}"
+    )
+
+
+def as_job_backoff(option: str, value: object) -> Backoff:
+    """Return ``value`` as a backoff, or raise ConfigurationError."""
+    try:
+        return as_backoff(value)  # type: ignore[arg-type]  # as_backoff refuses what is not one
+    except ValueError as error:
+        raise ConfigurationError(f"{option}: {error}") from None
+
+
+JOB_OPTION_CHECKS: Mapping[str, Callable[[str, object], Any]] = MappingProxyType(
+    {
+        "queue_name": as_queue_name,
+        "priority": as_priority,
+        "max_attempts": as_max_attempts,
+        "backoff": as_job_backoff,
+        "timeout": as_timeout,
+    }
+)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """Return the checked settings of this process. Raises ConfigurationError where they are wrong."""
+    return read_settings(getattr(django_settings, SETTING, {}))
+
+
+def read_settings(given: object) -> Settings:
+    """Check ``given`` (the dict of the setting) and return it as Settings, or raise ConfigurationError."""
+    if not isinstance(given, Mapping):
+        raise ConfigurationError(f"{SETTING}: expected a dict, got {given!r}")
+    known = {one.name.upper(): one.name for one in fields(Settings)}
+    _refuse_unknown(SETTING, given, known)
+    values = {known[key]: _READERS[known[key]](f"{SETTING}[{key!r}]", value) for key, value in given.items()}
+    settings = Settings(**values)
+    if settings.stale_after < 2 * settings.heartbeat_interval:
+        raise ConfigurationError(
+            f"{SETTING}['STALE_AFTER']: expected at least twice HEARTBEAT_INTERVAL"
+            f" ({settings.heartbeat_interval}), got {settings.stale_after}; one late heartbeat would cost a worker its claims"
+        )
+    if settings.database not in django_settings.DATABASES:
+        raise ConfigurationError(
+            f"{SETTING}['DATABASE']: expected an alias of DATABASES"
+            f" ({', '.join(sorted(django_settings.DATABASES))}), got {settings.database!r}"
+        )
+    return settings
+
+
+def _refuse_unknown(where: str, given: Mapping[Any, Any], known: Any) -> None:
+    unknown = [key for key in given if key not in known]
+    if unknown:
+        raise ConfigurationError(
+            f"{where}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
+        )
+
+
+def _as_timedelta(option: str, value: object) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        try:
+            return timedelta(seconds=value)
+        except (OverflowError, ValueError):
+            pass
+    raise ConfigurationError(f"{option}: expected a timedelta or seconds, got {value!r}")
+
+
+def _positive(option: str, value: object) -> timedelta:
+    duration = _as_timedelta(option, value)
+    if duration <= timedelta(0):
+        raise ConfigurationError(f"{option}: expected a positive duration, got {value!r}")
+    return duration
+
+
+def _count(option: str, value: object) -> int:
+    if type(value) is int and value >= 1:
+        return value
+    raise ConfigurationError(f"{option}: expected a whole number of at least 1, got {value!r}")
+
+
+def _flag(option: str, value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise ConfigurationError(f"{option}: expected True or False, got {value!r}")
+
+
+def _text(option: str, value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ConfigurationError(f"{option}: expected a name, got {value!r}")
+
+
+def _options(option: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{option}: expected a dict, got {value!r}")
+    _refuse_unknown(option, value, known)
+    return {key: JOB_OPTION_CHECKS[key](f"{option}[{key!r}]", one) for key, one in value.items()}
+
+
+def _job_defaults(option: str, value: object) -> JobDefaults:
+    return JobDefaults(**_options(option, value, JOB_DEFAULT_KEYS))
+
+
+def _queues(option: str, value: object) -> Mapping[str, Mapping[str, Any]]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{option}: expected a dict of queue names, got {value!r}")
+    return MappingProxyType(
+        {
+            as_queue_name(option, name): MappingProxyType(_options(f"{option}[{name!r}]", one, QUEUE_KEYS))
+            for name, one in value.items()
+        }
+    )
+
+
+def _retention(option: str, value: object) -> Mapping[State, timedelta | None]:
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"{option}: expected a dict from state to duration, got {value!r}")
+    periods = dict(Settings().retention)
+    _refuse_unknown(option, value, tuple(str(state) for state in periods))
+    for state, period in value.items():
+        periods[State(state)] = None if period is None else _positive(f"{option}[{state!r}]", period)
+    return MappingProxyType(periods)
+
+
+_READERS: dict[str, Callable[[str, object], Any]] = {
+    "database": _text,
+    "job_defaults": _job_defaults,
+    "queues": _queues,
+    "retention": _retention,
+    "max_payload_bytes": _count,
+    "max_result_bytes": _count,
+    "heartbeat_interval": _positive,
+    "stale_after": _positive,
+    "poll_interval": _positive,
+    "shutdown_grace": _as_timedelta,
+    "prefetch_horizon": _positive,
+    "claim_batch": _count,
+    "async_concurrency": _count,
+    "unknown_job_delay": _positive,
+    "unknown_job_ttl": _positive,
+    "mail_admins": _flag,
+    "mail_admins_period": _positive,
+    "ring": _flag,
+}
+
+
+def _cut(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
+
+
+def _forget_settings(*, setting: str, **_: object) -> None:
+    if setting in {SETTING, "DATABASES"}:
+        get_settings.cache_clear()
+
+
+setting_changed.connect(_forget_settings, dispatch_uid="django_jobs.conf")
