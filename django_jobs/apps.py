@@ -1,0 +1,20 @@
+"""The Django app: wires nothing at import, discovers ``jobs`` modules when all apps are ready."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.module_loading import autodiscover_modules
+
+
+class DjangoJobsConfig(AppConfig):
+    """Registers the models and the system checks and imports every app's ``jobs.py``."""
+
+    name = "django_jobs"
+    verbose_name = "Background jobs"
+    default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""
+        from . import checks  # noqa: F401 - registers the checks
+
+        autodiscover_modules("jobs")

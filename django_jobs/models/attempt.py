@@ -1,0 +1,67 @@
+"""One row a try of a job, written once, when the try ends."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db import models
+
+from ..policy.outcomes import AttemptOutcome
+from .base import JobsManager
+from .job import Job
+from .worker import Worker
+
+MAX_ERROR_CLASS_LENGTH = 200
+
+
+class Attempt(models.Model):
+    """How one try of a job went. ``number`` counts tries used; ``claim_number`` tells tries apart."""
+
+    id = models.BigAutoField(primary_key=True)
+    job = models.ForeignKey(
+        Job, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="attempts"
+    )
+    number = models.SmallIntegerField()
+    claim_number = models.IntegerField()
+    worker = models.ForeignKey(
+        Worker,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="attempts",
+    )
+    outcome = models.CharField(max_length=10, choices=[(one.value, one.value) for one in AttemptOutcome])
+    ready_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField()
+    error_class = models.CharField(max_length=MAX_ERROR_CLASS_LENGTH, default="")
+    error_message = models.TextField(default="")
+    traceback = models.TextField(default="")
+
+    objects = JobsManager["Attempt"]()
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(name="django_jobs_attempt_claim", fields=["job", "claim_number"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"try {self.number} of job {self.job_id}: {self.outcome}"
+
+    @property
+    def error(self) -> str | None:
+        """The error as ``Class: message``, or None where the try ended without one."""
+        if not self.error_class:
+            return None
+        return f"{self.error_class}: {self.error_message}" if self.error_message else self.error_class
+
+    @property
+    def duration(self) -> timedelta | None:
+        """How long the function ran, or None where it never began."""
+        return self.finished_at - self.started_at if self.started_at else None
+
+    @property
+    def waited(self) -> timedelta | None:
+        """How long the job was ready before this try began."""
+        return self.started_at - self.ready_at if self.started_at and self.ready_at else None

@@ -1,0 +1,46 @@
+"""What all tables of django_jobs share: they live in one named database."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+from django.db import models
+
+from ..conf import get_settings
+
+M = TypeVar("M", bound=models.Model, covariant=True)
+
+
+class JobsManager(models.Manager[M]):
+    """Reads and writes the database of the setting ``DATABASE``, never what a router would choose."""
+
+    def get_queryset(self) -> models.QuerySet[M]:
+        """Return a queryset on the jobs' own database; ``using()`` still overrides."""
+        return super().get_queryset().using(self._db or get_settings().database)
+
+
+class StateIndex(models.Index):
+    """Index the rows in one state: partial where the database can, other columns where it cannot.
+
+    MySQL and MariaDB ignore an index's condition; there the index is made of ``elsewhere`` instead.
+    """
+
+    def __init__(self, *, fields: list[str], state: str, elsewhere: list[str], name: str) -> None:
+        super().__init__(fields=fields, name=name)
+        self.state = state
+        self.elsewhere = elsewhere
+
+    def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
+        """Return what a migration needs to make this index again."""
+        path, args, kwargs = super().deconstruct()
+        return path, args, {**kwargs, "state": self.state, "elsewhere": self.elsewhere}
+
+    def create_sql(
+        self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any
+    ) -> Any:
+        """Return the statement that makes the index on the schema editor's database."""
+        if schema_editor.connection.features.supports_partial_indexes:
+            index = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))
+        else:
+            index = models.Index(fields=self.elsewhere, name=self.name)
+        return index.create_sql(model, schema_editor, using, **kwargs)

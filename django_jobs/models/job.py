@@ -1,0 +1,158 @@
+"""One row a job, for its whole life."""
+
+from __future__ import annotations
+
+import time
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from django.db import models
+
+from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..exceptions import WaitTimeout
+from ..policy.states import FINAL_STATES, State
+from .base import JobsManager, StateIndex
+from .worker import Worker
+
+if TYPE_CHECKING:
+    from django_stubs_ext.db.models.manager import RelatedManager
+
+    from .attempt import Attempt
+
+MAX_PROGRESS_MESSAGE_LENGTH = 200
+_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
+
+
+class Job(models.Model):
+    """A piece of background work: which function, with what, and where it stands.
+
+    All instants are the database's clock. ``attempt`` is the number of tries used so far, the
+    running one included; ``claim_number`` grows with every claim and is never given back, so that
+    it tells one run from every other. ``run_after`` is set while the job is scheduled only.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=MAX_NAME_LENGTH)
+    queue_name = models.CharField(max_length=MAX_QUEUE_NAME_LENGTH)
+    priority = models.SmallIntegerField(default=0)
+    state = models.CharField(
+        max_length=10, choices=[(state.value, state.value) for state in State], default=State.READY
+    )
+    arguments = models.JSONField(default=dict)
+    metadata = models.JSONField(default=dict)
+    result = models.JSONField(null=True)
+
+    attempt = models.SmallIntegerField(default=0)
+    max_attempts = models.SmallIntegerField()
+    claim_number = models.IntegerField(default=0)
+    worker = models.ForeignKey(
+        Worker,
+        null=True,
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="jobs",
+    )
+
+    enqueued_at = models.DateTimeField()
+    run_after = models.DateTimeField(null=True)
+    ready_at = models.DateTimeField(null=True)
+    started_at = models.DateTimeField(null=True)
+    finished_at = models.DateTimeField(null=True)
+    held_since = models.DateTimeField(null=True)
+
+    progress_done = models.BigIntegerField(null=True)
+    progress_total = models.BigIntegerField(null=True)
+    progress_message = models.CharField(max_length=MAX_PROGRESS_MESSAGE_LENGTH, default="")
+
+    attempts: RelatedManager[Attempt]
+    objects = JobsManager["Job"]()
+
+    class Meta:
+        indexes = [
+            StateIndex(
+                name="django_jobs_ready",
+                state=State.READY.value,
+                fields=["queue_name", "priority", "ready_at", "id"],
+                elsewhere=["state", "queue_name", "priority", "ready_at", "id"],
+            ),
+            StateIndex(
+                name="django_jobs_scheduled",
+                state=State.SCHEDULED.value,
+                fields=["run_after", "id"],
+                elsewhere=["run_after", "id"],
+            ),
+            StateIndex(
+                name="django_jobs_running",
+                state=State.RUNNING.value,
+                fields=["id"],
+                elsewhere=["state", "id"],
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                name="django_jobs_job_state",
+                condition=models.Q(state__in=[state.value for state in State]),
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.name} #{self.pk} ({self.state})"
+
+    @property
+    def is_final(self) -> bool:
+        """True in a state that the job leaves only if staff redrive it."""
+        return self.state in FINAL_STATES
+
+    @property
+    def error(self) -> str | None:
+        """The last try's error as ``Class: message``, or None where it ended well or none has ended."""
+        attempt = self.last_attempt
+        return attempt.error if attempt else None
+
+    @property
+    def last_attempt(self) -> Attempt | None:
+        """The try that ended last, or None."""
+        return self.attempts.order_by("-claim_number").first()
+
+    def refresh(self) -> Job:
+        """Read the row again and return this same object. Raises ``Job.DoesNotExist`` where it was purged."""
+        self.refresh_from_db(using=self._state.db)
+        return self
+
+    def cancel(self) -> bool:
+        """Cancel the job if it is not running or ended yet, and tell whether it is cancelled now.
+
+        One guarded statement in the caller's transaction. The object is refreshed.
+        """
+        from ..store.cancel import cancel
+
+        cancel(type(self).objects.using(self._state.db).filter(pk=self.pk), using=self._state.db)
+        return self.refresh().state == State.CANCELLED
+
+    def wait(self, timeout: timedelta | float | None = None) -> Job:
+        """Wait until the job is in a final state, refresh and return it.
+
+        ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeout. Inside a
+        transaction under REPEATABLE READ, or one that has not committed the enqueue, the end
+        is never seen: wait outside.
+        """
+        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        deadline = None if seconds is None else time.monotonic() + seconds
+        pause = _SHORTEST_WAIT_SECONDS
+        while not self.refresh().is_final:
+            if deadline is not None:
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise WaitTimeout(f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s")
+                pause = min(pause, left)
+            time.sleep(pause)
+            pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
+        return self
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: the engine writes jobs by guarded statements only, because a plain save would undo a claim."""
+        raise TypeError(
+            "Job.save() would overwrite what a worker may have changed; use .enqueue(), .cancel() or the"
+            " functions of django_jobs.store"
+        )

@@ -1,0 +1,44 @@
+"""One row a worker process: its heartbeat is what its claims rest on."""
+
+from __future__ import annotations
+
+from django.db import models
+
+from .base import JobsManager
+
+
+class Worker(models.Model):
+    """A process that claims and runs jobs.
+
+    ``heartbeat_at`` is the database's clock. A worker whose heartbeat is stale is set to ``lost``
+    and its claims are rescued; it learns that from its next heartbeat and starts anew under
+    another row.
+    """
+
+    class State(models.TextChoices):
+        """Where the process is in its life."""
+
+        RUNNING = "running"
+        STOPPING = "stopping"
+        STOPPED = "stopped"
+        LOST = "lost"
+
+    id = models.BigAutoField(primary_key=True)
+    hostname = models.CharField(max_length=255)
+    pid = models.IntegerField()
+    state = models.CharField(max_length=10, choices=State.choices, default=State.RUNNING)
+    queues = models.JSONField(default=list)
+    concurrency = models.IntegerField()
+    version = models.CharField(max_length=50)
+    started_at = models.DateTimeField()
+    heartbeat_at = models.DateTimeField()
+    stopped_at = models.DateTimeField(null=True)
+    memory_bytes = models.BigIntegerField(null=True)
+
+    objects = JobsManager["Worker"]()
+
+    class Meta:
+        indexes = [models.Index(name="django_jobs_worker_state", fields=["state", "heartbeat_at"])]
+
+    def __str__(self) -> str:
+        return f"{self.hostname}:{self.pid} #{self.pk}"
