@@ -1,0 +1,39 @@
+"""Cancel: jobs that wait become cancelled; what runs or has ended is left alone."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from .. import signals
+from ..models import Job
+from ..policy.states import State, sources
+from .clock import DatabaseNow
+from .dialects import open_dialect
+from .selection import job_ids_in_chunks, lock
+
+
+def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
+    """Cancel those of the target's jobs that still wait and return how many were. One transaction for 1,000."""
+    dialect, connection = open_dialect(using)
+    jobs = Job.objects.using(connection.alias)
+    cancelled = 0
+    for ids in job_ids_in_chunks(target, states=sources("cancel"), using=connection.alias):
+        with dialect.writing(connection):
+            locked = lock(jobs.filter(Q(pk__in=ids), state__in=sources("cancel")))
+            jobs.filter(pk__in=locked).update(
+                state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
+            )
+            if signals.job_cancelled.has_listeners(Job):
+                transaction.on_commit(
+                    partial(_announce, locked, connection.alias), connection.alias, robust=True
+                )
+        cancelled += len(locked)
+    return cancelled
+
+
+def _announce(ids: list[int], alias: str) -> None:
+    for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
+        signals.job_cancelled.send_robust(sender=Job, job=job)

@@ -1,0 +1,47 @@
+"""Claim: ready to running, a batch at a time, in the order in which jobs became ready."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from ..policy.lines import ReadyLines
+from .dialects import open_dialect
+from .dialects.base import Claim, Look
+
+__all__ = ["Claim", "Look", "claim", "look"]
+
+
+def look(lines: ReadyLines, *, queues: Sequence[str] | None, using: str | None = None) -> Look:
+    """Look from the head for lines with ready jobs and put them into ``lines``. One statement, no locks."""
+    dialect, connection = open_dialect(using)
+    began = time.monotonic()
+    seen = dialect.look(connection, queues)
+    now = time.monotonic()
+    lines.looked(seen.lines, now=now, seconds=now - began)
+    return seen
+
+
+def claim(lines: ReadyLines, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:
+    """Claim up to ``limit`` jobs for the worker from the known lines, and remember how far each was read.
+
+    One statement a line until enough are found; each commits on its own outside a transaction. Locks
+    only what it takes, and passes over what others hold. A line that comes back short is forgotten
+    until the next look finds it again.
+    """
+    dialect, connection = open_dialect(using)
+    claims: list[Claim] = []
+    for line in lines.in_turn():
+        wanted = limit - len(claims)
+        if wanted <= 0:
+            break
+        after = lines.positions.get(line)
+        began = time.monotonic()
+        got = dialect.claim(connection, line, after=after, limit=wanted, worker_id=worker_id)
+        if after is None:
+            now = time.monotonic()
+            lines.spent_at_head(now=now, seconds=now - began)
+        if got:
+            lines.positions[line] = dialect.position(connection, got[-1])
+            claims += got
+    return claims

@@ -1,0 +1,71 @@
+"""The database's clock, as a query expression and as a value kept in step by a worker."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from django.db.models import DateTimeField, Func
+
+from .dialects import open_dialect
+
+
+class DatabaseNow(Func):
+    """The instant at which the statement began, by the database's clock, with an optional offset.
+
+    Django's own ``Now()`` gives MySQL's session time zone and, inside a transaction on some
+    databases, the time at which that began.
+    """
+
+    arity = 0
+    output_field = DateTimeField()
+
+    def __init__(self, offset: timedelta = timedelta(0)) -> None:
+        super().__init__()
+        self.seconds = offset.total_seconds()
+
+    def _constructor_args(
+        self,
+    ) -> tuple[tuple[Any, ...], dict[str, Any]]:  # pragma: no cover - used by Django's repr
+        return (timedelta(seconds=self.seconds),), {}
+
+    def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Return the expression for PostgreSQL."""
+        return "(STATEMENT_TIMESTAMP() + %s * interval '1 second')", [self.seconds]
+
+    def as_mysql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Return the expression for MySQL and MariaDB."""
+        return "TIMESTAMPADD(MICROSECOND, %s, UTC_TIMESTAMP(6))", [round(self.seconds * 1_000_000)]
+
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+        """Return the expression for SQLite."""
+        return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", [f"{self.seconds:+.6f} seconds"]
+
+
+def database_now(*, using: str | None = None) -> datetime:
+    """Return the database's time, aware. One statement."""
+    dialect, connection = open_dialect(using)
+    return dialect.now(connection)
+
+
+class DatabaseClock:
+    """The database's time between two statements: its last answer, carried on by this host's monotonic clock.
+
+    For stamps only. What is due, expired or stale is decided inside statements.
+    """
+
+    def __init__(self) -> None:
+        self._offset = time.time() - time.monotonic()
+
+    def set(self, database_time: datetime) -> None:
+        """Take in what the database just said the time is."""
+        self._offset = database_time.timestamp() - time.monotonic()
+
+    def seconds(self) -> float:
+        """Return the seconds since the epoch by the database's clock."""
+        return time.monotonic() + self._offset
+
+    def now(self) -> datetime:
+        """Return the instant by the database's clock."""
+        return datetime.fromtimestamp(self.seconds(), UTC)

@@ -1,0 +1,42 @@
+"""What differs by database vendor: one module each, one contract, chosen by the connection."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ...conf import get_settings
+from ...exceptions import ConfigurationError
+from .base import Dialect, connection_of
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+__all__ = ["Dialect", "open_dialect"]
+
+
+@lru_cache(maxsize=8)
+def _dialect_for(vendor: str) -> Dialect:
+    match vendor:
+        case "postgresql":
+            from .postgresql import PostgreSQL
+
+            return PostgreSQL()
+        case "mysql":
+            from .mysql import MySQL
+
+            return MySQL()
+        case "sqlite":
+            from .sqlite import SQLite
+
+            return SQLite()
+        case _:
+            raise ConfigurationError(
+                f"DJANGO_JOBS['DATABASE']: expected a PostgreSQL, MySQL, MariaDB or SQLite database, got {vendor}"
+            )
+
+
+def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper]:
+    """Return the dialect of the jobs' database and this thread's connection to it."""
+    connection = connection_of(using or get_settings().database)
+    return _dialect_for(connection.vendor), connection

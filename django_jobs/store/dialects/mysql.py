@@ -1,0 +1,336 @@
+"""MySQL and MariaDB: SKIP LOCKED to claim, JSON_TABLE to write many rows at once, no LISTEN.
+
+Neither can return the rows that an UPDATE changed, so claim and finish lock what they will change, then
+change it, in one transaction. An index's condition is ignored here, so the ready index begins with
+the state: without that, a claim of ten locked a thousand rows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from django.db import transaction
+
+from ...policy.lines import Line
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+NOW = "UTC_TIMESTAMP(6)"
+
+INSERT_JOBS = """
+INSERT INTO django_jobs_job
+    (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
+     attempt, claim_number, progress_message)
+VALUES {rows}
+"""
+NEW_ROW = f"""(%s, %s, %s, %s, %s, %s,
+ IF({{due}} > {NOW}, 'scheduled', 'ready'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL), IF({{due}} > {NOW}, NULL, {NOW}),
+ 0, 0, '')"""
+RETURNING = " RETURNING id, state, enqueued_at, run_after, ready_at"
+INSERTED = """
+SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
+"""
+
+LOOK = f"""
+SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
+       line.queue_name, line.priority
+FROM (SELECT 1 AS one) AS always
+LEFT JOIN (
+    SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready)
+    WHERE state = 'ready'
+) AS line ON NOT EXISTS (
+    SELECT 1 FROM django_jobs_queue WHERE name = line.queue_name AND paused_at IS NOT NULL
+)
+"""
+
+READY = """
+SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
+       enqueued_at, ready_at, held_since, UTC_TIMESTAMP(6)
+FROM django_jobs_job FORCE INDEX (django_jobs_ready)
+WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
+  AND NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL)
+ORDER BY ready_at, id
+LIMIT %(limit)s
+FOR UPDATE SKIP LOCKED
+"""
+READY_FROM_HEAD = READY.format(behind_position="")
+READY_FROM_POSITION = READY.format(
+    behind_position="AND (ready_at > %(ready_at)s OR (ready_at = %(ready_at)s AND id > %(job_id)s))"
+)
+TAKE = """
+UPDATE django_jobs_job
+SET state = 'running', attempt = attempt + 1, claim_number = claim_number + 1, worker_id = %s, started_at = %s
+WHERE id IN %s
+"""
+
+DUE = """
+SELECT id FROM django_jobs_job FORCE INDEX (django_jobs_scheduled)
+WHERE run_after <= UTC_TIMESTAMP(6) AND state = 'scheduled'
+ORDER BY run_after, id
+LIMIT %s
+FOR UPDATE SKIP LOCKED
+"""
+PROMOTE = """
+UPDATE django_jobs_job SET state = 'ready', ready_at = UTC_TIMESTAMP(6), run_after = NULL WHERE id IN %s
+"""
+
+OWNED = """
+SELECT id, claim_number, ready_at FROM django_jobs_job
+WHERE id IN %s AND state = 'running' AND worker_id = %s
+FOR UPDATE
+"""
+
+_EPOCH = "TIMESTAMPADD(MICROSECOND, {}, TIMESTAMP'1970-01-01 00:00:00.000000')"
+
+FINISH_SUCCEEDED = f"""
+UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
+           job_id bigint PATH '$.job_id', started bigint PATH '$.started', finished bigint PATH '$.finished',
+           result longtext PATH '$.result')) AS ended
+STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id
+SET job.state = 'succeeded', job.result = ended.result, job.held_since = NULL,
+    job.started_at = {_EPOCH.format("ended.started")}, job.finished_at = {_EPOCH.format("ended.finished")}
+"""
+
+FINISH_OTHERWISE = f"""
+UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
+           job_id bigint PATH '$.job_id', state varchar(10) PATH '$.state', delay bigint PATH '$.delay',
+           given_back smallint PATH '$.given_back', holds tinyint PATH '$.holds',
+           started bigint PATH '$.started', finished bigint PATH '$.finished')) AS ended
+STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id
+SET job.state = ended.state,
+    job.attempt = job.attempt - ended.given_back,
+    job.run_after = IF(ended.state = 'scheduled', TIMESTAMPADD(MICROSECOND, ended.delay, {NOW}), NULL),
+    job.held_since = IF(ended.holds, coalesce(job.held_since, {NOW}), NULL),
+    job.started_at = coalesce({_EPOCH.format("ended.started")}, job.started_at),
+    job.finished_at = IF(ended.state IN ('dead', 'cancelled'), {_EPOCH.format("ended.finished")}, NULL)
+"""
+
+RECORD_ATTEMPTS = """
+INSERT INTO django_jobs_attempt
+    (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
+     error_class, error_message, traceback)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+RECORD_LETTERS = """
+INSERT INTO django_jobs_deadletter
+    (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
+     died_at, status, resolved_by)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
+"""
+
+
+class MySQL:
+    """The dialect of MySQL 8 and MariaDB 10.6 and later."""
+
+    listens = False
+
+    def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
+        """Hold the session to READ COMMITTED: gap locks would make claims wait for enqueues."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    def writing(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+        """Open a transaction, or join the caller's."""
+        return transaction.atomic(using=connection.alias, savepoint=False)
+
+    def now(self, connection: BaseDatabaseWrapper) -> datetime:
+        """Return the database's time."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {NOW}")
+            return as_instant(cursor.fetchone()[0])
+
+    def insert_jobs(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
+    ) -> list[Inserted]:
+        """Insert all of ``arguments`` in one statement; MySQL, which cannot return rows, needs a second to read them."""
+        due, due_values = _due(new)
+        row = NEW_ROW.format(due=due)
+        statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
+        values = [value for one in arguments for value in (*new[:5], one, *due_values * 4)]
+        with connection.cursor() as cursor:
+            if connection.features.can_return_columns_from_insert:
+                cursor.execute(statement + RETURNING, values)
+            else:
+                cursor.execute(statement, values)
+                cursor.execute(INSERTED, [cursor.lastrowid, len(arguments)])
+            rows = sorted(cursor.fetchall())
+        return [
+            Inserted(
+                job_id, state, as_instant(enqueued), _as_instant_or_none(after), _as_instant_or_none(ready)
+            )
+            for job_id, state, enqueued, after, ready in rows
+        ]
+
+    def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:
+        """Read the lines by a loose index scan (DISTINCT over the index's leading columns)."""
+        with connection.cursor() as cursor:
+            cursor.execute(LOOK)
+            rows = cursor.fetchall()
+        now, next_due = rows[0][:2]
+        lines = [Line(queue, priority) for _, _, queue, priority in rows if queue is not None]
+        return Look(
+            as_instant(now),
+            _as_instant_or_none(next_due),
+            [line for line in lines if queues is None or line.queue_name in queues],
+        )
+
+    def claim(
+        self,
+        connection: BaseDatabaseWrapper,
+        line: Line,
+        *,
+        after: Position | None,
+        limit: int,
+        worker_id: int,
+    ) -> list[Claim]:
+        """Claim in two statements: lock and read what is ready, then take it."""
+        values: dict[str, Any] = {"limit": limit, **line._asdict()}
+        if after is not None:
+            values["ready_at"], values["job_id"] = after
+        with self.writing(connection), connection.cursor() as cursor:
+            cursor.execute(READY_FROM_HEAD if after is None else READY_FROM_POSITION, values)
+            rows = cursor.fetchall()
+            if rows:
+                cursor.execute(TAKE, [worker_id, rows[0][12], [row[0] for row in rows]])
+        return [
+            Claim(
+                *row[:9],
+                as_instant(row[9]),
+                as_instant(row[10]),
+                _as_instant_or_none(row[11]),
+                as_instant(row[12]),
+            )
+            for row in rows
+        ]
+
+    def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
+        """Return ``(ready_at, id)``, the instant naive as the driver wants it."""
+        return claim.ready_at.replace(tzinfo=None), claim.job_id
+
+    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> int:
+        """Promote in two statements."""
+        with self.writing(connection), connection.cursor() as cursor:
+            cursor.execute(DUE, [limit])
+            due = [job_id for (job_id,) in cursor.fetchall()]
+            if due:
+                cursor.execute(PROMOTE, [due])
+        return len(due)
+
+    def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
+        """Save in one transaction: lock the claims that still stand, then write them all at once."""
+        with self.writing(connection), connection.cursor() as cursor:
+            cursor.execute(OWNED, [[one.claim.job_id for one in ended], worker_id])
+            owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at in cursor.fetchall()}
+            standing = [one for one in ended if (one.claim.job_id, one.claim.claim_number) in owned]
+            if standing:
+                self._write(cursor, standing, owned, worker_id)
+        return {one.claim.job_id for one in standing}
+
+    def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+        """Do nothing: there is no way to be woken, workers poll."""
+
+    def _write(
+        self, cursor: Any, standing: Sequence[Ended], owned: dict[tuple[int, int], Any], worker_id: int
+    ) -> None:
+        records = [as_record(one) for one in standing]
+        succeeded = [
+            {
+                "job_id": record["job_id"],
+                "started": _micros(record["started"]),
+                "finished": _micros(record["finished"]),
+                "result": one.decision.result,
+            }
+            for one, record in zip(standing, records, strict=True)
+            if record["state"] == "succeeded"
+        ]
+        if succeeded:
+            cursor.execute(FINISH_SUCCEEDED, [json.dumps(succeeded, ensure_ascii=False)])
+        otherwise = [
+            {
+                **{name: record[name] for name in ("job_id", "state", "given_back")},
+                "holds": int(record["holds"]),
+                "delay": round(record["delay"] * 1_000_000),
+                "started": _micros(record["started"]),
+                "finished": _micros(record["finished"]),
+            }
+            for record in records
+            if record["state"] != "succeeded"
+        ]
+        if otherwise:
+            cursor.execute(FINISH_OTHERWISE, [json.dumps(otherwise)])
+        attempts = [_attempt_row(record, owned, worker_id) for record in records if record["outcome"]]
+        if attempts:
+            cursor.executemany(RECORD_ATTEMPTS, attempts)
+        letters = [
+            _letter_row(one, record)
+            for one, record in zip(standing, records, strict=True)
+            if record["reason"]
+        ]
+        if letters:
+            cursor.executemany(RECORD_LETTERS, letters)
+
+
+def as_instant(value: datetime) -> datetime:
+    """Return the driver's naive UTC datetime as an aware one."""
+    return value.replace(tzinfo=UTC)
+
+
+def _as_instant_or_none(value: datetime | None) -> datetime | None:
+    return None if value is None else as_instant(value)
+
+
+def _due(new: NewJob) -> tuple[str, list[Any]]:
+    """Return the expression of the instant from which a new job may run, and its values."""
+    if new.run_after is not None:
+        return "CAST(%s AS DATETIME(6))", [new.run_after.astimezone(UTC).replace(tzinfo=None)]
+    if new.delay_seconds is not None:
+        return f"TIMESTAMPADD(MICROSECOND, %s, {NOW})", [round(new.delay_seconds * 1_000_000)]
+    return "NULL", []
+
+
+def _micros(seconds: float | None) -> int | None:
+    return None if seconds is None else round(seconds * 1_000_000)
+
+
+def _naive(seconds: float | None) -> datetime | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _attempt_row(
+    record: dict[str, Any], owned: dict[tuple[int, int], Any], worker_id: int
+) -> tuple[Any, ...]:
+    return (
+        record["job_id"],
+        record["claim_number"],
+        record["number"],
+        worker_id,
+        record["outcome"],
+        owned[record["job_id"], record["claim_number"]],
+        _naive(record["started"]),
+        _naive(record["finished"]),
+        record["error_class"],
+        record["error_message"],
+        record["traceback"],
+    )
+
+
+def _letter_row(ended: Ended, record: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        record["job_id"],
+        ended.claim.name,
+        ended.claim.queue_name,
+        record["reason"],
+        record["number"],
+        record["error_class"],
+        record["error_message"],
+        record["traceback"],
+        record["fingerprint"],
+        _naive(record["finished"]),
+    )

@@ -1,0 +1,39 @@
+"""Ring the doorbell: wake idle workers, at most once a queue in a short window from one process.
+
+A worker that was rung stays awake for longer than the window, so what is enqueued within it, and not
+rung for, is found all the same.
+"""
+
+from __future__ import annotations
+
+import time
+
+from ..conf import get_settings
+from .dialects import open_dialect
+
+WINDOW_SECONDS = 0.05
+AWAKE_SECONDS = 3 * WINDOW_SECONDS
+"""How long a worker that was rung keeps looking at short intervals."""
+
+_last_rung: dict[tuple[str, str], float] = {}
+
+
+def ring(queue_name: str, *, using: str | None = None) -> bool:
+    """Wake workers that serve ``queue_name`` and tell whether it was done, not left to a ring just before.
+
+    One statement with a commit of its own on PostgreSQL, none elsewhere. Call it after the commit.
+    """
+    if not get_settings().ring:
+        return False
+    dialect, connection = open_dialect(using)
+    if not dialect.listens:
+        return False
+    key = (connection.alias, queue_name)
+    now = time.monotonic()
+    if now - _last_rung.get(key, -WINDOW_SECONDS) < WINDOW_SECONDS:
+        return False
+    if len(_last_rung) > 1_000:
+        _last_rung.clear()
+    _last_rung[key] = now
+    dialect.ring(connection, queue_name)
+    return True

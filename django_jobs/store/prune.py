@@ -1,0 +1,99 @@
+"""Prune: delete what has ended long enough ago, by the retention of its state.
+
+Walks the primary key, window by window, and stops at the first job enqueued after the youngest cutoff:
+a job ends after it was enqueued, so nothing behind that can be old enough. No index on the end of
+a job is needed, which every finish would have to pay for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from ..models import AlertedError, DeadLetter, Job, Worker
+from ..policy.states import State
+from .clock import database_now
+from .dialects import open_dialect
+from .purge import delete_jobs
+from .selection import lock
+
+WINDOW = 2_000
+WORKER_RETENTION = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many were deleted, and where the walk over the jobs stands: None when it came to its end."""
+
+    jobs: int
+    next_id: int | None
+
+
+def prune(
+    retention: Mapping[State, timedelta | None],
+    *,
+    start_id: int = 0,
+    windows: int | None = None,
+    using: str | None = None,
+) -> Pruned:
+    """Delete jobs that ended longer ago than ``retention`` of their state allows (None: keep for ever).
+
+    Reads at most ``windows`` windows of 2,000 ids (None: all), each its own transaction, starting
+    behind ``start_id``. Letters go with their dead jobs.
+    """
+    dialect, connection = open_dialect(using)
+    now = database_now(using=connection.alias)
+    cutoffs = {state: now - period for state, period in retention.items() if period is not None}
+    deleted, last = 0, start_id
+    if not cutoffs:
+        return Pruned(jobs=0, next_id=None)
+    while windows is None or windows > 0:
+        rows = list(
+            Job.objects.using(connection.alias)
+            .filter(pk__gt=last)
+            .order_by("pk")
+            .values_list("pk", "state", "finished_at", "enqueued_at")[:WINDOW]
+        )
+        old = [pk for pk, state, finished, _ in rows if _is_older(state, finished, cutoffs)]
+        if old:
+            with dialect.writing(connection):
+                locked = lock(Job.objects.using(connection.alias).filter(pk__in=old, state__in=list(cutoffs)))
+                DeadLetter.objects.using(connection.alias).filter(job__in=locked).delete()
+                delete_jobs(locked, using=connection.alias)
+            deleted += len(locked)
+        if len(rows) < WINDOW or rows[-1][3] > max(cutoffs.values()):
+            return Pruned(jobs=deleted, next_id=None)
+        last = rows[-1][0]
+        windows = None if windows is None else windows - 1
+    return Pruned(jobs=deleted, next_id=last)
+
+
+def prune_records(
+    retention: Mapping[State, timedelta | None], *, alerted_for: timedelta, using: str | None = None
+) -> int:
+    """Delete old worker rows, letters whose job is gone, and alert marks; return how many."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    now = database_now(using=alias)
+    gone = [Worker.State.STOPPED, Worker.State.LOST]
+    deleted, _ = (
+        Worker.objects.using(alias)
+        .filter(state__in=gone, heartbeat_at__lt=now - WORKER_RETENTION, jobs__isnull=True)
+        .delete()
+        if Worker.objects.using(alias)
+        .filter(state__in=gone, heartbeat_at__lt=now - WORKER_RETENTION)
+        .exists()
+        else (0, {})
+    )
+    deleted += AlertedError.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
+    period = retention.get(State.DEAD)
+    if period is not None:
+        orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=now - period)
+        deleted += orphans.delete()[0]
+    return deleted
+
+
+def _is_older(state: str, finished_at: datetime | None, cutoffs: Mapping[State, datetime]) -> bool:
+    cutoff = cutoffs.get(State(state))
+    return cutoff is not None and finished_at is not None and finished_at < cutoff

@@ -1,0 +1,37 @@
+"""Purge: staff delete jobs that have ended; their dead letters stay behind as a record, marked purged."""
+
+from __future__ import annotations
+
+from ..models import Attempt, DeadLetter, Job
+from ..models.dead_letter import MAX_ACTOR_LENGTH
+from ..policy.states import FINAL_STATES
+from .clock import DatabaseNow
+from .dialects import open_dialect
+from .selection import Target, job_ids_in_chunks, lock
+
+
+def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
+    """Delete the target's jobs that are in a final state, with their attempts, and return how many were.
+
+    What waits or runs is left alone: cancel it first. One transaction for 1,000 jobs.
+    """
+    dialect, connection = open_dialect(using)
+    jobs = Job.objects.using(connection.alias)
+    purged = 0
+    for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=connection.alias):
+        with dialect.writing(connection):
+            locked = lock(jobs.filter(pk__in=ids, state__in=FINAL_STATES))
+            letters = DeadLetter.objects.using(connection.alias).filter(job__in=locked)
+            letters.filter(status=DeadLetter.Status.OPEN).update(
+                status=DeadLetter.Status.PURGED, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH]
+            )
+            letters.update(job=None)
+            delete_jobs(locked, using=connection.alias)
+        purged += len(locked)
+    return purged
+
+
+def delete_jobs(ids: list[int], *, using: str) -> None:
+    """Delete jobs and their attempts in two statements, without loading them."""
+    Attempt.objects.using(using).filter(job__in=ids)._raw_delete(using)  # noqa: SLF001 - Django's own delete() loads every row
+    Job.objects.using(using).filter(pk__in=ids)._raw_delete(using)  # noqa: SLF001 - see above

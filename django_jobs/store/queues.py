@@ -1,0 +1,37 @@
+"""Queues: pause and resume them, and note those that workers meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ..models import Queue
+from ..models.dead_letter import MAX_ACTOR_LENGTH
+from .clock import DatabaseNow
+from .dialects import open_dialect
+from .doorbell import ring
+
+
+def note_queues(names: Iterable[str], *, using: str | None = None) -> None:
+    """Insert the queues that have no row yet. One statement."""
+    _, connection = open_dialect(using)
+    rows = [Queue(name=name) for name in names]
+    if rows:
+        Queue.objects.using(connection.alias).bulk_create(rows, ignore_conflicts=True)
+
+
+def pause(name: str, *, by: str = "", using: str | None = None) -> bool:
+    """Pause a queue and tell whether it was running. From the commit on, none of its jobs is claimed."""
+    _, connection = open_dialect(using)
+    note_queues([name], using=connection.alias)
+    running = Queue.objects.using(connection.alias).filter(name=name, paused_at__isnull=True)
+    return bool(running.update(paused_at=DatabaseNow(), paused_by=by[:MAX_ACTOR_LENGTH]))
+
+
+def resume(name: str, *, using: str | None = None) -> bool:
+    """Resume a queue and tell whether it was paused."""
+    _, connection = open_dialect(using)
+    paused = Queue.objects.using(connection.alias).filter(name=name, paused_at__isnull=False)
+    resumed = bool(paused.update(paused_at=None, paused_by=""))
+    if resumed and not connection.in_atomic_block:
+        ring(name, using=connection.alias)
+    return resumed

@@ -1,0 +1,64 @@
+"""Workers: register, beat, leave; and declare lost those whose heartbeat has gone stale."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from django.db.models import Q
+
+from ..models import Worker
+from .clock import DatabaseNow
+from .dialects import open_dialect
+
+ALIVE = (Worker.State.RUNNING, Worker.State.STOPPING)
+
+
+def register(
+    *,
+    hostname: str,
+    pid: int,
+    queues: Sequence[str] | None,
+    concurrency: int,
+    version: str,
+    using: str | None = None,
+) -> int:
+    """Insert the row of a worker process and return its id. ``queues`` None: all."""
+    _, connection = open_dialect(using)
+    worker = Worker.objects.using(connection.alias).create(
+        hostname=hostname[:255],
+        pid=pid,
+        queues=list(queues or []),
+        concurrency=concurrency,
+        version=version[:50],
+        started_at=DatabaseNow(),
+        heartbeat_at=DatabaseNow(),
+    )
+    return worker.pk
+
+
+def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> bool:
+    """Renew the heartbeat and tell whether the worker is still held to be alive. One guarded statement."""
+    _, connection = open_dialect(using)
+    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
+    return bool(alive.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes))
+
+
+def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
+    """Set a living worker to stopping, stopped or lost and tell whether it was living. One guarded statement."""
+    _, connection = open_dialect(using)
+    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
+    if state == Worker.State.STOPPING:
+        return bool(alive.update(state=state))
+    return bool(alive.update(state=state, stopped_at=DatabaseNow()))
+
+
+def declare_lost(*, stale_after: timedelta, using: str | None = None) -> int:
+    """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement."""
+    _, connection = open_dialect(using)
+    stale = Q(state__in=ALIVE, heartbeat_at__lt=DatabaseNow(-stale_after))
+    return (
+        Worker.objects.using(connection.alias)
+        .filter(stale)
+        .update(state=Worker.State.LOST, stopped_at=DatabaseNow())
+    )
