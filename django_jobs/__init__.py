@@ -1,0 +1,52 @@
+"""Background jobs for Django, with the project's own database as the queue.
+
+The names below are the public ones. Importing this package loads no model, so ``@job`` works before
+``django.setup()``; ``Job`` and its sisters are in ``django_jobs.models``.
+"""
+
+from .context import JobContext, current_job
+from .definition import EnqueueOptions, JobDefinition, aenqueue, enqueue, job
+from .exceptions import (
+    ArgumentsError,
+    ClaimLost,
+    ConfigurationError,
+    Discard,
+    JobsError,
+    JobTimeout,
+    NoCurrentJob,
+    PayloadTooLarge,
+    Retry,
+    SerializationError,
+    Snooze,
+    UnknownJobError,
+    WaitTimeout,
+)
+from .policy.backoff import Constant, Exponential, Linear
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArgumentsError",
+    "ClaimLost",
+    "ConfigurationError",
+    "Constant",
+    "Discard",
+    "EnqueueOptions",
+    "Exponential",
+    "JobContext",
+    "JobDefinition",
+    "JobTimeout",
+    "JobsError",
+    "Linear",
+    "NoCurrentJob",
+    "PayloadTooLarge",
+    "Retry",
+    "SerializationError",
+    "Snooze",
+    "UnknownJobError",
+    "WaitTimeout",
+    "aenqueue",
+    "current_job",
+    "enqueue",
+    "job",
+]

@@ -1,0 +1,76 @@
+"""System checks: what would break the engine, or quietly weaken it, said by ``manage.py check``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.apps import apps
+from django.conf import settings as django_settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+from django.core.management import get_commands
+
+from .conf import get_settings
+from .exceptions import ConfigurationError
+
+SUPPORTED_VENDORS = {"postgresql", "mysql", "sqlite"}
+
+
+@register(Tags.compatibility)
+def check_settings(**_: Any) -> list[CheckMessage]:
+    """E001 to E003: the setting, the clock, the database."""
+    try:
+        settings = get_settings()
+    except ConfigurationError as error:
+        return [Error(str(error), hint="See the reference of settings.", id="django_jobs.E001")]
+    messages: list[CheckMessage] = []
+    if not django_settings.USE_TZ:
+        messages.append(
+            Error(
+                "django_jobs needs USE_TZ = True.",
+                hint="Jobs are due at instants of the database's clock, which it reads in UTC.",
+                id="django_jobs.E002",
+            )
+        )
+    messages += _check_database(settings.database)
+    return messages
+
+
+def _check_database(alias: str) -> list[CheckMessage]:
+    from django.db import connections
+
+    messages: list[CheckMessage] = []
+    database = connections[alias].settings_dict
+    vendor = connections[alias].vendor
+    if vendor not in SUPPORTED_VENDORS:
+        messages.append(
+            Error(
+                f"DJANGO_JOBS['DATABASE'] {alias!r} is a {vendor} database.",
+                hint="Use PostgreSQL, MySQL, MariaDB or SQLite.",
+                id="django_jobs.E003",
+            )
+        )
+    if database.get("TIME_ZONE"):
+        messages.append(
+            Error(
+                f"DATABASES[{alias!r}]['TIME_ZONE'] is set; django_jobs reads and writes UTC.",
+                hint="Remove it, or give the jobs a database of their own.",
+                id="django_jobs.E004",
+            )
+        )
+    return messages
+
+
+@register(Tags.compatibility)
+def check_runworker(**_: Any) -> list[CheckMessage]:
+    """W001: another app's ``runworker`` hides ours."""
+    owner = get_commands().get("runworker")
+    name = owner if isinstance(owner, str) else getattr(owner, "name", "")
+    if apps.is_installed("django_jobs") and name != "django_jobs":
+        return [
+            Warning(
+                f"manage.py runworker is the command of {name!r}, not of django_jobs.",
+                hint="Put 'django_jobs' before it in INSTALLED_APPS, or start workers by 'manage.py jobs work'.",
+                id="django_jobs.W001",
+            )
+        ]
+    return []

@@ -1,0 +1,119 @@
+"""What a running job knows of itself: ``current_job()``."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime
+from typing import Any
+
+from .exceptions import NoCurrentJob, PayloadTooLarge
+from .serialization import dumps
+
+PROGRESS_INTERVAL_SECONDS = 0.5
+"""Progress is saved at most this often; the first, the last and a changed total always are."""
+MAX_PROGRESS_MESSAGE_LENGTH = 200
+
+SaveNotes = Callable[[dict[str, Any]], None]
+
+
+class JobContext:
+    """The run at hand: which job, which try, and what it may say while it runs.
+
+    ``metadata`` is the small JSON object given to ``using(metadata=...)``; change it and call
+    ``save_metadata()``. ``enqueued_at`` is aware, by the database's clock.
+    """
+
+    __slots__ = (
+        "_last_saved_at",
+        "_last_total",
+        "_save",
+        "attempt",
+        "enqueued_at",
+        "job_id",
+        "max_attempts",
+        "metadata",
+        "name",
+        "priority",
+        "queue_name",
+    )
+
+    def __init__(
+        self,
+        *,
+        job_id: int,
+        name: str,
+        queue_name: str,
+        priority: int,
+        attempt: int,
+        max_attempts: int,
+        enqueued_at: datetime,
+        metadata: dict[str, Any],
+        save: SaveNotes,
+    ) -> None:
+        self.job_id = job_id
+        self.name = name
+        self.queue_name = queue_name
+        self.priority = priority
+        self.attempt = attempt
+        self.max_attempts = max_attempts
+        self.enqueued_at = enqueued_at
+        self.metadata = metadata
+        self._save = save
+        self._last_saved_at: float | None = None
+        self._last_total: int | None = None
+
+    def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
+        """Show how far the job is: ``done`` of ``total`` in any unit. Saved twice a second at most, in the background."""
+        now = time.monotonic()
+        saved_lately = (
+            self._last_saved_at is not None and now - self._last_saved_at < PROGRESS_INTERVAL_SECONDS
+        )
+        if saved_lately and done != total and total == self._last_total:
+            return
+        self._last_saved_at, self._last_total = now, total
+        self._save(
+            {
+                "progress_done": done,
+                "progress_total": total,
+                "progress_message": message.replace("\0", "")[:MAX_PROGRESS_MESSAGE_LENGTH],
+            }
+        )
+
+    def save_metadata(self) -> None:
+        """Save ``metadata`` as it is now; the next try sees it. Raises SerializationError for what JSON cannot carry."""
+        from .conf import get_settings
+
+        text = dumps(self.metadata, what=f"{self.name}: metadata")
+        if len(text.encode()) > get_settings().max_payload_bytes:
+            raise PayloadTooLarge(
+                f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
+            )
+        import json
+
+        self._save({"metadata": json.loads(text)})
+
+
+_current: ContextVar[JobContext] = ContextVar("django_jobs_current")
+
+
+def current_job() -> JobContext:
+    """Return the context of the job that is running here. Raises NoCurrentJob outside of one."""
+    try:
+        return _current.get()
+    except LookupError:
+        raise NoCurrentJob(
+            "current_job() works inside a job that a worker runs; a plain call of the function has none"
+        ) from None
+
+
+@contextmanager
+def running_as(context: JobContext) -> Iterator[None]:
+    """Make ``context`` the current job's within the block, in this thread or task."""
+    token = _current.set(context)
+    try:
+        yield
+    finally:
+        _current.reset(token)

@@ -1,0 +1,375 @@
+"""``@job``: what turns a function into a job, keeps its signature for the type checker, and enqueues it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from functools import update_wrapper
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+
+from asgiref.sync import sync_to_async
+
+from . import registry
+from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
+from .context import JobContext
+from .exceptions import ArgumentsError, ConfigurationError
+from .policy.backoff import Backoff, BackoffOption
+from .serialization import dumps, encode
+from .signature import CallSignature
+
+if TYPE_CHECKING:
+    from .models import Job
+    from .store.dialects.base import NewJob
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
+_NO_METADATA: Mapping[str, Any] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOptions:
+    """What ``@job`` was told. None: the queue's setting, then the default."""
+
+    queue_name: str | None = None
+    priority: int | None = None
+    max_attempts: int | None = None
+    backoff: Backoff | None = None
+    timeout: timedelta | None = None
+    retry_on: tuple[type[BaseException], ...] = (Exception,)
+    discard_on: tuple[type[BaseException], ...] = ()
+    atomic: bool = False
+    takes_context: bool = False
+
+    def resolve(self, option: str, queue_name: str | None = None) -> Any:
+        """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""
+        own = getattr(self, option)
+        if own is not None:
+            return own
+        settings = get_settings()
+        queue = settings.queues.get(queue_name or self.queue_name or settings.job_defaults.queue_name, {})
+        return queue[option] if option in queue else getattr(settings.job_defaults, option)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnqueueOptions(Generic[P, R]):
+    """A job with what ``using(...)`` said about this one enqueue."""
+
+    definition: JobDefinition[P, R]
+    run_after: datetime | timedelta | None = None
+    queue_name: str | None = None
+    priority: int | None = None
+    max_attempts: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=lambda: _NO_METADATA)
+
+    def using(self, **options: Any) -> EnqueueOptions[P, R]:
+        """Return the same with more options changed."""
+        return replace(self, **_check_enqueue_options(self.definition.name, options))
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Insert one job in the caller's transaction and return it."""
+        return self._insert([self.definition.signature.bind(args, kwargs)])[0]
+
+    def enqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+        """Insert one job for each of ``arguments`` (a mapping of keywords or a sequence of positions), in bulk.
+
+        All or none: wrong arguments fail before the first statement, and all are inserted in one transaction.
+        """
+        bind = self.definition.signature.bind
+        bound = []
+        for at, one in enumerate(arguments):
+            try:
+                bound.append(bind((), one) if isinstance(one, Mapping) else bind(_positions(one), {}))
+            except ArgumentsError as error:
+                raise ArgumentsError(f"{error} (in item {at} of enqueue_many)") from None
+        return self._insert(bound)
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Do what ``enqueue`` does, from asynchronous code."""
+        return await sync_to_async(self.enqueue)(*args, **kwargs)
+
+    async def aenqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+        """Do what ``enqueue_many`` does, from asynchronous code."""
+        return await sync_to_async(self.enqueue_many)(arguments)
+
+    def _insert(self, bound: list[dict[str, Any]]) -> list[Job]:
+        from .store.enqueue import enqueue
+
+        name = self.definition.name
+        encoded = [
+            {key: encode(value, what=f"{name}: argument {key!r}") for key, value in one.items()}
+            for one in bound
+        ]
+        return enqueue(self._new_job(), encoded)
+
+    def _new_job(self) -> NewJob:
+        from .store.dialects.base import NewJob
+
+        options = self.definition.options
+        queue_name = self.queue_name or options.resolve("queue_name")
+        delayed = isinstance(self.run_after, timedelta)
+        return NewJob(
+            name=self.definition.name,
+            queue_name=queue_name,
+            priority=self.priority if self.priority is not None else options.resolve("priority", queue_name),
+            max_attempts=self.max_attempts or options.resolve("max_attempts", queue_name),
+            metadata=dumps(dict(self.metadata), what=f"{self.definition.name}: metadata")
+            if self.metadata
+            else "{}",
+            run_after=None if delayed else self.run_after,  # type: ignore[arg-type]  # narrowed by delayed
+            delay_seconds=self.run_after.total_seconds() if delayed else None,  # type: ignore[union-attr]  # see above
+        )
+
+
+class JobDefinition(Generic[P, R]):
+    """A function that can be called plainly, or enqueued. Made by ``@job``."""
+
+    def __init__(self, function: Callable[..., R], *, name: str, options: JobOptions) -> None:
+        self.function = function
+        self.name = name
+        self.options = options
+        self.signature = CallSignature(function, name=name, takes_context=options.takes_context)
+        self.is_async = inspect.iscoroutinefunction(function)
+        if options.atomic and self.is_async:
+            raise ConfigurationError(
+                f"@job {name}: atomic=True needs a plain function; Django's transactions do not work in async code"
+            )
+        update_wrapper(self, function)
+
+    def __repr__(self) -> str:
+        return f"<job {self.name}>"
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function here and now; no queue, no retry. With ``takes_context`` the caller passes one."""
+        return self.function(*args, **kwargs)
+
+    def using(
+        self,
+        *,
+        run_after: datetime | timedelta | None = None,
+        queue_name: str | None = None,
+        priority: int | None = None,
+        max_attempts: int | None = None,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> EnqueueOptions[P, R]:
+        """Return this job with options for one enqueue.
+
+        ``run_after`` is an aware datetime or a timedelta from the database's now; ``metadata`` a small
+        JSON object that travels with the job. Raises ConfigurationError naming the option.
+        """
+        given = {
+            "run_after": run_after,
+            "queue_name": queue_name,
+            "priority": priority,
+            "max_attempts": max_attempts,
+            "metadata": metadata,
+        }
+        chosen = {option: value for option, value in given.items() if value is not None}
+        return EnqueueOptions(definition=self).using(**chosen)
+
+    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Insert one job in the caller's transaction and return it.
+
+        Raises ArgumentsError where the arguments do not fit the signature, SerializationError where JSON
+        cannot carry one of them, PayloadTooLarge; each names the job and the argument.
+        """
+        return EnqueueOptions(definition=self).enqueue(*args, **kwargs)
+
+    def enqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+        """Insert many jobs in bulk statements; see ``EnqueueOptions.enqueue_many``."""
+        return EnqueueOptions(definition=self).enqueue_many(arguments)
+
+    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+        """Do what ``enqueue`` does, from asynchronous code."""
+        return await EnqueueOptions(definition=self).aenqueue(*args, **kwargs)
+
+    async def aenqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+        """Do what ``enqueue_many`` does, from asynchronous code."""
+        return await EnqueueOptions(definition=self).aenqueue_many(arguments)
+
+
+class _Decorator:
+    """What ``@job(...)`` with parentheses returns; keeps the types of the decorated function."""
+
+    def __init__(self, name: str | None, options: JobOptions) -> None:
+        self.name, self.options = name, options
+
+    def __call__(self, function: Callable[P, R]) -> JobDefinition[P, R]:
+        return _define(function, self.name, self.options)
+
+
+class _ContextDecorator:
+    """The same for ``takes_context=True``: the first parameter is the worker's to fill."""
+
+    def __init__(self, name: str | None, options: JobOptions) -> None:
+        self.name, self.options = name, options
+
+    def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> JobDefinition[P, R]:
+        return _define(function, self.name, self.options)
+
+
+@overload
+def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
+
+
+@overload
+def job(
+    *,
+    takes_context: Literal[True],
+    name: str | None = ...,
+    queue_name: str | None = ...,
+    priority: int | None = ...,
+    max_attempts: int | None = ...,
+    backoff: BackoffOption | None = ...,
+    retry_on: ExceptionTypes = ...,
+    discard_on: ExceptionTypes = ...,
+    timeout: timedelta | int | None = ...,
+    atomic: bool = ...,
+) -> _ContextDecorator: ...
+
+
+@overload
+def job(
+    *,
+    name: str | None = ...,
+    queue_name: str | None = ...,
+    priority: int | None = ...,
+    max_attempts: int | None = ...,
+    backoff: BackoffOption | None = ...,
+    retry_on: ExceptionTypes = ...,
+    discard_on: ExceptionTypes = ...,
+    timeout: timedelta | int | None = ...,
+    atomic: bool = ...,
+    takes_context: Literal[False] = ...,
+) -> _Decorator: ...
+
+
+def job(
+    function: Callable[..., Any] | None = None,
+    /,
+    *,
+    name: str | None = None,
+    queue_name: str | None = None,
+    priority: int | None = None,
+    max_attempts: int | None = None,
+    backoff: BackoffOption | None = None,
+    retry_on: ExceptionTypes = (Exception,),
+    discard_on: ExceptionTypes = (),
+    timeout: timedelta | int | None = None,
+    atomic: bool = False,
+    takes_context: bool = False,
+) -> Any:
+    """Make a function a job: ``@job`` or ``@job(option=...)``.
+
+    name: under which it is stored; default module and qualified name. Renaming strands waiting jobs.
+    queue_name, priority (-100..100, higher first), max_attempts (the first try included).
+    backoff: ``Exponential``, ``Linear``, ``Constant``, a list of waits, or ``(exception, context) ->
+    timedelta | seconds | None`` (None: dead now). Default 5 s, 25 s, 125 s ..., with jitter.
+    retry_on: what is worth another try; anything else is dead at once. discard_on: dead at once too, and wins.
+    timeout: a timedelta or whole seconds; JobTimeout is raised inside the function.
+    atomic: the function's writes to the jobs' database and the finish commit together.
+    takes_context: the function's first parameter is the JobContext.
+
+    Raises ConfigurationError naming the job, the option, what was expected and what came.
+    """
+    if function is not None and not callable(function):
+        raise ConfigurationError(f"@job: expected a function, got {function!r}; options are given by keyword")
+    given = {
+        "queue_name": queue_name,
+        "priority": priority,
+        "max_attempts": max_attempts,
+        "backoff": backoff,
+        "timeout": timeout,
+    }
+    label = f"@job {name or getattr(function, '__qualname__', '')}".rstrip()
+    options = JobOptions(
+        **{
+            option: JOB_OPTION_CHECKS[option](f"{label}: {option}", value)
+            for option, value in given.items()
+            if value is not None
+        },
+        retry_on=_exception_types(f"{label}: retry_on", retry_on),
+        discard_on=_exception_types(f"{label}: discard_on", discard_on),
+        atomic=atomic,
+        takes_context=takes_context,
+    )
+    if function is not None:
+        return _define(function, name, options)
+    return _ContextDecorator(name, options) if takes_context else _Decorator(name, options)
+
+
+def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
+    """Insert a job by its name: the producer need not import the function.
+
+    Where this process knows the job its options apply and the arguments are checked; where it does
+    not, the defaults of the settings apply and the worker checks.
+    """
+    definition = registry.find(name)
+    if definition is not None:
+        return definition.enqueue(*args, **kwargs)
+    _check_name(name)
+    return JobDefinition(_unknown_function, name=name, options=JobOptions()).enqueue(*args, **kwargs)
+
+
+async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
+    """Do what ``enqueue`` does, from asynchronous code."""
+    return await sync_to_async(enqueue)(name, *args, **kwargs)
+
+
+def _define(function: Callable[..., Any], name: str | None, options: JobOptions) -> JobDefinition[Any, Any]:
+    if not callable(function) or isinstance(function, type):
+        raise ConfigurationError(f"@job: expected a function, got {function!r}")
+    name = name or f"{function.__module__}.{function.__qualname__}"
+    _check_name(name)
+    definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options)
+    registry.register(definition)
+    return definition
+
+
+def _unknown_function(*args: Any, **kwargs: Any) -> None:
+    """Stand for a function that this process does not know: it takes any arguments and is never called."""
+
+
+def _check_name(name: object) -> None:
+    if not (isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()):
+        raise ConfigurationError(
+            f"@job: name must be 1 to {MAX_NAME_LENGTH} printable characters, got {str(name)[:MAX_NAME_LENGTH]!r}"
+        )
+
+
+def _exception_types(label: str, given: object) -> tuple[type[BaseException], ...]:
+    types = given if isinstance(given, tuple) else (given,)
+    if all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
+        return types
+    raise ConfigurationError(f"{label} must be an exception class or a tuple of them, got {given!r}")
+
+
+def _check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    checked = dict(options)
+    for option, value in options.items():
+        if option in JOB_OPTION_CHECKS:
+            checked[option] = JOB_OPTION_CHECKS[option](f"{name}.using({option})", value)
+    run_after = options.get("run_after")
+    if not (run_after is None or isinstance(run_after, timedelta | datetime)):
+        raise ConfigurationError(
+            f"{name}.using(run_after): expected an aware datetime or a timedelta, got {run_after!r}"
+        )
+    if isinstance(run_after, datetime) and run_after.utcoffset() is None:
+        raise ConfigurationError(
+            f"{name}.using(run_after): expected an aware datetime, got the naive {run_after!r};"
+            " django.utils.timezone.make_aware() gives it a time zone"
+        )
+    metadata = options.get("metadata")
+    if not (metadata is None or isinstance(metadata, Mapping)):
+        raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
+    return checked
+
+
+def _positions(arguments: object) -> Sequence[Any]:
+    if isinstance(arguments, (list, tuple)):
+        return arguments
+    raise ArgumentsError(f"expected a mapping of keywords or a tuple of positions, got {arguments!r}")

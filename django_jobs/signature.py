@@ -1,0 +1,65 @@
+"""How arguments are bound to a job's signature, stored by name, and turned back into a call.
+
+Stored is one JSON object: parameter name or keyword to value, ``*`` to the list of surplus positions, ``**``
+to keywords that share a name with a positional-only parameter. So a row can be searched by argument, and the order of parameters may change between deploys.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from .exceptions import ArgumentsError, ConfigurationError
+
+POSITIONS = "*"
+KEYWORDS = "**"
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class CallSignature:
+    """The signature of a job's function, without the context that the worker passes."""
+
+    def __init__(self, function: Callable[..., Any], *, name: str, takes_context: bool) -> None:
+        self.name = name
+        parameters = list(inspect.signature(function).parameters.values())
+        if takes_context:
+            if not parameters or parameters[0].kind not in _POSITIONAL:
+                raise ConfigurationError(
+                    f"@job {name}: takes_context=True needs a first parameter for the context"
+                )
+            parameters = parameters[1:]
+        self.signature = inspect.Signature(parameters)
+        self.parameters = self.signature.parameters
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by parameter name. Raises ArgumentsError naming the job and the argument."""
+        try:
+            bound = self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise ArgumentsError(f"{self.name}{self.signature}: {error}") from None
+        stored: dict[str, Any] = {}
+        for name, value in bound.items():
+            kind = self.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                stored[POSITIONS] = list(value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                clashing = {key: value.pop(key) for key in list(value) if key in self.parameters}
+                stored.update(value)
+                if clashing:
+                    stored[KEYWORDS] = clashing
+            else:
+                stored[name] = value
+        return stored
+
+    def call_arguments(self, stored: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
+        """Return positions and keywords for the call. What does not fit is left for the call itself to refuse."""
+        left = dict(stored)
+        surplus = left.pop(POSITIONS, [])
+        keywords = left.pop(KEYWORDS, {})
+        positions = []
+        for parameter in self.parameters.values():
+            if parameter.kind not in _POSITIONAL or parameter.name not in left:
+                break
+            positions.append(left.pop(parameter.name))
+        return [*positions, *surplus], {**left, **keywords}
