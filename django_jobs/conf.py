@@ -61,6 +61,7 @@ class Settings:
     heartbeat_interval: timedelta = timedelta(seconds=5)
     stale_after: timedelta = timedelta(seconds=15)
     poll_interval: timedelta = timedelta(seconds=1)
+    poll_interval_unrung: timedelta = timedelta(seconds=0.2)
     shutdown_grace: timedelta = timedelta(seconds=30)
     prefetch_horizon: timedelta = timedelta(seconds=0.25)
     claim_batch: int = 500
@@ -242,6 +243,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "heartbeat_interval": _positive,
     "stale_after": _positive,
     "poll_interval": _positive,
+    "poll_interval_unrung": _positive,
     "shutdown_grace": _as_timedelta,
     "prefetch_horizon": _positive,
     "claim_batch": _count,

@@ -41,6 +41,9 @@ MAX_DEPTH = 100
 _BIGGEST_INT = 2**63 - 1
 _PLAIN = frozenset({bool, type(None)})
 
+NOT_STORABLE = {TAG: "not_storable"}
+"""Stands for a result that could not be carried; it has no reader."""
+
 
 def dumps(value: object, *, what: str) -> str:
     """Return ``value`` as compact JSON text. ``what`` names it in the SerializationError raised otherwise."""

@@ -58,7 +58,7 @@ class Migration(migrations.Migration):
                 ('state', models.CharField(choices=[('blocked', 'blocked'), ('scheduled', 'scheduled'), ('ready', 'ready'), ('running', 'running'), ('succeeded', 'succeeded'), ('cancelled', 'cancelled'), ('dead', 'dead')], default=django_jobs.policy.states.State['READY'], max_length=10)),
                 ('arguments', models.JSONField(default=dict)),
                 ('metadata', models.JSONField(default=dict)),
-                ('result', models.JSONField(null=True)),
+                ('result_data', models.JSONField(db_column='result', null=True)),
                 ('attempt', models.SmallIntegerField(default=0)),
                 ('max_attempts', models.SmallIntegerField()),
                 ('claim_number', models.IntegerField(default=0)),

@@ -11,6 +11,7 @@ from django.db import models
 from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..exceptions import WaitTimeout
 from ..policy.states import FINAL_STATES, State
+from ..serialization import NOT_STORABLE, decode
 from .base import JobsManager, StateIndex
 from .worker import Worker
 
@@ -40,7 +41,7 @@ class Job(models.Model):
     )
     arguments = models.JSONField(default=dict)
     metadata = models.JSONField(default=dict)
-    result = models.JSONField(null=True)
+    result_data = models.JSONField(null=True, db_column="result")
 
     attempt = models.SmallIntegerField(default=0)
     max_attempts = models.SmallIntegerField()
@@ -103,6 +104,19 @@ class Job(models.Model):
     def is_final(self) -> bool:
         """True in a state that the job leaves only if staff redrive it."""
         return self.state in FINAL_STATES
+
+    @property
+    def result(self) -> Any:
+        """What the function returned; None where it returned None, has not ended, or JSON cannot carry it.
+
+        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone.
+        """
+        return None if self.is_result_lost else decode(self.result_data)
+
+    @property
+    def is_result_lost(self) -> bool:
+        """True where the function succeeded and returned what could not be stored; the worker's log says why."""
+        return self.result_data == NOT_STORABLE
 
     @property
     def error(self) -> str | None:

@@ -22,8 +22,6 @@ from .outcomes import (
 )
 from .states import State
 
-NO_DELAY = timedelta(0)
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFacts:
@@ -46,8 +44,10 @@ class HoldRules:
 class Decision:
     """What the finish will write.
 
-    ``delay`` is set where the job waits for another run. ``attempt_outcome`` None: no attempt is
-    recorded, because the function never started. ``death`` is set exactly where ``state`` is dead.
+    ``delay`` is set exactly where ``state`` is scheduled; after it the job becomes ready anew, behind
+    those that are ready by then. A job that is ready at once (given back, or rescued) keeps its place
+    in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
+    ``death`` is set exactly where ``state`` is dead.
     """
 
     state: State
@@ -77,7 +77,11 @@ def decide(outcome: Outcome, facts: JobFacts, *, now: datetime, hold: HoldRules)
         case Snoozed(delay=delay):
             return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True)
         case Released(started=started):
-            return _again(AttemptOutcome.RELEASED if started else None, NO_DELAY, gives_back_attempt=True)
+            return Decision(
+                state=State.READY,
+                attempt_outcome=AttemptOutcome.RELEASED if started else None,
+                gives_back_attempt=True,
+            )
         case Lost(reason=reason):
             return _after_loss(reason, facts)
         case UnknownJob():
@@ -106,7 +110,7 @@ def _after_loss(reason: str, facts: JobFacts) -> Decision:
     error = Error(error_class="WorkerLost", message=reason, traceback="", fingerprint="")
     if facts.attempt >= facts.max_attempts:
         return _dead(AttemptOutcome.LOST, DeathReason.LOST, error)
-    return _again(AttemptOutcome.LOST, NO_DELAY, error=error)
+    return Decision(state=State.READY, attempt_outcome=AttemptOutcome.LOST, error=error)
 
 
 def _hold_or_bury(facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decision:
@@ -128,17 +132,16 @@ def _hold_or_bury(facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decisio
 
 
 def _again(
-    ended: AttemptOutcome | None,
+    ended: AttemptOutcome,
     delay: timedelta,
     *,
     gives_back_attempt: bool = False,
     error: Error | None = None,
 ) -> Decision:
-    delayed = delay > NO_DELAY
     return Decision(
-        state=State.SCHEDULED if delayed else State.READY,
+        state=State.SCHEDULED,
         attempt_outcome=ended,
-        delay=delay if delayed else NO_DELAY,
+        delay=delay,
         gives_back_attempt=gives_back_attempt,
         error=error,
     )

@@ -46,6 +46,11 @@ class ReadyLines:
         self.positions.clear()
         self._next_look = now + seconds * LOOK_SHARE
 
+    def exhausted(self, line: Line) -> None:
+        """Forget a line whose claim came back short, until a look finds it again."""
+        self.known.remove(line)
+        self.positions.pop(line, None)
+
     def spent_at_head(self, *, now: float, seconds: float) -> None:
         """Count a claim from the head, which reads the same dead entries, like a look."""
         self._next_look = max(self._next_look, now) + seconds * LOOK_SHARE

@@ -6,44 +6,85 @@ quarter of a second of work, reckoned from how long each job definition took lat
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _WEIGHT = 0.2
-"""How much the newest run counts in a definition's moving average."""
+"""How much the newest batch counts in a moving average."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunTimes:
-    """Moving averages of how long jobs run, in seconds, by job name."""
+    """Moving averages of how long jobs run, in seconds: by job name, and over all that ended lately."""
 
     unknown_seconds: float
     by_name: dict[str, float] = field(default_factory=dict)
     lately: float | None = None
 
-    def record(self, name: str, seconds: float) -> None:
-        """Take in the run time of one job, or the mean of several of one name."""
-        before = self.by_name.get(name)
-        self.by_name[name] = seconds if before is None else before + _WEIGHT * (seconds - before)
-        self.lately = seconds if self.lately is None else self.lately + _WEIGHT * (seconds - self.lately)
+    def record(self, runs: Mapping[str, tuple[int, float]]) -> None:
+        """Take in what has just ended: job name -> (how many, seconds in all)."""
+        for name, (number, seconds) in runs.items():
+            self.by_name[name] = _moved(self.by_name.get(name), seconds / number)
+        number = sum(number for number, _ in runs.values())
+        if number:
+            self.lately = _moved(self.lately, sum(seconds for _, seconds in runs.values()) / number)
 
     def expected(self, name: str) -> float:
         """Return the expected run time of a job of this name."""
         return self.by_name.get(name, self.unknown_seconds)
 
+    def typical(self) -> float:
+        """Return the expected run time of a job that nothing is known of yet."""
+        return self.unknown_seconds if self.lately is None else self.lately
+
+
+def free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seconds: float) -> int:
+    """Return how many slots are idle or will be within the horizon.
+
+    ``running`` gives (expected, elapsed) seconds of each job that runs now. One that is over its
+    time tells nothing of its end: it counts as busy.
+    """
+    return idle + sum(
+        1
+        for expected, elapsed in running
+        if elapsed < horizon_seconds and expected - elapsed < horizon_seconds
+    )
+
 
 def room(
-    *, slots: int, running: int, waiting_seconds: float, run_seconds: float, horizon_seconds: float, most: int
+    *,
+    idle: int,
+    free: int,
+    waiting: int,
+    waiting_seconds: float,
+    typical_seconds: float,
+    horizon_seconds: float,
+    most: int,
 ) -> int:
     """Return how many jobs to claim so that each starts within about ``horizon_seconds``.
 
-    ``slots`` executors of which ``running`` are busy; ``waiting_seconds`` is the expected run time
-    of all that is claimed and not begun; ``run_seconds`` that of a typical job to come.
+    ``idle`` slots have nothing to do, ``free`` are idle or will be soon; ``waiting`` jobs are claimed
+    and not begun, expected to run ``waiting_seconds`` in all. Every idle slot may have one job, however
+    long; ``most`` bounds what waits.
     """
-    idle = max(slots - running, 0)
-    if run_seconds <= 0:
-        return most
-    budget_seconds = slots * horizon_seconds - waiting_seconds
-    by_time = int(budget_seconds / run_seconds)
-    if run_seconds >= horizon_seconds:
-        by_time = idle - int(waiting_seconds / run_seconds)
-    return max(0, min(by_time, most))
+    budget_seconds = free * horizon_seconds - waiting_seconds
+    by_time = int(budget_seconds / typical_seconds) if typical_seconds > 0 else most
+    return max(0, min(max(by_time, idle - waiting), most - waiting))
+
+
+def share_room(*, sync_room: int, async_room: int, async_share: float) -> int:
+    """Return how many to claim where a claim cannot choose between plain and async jobs.
+
+    ``async_share`` is the part of lately claimed jobs that was async, 0 to 1. Neither kind is to get
+    more than its room.
+    """
+    bounds = []
+    if async_share < 1:
+        bounds.append(sync_room / (1 - async_share))
+    if async_share > 0:
+        bounds.append(async_room / async_share)
+    return int(min(bounds))
+
+
+def _moved(before: float | None, newest: float) -> float:
+    return newest if before is None else before + _WEIGHT * (newest - before)

@@ -36,7 +36,7 @@ WAITING_STATES = frozenset({State.BLOCKED, State.SCHEDULED, State.READY})
 INITIAL_STATES = WAITING_STATES
 
 TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
-    "release": frozenset({(State.BLOCKED, State.READY), (State.RUNNING, State.READY)}),
+    "release": frozenset({(State.BLOCKED, State.READY)}),
     "promote": frozenset({(State.SCHEDULED, State.READY)}),
     "claim": frozenset({(State.READY, State.RUNNING)}),
     "finish": frozenset(

@@ -44,4 +44,6 @@ def claim(lines: ReadyLines, *, limit: int, worker_id: int, using: str | None = 
         if got:
             lines.positions[line] = dialect.position(connection, got[-1])
             claims += got
+        if len(got) < wanted:
+            lines.exhausted(line)
     return claims

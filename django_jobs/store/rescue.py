@@ -9,6 +9,7 @@ from ..models import Job, Worker
 from ..policy.decide import HoldRules, JobFacts, decide
 from ..policy.outcomes import Lost
 from ..policy.states import State
+from .announce import announce
 from .clock import database_now
 from .dialects import open_dialect
 from .dialects.base import Claim, Ended, read_stranded
@@ -31,7 +32,9 @@ def rescue(*, hold: HoldRules, worker_id: int | None = None, using: str | None =
     rescued = 0
     for owner, jobs in _by_worker(stranded, connection.alias).items():
         ended = [_lost(job, now=now, hold=hold) for job in jobs]
-        rescued += len(finish(ended, worker_id=owner, using=connection.alias))
+        saved = finish(ended, worker_id=owner, using=connection.alias)
+        announce([one for one in ended if one.claim.job_id in saved], using=connection.alias)
+        rescued += len(saved)
     return rescued
 
 
@@ -47,7 +50,7 @@ def rescue_worker(worker_id: int, *, hold: HoldRules, using: str | None = None) 
 def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
     jobs: dict[int, list[Job]] = defaultdict(list)
     rows = Job.objects.using(alias).filter(pk__in=ids, state=State.RUNNING, worker__isnull=False)
-    for job in rows.defer("arguments", "metadata", "result").order_by("pk"):
+    for job in rows.defer("arguments", "metadata", "result_data").order_by("pk"):
         jobs[job.worker_id].append(job)  # type: ignore[index]  # filtered to be set
     return jobs
 

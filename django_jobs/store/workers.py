@@ -53,12 +53,16 @@ def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> b
     return bool(alive.update(state=state, stopped_at=DatabaseNow()))
 
 
-def declare_lost(*, stale_after: timedelta, using: str | None = None) -> int:
-    """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement."""
+def declare_lost(*, stale_after: timedelta, spare: int | None = None, using: str | None = None) -> int:
+    """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
+
+    ``spare`` is the caller's own id: a worker that was frozen between its heartbeat and this must not bury itself.
+    """
     _, connection = open_dialect(using)
     stale = Q(state__in=ALIVE, heartbeat_at__lt=DatabaseNow(-stale_after))
     return (
         Worker.objects.using(connection.alias)
         .filter(stale)
+        .exclude(pk=spare)
         .update(state=Worker.State.LOST, stopped_at=DatabaseNow())
     )

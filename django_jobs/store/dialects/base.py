@@ -75,7 +75,7 @@ class Ended(NamedTuple):
     decision: Decision
     started: float | None
     finished: float
-    fingerprint: str
+    fingerprint: str = ""
 
 
 class Look(NamedTuple):

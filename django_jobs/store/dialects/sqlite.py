@@ -161,6 +161,7 @@ class SQLite:
         if connection.in_atomic_block:
             yield
             return
+        connection.ensure_connection()
         mode = connection.transaction_mode  # type: ignore[attr-defined]  # Django's own attribute since 5.1
         with _write_lock(connection):
             connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]  # see above

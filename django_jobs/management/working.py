@@ -1,0 +1,83 @@
+"""The worker's command line, shared by ``runworker`` and ``jobs work``."""
+
+from __future__ import annotations
+
+import sys
+from argparse import ArgumentParser, ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import OutputWrapper
+
+from ..conf import as_queue_name
+from ..exceptions import ConfigurationError
+from ..worker.console import log_to_terminal
+from ..worker.options import WorkerOptions
+from ..worker.supervisor import supervise
+
+
+def add_worker_arguments(parser: ArgumentParser) -> None:
+    """Add the options of a worker to ``parser``."""
+    parser.add_argument(
+        "--queues",
+        type=queue_names,
+        metavar="NAME,NAME",
+        help="Serve these queues only. Default: all, also ones created later.",
+    )
+    parser.add_argument(
+        "--concurrency", type=count, default=4, metavar="N", help="Threads a process (default 4)."
+    )
+    parser.add_argument(
+        "--processes", type=count, default=1, metavar="N", help="Worker processes (default 1)."
+    )
+    parser.add_argument(
+        "--burst", action="store_true", help="Work off what is ready and due, then exit with code 0."
+    )
+    parser.add_argument(
+        "--max-jobs", type=count, metavar="N", help="Replace a process after it has run so many jobs."
+    )
+    parser.add_argument(
+        "--max-memory-mb", type=count, metavar="N", help="Replace a process that uses more memory than this."
+    )
+    parser.add_argument(
+        "--reload", action="store_true", help="Start the processes anew when the code changes (development)."
+    )
+
+
+def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
+    """Run workers as the parsed ``options`` say, then leave the process with the right exit code."""
+    log_to_terminal(options["verbosity"])
+    megabytes = options["max_memory_mb"]
+    chosen = WorkerOptions(
+        queues=options["queues"],
+        concurrency=options["concurrency"],
+        processes=options["processes"],
+        burst=options["burst"],
+        max_jobs=options["max_jobs"],
+        max_memory_bytes=None if megabytes is None else megabytes << 20,
+        reload=options["reload"],
+        verbosity=options["verbosity"],
+    )
+
+    def say(line: str) -> None:
+        if options["verbosity"]:
+            stdout.write(line)
+            stdout.flush()
+
+    code = supervise(chosen, say=say)
+    if code:
+        sys.exit(code)
+
+
+def count(text: str) -> int:
+    """Return ``text`` as a whole number of at least 1."""
+    if text.isdecimal() and int(text) >= 1:
+        return int(text)
+    raise ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+
+
+def queue_names(text: str) -> tuple[str, ...]:
+    """Return the queue names of a comma-separated list."""
+    try:
+        return tuple(dict.fromkeys(as_queue_name("--queues", name.strip()) for name in text.split(",")))
+    except ConfigurationError as error:
+        raise ArgumentTypeError(str(error)) from None

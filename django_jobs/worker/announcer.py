@@ -1,0 +1,23 @@
+"""Send signals from a thread of their own: a slow receiver holds up neither claims nor finishes."""
+
+from __future__ import annotations
+
+from ..store.announce import announce
+from ..store.dialects.base import Ended
+from .inbox import Inbox
+
+
+class Announcer:
+    """Sends the signals of the saved runs that are put into ``saved``; ``step`` is one batch."""
+
+    def __init__(self, *, using: str) -> None:
+        self.saved: Inbox[Ended] = Inbox(most=100)
+        self._using = using
+        self._batch: list[Ended] = []
+
+    def step(self) -> float | None:
+        """Send one batch, the last one again where its jobs could not be read."""
+        self._batch = self._batch or self.saved.take()
+        announce(self._batch, using=self._using)
+        self._batch = []
+        return None if self.saved.is_ended else 0

@@ -1,0 +1,36 @@
+"""What a worker says of itself when it starts."""
+
+from __future__ import annotations
+
+from django.db import connections
+
+from .. import __version__, registry
+from ..conf import get_settings
+from .options import WorkerOptions
+
+
+def banner(options: WorkerOptions) -> list[str]:
+    """Return a few lines: version, database, queues, registered jobs, processes and threads."""
+    alias = get_settings().database
+    connection = connections[alias]
+    name = connection.settings_dict["NAME"]
+    host = connection.settings_dict.get("HOST") or ""
+    jobs = [definition.name for definition in registry.all_definitions()]
+    shown = ", ".join(jobs[:20]) + (f" and {len(jobs) - 20} more" if len(jobs) > 20 else "")
+    queues = "all, also ones created later" if options.queues is None else ", ".join(options.queues)
+    return [
+        f"django_jobs {__version__}",
+        f"  database   {alias}: {connection.display_name} {name}{' at ' + host if host else ''}",
+        f"  queues     {queues}",
+        f"  jobs       {shown or 'none: no installed app has a jobs.py with @job in it'}",
+        f"  workers    {options.processes} process{'es' if options.processes > 1 else ''} of"
+        f" {options.concurrency} thread{'s' if options.concurrency > 1 else ''};"
+        f" async jobs: {get_settings().async_concurrency} at once a process",
+        f"  mode       {_mode(options)}",
+    ]
+
+
+def _mode(options: WorkerOptions) -> str:
+    if options.burst:
+        return "burst: ends when nothing is ready or due"
+    return "until Ctrl-C or SIGTERM; a second one stops at once"

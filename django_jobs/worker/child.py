@@ -1,0 +1,105 @@
+"""The main thread of a worker process: start the worker, wait for a reason to stop, stop in good order.
+
+SIGTERM: finish what runs within the grace time, give back the rest. SIGQUIT: give back everything now.
+SIGINT is the terminal's word to the supervisor and is ignored here. The supervisor's death counts as
+SIGTERM: nobody would rescue or replace this process any more.
+
+This module is what a fresh interpreter imports first: Django is set up before anything of it is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import threading
+from multiprocessing import parent_process
+from multiprocessing.connection import Connection, wait
+from typing import TYPE_CHECKING
+
+from .options import WorkerOptions
+from .signal_pipe import SignalPipe
+
+if TYPE_CHECKING:
+    from .worker import Worker
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_RECYCLE = 75
+"""The process has had its share of jobs or memory and wants to be replaced."""
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+def run_child(options: WorkerOptions, to_supervisor: Connection) -> None:
+    """Be a worker process until told to stop; never returns.
+
+    Sends the worker's id to the supervisor each time it gets one.
+    """
+    signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
+    import django
+
+    django.setup()
+    from .console import log_to_terminal
+
+    log_to_terminal(options.verbosity)
+    code = _serve(options, to_supervisor, signals)
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads that still run a job cannot be stopped, and must not hold up the end.
+    os._exit(code)
+
+
+def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPipe) -> int:
+    from .worker import BURST_OVER, Worker
+
+    reasons: list[str] = []
+
+    def end(reason: str) -> None:
+        reasons.append(reason)
+        signals.poke()
+
+    def registered(worker_id: int) -> None:
+        try:
+            to_supervisor.send(worker_id)
+        except OSError:
+            logger.debug("the supervisor is gone")
+
+    worker = Worker(options, on_register=registered, on_end=end)
+    worker.start()
+    urgent = _wait_for_reason(signals)
+    if reasons:
+        logger.info("worker process %s ends: %s", os.getpid(), reasons[0])
+    if not urgent:
+        _drain(worker, signals)
+    worker.close()
+    if worker.failed:
+        return EXIT_FAILED
+    return EXIT_RECYCLE if reasons and reasons[0] != BURST_OVER else EXIT_DONE
+
+
+def _wait_for_reason(signals: SignalPipe) -> bool:
+    """Wait for a signal, the supervisor's death or the worker's own wish; tell whether it is urgent."""
+    parent = parent_process()
+    wait([signals] if parent is None else [signals, parent.sentinel])
+    return signal.SIGQUIT in signals.take()
+
+
+def _drain(worker: Worker, signals: SignalPipe) -> None:
+    """Drain the worker, in a thread, because SIGQUIT may cut it short."""
+    from ..conf import get_settings
+
+    drained = threading.Event()
+
+    def drain() -> None:
+        worker.drain(get_settings().shutdown_grace.total_seconds())
+        drained.set()
+        signals.poke()
+
+    threading.Thread(target=drain, name="jobs-drain", daemon=True).start()
+    while not drained.is_set():
+        wait([signals])
+        if signal.SIGQUIT in signals.take():
+            return

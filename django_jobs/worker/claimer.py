@@ -1,0 +1,216 @@
+"""Keep the executors in work: promote what is due, claim as much as starts soon, give back what does not.
+
+One round: look from the head where that is due, claim from the known lines, hand over. Where there is
+nothing to claim, sleep until the doorbell rings, scheduled work is due, or the poll's time has come.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable, Sequence
+
+from .. import registry
+from ..conf import Settings
+from ..policy.lines import ReadyLines
+from ..policy.outcomes import Released
+from ..policy.prefetch import RunTimes, free_soon, room, share_room
+from ..store.claim import Claim, Look, claim, look
+from ..store.clock import DatabaseClock
+from ..store.promote import promote
+from .executors.event_loop import EventLoopExecutor
+from .executors.threads import ThreadExecutor
+
+logger = logging.getLogger("django_jobs.worker")
+
+STUCK_SECONDS = 1.0
+"""What was claimed and not begun for so long, because the executors are all held up, is given back."""
+SHORTEST_IDLE_SECONDS = 0.01
+_SHARE_WEIGHT = 0.2
+
+
+class Claimer:
+    """Decides how many to claim, and when; ``step`` is one round and returns the seconds until the next.
+
+    ``capacity`` returns how many jobs the process may still claim (``--max-jobs``); ``give_back`` takes
+    claims that are not to be run here.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        queues: Sequence[str] | None,
+        clock: DatabaseClock,
+        worker_id: Callable[[], int],
+        threads: ThreadExecutor,
+        event_loop: EventLoopExecutor,
+        run_times: RunTimes,
+        in_hand: dict[int, Claim],
+        backlog: Callable[[], int],
+        give_back: Callable[[Claim, Released], None],
+        poll_seconds: Callable[[], float],
+        wake: Callable[[], None],
+        max_jobs: int | None = None,
+    ) -> None:
+        self._hungry = False
+        self.last_look: Look | None = None
+        self._settings = settings
+        self._queues = queues
+        self._clock = clock
+        self._worker_id = worker_id
+        self._threads, self._event_loop = threads, event_loop
+        self._run_times = run_times
+        self._in_hand = in_hand
+        self._backlog = backlog
+        self._give_back = give_back
+        self._poll_seconds = poll_seconds
+        self._wake = wake
+        self._left = math.inf if max_jobs is None else max_jobs
+        self._lines = ReadyLines()
+        self._next_due_at = math.inf
+        self._awake_until = 0.0
+        self._idle_seconds = SHORTEST_IDLE_SECONDS
+        self._async_share: float | None = None
+        self._begun_before, self._begun_at = -1, 0.0
+
+    def step(self) -> float:
+        """Do one round."""
+        now = time.monotonic()
+        self._give_back_stuck(now)
+        self._hungry = True
+        limit = self._room(now)
+        if limit < 1:
+            return STUCK_SECONDS / 4
+        self._hungry = False
+        if now >= self._next_due_at:
+            self._promote()
+        if self._lines.look_due(now):
+            self._look()
+        if not self._lines.known:
+            return self._idle(now)
+        claims = claim(self._lines, limit=limit, worker_id=self._worker_id(), using=self._settings.database)
+        if len(claims) == limit:
+            self._lines.postpone_look(time.monotonic())
+        if claims:
+            self._idle_seconds = SHORTEST_IDLE_SECONDS
+            self._hand_over(claims)
+        return 0
+
+    def ring(self, awake_seconds: float) -> None:
+        """Look now, and keep looking at short intervals for ``awake_seconds``."""
+        self._awake_until = time.monotonic() + awake_seconds
+        self._idle_seconds = SHORTEST_IDLE_SECONDS
+        self._wake()
+
+    def freed(self) -> None:
+        """Take note that an executor has room for more."""
+        if self._hungry:
+            self._hungry = False
+            self._wake()
+
+    def expect_due(self, delay_seconds: float) -> None:
+        """Take note that a job was just scheduled, due after ``delay_seconds``."""
+        due_at = time.monotonic() + delay_seconds
+        if due_at < self._next_due_at:
+            self._next_due_at = due_at
+            self._wake()
+
+    def seen_queues(self) -> set[str]:
+        """Return the queues in which the last look found something."""
+        return {line.queue_name for line in self.last_look.lines} if self.last_look else set()
+
+    @property
+    def is_used_up(self) -> bool:
+        """True once ``max_jobs`` have been claimed."""
+        return self._left < 1
+
+    @property
+    def is_nothing_ready(self) -> bool:
+        """True where the last look found nothing to claim and nothing due."""
+        return self.last_look is not None and not self._lines.known and self._next_due_at > time.monotonic()
+
+    def _room(self, now: float) -> int:
+        if self._backlog() > 2 * self._settings.claim_batch:
+            return 0
+        both = share_room(
+            sync_room=self._room_in(self._threads, now),
+            async_room=self._room_in(self._event_loop, now),
+            async_share=self._share(),
+        )
+        return int(min(both, self._settings.claim_batch, self._left))
+
+    def _room_in(self, executor: ThreadExecutor | EventLoopExecutor, now: float) -> int:
+        """Return how many jobs ``executor`` is to get: none until half of what it may hold has begun.
+
+        Otherwise each end of a run would make a claim of one.
+        """
+        horizon = self._settings.prefetch_horizon.total_seconds()
+        running = [(self._run_times.expected(one.name), now - since) for one, since in executor.running()]
+        waiting = list(executor.waiting)
+        idle = max(executor.slots - len(running), 0)
+        more = room(
+            idle=idle,
+            free=free_soon(running, idle=idle, horizon_seconds=horizon),
+            waiting=len(waiting),
+            waiting_seconds=sum(self._run_times.expected(one.name) for one in waiting),
+            typical_seconds=self._run_times.typical(),
+            horizon_seconds=horizon,
+            most=self._settings.claim_batch,
+        )
+        executor.low = (len(waiting) + more) // 2
+        return more if len(waiting) <= executor.low or idle > len(waiting) else 0
+
+    def _share(self) -> float:
+        """Return the share of async jobs among those claimed lately, before the first claim among those registered."""
+        if self._async_share is None:
+            known = [definition.is_async for definition in registry.all_definitions()]
+            self._async_share = sum(known) / len(known) if known else 0.0
+        return self._async_share
+
+    def _promote(self) -> None:
+        self._next_due_at = math.inf
+        while promote(using=self._settings.database):
+            pass
+        self._look()
+
+    def _look(self) -> None:
+        seen = look(self._lines, queues=self._queues, using=self._settings.database)
+        self._clock.set(seen.now)
+        self.last_look = seen
+        if seen.next_due is not None:
+            wait = (seen.next_due - seen.now).total_seconds()
+            self._next_due_at = min(self._next_due_at, time.monotonic() + max(wait, 0))
+
+    def _idle(self, now: float) -> float:
+        """Return how long to sleep: briefly after a ring, else ever longer up to the poll's interval."""
+        until_due = max(self._next_due_at - time.monotonic(), 0)
+        if now < self._awake_until:
+            return min(SHORTEST_IDLE_SECONDS, until_due)
+        wait = min(self._idle_seconds, self._poll_seconds())
+        self._idle_seconds = min(self._idle_seconds * 2, 60)
+        return min(wait, until_due)
+
+    def _hand_over(self, claims: list[Claim]) -> None:
+        self._left -= len(claims)
+        self._in_hand.update((one.job_id, one) for one in claims)
+        plain, on_loop = [], []
+        for one in claims:
+            definition = registry.find(one.name)
+            (on_loop if definition is not None and definition.is_async else plain).append(one)
+        if plain:
+            self._threads.submit(plain)
+        if on_loop:
+            self._event_loop.submit(on_loop)
+        self._async_share = self._share() * (1 - _SHARE_WEIGHT) + _SHARE_WEIGHT * len(on_loop) / len(claims)
+        if self._async_share < 0.001:
+            self._async_share = 0.0
+
+    def _give_back_stuck(self, now: float) -> None:
+        """Give back what waits behind runs that turned out long, so that another worker can have it."""
+        if self._threads.begun != self._begun_before or not self._threads.waiting:
+            self._begun_before, self._begun_at = self._threads.begun, now
+        elif now - self._begun_at > STUCK_SECONDS:
+            for one in self._threads.take_back():
+                self._give_back(one, Released(started=False))

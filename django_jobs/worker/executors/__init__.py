@@ -1,0 +1,1 @@
+"""What runs claimed jobs: plain functions in threads, ``async def`` ones on an event loop."""

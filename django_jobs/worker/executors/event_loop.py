@@ -1,0 +1,125 @@
+"""Run ``async def`` jobs, many at once, on one event loop in a thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable
+
+from asgiref.sync import sync_to_async
+
+from ...store.dialects.base import Claim, Ended
+from ..connections import tidy_connections
+from ..run import Bench, Settled, arun
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+class EventLoopExecutor:
+    """Takes claims in order, at most ``slots`` at once, and reports each run's end.
+
+    ``waiting``, ``low``, ``begun`` and ``freed`` are what they are in ``ThreadExecutor``.
+    """
+
+    def __init__(
+        self,
+        *,
+        slots: int,
+        bench: Bench,
+        report: Callable[[Ended | Settled], None],
+        freed: Callable[[], None],
+    ) -> None:
+        self.slots = slots
+        self.waiting: deque[Claim] = deque()
+        self.begun = 0
+        self.low = 0
+        self._running: dict[asyncio.Task[None], tuple[Claim, float]] = {}
+        self._bench = bench
+        self._report = report
+        self._freed = freed
+        self._stopping = False
+        self._tidying = False
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._serve, name="jobs-event-loop", daemon=True)
+
+    def start(self) -> None:
+        """Start the event loop's thread."""
+        self._thread.start()
+
+    def submit(self, claims: Iterable[Claim]) -> None:
+        """Hand over claims to run."""
+        self.waiting.extend(claims)
+        self._loop.call_soon_threadsafe(self._begin)
+
+    def take_back(self) -> list[Claim]:
+        """Return, and forget, what has not begun."""
+        claims = []
+        while self.waiting:
+            try:
+                claims.append(self.waiting.pop())
+            except IndexError:
+                break
+        return claims
+
+    def running(self) -> list[tuple[Claim, float]]:
+        """Return what runs at this moment and since when (monotonic seconds)."""
+        return list(self._running.values())
+
+    def stop(self) -> None:
+        """Begin no more, and end the loop once nothing runs."""
+        self._stopping = True
+        if self._thread.ident is not None:
+            self._loop.call_soon_threadsafe(self._end_if_idle)
+
+    def join(self, deadline: float) -> bool:
+        """Wait until ``deadline`` (monotonic seconds) for the loop to end and tell whether it has."""
+        if self._thread.ident is not None:
+            self._thread.join(max(deadline - time.monotonic(), 0))
+        return not self._thread.is_alive()
+
+    def _serve(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            self._loop.close()
+
+    def _begin(self) -> None:
+        while self.waiting and len(self._running) < self.slots and not self._stopping:
+            try:
+                claim = self.waiting.popleft()
+            except IndexError:
+                return
+            self.begun += 1
+            task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}")
+            self._running[task] = (claim, time.monotonic())
+            task.add_done_callback(self._ended)
+
+    async def _run(self, claim: Claim) -> None:
+        self._report(await arun(claim, self._bench))
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._running[task]
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.critical("an async run failed in the engine", exc_info=error)
+        if not self._tidying:
+            self._tidying = True
+            self._loop.create_task(self._tidy())
+        self._begin()
+        if len(self.waiting) <= self.low:
+            self._freed()
+        self._end_if_idle()
+
+    async def _tidy(self) -> None:
+        """Tidy the connections of the thread in which async jobs' ORM calls run."""
+        try:
+            await sync_to_async(tidy_connections)()
+        finally:
+            self._tidying = False
+
+    def _end_if_idle(self) -> None:
+        if self._stopping and not self._running:
+            self._loop.stop()

@@ -1,0 +1,43 @@
+"""A queue between two threads that is emptied in batches: whatever has come since the last time."""
+
+from __future__ import annotations
+
+from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class Inbox(Generic[T]):
+    """``put`` never waits; ``take`` waits for the first item only. ``is_ended`` after ``close``, once all is taken."""
+
+    def __init__(self, *, most: int) -> None:
+        self.is_ended = False
+        self._most = most
+        self._items: SimpleQueue[T | None] = SimpleQueue()
+
+    def put(self, item: T) -> None:
+        """Add an item."""
+        self._items.put(item)
+
+    def close(self) -> None:
+        """Say that no more will come."""
+        self._items.put(None)
+
+    def __len__(self) -> int:
+        return self._items.qsize()
+
+    def take(self) -> list[T]:
+        """Return all that is there, at least one item unless the inbox has ended, at most ``most``."""
+        batch: list[T] = []
+        item = self._items.get()
+        while item is not None:
+            batch.append(item)
+            if len(batch) == self._most:
+                return batch
+            try:
+                item = self._items.get_nowait()
+            except Empty:
+                return batch
+        self.is_ended = True
+        return batch

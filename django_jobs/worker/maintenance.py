@@ -1,0 +1,120 @@
+"""What some worker has to do now and then: rescue, note queues, prune, mail the admins.
+
+Every worker does it; guarded statements and unique rows make that harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from django.core.mail import mail_admins
+from django.urls import NoReverseMatch, reverse
+
+from ..conf import Settings
+from ..models import DeadLetter
+from ..policy.decide import HoldRules
+from ..store.alerts import take_alerts
+from ..store.prune import prune, prune_records
+from ..store.queues import note_queues
+from ..store.rescue import rescue
+from ..store.workers import declare_lost
+
+logger = logging.getLogger("django_jobs.worker")
+
+PRUNE_INTERVAL_SECONDS = 300.0
+WINDOWS_A_ROUND = 5
+LONGEST_INTERVAL_SECONDS = 5.0
+
+
+class Maintenance:
+    """``step`` is one round: bounded statements, whatever the tables' size."""
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        worker_id: Callable[[], int],
+        seen_queues: Callable[[], Iterable[str]],
+    ) -> None:
+        self._settings = settings
+        self._worker_id = worker_id
+        self._seen_queues = seen_queues
+        self._noted: set[str] = set()
+        self._prune_at = time.monotonic()
+        self._prune_from: int | None = None
+
+    def step(self) -> float:
+        """Do what is due and return the seconds until the next round."""
+        self._rescue()
+        self._note_queues()
+        if self._settings.mail_admins:
+            self._mail_admins()
+        if time.monotonic() >= self._prune_at:
+            self._prune()
+        return min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+
+    def _rescue(self) -> None:
+        using = self._settings.database
+        lost = declare_lost(stale_after=self._settings.stale_after, spare=self._worker_id(), using=using)
+        if lost:
+            logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
+        hold = HoldRules(delay=self._settings.unknown_job_delay, ttl=self._settings.unknown_job_ttl)
+        if rescued := rescue(hold=hold, using=using):
+            logger.warning("%s jobs of lost workers were rescued", rescued)
+
+    def _note_queues(self) -> None:
+        new = set(self._seen_queues()) - self._noted
+        note_queues(sorted(new), using=self._settings.database)
+        self._noted |= new
+
+    def _mail_admins(self) -> None:
+        period = self._settings.mail_admins_period
+        for letter, number in take_alerts(period=period, using=self._settings.database):
+            try:
+                mail_admins(
+                    f"{letter.job_name} failed for good: {letter.error_class or letter.reason}"[:200],
+                    _text(letter, number),
+                )
+            except Exception:  # mail may fail in many ways; the letter stays open in the admin
+                logger.exception("the admins could not be mailed about dead letter %s", letter.pk)
+
+    def _prune(self) -> None:
+        """Prune a few windows; the next round goes on where this one stopped."""
+        settings = self._settings
+        pruned = prune(
+            settings.retention,
+            start_id=self._prune_from or 0,
+            windows=WINDOWS_A_ROUND,
+            using=settings.database,
+        )
+        if pruned.jobs:
+            logger.info("pruned %s jobs", pruned.jobs)
+        self._prune_from = pruned.next_id
+        if pruned.next_id is None:
+            prune_records(
+                settings.retention, alerted_for=settings.mail_admins_period, using=settings.database
+            )
+            self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
+
+
+def _text(letter: DeadLetter, number: int) -> str:
+    lines = [
+        f"{letter.job_name} (queue {letter.queue_name}) became a dead letter: {letter.reason}.",
+        f"Job {letter.job_id}, after {letter.attempt} tries, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
+        f"Dead letters with this error lately: {number}.",
+        _address(letter),
+        "",
+        f"{letter.error_class}: {letter.error_message}",
+        "",
+        letter.traceback,
+    ]
+    return "\n".join(lines)
+
+
+def _address(letter: DeadLetter) -> str:
+    try:
+        return "In the admin: " + reverse("admin:django_jobs_deadletter_change", args=[letter.pk])
+    except NoReverseMatch:
+        return f"manage.py jobs retry {letter.job_id} runs it again."

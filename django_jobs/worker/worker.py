@@ -1,0 +1,230 @@
+"""One worker process's threads, put together: started, drained, or stopped at once."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+
+from django.db import Error as DatabaseError
+
+from ..conf import get_settings
+from ..models import Worker as WorkerRow
+from ..policy.outcomes import Released
+from ..policy.prefetch import RunTimes
+from ..store.clock import DatabaseClock
+from ..store.dialects.base import Claim
+from .announcer import Announcer
+from .claimer import Claimer
+from .doorbells import choose_doorbell
+from .executors.event_loop import EventLoopExecutor
+from .executors.threads import ThreadExecutor
+from .finisher import Finisher
+from .lease import Lease
+from .loop import Loop
+from .maintenance import Maintenance
+from .options import WorkerOptions
+from .run import Bench, conclude
+
+logger = logging.getLogger("django_jobs.worker")
+
+BURST_SECONDS = 0.02
+BURST_OVER = "nothing is ready or due"
+FLUSH_SECONDS = 10.0
+"""How long a stopping worker waits for the database to take its last word."""
+
+
+class Worker:
+    """The pipeline of one process.
+
+    ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
+    once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
+    ``max_jobs`` or ``max_memory_bytes`` is reached, or a loop died (``failed`` tells).
+    """
+
+    def __init__(
+        self,
+        options: WorkerOptions,
+        *,
+        on_register: Callable[[int], None],
+        on_end: Callable[[str], None],
+    ) -> None:
+        self.options = options
+        self.failed = False
+        self._settings = settings = get_settings()
+        self._on_end = on_end
+        self._end_lock = threading.Lock()
+        self._in_hand: dict[int, Claim] = {}
+        self._clock = DatabaseClock()
+        run_times = RunTimes(unknown_seconds=settings.prefetch_horizon.total_seconds())
+        self._lease = Lease(
+            using=settings.database,
+            options=options,
+            interval_seconds=settings.heartbeat_interval.total_seconds(),
+            on_change=on_register,
+            on_memory=self._check_memory,
+        )
+        self._announcer = Announcer(using=settings.database)
+        self._finisher = Finisher(
+            using=settings.database,
+            worker_id=self._lease.current,
+            in_hand=self._in_hand,
+            run_times=run_times,
+            expect_due=self._expect_due,
+            announce=self._announcer.saved.put,
+        )
+        report = self._finisher.inbox.put
+        self._bench = Bench(
+            using=settings.database,
+            settings=settings,
+            clock=self._clock,
+            worker_id=self._lease.current,
+            note=report,
+        )
+        self._threads = ThreadExecutor(
+            slots=options.concurrency, bench=self._bench, report=report, freed=self._freed
+        )
+        self._event_loop = EventLoopExecutor(
+            slots=settings.async_concurrency, bench=self._bench, report=report, freed=self._freed
+        )
+        self._claimer = Claimer(
+            settings=settings,
+            queues=options.queues,
+            clock=self._clock,
+            worker_id=self._lease.current,
+            threads=self._threads,
+            event_loop=self._event_loop,
+            run_times=run_times,
+            in_hand=self._in_hand,
+            backlog=self._finisher.backlog,
+            give_back=self._give_back,
+            poll_seconds=self._poll_seconds,
+            wake=self._wake_claimer,
+            max_jobs=options.max_jobs,
+        )
+        self._doorbell = choose_doorbell(
+            self._claimer.ring,
+            using=settings.database,
+            queues=None if options.queues is None else frozenset(options.queues),
+            wanted=settings.ring,
+        )
+        self._maintenance = Maintenance(
+            settings=settings, worker_id=self._lease.current, seen_queues=self._claimer.seen_queues
+        )
+        self._claiming = self._loop("claimer", self._claim, durable=False)
+        self._finishing = self._loop("finisher", self._finisher.step)
+        self._announcing = self._loop("announcer", self._announcer.step)
+        self._heartbeat = self._loop("heartbeat", self._beat)
+        self._maintaining = self._loop("maintenance", self._maintenance.step)
+        self._listening = self._loop(
+            "doorbell", self._doorbell.step, durable=True if self._doorbell.uses_connection else None
+        )
+
+    def start(self) -> None:
+        """Start; the first heartbeat registers the process, however long the database lets it wait."""
+        self._heartbeat.start()
+
+    def drain(self, seconds: float) -> bool:
+        """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        self._stop_claiming()
+        self._threads.stop()
+        self._event_loop.stop()
+        return self._threads.join(deadline) and self._event_loop.join(deadline)
+
+    def close(self) -> bool:
+        """Save what has ended, give back what still runs without using up its try, sign off.
+
+        Returns False where the database did not take it within ten seconds: the claims are rescued then.
+        """
+        self._stop_claiming()
+        for claim, since in self._threads.running() + self._event_loop.running():
+            started = self._clock.seconds() - (time.monotonic() - since)
+            logger.warning("job %s (%s) did not end in time and is given back", claim.job_id, claim.name)
+            self._finisher.inbox.put(
+                conclude(claim, Released(started=True), started=started, bench=self._bench)
+            )
+        self._finisher.inbox.close()
+        if not self._finishing.join(FLUSH_SECONDS):
+            logger.error("the database did not take this worker's last word; its claims will be rescued")
+            return False
+        self._announcer.saved.close()
+        self._announcing.join(FLUSH_SECONDS)
+        self._heartbeat.stop()
+        return self._heartbeat.join(FLUSH_SECONDS) and self._sign_off()
+
+    def _loop(self, name: str, step: Callable[[], float | None], *, durable: bool | None = True) -> Loop:
+        return Loop(name, step, using=self._settings.database, on_death=self._fail, durable=durable)
+
+    def _beat(self) -> float:
+        if not self._lease.worker_id:
+            self._lease.acquire()
+            self._threads.start()
+            self._event_loop.start()
+            for loop in (
+                self._finishing,
+                self._announcing,
+                self._listening,
+                self._maintaining,
+                self._claiming,
+            ):
+                loop.start()
+        return self._lease.step()
+
+    def _claim(self) -> float:
+        """Do the claimer's round and see whether there is a reason to end."""
+        quiet, seen = not self._in_hand, self._claimer.last_look
+        delay = self._claimer.step()
+        if quiet and self._claimer.is_used_up:
+            self._end(f"{self.options.max_jobs} jobs")
+        if self.options.burst:
+            if quiet and self._claimer.last_look is not seen and self._claimer.is_nothing_ready:
+                self._end(BURST_OVER)
+            return min(delay, BURST_SECONDS)
+        return delay
+
+    def _stop_claiming(self) -> None:
+        self._claiming.stop()
+        self._claiming.join(FLUSH_SECONDS)
+        for claim in self._threads.take_back() + self._event_loop.take_back():
+            self._give_back(claim, Released(started=False))
+
+    def _give_back(self, claim: Claim, outcome: Released) -> None:
+        self._finisher.inbox.put(conclude(claim, outcome, started=None, bench=self._bench))
+
+    def _sign_off(self) -> bool:
+        if self._lease.worker_id:
+            try:
+                self._lease.say(WorkerRow.State.STOPPED)
+            except DatabaseError as error:
+                logger.warning("the database did not take this worker's leave: %s", error)
+                return False
+        return True
+
+    def _check_memory(self, resident_bytes: int) -> None:
+        most = self.options.max_memory_bytes
+        if most is not None and resident_bytes > most:
+            self._end(f"{resident_bytes >> 20} MB of memory")
+
+    def _fail(self, name: str) -> None:
+        self.failed = True
+        self._end(f"its {name} died")
+
+    def _end(self, reason: str) -> None:
+        if self._end_lock.acquire(blocking=False):
+            self._on_end(reason)
+
+    def _poll_seconds(self) -> float:
+        settings = self._settings
+        rings = self._doorbell.rings
+        return (settings.poll_interval if rings else settings.poll_interval_unrung).total_seconds()
+
+    def _wake_claimer(self) -> None:
+        self._claiming.wake.set()
+
+    def _freed(self) -> None:
+        self._claimer.freed()
+
+    def _expect_due(self, seconds: float) -> None:
+        self._claimer.expect_due(seconds)
