@@ -103,9 +103,14 @@ def as_max_attempts(option: str, value: object) -> int:
 
 def as_queue_name(option: str, value: object) -> str:
     """Return ``value`` as a queue name, or raise ConfigurationError."""
-    fits = isinstance(value, str) and 0 < len(value) <= MAX_QUEUE_NAME_LENGTH
-    if fits and value.isprintable() and "," not in value and value == value.strip():  # type: ignore[attr-defined]  # narrowed by fits
-        return str(value)
+    if (
+        isinstance(value, str)
+        and 0 < len(value) <= MAX_QUEUE_NAME_LENGTH
+        and value.isprintable()
+        and "," not in value
+        and value == value.strip()
+    ):
+        return value
     raise ConfigurationError(
         f"{option}: expected 1 to {MAX_QUEUE_NAME_LENGTH} printable characters without commas, got {_cut(value)}"
     )
@@ -147,7 +152,8 @@ def read_settings(given: object) -> Settings:
     if settings.stale_after < 2 * settings.heartbeat_interval:
         raise ConfigurationError(
             f"{SETTING}['STALE_AFTER']: expected at least twice HEARTBEAT_INTERVAL"
-            f" ({settings.heartbeat_interval}), got {settings.stale_after}; one late heartbeat would cost a worker its claims"
+            f" ({settings.heartbeat_interval}), got {settings.stale_after}; one late heartbeat would cost a"
+            " worker its claims"
         )
     if settings.database not in django_settings.DATABASES:
         raise ConfigurationError(

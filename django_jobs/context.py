@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -66,7 +67,10 @@ class JobContext:
         self._last_total: int | None = None
 
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
-        """Show how far the job is: ``done`` of ``total`` in any unit. Saved twice a second at most, in the background."""
+        """Show how far the job is: ``done`` of ``total`` in any unit.
+
+        Returns at once; saved in the background, twice a second at most.
+        """
         now = time.monotonic()
         saved_lately = (
             self._last_saved_at is not None and now - self._last_saved_at < PROGRESS_INTERVAL_SECONDS
@@ -83,7 +87,10 @@ class JobContext:
         )
 
     def save_metadata(self) -> None:
-        """Save ``metadata`` as it is now; the next try sees it. Raises SerializationError for what JSON cannot carry."""
+        """Save ``metadata`` as it is now; the next try sees it.
+
+        Raises SerializationError for what JSON cannot carry and PayloadTooLarge.
+        """
         from .conf import get_settings
 
         text = dumps(self.metadata, what=f"{self.name}: metadata")
@@ -91,8 +98,6 @@ class JobContext:
             raise PayloadTooLarge(
                 f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
             )
-        import json
-
         self._save({"metadata": json.loads(text)})
 
 

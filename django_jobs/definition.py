@@ -321,7 +321,7 @@ async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
 
 
 def _define(function: Callable[..., Any], name: str | None, options: JobOptions) -> JobDefinition[Any, Any]:
-    if not callable(function) or isinstance(function, type):
+    if isinstance(function, type):
         raise ConfigurationError(f"@job: expected a function, got {function!r}")
     name = name or f"{function.__module__}.{function.__qualname__}"
     _check_name(name)

@@ -45,7 +45,7 @@ class JobTimeout(JobsError):
     """Raised inside a job that ran longer than its ``timeout``."""
 
 
-class Retry(Exception):  # noqa: N818 - a request to the worker, not an error
+class Retry(Exception):
     """Raise inside a job to run it again; the try counts.
 
     ``after`` is the wait (timedelta or seconds); None takes the job's backoff.
@@ -57,7 +57,7 @@ class Retry(Exception):  # noqa: N818 - a request to the worker, not an error
         self.reason = reason
 
 
-class Discard(Exception):  # noqa: N818 - a request to the worker, not an error
+class Discard(Exception):
     """Raise inside a job to make it a dead letter at once, with ``reason``."""
 
     def __init__(self, reason: str = "") -> None:
@@ -65,7 +65,7 @@ class Discard(Exception):  # noqa: N818 - a request to the worker, not an error
         self.reason = reason
 
 
-class Snooze(Exception):  # noqa: N818 - a request to the worker, not an error
+class Snooze(Exception):
     """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the try does not count."""
 
     def __init__(self, delay: timedelta | float) -> None:
@@ -76,7 +76,7 @@ class Snooze(Exception):  # noqa: N818 - a request to the worker, not an error
 def _as_delay(what: str, value: timedelta | float) -> timedelta:
     if isinstance(value, timedelta):
         delay = value
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+    elif type(value) in {int, float}:
         delay = timedelta(seconds=value)
     else:
         raise TypeError(f"{what}: expected a timedelta or seconds, got {value!r}")

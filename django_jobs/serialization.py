@@ -27,7 +27,7 @@ from collections.abc import Callable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from django.apps import apps
@@ -69,9 +69,9 @@ def encode(value: object, *, what: str, depth: int = 0) -> Any:
     if kind in _PLAIN:
         return value
     if kind is str:
-        return _encode_text(value, what)  # type: ignore[arg-type]  # kind says str
+        return _encode_text(cast("str", value), what)
     if kind is int:
-        return value if -_BIGGEST_INT <= value <= _BIGGEST_INT else _tagged("int", hex(value))  # type: ignore[operator]  # kind says int
+        return _encode_int(cast("int", value))
     if depth > MAX_DEPTH:
         raise SerializationError(f"{what}: nested more than {MAX_DEPTH} levels deep")
     if isinstance(value, dict):
@@ -90,6 +90,10 @@ def decode(value: Any) -> Any:
             return _untag(value)
         return {key: decode(item) for key, item in value.items()}
     return value
+
+
+def _encode_int(value: int) -> Any:
+    return value if -_BIGGEST_INT <= value <= _BIGGEST_INT else _tagged("int", hex(value))
 
 
 def _encode_text(value: str, what: str) -> Any:
@@ -174,7 +178,8 @@ def _load_model(value: dict[str, Any]) -> Model:
         model = apps.get_model(value["model"])
     except LookupError as error:
         raise SerializationError(f"a stored model reference cannot be read: {error}") from error
-    return model._base_manager.using(value["using"]).get(pk=decode(value["pk"]))
+    loaded: Model = model._base_manager.using(value["using"]).get(pk=decode(value["pk"]))
+    return loaded
 
 
 _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {

@@ -1,7 +1,8 @@
 """How arguments are bound to a job's signature, stored by name, and turned back into a call.
 
 Stored is one JSON object: parameter name or keyword to value, ``*`` to the list of surplus positions, ``**``
-to keywords that share a name with a positional-only parameter. So a row can be searched by argument, and the order of parameters may change between deploys.
+to keywords that share a name with a positional-only parameter. So a row can be searched by argument, and
+the order of parameters may change between deploys.
 """
 
 from __future__ import annotations

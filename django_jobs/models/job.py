@@ -100,6 +100,13 @@ class Job(models.Model):
     def __str__(self) -> str:
         return f"{self.name} #{self.pk} ({self.state})"
 
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Refuse: the engine writes jobs by guarded statements only, because a plain save would undo a claim."""
+        raise TypeError(
+            "Job.save() would overwrite what a worker may have changed; use .enqueue(), .cancel() or the"
+            " functions of django_jobs.store"
+        )
+
     @property
     def is_final(self) -> bool:
         """True in a state that the job leaves only if staff redrive it."""
@@ -163,10 +170,3 @@ class Job(models.Model):
             time.sleep(pause)
             pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
         return self
-
-    def save(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse: the engine writes jobs by guarded statements only, because a plain save would undo a claim."""
-        raise TypeError(
-            "Job.save() would overwrite what a worker may have changed; use .enqueue(), .cancel() or the"
-            " functions of django_jobs.store"
-        )

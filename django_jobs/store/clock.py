@@ -38,7 +38,7 @@ class DatabaseNow(Func):
         """Return the expression for MySQL and MariaDB."""
         return "TIMESTAMPADD(MICROSECOND, %s, UTC_TIMESTAMP(6))", [round(self.seconds * 1_000_000)]
 
-    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
+    def as_sqlite(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, Any]:
         """Return the expression for SQLite."""
         return "strftime('%%Y-%%m-%%d %%H:%%M:%%f', 'now', %s)", [f"{self.seconds:+.6f} seconds"]
 

@@ -33,5 +33,5 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
 
 def delete_jobs(ids: list[int], *, using: str) -> None:
     """Delete jobs and their attempts in two statements, without loading them."""
-    Attempt.objects.using(using).filter(job__in=ids)._raw_delete(using)  # noqa: SLF001 - Django's own delete() loads every row
-    Job.objects.using(using).filter(pk__in=ids)._raw_delete(using)  # noqa: SLF001 - see above
+    Attempt.objects.using(using).filter(job__in=ids)._raw_delete(using)
+    Job.objects.using(using).filter(pk__in=ids)._raw_delete(using)

@@ -60,9 +60,7 @@ def declare_lost(*, stale_after: timedelta, spare: int | None = None, using: str
     """
     _, connection = open_dialect(using)
     stale = Q(state__in=ALIVE, heartbeat_at__lt=DatabaseNow(-stale_after))
-    return (
-        Worker.objects.using(connection.alias)
-        .filter(stale)
-        .exclude(pk=spare)
-        .update(state=Worker.State.LOST, stopped_at=DatabaseNow())
-    )
+    others = Worker.objects.using(connection.alias).filter(stale)
+    if spare is not None:
+        others = others.exclude(pk=spare)
+    return others.update(state=Worker.State.LOST, stopped_at=DatabaseNow())

@@ -83,7 +83,7 @@ def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPip
 def _wait_for_reason(signals: SignalPipe) -> bool:
     """Wait for a signal, the supervisor's death or the worker's own wish; tell whether it is urgent."""
     parent = parent_process()
-    wait([signals] if parent is None else [signals, parent.sentinel])
+    wait([signals.fileno()] if parent is None else [signals.fileno(), parent.sentinel])
     return signal.SIGQUIT in signals.take()
 
 
@@ -100,6 +100,6 @@ def _drain(worker: Worker, signals: SignalPipe) -> None:
 
     threading.Thread(target=drain, name="jobs-drain", daemon=True).start()
     while not drained.is_set():
-        wait([signals])
+        wait([signals.fileno()])
         if signal.SIGQUIT in signals.take():
             return

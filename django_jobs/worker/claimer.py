@@ -195,7 +195,8 @@ class Claimer:
     def _hand_over(self, claims: list[Claim]) -> None:
         self._left -= len(claims)
         self._in_hand.update((one.job_id, one) for one in claims)
-        plain, on_loop = [], []
+        plain: list[Claim] = []
+        on_loop: list[Claim] = []
         for one in claims:
             definition = registry.find(one.name)
             (on_loop if definition is not None and definition.is_async else plain).append(one)

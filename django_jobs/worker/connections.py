@@ -41,8 +41,8 @@ def check_idle_connections() -> None:
     if time.monotonic() - getattr(_thread, "last_used", 0.0) < IDLE_SECONDS:
         return
     for connection in connections.all(initialized_only=True):
-        connection.health_check_enabled = True
-        connection.health_check_done = False
+        connection.health_check_enabled = True  # type: ignore[attr-defined]  # Django's own since 4.1
+        connection.health_check_done = False  # type: ignore[attr-defined]  # the same
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:

@@ -9,8 +9,8 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from django.db import connections
 from django.db import Error as DatabaseError
+from django.db import connections
 
 from ..store.dialects.postgresql import CHANNEL
 from ..store.doorbell import AWAKE_SECONDS

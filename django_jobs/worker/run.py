@@ -174,8 +174,7 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     try:
         with running_as(call.context), _time_limit(call, bench), dialect.writing(connection):
             value = call.definition.function(*call.args, **call.kwargs)
-            outcome = _success(value, call.claim, bench)
-            ended = conclude(call.claim, outcome, started=started, bench=bench)
+            ended = conclude(call.claim, _success(value, call.claim, bench), started=started, bench=bench)
             if not finish([ended], worker_id=bench.worker_id(), using=bench.using):
                 raise ClaimLost
         return Settled(call.claim, ended)
@@ -250,7 +249,7 @@ def _wait(
             exception=error,  # type: ignore[arg-type]  # a SystemExit is passed on as it is
             context=context,
             attempt=claim.attempt,
-            random=bench.random,  # type: ignore[arg-type]  # SystemRandom is a Random
+            random=bench.random,
         )
     except Exception:
         logger.exception("backoff of %s failed; the default is used", claim.name)

@@ -11,7 +11,7 @@ POKE = 0
 
 
 class SignalPipe:
-    """Readable when a signal has come or somebody poked; pass it to ``multiprocessing.connection.wait``.
+    """Readable when a signal has come or somebody poked; wait on its ``fileno()``.
 
     Python's ``set_wakeup_fd`` writes each signal's number. A handler proper could run while the main
     thread holds any lock; this one cannot deadlock.

@@ -95,12 +95,12 @@ class Supervisor:
 
     def _wait(self, signals: SignalPipe) -> None:
         """Wait for a signal, a child's word or death, or until something else is due."""
-        sources: list[SignalPipe | Connection | int] = [signals]
+        sources: list[Connection | int] = [signals.fileno()]
         for child in self._children:
             sources.append(child.process.sentinel)
             if not child.inbox.closed:
                 sources.append(child.inbox)
-        wait(sources, self._seconds_until_due())  # type: ignore[arg-type]  # whatever has a fileno() will do
+        wait(sources, self._seconds_until_due())
         for child in self._children:
             _read(child)
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from django.db import Error as DatabaseError
+from django.db import connections
 
 from ..conf import get_settings
 from ..models import Worker as WorkerRow
@@ -129,6 +130,7 @@ class Worker:
         """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``."""
         deadline = time.monotonic() + seconds
         self._stop_claiming()
+        self._say(WorkerRow.State.STOPPING)
         self._threads.stop()
         self._event_loop.stop()
         return self._threads.join(deadline) and self._event_loop.join(deadline)
@@ -152,7 +154,7 @@ class Worker:
         self._announcer.saved.close()
         self._announcing.join(FLUSH_SECONDS)
         self._heartbeat.stop()
-        return self._heartbeat.join(FLUSH_SECONDS) and self._sign_off()
+        return self._heartbeat.join(FLUSH_SECONDS) and self._say(WorkerRow.State.STOPPED)
 
     def _loop(self, name: str, step: Callable[[], float | None], *, durable: bool | None = True) -> Loop:
         return Loop(name, step, using=self._settings.database, on_death=self._fail, durable=durable)
@@ -193,13 +195,16 @@ class Worker:
     def _give_back(self, claim: Claim, outcome: Released) -> None:
         self._finisher.inbox.put(conclude(claim, outcome, started=None, bench=self._bench))
 
-    def _sign_off(self) -> bool:
-        if self._lease.worker_id:
-            try:
-                self._lease.say(WorkerRow.State.STOPPED)
-            except DatabaseError as error:
-                logger.warning("the database did not take this worker's leave: %s", error)
-                return False
+    def _say(self, state: WorkerRow.State) -> bool:
+        """Write the worker's state where the database takes it: others can do without."""
+        try:
+            if self._lease.worker_id:
+                self._lease.say(state)
+        except DatabaseError as error:
+            logger.warning("the database did not take that this worker is %s: %s", state, error)
+            return False
+        finally:
+            connections.close_all()
         return True
 
     def _check_memory(self, resident_bytes: int) -> None:

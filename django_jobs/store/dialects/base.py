@@ -7,7 +7,7 @@ runs unchanged on each.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -157,6 +157,13 @@ def read_stranded(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int
 def connection_of(alias: str) -> BaseDatabaseWrapper:
     """Return this thread's connection to ``alias``."""
     return connections[alias]
+
+
+def read_claim(row: Sequence[Any], as_instant: Callable[[Any], datetime]) -> Claim:
+    """Return a row of Claim's columns as a Claim, its instants by ``as_instant``."""
+    *plain, enqueued_at, ready_at, held_since, claimed_at = row
+    held = None if held_since is None else as_instant(held_since)
+    return Claim._make((*plain, as_instant(enqueued_at), as_instant(ready_at), held, as_instant(claimed_at)))
 
 
 def from_epoch(seconds: float) -> datetime:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, read_claim
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -149,7 +149,7 @@ class MySQL:
     def insert_jobs(
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
     ) -> list[Inserted]:
-        """Insert all of ``arguments`` in one statement; MySQL, which cannot return rows, needs a second to read them."""
+        """Insert all in one statement; MySQL, which cannot return rows, needs a second to read them."""
         due, due_values = _due(new)
         row = NEW_ROW.format(due=due)
         statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
@@ -199,16 +199,7 @@ class MySQL:
             rows = cursor.fetchall()
             if rows:
                 cursor.execute(TAKE, [worker_id, rows[0][12], [row[0] for row in rows]])
-        return [
-            Claim(
-                *row[:9],
-                as_instant(row[9]),
-                as_instant(row[10]),
-                _as_instant_or_none(row[11]),
-                as_instant(row[12]),
-            )
-            for row in rows
-        ]
+        return [read_claim(row, as_instant) for row in rows]
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant naive as the driver wants it."""

@@ -231,7 +231,7 @@ class PostgreSQL:
         """Promote in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(PROMOTE, [limit])
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save successes in one statement, everything else in another."""

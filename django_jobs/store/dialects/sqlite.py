@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, from_epoch
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, from_epoch, read_claim
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -44,7 +44,7 @@ ORDER BY given.key
 RETURNING id, state, enqueued_at, run_after, ready_at
 """.format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
 
-LOOK = """
+LOOK = f"""
 WITH RECURSIVE line (queue_name, priority) AS (
     SELECT * FROM (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
                    ORDER BY queue_name, priority LIMIT 1)
@@ -56,7 +56,7 @@ WITH RECURSIVE line (queue_name, priority) AS (
         ORDER BY queue_name, priority LIMIT 1
     )
 )
-SELECT {now}, (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
+SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
        open_line.queue_name, open_line.priority
 FROM (SELECT 1) AS always
 LEFT JOIN (
@@ -65,7 +65,7 @@ LEFT JOIN (
         SELECT 1 FROM django_jobs_queue WHERE name = line.queue_name AND paused_at IS NOT NULL
     )
 ) AS open_line ON true
-""".format(now=NOW)
+"""
 
 CLAIM = """
 UPDATE django_jobs_job
@@ -223,16 +223,7 @@ class SQLite:
             cursor.execute(CLAIM_FROM_HEAD if after is None else CLAIM_FROM_POSITION, values)
             rows = cursor.fetchall()
         rows.sort(key=lambda row: (row[10], row[0]))
-        return [
-            Claim(
-                *row[:9],
-                as_instant(row[9]),
-                as_instant(row[10]),
-                as_instant_or_none(row[11]),
-                as_instant(row[12]),
-            )
-            for row in rows
-        ]
+        return [read_claim(row, as_instant) for row in rows]
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""
@@ -242,7 +233,7 @@ class SQLite:
         """Promote in one statement."""
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(PROMOTE, [limit])
-            return cursor.rowcount
+            return int(cursor.rowcount)
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save in one transaction: see which claims still stand, then write them row by row in C."""
@@ -329,7 +320,7 @@ def _epoch_text(seconds: float | None) -> str | None:
 def _naive_text(value: datetime) -> str:
     """Write an instant as ``strftime`` above does where milliseconds are enough, so that equal times are equal text."""
     text = value.isoformat(sep=" ", timespec="microseconds")
-    return text[:-3] if text.endswith("000") else text
+    return text.removesuffix("000")
 
 
 def _as_modifier(seconds: float | None) -> str | None:

@@ -1,0 +1,116 @@
+"""Jobs, attempts and queues as plain dicts for JSON, and as lines for a terminal."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from ..models import Job, Worker
+from ..store.stats import QueueStats
+
+JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
+
+
+def job_row(job: Job) -> dict[str, Any]:
+    """Return the job's own columns; instants are ISO 8601 in UTC, arguments as stored."""
+    return {
+        "id": job.pk,
+        "name": job.name,
+        "queue_name": job.queue_name,
+        "priority": job.priority,
+        "state": job.state,
+        "attempt": job.attempt,
+        "max_attempts": job.max_attempts,
+        "arguments": job.arguments,
+        "metadata": job.metadata,
+        "enqueued_at": _iso(job.enqueued_at),
+        "run_after": _iso(job.run_after),
+        "ready_at": _iso(job.ready_at),
+        "started_at": _iso(job.started_at),
+        "finished_at": _iso(job.finished_at),
+        "progress": None
+        if job.progress_done is None
+        else {"done": job.progress_done, "total": job.progress_total, "message": job.progress_message},
+        "result": job.result_data,
+    }
+
+
+def attempt_rows(job: Job) -> list[dict[str, Any]]:
+    """Return the job's tries, the first one first."""
+    return [
+        {
+            "number": attempt.number,
+            "outcome": attempt.outcome,
+            "worker": attempt.worker_id,
+            "started_at": _iso(attempt.started_at),
+            "finished_at": _iso(attempt.finished_at),
+            "error_class": attempt.error_class,
+            "error_message": attempt.error_message,
+            "traceback": attempt.traceback,
+        }
+        for attempt in job.attempts.order_by("claim_number")
+    ]
+
+
+def queue_row(queue: QueueStats) -> dict[str, Any]:
+    """Return one queue's counts by state, and since when its oldest ready job waits."""
+    return {
+        "name": queue.name,
+        "paused": queue.paused_at is not None,
+        "oldest_ready_at": _iso(queue.oldest_ready_at),
+        **{state.value: number for state, number in queue.jobs.items()},
+    }
+
+
+def worker_row(worker: Worker) -> dict[str, Any]:
+    """Return one worker process."""
+    return {
+        "id": worker.pk,
+        "hostname": worker.hostname,
+        "pid": worker.pid,
+        "state": worker.state,
+        "queues": worker.queues,
+        "concurrency": worker.concurrency,
+        "heartbeat_at": _iso(worker.heartbeat_at),
+        "memory_bytes": worker.memory_bytes,
+    }
+
+
+def as_json(value: object) -> str:
+    """Return ``value`` as indented JSON."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
+
+
+def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
+    """Return the named columns of ``rows`` as aligned text under a line of headings."""
+    cells = [[column.replace("_", " ") for column in columns]]
+    cells += [[_cell(row[column]) for column in columns] for row in rows]
+    widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in cells
+    )
+
+
+def as_lines(row: Mapping[str, Any]) -> str:
+    """Return one row as ``name: value`` lines, what is not set left out."""
+    width = max(map(len, row))
+    return "\n".join(
+        f"{name.replace('_', ' '):<{width}}  {_cell(value)}"
+        for name, value in row.items()
+        if value is not None
+    )
+
+
+def _iso(value: datetime | None) -> str | None:
+    return None if value is None else value.isoformat(timespec="milliseconds")
+
+
+def _cell(value: object) -> str:
+    if value is None or value == []:
+        return "-"
+    if isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)

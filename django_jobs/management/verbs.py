@@ -1,0 +1,129 @@
+"""What ``manage.py jobs`` does: each verb calls the store and returns plain values."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+
+from .. import registry
+from ..conf import get_settings
+from ..definition import EnqueueOptions
+from ..exceptions import ArgumentsError, UnknownJobError
+from ..models import Job, Worker
+from ..policy.states import FINAL_STATES, State, sources
+from ..store.cancel import cancel
+from ..store.prune import prune, prune_records
+from ..store.purge import purge
+from ..store.queues import pause, resume
+from ..store.redrive import redrive
+from ..store.run_now import run_now
+from ..store.stats import open_dead_letters, queue_stats
+from ..store.workers import ALIVE
+from .rows import attempt_rows, job_row, queue_row, worker_row
+
+
+def status() -> dict[str, Any]:
+    """Return ``queues``, living ``workers`` and the number of ``open_dead_letters``."""
+    return {
+        "queues": [queue_row(queue) for queue in queue_stats()],
+        "workers": [worker_row(one) for one in Worker.objects.filter(state__in=ALIVE).order_by("pk")],
+        "open_dead_letters": open_dead_letters(),
+    }
+
+
+def list_jobs(
+    *, state: str | None, queue_name: str | None, name: str | None, limit: int
+) -> list[dict[str, Any]]:
+    """Return the newest jobs that match."""
+    jobs = _matching(ids=(), state=state, queue_name=queue_name, name=name)
+    return [job_row(job) for job in jobs.order_by("-pk")[:limit]]
+
+
+def show(job_id: int) -> dict[str, Any]:
+    """Return one job with its ``attempts``. Raises UnknownJobError where there is none."""
+    job = Job.objects.filter(pk=job_id).first()
+    if job is None:
+        raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
+    return {**job_row(job), "attempts": attempt_rows(job)}
+
+
+def change(past: str, *, dry_run: bool, **chosen: Any) -> int:
+    """Retry, cancel or purge the jobs that match and return how many were; ``past`` is the verb's past form."""
+    states, verb = _CHANGES[past]
+    jobs = _matching(**chosen).filter(state__in=states)
+    return jobs.count() if dry_run else verb(jobs)
+
+
+def enqueue(
+    name: str,
+    arguments: str,
+    *,
+    queue_name: str | None,
+    priority: int | None,
+    delay_seconds: float | None,
+) -> dict[str, Any]:
+    """Enqueue a registered job with the keywords of a JSON object and return its row."""
+    try:
+        keywords = json.loads(arguments)
+    except ValueError as error:
+        raise ArgumentsError(f"--arguments: expected a JSON object, got {arguments!r}: {error}") from error
+    if not isinstance(keywords, dict):
+        raise ArgumentsError(f"--arguments: expected a JSON object, got {arguments!r}")
+    options: EnqueueOptions[Any, Any] = registry.get(name).using(
+        queue_name=queue_name,
+        priority=priority,
+        run_after=None if delay_seconds is None else timedelta(seconds=delay_seconds),
+    )
+    return job_row(options.enqueue(**keywords))
+
+
+def pause_queue(name: str) -> bool:
+    """Pause a queue and tell whether it was running."""
+    return pause(name, by=actor())
+
+
+def resume_queue(name: str) -> bool:
+    """Resume a queue and tell whether it was paused."""
+    return resume(name)
+
+
+def prune_now() -> int:
+    """Prune everything that RETENTION allows and return how many jobs were deleted."""
+    settings = get_settings()
+    pruned = prune(settings.retention)
+    prune_records(settings.retention, alerted_for=settings.mail_admins_period)
+    return pruned.jobs
+
+
+def actor() -> str:
+    """Return who uses the shell, as it is kept on letters and queues."""
+    try:
+        return f"{getpass.getuser()} (shell)"
+    except (KeyError, OSError):
+        return "shell"
+
+
+def _matching(
+    *, ids: Sequence[int], state: str | None, queue_name: str | None, name: str | None
+) -> QuerySet[Job]:
+    jobs = Job.objects.all()
+    if ids:
+        jobs = jobs.filter(pk__in=ids)
+    given = {"state": state, "queue_name": queue_name, "name": name}
+    return jobs.filter(**{field: value for field, value in given.items() if value is not None})
+
+
+def _retry(jobs: QuerySet[Job]) -> int:
+    return redrive(jobs.filter(state=State.DEAD), by=actor()) + run_now(jobs.filter(state=State.SCHEDULED))
+
+
+_CHANGES: dict[str, tuple[frozenset[State], Callable[[QuerySet[Job]], int]]] = {
+    "retried": (sources("redrive") | sources("run_now"), _retry),
+    "cancelled": (sources("cancel"), cancel),
+    "purged": (FINAL_STATES, lambda jobs: purge(jobs, by=actor())),
+}

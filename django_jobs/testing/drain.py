@@ -1,0 +1,117 @@
+"""Work off enqueued jobs in the calling thread, inside the caller's transaction."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from asgiref.sync import async_to_sync
+
+from .. import __version__, registry
+from ..conf import get_settings
+from ..models import Job, Worker
+from ..policy.lines import ReadyLines
+from ..policy.states import State
+from ..store.announce import announce
+from ..store.claim import Claim, claim, look
+from ..store.clock import DatabaseClock
+from ..store.finish import finish
+from ..store.progress import save_notes
+from ..store.promote import promote
+from ..store.run_now import run_now
+from ..store.workers import leave, register
+from ..worker.run import Bench, Note, Settled, arun, run
+
+MOST_RUNS = 10_000
+
+
+@dataclass(slots=True, kw_only=True)
+class Drained:
+    """How many runs ended in which state, and the jobs' ids in the order of their runs."""
+
+    runs: dict[State, int] = field(default_factory=dict)
+    job_ids: list[int] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> int:
+        """How many runs succeeded."""
+        return self.runs.get(State.SUCCEEDED, 0)
+
+    @property
+    def dead(self) -> int:
+        """How many runs made a dead letter."""
+        return self.runs.get(State.DEAD, 0)
+
+    @property
+    def retried(self) -> int:
+        """How many runs ended with another to come."""
+        return self.runs.get(State.SCHEDULED, 0)
+
+
+def drain(
+    *, queues: Sequence[str] | None = None, run_scheduled: bool = False, most_runs: int = MOST_RUNS
+) -> Drained:
+    """Run ready and due jobs, and those they enqueue, until none is left; return what became of them.
+
+    The real engine claims, runs and finishes, one job after another, in this thread and with this
+    thread's connection: it works inside ``TestCase``, and what jobs raise is recorded, not raised.
+    ``run_scheduled`` runs delayed jobs and retries at once too. More than ``most_runs`` runs raise
+    RuntimeError, because a job then enqueues itself for ever.
+    """
+    settings = get_settings()
+    worker_id = register(
+        hostname=socket.gethostname(),
+        pid=os.getpid(),
+        queues=queues,
+        concurrency=1,
+        version=__version__,
+        using=settings.database,
+    )
+    bench = Bench(
+        using=settings.database,
+        settings=settings,
+        clock=DatabaseClock(),
+        worker_id=lambda: worker_id,
+        note=lambda note: _save_note(note, worker_id, settings.database),
+    )
+    drained = Drained()
+    try:
+        while (one := _claim_next(bench, queues=queues, run_scheduled=run_scheduled)) is not None:
+            if len(drained.job_ids) == most_runs:
+                raise RuntimeError(f"drain() stopped after {most_runs} runs; the last was of {one.name}")
+            _run_and_finish(one, bench, drained)
+    finally:
+        leave(worker_id, Worker.State.STOPPED, using=settings.database)
+    return drained
+
+
+def _claim_next(bench: Bench, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
+    promote(using=bench.using)
+    if run_scheduled:
+        scheduled = Job.objects.using(bench.using).filter(state=State.SCHEDULED)
+        run_now(scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=bench.using)
+    lines = ReadyLines()
+    bench.clock.set(look(lines, queues=queues, using=bench.using).now)
+    claims = claim(lines, limit=1, worker_id=bench.worker_id(), using=bench.using)
+    return claims[0] if claims else None
+
+
+def _run_and_finish(one: Claim, bench: Bench, drained: Drained) -> None:
+    definition = registry.find(one.name)
+    is_async = definition is not None and definition.is_async
+    run_ended = async_to_sync(arun)(one, bench) if is_async else run(one, bench)
+    if isinstance(run_ended, Settled):
+        ended = run_ended.ended
+    else:
+        ended = run_ended if finish([run_ended], worker_id=bench.worker_id(), using=bench.using) else None
+    drained.job_ids.append(one.job_id)
+    if ended is not None:
+        state = ended.decision.state
+        drained.runs[state] = drained.runs.get(state, 0) + 1
+        announce([ended], using=bench.using)
+
+
+def _save_note(note: Note, worker_id: int, using: str) -> None:
+    save_notes(note.claim, note.fields, worker_id=worker_id, using=using)
