@@ -11,8 +11,7 @@ from django.core.management import get_commands
 
 from .conf import get_settings
 from .exceptions import ConfigurationError
-
-SUPPORTED_VENDORS = {"postgresql", "mysql", "sqlite"}
+from .store.dialects import SUPPORTED_VENDORS
 
 
 @register(Tags.compatibility)

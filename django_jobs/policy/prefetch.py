@@ -15,27 +15,50 @@ _WEIGHT = 0.2
 
 @dataclass(slots=True, kw_only=True)
 class RunTimes:
-    """Moving averages of how long jobs run, in seconds: by job name, and over all that ended lately."""
+    """Moving averages of how long jobs run, in seconds: by job name, and by queue for jobs yet to be claimed."""
 
     unknown_seconds: float
     by_name: dict[str, float] = field(default_factory=dict)
-    lately: float | None = None
+    by_queue: dict[str, float] = field(default_factory=dict)
 
-    def record(self, runs: Mapping[str, tuple[int, float]]) -> None:
-        """Take in what has just ended: job name -> (how many, seconds in all)."""
-        for name, (number, seconds) in runs.items():
-            self.by_name[name] = _moved(self.by_name.get(name), seconds / number)
-        number = sum(number for number, _ in runs.values())
-        if number:
-            self.lately = _moved(self.lately, sum(seconds for _, seconds in runs.values()) / number)
+    def record(self, runs: Iterable[tuple[str, str, float]]) -> None:
+        """Take in what has just ended: (job name, queue name, seconds) of each run."""
+        names: dict[str, tuple[int, float]] = {}
+        queues: dict[str, tuple[int, float]] = {}
+        for name, queue_name, seconds in runs:
+            number, total = names.get(name, (0, 0.0))
+            names[name] = (number + 1, total + seconds)
+            number, total = queues.get(queue_name, (0, 0.0))
+            queues[queue_name] = (number + 1, total + seconds)
+        _move(self.by_name, names)
+        _move(self.by_queue, queues)
 
     def expected(self, name: str) -> float:
         """Return the expected run time of a job of this name."""
         return self.by_name.get(name, self.unknown_seconds)
 
-    def typical(self) -> float:
-        """Return the expected run time of a job that nothing is known of yet."""
-        return self.unknown_seconds if self.lately is None else self.lately
+    def typical(self, queue_name: str) -> float:
+        """Return the expected run time of whatever comes next from this queue."""
+        return self.by_queue.get(queue_name, self.unknown_seconds)
+
+
+@dataclass(slots=True, kw_only=True)
+class Stock:
+    """What one executor has in hand at this moment.
+
+    ``idle`` slots have nothing to do, ``free`` are idle or will be within the horizon; ``waiting`` jobs
+    are claimed and not begun, expected to run ``waiting_seconds`` in all.
+    """
+
+    idle: int
+    free: int
+    waiting: int
+    waiting_seconds: float
+
+    def add(self, number: int, seconds_each: float) -> None:
+        """Count jobs that were just claimed."""
+        self.waiting += number
+        self.waiting_seconds += number * seconds_each
 
 
 def free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seconds: float) -> int:
@@ -51,25 +74,16 @@ def free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seco
     )
 
 
-def room(
-    *,
-    idle: int,
-    free: int,
-    waiting: int,
-    waiting_seconds: float,
-    typical_seconds: float,
-    horizon_seconds: float,
-    most: int,
-) -> int:
+def room(stock: Stock, *, typical_seconds: float, horizon_seconds: float, most: int) -> int:
     """Return how many jobs to claim so that each starts within about ``horizon_seconds``.
 
-    ``idle`` slots have nothing to do, ``free`` are idle or will be soon; ``waiting`` jobs are claimed
-    and not begun, expected to run ``waiting_seconds`` in all. Every idle slot may have one job, however
-    long; ``most`` bounds what waits.
+    Every idle slot may have one job, however long; ``most`` bounds what waits. None until half of what
+    may wait has begun: otherwise each end of a run would make a claim of one.
     """
-    budget_seconds = free * horizon_seconds - waiting_seconds
+    budget_seconds = stock.free * horizon_seconds - stock.waiting_seconds
     by_time = int(budget_seconds / typical_seconds) if typical_seconds > 0 else most
-    return max(0, min(max(by_time, idle - waiting), most - waiting))
+    more = max(0, min(max(by_time, stock.idle - stock.waiting), most - stock.waiting))
+    return more if more >= stock.waiting or stock.idle > stock.waiting else 0
 
 
 def share_room(*, sync_room: int, async_room: int, async_share: float) -> int:
@@ -86,5 +100,8 @@ def share_room(*, sync_room: int, async_room: int, async_share: float) -> int:
     return int(min(bounds))
 
 
-def _moved(before: float | None, newest: float) -> float:
-    return newest if before is None else before + _WEIGHT * (newest - before)
+def _move(averages: dict[str, float], newest: Mapping[str, tuple[int, float]]) -> None:
+    for key, (number, total) in newest.items():
+        before = averages.get(key)
+        mean = total / number
+        averages[key] = mean if before is None else before + _WEIGHT * (mean - before)

@@ -15,7 +15,7 @@ from ..models import Job, Worker
 from ..policy.lines import ReadyLines
 from ..policy.states import State
 from ..store.announce import announce
-from ..store.claim import Claim, claim, look
+from ..store.claim import Claim, claim_in_turn, look
 from ..store.clock import DatabaseClock
 from ..store.finish import finish
 from ..store.progress import save_notes
@@ -94,7 +94,7 @@ def _claim_next(bench: Bench, *, queues: Sequence[str] | None, run_scheduled: bo
         run_now(scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=bench.using)
     lines = ReadyLines()
     bench.clock.set(look(lines, queues=queues, using=bench.using).now)
-    claims = claim(lines, limit=1, worker_id=bench.worker_id(), using=bench.using)
+    claims = claim_in_turn(lines, limit=1, worker_id=bench.worker_id(), using=bench.using)
     return claims[0] if claims else None
 
 

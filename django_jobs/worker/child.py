@@ -28,6 +28,7 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_RECYCLE = 75
 """The process has had its share of jobs or memory and wants to be replaced."""
+EXIT_SECONDS = 5.0
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -44,15 +45,20 @@ def run_child(options: WorkerOptions, to_supervisor: Connection) -> None:
     from .console import log_to_terminal
 
     log_to_terminal(options.verbosity)
-    code = _serve(options, to_supervisor, signals)
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
+    code, drained = _serve(options, to_supervisor, signals)
+    if drained:
+        # What the project registered for the end of a process may run, but not hold it up for ever.
+        last_resort = threading.Timer(EXIT_SECONDS, os._exit, [code])
+        last_resort.daemon = True
+        last_resort.start()
+        sys.exit(code)
     # Threads that still run a job cannot be stopped, and must not hold up the end.
+    logging.shutdown()
     os._exit(code)
 
 
-def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPipe) -> int:
+def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPipe) -> tuple[int, bool]:
+    """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
     from .worker import BURST_OVER, Worker
 
     reasons: list[str] = []
@@ -72,12 +78,11 @@ def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPip
     urgent = _wait_for_reason(signals)
     if reasons:
         logger.info("worker process %s ends: %s", os.getpid(), reasons[0])
-    if not urgent:
-        _drain(worker, signals)
+    drained = not urgent and _drain(worker, signals)
     worker.close()
     if worker.failed:
-        return EXIT_FAILED
-    return EXIT_RECYCLE if reasons and reasons[0] != BURST_OVER else EXIT_DONE
+        return EXIT_FAILED, drained
+    return EXIT_RECYCLE if reasons and reasons[0] != BURST_OVER else EXIT_DONE, drained
 
 
 def _wait_for_reason(signals: SignalPipe) -> bool:
@@ -87,19 +92,19 @@ def _wait_for_reason(signals: SignalPipe) -> bool:
     return signal.SIGQUIT in signals.take()
 
 
-def _drain(worker: Worker, signals: SignalPipe) -> None:
-    """Drain the worker, in a thread, because SIGQUIT may cut it short."""
+def _drain(worker: Worker, signals: SignalPipe) -> bool:
+    """Drain the worker, in a thread, because SIGQUIT may cut it short; tell whether nothing runs any more."""
     from ..conf import get_settings
 
-    drained = threading.Event()
+    results: list[bool] = []
 
     def drain() -> None:
-        worker.drain(get_settings().shutdown_grace.total_seconds())
-        drained.set()
+        results.append(worker.drain(get_settings().shutdown_grace.total_seconds()))
         signals.poke()
 
     threading.Thread(target=drain, name="jobs-drain", daemon=True).start()
-    while not drained.is_set():
+    while not results:
         wait([signals.fileno()])
         if signal.SIGQUIT in signals.take():
-            return
+            return False
+    return results[0]

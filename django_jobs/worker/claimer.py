@@ -13,21 +13,24 @@ from collections.abc import Callable, Sequence
 
 from .. import registry
 from ..conf import Settings
-from ..policy.lines import ReadyLines
+from ..policy.lines import Line, ReadyLines
 from ..policy.outcomes import Released
-from ..policy.prefetch import RunTimes, free_soon, room, share_room
+from ..policy.prefetch import RunTimes, Stock, free_soon, room, share_room
 from ..store.claim import Claim, Look, claim, look
 from ..store.clock import DatabaseClock
 from ..store.promote import promote
-from .executors.event_loop import EventLoopExecutor
-from .executors.threads import ThreadExecutor
+from .executors.base import Executor, take_back
 
 logger = logging.getLogger("django_jobs.worker")
 
 STUCK_SECONDS = 1.0
 """What was claimed and not begun for so long, because the executors are all held up, is given back."""
 SHORTEST_IDLE_SECONDS = 0.01
+HUNGRY_SECONDS = STUCK_SECONDS / 4
+"""How soon to look again at executors that are full, should none of them say that it has room."""
 _SHARE_WEIGHT = 0.2
+_NO_SHARE = 0.001
+_NOTHING = Stock(idle=0, free=0, waiting=0, waiting_seconds=0)
 
 
 class Claimer:
@@ -44,8 +47,8 @@ class Claimer:
         queues: Sequence[str] | None,
         clock: DatabaseClock,
         worker_id: Callable[[], int],
-        threads: ThreadExecutor,
-        event_loop: EventLoopExecutor,
+        threads: Executor,
+        event_loop: Executor,
         run_times: RunTimes,
         in_hand: dict[int, Claim],
         backlog: Callable[[], int],
@@ -72,7 +75,8 @@ class Claimer:
         self._next_due_at = math.inf
         self._awake_until = 0.0
         self._idle_seconds = SHORTEST_IDLE_SECONDS
-        self._async_share: float | None = None
+        self._async_shares: dict[str, float] = {}
+        self._stocks = (_NOTHING, _NOTHING)
         self._begun_before, self._begun_at = -1, 0.0
 
     def step(self) -> float:
@@ -80,22 +84,23 @@ class Claimer:
         now = time.monotonic()
         self._give_back_stuck(now)
         self._hungry = True
-        limit = self._room(now)
-        if limit < 1:
-            return STUCK_SECONDS / 4
-        self._hungry = False
+        if not self._may_claim(now):
+            return HUNGRY_SECONDS
         if now >= self._next_due_at:
             self._promote()
         if self._lines.look_due(now):
             self._look()
         if not self._lines.known:
+            self._hungry = False
             return self._idle(now)
-        claims = claim(self._lines, limit=limit, worker_id=self._worker_id(), using=self._settings.database)
-        if len(claims) == limit:
-            self._lines.postpone_look(time.monotonic())
-        if claims:
+        claimed = sum(self._claim(line) for line in self._lines.in_turn())
+        if not claimed and self._lines.known:
+            return HUNGRY_SECONDS
+        self._hungry = False
+        if claimed:
             self._idle_seconds = SHORTEST_IDLE_SECONDS
-            self._hand_over(claims)
+        if self._lines.known:
+            self._lines.postpone_look(time.monotonic())
         return 0
 
     def ring(self, awake_seconds: float) -> None:
@@ -131,43 +136,70 @@ class Claimer:
         """True where the last look found nothing to claim and nothing due."""
         return self.last_look is not None and not self._lines.known and self._next_due_at > time.monotonic()
 
-    def _room(self, now: float) -> int:
-        if self._backlog() > 2 * self._settings.claim_batch:
-            return 0
-        both = share_room(
-            sync_room=self._room_in(self._threads, now),
-            async_room=self._room_in(self._event_loop, now),
-            async_share=self._share(),
-        )
-        return int(min(both, self._settings.claim_batch, self._left))
+    def _may_claim(self, now: float) -> bool:
+        """Take stock and tell whether any executor could do with more."""
+        if self._left < 1 or self._backlog() > 2 * self._settings.claim_batch:
+            return False
+        self._stocks = (self._take_stock(self._threads, now), self._take_stock(self._event_loop, now))
+        return any(stock.waiting < self._settings.claim_batch // 2 for stock in self._stocks)
 
-    def _room_in(self, executor: ThreadExecutor | EventLoopExecutor, now: float) -> int:
-        """Return how many jobs ``executor`` is to get: none until half of what it may hold has begun.
-
-        Otherwise each end of a run would make a claim of one.
-        """
+    def _take_stock(self, executor: Executor, now: float) -> Stock:
         horizon = self._settings.prefetch_horizon.total_seconds()
         running = [(self._run_times.expected(one.name), now - since) for one, since in executor.running()]
         waiting = list(executor.waiting)
         idle = max(executor.slots - len(running), 0)
-        more = room(
+        return Stock(
             idle=idle,
             free=free_soon(running, idle=idle, horizon_seconds=horizon),
             waiting=len(waiting),
             waiting_seconds=sum(self._run_times.expected(one.name) for one in waiting),
-            typical_seconds=self._run_times.typical(),
-            horizon_seconds=horizon,
-            most=self._settings.claim_batch,
         )
-        executor.low = (len(waiting) + more) // 2
-        return more if len(waiting) <= executor.low or idle > len(waiting) else 0
 
-    def _share(self) -> float:
-        """Return the share of async jobs among those claimed lately, before the first claim among those registered."""
-        if self._async_share is None:
-            known = [definition.is_async for definition in registry.all_definitions()]
-            self._async_share = sum(known) / len(known) if known else 0.0
-        return self._async_share
+    def _claim(self, line: Line) -> int:
+        """Claim from one line as much as there is room for, hand it over, and return how many."""
+        limit = self._limit(line.queue_name)
+        if limit < 1:
+            return 0
+        claims = claim(
+            self._lines, line, limit=limit, worker_id=self._worker_id(), using=self._settings.database
+        )
+        if claims:
+            self._hand_over(line.queue_name, claims)
+        return len(claims)
+
+    def _limit(self, queue_name: str) -> int:
+        """Return how many jobs to claim from a queue, by its jobs' usual length and the share of async ones."""
+        rooms = [
+            room(
+                stock,
+                typical_seconds=self._run_times.typical(queue_name),
+                horizon_seconds=self._settings.prefetch_horizon.total_seconds(),
+                most=self._settings.claim_batch,
+            )
+            for stock in self._stocks
+        ]
+        share = self._share(queue_name)
+        if share is None:
+            both = min(max(rooms), 1)
+        else:
+            both = share_room(sync_room=rooms[0], async_room=rooms[1], async_share=share)
+        return int(min(both, self._settings.claim_batch, self._left))
+
+    def _share(self, queue_name: str) -> float | None:
+        """Return the share of async jobs among those claimed from a queue, at first among those meant for it.
+
+        None: nothing is known of the queue; one job will tell.
+        """
+        if queue_name not in self._async_shares:
+            meant = [
+                definition.is_async
+                for definition in registry.all_definitions()
+                if definition.options.resolve("queue_name") == queue_name
+            ]
+            if not meant:
+                return None
+            self._async_shares[queue_name] = sum(meant) / len(meant)
+        return self._async_shares[queue_name]
 
     def _promote(self) -> None:
         self._next_due_at = math.inf
@@ -192,7 +224,8 @@ class Claimer:
         self._idle_seconds = min(self._idle_seconds * 2, 60)
         return min(wait, until_due)
 
-    def _hand_over(self, claims: list[Claim]) -> None:
+    def _hand_over(self, queue_name: str, claims: list[Claim]) -> None:
+        """Give each claim to the executor of its kind and count it."""
         self._left -= len(claims)
         self._in_hand.update((one.job_id, one) for one in claims)
         plain: list[Claim] = []
@@ -200,18 +233,23 @@ class Claimer:
         for one in claims:
             definition = registry.find(one.name)
             (on_loop if definition is not None and definition.is_async else plain).append(one)
-        if plain:
-            self._threads.submit(plain)
-        if on_loop:
-            self._event_loop.submit(on_loop)
-        self._async_share = self._share() * (1 - _SHARE_WEIGHT) + _SHARE_WEIGHT * len(on_loop) / len(claims)
-        if self._async_share < 0.001:
-            self._async_share = 0.0
+        each = self._run_times.typical(queue_name)
+        for executor, stock, part in zip(
+            (self._threads, self._event_loop), self._stocks, (plain, on_loop), strict=True
+        ):
+            if part:
+                stock.add(len(part), each)
+                executor.low = stock.waiting // 2
+                executor.submit(part)
+        share = len(on_loop) / len(claims)
+        before = self._share(queue_name)
+        moved = share if before is None else before + _SHARE_WEIGHT * (share - before)
+        self._async_shares[queue_name] = 0.0 if moved < _NO_SHARE else moved
 
     def _give_back_stuck(self, now: float) -> None:
         """Give back what waits behind runs that turned out long, so that another worker can have it."""
         if self._threads.begun != self._begun_before or not self._threads.waiting:
             self._begun_before, self._begun_at = self._threads.begun, now
         elif now - self._begun_at > STUCK_SECONDS:
-            for one in self._threads.take_back():
+            for one in take_back(self._threads):
                 self._give_back(one, Released(started=False))

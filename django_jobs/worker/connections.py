@@ -12,6 +12,8 @@ import time
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ..store.dialects import is_at_rest
+
 logger = logging.getLogger("django_jobs.worker")
 
 IDLE_SECONDS = 5.0
@@ -28,6 +30,9 @@ def tidy_connections() -> None:
             continue
         if connection.in_atomic_block or connection.needs_rollback or not connection.get_autocommit():
             logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
+            _discard(connection)
+        elif not is_at_rest(connection):
+            logger.warning("a job left a transaction open, or no connection, on %r", connection.alias)
             _discard(connection)
         elif connection.errors_occurred:
             connection.errors_occurred = False

@@ -117,18 +117,18 @@ class Finisher:
 
     def _follow(self, saved: list[Ended]) -> None:
         """Do what follows from runs that are saved: learn run times, expect retries, log, announce."""
-        runs: dict[str, tuple[int, float]] = {}
+        self._run_times.record(
+            (one.claim.name, one.claim.queue_name, one.finished - one.started)
+            for one in saved
+            if one.started is not None
+        )
         for one in saved:
-            if one.started is not None:
-                number, seconds = runs.get(one.claim.name, (0, 0.0))
-                runs[one.claim.name] = (number + 1, seconds + one.finished - one.started)
             if one.decision.state is not State.SUCCEEDED:
                 self._log(one)
             if one.decision.delay is not None:
                 self._expect_due(one.decision.delay.total_seconds())
             if is_heard(one.decision):
                 self._announce(one)
-        self._run_times.record(runs)
         if logger.isEnabledFor(logging.DEBUG):
             for one in saved:
                 if one.decision.state is State.SUCCEEDED and one.started is not None:

@@ -19,6 +19,7 @@ from ..store.dialects.base import Claim
 from .announcer import Announcer
 from .claimer import Claimer
 from .doorbells import choose_doorbell
+from .executors.base import take_back
 from .executors.event_loop import EventLoopExecutor
 from .executors.threads import ThreadExecutor
 from .finisher import Finisher
@@ -189,7 +190,7 @@ class Worker:
     def _stop_claiming(self) -> None:
         self._claiming.stop()
         self._claiming.join(FLUSH_SECONDS)
-        for claim in self._threads.take_back() + self._event_loop.take_back():
+        for claim in take_back(self._threads) + take_back(self._event_loop):
             self._give_back(claim, Released(started=False))
 
     def _give_back(self, claim: Claim, outcome: Released) -> None:

@@ -12,7 +12,10 @@ from .base import Dialect, connection_of
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Dialect", "open_dialect"]
+__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_at_rest", "open_dialect"]
+
+
+SUPPORTED_VENDORS = frozenset({"postgresql", "mysql", "sqlite"})
 
 
 @lru_cache(maxsize=8)
@@ -40,3 +43,10 @@ def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper
     """Return the dialect of the jobs' database and this thread's connection to it."""
     connection = connection_of(using or get_settings().database)
     return _dialect_for(connection.vendor), connection
+
+
+def is_at_rest(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether any connection, also one of a database that holds no jobs, is open and in no transaction."""
+    if connection.vendor not in SUPPORTED_VENDORS:
+        return True
+    return _dialect_for(connection.vendor).is_at_rest(connection.connection)

@@ -132,6 +132,9 @@ class Dialect(Protocol):
         Job, Attempt and DeadLetter are written together or not at all.
         """
 
+    def is_at_rest(self, driver_connection: Any) -> bool:
+        """Tell, without asking the server where possible, whether a connection is open and in no transaction."""
+
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Wake idle workers where the database can; elsewhere do nothing."""
 

@@ -224,6 +224,10 @@ class MySQL:
                 self._write(cursor, standing, owned, worker_id)
         return {one.claim.job_id for one in standing}
 
+    def is_at_rest(self, driver_connection: Any) -> bool:
+        """Ask the driver whether it is open; of a transaction begun by hand it knows nothing."""
+        return bool(driver_connection.open)
+
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: there is no way to be woken, workers poll."""
 

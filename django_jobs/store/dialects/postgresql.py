@@ -247,6 +247,10 @@ class PostgreSQL:
                 saved.update(job_id for (job_id,) in cursor.fetchall())
         return saved
 
+    def is_at_rest(self, driver_connection: Any) -> bool:
+        """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""
+        return not driver_connection.closed and driver_connection.info.transaction_status == 0
+
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Notify the workers that listen. NOTIFY takes a lock on the whole database at commit: ring seldom."""
         with connection.cursor() as cursor:

@@ -7,6 +7,7 @@ SQLite's own busy handler sleeps up to 100 ms between looks; a lock in the proce
 from __future__ import annotations
 
 import json
+import sqlite3
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -244,6 +245,13 @@ class SQLite:
             for statement, rows in _rows_to_write(standing, owned, worker_id):
                 cursor.executemany(statement, rows)
         return {one.claim.job_id for one in standing}
+
+    def is_at_rest(self, driver_connection: Any) -> bool:
+        """Ask the driver; on a closed connection ``total_changes`` raises."""
+        try:
+            return driver_connection.total_changes >= 0 and not driver_connection.in_transaction
+        except sqlite3.ProgrammingError:
+            return False
 
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: workers watch the file itself."""

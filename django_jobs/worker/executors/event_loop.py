@@ -19,10 +19,7 @@ logger = logging.getLogger("django_jobs.worker")
 
 
 class EventLoopExecutor:
-    """Takes claims in order, at most ``slots`` at once, and reports each run's end.
-
-    ``waiting``, ``low``, ``begun`` and ``freed`` are what they are in ``ThreadExecutor``.
-    """
+    """The executor of ``async def`` jobs: each a task, at most ``slots`` at once."""
 
     def __init__(
         self,
@@ -32,7 +29,7 @@ class EventLoopExecutor:
         report: Callable[[Ended | Settled], None],
         freed: Callable[[], None],
     ) -> None:
-        self.slots = slots
+        self._slots = slots
         self.waiting: deque[Claim] = deque()
         self.begun = 0
         self.low = 0
@@ -49,20 +46,15 @@ class EventLoopExecutor:
         """Start the event loop's thread."""
         self._thread.start()
 
+    @property
+    def slots(self) -> int:
+        """How many jobs can run at once."""
+        return self._slots
+
     def submit(self, claims: Iterable[Claim]) -> None:
         """Hand over claims to run."""
         self.waiting.extend(claims)
         self._loop.call_soon_threadsafe(self._begin)
-
-    def take_back(self) -> list[Claim]:
-        """Return, and forget, what has not begun."""
-        claims = []
-        while self.waiting:
-            try:
-                claims.append(self.waiting.pop())
-            except IndexError:
-                break
-        return claims
 
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""
@@ -88,7 +80,7 @@ class EventLoopExecutor:
             self._loop.close()
 
     def _begin(self) -> None:
-        while self.waiting and len(self._running) < self.slots and not self._stopping:
+        while self.waiting and len(self._running) < self._slots and not self._stopping:
             try:
                 claim = self.waiting.popleft()
             except IndexError:

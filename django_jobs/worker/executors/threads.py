@@ -27,11 +27,10 @@ class _Slot:
 
 
 class ThreadExecutor:
-    """Takes claims in order, one a thread, and reports each run's end.
+    """The executor of plain jobs: one a thread.
 
-    ``waiting`` holds what is claimed and not begun; ``freed`` is called once no more than ``low`` of
-    them are left, ``begun`` counts all that ever began. An idle thread blocks on a bell, so that taking the
-    next claim, done for every job, is one atomic ``popleft``.
+    An idle thread blocks on a bell, so that taking the next claim, done for every job, is one atomic
+    ``popleft``.
     """
 
     def __init__(
@@ -66,16 +65,6 @@ class ThreadExecutor:
         self.waiting.extend(claims)
         for _ in range(min(len(self.waiting), len(self._slots) - self._bell.qsize())):
             self._bell.put(None)
-
-    def take_back(self) -> list[Claim]:
-        """Return, and forget, what has not begun."""
-        claims = []
-        while self.waiting:
-            try:
-                claims.append(self.waiting.pop())
-            except IndexError:
-                break
-        return claims
 
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""

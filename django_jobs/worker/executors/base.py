@@ -1,0 +1,48 @@
+"""The contract of an executor, as the claimer and the worker see it."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from typing import Protocol
+
+from ...store.dialects.base import Claim
+
+
+class Executor(Protocol):
+    """Takes claims in order, ``slots`` at once, and reports each run's end.
+
+    ``waiting`` holds what is claimed and not begun, ``begun`` counts all that ever began. Once no more
+    than ``low`` are waiting, the end of a run is told to the claimer.
+    """
+
+    waiting: deque[Claim]
+    begun: int
+    low: int
+
+    @property
+    def slots(self) -> int:
+        """How many jobs can run at once."""
+
+    def submit(self, claims: Iterable[Claim]) -> None:
+        """Hand over claims to run."""
+
+    def running(self) -> list[tuple[Claim, float]]:
+        """Return what runs at this moment and since when (monotonic seconds)."""
+
+    def stop(self) -> None:
+        """Begin no more."""
+
+    def join(self, deadline: float) -> bool:
+        """Wait until ``deadline`` (monotonic seconds) for what runs and tell whether all has ended."""
+
+
+def take_back(executor: Executor) -> list[Claim]:
+    """Return, and forget, what the executor has not begun."""
+    claims: list[Claim] = []
+    while executor.waiting:
+        try:
+            claims.append(executor.waiting.pop())
+        except IndexError:
+            break
+    return claims

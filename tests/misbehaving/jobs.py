@@ -1,0 +1,220 @@
+"""Jobs that misbehave, and jobs that wait for a file, so that tests wait on events and not on time."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import time
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.db import connection, transaction
+
+from django_jobs import Constant, Retry, current_job, job
+from tests.sampleapp.models import Customer
+
+NEVER_AGAIN = {"max_attempts": 1}
+
+
+@job
+def wait_for_file(path: str, leave: str = "") -> str:
+    """Say that this runs by writing ``path``.started, then wait until ``path`` is there."""
+    Path(f"{path}.started").write_text(str(os.getpid()))
+    while not Path(path).exists():
+        time.sleep(0.005)
+    return leave
+
+
+@job
+async def wait_for_file_async(path: str) -> int:
+    _say_started(path)
+    while not await asyncio.to_thread(os.path.exists, path):  # noqa: ASYNC110 - the event is in another process
+        await asyncio.sleep(0.02)
+    return os.getpid()
+
+
+def _say_started(path: str) -> None:
+    Path(f"{path}.started").write_text(str(os.getpid()))
+
+
+@job
+def tell_process() -> int:
+    return os.getpid()
+
+
+@job(max_attempts=2)
+def exit_process(code: int = 9) -> None:
+    os._exit(code)
+
+
+@job(max_attempts=1)
+def crash_in_c() -> None:
+    ctypes.string_at(0)
+
+
+@job(max_attempts=1)
+def raise_system_exit() -> None:
+    raise SystemExit(3)
+
+
+@job(max_attempts=1)
+def raise_keyboard_interrupt() -> None:
+    raise KeyboardInterrupt
+
+
+@job(max_attempts=1)
+async def raise_system_exit_async() -> None:
+    raise SystemExit(3)
+
+
+class Unprintable(Exception):
+    """Cannot be turned into text."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no text for you")
+
+
+@job(max_attempts=1)
+def raise_unprintable() -> None:
+    raise Unprintable
+
+
+@job(max_attempts=1)
+def raise_strange_text() -> None:
+    raise ValueError("NUL \0, a lone surrogate \ud800, and no end " + "x" * 1_000_000)
+
+
+VeryLong = type("E" * 500, (Exception,), {})
+
+
+@job(max_attempts=1)
+def raise_long_name() -> None:
+    raise VeryLong("long")
+
+
+@job(max_attempts=1)
+def recurse_for_ever() -> None:
+    recurse_for_ever()
+
+
+@job
+def return_object() -> Any:
+    return object()
+
+
+@job
+def return_nan() -> float:
+    return float("nan")
+
+
+@job
+def return_much(size: int) -> str:
+    return "x" * size
+
+
+@job
+def close_connection() -> int:
+    connection.close()
+    return Customer.objects.count()
+
+
+@job
+def kill_connection() -> None:
+    """Cut the driver's own connection behind Django's back."""
+    connection.ensure_connection()
+    connection.connection.close()
+
+
+@job
+def leave_transaction_open() -> None:
+    """Begin what this never ends, after a write that must not stay."""
+    transaction.set_autocommit(False)
+    Customer.objects.create(name="must not stay")
+
+
+@job(max_attempts=1)
+def break_transaction() -> None:
+    """Leave a connection in an atomic block whose transaction is broken."""
+    transaction.atomic().__enter__()
+    Customer.objects.create(name="must not stay either")
+    raise RuntimeError("broken inside")
+
+
+@job
+def count_customers() -> int:
+    return Customer.objects.count()
+
+
+@job(timeout=1, max_attempts=1)
+def hang() -> None:
+    while True:
+        time.sleep(0.005)
+
+
+@job(timeout=timedelta(seconds=0.3), max_attempts=1)
+async def hang_async() -> None:
+    await asyncio.Event().wait()
+
+
+@job(timeout=1)
+def clean_up_after_timeout() -> str:
+    from django_jobs import JobTimeout
+
+    try:
+        while True:
+            time.sleep(0.005)
+    except JobTimeout:
+        return "cleaned up"
+
+
+@job(atomic=True, max_attempts=1)
+def write_and_fail(name: str) -> None:
+    Customer.objects.create(name=name)
+    raise RuntimeError("after the write")
+
+
+@job(atomic=True)
+def write_and_lose_claim(name: str, path: str) -> None:
+    """Write, then wait until the test has taken the claim away."""
+    Customer.objects.create(name=name)
+    Path(f"{path}.started").write_text("")
+    while not Path(path).exists():
+        time.sleep(0.005)
+
+
+@job(backoff=Constant(timedelta(hours=1)))
+def retry_soon() -> int:
+    if current_job().attempt == 1:
+        raise Retry(after=timedelta(seconds=0.2), reason="not yet")
+    return current_job().attempt
+
+
+@job(backoff=lambda exception, context: None)
+def no_more_tries() -> None:
+    raise RuntimeError("once is enough")
+
+
+@job(backoff=lambda exception, context: "soon")
+def bad_backoff() -> None:
+    raise RuntimeError("with a backoff that returns nonsense")
+
+
+@job
+def note_metadata() -> str:
+    context = current_job()
+    context.metadata["seen_by"] = context.queue_name
+    context.save_metadata()
+    context.set_progress(3, 7, "three of seven")
+    return str(context.metadata["tenant"])
+
+
+@job
+def eat_memory(megabytes: int) -> int:
+    """Keep so much memory for as long as the process lives."""
+    _kept.append(b"x" * (megabytes << 20))
+    return os.getpid()
+
+
+_kept: list[bytes] = []

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from .running import RunningWorker
+
+StartWorker = Callable[..., RunningWorker]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/process" in str(item.path):
+            item.add_marker(pytest.mark.process)
+
+
+@pytest.fixture
+def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
+    """Start workers with ``DJANGO_JOBS`` settings given as keywords; whatever is left is killed at the end."""
+    started: list[RunningWorker] = []
+
+    def start(*arguments: str, command: tuple[str, ...] = ("runworker",), **settings: Any) -> RunningWorker:
+        environment = {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(settings)}
+        worker = RunningWorker(environment, *arguments, command=command)
+        started.append(worker)
+        return worker
+
+    yield start
+    for worker in started:
+        worker.kill()

@@ -1,0 +1,166 @@
+"""Workers that die, and jobs that would have them die."""
+
+from __future__ import annotations
+
+import os
+import signal
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from django_jobs.models import Job, Worker
+from django_jobs.store.clock import database_now
+from django_jobs.store.rescue import rescue_worker
+from tests.factories import HOLD
+from tests.misbehaving import jobs as misbehaving
+from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
+
+from .conftest import StartWorker
+from .running import ended, outcomes, wait_for_start, wait_until
+
+
+def test_the_claims_of_a_killed_process_run_again_at_once(start_worker: StartWorker, tmp_path: Path) -> None:
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
+    worker = start_worker(HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
+    pid = wait_for_start(tmp_path / "go")
+    killed_at = database_now()
+    os.kill(pid, signal.SIGKILL)
+    (tmp_path / "go").touch()
+    assert ended(job) == ["succeeded"]
+    assert outcomes(job) == ["lost", "succeeded"]
+    lost = job.attempts.get(outcome="lost")
+    assert lost.finished_at - killed_at < timedelta(seconds=1)
+    assert "died or stopped answering" in lost.error_message
+    worker.wait_for_line("died: killed by SIGKILL")
+    assert set(Worker.objects.values_list("state", flat=True)) == {"lost", "running"}
+
+
+def test_the_claims_of_a_dead_host_are_rescued_by_another(start_worker: StartWorker, tmp_path: Path) -> None:
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
+    dead = start_worker(HEARTBEAT_INTERVAL=0.2, STALE_AFTER=1)
+    wait_for_start(tmp_path / "go")
+    dead.kill()
+    (tmp_path / "go").touch()
+    start_worker(HEARTBEAT_INTERVAL=0.2, STALE_AFTER=1)
+    assert ended(job) == ["succeeded"]
+    assert outcomes(job) == ["lost", "succeeded"]
+
+
+def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWorker, tmp_path: Path) -> None:
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="whose?")
+    worker = start_worker("--concurrency", "2", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
+    pid = wait_for_start(tmp_path / "go")
+    first = Worker.objects.get()
+    os.kill(pid, signal.SIGSTOP)
+    rescue_worker(first.pk, hold=HOLD)
+    assert job.refresh().state == "ready"
+    job.cancel()
+    os.kill(pid, signal.SIGCONT)
+    (tmp_path / "go").touch()
+    worker.wait_for_line("claim 1 was lost; what this run returned is not saved")
+    worker.wait_for_line(f"worker {first.pk} was declared lost")
+    assert (job.refresh().state, job.result, outcomes(job)) == ("cancelled", None, ["lost"])
+    again = sample.add.enqueue(1, 1)
+    assert ended(again) == ["succeeded"]
+
+
+def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWorker, tmp_path: Path) -> None:
+    from django.db import connection
+
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite has one writer: while the job's transaction is open nobody can take its claim")
+    job = misbehaving.write_and_lose_claim.enqueue("must not stay", str(tmp_path / "go"))
+    worker = start_worker(HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
+    wait_until((tmp_path / "go.started").exists)
+    rescue_worker(Worker.objects.get().pk, hold=HOLD)
+    job.refresh().cancel()
+    (tmp_path / "go").touch()
+    worker.wait_for_line("claim 1 was lost; what this run returned is not saved")
+    assert not Customer.objects.filter(name="must not stay").exists()
+    assert job.refresh().state == "cancelled"
+
+
+def test_a_failed_atomic_job_leaves_no_write(start_worker: StartWorker) -> None:
+    job = misbehaving.write_and_fail.enqueue("must not stay")
+    assert start_worker("--burst").wait() == 0
+    assert job.refresh().state == "dead"
+    assert Customer.objects.count() == 0
+
+
+def test_an_atomic_job_commits_its_writes_with_its_finish(start_worker: StartWorker) -> None:
+    customer = Customer.objects.create(name="Ada")
+    job = sample.count_visit_once.enqueue(customer.pk)
+    assert start_worker("--burst").wait() == 0
+    assert job.refresh().state == "succeeded"
+    customer.refresh_from_db()
+    assert customer.visits == 1
+    assert outcomes(job) == ["succeeded"]
+
+
+def test_a_job_that_ends_the_process_is_dead_and_its_neighbours_are_done(start_worker: StartWorker) -> None:
+    poison = misbehaving.exit_process.enqueue()
+    others = sample.echo.enqueue_many([(number,) for number in range(50)])
+    worker = start_worker("--burst")
+    assert worker.wait() == 0
+    assert poison.refresh().state == "dead"
+    assert outcomes(poison) == ["lost", "lost"]
+    assert poison.dead_letters.get().reason == "lost"
+    assert Job.objects.filter(pk__in=[job.pk for job in others], state="succeeded").count() == 50
+    worker.wait_for_line("died: exit code 9", number=2)
+
+
+def test_a_crash_in_c_code_is_survived(start_worker: StartWorker) -> None:
+    poison, other = misbehaving.crash_in_c.enqueue(), sample.add.enqueue(1, 2)
+    worker = start_worker("--burst", "--concurrency", "1")
+    assert worker.wait() == 0
+    assert poison.refresh().state == "dead"
+    assert other.refresh().result == 3
+    worker.wait_for_line("died: killed by SIGSEGV")
+
+
+def test_a_process_is_replaced_after_max_jobs(start_worker: StartWorker) -> None:
+    jobs = [misbehaving.tell_process.enqueue() for _ in range(6)]
+    start_worker("--max-jobs", "2", "--concurrency", "1")
+    assert ended(*jobs) == ["succeeded"] * 6
+    assert [outcomes(job) for job in jobs] == [["succeeded"]] * 6
+    pids = [job.result for job in jobs]
+    assert len(set(pids)) == 3
+    assert all(pids.count(pid) == 2 for pid in pids)
+
+
+def test_a_process_that_grew_too_large_is_replaced(start_worker: StartWorker) -> None:
+    job = misbehaving.eat_memory.enqueue(300)
+    worker = start_worker("--max-memory-mb", "250", HEARTBEAT_INTERVAL=0.1)
+    assert ended(job) == ["succeeded"]
+    worker.wait_for_line(r"ends: \d+ MB of memory")
+    again = misbehaving.tell_process.enqueue()
+    assert ended(again) == ["succeeded"]
+    assert again.result != job.result
+
+
+def test_reload_starts_the_workers_anew_with_the_changed_code(
+    start_worker: StartWorker, tmp_path: Path, worker_environment: dict[str, str]
+) -> None:
+    app = tmp_path / "reloaded"
+    app.mkdir()
+    (app / "__init__.py").touch()
+    code = (
+        "from django_jobs import job\n\n@job(name='reloaded.answer')\ndef answer() -> int:\n    return {}\n"
+    )
+    (app / "jobs.py").write_text(code.format(41))
+    worker_environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{worker_environment['PYTHONPATH']}"
+    worker_environment["DJANGO_JOBS_TEST_APPS"] = "reloaded"
+    worker_environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    worker = start_worker("--reload")
+    import django_jobs
+
+    first = django_jobs.enqueue("reloaded.answer")
+    assert ended(first) == ["succeeded"]
+    (app / "jobs.py").write_text(code.format("40 + 2"))
+    worker.wait_for_line("jobs.py changed, the workers start anew")
+    wait_until(lambda: Worker.objects.filter(state="stopped").exists())
+    second = django_jobs.enqueue("reloaded.answer")
+    assert ended(second) == ["succeeded"]
+    assert (first.result, second.result) == (41, 42)
