@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from ..policy.fingerprint import fingerprint
 from .dialects import open_dialect
 from .dialects.base import Claim, Ended
+
+LETTERS_A_STATEMENT = 1_000_000
+"""At most four bytes each: well under MySQL's smallest default ``max_allowed_packet``."""
 
 logger = logging.getLogger("django_jobs.store")
 
@@ -18,12 +21,12 @@ def finish(ended: Sequence[Ended], *, worker_id: int, using: str | None = None) 
     """Save the decisions and return the ids of the jobs whose claims were still ``worker_id``'s.
 
     Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction
-    elsewhere. A claim that was lost is logged and nothing is written for it.
+    elsewhere, for 4 MB of results and errors. A claim that was lost is logged and nothing is written for it.
     """
-    if not ended:
-        return set()
     dialect, connection = open_dialect(using)
-    saved = dialect.finish(connection, [_with_fingerprint(one) for one in ended], worker_id=worker_id)
+    saved: set[int] = set()
+    for chunk in _chunks(ended):
+        saved |= dialect.finish(connection, chunk, worker_id=worker_id)
     if len(saved) < len(ended):
         for one in ended:
             if one.claim.job_id not in saved:
@@ -34,6 +37,22 @@ def finish(ended: Sequence[Ended], *, worker_id: int, using: str | None = None) 
                     one.claim.claim_number,
                 )
     return saved
+
+
+def _chunks(ended: Sequence[Ended]) -> Iterator[list[Ended]]:
+    """Yield the runs in as few parts as a statement's size allows."""
+    chunk: list[Ended] = []
+    size = 0
+    for one in ended:
+        error = one.decision.error
+        length = len(one.decision.result or "") + (len(error.message) + len(error.traceback) if error else 0)
+        if chunk and size + length > LETTERS_A_STATEMENT:
+            yield chunk
+            chunk, size = [], 0
+        chunk.append(_with_fingerprint(one))
+        size += length
+    if chunk:
+        yield chunk
 
 
 def _with_fingerprint(ended: Ended) -> Ended:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
+from django.db import transaction
 
 from .. import registry, signals
 from ..conf import Settings
@@ -170,9 +171,8 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
 
 def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     """Commit the function's writes together with the finish, or neither."""
-    dialect, connection = open_dialect(bench.using)
     try:
-        with running_as(call.context), _time_limit(call, bench), dialect.writing(connection):
+        with running_as(call.context), _time_limit(call, bench), _transaction(bench.using):
             value = call.definition.function(*call.args, **call.kwargs)
             ended = conclude(call.claim, _success(value, call.claim, bench), started=started, bench=bench)
             if not finish([ended], worker_id=bench.worker_id(), using=bench.using):
@@ -183,6 +183,12 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     except BaseException as error:  # noqa: BLE001 - as in _perform
         outcome = _outcome_of(error, call.definition, call.claim, call.context, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
+
+
+def _transaction(using: str) -> AbstractContextManager[Any]:
+    """Open a transaction; inside that of a test, a savepoint, so that a failure leaves no write there either."""
+    dialect, connection = open_dialect(using)
+    return transaction.atomic(using=using) if connection.in_atomic_block else dialect.writing(connection)
 
 
 def _time_limit(call: Call, bench: Bench) -> AbstractContextManager[None]:

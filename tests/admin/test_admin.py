@@ -1,0 +1,116 @@
+"""The admin's pages and actions, through Django's own request cycle."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from django_jobs.models import DeadLetter, Job, Queue
+from django_jobs.policy.states import State
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def staff(client: Client) -> Client:
+    client.force_login(User.objects.create_superuser("ada", password="secret"))
+    return client
+
+
+def _act(client: Client, model: str, action: str, *ids: Any) -> str:
+    response = client.post(
+        reverse(f"admin:django_jobs_{model}_changelist"),
+        {"action": action, "_selected_action": ids},
+        follow=True,
+    )
+    assert response.status_code == 200
+    return response.content.decode()
+
+
+@pytest.mark.parametrize("model", ["job", "deadletter", "queue", "worker"])
+def test_every_list_and_detail_page_is_shown(staff: Client, model: str) -> None:
+    letter = factories.make_letter()
+    assert letter.job is not None
+    factories.make_attempt(
+        letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback"
+    )
+    rows = {
+        "job": letter.job,
+        "deadletter": letter,
+        "queue": factories.make_queue("mail"),
+        "worker": factories.make_worker(),
+    }
+    assert staff.get(reverse(f"admin:django_jobs_{model}_changelist")).status_code == 200
+    page = staff.get(reverse(f"admin:django_jobs_{model}_change", args=[rows[model].pk]))
+    assert page.status_code == 200
+    assert "<b>no</b>" not in page.content.decode()
+    assert 'name="_save"' not in page.content.decode()
+
+
+@pytest.mark.parametrize("model", ["job", "deadletter", "queue", "worker"])
+def test_nothing_is_added_or_deleted_by_form(staff: Client, model: str) -> None:
+    assert staff.get(reverse(f"admin:django_jobs_{model}_add")).status_code == 403
+    row = factories.make_queue("mail") if model == "queue" else factories.make_letter()
+    response = staff.post(reverse(f"admin:django_jobs_{model}_delete", args=[row.pk]), {"post": "yes"})
+    assert response.status_code in {302, 403}
+    assert DeadLetter.objects.count() + Queue.objects.count() == 1
+
+
+def test_dead_letters_are_redriven_with_the_name_of_who_did_it(staff: Client) -> None:
+    letter = factories.make_letter()
+    page = _act(staff, "deadletter", "redrive_selected", letter.pk)
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by) == ("redriven", "ada")
+    assert letter.job is not None
+    assert letter.job.refresh().state == "ready"
+    assert "1 of 1 letter resolved." in page
+
+
+def test_dead_letters_are_purged_and_stay_as_a_record(staff: Client) -> None:
+    letter = factories.make_letter()
+    _act(staff, "deadletter", "purge_selected", letter.pk)
+    letter.refresh_from_db()
+    assert (letter.status, letter.resolved_by, letter.job) == ("purged", "ada", None)
+    assert not Job.objects.exists()
+
+
+def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff: Client) -> None:
+    dead, running = factories.make_job(State.DEAD), factories.make_job(State.RUNNING)
+    scheduled, done = factories.make_job(State.SCHEDULED), factories.make_job(State.SUCCEEDED)
+    everything = [job.pk for job in (dead, running, scheduled, done)]
+    assert "2 of 4 jobs changed." in _act(staff, "job", "retry_selected", *everything)
+    assert [job.refresh().state for job in (dead, running, scheduled, done)] == [
+        "ready",
+        "running",
+        "ready",
+        "succeeded",
+    ]
+    assert "2 of 4 jobs changed." in _act(staff, "job", "cancel_selected", *everything)
+    assert "3 of 4 jobs changed." in _act(staff, "job", "purge_selected", *everything)
+    assert list(Job.objects.all()) == [running]
+
+
+def test_queues_are_paused_and_resumed(staff: Client) -> None:
+    factories.make_queue("mail")
+    _act(staff, "queue", "pause_selected", "mail")
+    queue = Queue.objects.get()
+    assert (queue.is_paused, queue.paused_by) == (True, "ada")
+    _act(staff, "queue", "resume_selected", "mail")
+    assert not Queue.objects.get().is_paused
+
+
+def test_a_viewer_may_look_and_not_act(client: Client) -> None:
+    from django.contrib.auth.models import Permission
+
+    viewer = User.objects.create_user("bo", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_job"))
+    client.force_login(viewer)
+    job = factories.make_job()
+    assert client.get(reverse("admin:django_jobs_job_changelist")).status_code == 200
+    _act(client, "job", "cancel_selected", job.pk)
+    assert job.refresh().state == "ready"

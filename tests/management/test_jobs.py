@@ -1,0 +1,144 @@
+"""``manage.py jobs``: every verb, as text and as JSON."""
+
+from __future__ import annotations
+
+import json
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from django_jobs.models import DeadLetter, Job, Queue
+from django_jobs.policy.states import State
+from tests import factories
+from tests.sampleapp import jobs as sample
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _jobs(*arguments: str) -> str:
+    out = StringIO()
+    call_command("jobs", *arguments, stdout=out)
+    return out.getvalue()
+
+
+def _json(*arguments: str) -> Any:
+    return json.loads(_jobs(*arguments, "--json"))
+
+
+def test_status_counts_queues_workers_and_letters() -> None:
+    factories.make_jobs(3, queue_name="mail")
+    factories.make_job(State.SUCCEEDED, queue_name="mail")
+    worker = factories.make_worker(hostname="web-1", queues=["mail"])
+    factories.make_letter(queue_name="mail")
+    status = _json("status")
+    mail = next(queue for queue in status["queues"] if queue["name"] == "mail")
+    assert (mail["ready"], mail["succeeded"], mail["dead"]) == (3, 1, 0)
+    assert status["workers"][0]["id"] == worker.pk
+    assert status["open_dead_letters"] == 1
+    text = _jobs("status")
+    assert "web-1" in text
+    assert "1 open dead letters" in text
+
+
+def test_status_of_nothing_says_what_to_do() -> None:
+    text = _jobs("status")
+    assert "no queue has had a job yet" in text
+    assert "start one by 'manage.py runworker'" in text
+
+
+def test_list_filters_and_limits() -> None:
+    factories.make_jobs(3, name="a")
+    factories.make_jobs(2, State.SUCCEEDED, name="b", queue_name="mail")
+    assert len(_json("list")) == 5
+    assert [row["name"] for row in _json("list", "--state", "ready", "--limit", "2")] == ["a", "a"]
+    assert {row["name"] for row in _json("list", "--queue", "mail")} == {"b"}
+    assert "id" in _jobs("list", "--name", "a")
+
+
+def test_show_has_every_try() -> None:
+    job = factories.make_job(State.DEAD, arguments={"user_id": 7})
+    factories.make_attempt(
+        job, error_class="ValueError", error_message="no", traceback="Traceback\nValueError: no"
+    )
+    row = _json("show", str(job.pk))
+    assert row["arguments"] == {"user_id": 7}
+    assert row["attempts"][0]["error_class"] == "ValueError"
+    text = _jobs("show", str(job.pk))
+    assert '{"user_id": 7}' in text
+    assert "ValueError: no" in text
+
+
+def test_show_of_a_job_that_is_gone_says_so() -> None:
+    with pytest.raises(CommandError, match="there is no job 4711; it may have been pruned or purged"):
+        _jobs("show", "4711")
+
+
+def test_retry_redrives_the_dead_and_hurries_the_scheduled() -> None:
+    letter = factories.make_letter()
+    dead, scheduled = letter.job, factories.make_job(State.SCHEDULED)
+    done = factories.make_job(State.SUCCEEDED)
+    assert dead is not None
+    assert _json("retry", "--all", "--dry-run") == {"retried": 2, "dry_run": True}
+    assert dead.refresh().state == "dead"
+    assert _json("retry", "--all") == {"retried": 2, "dry_run": False}
+    assert (dead.refresh().state, scheduled.refresh().state) == ("ready", "ready")
+    assert done.refresh().state == "succeeded"
+    letter.refresh_from_db()
+    assert letter.status == DeadLetter.Status.REDRIVEN
+    assert letter.resolved_by.endswith("(shell)")
+
+
+def test_cancel_takes_ids_and_filters() -> None:
+    one, two, three = factories.make_jobs(3)
+    assert _jobs("cancel", str(one.pk)).strip() == "1 jobs cancelled"
+    assert _jobs("cancel", "--queue", "default").strip() == "2 jobs cancelled"
+    assert {job.refresh().state for job in (one, two, three)} == {"cancelled"}
+
+
+def test_purge_deletes_what_has_ended_only() -> None:
+    factories.make_jobs(2, State.SUCCEEDED)
+    waiting = factories.make_job()
+    assert _json("purge", "--all")["purged"] == 2
+    assert list(Job.objects.all()) == [waiting]
+
+
+@pytest.mark.parametrize("verb", ["retry", "cancel", "purge"])
+def test_a_change_of_everything_must_be_asked_for(verb: str) -> None:
+    with pytest.raises(CommandError, match="say which: ids, --state, --queue, --name or --all"):
+        _jobs(verb)
+
+
+def test_enqueue_checks_name_and_arguments() -> None:
+    row = _json(
+        "enqueue", sample.add.name, "--arguments", '{"first": 1}', "--queue", "slow", "--priority", "3"
+    )
+    assert (row["queue_name"], row["priority"], row["state"]) == ("slow", 3, "ready")
+    assert "is scheduled" in _jobs("enqueue", sample.do_nothing.name, "--delay", "60")
+    with pytest.raises(CommandError, match=r"missing a required argument: 'first'"):
+        _jobs("enqueue", sample.add.name)
+    with pytest.raises(CommandError, match="no job is named 'nobody'; known are "):
+        _jobs("enqueue", "nobody")
+    with pytest.raises(CommandError, match=r"expected a JSON object, got '{'"):
+        _jobs("enqueue", sample.add.name, "--arguments", "{")
+    with pytest.raises(CommandError, match=r"expected a JSON object, got '\[1\]'"):
+        _jobs("enqueue", sample.add.name, "--arguments", "[1]")
+    with pytest.raises(CommandError, match=r"--priority: expected a whole number from -100 to 100"):
+        _jobs("enqueue", sample.add.name, "--priority", "101")
+
+
+def test_pause_and_resume_a_queue() -> None:
+    assert _jobs("pause", "mail").strip() == "queue mail is paused"
+    assert Queue.objects.get(name="mail").is_paused
+    assert _jobs("pause", "mail").strip() == "queue mail was already paused"
+    assert _json("resume", "mail") == {"resumed": "mail"}
+    assert not Queue.objects.get(name="mail").is_paused
+
+
+def test_prune_deletes_by_retention() -> None:
+    old = factories.ago(days=8)
+    factories.make_jobs(2, State.SUCCEEDED, enqueued_at=old, finished_at=old)
+    recent = factories.make_job(State.SUCCEEDED)
+    assert _json("prune") == {"pruned": 2}
+    assert list(Job.objects.all()) == [recent]

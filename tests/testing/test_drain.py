@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.test import TestCase
+
+from django_jobs import job
+from django_jobs.models import Job, Worker
+from django_jobs.policy.states import State
+from django_jobs.testing import drain
+from tests.misbehaving import jobs as misbehaving
+from tests.sampleapp import jobs as sample
+
+
+@job(name="drain.grandparent")
+def grandparent() -> None:
+    parent.enqueue()
+
+
+@job(name="drain.parent")
+def parent() -> None:
+    sample.add.enqueue(40, 2)
+
+
+@job(name="drain.forever")
+def forever() -> None:
+    forever.enqueue()
+
+
+class DrainInATestCase(TestCase):
+    """``drain()`` works inside the transaction of Django's TestCase."""
+
+    def test_jobs_and_what_they_enqueue_are_run_in_order(self) -> None:
+        first, second = grandparent.enqueue(), sample.echo_async.enqueue("async")
+        drained = drain()
+        assert drained.succeeded == 4
+        assert drained.job_ids[:2] == [first.pk, second.pk]
+        assert Job.objects.get(pk=drained.job_ids[-1]).result == 42
+        assert second.refresh().result == "async"
+
+    def test_delayed_jobs_wait_unless_asked_for(self) -> None:
+        later = sample.add.using(run_after=timedelta(days=1)).enqueue(1)
+        assert drain().runs == {}
+        assert drain(run_scheduled=True).job_ids == [later.pk]
+
+    def test_failures_are_recorded_and_not_raised(self) -> None:
+        failing = sample.fail.enqueue("broken")
+        assert drain().runs == {State.SCHEDULED: 1, State.DEAD: 1}
+        assert failing.refresh().error == "RuntimeError: broken"
+
+    def test_only_the_named_queues_are_run(self) -> None:
+        named, other = sample.named.enqueue(1), sample.add.enqueue(1)
+        drain(queues=["documents"])
+        assert (named.refresh().state, other.refresh().state) == ("succeeded", "ready")
+
+    def test_a_job_that_enqueues_itself_is_noticed(self) -> None:
+        forever.enqueue()
+        with pytest.raises(
+            RuntimeError, match=r"drain\(\) stopped after 50 runs; the last was of drain.forever"
+        ):
+            drain(most_runs=50)
+
+    def test_a_failed_atomic_job_leaves_no_write(self) -> None:
+        from tests.sampleapp.models import Customer
+
+        failed = misbehaving.write_and_fail.enqueue("must not stay")
+        drain()
+        assert failed.refresh().state == State.DEAD
+        assert not Customer.objects.exists()
+
+    def test_progress_and_metadata_are_saved(self) -> None:
+        noted = misbehaving.note_metadata.using(metadata={"tenant": "blue"}).enqueue()
+        drain()
+        assert noted.refresh().progress_message == "three of seven"
+        assert noted.metadata["seen_by"] == "default"
+
+    def test_its_worker_is_gone_afterwards(self) -> None:
+        drain()
+        assert Worker.objects.get().state == "stopped"

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator
+
+import pytest
+from django.db import OperationalError
+
+from django_jobs.worker import loop as loop_module
+from django_jobs.worker.loop import Loop
+from tests.concurrency import DEADLINE_SECONDS
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Steps:
+    """A step that does what it is told, one word a round, and then ends the loop."""
+
+    def __init__(self, *words: float | Exception) -> None:
+        self.words: Iterator[float | Exception] = iter(words)
+        self.rounds = 0
+        self.ended = threading.Event()
+
+    def __call__(self) -> float | None:
+        self.rounds += 1
+        word = next(self.words, None)
+        if isinstance(word, Exception):
+            raise word
+        if word is None:
+            self.ended.set()
+        return word
+
+
+def _run(steps: Steps) -> list[str]:
+    deaths: list[str] = []
+    loop = Loop("sampler", steps, using="default", on_death=deaths.append, durable=None)
+    loop.start()
+    assert loop.join(DEADLINE_SECONDS)
+    return deaths
+
+
+def test_a_loop_repeats_its_step_until_that_ends_it() -> None:
+    steps = Steps(0, 0, 0)
+    assert _run(steps) == []
+    assert steps.rounds == 4
+
+
+def test_an_outage_is_said_once_and_outlived(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "FIRST_PAUSE_SECONDS", 0.001)
+    steps = Steps(0, OperationalError("gone away"), OperationalError("still gone"), 0)
+    with caplog.at_level(logging.INFO, "django_jobs"):
+        assert _run(steps) == []
+    said = [(record.levelname, record.getMessage()) for record in caplog.records]
+    assert said == [
+        ("WARNING", "sampler: the database failed, trying again until it answers: gone away"),
+        ("INFO", "sampler: the database answers again"),
+    ]
+    assert steps.ended.is_set()
+
+
+def test_pauses_grow_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps()
+    loop = Loop("sampler", steps, using="default", on_death=print, durable=None)
+    pauses = [loop._pause_after(OperationalError("gone")) for _ in range(12)]
+    assert pauses[:4] == [0.05, 0.1, 0.2, 0.4]
+    assert pauses[-1] == pauses[-2] == 5.0
+
+
+def test_a_bug_is_loud(caplog: pytest.LogCaptureFixture) -> None:
+    assert _run(Steps(0, ZeroDivisionError("a bug"))) == ["sampler"]
+    assert "the sampler of this worker died; the worker stops" in caplog.text
+    assert "ZeroDivisionError: a bug" in caplog.text
+
+
+def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
+    in_step, woken = threading.Event(), threading.Event()
+    rounds = threading.Semaphore(0)
+
+    def step() -> float:
+        rounds.release()
+        in_step.set()
+        assert woken.wait(DEADLINE_SECONDS)
+        return 3600
+
+    loop = Loop("sampler", step, using="default", on_death=print, durable=None)
+    loop.start()
+    assert in_step.wait(DEADLINE_SECONDS)
+    loop.wake.set()
+    woken.set()
+    assert rounds.acquire(timeout=DEADLINE_SECONDS)
+    assert rounds.acquire(timeout=DEADLINE_SECONDS)
+    loop.stop()
+    assert loop.join(DEADLINE_SECONDS)

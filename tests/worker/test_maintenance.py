@@ -1,0 +1,90 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.core import mail
+from django.test import override_settings
+
+from django_jobs.conf import get_settings
+from django_jobs.models import Job, Queue, Worker
+from django_jobs.policy.states import State
+from django_jobs.worker.maintenance import Maintenance
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def _maintain(worker: Worker | None = None, queues: tuple[str, ...] = ()) -> Maintenance:
+    worker = worker or factories.make_worker()
+    maintenance = Maintenance(
+        settings=get_settings(), worker_id=lambda: worker.pk, seen_queues=lambda: queues
+    )
+    maintenance.step()
+    return maintenance
+
+
+def test_claims_of_a_worker_without_a_heartbeat_are_rescued() -> None:
+    stale = factories.make_worker(heartbeat_at=factories.ago(seconds=16))
+    job = factories.make_job(State.RUNNING, worker=stale)
+    _maintain()
+    assert job.refresh().state == "ready"
+    assert Worker.objects.get(pk=stale.pk).state == "lost"
+
+
+def test_a_worker_never_buries_itself() -> None:
+    """It may have been frozen between its heartbeat and this round."""
+    own = factories.make_worker(heartbeat_at=factories.ago(hours=1))
+    job = factories.make_job(State.RUNNING, worker=own)
+    _maintain(own)
+    assert job.refresh().state == "running"
+    assert Worker.objects.get(pk=own.pk).state == "running"
+
+
+def test_queues_that_were_seen_are_noted_once() -> None:
+    maintenance = _maintain(queues=("mail", "documents"))
+    maintenance.step()
+    assert set(Queue.objects.values_list("name", flat=True)) == {"mail", "documents"}
+
+
+def test_old_jobs_are_pruned_by_the_retention_of_their_state() -> None:
+    old = factories.ago(days=8)
+    gone = factories.make_job(State.SUCCEEDED, enqueued_at=old, finished_at=old)
+    kept = factories.make_job(State.DEAD, enqueued_at=old, finished_at=old)
+    _maintain()
+    assert list(Job.objects.all()) == [kept]
+    assert not Job.objects.filter(pk=gone.pk).exists()
+
+
+@override_settings(
+    ADMINS=[("Ada", "ada@example.com")], DJANGO_JOBS={"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": 3600}
+)
+def test_admins_are_mailed_once_a_fingerprint_and_period() -> None:
+    for _ in range(3):
+        factories.make_letter(fingerprint="a" * 32, error_message="no such card")
+    factories.make_letter(fingerprint="b" * 32, job_name="other")
+    first, second = factories.make_worker(), factories.make_worker()
+    _maintain(first).step()
+    _maintain(second)
+    assert len(mail.outbox) == 2
+    subjects = sorted(message.subject for message in mail.outbox)
+    assert subjects[1].endswith("sample failed for good: RuntimeError")
+    body = next(message.body for message in mail.outbox if "sample" in message.subject)
+    assert "RuntimeError: no such card" in body
+    assert "Dead letters with this error lately: 3." in body
+    assert "/admin/django_jobs/deadletter/" in body
+
+
+@override_settings(ADMINS=[("Ada", "ada@example.com")])
+def test_admins_are_not_mailed_unless_they_asked() -> None:
+    factories.make_letter()
+    _maintain()
+    assert mail.outbox == []
+
+
+@override_settings(DJANGO_JOBS={"RETENTION": {"succeeded": timedelta(seconds=1)}})
+def test_pruning_goes_on_where_it_stopped() -> None:
+    old = factories.ago(days=1)
+    factories.make_jobs(3, State.SUCCEEDED, enqueued_at=old, finished_at=old)
+    _maintain()
+    assert not Job.objects.exists()
