@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from contextvars import ContextVar
-from datetime import datetime
+from collections.abc import Callable
+from contextvars import ContextVar, Token
+from datetime import UTC, datetime
 from typing import Any
 
 from .exceptions import NoCurrentJob, PayloadTooLarge
@@ -24,7 +23,7 @@ class JobContext:
     """The run at hand: which job, which try, and what it may say while it runs.
 
     ``metadata`` is the small JSON object given to ``using(metadata=...)``; change it and call
-    ``save_metadata()``. ``enqueued_at`` is aware, by the database's clock.
+    ``save_metadata()``. ``enqueued`` is in seconds since the epoch.
     """
 
     __slots__ = (
@@ -32,7 +31,7 @@ class JobContext:
         "_last_total",
         "_save",
         "attempt",
-        "enqueued_at",
+        "enqueued",
         "job_id",
         "max_attempts",
         "metadata",
@@ -50,7 +49,7 @@ class JobContext:
         priority: int,
         attempt: int,
         max_attempts: int,
-        enqueued_at: datetime,
+        enqueued: float,
         metadata: dict[str, Any],
         save: SaveNotes,
     ) -> None:
@@ -60,11 +59,16 @@ class JobContext:
         self.priority = priority
         self.attempt = attempt
         self.max_attempts = max_attempts
-        self.enqueued_at = enqueued_at
+        self.enqueued = enqueued
         self.metadata = metadata
         self._save = save
         self._last_saved_at: float | None = None
         self._last_total: int | None = None
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """The instant at which the job was enqueued, aware, by the database's clock."""
+        return datetime.fromtimestamp(self.enqueued, UTC)
 
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Show how far the job is: ``done`` of ``total`` in any unit.
@@ -114,11 +118,16 @@ def current_job() -> JobContext:
         ) from None
 
 
-@contextmanager
-def running_as(context: JobContext) -> Iterator[None]:
+class running_as:  # noqa: N801 - reads as a statement: with running_as(context)
     """Make ``context`` the current job's within the block, in this thread or task."""
-    token = _current.set(context)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_context", "_token")
+
+    def __init__(self, context: JobContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        self._token: Token[JobContext] = _current.set(self._context)
+
+    def __exit__(self, *_: object) -> None:
+        _current.reset(self._token)

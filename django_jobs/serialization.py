@@ -50,14 +50,17 @@ def dumps(value: object, *, what: str) -> str:
     return json.dumps(encode(value, what=what), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-def loads(text: str | bytes) -> Any:
+_read_json = json.JSONDecoder().decode
+
+
+def loads(text: str) -> Any:
     """Return the value of what ``dumps`` wrote.
 
     Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own
     ``DoesNotExist`` where a referenced row is gone.
     """
     try:
-        value = json.loads(text)
+        value = _read_json(text)
     except (ValueError, RecursionError) as error:
         raise SerializationError(f"stored JSON cannot be read: {error}") from error
     return decode(value)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import assert_never
+from datetime import timedelta
+from typing import NamedTuple, assert_never
 
 from .outcomes import (
     AttemptOutcome,
@@ -23,13 +23,15 @@ from .outcomes import (
 from .states import State
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobFacts:
-    """What a decision needs to know of the job. ``attempt`` counts the run that has just ended."""
+class JobFacts(NamedTuple):
+    """What a decision needs to know of the job.
+
+    ``attempt`` counts the run that has just ended; ``held_for`` is how long no worker has known its name.
+    """
 
     attempt: int
     max_attempts: int
-    held_since: datetime | None = None
+    held_for: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +65,7 @@ class Decision:
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
 
 
-def decide(outcome: Outcome, facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decision:
+def decide(outcome: Outcome, facts: JobFacts, *, hold: HoldRules) -> Decision:
     """Return what happens next to a job whose run ended with ``outcome``."""
     match outcome:
         case Succeeded(result=None):
@@ -85,7 +87,7 @@ def decide(outcome: Outcome, facts: JobFacts, *, now: datetime, hold: HoldRules)
         case Lost(reason=reason):
             return _after_loss(reason, facts)
         case UnknownJob():
-            return _hold_or_bury(facts, now=now, hold=hold)
+            return _hold_or_bury(facts, hold)
         case Unreadable(error=error):
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
         case _:
@@ -113,8 +115,8 @@ def _after_loss(reason: str, facts: JobFacts) -> Decision:
     return Decision(state=State.READY, attempt_outcome=AttemptOutcome.LOST, error=error)
 
 
-def _hold_or_bury(facts: JobFacts, *, now: datetime, hold: HoldRules) -> Decision:
-    if facts.held_since is not None and now - facts.held_since >= hold.ttl:
+def _hold_or_bury(facts: JobFacts, hold: HoldRules) -> Decision:
+    if facts.held_for is not None and facts.held_for >= hold.ttl:
         error = Error(
             error_class="UnknownJob",
             message=f"no worker knew this job for {hold.ttl}",

@@ -50,6 +50,10 @@ class Succeeded:
     result: str | None = None
 
 
+SUCCEEDED = Succeeded()
+"""What most runs come to."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
     """The function raised or ran out of time. ``retry_in`` None means: never again."""

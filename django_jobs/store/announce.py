@@ -20,7 +20,7 @@ _RETRIED = {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.RETR
 def is_heard(decision: Decision) -> bool:
     """Tell whether anybody listens to the signal that follows from ``decision``."""
     signal = _signal_of(decision)
-    return signal is not None and signal.has_listeners(Job)
+    return signal is not None and bool(signal.receivers) and signal.has_listeners(Job)
 
 
 def announce(saved: Sequence[Ended], *, using: str | None = None) -> None:
@@ -47,7 +47,7 @@ def announce(saved: Sequence[Ended], *, using: str | None = None) -> None:
 
 def announce_start(claim: Claim, *, using: str | None = None) -> None:
     """Send ``job_started`` where somebody listens; one statement then, none otherwise."""
-    if signals.job_started.has_listeners(Job):
+    if signals.job_started.receivers and signals.job_started.has_listeners(Job):
         _, connection = open_dialect(using)
         job = Job.objects.using(connection.alias).filter(pk=claim.job_id).first()
         if job is not None:

@@ -60,7 +60,6 @@ def _lost(job: Job, *, now: datetime, hold: HoldRules) -> Ended:
     decision = decide(
         Lost(reason=reason),
         JobFacts(attempt=job.attempt, max_attempts=job.max_attempts),
-        now=now,
         hold=hold,
     )
     claim = Claim(
@@ -73,10 +72,10 @@ def _lost(job: Job, *, now: datetime, hold: HoldRules) -> Ended:
         max_attempts=job.max_attempts,
         arguments="",
         metadata="",
-        enqueued_at=job.enqueued_at,
-        ready_at=job.ready_at or job.enqueued_at,
-        held_since=job.held_since,
-        claimed_at=job.started_at or now,
+        enqueued=job.enqueued_at.timestamp(),
+        ready=(job.ready_at or job.enqueued_at).timestamp(),
+        held=None,
+        claimed=(job.started_at or now).timestamp(),
     )
     started = job.started_at.timestamp() if job.started_at else None
     return Ended(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

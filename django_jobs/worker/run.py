@@ -15,8 +15,9 @@ import json
 import logging
 import random
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 from asgiref.sync import sync_to_async
@@ -29,7 +30,16 @@ from ..definition import JobDefinition
 from ..exceptions import ClaimLost, Discard, JobTimeout, Retry, SerializationError, Snooze
 from ..policy.backoff import LONGEST_WAIT, Exponential, wait_after
 from ..policy.decide import HoldRules, JobFacts, decide
-from ..policy.outcomes import Discarded, Failed, Outcome, Snoozed, Succeeded, UnknownJob, Unreadable
+from ..policy.outcomes import (
+    SUCCEEDED,
+    Discarded,
+    Failed,
+    Outcome,
+    Snoozed,
+    Succeeded,
+    UnknownJob,
+    Unreadable,
+)
 from ..serialization import NOT_STORABLE, TAG, dumps, loads
 from ..store.announce import announce_start
 from ..store.clock import DatabaseClock
@@ -67,11 +77,10 @@ class Bench:
     note: Callable[[Note], None]
     watchdog: Watchdog = field(default_factory=Watchdog)
     random: random.Random = field(default_factory=random.SystemRandom)
+    hold: HoldRules = field(init=False)
 
-    @property
-    def hold(self) -> HoldRules:
-        """How jobs of an unknown name are held."""
-        return HoldRules(delay=self.settings.unknown_job_delay, ttl=self.settings.unknown_job_ttl)
+    def __post_init__(self) -> None:
+        self.hold = HoldRules(delay=self.settings.unknown_job_delay, ttl=self.settings.unknown_job_ttl)
 
 
 class Call(NamedTuple):
@@ -137,21 +146,24 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
 def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Bench) -> Ended:
     """Decide what follows from ``outcome``; ``started`` None: the function never began."""
     finished = bench.clock.seconds()
-    decision = decide(
-        outcome,
-        JobFacts(attempt=claim.attempt, max_attempts=claim.max_attempts, held_since=claim.held_since),
-        now=bench.clock.now(),
-        hold=bench.hold,
-    )
+    held_for = None if claim.held is None else timedelta(seconds=finished - claim.held)
+    decision = decide(outcome, JobFacts(claim.attempt, claim.max_attempts, held_for), hold=bench.hold)
     fingerprint = decision.error.fingerprint if decision.error else ""
-    return Ended(claim, decision, started, max(finished, started or finished), fingerprint)
+    # A look at the database's clock in between may have set ours back a little.
+    return Ended(
+        claim, decision, started, finished if started is None else max(finished, started), fingerprint
+    )
 
 
 def _perform(call: Call, bench: Bench) -> Outcome:
     try:
-        with running_as(call.context), _time_limit(call, bench):
-            value = call.definition.function(*call.args, **call.kwargs)
-        return _success(value, call.claim, bench)
+        with running_as(call.context):
+            if call.timeout_seconds is None:
+                value = call.definition.function(*call.args, **call.kwargs)
+            else:
+                with bench.watchdog.limit(call.timeout_seconds):
+                    value = call.definition.function(*call.args, **call.kwargs)
+        return SUCCEEDED if value is None else _success(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a job are its own affair
         return _outcome_of(error, call.definition, call.claim, call.context, bench)
 
@@ -162,7 +174,7 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
         with running_as(call.context):
             async with limit:
                 value = await call.definition.function(*call.args, **call.kwargs)
-        return _success(value, call.claim, bench)
+        return SUCCEEDED if value is None else _success(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled job is a failed one
         if isinstance(error, TimeoutError) and limit.expired():
             error = JobTimeout().with_traceback(error.__traceback__)
@@ -172,15 +184,18 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
 def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     """Commit the function's writes together with the finish, or neither."""
     try:
-        with running_as(call.context), _time_limit(call, bench), _transaction(bench.using):
-            value = call.definition.function(*call.args, **call.kwargs)
-            ended = conclude(call.claim, _success(value, call.claim, bench), started=started, bench=bench)
+        with _transaction(bench.using):
+            outcome = _perform(call, bench)
+            ended = conclude(call.claim, outcome, started=started, bench=bench)
+            if not isinstance(outcome, Succeeded):
+                transaction.set_rollback(True, using=bench.using)
+                return ended
             if not finish([ended], worker_id=bench.worker_id(), using=bench.using):
                 raise ClaimLost
         return Settled(call.claim, ended)
     except ClaimLost:
         return Settled(call.claim, None)
-    except BaseException as error:  # noqa: BLE001 - as in _perform
+    except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
         outcome = _outcome_of(error, call.definition, call.claim, call.context, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
 
@@ -191,14 +206,8 @@ def _transaction(using: str) -> AbstractContextManager[Any]:
     return transaction.atomic(using=using) if connection.in_atomic_block else dialect.writing(connection)
 
 
-def _time_limit(call: Call, bench: Bench) -> AbstractContextManager[None]:
-    return nullcontext() if call.timeout_seconds is None else bench.watchdog.limit(call.timeout_seconds)
-
-
 def _success(value: Any, claim: Claim, bench: Bench) -> Succeeded:
     """Return the success with its result as JSON text, or with the mark that it could not be stored."""
-    if value is None:
-        return Succeeded()
     most = bench.settings.max_result_bytes
     try:
         text = dumps(value, what="result")
@@ -270,7 +279,7 @@ def _context(claim: Claim, bench: Bench) -> JobContext:
         priority=claim.priority,
         attempt=claim.attempt,
         max_attempts=claim.max_attempts,
-        enqueued_at=claim.enqueued_at,
+        enqueued=claim.enqueued,
         metadata={} if claim.metadata == "{}" else json.loads(claim.metadata),
         save=lambda fields: bench.note(Note(claim, fields)),
     )

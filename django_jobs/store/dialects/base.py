@@ -7,7 +7,7 @@ runs unchanged on each.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -50,7 +50,8 @@ class Claim(NamedTuple):
     """A worker's right to one run of a job: (worker, job, claim number) is what the finish is fenced by.
 
     A tuple and not a dataclass because one is made for every job that runs: from a row it takes a
-    third of the time. ``arguments`` and ``metadata`` are JSON text.
+    third of the time. ``arguments`` and ``metadata`` are JSON text; instants are seconds since the epoch
+    by the database's clock, because most are never looked at: ``held`` is since when no worker knew the name.
     """
 
     job_id: int
@@ -62,10 +63,25 @@ class Claim(NamedTuple):
     max_attempts: int
     arguments: str
     metadata: str
-    enqueued_at: datetime
-    ready_at: datetime
-    held_since: datetime | None
-    claimed_at: datetime
+    enqueued: float
+    ready: float
+    held: float | None
+    claimed: float
+
+    @property
+    def enqueued_at(self) -> datetime:
+        """The instant of the enqueue, aware."""
+        return from_epoch(self.enqueued)
+
+    @property
+    def ready_at(self) -> datetime:
+        """The instant at which the job became ready, aware."""
+        return from_epoch(self.ready)
+
+    @property
+    def claimed_at(self) -> datetime:
+        """The instant of the claim, aware."""
+        return from_epoch(self.claimed)
 
 
 class Ended(NamedTuple):
@@ -162,11 +178,9 @@ def connection_of(alias: str) -> BaseDatabaseWrapper:
     return connections[alias]
 
 
-def read_claim(row: Sequence[Any], as_instant: Callable[[Any], datetime]) -> Claim:
-    """Return a row of Claim's columns as a Claim, its instants by ``as_instant``."""
-    *plain, enqueued_at, ready_at, held_since, claimed_at = row
-    held = None if held_since is None else as_instant(held_since)
-    return Claim._make((*plain, as_instant(enqueued_at), as_instant(ready_at), held, as_instant(claimed_at)))
+def in_line(claim: Claim) -> tuple[float, int]:
+    """Return where a claim stands among those of its line, for sorting."""
+    return claim.ready, claim.job_id
 
 
 def from_epoch(seconds: float) -> datetime:

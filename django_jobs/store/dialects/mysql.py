@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, read_claim
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -51,7 +51,7 @@ LEFT JOIN (
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
-       enqueued_at, ready_at, held_since, UTC_TIMESTAMP(6)
+       {enqueued}, {ready}, {held}, {now}, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL)
@@ -59,9 +59,17 @@ ORDER BY ready_at, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
 """
-READY_FROM_HEAD = READY.format(behind_position="")
+_SINCE_EPOCH = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {}) / 1e6"
+_INSTANTS = {
+    "enqueued": _SINCE_EPOCH.format("enqueued_at"),
+    "ready": _SINCE_EPOCH.format("ready_at"),
+    "held": _SINCE_EPOCH.format("held_since"),
+    "now": _SINCE_EPOCH.format(NOW),
+}
+READY_FROM_HEAD = READY.format(**_INSTANTS, behind_position="")
 READY_FROM_POSITION = READY.format(
-    behind_position="AND (ready_at > %(ready_at)s OR (ready_at = %(ready_at)s AND id > %(job_id)s))"
+    **_INSTANTS,
+    behind_position="AND (ready_at > %(ready_at)s OR (ready_at = %(ready_at)s AND id > %(job_id)s))",
 )
 TAKE = """
 UPDATE django_jobs_job
@@ -198,8 +206,8 @@ class MySQL:
             cursor.execute(READY_FROM_HEAD if after is None else READY_FROM_POSITION, values)
             rows = cursor.fetchall()
             if rows:
-                cursor.execute(TAKE, [worker_id, rows[0][12], [row[0] for row in rows]])
-        return [read_claim(row, as_instant) for row in rows]
+                cursor.execute(TAKE, [worker_id, rows[0][-1], [row[0] for row in rows]])
+        return [Claim._make(row[:-1]) for row in rows]
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant naive as the driver wants it."""

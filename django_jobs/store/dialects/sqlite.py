@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, from_epoch, read_claim
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, from_epoch, in_line
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -82,12 +82,19 @@ WHERE id IN (
     LIMIT %(limit)s
 )
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
-          enqueued_at, ready_at, held_since, started_at
+          {enqueued}, {ready}, {held}, {started}
 """
-_CLAIM_NOW = NOW.replace("%", "%%")
-CLAIM_FROM_HEAD = CLAIM.format(now=_CLAIM_NOW, behind_position="")
+_SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
+_CLAIM_PARTS = {
+    "now": NOW.replace("%", "%%"),
+    "enqueued": _SINCE_EPOCH.format("enqueued_at"),
+    "ready": _SINCE_EPOCH.format("ready_at"),
+    "held": _SINCE_EPOCH.format("held_since"),
+    "started": _SINCE_EPOCH.format("started_at"),
+}
+CLAIM_FROM_HEAD = CLAIM.format(**_CLAIM_PARTS, behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(
-    now=_CLAIM_NOW, behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)"
+    **_CLAIM_PARTS, behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)"
 )
 
 PROMOTE = """
@@ -223,8 +230,7 @@ class SQLite:
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(CLAIM_FROM_HEAD if after is None else CLAIM_FROM_POSITION, values)
             rows = cursor.fetchall()
-        rows.sort(key=lambda row: (row[10], row[0]))
-        return [read_claim(row, as_instant) for row in rows]
+        return sorted(map(Claim._make, rows), key=in_line)
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""

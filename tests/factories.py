@@ -1,0 +1,150 @@
+"""One factory a model. Each makes a row that could really be there, in any state, past the engine's verbs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db import models
+
+from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Queue, Worker
+from django_jobs.policy.decide import HoldRules, JobFacts, decide
+from django_jobs.policy.lines import ReadyLines
+from django_jobs.policy.outcomes import Error, Failed, Outcome
+from django_jobs.policy.states import State
+from django_jobs.store.claim import claim_in_turn, look
+from django_jobs.store.clock import database_now
+from django_jobs.store.dialects.base import Claim, Ended
+
+HOLD = HoldRules(delay=timedelta(minutes=1), ttl=timedelta(days=1))
+
+
+def ago(**duration: float) -> datetime:
+    """Return an instant that long before the database's now: ``ago(minutes=5)``."""
+    return database_now() - timedelta(**duration)
+
+
+def make_worker(**fields: Any) -> Worker:
+    now = database_now()
+    values = {
+        "hostname": "host",
+        "pid": 1,
+        "concurrency": 1,
+        "version": "0",
+        "started_at": now,
+        "heartbeat_at": now,
+    }
+    return Worker.objects.create(**(values | fields))
+
+
+def make_job(state: State = State.READY, **fields: Any) -> Job:
+    """Return a job in ``state`` with the columns that this state has."""
+    now = database_now()
+    values: dict[str, Any] = {
+        "name": "sample",
+        "queue_name": "default",
+        "state": state.value,
+        "max_attempts": 5,
+        "enqueued_at": now,
+        **_columns(state, now, fields),
+    }
+    job = Job(**(values | fields))
+    models.Model.save(job, force_insert=True)
+    return job.refresh()
+
+
+def make_jobs(number: int, state: State = State.READY, **fields: Any) -> list[Job]:
+    return [make_job(state, **fields) for _ in range(number)]
+
+
+def make_attempt(job: Job, **fields: Any) -> Attempt:
+    now = database_now()
+    values = {
+        "job": job,
+        "number": 1,
+        "claim_number": 1,
+        "outcome": "failed",
+        "ready_at": now,
+        "started_at": now,
+        "finished_at": now,
+    }
+    return Attempt.objects.create(**(values | fields))
+
+
+def make_letter(job: Job | None = None, **fields: Any) -> DeadLetter:
+    """Return an open letter; of a dead job of its own where none is given."""
+    if job is None and "job" not in fields:
+        job = make_job(State.DEAD)
+    values = {
+        "job": job,
+        "job_name": job.name if job else "sample",
+        "queue_name": job.queue_name if job else "default",
+        "reason": "attempts_used_up",
+        "attempt": 5,
+        "error_class": "RuntimeError",
+        "error_message": "it broke",
+        "traceback": "",
+        "fingerprint": "f" * 32,
+        "died_at": database_now(),
+    }
+    return DeadLetter.objects.create(**(values | fields))
+
+
+def make_queue(name: str = "default", **fields: Any) -> Queue:
+    return Queue.objects.create(name=name, **fields)
+
+
+def make_alerted_error(**fields: Any) -> AlertedError:
+    return AlertedError.objects.create(**({"fingerprint": "f" * 32, "alerted_at": database_now()} | fields))
+
+
+def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = None) -> list[Claim]:
+    """Look from the head and claim, as a worker that has just started does."""
+    lines = ReadyLines()
+    look(lines, queues=queues)
+    return claim_in_turn(lines, limit=limit, worker_id=worker.pk)
+
+
+def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> Ended:
+    """Return the end of a run that began when it was claimed and took ``seconds``."""
+    held_for = None if one.held is None else timedelta(seconds=database_now().timestamp() - one.held)
+    facts = JobFacts(attempt=one.attempt, max_attempts=one.max_attempts, held_for=held_for)
+    decision = decide(outcome, facts, hold=HOLD)
+    started = one.claimed
+    return Ended(
+        claim=one,
+        decision=decision,
+        started=started,
+        finished=started + seconds,
+        fingerprint=decision.error.fingerprint if decision.error else "",
+    )
+
+
+def failure(message: str = "it broke", *, retry_in: timedelta | None = timedelta(seconds=5)) -> Failed:
+    return Failed(
+        error=Error(
+            error_class="builtins.RuntimeError",
+            message=message,
+            traceback="Traceback ...",
+            fingerprint="a" * 32,
+        ),
+        retry_in=retry_in,
+    )
+
+
+def _columns(state: State, now: datetime, fields: dict[str, Any]) -> dict[str, Any]:
+    match state:
+        case State.BLOCKED:
+            return {}
+        case State.SCHEDULED:
+            return {"run_after": now + timedelta(hours=1)}
+        case State.READY:
+            return {"ready_at": now}
+        case State.RUNNING:
+            worker = {} if {"worker", "worker_id"} & fields.keys() else {"worker": make_worker()}
+            return {"ready_at": now, "started_at": now, "attempt": 1, "claim_number": 1, **worker}
+        case State.CANCELLED:
+            return {"finished_at": now}
+        case State.SUCCEEDED | State.DEAD:
+            return {"ready_at": now, "started_at": now, "finished_at": now, "attempt": 1, "claim_number": 1}

@@ -1,0 +1,218 @@
+import math
+from datetime import timedelta
+from random import Random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_jobs import Constant, Exponential, Linear
+from django_jobs.policy.backoff import LONGEST_WAIT, Waits, as_backoff, wait_after
+
+SECOND = timedelta(seconds=1)
+attempts = st.integers(1, 10_000)
+seeds = st.integers(0, 2**32)
+
+
+class FixedRandom(Random):
+    """Gives one number for ever: 0 is the shortest wait, nearly 1 the longest."""
+
+    def __init__(self, number):
+        super().__init__(0)
+        self.number = number
+
+    def random(self):
+        return self.number
+
+
+MIDDLE = FixedRandom(0.5)
+
+
+def waited(backoff, *, exception=None, context=None, attempt=1, random=MIDDLE):
+    return wait_after(
+        backoff, exception=exception or ValueError("no"), context=context, attempt=attempt, random=random
+    )
+
+
+def test_the_default_waits_5_25_125_and_625_seconds():
+    waits = [Exponential().wait(attempt, MIDDLE) for attempt in (1, 2, 3, 4)]
+
+    assert waits == [5 * SECOND, 25 * SECOND, 125 * SECOND, 625 * SECOND]
+
+
+@pytest.mark.parametrize(("attempt", "seconds"), [(1, 5), (2, 25), (3, 125), (4, 625)])
+def test_the_default_spreads_each_wait_by_a_tenth_both_ways(attempt, seconds):
+    shortest = Exponential().wait(attempt, FixedRandom(0.0)).total_seconds()
+    longest = Exponential().wait(attempt, FixedRandom(math.nextafter(1, 0))).total_seconds()
+
+    assert shortest == pytest.approx(seconds * 0.9)
+    assert longest == pytest.approx(seconds * 1.1)
+
+
+def test_the_default_stops_growing_at_six_hours():
+    assert [Exponential().wait(attempt, MIDDLE) for attempt in (6, 7, 100, 10_000)] == [
+        timedelta(seconds=15_625),
+        timedelta(hours=6),
+        timedelta(hours=6),
+        timedelta(hours=6),
+    ]
+
+
+@given(attempt=attempts, seed=seeds, factor=st.floats(1, 1e300), jitter=st.floats(0, 1))
+def test_an_exponential_wait_is_never_negative_nor_over_its_maximum_and_jitter(attempt, seed, factor, jitter):
+    backoff = Exponential(first=SECOND, factor=factor, maximum=timedelta(minutes=1), jitter=jitter)
+
+    wait = backoff.wait(attempt, Random(seed))
+
+    assert timedelta(0) <= wait <= timedelta(minutes=2)
+
+
+@given(attempt=attempts, seed=seeds)
+def test_no_wait_is_longer_than_ten_years(attempt, seed):
+    endless = timedelta(days=999_999_999)
+
+    for backoff in (
+        Exponential(maximum=endless, jitter=1),
+        Linear(step=timedelta(days=365), maximum=endless, jitter=1),
+        Constant(endless, jitter=1),
+        as_backoff([endless]),
+    ):
+        assert backoff.wait(attempt, Random(seed)) <= LONGEST_WAIT
+
+
+def test_a_linear_wait_grows_by_its_step_up_to_its_maximum():
+    backoff = Linear(first=10 * SECOND, step=5 * SECOND, maximum=22 * SECOND, jitter=0)
+
+    assert [backoff.wait(attempt, MIDDLE) for attempt in (1, 2, 3, 4, 5)] == [
+        10 * SECOND,
+        15 * SECOND,
+        20 * SECOND,
+        22 * SECOND,
+        22 * SECOND,
+    ]
+
+
+def test_a_constant_wait_is_always_the_same_unless_it_is_spread():
+    assert {Constant(3 * SECOND).wait(attempt, Random(attempt)) for attempt in range(1, 20)} == {3 * SECOND}
+    assert Constant(10 * SECOND, jitter=0.5).wait(1, FixedRandom(0.0)) == 5 * SECOND
+
+
+def test_listed_waits_are_taken_one_after_another_and_the_last_again():
+    backoff = as_backoff([1, timedelta(seconds=2), 3.5])
+
+    assert [backoff.wait(attempt, MIDDLE) for attempt in (1, 2, 3, 4, 50)] == [
+        SECOND,
+        2 * SECOND,
+        3.5 * SECOND,
+        3.5 * SECOND,
+        3.5 * SECOND,
+    ]
+
+
+def test_a_callable_gets_the_exception_and_the_context():
+    seen = []
+
+    def ask(exception, context):
+        seen.append((exception, context))
+        return 7
+
+    error = KeyError("x")
+
+    assert waited(as_backoff(ask), exception=error, context="the context") == 7 * SECOND
+    assert seen == [(error, "the context")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "wait"),
+    [
+        (None, None),
+        (0, timedelta(0)),
+        (1.5, 1.5 * SECOND),
+        (timedelta(minutes=1), timedelta(minutes=1)),
+        (timedelta(seconds=-1), timedelta(0)),
+        (1e300, LONGEST_WAIT),
+        (timedelta.max, LONGEST_WAIT),
+    ],
+)
+def test_a_callable_may_answer_a_timedelta_seconds_or_none_for_never(answer, wait):
+    assert waited(lambda exception, context: answer) == wait
+
+
+@pytest.mark.parametrize("answer", ["soon", True, [5]])
+def test_a_callable_that_answers_something_else_is_told_so(answer):
+    with pytest.raises(ValueError, match=r"expected a timedelta, seconds or None as wait, got"):
+        waited(lambda exception, context: answer)
+
+
+@pytest.mark.parametrize("answer", [-1, math.nan, math.inf])
+def test_a_callable_that_answers_no_usable_number_is_told_so(answer):
+    with pytest.raises(ValueError, match=r"expected a wait of zero or more seconds, got"):
+        waited(lambda exception, context: answer)
+
+
+def test_what_a_callable_raises_comes_through():
+    def broken(exception, context):
+        raise ZeroDivisionError("its own error")
+
+    with pytest.raises(ZeroDivisionError, match="its own error"):
+        waited(broken)
+
+
+@pytest.mark.parametrize("backoff", [Exponential(), Linear(), Constant(SECOND), Waits((SECOND,))])
+def test_a_backoff_value_is_taken_as_it_is(backoff):
+    assert as_backoff(backoff) is backoff
+
+
+@pytest.mark.parametrize("option", [5, "soon", None, {5}])
+def test_an_option_that_is_no_backoff_is_refused_with_the_list_of_what_is(option):
+    with pytest.raises(
+        ValueError, match=r"expected Exponential, Linear, Constant, a list .* or a callable .*; got"
+    ):
+        as_backoff(option)
+
+
+def test_an_empty_list_is_refused():
+    with pytest.raises(ValueError, match=r"backoff must be at least one wait, got \[\]"):
+        as_backoff([])
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Exponential(first=timedelta(0)), "first must be a positive timedelta, got"),
+        (lambda: Exponential(factor=0.5), "factor must be a number of at least 1, got 0.5"),
+        (lambda: Exponential(factor=math.nan), "factor must be a number of at least 1, got nan"),
+        (lambda: Exponential(maximum=SECOND), "maximum must be a timedelta not below first, got"),
+        (lambda: Exponential(jitter=1.1), "jitter must be a share from 0 to 1, got 1.1"),
+        (lambda: Exponential(jitter=-0.1), "jitter must be a share from 0 to 1, got -0.1"),
+        (lambda: Linear(first=-SECOND), "first must be a timedelta not below zero, got"),
+        (lambda: Linear(step=-SECOND), "step must be a timedelta not below zero, got"),
+        (lambda: Linear(maximum=SECOND), "maximum must be a timedelta not below first, got"),
+        (lambda: Linear(jitter=2), "jitter must be a share from 0 to 1, got 2"),
+        (lambda: Constant(-SECOND), "delay must be a timedelta not below zero, got"),
+        (lambda: Constant(SECOND, jitter=2), "jitter must be a share from 0 to 1, got 2"),
+    ],
+)
+def test_a_value_out_of_bounds_is_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Exponential(first=5), "first must be a positive timedelta, got 5"),
+        (lambda: Exponential(factor="5"), "factor must be a number of at least 1, got '5'"),
+        (lambda: Exponential(maximum=3600), "maximum must be a timedelta not below first, got 3600"),
+        (lambda: Linear(step=5), "step must be a timedelta not below zero, got 5"),
+        (lambda: Constant(5), "delay must be a timedelta not below zero, got 5"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_by_name(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+def test_a_backoff_class_without_parentheses_is_refused():
+    with pytest.raises(ValueError, match="expected Exponential, Linear, Constant"):
+        as_backoff(Exponential)
