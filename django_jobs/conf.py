@@ -189,6 +189,13 @@ def _positive(option: str, value: object) -> timedelta:
     return duration
 
 
+def _not_negative(option: str, value: object) -> timedelta:
+    duration = _as_timedelta(option, value)
+    if duration < timedelta(0):
+        raise ConfigurationError(f"{option}: expected a duration of zero or more, got {value!r}")
+    return duration
+
+
 def _count(option: str, value: object) -> int:
     if type(value) is int and value >= 1:
         return value
@@ -250,7 +257,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "stale_after": _positive,
     "poll_interval": _positive,
     "poll_interval_unrung": _positive,
-    "shutdown_grace": _as_timedelta,
+    "shutdown_grace": _not_negative,
     "prefetch_horizon": _positive,
     "claim_batch": _count,
     "async_concurrency": _count,

@@ -86,7 +86,7 @@ class JobContext:
             {
                 "progress_done": done,
                 "progress_total": total,
-                "progress_message": message.replace("\0", "")[:MAX_PROGRESS_MESSAGE_LENGTH],
+                "progress_message": _storable(message)[:MAX_PROGRESS_MESSAGE_LENGTH],
             }
         )
 
@@ -103,6 +103,11 @@ class JobContext:
                 f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
             )
         self._save({"metadata": json.loads(text)})
+
+
+def _storable(text: str) -> str:
+    """Return ``text`` without NUL and lone surrogates, which PostgreSQL refuses."""
+    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 _current: ContextVar[JobContext] = ContextVar("django_jobs_current")

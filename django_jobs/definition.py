@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import update_wrapper
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
@@ -16,7 +16,7 @@ from . import registry
 from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
 from .context import JobContext
 from .exceptions import ArgumentsError, ConfigurationError
-from .policy.backoff import Backoff, BackoffOption
+from .policy.backoff import LONGEST_WAIT, Backoff, BackoffOption
 from .serialization import dumps, encode
 from .signature import CallSignature
 
@@ -28,6 +28,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
+LONG_AGO, LAST_YEAR = datetime(1970, 1, 1, tzinfo=UTC), 9000
+"""What every database can hold and reckon with in any time zone; all that is past is due."""
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -111,7 +113,7 @@ class EnqueueOptions(Generic[P, R]):
 
         options = self.definition.options
         queue_name = self.queue_name or options.resolve("queue_name")
-        delayed = isinstance(self.run_after, timedelta)
+        run_after = self.run_after
         return NewJob(
             name=self.definition.name,
             queue_name=queue_name,
@@ -120,8 +122,8 @@ class EnqueueOptions(Generic[P, R]):
             metadata=dumps(dict(self.metadata), what=f"{self.definition.name}: metadata")
             if self.metadata
             else "{}",
-            run_after=None if delayed else self.run_after,  # type: ignore[arg-type]  # narrowed by delayed
-            delay_seconds=self.run_after.total_seconds() if delayed else None,  # type: ignore[union-attr]  # see above
+            run_after=max(run_after, LONG_AGO) if isinstance(run_after, datetime) else None,
+            delay_seconds=max(run_after.total_seconds(), 0) if isinstance(run_after, timedelta) else None,
         )
 
 
@@ -129,6 +131,7 @@ class JobDefinition(Generic[P, R]):
     """A function that can be called plainly, or enqueued. Made by ``@job``."""
 
     def __init__(self, function: Callable[..., R], *, name: str, options: JobOptions) -> None:
+        update_wrapper(self, function, updated=())
         self.function = function
         self.name = name
         self.options = options
@@ -138,7 +141,6 @@ class JobDefinition(Generic[P, R]):
             raise ConfigurationError(
                 f"@job {name}: atomic=True needs a plain function; Django's transactions do not work in async code"
             )
-        update_wrapper(self, function)
 
     def __repr__(self) -> str:
         return f"<job {self.name}>"
@@ -335,7 +337,12 @@ def _unknown_function(*args: Any, **kwargs: Any) -> None:
 
 
 def _check_name(name: object) -> None:
-    if not (isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable()):
+    if not (
+        isinstance(name, str)
+        and 0 < len(name) <= MAX_NAME_LENGTH
+        and name.isprintable()
+        and name == name.strip()
+    ):
         raise ConfigurationError(
             f"@job: name must be 1 to {MAX_NAME_LENGTH} printable characters, got {str(name)[:MAX_NAME_LENGTH]!r}"
         )
@@ -358,10 +365,18 @@ def _check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, A
         raise ConfigurationError(
             f"{name}.using(run_after): expected an aware datetime or a timedelta, got {run_after!r}"
         )
+    if isinstance(run_after, timedelta) and run_after > LONGEST_WAIT:
+        raise ConfigurationError(
+            f"{name}.using(run_after): expected at most {LONGEST_WAIT}, got {run_after!r}"
+        )
     if isinstance(run_after, datetime) and run_after.utcoffset() is None:
         raise ConfigurationError(
             f"{name}.using(run_after): expected an aware datetime, got the naive {run_after!r};"
             " django.utils.timezone.make_aware() gives it a time zone"
+        )
+    if isinstance(run_after, datetime) and run_after.year > LAST_YEAR:
+        raise ConfigurationError(
+            f"{name}.using(run_after): expected a year up to {LAST_YEAR}, got {run_after!r}"
         )
     metadata = options.get("metadata")
     if not (metadata is None or isinstance(metadata, Mapping)):

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from math import inf
+
+from .policy.backoff import LONGEST_WAIT
 
 
 class JobsError(Exception):
@@ -77,7 +80,9 @@ def _as_delay(what: str, value: timedelta | float) -> timedelta:
     if isinstance(value, timedelta):
         delay = value
     elif type(value) in {int, float}:
-        delay = timedelta(seconds=value)
+        if not 0 <= value < inf:
+            raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")
+        delay = timedelta(seconds=min(value, LONGEST_WAIT.total_seconds()))
     else:
         raise TypeError(f"{what}: expected a timedelta or seconds, got {value!r}")
     if delay < timedelta(0):

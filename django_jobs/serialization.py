@@ -31,13 +31,16 @@ from typing import Any, cast
 from uuid import UUID
 
 from django.apps import apps
+from django.db import connections
 from django.db.models import Model
+from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
 from .exceptions import SerializationError
 
 TAG = "$type"
-MAX_DEPTH = 100
+MAX_DEPTH = 30
+"""MariaDB reads JSON of 32 levels; one is the object of arguments, one the tag of a value."""
 _BIGGEST_INT = 2**63 - 1
 _PLAIN = frozenset({bool, type(None)})
 
@@ -115,10 +118,12 @@ def _encode_dict(value: dict[Any, Any], what: str, depth: int) -> Any:
             raise SerializationError(f"{what}: keys of a dict must be strings, got {key!r}")
         if not isinstance(_encode_text(str(key), what), str):
             raise SerializationError(f"{what}: keys of a dict must be valid text without NUL, got {key!r}")
+    tagged = TAG in value
+    levels = 2 if tagged else 1
     encoded = {
-        str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + 1) for key, item in value.items()
+        str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()
     }
-    return _tagged("dict", encoded) if TAG in encoded else encoded
+    return _tagged("dict", encoded) if tagged else encoded
 
 
 def _encode_other(value: object, what: str) -> Any:
@@ -179,7 +184,8 @@ def _untag(value: dict[str, Any]) -> Any:
 def _load_model(value: dict[str, Any]) -> Model:
     try:
         model = apps.get_model(value["model"])
-    except LookupError as error:
+        connections[value["using"]]
+    except (LookupError, ConnectionDoesNotExist) as error:
         raise SerializationError(f"a stored model reference cannot be read: {error}") from error
     loaded: Model = model._base_manager.using(value["using"]).get(pk=decode(value["pk"]))
     return loaded
@@ -189,7 +195,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
     datetime: ("datetime", lambda value: value.isoformat()),
     date: ("date", lambda value: value.isoformat()),
     time: ("time", lambda value: value.isoformat()),
-    timedelta: ("timedelta", lambda value: value // timedelta(microseconds=1)),
+    timedelta: ("timedelta", lambda value: str(value // timedelta(microseconds=1))),
     UUID: ("uuid", str),
     Decimal: ("decimal", str),
     bytes: ("bytes", lambda value: base64.b64encode(value).decode("ascii")),
@@ -200,7 +206,7 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "datetime": lambda tagged: datetime.fromisoformat(tagged["value"]),
     "date": lambda tagged: date.fromisoformat(tagged["value"]),
     "time": lambda tagged: time.fromisoformat(tagged["value"]),
-    "timedelta": lambda tagged: timedelta(microseconds=tagged["value"]),
+    "timedelta": lambda tagged: timedelta(microseconds=int(tagged["value"])),
     "uuid": lambda tagged: UUID(tagged["value"]),
     "decimal": lambda tagged: Decimal(tagged["value"]),
     "bytes": lambda tagged: base64.b64decode(tagged["value"], validate=True),

@@ -45,7 +45,8 @@ class CallSignature:
             if kind is inspect.Parameter.VAR_POSITIONAL:
                 stored[POSITIONS] = list(value)
             elif kind is inspect.Parameter.VAR_KEYWORD:
-                clashing = {key: value.pop(key) for key in list(value) if key in self.parameters}
+                taken = {*self.parameters, POSITIONS, KEYWORDS}
+                clashing = {key: value.pop(key) for key in list(value) if key in taken}
                 stored.update(value)
                 if clashing:
                     stored[KEYWORDS] = clashing

@@ -19,7 +19,7 @@ class Attempt(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(
-        Job, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="attempts"
+        Job, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_query_name="attempts"
     )
     number = models.SmallIntegerField()
     claim_number = models.IntegerField()

@@ -19,6 +19,17 @@ class JobsManager(models.Manager[M]):
         return super().get_queryset().using(self._db or get_settings().database)
 
 
+class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only
+    """A name that is itself and no other: on MySQL and MariaDB, too, ``Mail`` is not ``mail``."""
+
+    def db_parameters(self, connection: Any) -> dict[str, str | None]:
+        """Return the column's type, its collation binary where the default one takes alike for the same."""
+        parameters: dict[str, str | None] = super().db_parameters(connection)
+        if connection.vendor == "mysql":
+            parameters["collation"] = "utf8mb4_bin"
+        return parameters
+
+
 class StateIndex(models.Index):
     """Index the rows in one state: partial where the database can, other columns where it cannot.
 

@@ -8,7 +8,7 @@ from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.fingerprint import FINGERPRINT_LENGTH
 from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH
-from .base import JobsManager
+from .base import JobsManager, NameField
 from .job import Job
 
 MAX_ACTOR_LENGTH = 150
@@ -32,8 +32,8 @@ class DeadLetter(models.Model):
     job = models.ForeignKey(
         Job, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="dead_letters"
     )
-    job_name = models.CharField(max_length=MAX_NAME_LENGTH)
-    queue_name = models.CharField(max_length=MAX_QUEUE_NAME_LENGTH)
+    job_name = NameField(max_length=MAX_NAME_LENGTH)
+    queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     reason = models.CharField(max_length=20, choices=[(one.value, one.value) for one in DeathReason])
     attempt = models.SmallIntegerField()
     error_class = models.CharField(max_length=MAX_ERROR_CLASS_LENGTH, default="")

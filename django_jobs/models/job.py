@@ -12,12 +12,10 @@ from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..exceptions import WaitTimeout
 from ..policy.states import FINAL_STATES, State
 from ..serialization import NOT_STORABLE, decode
-from .base import JobsManager, StateIndex
+from .base import JobsManager, NameField, StateIndex
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from django_stubs_ext.db.models.manager import RelatedManager
-
     from .attempt import Attempt
 
 MAX_PROGRESS_MESSAGE_LENGTH = 200
@@ -33,8 +31,8 @@ class Job(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=MAX_NAME_LENGTH)
-    queue_name = models.CharField(max_length=MAX_QUEUE_NAME_LENGTH)
+    name = NameField(max_length=MAX_NAME_LENGTH)
+    queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     priority = models.SmallIntegerField(default=0)
     state = models.CharField(
         max_length=10, choices=[(state.value, state.value) for state in State], default=State.READY
@@ -66,7 +64,6 @@ class Job(models.Model):
     progress_total = models.BigIntegerField(null=True)
     progress_message = models.CharField(max_length=MAX_PROGRESS_MESSAGE_LENGTH, default="")
 
-    attempts: RelatedManager[Attempt]
     objects = JobsManager["Job"]()
 
     class Meta:
@@ -132,9 +129,16 @@ class Job(models.Model):
         return attempt.error if attempt else None
 
     @property
+    def attempts(self) -> models.QuerySet[Attempt]:
+        """The tries that have ended, the first one first."""
+        from .attempt import Attempt
+
+        return Attempt.objects.using(self._state.db).filter(job=self.pk).order_by("claim_number")
+
+    @property
     def last_attempt(self) -> Attempt | None:
         """The try that ended last, or None."""
-        return self.attempts.order_by("-claim_number").first()
+        return self.attempts.last()
 
     def refresh(self) -> Job:
         """Read the row again and return this same object. Raises ``Job.DoesNotExist`` where it was purged."""

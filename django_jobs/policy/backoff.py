@@ -32,10 +32,10 @@ class Exponential:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.first > timedelta(0), "first", "a positive timedelta", self.first)
-        _require(self.factor >= 1, "factor", "a number of at least 1", self.factor)
-        _require(self.maximum >= self.first, "maximum", "a timedelta not below first", self.maximum)
-        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+        _require(_reaches(self.first, timedelta.resolution), "first", "a positive timedelta", self.first)
+        _require(_reaches(self.factor, 1), "factor", "a number of at least 1", self.factor)
+        _require(_reaches(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
+        _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
         """Return the wait after try number ``attempt`` (from 1) has failed."""
@@ -56,10 +56,10 @@ class Linear:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(self.first >= timedelta(0), "first", "a timedelta not below zero", self.first)
-        _require(self.step >= timedelta(0), "step", "a timedelta not below zero", self.step)
-        _require(self.maximum >= self.first, "maximum", "a timedelta not below first", self.maximum)
-        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+        _require(_reaches(self.first, timedelta(0)), "first", "a timedelta not below zero", self.first)
+        _require(_reaches(self.step, timedelta(0)), "step", "a timedelta not below zero", self.step)
+        _require(_reaches(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
+        _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
         """Return the wait after try number ``attempt`` (from 1) has failed."""
@@ -75,8 +75,8 @@ class Constant:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.delay >= timedelta(0), "delay", "a timedelta not below zero", self.delay)
-        _require(0 <= self.jitter <= 1, "jitter", "a share from 0 to 1", self.jitter)
+        _require(_reaches(self.delay, timedelta(0)), "delay", "a timedelta not below zero", self.delay)
+        _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
         """Return the wait after any failed try."""
@@ -108,7 +108,7 @@ def as_backoff(option: BackoffOption) -> Backoff:
         waits = tuple(_as_wait(item) for item in option)
         _require(bool(waits), "backoff", "at least one wait", option)
         return Waits(waits)
-    if callable(option):
+    if callable(option) and not isinstance(option, type):
         return option
     raise ValueError(
         "backoff: expected Exponential, Linear, Constant, a list of timedeltas or seconds, or a callable"
@@ -148,3 +148,13 @@ def _spread(seconds: float, jitter: float, random: Random) -> timedelta:
 def _require(holds: bool, option: str, expected: str, got: object) -> None:
     if not holds:
         raise ValueError(f"backoff: {option} must be {expected}, got {got!r}")
+
+
+def _require_jitter(jitter: object) -> None:
+    _require(_reaches(jitter, 0) and _reaches(1, jitter), "jitter", "a share from 0 to 1", jitter)
+
+
+def _reaches(value: Any, least: Any) -> bool:
+    """Tell whether ``value`` is of a kind with ``least``, timedelta or number, and not below it."""
+    kind = timedelta if isinstance(least, timedelta) else (int, float)
+    return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)

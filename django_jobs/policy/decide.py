@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, assert_never
 
+from .backoff import LONGEST_WAIT
 from .outcomes import (
     AttemptOutcome,
     DeathReason,
@@ -49,7 +50,8 @@ class Decision:
     ``delay`` is set exactly where ``state`` is scheduled; after it the job becomes ready anew, behind
     those that are ready by then. A job that is ready at once (given back, or rescued) keeps its place
     in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
-    ``death`` is set exactly where ``state`` is dead.
+    ``death`` is set exactly where ``state`` is dead. ``holds``: the name is unknown, from now on where it
+    was not before; ``keeps_hold``: nobody looked whether it is.
     """
 
     state: State
@@ -57,6 +59,7 @@ class Decision:
     delay: timedelta | None = None
     gives_back_attempt: bool = False
     holds: bool = False
+    keeps_hold: bool = False
     result: str | None = None
     error: Error | None = None
     death: DeathReason | None = None
@@ -83,6 +86,7 @@ def decide(outcome: Outcome, facts: JobFacts, *, hold: HoldRules) -> Decision:
                 state=State.READY,
                 attempt_outcome=AttemptOutcome.RELEASED if started else None,
                 gives_back_attempt=True,
+                keeps_hold=not started,
             )
         case Lost(reason=reason):
             return _after_loss(reason, facts)
@@ -112,7 +116,7 @@ def _after_loss(reason: str, facts: JobFacts) -> Decision:
     error = Error(error_class="WorkerLost", message=reason, traceback="", fingerprint="")
     if facts.attempt >= facts.max_attempts:
         return _dead(AttemptOutcome.LOST, DeathReason.LOST, error)
-    return Decision(state=State.READY, attempt_outcome=AttemptOutcome.LOST, error=error)
+    return Decision(state=State.READY, attempt_outcome=AttemptOutcome.LOST, error=error, keeps_hold=True)
 
 
 def _hold_or_bury(facts: JobFacts, hold: HoldRules) -> Decision:
@@ -143,7 +147,7 @@ def _again(
     return Decision(
         state=State.SCHEDULED,
         attempt_outcome=ended,
-        delay=delay,
+        delay=min(delay, LONGEST_WAIT),
         gives_back_attempt=gives_back_attempt,
         error=error,
     )

@@ -81,7 +81,10 @@ def room(stock: Stock, *, typical_seconds: float, horizon_seconds: float, most: 
     may wait has begun: otherwise each end of a run would make a claim of one.
     """
     budget_seconds = stock.free * horizon_seconds - stock.waiting_seconds
-    by_time = int(budget_seconds / typical_seconds) if typical_seconds > 0 else most
+    if most * typical_seconds <= budget_seconds:
+        by_time = most
+    else:
+        by_time = int(budget_seconds / typical_seconds) if budget_seconds > 0 else 0
     more = max(0, min(max(by_time, stock.idle - stock.waiting), most - stock.waiting))
     return more if more >= stock.waiting or stock.idle > stock.waiting else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 
 from django.db import transaction
-from django.db.models import Q, QuerySet
+from django.db.models import QuerySet
 
 from .. import signals
 from ..models import Job
@@ -22,7 +22,7 @@ def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
     cancelled = 0
     for ids in job_ids_in_chunks(target, states=sources("cancel"), using=connection.alias):
         with dialect.writing(connection):
-            locked = lock(jobs.filter(Q(pk__in=ids), state__in=sources("cancel")))
+            locked = lock(ids, states=sources("cancel"), using=connection.alias)
             jobs.filter(pk__in=locked).update(
                 state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
             )

@@ -7,6 +7,10 @@ rung for, is found all the same.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from functools import partial
+
+from django.db import transaction
 
 from ..conf import get_settings
 from .dialects import open_dialect
@@ -16,6 +20,12 @@ AWAKE_SECONDS = 3 * WINDOW_SECONDS
 """How long a worker that was rung keeps looking at short intervals."""
 
 _last_rung: dict[tuple[str, str], float] = {}
+
+
+def ring_on_commit(queue_names: Iterable[str], *, using: str) -> None:
+    """Ring for each queue once the caller's transaction has committed, at once where there is none."""
+    for queue_name in queue_names:
+        transaction.on_commit(partial(ring, queue_name, using=using), using=using, robust=True)
 
 
 def ring(queue_name: str, *, using: str | None = None) -> bool:

@@ -16,7 +16,7 @@ from ..models import Job
 from ..policy.states import State
 from .dialects import open_dialect
 from .dialects.base import Inserted, NewJob
-from .doorbell import ring
+from .doorbell import ring_on_commit
 
 ROWS_A_STATEMENT = 5_000
 BYTES_A_STATEMENT = 4_000_000
@@ -105,7 +105,7 @@ def _as_job(
 
 def _announce(jobs: list[Job], new: NewJob, alias: str) -> None:
     if jobs[0].state == State.READY or (new.delay_seconds is not None and new.delay_seconds < 10):
-        transaction.on_commit(partial(ring, new.queue_name, using=alias), using=alias, robust=True)
+        ring_on_commit([new.queue_name], using=alias)
     if signals.job_enqueued.has_listeners(Job):
         transaction.on_commit(partial(_send_enqueued, jobs), using=alias, robust=True)
 

@@ -58,7 +58,7 @@ def prune(
         old = [pk for pk, state, finished, _ in rows if _is_older(state, finished, cutoffs)]
         if old:
             with dialect.writing(connection):
-                locked = lock(Job.objects.using(connection.alias).filter(pk__in=old, state__in=list(cutoffs)))
+                locked = lock(old, states=cutoffs.keys(), using=connection.alias)
                 DeadLetter.objects.using(connection.alias).filter(job__in=locked).delete()
                 delete_jobs(locked, using=connection.alias)
             deleted += len(locked)

@@ -16,11 +16,10 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
     What waits or runs is left alone: cancel it first. One transaction for 1,000 jobs.
     """
     dialect, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
     purged = 0
     for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=connection.alias):
         with dialect.writing(connection):
-            locked = lock(jobs.filter(pk__in=ids, state__in=FINAL_STATES))
+            locked = lock(ids, states=FINAL_STATES, using=connection.alias)
             letters = DeadLetter.objects.using(connection.alias).filter(job__in=locked)
             letters.filter(status=DeadLetter.Status.OPEN).update(
                 status=DeadLetter.Status.PURGED, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH]

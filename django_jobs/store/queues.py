@@ -8,7 +8,7 @@ from ..models import Queue
 from ..models.dead_letter import MAX_ACTOR_LENGTH
 from .clock import DatabaseNow
 from .dialects import open_dialect
-from .doorbell import ring
+from .doorbell import ring_on_commit
 
 
 def note_queues(names: Iterable[str], *, using: str | None = None) -> None:
@@ -32,6 +32,6 @@ def resume(name: str, *, using: str | None = None) -> bool:
     _, connection = open_dialect(using)
     paused = Queue.objects.using(connection.alias).filter(name=name, paused_at__isnull=False)
     resumed = bool(paused.update(paused_at=None, paused_by=""))
-    if resumed and not connection.in_atomic_block:
-        ring(name, using=connection.alias)
+    if resumed:
+        ring_on_commit([name], using=connection.alias)
     return resumed

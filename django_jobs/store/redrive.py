@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from django.db import transaction
-
 from ..models import DeadLetter, Job
 from ..models.dead_letter import MAX_ACTOR_LENGTH
 from ..policy.states import State, sources
 from .clock import DatabaseNow
 from .dialects import open_dialect
-from .doorbell import ring
+from .doorbell import ring_on_commit
 from .selection import Target, job_ids_in_chunks, lock
 
 
@@ -27,7 +23,7 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     redriven = 0
     for ids in job_ids_in_chunks(target, states=sources("redrive"), using=connection.alias):
         with dialect.writing(connection):
-            locked = lock(jobs.filter(pk__in=ids, state=State.DEAD))
+            locked = lock(ids, states=sources("redrive"), using=connection.alias)
             queues = set(jobs.filter(pk__in=locked).values_list("queue_name", flat=True))
             jobs.filter(pk__in=locked).update(
                 state=State.READY, ready_at=DatabaseNow(), attempt=0, finished_at=None, held_since=None
@@ -37,9 +33,6 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
                 resolved_at=DatabaseNow(),
                 resolved_by=by[:MAX_ACTOR_LENGTH],
             )
-            for queue_name in queues:
-                transaction.on_commit(
-                    partial(ring, queue_name, using=connection.alias), connection.alias, robust=True
-                )
+            ring_on_commit(queues, using=connection.alias)
         redriven += len(locked)
     return redriven

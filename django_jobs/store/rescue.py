@@ -17,6 +17,8 @@ from .finish import finish
 from .workers import leave
 
 BATCH = 500
+NOBODY = -1
+"""Owns what runs under no worker at all: no verb makes such a row, a restored backup may."""
 
 
 def rescue(*, hold: HoldRules, worker_id: int | None = None, using: str | None = None) -> int:
@@ -49,7 +51,9 @@ def rescue_worker(worker_id: int, *, hold: HoldRules, using: str | None = None) 
 
 def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
     jobs: dict[int, list[Job]] = defaultdict(list)
-    rows = Job.objects.using(alias).filter(pk__in=ids, state=State.RUNNING, worker__isnull=False)
+    running = Job.objects.using(alias).filter(pk__in=ids, state=State.RUNNING)
+    running.filter(worker__isnull=True).update(worker=NOBODY)
+    rows = running.filter(worker__isnull=False)
     for job in rows.defer("arguments", "metadata", "result_data").order_by("pk"):
         jobs[job.worker_id].append(job)  # type: ignore[index]  # filtered to be set
     return jobs

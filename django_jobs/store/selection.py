@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 from django.db.models import Q, QuerySet
@@ -60,6 +60,11 @@ def _chunks(rows: QuerySet[Any], key: str) -> Iterator[list[int]]:
         last = ids[-1]
 
 
-def lock(jobs: QuerySet[Job]) -> list[int]:
-    """Lock ``jobs`` until the transaction ends and return their ids (SQLite's transaction holds the whole file)."""
-    return list(jobs.select_for_update().order_by("pk").values_list("pk", flat=True))
+def lock(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
+    """Lock the jobs of these ids until the transaction ends; return, in order, those in one of ``states``.
+
+    Looked up by key alone: with the state in the condition MariaDB walks the index of states and
+    locks whatever it passes. SQLite's transaction holds the whole file anyway.
+    """
+    jobs = Job.objects.using(using).filter(pk__in=ids).select_for_update().order_by("pk")
+    return [pk for pk, state in jobs.values_list("pk", "state") if state in states]

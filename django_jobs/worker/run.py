@@ -28,7 +28,7 @@ from ..conf import Settings
 from ..context import JobContext, running_as
 from ..definition import JobDefinition
 from ..exceptions import ClaimLost, Discard, JobTimeout, Retry, SerializationError, Snooze
-from ..policy.backoff import LONGEST_WAIT, Exponential, wait_after
+from ..policy.backoff import Exponential, wait_after
 from ..policy.decide import HoldRules, JobFacts, decide
 from ..policy.outcomes import (
     SUCCEEDED,
@@ -226,7 +226,7 @@ def _outcome_of(
 ) -> Outcome:
     """Sort an exception: a request (Snooze, Discard, Retry), final by the job's options, or worth another try."""
     if isinstance(error, Snooze):
-        return Snoozed(delay=min(error.delay, LONGEST_WAIT))
+        return Snoozed(delay=error.delay)
     timed_out = isinstance(error, JobTimeout)
     message = (
         f"ran longer than {definition.options.resolve('timeout', claim.queue_name)}" if timed_out else None
@@ -235,12 +235,8 @@ def _outcome_of(
     if isinstance(error, (Discard, *definition.options.discard_on)):
         return Discarded(error=described)
     if isinstance(error, Retry):
-        wait = min(error.after, LONGEST_WAIT) if error.after is not None else None
-        return Failed(
-            error=described,
-            retry_in=_wait(error, definition, claim, context, bench) if wait is None else wait,
-            retry_requested=True,
-        )
+        wait = _wait(error, definition, claim, context, bench) if error.after is None else error.after
+        return Failed(error=described, retry_in=wait, retry_requested=True)
     retryable = _is_retryable(error, definition.options.retry_on)
     return Failed(
         error=described,

@@ -205,6 +205,7 @@ def as_record(ended: Ended) -> dict[str, Any]:
         "delay": decision.delay.total_seconds() if decision.delay is not None else 0,
         "given_back": int(decision.gives_back_attempt),
         "holds": decision.holds,
+        "keeps_hold": decision.keeps_hold,
         "outcome": decision.attempt_outcome.value if decision.attempt_outcome else None,
         "started": ended.started,
         "finished": ended.finished,

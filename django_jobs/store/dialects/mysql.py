@@ -109,12 +109,14 @@ FINISH_OTHERWISE = f"""
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
            job_id bigint PATH '$.job_id', state varchar(10) PATH '$.state', delay bigint PATH '$.delay',
            given_back smallint PATH '$.given_back', holds tinyint PATH '$.holds',
+           keeps_hold tinyint PATH '$.keeps_hold',
            started bigint PATH '$.started', finished bigint PATH '$.finished')) AS ended
 STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id
 SET job.state = ended.state,
     job.attempt = job.attempt - ended.given_back,
     job.run_after = IF(ended.state = 'scheduled', TIMESTAMPADD(MICROSECOND, ended.delay, {NOW}), NULL),
-    job.held_since = IF(ended.holds, coalesce(job.held_since, {NOW}), NULL),
+    job.held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, {NOW})
+                          WHEN ended.keeps_hold THEN job.held_since END,
     job.started_at = coalesce({_EPOCH.format("ended.started")}, job.started_at),
     job.finished_at = IF(ended.state IN ('dead', 'cancelled'), {_EPOCH.format("ended.finished")}, NULL)
 """
@@ -259,6 +261,7 @@ class MySQL:
             {
                 **{name: record[name] for name in ("job_id", "state", "given_back")},
                 "holds": int(record["holds"]),
+                "keeps_hold": int(record["keeps_hold"]),
                 "delay": round(record["delay"] * 1_000_000),
                 "started": _micros(record["started"]),
                 "finished": _micros(record["finished"]),

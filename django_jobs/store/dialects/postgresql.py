@@ -135,7 +135,7 @@ FINISH_OTHERWISE = """
 WITH ended AS MATERIALIZED (
     SELECT *, 'running' AS held_state, %(worker_id)s::bigint AS holder_id FROM json_to_recordset(%(ended)s::json)
         AS ended (job_id bigint, claim_number int, number smallint, state text, delay float8, given_back smallint,
-                  holds boolean, outcome text, started float8, finished float8,
+                  holds boolean, keeps_hold boolean, outcome text, started float8, finished float8,
                   error_class text, error_message text, traceback text, reason text, fingerprint text)
 ), saved AS (
     UPDATE django_jobs_job AS job
@@ -143,7 +143,8 @@ WITH ended AS MATERIALIZED (
         attempt = job.attempt - ended.given_back,
         run_after = CASE WHEN ended.state = 'scheduled'
                          THEN statement_timestamp() + ended.delay * interval '1 second' END,
-        held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, statement_timestamp()) END,
+        held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, statement_timestamp())
+                          WHEN ended.keeps_hold THEN job.held_since END,
         started_at = coalesce(to_timestamp(ended.started), job.started_at),
         finished_at = CASE WHEN ended.state IN ('dead', 'cancelled') THEN to_timestamp(ended.finished) END
     FROM ended

@@ -115,7 +115,7 @@ FINISH_JOB = """
 UPDATE django_jobs_job
 SET state = %s, result = %s, attempt = attempt - %s,
     run_after = CASE WHEN %s THEN {later} END,
-    held_since = CASE WHEN %s THEN coalesce(held_since, {now}) END,
+    held_since = CASE WHEN %s THEN coalesce(held_since, {now}) WHEN %s THEN held_since END,
     started_at = coalesce(%s, started_at), finished_at = %s
 WHERE id = %s
 """.format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
@@ -285,6 +285,7 @@ def _rows_to_write(
             (record["state"], None, record["given_back"], scheduled, _as_modifier(record["delay"]))
             + (
                 record["holds"],
+                record["keeps_hold"],
                 started,
                 finished if decision.state in {"dead", "cancelled"} else None,
                 claim.job_id,

@@ -1,0 +1,1 @@
+"""One suite, unchanged on every database."""

@@ -1,0 +1,136 @@
+"""The engine names its database in every statement: a router that offers a replica is never asked."""
+
+from datetime import timedelta
+
+import pytest
+from django.db import router
+from django.test import override_settings
+
+from django_jobs import enqueue
+from django_jobs.models import DeadLetter, Job, Queue, Worker
+from django_jobs.policy.lines import ReadyLines
+from django_jobs.policy.outcomes import Succeeded
+from django_jobs.policy.states import State
+from django_jobs.serialization import loads
+from django_jobs.store.alerts import take_alerts
+from django_jobs.store.cancel import cancel
+from django_jobs.store.claim import claim_in_turn, look
+from django_jobs.store.clock import database_now
+from django_jobs.store.finish import finish
+from django_jobs.store.progress import save_notes
+from django_jobs.store.promote import promote
+from django_jobs.store.prune import prune, prune_records
+from django_jobs.store.purge import purge
+from django_jobs.store.queues import note_queues, pause, resume
+from django_jobs.store.redrive import redrive
+from django_jobs.store.rescue import rescue, rescue_worker
+from django_jobs.store.run_now import run_now
+from django_jobs.store.stats import open_dead_letters, queue_stats
+from django_jobs.store.workers import beat, declare_lost, leave, register
+from tests.factories import HOLD, ago, ended, failure, make_job, make_letter, make_worker, take
+
+pytestmark = pytest.mark.django_db
+RETENTION = {State.SUCCEEDED: timedelta(days=7), State.DEAD: timedelta(days=7)}
+
+
+class Asked(Exception):
+    pass
+
+
+class AskNobody:
+    """Stands for a router that sends reads to a replica: whoever asks it is found out."""
+
+    def db_for_read(self, model, **hints):
+        if model._meta.app_label == "django_jobs":
+            raise Asked(f"{model.__name__} is read where the router says")
+
+    def db_for_write(self, model, **hints):
+        if model._meta.app_label == "django_jobs":
+            raise Asked(f"{model.__name__} is written where the router says")
+
+
+@pytest.fixture
+def _router():
+    with override_settings(DATABASE_ROUTERS=["tests.store.test_routing.AskNobody"]):
+        yield
+
+
+def finish_one():
+    worker = Worker.objects.using("default").first()
+    lines = ReadyLines()
+    look(lines, queues=None)
+    claims = claim_in_turn(lines, limit=2, worker_id=worker.pk)
+    assert save_notes(claims[0], {"progress_done": 1}, worker_id=worker.pk)
+    batch = [ended(claims[0], Succeeded(result="1")), ended(claims[1], failure(retry_in=None))]
+    assert len(finish(batch, worker_id=worker.pk)) == 2
+
+
+def job_api():
+    job = Job.objects.order_by("pk").first()
+    assert job.refresh().state == State.READY
+    assert (job.error, job.result, job.last_attempt, list(job.attempts.all())) == (None, None, None, [])
+    assert job.cancel()
+    job.wait(timeout=1)
+
+
+def everything_of_workers():
+    worker_id = register(hostname="h", pid=1, queues=None, concurrency=1, version="0")
+    assert beat(worker_id)
+    assert leave(worker_id, Worker.State.STOPPED)
+    assert declare_lost(stale_after=timedelta(seconds=15)) == 0
+
+
+CALLS = {
+    "enqueue": lambda: enqueue("sample.named", 1),
+    "promote": promote,
+    "claim and finish": finish_one,
+    "rescue": lambda: rescue(hold=HOLD),
+    "rescue a worker": lambda: rescue_worker(Worker.objects.using("default").first().pk, hold=HOLD),
+    "cancel": lambda: cancel(Job.objects.all()),
+    "redrive": lambda: redrive(DeadLetter.objects.all()),
+    "redrive a letter": lambda: redrive(DeadLetter.objects.first()),
+    "purge": lambda: purge(Job.objects.all()),
+    "run now": lambda: run_now(Job.objects.all()),
+    "prune": lambda: prune(RETENTION),
+    "prune records": lambda: prune_records(RETENTION, alerted_for=timedelta(days=1)),
+    "workers": everything_of_workers,
+    "queues": lambda: (note_queues(["mail"]), pause("mail"), resume("mail"), Queue.objects.get(pk="mail")),
+    "stats": lambda: (queue_stats(), open_dead_letters()),
+    "alerts": lambda: take_alerts(period=timedelta(days=1)),
+    "clock": database_now,
+    "the API of a job": job_api,
+}
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_no_verb_asks_a_router(name, request):
+    make_job()
+    make_job()
+    make_job(State.SCHEDULED, run_after=ago(seconds=1))
+    make_job(State.SUCCEEDED, enqueued_at=ago(days=9), finished_at=ago(days=8))
+    make_job(State.RUNNING, worker=make_worker(state="lost", heartbeat_at=ago(days=60)))
+    make_letter()
+    orphan = make_letter(died_at=ago(days=8))
+    DeadLetter.objects.filter(pk=orphan.pk).update(job=None)
+    make_worker(state="stopped", heartbeat_at=ago(days=60))
+    request.getfixturevalue("_router")
+
+    CALLS[name]()
+
+
+@pytest.mark.usefixtures("_router")
+def test_the_router_of_these_tests_would_be_noticed():
+    with pytest.raises(Asked):
+        router.db_for_read(Job)
+
+
+def test_a_model_argument_is_loaded_from_the_database_it_came_from():
+    from tests.sampleapp.jobs import greet
+    from tests.sampleapp.models import Customer
+
+    customer = Customer.objects.create(name="Anna")
+    greet.enqueue(customer)
+    [one] = take(make_worker())
+
+    with override_settings(DATABASE_ROUTERS=["tests.store.test_routing.AskNobody"]):
+        assert loads(one.arguments)["customer"]._state.db == "default"

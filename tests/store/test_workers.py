@@ -1,0 +1,119 @@
+from datetime import timedelta
+
+import pytest
+
+from django_jobs.models import Worker
+from django_jobs.store.clock import database_now
+from django_jobs.store.workers import beat, declare_lost, leave, register
+from tests.factories import ago, make_worker
+
+pytestmark = pytest.mark.django_db
+STALE_AFTER = timedelta(seconds=15)
+
+
+def test_a_registered_worker_is_alive_with_what_it_said_of_itself():
+    worker_id = register(
+        hostname="web-1", pid=4711, queues=["mail", "default"], concurrency=8, version="0.1.0"
+    )
+
+    worker = Worker.objects.get(pk=worker_id)
+    assert (worker.hostname, worker.pid, worker.queues) == ("web-1", 4711, ["mail", "default"])
+    assert (worker.concurrency, worker.version, worker.state) == (8, "0.1.0", "running")
+    assert abs(worker.heartbeat_at - database_now()) < timedelta(seconds=30)
+    assert abs(worker.started_at - worker.heartbeat_at) < timedelta(seconds=1)
+    assert (worker.stopped_at, worker.memory_bytes) == (None, None)
+
+
+def test_a_worker_of_all_queues_lists_none():
+    worker_id = register(hostname="h", pid=1, queues=None, concurrency=1, version="0")
+
+    assert Worker.objects.get(pk=worker_id).queues == []
+
+
+def test_names_longer_than_their_columns_are_cut():
+    worker_id = register(hostname="h" * 500, pid=1, queues=["q" * 100] * 50, concurrency=1, version="v" * 200)
+
+    worker = Worker.objects.get(pk=worker_id)
+    assert (len(worker.hostname), len(worker.version), len(worker.queues)) == (255, 50, 50)
+
+
+@pytest.mark.parametrize("state", ["running", "stopping"])
+def test_a_beat_renews_the_heartbeat_of_a_living_worker(state):
+    worker = make_worker(state=state, heartbeat_at=ago(minutes=1))
+
+    assert beat(worker.pk, memory_bytes=5_000_000_000) is True
+
+    worker.refresh_from_db()
+    assert worker.heartbeat_at > ago(seconds=30)
+    assert (worker.memory_bytes, worker.state) == (5_000_000_000, state)
+
+
+@pytest.mark.parametrize("state", ["lost", "stopped"])
+def test_a_beat_of_a_worker_that_was_declared_lost_is_refused(state):
+    long_ago = ago(minutes=1)
+    worker = make_worker(state=state, heartbeat_at=long_ago)
+
+    assert beat(worker.pk) is False
+
+    worker.refresh_from_db()
+    assert (worker.state, worker.heartbeat_at) == (state, long_ago)
+
+
+def test_a_beat_of_a_worker_without_a_row_is_refused():
+    assert beat(987_654) is False
+
+
+def test_a_worker_that_is_stopping_is_still_alive():
+    worker = make_worker()
+
+    assert leave(worker.pk, Worker.State.STOPPING) is True
+
+    worker.refresh_from_db()
+    assert (worker.state, worker.stopped_at) == ("stopping", None)
+    assert beat(worker.pk) is True
+
+
+@pytest.mark.parametrize("state", [Worker.State.STOPPED, Worker.State.LOST])
+def test_a_worker_leaves_once(state):
+    worker = make_worker()
+
+    assert leave(worker.pk, state) is True
+    assert leave(worker.pk, Worker.State.STOPPED) is False
+    assert leave(worker.pk, Worker.State.STOPPING) is False
+
+    worker.refresh_from_db()
+    assert worker.state == state
+    assert abs(worker.stopped_at - database_now()) < timedelta(seconds=30)
+
+
+@pytest.mark.parametrize("state", ["running", "stopping"])
+def test_a_living_worker_with_a_stale_heartbeat_is_declared_lost(state):
+    stale = make_worker(state=state, heartbeat_at=ago(seconds=16))
+    fresh = make_worker(state=state, heartbeat_at=ago(seconds=10))
+
+    assert declare_lost(stale_after=STALE_AFTER) == 1
+
+    stale.refresh_from_db()
+    fresh.refresh_from_db()
+    assert (stale.state, fresh.state) == ("lost", state)
+    assert stale.stopped_at is not None
+    assert declare_lost(stale_after=STALE_AFTER) == 0
+
+
+def test_a_worker_that_has_stopped_is_not_declared_lost():
+    worker = make_worker(state="stopped", heartbeat_at=ago(days=1))
+
+    assert declare_lost(stale_after=STALE_AFTER) == 0
+    worker.refresh_from_db()
+    assert worker.state == "stopped"
+
+
+def test_a_worker_that_was_frozen_does_not_bury_itself():
+    itself = make_worker(heartbeat_at=ago(minutes=1))
+    other = make_worker(heartbeat_at=ago(minutes=1))
+
+    assert declare_lost(stale_after=STALE_AFTER, spare=itself.pk) == 1
+
+    itself.refresh_from_db()
+    other.refresh_from_db()
+    assert (itself.state, other.state) == ("running", "lost")

@@ -1,0 +1,1 @@
+"""Tests without a database, one file a module of the package."""

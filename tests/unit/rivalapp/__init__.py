@@ -1,0 +1,1 @@
+"""An app that ships a ``runworker`` too, as Channels does."""

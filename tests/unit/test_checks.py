@@ -1,0 +1,76 @@
+import pytest
+from django.conf import settings
+from django.core import checks, management
+from django.db import connection
+from django.test import override_settings
+
+RIVAL = "tests.unit.rivalapp"
+
+
+@pytest.fixture
+def _fresh_commands():
+    management.get_commands.cache_clear()
+    yield
+    management.get_commands.cache_clear()
+
+
+def messages():
+    return [
+        one
+        for one in checks.run_checks(tags=[checks.Tags.compatibility])
+        if one.id.startswith("django_jobs.")
+    ]
+
+
+def ids():
+    return [one.id for one in messages()]
+
+
+def test_the_settings_of_the_tests_pass():
+    assert ids() == []
+
+
+@override_settings(DJANGO_JOBS={"WORKERS": 4})
+def test_wrong_settings_are_an_error_that_says_what_is_wrong():
+    [message] = messages()
+
+    assert message.id == "django_jobs.E001"
+    assert message.level == checks.ERROR
+    assert message.msg.startswith("DJANGO_JOBS: unknown key 'WORKERS'; known are ")
+
+
+@override_settings(USE_TZ=False)
+def test_local_time_is_an_error():
+    assert ids() == ["django_jobs.E002"]
+
+
+def test_a_database_of_another_vendor_is_an_error(monkeypatch):
+    monkeypatch.setattr(connection, "vendor", "oracle", raising=False)
+
+    [message] = messages()
+
+    assert message.id == "django_jobs.E003"
+    assert "'default' is a oracle database" in message.msg
+
+
+def test_a_database_with_a_time_zone_of_its_own_is_an_error(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "TIME_ZONE", "Europe/Berlin")
+
+    assert ids() == ["django_jobs.E004"]
+
+
+@pytest.mark.usefixtures("_fresh_commands")
+def test_a_runworker_that_hides_ours_is_a_warning_that_names_its_app():
+    with override_settings(INSTALLED_APPS=[RIVAL, *settings.INSTALLED_APPS]):
+        [message] = messages()
+
+    assert message.id == "django_jobs.W001"
+    assert message.level == checks.WARNING
+    assert f"is the command of '{RIVAL}'" in message.msg
+    assert "jobs work" in message.hint
+
+
+@pytest.mark.usefixtures("_fresh_commands")
+def test_a_runworker_that_ours_hides_is_none():
+    with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, RIVAL]):
+        assert ids() == []

@@ -1,0 +1,152 @@
+from datetime import UTC, datetime
+from types import SimpleNamespace
+
+import pytest
+from django.test import override_settings
+
+from django_jobs import JobContext, NoCurrentJob, PayloadTooLarge, SerializationError, context, current_job
+from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, running_as
+from django_jobs.models import Job
+
+
+def make_context(saved=None, **fields):
+    values = {
+        "job_id": 7,
+        "name": "shop.send",
+        "queue_name": "mail",
+        "priority": 3,
+        "attempt": 2,
+        "max_attempts": 5,
+        "enqueued": datetime(2026, 1, 1, tzinfo=UTC).timestamp(),
+        "metadata": {},
+        "save": (saved if saved is not None else []).append,
+    }
+    return JobContext(**(values | fields))
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """A monotonic clock that stands still until a test moves it."""
+    hands = SimpleNamespace(now=100.0)
+    hands.monotonic = lambda: hands.now
+    monkeypatch.setattr(context, "time", hands)
+    return hands
+
+
+def test_outside_of_a_job_there_is_no_current_one():
+    with pytest.raises(NoCurrentJob, match=r"current_job\(\) works inside a job that a worker runs"):
+        current_job()
+
+
+def test_inside_a_job_the_current_one_is_that_whose_run_it_is():
+    outer, inner = make_context(), make_context(job_id=8)
+
+    with running_as(outer):
+        assert current_job() is outer
+        with running_as(inner):
+            assert current_job().job_id == 8
+        assert current_job() is outer
+
+    with pytest.raises(NoCurrentJob):
+        current_job()
+
+
+def test_a_job_that_raises_is_no_longer_the_current_one():
+    with pytest.raises(ZeroDivisionError), running_as(make_context()):
+        raise ZeroDivisionError
+
+    with pytest.raises(NoCurrentJob):
+        current_job()
+
+
+def test_the_instant_of_the_enqueue_is_aware():
+    assert make_context().enqueued_at == datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_first_progress_is_saved_and_the_next_within_the_interval_is_not():
+    saved = []
+    one = make_context(saved)
+
+    one.set_progress(1, 10, "begun")
+    one.set_progress(2, 10)
+
+    assert saved == [{"progress_done": 1, "progress_total": 10, "progress_message": "begun"}]
+
+
+def test_progress_is_saved_again_once_the_interval_is_over(clock):
+    saved = []
+    one = make_context(saved)
+
+    one.set_progress(1, 10)
+    clock.now += PROGRESS_INTERVAL_SECONDS
+    one.set_progress(5, 10)
+
+    assert [note["progress_done"] for note in saved] == [1, 5]
+
+
+@pytest.mark.usefixtures("clock")
+def test_the_last_progress_and_a_changed_total_are_always_saved():
+    saved = []
+    one = make_context(saved)
+
+    one.set_progress(1, 10)
+    one.set_progress(2, 20)
+    one.set_progress(20, 20)
+    one.set_progress(21, None)
+
+    assert [(note["progress_done"], note["progress_total"]) for note in saved] == [
+        (1, 10),
+        (2, 20),
+        (20, 20),
+        (21, None),
+    ]
+
+
+def test_a_message_fits_its_column_and_carries_no_nul():
+    saved = []
+    make_context(saved).set_progress(1, message="a\0" + "é" * 500)
+
+    [note] = saved
+    assert note["progress_message"] == "a" + "é" * (MAX_PROGRESS_MESSAGE_LENGTH - 1)
+    assert Job._meta.get_field("progress_message").max_length == MAX_PROGRESS_MESSAGE_LENGTH
+
+
+@pytest.mark.parametrize("message", ["\ud800", "half \udfff"])
+def test_a_message_that_no_database_takes_is_made_one_that_it_takes(message):
+    saved = []
+    make_context(saved).set_progress(1, message=message)
+
+    saved[0]["progress_message"].encode("utf-8")
+
+
+def test_metadata_is_saved_as_it_is_at_that_moment():
+    saved = []
+    one = make_context(saved, metadata={"tenant": 1})
+
+    one.metadata["due"] = datetime(2026, 1, 1, tzinfo=UTC)
+    one.save_metadata()
+    one.metadata["due"] = None
+
+    assert saved == [
+        {"metadata": {"tenant": 1, "due": {"$type": "datetime", "value": "2026-01-01T00:00:00+00:00"}}}
+    ]
+
+
+def test_metadata_that_json_cannot_carry_is_refused_and_not_saved():
+    saved = []
+
+    with pytest.raises(
+        SerializationError, match=r"^shop\.send: metadata\['x'\]: expected what JSON can carry"
+    ):
+        make_context(saved, metadata={"x": object()}).save_metadata()
+    assert saved == []
+
+
+@override_settings(DJANGO_JOBS={"MAX_PAYLOAD_BYTES": 20})
+def test_metadata_that_is_too_large_is_refused_and_not_saved():
+    saved = []
+
+    with pytest.raises(PayloadTooLarge, match=r"shop\.send: metadata of .* is larger than MAX_PAYLOAD_BYTES"):
+        make_context(saved, metadata={"x": "y" * 20}).save_metadata()
+    assert saved == []
