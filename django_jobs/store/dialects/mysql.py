@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record
+from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, is_plain_success
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -96,13 +96,24 @@ FOR UPDATE
 
 _EPOCH = "TIMESTAMPADD(MICROSECOND, {}, TIMESTAMP'1970-01-01 00:00:00.000000')"
 
+# A batch of successes crosses as one JSON text, which takes Python a fifth of the time of writing out values.
+_SUCCEEDED = """JSON_TABLE(%s, '$[*]' COLUMNS (
+           job_id bigint PATH '$[0]', claim_number int PATH '$[1]', number smallint PATH '$[2]',
+           started bigint PATH '$[3]', finished bigint PATH '$[4]', result longtext PATH '$[5]')) AS ended
+STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id"""
+
 FINISH_SUCCEEDED = f"""
-UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
-           job_id bigint PATH '$.job_id', started bigint PATH '$.started', finished bigint PATH '$.finished',
-           result longtext PATH '$.result')) AS ended
-STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id
+UPDATE {_SUCCEEDED}
 SET job.state = 'succeeded', job.result = ended.result, job.held_since = NULL,
     job.started_at = {_EPOCH.format("ended.started")}, job.finished_at = {_EPOCH.format("ended.finished")}
+"""
+RECORD_SUCCEEDED = f"""
+INSERT INTO django_jobs_attempt
+    (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
+     error_class, error_message, traceback)
+SELECT ended.job_id, ended.claim_number, ended.number, %s, 'succeeded', job.ready_at, job.started_at,
+       job.finished_at, '', '', ''
+FROM {_SUCCEEDED}
 """
 
 FINISH_OTHERWISE = f"""
@@ -244,40 +255,21 @@ class MySQL:
     def _write(
         self, cursor: Any, standing: Sequence[Ended], owned: dict[tuple[int, int], Any], worker_id: int
     ) -> None:
-        records = [as_record(one) for one in standing]
-        succeeded = [
-            {
-                "job_id": record["job_id"],
-                "started": _micros(record["started"]),
-                "finished": _micros(record["finished"]),
-                "result": one.decision.result,
-            }
-            for one, record in zip(standing, records, strict=True)
-            if record["state"] == "succeeded"
-        ]
+        succeeded = [one for one in standing if is_plain_success(one)]
         if succeeded:
-            cursor.execute(FINISH_SUCCEEDED, [json.dumps(succeeded, ensure_ascii=False)])
-        otherwise = [
-            {
-                **{name: record[name] for name in ("job_id", "state", "given_back")},
-                "holds": int(record["holds"]),
-                "keeps_hold": int(record["keeps_hold"]),
-                "delay": round(record["delay"] * 1_000_000),
-                "started": _micros(record["started"]),
-                "finished": _micros(record["finished"]),
-            }
-            for record in records
-            if record["state"] != "succeeded"
-        ]
-        if otherwise:
-            cursor.execute(FINISH_OTHERWISE, [json.dumps(otherwise)])
+            batch = json.dumps([_success_row(one) for one in succeeded], ensure_ascii=False)
+            cursor.execute(FINISH_SUCCEEDED, [batch])
+            cursor.execute(RECORD_SUCCEEDED, [worker_id, batch])
+        others = [one for one in standing if not is_plain_success(one)]
+        if not others:
+            return
+        records = [as_record(one) for one in others]
+        cursor.execute(FINISH_OTHERWISE, [json.dumps([_job_changes(record) for record in records])])
         attempts = [_attempt_row(record, owned, worker_id) for record in records if record["outcome"]]
         if attempts:
             cursor.executemany(RECORD_ATTEMPTS, attempts)
         letters = [
-            _letter_row(one, record)
-            for one, record in zip(standing, records, strict=True)
-            if record["reason"]
+            _letter_row(one, record) for one, record in zip(others, records, strict=True) if record["reason"]
         ]
         if letters:
             cursor.executemany(RECORD_LETTERS, letters)
@@ -307,6 +299,23 @@ def _micros(seconds: float | None) -> int | None:
 
 def _naive(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _success_row(ended: Ended) -> tuple[Any, ...]:
+    claim = ended.claim
+    started, finished = _micros(ended.started), _micros(ended.finished)
+    return claim.job_id, claim.claim_number, claim.attempt, started, finished, ended.decision.result
+
+
+def _job_changes(record: dict[str, Any]) -> dict[str, Any]:
+    return {
+        **{name: record[name] for name in ("job_id", "state", "given_back")},
+        "holds": int(record["holds"]),
+        "keeps_hold": int(record["keeps_hold"]),
+        "delay": round(record["delay"] * 1_000_000),
+        "started": _micros(record["started"]),
+        "finished": _micros(record["finished"]),
+    }
 
 
 def _attempt_row(
