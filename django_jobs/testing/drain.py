@@ -22,7 +22,8 @@ from ..store.progress import save_notes
 from ..store.promote import promote
 from ..store.run_now import run_now
 from ..store.workers import leave, register
-from ..worker.run import Bench, Note, Settled, arun, run
+from ..worker.bench import Bench, Note, Settled
+from ..worker.run import arun, run
 
 MOST_RUNS = 10_000
 

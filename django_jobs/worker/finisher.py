@@ -19,8 +19,8 @@ from ..store.announce import is_heard
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
 from ..store.progress import save_notes
+from .bench import Note, Settled
 from .inbox import Inbox
-from .run import Note, Settled
 
 logger = logging.getLogger("django_jobs.worker")
 

@@ -13,85 +13,28 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import random
-from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from .. import registry, signals
-from ..conf import Settings
 from ..context import JobContext, running_as
-from ..definition import JobDefinition
-from ..exceptions import ClaimLost, Discard, JobTimeout, Retry, SerializationError, Snooze
-from ..policy.backoff import Exponential, wait_after
-from ..policy.decide import HoldRules, JobFacts, decide
-from ..policy.outcomes import (
-    SUCCEEDED,
-    Discarded,
-    Failed,
-    Outcome,
-    Snoozed,
-    Succeeded,
-    UnknownJob,
-    Unreadable,
-)
-from ..serialization import NOT_STORABLE, TAG, dumps, loads
+from ..exceptions import ClaimLost, JobTimeout, SerializationError
+from ..policy.decide import JobFacts, decide
+from ..policy.outcomes import Outcome, Succeeded, UnknownJob, Unreadable
+from ..serialization import TAG, loads
 from ..store.announce import announce_start
-from ..store.clock import DatabaseClock
 from ..store.dialects import open_dialect
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
+from .bench import Bench, Call, Note, Settled
 from .errors import describe
-from .timeouts import Watchdog
+from .outcome import outcome_of_error, outcome_of_value
 
 logger = logging.getLogger("django_jobs.worker")
-
-
-class Note(NamedTuple):
-    """What a running job says of itself: progress or metadata fields to be saved while its claim stands."""
-
-    claim: Claim
-    fields: dict[str, Any]
-
-
-class Settled(NamedTuple):
-    """A run whose end is saved already: ``ended`` is None where its claim was lost and all rolled back."""
-
-    claim: Claim
-    ended: Ended | None
-
-
-@dataclass(slots=True, kw_only=True)
-class Bench:
-    """What every run needs of its worker. ``note`` takes progress without waiting for the database."""
-
-    using: str
-    settings: Settings
-    clock: DatabaseClock
-    worker_id: Callable[[], int]
-    note: Callable[[Note], None]
-    watchdog: Watchdog = field(default_factory=Watchdog)
-    random: random.Random = field(default_factory=random.SystemRandom)
-    hold: HoldRules = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.hold = HoldRules(delay=self.settings.unknown_job_delay, ttl=self.settings.unknown_job_ttl)
-
-
-class Call(NamedTuple):
-    """A job about to be called: its definition, the arguments read back, its context and its time limit."""
-
-    claim: Claim
-    definition: JobDefinition[Any, Any]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    context: JobContext
-    timeout_seconds: float | None
 
 
 def run(claim: Claim, bench: Bench) -> Ended | Settled:
@@ -136,7 +79,7 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     except SerializationError as error:
         return Unreadable(error=describe(error, job_name=claim.name))
     except Exception as error:  # noqa: BLE001 - loading a model instance may raise what that model's project raises
-        return _outcome_of(error, definition, claim, context, bench)
+        return outcome_of_error(error, Call(claim, definition, [], {}, context, None), bench)
     if definition.options.takes_context:
         args.insert(0, context)
     timeout = definition.options.resolve("timeout", claim.queue_name)
@@ -163,9 +106,9 @@ def _perform(call: Call, bench: Bench) -> Outcome:
             else:
                 with bench.watchdog.limit(call.timeout_seconds):
                     value = call.definition.function(*call.args, **call.kwargs)
-        return SUCCEEDED if value is None else _success(value, call.claim, bench)
+        return outcome_of_value(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a job are its own affair
-        return _outcome_of(error, call.definition, call.claim, call.context, bench)
+        return outcome_of_error(error, call, bench)
 
 
 async def _aperform(call: Call, bench: Bench) -> Outcome:
@@ -174,11 +117,11 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
         with running_as(call.context):
             async with limit:
                 value = await call.definition.function(*call.args, **call.kwargs)
-        return SUCCEEDED if value is None else _success(value, call.claim, bench)
+        return outcome_of_value(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled job is a failed one
         if isinstance(error, TimeoutError) and limit.expired():
             error = JobTimeout().with_traceback(error.__traceback__)
-        return _outcome_of(error, call.definition, call.claim, call.context, bench)
+        return outcome_of_error(error, call, bench)
 
 
 def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
@@ -196,7 +139,7 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     except ClaimLost:
         return Settled(call.claim, None)
     except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
-        outcome = _outcome_of(error, call.definition, call.claim, call.context, bench)
+        outcome = outcome_of_error(error, call, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
 
 
@@ -204,67 +147,6 @@ def _transaction(using: str) -> AbstractContextManager[Any]:
     """Open a transaction; inside that of a test, a savepoint, so that a failure leaves no write there either."""
     dialect, connection = open_dialect(using)
     return transaction.atomic(using=using) if connection.in_atomic_block else dialect.writing(connection)
-
-
-def _success(value: Any, claim: Claim, bench: Bench) -> Succeeded:
-    """Return the success with its result as JSON text, or with the mark that it could not be stored."""
-    most = bench.settings.max_result_bytes
-    try:
-        text = dumps(value, what="result")
-        if len(text) * 4 > most and (size := len(text.encode())) > most:
-            raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {most}")
-    except Exception as error:  # noqa: BLE001 - a strange type may raise anything while it is read
-        logger.warning(
-            "job %s (%s) succeeded, its result is not storable: %s", claim.job_id, claim.name, error
-        )
-        text = json.dumps(NOT_STORABLE)
-    return Succeeded(result=text)
-
-
-def _outcome_of(
-    error: BaseException, definition: JobDefinition[Any, Any], claim: Claim, context: JobContext, bench: Bench
-) -> Outcome:
-    """Sort an exception: a request (Snooze, Discard, Retry), final by the job's options, or worth another try."""
-    if isinstance(error, Snooze):
-        return Snoozed(delay=error.delay)
-    timed_out = isinstance(error, JobTimeout)
-    message = (
-        f"ran longer than {definition.options.resolve('timeout', claim.queue_name)}" if timed_out else None
-    )
-    described = describe(error, job_name=claim.name, message=message)
-    if isinstance(error, (Discard, *definition.options.discard_on)):
-        return Discarded(error=described)
-    if isinstance(error, Retry):
-        wait = _wait(error, definition, claim, context, bench) if error.after is None else error.after
-        return Failed(error=described, retry_in=wait, retry_requested=True)
-    retryable = _is_retryable(error, definition.options.retry_on)
-    return Failed(
-        error=described,
-        retry_in=_wait(error, definition, claim, context, bench) if retryable else None,
-        timed_out=timed_out,
-    )
-
-
-def _is_retryable(error: BaseException, retry_on: tuple[type[BaseException], ...]) -> bool:
-    """Hold SystemExit and its like, which are no Exception, for one: inside a job they mean no more."""
-    return isinstance(error, retry_on) or (not isinstance(error, Exception) and Exception in retry_on)
-
-
-def _wait(
-    error: BaseException, definition: JobDefinition[Any, Any], claim: Claim, context: JobContext, bench: Bench
-) -> Any:
-    backoff = definition.options.resolve("backoff", claim.queue_name)
-    try:
-        return wait_after(
-            backoff,
-            exception=error,  # type: ignore[arg-type]  # a SystemExit is passed on as it is
-            context=context,
-            attempt=claim.attempt,
-            random=bench.random,
-        )
-    except Exception:
-        logger.exception("backoff of %s failed; the default is used", claim.name)
-        return Exponential().wait(claim.attempt, bench.random)
 
 
 def _context(claim: Claim, bench: Bench) -> JobContext:

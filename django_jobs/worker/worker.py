@@ -17,6 +17,7 @@ from ..policy.prefetch import RunTimes
 from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim
 from .announcer import Announcer
+from .bench import Bench
 from .claimer import Claimer
 from .doorbells import choose_doorbell
 from .executors.base import take_back
@@ -27,7 +28,7 @@ from .lease import Lease
 from .loop import Loop
 from .maintenance import Maintenance
 from .options import WorkerOptions
-from .run import Bench, conclude
+from .run import conclude
 
 logger = logging.getLogger("django_jobs.worker")
 

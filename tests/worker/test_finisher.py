@@ -7,8 +7,8 @@ from django_jobs.models import Job
 from django_jobs.policy.outcomes import Released, Succeeded
 from django_jobs.policy.prefetch import RunTimes
 from django_jobs.store.dialects.base import Ended
+from django_jobs.worker.bench import Note
 from django_jobs.worker.finisher import Finisher
-from django_jobs.worker.run import Note
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

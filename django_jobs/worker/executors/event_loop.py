@@ -12,8 +12,9 @@ from collections.abc import Callable, Iterable
 from asgiref.sync import sync_to_async
 
 from ...store.dialects.base import Claim, Ended
+from ..bench import Bench, Settled
 from ..connections import tidy_connections
-from ..run import Bench, Settled, arun
+from ..run import arun
 
 logger = logging.getLogger("django_jobs.worker")
 

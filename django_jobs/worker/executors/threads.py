@@ -12,8 +12,9 @@ from queue import SimpleQueue
 from django.db import connections
 
 from ...store.dialects.base import Claim, Ended
+from ..bench import Bench, Settled
 from ..connections import check_idle_connections, tidy_connections
-from ..run import Bench, Settled, run
+from ..run import run
 
 logger = logging.getLogger("django_jobs.worker")
 

@@ -1,0 +1,58 @@
+"""The values that a run is made of: what it needs, what it calls, and what it leaves behind."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from ..conf import Settings
+from ..context import JobContext
+from ..definition import JobDefinition
+from ..policy.decide import HoldRules
+from ..store.clock import DatabaseClock
+from ..store.dialects.base import Claim, Ended
+from .timeouts import Watchdog
+
+
+class Note(NamedTuple):
+    """What a running job says of itself: progress or metadata fields to be saved while its claim stands."""
+
+    claim: Claim
+    fields: dict[str, Any]
+
+
+class Settled(NamedTuple):
+    """A run whose end is saved already: ``ended`` is None where its claim was lost and all rolled back."""
+
+    claim: Claim
+    ended: Ended | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Bench:
+    """What every run needs of its worker. ``note`` takes progress without waiting for the database."""
+
+    using: str
+    settings: Settings
+    clock: DatabaseClock
+    worker_id: Callable[[], int]
+    note: Callable[[Note], None]
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    random: random.Random = field(default_factory=random.SystemRandom)
+    hold: HoldRules = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.hold = HoldRules(delay=self.settings.unknown_job_delay, ttl=self.settings.unknown_job_ttl)
+
+
+class Call(NamedTuple):
+    """A job about to be called: its definition, the arguments read back, its context and its time limit."""
+
+    claim: Claim
+    definition: JobDefinition[Any, Any]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    context: JobContext
+    timeout_seconds: float | None

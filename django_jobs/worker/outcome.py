@@ -1,0 +1,77 @@
+"""Turn what a function returned or raised into an Outcome, by the job's own options."""
+
+from __future__ import annotations
+
+import json
+import logging
+from datetime import timedelta
+from typing import Any
+
+from ..exceptions import Discard, JobTimeout, Retry, SerializationError, Snooze
+from ..policy.backoff import Exponential, wait_after
+from ..policy.outcomes import SUCCEEDED, Discarded, Failed, Outcome, Snoozed, Succeeded
+from ..serialization import NOT_STORABLE, dumps
+from ..store.dialects.base import Claim
+from .bench import Bench, Call
+from .errors import describe
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+def outcome_of_value(value: Any, claim: Claim, bench: Bench) -> Succeeded:
+    """Return the success with its result as JSON text, or with the mark that it could not be stored."""
+    if value is None:
+        return SUCCEEDED
+    most = bench.settings.max_result_bytes
+    try:
+        text = dumps(value, what="result")
+        if len(text) * 4 > most and (size := len(text.encode())) > most:
+            raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {most}")
+    except Exception as error:  # noqa: BLE001 - a strange type may raise anything while it is read
+        logger.warning(
+            "job %s (%s) succeeded, its result is not storable: %s", claim.job_id, claim.name, error
+        )
+        text = json.dumps(NOT_STORABLE)
+    return Succeeded(result=text)
+
+
+def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:
+    """Sort an exception: a request (Snooze, Discard, Retry), final by the job's options, or worth another try."""
+    if isinstance(error, Snooze):
+        return Snoozed(delay=error.delay)
+    timed_out = isinstance(error, JobTimeout)
+    message = f"ran longer than {timedelta(seconds=call.timeout_seconds or 0)}" if timed_out else None
+    described = describe(error, job_name=call.claim.name, message=message)
+    options = call.definition.options
+    if isinstance(error, (Discard, *options.discard_on)):
+        return Discarded(error=described)
+    if isinstance(error, Retry):
+        wait = _wait(error, call, bench) if error.after is None else error.after
+        return Failed(error=described, retry_in=wait, retry_requested=True)
+    retryable = _is_retryable(error, options.retry_on)
+    return Failed(
+        error=described,
+        retry_in=_wait(error, call, bench) if retryable else None,
+        timed_out=timed_out,
+    )
+
+
+def _is_retryable(error: BaseException, retry_on: tuple[type[BaseException], ...]) -> bool:
+    """Hold SystemExit and its like, which are no Exception, for one: inside a job they mean no more."""
+    return isinstance(error, retry_on) or (not isinstance(error, Exception) and Exception in retry_on)
+
+
+def _wait(error: BaseException, call: Call, bench: Bench) -> timedelta | None:
+    claim = call.claim
+    backoff = call.definition.options.resolve("backoff", claim.queue_name)
+    try:
+        return wait_after(
+            backoff,
+            exception=error,  # type: ignore[arg-type]  # a SystemExit is passed on as it is
+            context=call.context,
+            attempt=claim.attempt,
+            random=bench.random,
+        )
+    except Exception:
+        logger.exception("backoff of %s failed; the default is used", claim.name)
+        return Exponential().wait(claim.attempt, bench.random)

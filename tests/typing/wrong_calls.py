@@ -1,0 +1,57 @@
+"""Checked by mypy, never run: each wrong call must be a type error, or its ignore comment is reported as unused."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django_jobs import Constant, Exponential, JobContext, job
+from django_jobs.models import Job
+
+
+@job
+def plain(user_id: int, name: str = "") -> str:
+    return f"{user_id} {name}"
+
+
+@job(queue_name="documents", priority=10, max_attempts=5, backoff=Exponential(), timeout=timedelta(minutes=5))
+def with_options(order_id: int) -> None: ...
+
+
+@job(takes_context=True)
+def with_context(context: JobContext, order_id: int) -> None: ...
+
+
+@job
+async def asynchronous(url: str) -> int:
+    return len(url)
+
+
+def right_calls() -> None:
+    one: Job = plain.enqueue(7)
+    many: list[Job] = plain.enqueue_many([{"user_id": 1}, (2, "Ada")])
+    text: str = plain(7, name="Ada")
+    plain.using(run_after=timedelta(hours=1), queue_name="slow", priority=-5, max_attempts=2).enqueue(7)
+    with_options.enqueue(order_id=3)
+    with_context.enqueue(3)
+    print(one, many, text)
+
+
+async def right_async_calls() -> None:
+    length: int = await asynchronous("https://example.com")
+    one: Job = await asynchronous.aenqueue("https://example.com")
+    print(length, one)
+
+
+def wrong_calls() -> None:
+    plain.enqueue("seven")  # type: ignore[arg-type]
+    plain.enqueue()  # type: ignore[call-arg]
+    plain.enqueue(7, nickname="Ada")  # type: ignore[call-arg]
+    plain("seven")  # type: ignore[arg-type]
+    with_options.using(priority="high").enqueue(1)  # type: ignore[arg-type]
+    with_options.using(queue_name="slow").enqueue("three")  # type: ignore[arg-type]
+    with_options.using(urgent=True)  # type: ignore[call-arg]
+    with_context.enqueue(JobContext, 3)  # type: ignore[call-arg, arg-type]
+    asynchronous.enqueue(7)  # type: ignore[arg-type]
+    job(max_attempts="five")  # type: ignore[call-overload]
+    job(backoff="soon")  # type: ignore[arg-type]
+    job(backoff=Constant(timedelta(seconds=5)), retries=3)  # type: ignore[call-overload]
