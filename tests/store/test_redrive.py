@@ -65,7 +65,7 @@ def test_a_redriven_job_that_dies_again_has_a_second_letter():
     finish([ended(claim, failure())], worker_id=worker.pk)
 
     letters = DeadLetter.objects.order_by("pk").values_list("status", "resolved_by")
-    assert list(letters) == [("redriven", "anna"), ("open", "")]
+    assert list(letters.all()) == [("redriven", "anna"), ("open", "")]
     assert redrive(Job.objects.all(), by="bert") == 1
     assert list(letters.all()) == [("redriven", "anna"), ("redriven", "bert")]
 

@@ -2,7 +2,9 @@ import pytest
 
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
+from django_jobs.store import run_now as run_now_module
 from django_jobs.store.clock import database_now
+from django_jobs.store.promote import promote
 from django_jobs.store.run_now import run_now
 from tests.factories import ago, make_job, make_jobs, make_letter, make_worker, take
 
@@ -19,6 +21,22 @@ def test_a_scheduled_job_is_ready_now_behind_those_that_are_ready_already():
     assert (scheduled.state, scheduled.run_after) == (State.READY, None)
     assert waiting.ready_at < scheduled.ready_at <= database_now()
     assert [claim.job_id for claim in take(make_worker())] == [waiting.pk, scheduled.pk]
+
+
+def test_a_job_that_is_claimed_between_the_two_looks_of_it_is_left_alone(monkeypatch):
+    job = make_job(State.SCHEDULED, run_after=ago(seconds=1))
+    ids_in_chunks = run_now_module.job_ids_in_chunks
+
+    def claimed_meanwhile(*arguments, **options):
+        for ids in ids_in_chunks(*arguments, **options):
+            promote()
+            assert len(take(make_worker())) == 1
+            yield ids
+
+    monkeypatch.setattr(run_now_module, "job_ids_in_chunks", claimed_meanwhile)
+
+    assert run_now(job) == 0
+    assert job.refresh().state == State.RUNNING
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.SCHEDULED])

@@ -1,0 +1,1 @@
+"""A small shop that uses every feature of django_jobs, and the settings of the tests."""

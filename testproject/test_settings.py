@@ -1,0 +1,52 @@
+"""Settings of the tests. The database is chosen by the environment: see ``tests/databases.py``."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from tests.databases import chosen_vendor, database
+
+SECRET_KEY = "of the tests only"
+ALLOWED_HOSTS = ["*"]
+USE_TZ = True
+TIME_ZONE = "Europe/Berlin"
+ROOT_URLCONF = "testproject.test_urls"
+STATIC_URL = "static/"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+DATABASES = {"default": database(chosen_vendor())}
+
+INSTALLED_APPS = [
+    "django_jobs",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.messages",
+    "django.contrib.sessions",
+    "tests.misbehaving",
+    "tests.sampleapp",
+    *filter(None, os.environ.get("DJANGO_JOBS_TEST_APPS", "").split(",")),
+]
+MIDDLEWARE = [
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+
+# A worker that a test starts is told by the environment what that test's override_settings cannot tell it.
+DJANGO_JOBS = json.loads(os.environ.get("DJANGO_JOBS_TEST_OPTIONS", "{}"))

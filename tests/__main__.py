@@ -1,0 +1,122 @@
+"""Run all tests on every database at hand: ``python3 tests``.
+
+The first start makes a virtual environment of its own in ``.venv-tests``, with nothing but Python; later
+ones find it there. SQLite is always used, PostgreSQL and MariaDB or MySQL where they answer (see
+``tests/databases.py`` for their addresses). Ends with what was used and what was skipped, and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path[0] = str(ROOT)
+
+from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests puts this folder first on the path
+
+from tests.databases import OUTPUT, TITLES, VENDORS, why_not  # noqa: E402 - see above
+
+NOTHING_COLLECTED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """How the suite went on one database. ``skipped`` says why it did not go at all."""
+
+    vendor: str
+    code: int = 0
+    seconds: float = 0.0
+    skipped: str | None = None
+
+
+def main(arguments: list[str]) -> int:
+    """Run the suite once for each database and return the exit code."""
+    options, for_pytest = parse(arguments)
+    ensure_environment(".venv-tests", groups=["test"], extras=[], optional_extras=["postgresql", "mysql"])
+    vendors = [options.database] if options.database else list(VENDORS)
+    if options.coverage:
+        shutil.rmtree(OUTPUT / "coverage", ignore_errors=True)
+        (OUTPUT / "coverage").mkdir(parents=True)
+    runs: list[Run] = []
+    for vendor in vendors:
+        reason = why_not(vendor)
+        if reason is not None:
+            runs.append(Run(vendor=vendor, skipped=reason))
+            continue
+        first = all(run.skipped for run in runs)
+        runs.append(run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage))
+    if options.coverage:
+        report_coverage()
+    return summarise(runs, require_all=options.require_all or options.database is not None)
+
+
+def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
+    """Return our own options and the arguments that pytest is to have."""
+    parser = argparse.ArgumentParser(
+        prog="python3 tests",
+        description="Run the tests on every database at hand.",
+        epilog="All other arguments go to pytest.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--database", choices=VENDORS, help="use this database only")
+    parser.add_argument(
+        "--require-all", action="store_true", help="a missing server or driver is a failure, not a skip"
+    )
+    parser.add_argument(
+        "--coverage", action="store_true", help="measure branch coverage over all runs and report it"
+    )
+    return parser.parse_known_args(arguments)
+
+
+def run_suite(vendor: str, for_pytest: list[str], *, with_unit_tests: bool, coverage: bool) -> Run:
+    """Run pytest on one database. What needs no database runs with the first only."""
+    print(f"\n=== {TITLES[vendor]} ===", flush=True)
+    command = [sys.executable, "-m"]
+    if coverage:
+        command += ["coverage", "run", "-m"]
+    command += ["pytest", *for_pytest]
+    if not with_unit_tests:
+        command.append("--ignore=tests/unit")
+    began = time.monotonic()
+    finished = subprocess.run(
+        command, cwd=ROOT, check=False, env=environment() | {"DJANGO_JOBS_TEST_DATABASE": vendor}
+    )
+    code = finished.returncode
+    if code == NOTHING_COLLECTED and not with_unit_tests:
+        code = 0
+    return Run(vendor=vendor, code=code, seconds=time.monotonic() - began)
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "COVERAGE_FILE": str(OUTPUT / "coverage" / "data")}
+
+
+def report_coverage() -> None:
+    """Put the measurements of all runs together and print them."""
+    for step in (["combine", "--quiet"], ["report", "--skip-covered", "--show-missing"]):
+        subprocess.run([sys.executable, "-m", "coverage", *step], cwd=ROOT, check=False, env=environment())
+
+
+def summarise(runs: list[Run], *, require_all: bool) -> int:
+    """Print which databases were used and which were skipped; return the exit code."""
+    print("\nDatabases", flush=True)
+    for run in runs:
+        if run.skipped:
+            how = f"{'MISSING' if require_all else 'skipped'}: {run.skipped}"
+        else:
+            how = f"{'passed' if run.code == 0 else f'FAILED (exit code {run.code})'} in {run.seconds:.0f} s"
+        print(f"  {TITLES[run.vendor]:16} {how}", flush=True)
+    failed = any(run.code for run in runs)
+    missing = require_all and any(run.skipped for run in runs)
+    return 1 if failed or missing else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

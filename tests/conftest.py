@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from django.db import connection
+
+from django_jobs.store import doorbell
+from tests.databases import ROOT, chosen_vendor
+
+
+@pytest.fixture(scope="session")
+def django_db_modify_db_settings() -> None:
+    """Remove what a killed run left beside SQLite's file: a new file under an old log would be damaged by it."""
+    if chosen_vendor() == "sqlite":
+        name = connection.settings_dict["TEST"]["NAME"]
+        for ending in ("-wal", "-shm", "-journal"):
+            Path(name + ending).unlink(missing_ok=True)
+
+
+@pytest.fixture
+def worker_environment(transactional_db: None) -> dict[str, str]:
+    """The environment in which ``python -m django runworker`` works on the test database.
+
+    Put a JSON object into ``DJANGO_JOBS_TEST_OPTIONS`` to give that process settings of its own.
+    """
+    return {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "testproject.test_settings",
+        "DJANGO_JOBS_TEST_DATABASE": chosen_vendor(),
+        "DJANGO_JOBS_TEST_NAME": str(connection.settings_dict["NAME"]),
+        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@pytest.fixture(autouse=True)
+def _fresh_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Forget who was rung: the window between two rings is not to reach from one test into the next."""
+    monkeypatch.setattr(doorbell, "_last_rung", {})

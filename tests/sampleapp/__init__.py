@@ -1,0 +1,1 @@
+"""A small app whose jobs and models the tests use."""

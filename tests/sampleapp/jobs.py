@@ -1,0 +1,80 @@
+"""Jobs for the tests: found by autodiscovery, run by workers that tests start."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+from django.db.models import F
+
+from django_jobs import Constant, Discard, JobContext, Snooze, job
+
+from .models import Customer
+
+
+@job
+def do_nothing() -> None:
+    """Return None."""
+
+
+@job
+def echo(value: Any = None) -> Any:
+    """Return what came."""
+    return value
+
+
+@job
+def add(first: int, second: int = 0) -> int:
+    return first + second
+
+
+@job
+def count_visit(customer_id: int) -> None:
+    """Add one to the customer's visits: tells how often a job really ran."""
+    Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
+
+
+@job(atomic=True)
+def count_visit_once(customer_id: int) -> None:
+    """Do the same, together with the finish."""
+    Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
+
+
+@job(discard_on=Customer.DoesNotExist)
+def greet(customer: Customer) -> str:
+    return f"Hello {customer.name}"
+
+
+@job(max_attempts=2, backoff=Constant(timedelta(0)))
+def fail(message: str = "it broke") -> None:
+    raise RuntimeError(message)
+
+
+@job
+def discard(reason: str) -> None:
+    raise Discard(reason)
+
+
+@job
+def snooze(seconds: float) -> None:
+    raise Snooze(seconds)
+
+
+@job(takes_context=True)
+def report(context: JobContext, steps: int) -> int:
+    """Show progress step by step."""
+    for step in range(steps + 1):
+        context.set_progress(step, steps, f"step {step}")
+    return context.attempt
+
+
+@job(name="sample.named", queue_name="documents", priority=10, max_attempts=3)
+def named(value: int) -> int:
+    return value
+
+
+@job
+async def echo_async(value: Any = None) -> Any:
+    await asyncio.sleep(0)
+    return value
