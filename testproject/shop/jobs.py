@@ -1,0 +1,157 @@
+"""The shop's background work: found by django_jobs because of this file's name.
+
+A job may run more than once (its worker may be killed between the work and the note that it is done), so
+each of these can be repeated: files are written over, rows updated or created, partners given a key.
+Only a mail may come twice.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.conf import settings
+from django.core.files.base import ContentFile
+from django.core.mail import EmailMessage, send_mail
+from django.db import transaction
+from django.db.models import F
+from django.utils import timezone
+
+from django_jobs import Discard, Exponential, JobContext, Snooze, current_job, job
+
+from .invoicing import draw_invoice
+from .models import Account, Customer, Invoice, Order, Payment, Picture, Shipment
+from .partner import PartnerRefused, PartnerUnavailable, post_json
+from .resizing import WIDTHS, resize
+from .webhooks import post_to_all
+
+# Half a second to begin with: in a demo nobody wants to wait for the default's 5 s, 25 s, 125 s.
+SOON = Exponential(first=timedelta(seconds=0.5), factor=2, maximum=timedelta(seconds=5))
+
+
+@job(queue_name="emails", discard_on=Customer.DoesNotExist)
+def send_welcome(customer_id: int) -> None:
+    """Greet a new customer."""
+    customer = Customer.objects.get(pk=customer_id)
+    send_mail(f"Welcome, {customer.name}", "It is good to have you here.", None, [customer.email])
+
+
+@job(
+    name="shop.render_invoice",
+    queue_name="documents",
+    priority=10,
+    discard_on=Order.DoesNotExist,
+    timeout=timedelta(minutes=1),
+)
+def render_invoice(order_id: int) -> str:
+    """Draw the invoice, have it mailed, and return the file's name below MEDIA_ROOT."""
+    order = Order.objects.select_related("customer").get(pk=order_id)
+    with transaction.atomic():
+        invoice, is_new = Invoice.objects.get_or_create(order=order)
+        if is_new:
+            invoice.pdf.save(f"invoice-{order.pk:05}.pdf", ContentFile(draw_invoice(order)))
+            send_invoice.using(metadata=current_job().metadata).enqueue(order.pk)
+    return str(invoice.pdf)
+
+
+@job(queue_name="emails", discard_on=Invoice.DoesNotExist)
+def send_invoice(order_id: int) -> None:
+    """Mail the invoice."""
+    invoice = Invoice.objects.select_related("order__customer").get(order=order_id)
+    customer = invoice.order.customer
+    mail = EmailMessage(f"Invoice {order_id:05}", "Your invoice is attached.", to=[customer.email])
+    with invoice.pdf.open() as pdf:
+        mail.attach(f"invoice-{order_id:05}.pdf", pdf.read(), "application/pdf")
+    mail.send()
+    Invoice.objects.filter(pk=invoice.pk).update(sent_at=timezone.now())
+
+
+@job(queue_name="pictures")
+def resize_pictures() -> int:
+    """Enqueue the resizing of each picture that has no smaller sizes yet, and return how many there are."""
+    missing = Picture.objects.filter(sizes={}).order_by("pk").values_list("pk", flat=True)
+    return len(resize_picture.enqueue_many([{"picture_id": pk} for pk in missing]))
+
+
+@job(queue_name="pictures", takes_context=True, discard_on=Picture.DoesNotExist)
+def resize_picture(context: JobContext, picture_id: int) -> list[str]:
+    """Make every smaller size of one picture, and return the files' names."""
+    picture = Picture.objects.get(pk=picture_id)
+    context.set_progress(0, len(WIDTHS), "reading")
+    for width, name in resize(str(picture.original)):
+        picture.sizes[str(width)] = name
+        context.set_progress(len(picture.sizes), len(WIDTHS), f"{width} pixels wide")
+    picture.save(update_fields=["sizes"])
+    return list(picture.sizes.values())
+
+
+@job(queue_name="partners", backoff=SOON, retry_on=PartnerUnavailable, discard_on=Order.DoesNotExist)
+def book_shipment(order_id: int) -> str:
+    """Have the carrier fetch the parcel and return the tracking number."""
+    order = Order.objects.select_related("customer").get(pk=order_id)
+    try:
+        answer = post_json(
+            "/carrier/shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}"
+        )
+    except PartnerRefused as error:
+        raise Discard(f"the carrier does not deliver to {order.customer.city}: {error}") from error
+    with transaction.atomic():
+        shipment, is_new = Shipment.objects.get_or_create(
+            order=order, defaults={"tracking_number": answer["tracking_number"]}
+        )
+        if is_new:
+            follow_parcel.using(metadata=current_job().metadata).enqueue(order.pk)
+    return shipment.tracking_number
+
+
+@job(queue_name="partners", backoff=SOON, retry_on=PartnerUnavailable, discard_on=Shipment.DoesNotExist)
+def follow_parcel(order_id: int) -> None:
+    """Ask now and then whether the parcel has arrived; some time after it has, ask for a review."""
+    shipment = Shipment.objects.select_related("order").get(order=order_id)
+    number = shipment.tracking_number
+    if not post_json("/carrier/tracking", {"tracking_number": number}, key=number)["delivered"]:
+        raise Snooze(timedelta(seconds=1))
+    review = ask_for_review.using(
+        metadata=current_job().metadata, run_after=settings.SHOP_REVIEW_AFTER, priority=-10
+    )
+    with transaction.atomic():
+        on_its_way = Shipment.objects.filter(pk=shipment.pk, delivered_at=None)
+        if on_its_way.update(delivered_at=timezone.now()):
+            review.enqueue(shipment.order)
+
+
+@job(queue_name="partners", max_attempts=3, backoff=[0.4, 0.8])
+def charge_card(payment_id: int) -> str:
+    """Charge the card, have the payment booked, and return the bank's receipt."""
+    payment = Payment.objects.get(pk=payment_id)
+    answer = post_json(
+        "/bank/charges",
+        {"order": payment.order_id, "card": payment.card, "amount": str(payment.amount)},
+        key=f"payment-{payment.pk}",
+    )
+    # In one transaction: either the payment is charged and will be booked, or this job runs again.
+    with transaction.atomic():
+        waiting = Payment.objects.filter(pk=payment.pk).exclude(state=Payment.State.CHARGED)
+        if waiting.update(state=Payment.State.CHARGED, receipt=answer["receipt"]):
+            book_payment.using(metadata=current_job().metadata).enqueue(payment.pk)
+    return str(answer["receipt"])
+
+
+@job(atomic=True)
+def book_payment(payment_id: int) -> None:
+    """Add a payment to the books, exactly once: the write and the end of this job commit together."""
+    amount = Payment.objects.values_list("amount", flat=True).get(pk=payment_id)
+    Account.objects.filter(name="sales").update(balance=F("balance") + amount)
+
+
+@job(queue_name="announcements", backoff=SOON, discard_on=Order.DoesNotExist)
+async def announce_order(order_id: int) -> int:
+    """Tell all who want to know of orders, at the same time, and return how many were told."""
+    order = await Order.objects.select_related("customer").aget(pk=order_id)
+    return await post_to_all({"order": order.pk, "customer": order.customer.name})
+
+
+@job(queue_name="emails", discard_on=Order.DoesNotExist)
+def ask_for_review(order: Order) -> None:
+    """Ask how the customer likes it. The order is carried by reference and read when the job runs."""
+    customer = order.customer
+    send_mail(f"How do you like {order}?", "Tell us, and tell others.", None, [customer.email])

@@ -1,0 +1,133 @@
+"""How the shop tests its background work: ``manage.py test testproject.shop``, without a worker."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from django.core import mail
+from django.http import HttpResponse
+from django.test import TestCase, override_settings
+from PIL import Image
+
+from django_jobs.models import DeadLetter, Job
+from django_jobs.policy.states import State
+from django_jobs.testing import drain
+
+from .jobs import book_payment, render_invoice, resize_pictures, send_welcome
+from .models import Account, Customer, Invoice, Order, Payment, Picture, Product
+from .resizing import WIDTHS
+
+NOBODY_LISTENS = "http://127.0.0.1:9"
+
+
+class ShopTestCase(TestCase):
+    """A shop with one customer and one product, and a folder of its own for files."""
+
+    def setUp(self) -> None:
+        self.media = Path(self.enterContext(tempfile.TemporaryDirectory()))
+        self.enterContext(override_settings(MEDIA_ROOT=self.media, SHOP_PARTNERS_URL=NOBODY_LISTENS))
+        self.customer = Customer.objects.create(name="Ada", email="ada@example.org", city="London")
+        self.lamp = Product.objects.create(sku="lamp", name="Lamp", price=Decimal("49.90"), stock=3)
+        Account.objects.create(name="sales")
+
+    def order(self, **changes: Any) -> HttpResponse:
+        """Send an order of one lamp, or what ``changes`` make of it."""
+        body = {
+            "customer": self.customer.email,
+            "card": "4000 0000 0000 0002",
+            "lines": [{"sku": "lamp", "quantity": 1}],
+        }
+        return self.client.post("/orders/", json.dumps(body | changes), content_type="application/json")
+
+
+class CreateOrderTests(ShopTestCase):
+    def test_order_is_accepted_with_its_work_enqueued(self) -> None:
+        response = self.order()
+
+        assert response.status_code == 202
+        order = Order.objects.get()
+        assert response["Location"] == f"/orders/{order.pk}/"
+        assert len(json.loads(response.content)["jobs"]) == 4
+        assert {job.state for job in order.jobs} == {State.READY}
+        assert Product.objects.get().stock == 2
+
+    def test_order_that_is_rolled_back_enqueues_nothing(self) -> None:
+        response = self.order(lines=[{"sku": "lamp", "quantity": 4}])
+
+        assert response.status_code == 409
+        assert not Job.objects.exists()
+        assert not Order.objects.exists()
+
+    def test_what_is_no_order_is_refused_with_a_reason(self) -> None:
+        for changes in ({"customer": "nobody@example.org"}, {"lines": []}, {"lines": [{"sku": "lamp"}]}):
+            with self.subTest(changes):
+                response = self.order(**changes)
+                assert response.status_code == 400
+                assert "error" in json.loads(response.content)
+        assert not Job.objects.exists()
+
+    def test_page_shows_the_order_with_its_jobs(self) -> None:
+        self.order()
+
+        self.assertContains(self.client.get("/"), "render_invoice")
+        self.assertContains(self.client.get(f"/orders/{Order.objects.get().pk}/"), "book_shipment")
+
+
+class JobTests(ShopTestCase):
+    def test_a_job_is_a_function(self) -> None:
+        send_welcome(self.customer.pk)
+
+        assert [one.subject for one in mail.outbox] == ["Welcome, Ada"]
+
+    def test_invoice_is_rendered_and_then_mailed(self) -> None:
+        self.order()
+
+        drain(queues=["documents", "emails"])
+
+        (sent,) = mail.outbox
+        ((_, content, _),) = sent.attachments
+        assert content.startswith(b"%PDF-")
+        assert (self.media / str(Invoice.objects.get().pdf)).read_bytes() == content
+
+    def test_job_of_an_order_that_is_gone_is_dead_at_once(self) -> None:
+        render_invoice.enqueue(order_id=404)
+
+        assert drain().dead == 1
+        assert DeadLetter.objects.get().reason == "discarded"
+
+    def test_card_that_cannot_be_charged_ends_as_a_failed_payment(self) -> None:
+        self.order()
+
+        drained = drain(queues=["partners"], run_scheduled=True)
+
+        assert Payment.objects.get().state == Payment.State.FAILED
+        assert DeadLetter.objects.filter(job_name__endswith="charge_card").get().attempt == 3
+        assert drained.succeeded == 0
+
+    def test_payment_is_booked_once(self) -> None:
+        self.order()
+        book_payment.enqueue(Payment.objects.get().pk)
+
+        drain(queues=["default"])
+
+        assert Account.objects.get().balance == Decimal("49.90")
+
+    def test_each_picture_is_resized_by_a_job_of_its_own(self) -> None:
+        originals = self.media / "pictures"
+        originals.mkdir()
+        for name in ("a.jpg", "b.jpg"):
+            Image.new("RGB", (2000, 1000)).save(originals / name)
+            Picture.objects.create(product=self.lamp, original=f"pictures/{name}")
+        resize_pictures.enqueue()
+
+        drained = drain()
+
+        assert drained.succeeded == 3
+        for picture in Picture.objects.all():
+            assert set(picture.sizes) == set(map(str, WIDTHS))
+            with Image.open(self.media / picture.sizes["400"]) as smaller:
+                assert smaller.size == (400, 200)

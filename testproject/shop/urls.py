@@ -1,0 +1,15 @@
+"""URLs of the shop."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from . import views
+
+app_name = "shop"
+urlpatterns = [
+    path("", views.home, name="home"),
+    path("orders/", views.create_order, name="orders"),
+    path("orders/<int:order_id>/", views.show_order, name="order"),
+    path("pictures/resize/", views.resize_all, name="resize"),
+]

@@ -1,0 +1,103 @@
+"""What the shop answers: a request saves rows, enqueues the slow work and says 202 Accepted at once."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from typing import Any
+from uuid import uuid4
+
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_GET, require_POST
+
+from django_jobs.models import Job
+
+from .checkout import OutOfStock, Wanted, place_order
+from .jobs import resize_pictures
+from .models import Customer, Order, Picture, Product
+
+ORDERS_SHOWN = 25
+
+
+class BadOrder(ValueError):
+    """The request's body is not an order."""
+
+
+@csrf_exempt  # called by programs, without a cookie
+@require_POST
+def create_order(request: HttpRequest) -> JsonResponse:
+    """Place an order: 202 with its jobs, 400 where the body is wrong, 409 where there is not enough in stock."""
+    request_id = request.headers.get("X-Request-ID") or uuid4().hex
+    try:
+        customer, wanted, card = _read_order(request.body)
+        order, jobs = place_order(customer, wanted, card=card, request_id=request_id)
+    except BadOrder as error:
+        return JsonResponse({"error": str(error)}, status=400)
+    except OutOfStock as error:
+        return JsonResponse({"error": str(error)}, status=409)
+    url = reverse("shop:order", args=[order.pk])
+    body = {"order": order.pk, "status": url, "jobs": [_job_row(job) for job in jobs]}
+    return JsonResponse(body, status=202, headers={"Location": url})
+
+
+@require_GET
+def show_order(request: HttpRequest, order_id: int) -> JsonResponse:
+    """Say how far an order's work has got."""
+    order = get_object_or_404(Order, pk=order_id)
+    return JsonResponse({"order": order.pk, "jobs": [_job_row(job) for job in order.jobs]})
+
+
+@csrf_exempt  # as above
+@require_POST
+def resize_all(request: HttpRequest) -> JsonResponse:
+    """Have all new pictures resized."""
+    return JsonResponse({"jobs": [_job_row(resize_pictures.enqueue())]}, status=202)
+
+
+@require_GET
+def home(request: HttpRequest) -> HttpResponse:
+    """Show the newest orders with the state of their jobs."""
+    orders = list(
+        Order.objects.select_related("customer", "invoice", "shipment", "payment").order_by("-pk")[
+            :ORDERS_SHOWN
+        ]
+    )
+    jobs_by_order: dict[int, list[tuple[str, Job]]] = defaultdict(list)
+    for job in Job.objects.filter(metadata__order__in=[order.pk for order in orders]).order_by("pk"):
+        jobs_by_order[job.metadata["order"]].append((job.name.rpartition(".")[2], job))
+    context = {
+        "rows": [(order, jobs_by_order[order.pk]) for order in orders],
+        "pictures": Picture.objects.aggregate(all=Count("pk"), resized=Count("pk", filter=~Q(sizes={}))),
+        "customer": Customer.objects.order_by("?").first(),
+        "product": Product.objects.filter(stock__gt=0).order_by("?").first(),
+    }
+    return render(request, "shop/home.html", context)
+
+
+def _read_order(body: bytes) -> tuple[Customer, list[Wanted], str]:
+    """Read ``{"customer": email, "lines": [{"sku": ..., "quantity": ...}], "card": number}``. Raises BadOrder."""
+    try:
+        order = json.loads(body)
+        customer = Customer.objects.get(email=order["customer"])
+        wanted = [
+            Wanted(product=Product.objects.get(sku=line["sku"]), quantity=int(line["quantity"]))
+            for line in order["lines"]
+        ]
+        card = str(order["card"])
+    except (Customer.DoesNotExist, Product.DoesNotExist) as error:
+        raise BadOrder(str(error)) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise BadOrder(
+            f"expected customer, lines of sku and quantity, and card as JSON; {error!r}"
+        ) from error
+    if not wanted or any(one.quantity < 1 for one in wanted):
+        raise BadOrder("expected at least one line, each with a quantity of 1 or more")
+    return customer, wanted, card
+
+
+def _job_row(job: Job) -> dict[str, Any]:
+    return {"id": job.pk, "name": job.name, "state": job.state}
