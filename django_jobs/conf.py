@@ -17,6 +17,7 @@ from django.core.signals import setting_changed
 
 from .exceptions import ConfigurationError
 from .policy.backoff import Backoff, Exponential, as_backoff
+from .policy.decide import Rules
 from .policy.states import State
 
 SETTING = "DJANGO_JOBS"
@@ -68,9 +69,19 @@ class Settings:
     async_concurrency: int = 100
     unknown_job_delay: timedelta = timedelta(seconds=60)
     unknown_job_ttl: timedelta = timedelta(days=1)
+    max_worker_deaths: int = 3
     mail_admins: bool = False
     mail_admins_period: timedelta = timedelta(days=1)
     ring: bool = True
+
+    @property
+    def rules(self) -> Rules:
+        """What decisions need of the settings."""
+        return Rules(
+            unknown_delay=self.unknown_job_delay,
+            unknown_ttl=self.unknown_job_ttl,
+            max_worker_deaths=self.max_worker_deaths,
+        )
 
 
 def as_timeout(option: str, value: object) -> timedelta | None:
@@ -263,6 +274,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "async_concurrency": _count,
     "unknown_job_delay": _positive,
     "unknown_job_ttl": _positive,
+    "max_worker_deaths": _count,
     "mail_admins": _flag,
     "mail_admins_period": _positive,
     "ring": _flag,

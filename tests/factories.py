@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 
 from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Queue, Worker
-from django_jobs.policy.decide import HoldRules, JobFacts, decide
+from django_jobs.policy.decide import JobFacts, Rules, decide
 from django_jobs.policy.lines import ReadyLines
 from django_jobs.policy.outcomes import Error, Failed, Outcome
 from django_jobs.policy.states import State
@@ -17,7 +17,7 @@ from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.clock import database_now
 from django_jobs.store.dialects.base import Claim, Ended
 
-HOLD = HoldRules(delay=timedelta(minutes=1), ttl=timedelta(days=1))
+RULES = Rules(unknown_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
 
 
 def ago(**duration: float) -> datetime:
@@ -110,7 +110,7 @@ def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> Ended:
     """Return the end of a run that began when it was claimed and took ``seconds``."""
     held_for = None if one.held is None else timedelta(seconds=database_now().timestamp() - one.held)
     facts = JobFacts(attempt=one.attempt, max_attempts=one.max_attempts, held_for=held_for)
-    decision = decide(outcome, facts, hold=HOLD)
+    decision = decide(outcome, facts, rules=RULES)
     started = one.claimed
     return Ended(
         claim=one,

@@ -59,6 +59,7 @@ class Job(models.Model):
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
     held_since = models.DateTimeField(null=True)
+    worker_deaths = models.SmallIntegerField(default=0)
 
     progress_done = models.BigIntegerField(null=True)
     progress_total = models.BigIntegerField(null=True)

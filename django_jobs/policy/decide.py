@@ -27,20 +27,27 @@ from .states import State
 class JobFacts(NamedTuple):
     """What a decision needs to know of the job.
 
-    ``attempt`` counts the run that has just ended; ``held_for`` is how long no worker has known its name.
+    ``attempt`` counts the run that has just ended; ``held_for`` is how long no worker has known its name;
+    ``worker_deaths`` how often a worker died while it ran, before this run.
     """
 
     attempt: int
     max_attempts: int
     held_for: timedelta | None = None
+    worker_deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class HoldRules:
-    """How jobs of an unknown name are held: look again after ``delay``, dead after ``ttl``."""
+class Rules:
+    """What the settings say of jobs that cannot run here, and of jobs that their workers do not survive.
 
-    delay: timedelta
-    ttl: timedelta
+    A job of an unknown name is looked at again after ``unknown_delay`` and is dead after ``unknown_ttl``; one
+    that ran while its worker died ``max_worker_deaths`` times is quarantined.
+    """
+
+    unknown_delay: timedelta
+    unknown_ttl: timedelta
+    max_worker_deaths: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +67,7 @@ class Decision:
     gives_back_attempt: bool = False
     holds: bool = False
     keeps_hold: bool = False
+    worker_died: bool = False
     result: str | None = None
     error: Error | None = None
     death: DeathReason | None = None
@@ -68,7 +76,7 @@ class Decision:
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
 
 
-def decide(outcome: Outcome, facts: JobFacts, *, hold: HoldRules) -> Decision:
+def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
     """Return what happens next to a job whose run ended with ``outcome``."""
     match outcome:
         case Succeeded(result=None):
@@ -88,10 +96,10 @@ def decide(outcome: Outcome, facts: JobFacts, *, hold: HoldRules) -> Decision:
                 gives_back_attempt=True,
                 keeps_hold=not started,
             )
-        case Lost(reason=reason):
-            return _after_loss(reason, facts)
+        case Lost():
+            return _after_loss(outcome, facts, rules)
         case UnknownJob():
-            return _hold_or_bury(facts, hold)
+            return _hold_or_bury(facts, rules)
         case Unreadable(error=error):
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
         case _:
@@ -112,18 +120,29 @@ def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
     return _again(ended, outcome.retry_in, error=outcome.error)
 
 
-def _after_loss(reason: str, facts: JobFacts) -> Decision:
-    error = Error(error_class="WorkerLost", message=reason, traceback="", fingerprint="")
-    if facts.attempt >= facts.max_attempts:
-        return _dead(AttemptOutcome.LOST, DeathReason.LOST, error)
-    return Decision(state=State.READY, attempt_outcome=AttemptOutcome.LOST, error=error, keeps_hold=True)
+def _after_loss(outcome: Lost, facts: JobFacts, rules: Rules) -> Decision:
+    """Decide by the number of worker deaths, kept apart from tries: the job may or may not be at fault."""
+    if not outcome.ran:
+        return Decision(state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_hold=True)
+    deaths = facts.worker_deaths + 1
+    quarantined = deaths >= rules.max_worker_deaths
+    counted = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
+    return Decision(
+        state=State.DEAD if quarantined else State.READY,
+        attempt_outcome=AttemptOutcome.LOST,
+        gives_back_attempt=not quarantined,
+        keeps_hold=not quarantined,
+        worker_died=True,
+        error=Error(error_class="WorkerLost", message=outcome.reason + counted, traceback="", fingerprint=""),
+        death=DeathReason.QUARANTINED if quarantined else None,
+    )
 
 
-def _hold_or_bury(facts: JobFacts, hold: HoldRules) -> Decision:
-    if facts.held_for is not None and facts.held_for >= hold.ttl:
+def _hold_or_bury(facts: JobFacts, rules: Rules) -> Decision:
+    if facts.held_for is not None and facts.held_for >= rules.unknown_ttl:
         error = Error(
             error_class="UnknownJob",
-            message=f"no worker knew this job for {hold.ttl}",
+            message=f"no worker knew this job for {rules.unknown_ttl}",
             traceback="",
             fingerprint="",
         )
@@ -131,7 +150,7 @@ def _hold_or_bury(facts: JobFacts, hold: HoldRules) -> Decision:
     return Decision(
         state=State.SCHEDULED,
         attempt_outcome=None,
-        delay=hold.delay,
+        delay=rules.unknown_delay,
         gives_back_attempt=True,
         holds=True,
     )

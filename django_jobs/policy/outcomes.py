@@ -30,7 +30,7 @@ class DeathReason(StrEnum):
     DISCARDED = "discarded"
     UNKNOWN_JOB = "unknown_job"
     UNREADABLE = "unreadable"
-    LOST = "lost"
+    QUARANTINED = "quarantined"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,9 +87,10 @@ class Released:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The worker died with the claim in its hands."""
+    """The worker died with the claim in its hands. ``ran`` False: it is known that the function had not begun."""
 
     reason: str
+    ran: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,7 +26,12 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
             locked = lock(ids, states=sources("redrive"), using=connection.alias)
             queues = set(jobs.filter(pk__in=locked).values_list("queue_name", flat=True))
             jobs.filter(pk__in=locked).update(
-                state=State.READY, ready_at=DatabaseNow(), attempt=0, finished_at=None, held_since=None
+                state=State.READY,
+                ready_at=DatabaseNow(),
+                attempt=0,
+                worker_deaths=0,
+                finished_at=None,
+                held_since=None,
             )
             letters.filter(job__in=locked, status=DeadLetter.Status.OPEN).update(
                 status=DeadLetter.Status.REDRIVEN,

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from ..conf import Settings
 from ..context import JobContext
 from ..definition import JobDefinition
-from ..policy.decide import HoldRules
+from ..policy.decide import Rules
 from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim, Ended
 from .timeouts import Watchdog
@@ -41,10 +41,10 @@ class Bench:
     note: Callable[[Note], None]
     watchdog: Watchdog = field(default_factory=Watchdog)
     random: random.Random = field(default_factory=random.SystemRandom)
-    hold: HoldRules = field(init=False)
+    rules: Rules = field(init=False)
 
     def __post_init__(self) -> None:
-        self.hold = HoldRules(delay=self.settings.unknown_job_delay, ttl=self.settings.unknown_job_ttl)
+        self.rules = self.settings.rules
 
 
 class Call(NamedTuple):

@@ -18,6 +18,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from .begun import BegunJobs
 from .options import WorkerOptions
 from .signal_pipe import SignalPipe
 
@@ -33,10 +34,10 @@ EXIT_SECONDS = 5.0
 logger = logging.getLogger("django_jobs.worker")
 
 
-def run_child(options: WorkerOptions, to_supervisor: Connection) -> None:
+def run_child(options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs) -> None:
     """Be a worker process until told to stop; never returns.
 
-    Sends the worker's id to the supervisor each time it gets one.
+    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``begun``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
     import django
@@ -45,7 +46,7 @@ def run_child(options: WorkerOptions, to_supervisor: Connection) -> None:
     from .console import log_to_terminal
 
     log_to_terminal(options.verbosity)
-    code, drained = _serve(options, to_supervisor, signals)
+    code, drained = _serve(options, to_supervisor, begun, signals)
     if drained:
         # What the project registered for the end of a process may run, but not hold it up for ever.
         last_resort = threading.Timer(EXIT_SECONDS, os._exit, [code])
@@ -57,7 +58,9 @@ def run_child(options: WorkerOptions, to_supervisor: Connection) -> None:
     os._exit(code)
 
 
-def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPipe) -> tuple[int, bool]:
+def _serve(
+    options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs, signals: SignalPipe
+) -> tuple[int, bool]:
     """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
     from .worker import BURST_OVER, Worker
 
@@ -73,7 +76,7 @@ def _serve(options: WorkerOptions, to_supervisor: Connection, signals: SignalPip
         except OSError:
             logger.debug("the supervisor is gone")
 
-    worker = Worker(options, on_register=registered, on_end=end)
+    worker = Worker(options, begin=begun.writer(), on_register=registered, on_end=end)
     worker.start()
     urgent = _wait_for_reason(signals)
     if reasons:

@@ -14,7 +14,6 @@ from django.urls import NoReverseMatch, reverse
 
 from ..conf import Settings
 from ..models import DeadLetter
-from ..policy.decide import HoldRules
 from ..store.alerts import take_alerts
 from ..store.prune import prune, prune_records
 from ..store.queues import note_queues
@@ -60,8 +59,7 @@ class Maintenance:
         lost = declare_lost(stale_after=self._settings.stale_after, spare=self._worker_id(), using=using)
         if lost:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
-        hold = HoldRules(delay=self._settings.unknown_job_delay, ttl=self._settings.unknown_job_ttl)
-        if rescued := rescue(hold=hold, using=using):
+        if rescued := rescue(rules=self._settings.rules, using=using):
             logger.warning("%s jobs of lost workers were rescued", rescued)
 
     def _note_queues(self) -> None:

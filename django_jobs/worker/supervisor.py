@@ -17,14 +17,15 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import NamedTuple
 
 from django.db import Error as DatabaseError
 from django.db import connections
 from django.utils import autoreload
 
 from ..conf import get_settings
-from ..policy.decide import HoldRules
 from ..store.rescue import rescue_worker
+from .begun import BegunJobs
 from .child import EXIT_DONE, EXIT_RECYCLE, run_child
 from .options import WorkerOptions
 from .signal_pipe import SignalPipe
@@ -45,6 +46,13 @@ class _Child:
     inbox: Connection
     started_at: float = field(default_factory=time.monotonic)
     worker_ids: list[int] = field(default_factory=list)
+    begun: BegunJobs
+
+
+class _Loss(NamedTuple):
+    worker_id: int
+    ran: frozenset[int]
+    reason: str
 
 
 class Supervisor:
@@ -54,7 +62,7 @@ class Supervisor:
         self._options = options
         self._children: list[_Child] = []
         self._to_spawn: list[float] = [0.0] * options.processes
-        self._to_rescue: list[int] = []
+        self._to_rescue: list[_Loss] = []
         self._pause_seconds = FIRST_PAUSE_SECONDS
         self._stops = 0
         self._kill_at: float | None = None
@@ -85,12 +93,13 @@ class Supervisor:
         for due in [one for one in self._to_spawn if one <= now and not self._stops]:
             self._to_spawn.remove(due)
             inbox, outbox = multiprocessing.Pipe(duplex=False)
+            begun = BegunJobs()
             process = multiprocessing.get_context("spawn").Process(
-                target=run_child, args=(self._options, outbox), name="django_jobs worker"
+                target=run_child, args=(self._options, outbox, begun), name="django_jobs worker"
             )
             process.start()
             outbox.close()
-            self._children.append(_Child(process=process, inbox=inbox))
+            self._children.append(_Child(process=process, inbox=inbox, begun=begun))
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
@@ -145,8 +154,10 @@ class Supervisor:
         child.inbox.close()
         died = code not in {EXIT_DONE, EXIT_RECYCLE}
         if died:
-            logger.error("worker process %s died: %s", child.process.pid, _name_exit(code))
-            self._to_rescue += child.worker_ids
+            reason = f"worker process {child.process.pid} died: {_name_exit(code)}"
+            logger.error("%s", reason)
+            ran = child.begun.job_ids()
+            self._to_rescue += [_Loss(one, ran, reason) for one in child.worker_ids]
         child.process.close()
         if self._stops or (self._options.burst and code == EXIT_DONE):
             return
@@ -162,12 +173,18 @@ class Supervisor:
         if not self._to_rescue:
             return
         settings = get_settings()
-        hold = HoldRules(delay=settings.unknown_job_delay, ttl=settings.unknown_job_ttl)
         try:
             while self._to_rescue:
-                rescued = rescue_worker(self._to_rescue[0], hold=hold, using=settings.database)
+                loss = self._to_rescue[0]
+                rescued = rescue_worker(
+                    loss.worker_id,
+                    rules=settings.rules,
+                    ran=loss.ran,
+                    reason=loss.reason,
+                    using=settings.database,
+                )
                 if rescued:
-                    logger.warning("%s jobs of worker %s were rescued", rescued, self._to_rescue[0])
+                    logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
                 del self._to_rescue[0]
         except DatabaseError as error:
             logger.warning("claims of a dead process could not be rescued yet: %s", error)

@@ -41,6 +41,7 @@ FLUSH_SECONDS = 10.0
 class Worker:
     """The pipeline of one process.
 
+    ``begin`` is called with the id of each job that begins.
     ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
     once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
     ``max_jobs`` or ``max_memory_bytes`` is reached, or a loop died (``failed`` tells).
@@ -50,6 +51,7 @@ class Worker:
         self,
         options: WorkerOptions,
         *,
+        begin: Callable[[int], None],
         on_register: Callable[[int], None],
         on_end: Callable[[str], None],
     ) -> None:
@@ -86,10 +88,14 @@ class Worker:
             note=report,
         )
         self._threads = ThreadExecutor(
-            slots=options.concurrency, bench=self._bench, report=report, freed=self._freed
+            slots=options.concurrency, bench=self._bench, begin=begin, report=report, freed=self._freed
         )
         self._event_loop = EventLoopExecutor(
-            slots=settings.async_concurrency, bench=self._bench, report=report, freed=self._freed
+            slots=settings.async_concurrency,
+            bench=self._bench,
+            begin=begin,
+            report=report,
+            freed=self._freed,
         )
         self._claimer = Claimer(
             settings=settings,

@@ -8,11 +8,12 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import transaction
 
 from django_jobs.models import Job, Worker
 from django_jobs.store.clock import database_now
 from django_jobs.store.rescue import rescue_worker
-from tests.factories import HOLD
+from tests.factories import RULES
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -32,7 +33,7 @@ def test_the_claims_of_a_killed_process_run_again_at_once(start_worker: StartWor
     assert outcomes(job) == ["lost", "succeeded"]
     lost = job.attempts.get(outcome="lost")
     assert lost.finished_at - killed_at < timedelta(seconds=1)
-    assert "died or stopped answering" in lost.error_message
+    assert lost.error_message == f"worker process {pid} died: killed by SIGKILL"
     worker.wait_for_line("died: killed by SIGKILL")
     assert set(Worker.objects.values_list("state", flat=True)) == {"lost", "running"}
 
@@ -54,7 +55,7 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     pid = wait_for_start(tmp_path / "go")
     first = Worker.objects.get()
     os.kill(pid, signal.SIGSTOP)
-    rescue_worker(first.pk, hold=HOLD)
+    rescue_worker(first.pk, rules=RULES)
     assert job.refresh().state == "ready"
     job.cancel()
     os.kill(pid, signal.SIGCONT)
@@ -74,7 +75,7 @@ def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWo
     job = misbehaving.write_and_lose_claim.enqueue("must not stay", str(tmp_path / "go"))
     worker = start_worker(HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
     wait_until((tmp_path / "go.started").exists)
-    rescue_worker(Worker.objects.get().pk, hold=HOLD)
+    rescue_worker(Worker.objects.get().pk, rules=RULES)
     job.refresh().cancel()
     (tmp_path / "go").touch()
     worker.wait_for_line("claim 1 was lost; what this run returned is not saved")
@@ -105,10 +106,27 @@ def test_a_job_that_ends_the_process_is_dead_and_its_neighbours_are_done(start_w
     worker = start_worker("--burst")
     assert worker.wait() == 0
     assert poison.refresh().state == "dead"
-    assert outcomes(poison) == ["lost", "lost"]
-    assert poison.dead_letters.get().reason == "lost"
+    assert outcomes(poison) == ["lost"] * 3
+    letter = poison.dead_letters.get()
+    assert letter.reason == "quarantined"
+    assert "died: exit code 9 (3 workers died while it ran)" in letter.error_message
     assert Job.objects.filter(pk__in=[job.pk for job in others], state="succeeded").count() == 50
-    worker.wait_for_line("died: exit code 9", number=2)
+    worker.wait_for_line("died: exit code 9", number=3)
+
+
+def test_jobs_that_had_not_begun_when_their_process_died_are_given_back_without_a_trace(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    start_worker("--concurrency", "1", HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
+    assert set(ended(*sample.do_nothing.enqueue_many([{}] * 200))) == {"succeeded"}
+    with transaction.atomic():
+        blocker = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
+        behind = sample.do_nothing.enqueue_many([{}] * 20)
+    os.kill(wait_for_start(tmp_path / "go"), signal.SIGKILL)
+    (tmp_path / "go").touch()
+    assert ended(blocker, *behind) == ["succeeded"] * 21
+    assert outcomes(blocker) == ["lost", "succeeded"]
+    assert [outcomes(job) for job in behind] == [["succeeded"]] * 20
 
 
 def test_a_crash_in_c_code_is_survived(start_worker: StartWorker) -> None:

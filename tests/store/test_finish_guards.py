@@ -12,7 +12,7 @@ from django_jobs.store.finish import finish
 from django_jobs.store.rescue import rescue, rescue_worker
 from django_jobs.store.workers import declare_lost
 from tests.concurrency import run_together
-from tests.factories import HOLD, ago, ended, failure, make_job, make_jobs, make_worker, take
+from tests.factories import RULES, ago, ended, failure, make_job, make_jobs, make_worker, take
 
 pytestmark = pytest.mark.django_db
 
@@ -144,7 +144,7 @@ def lost(worker):
 def test_a_zombie_cannot_finish_a_rescued_job(outcome):
     job, worker, claim = claimed()
     lost(worker)
-    assert rescue(hold=HOLD) == 1
+    assert rescue(rules=RULES) == 1
     job.refresh()
 
     assert finish([ended(claim, outcome)], worker_id=worker.pk) == set()
@@ -157,7 +157,7 @@ def test_a_zombie_cannot_finish_a_rescued_job(outcome):
 def test_a_zombie_cannot_finish_the_next_run_of_its_rescued_job(outcome):
     job, worker, claim = claimed()
     lost(worker)
-    rescue(hold=HOLD)
+    rescue(rules=RULES)
     heir = make_worker()
     [second] = take(heir)
 
@@ -165,7 +165,7 @@ def test_a_zombie_cannot_finish_the_next_run_of_its_rescued_job(outcome):
     assert finish([ended(second, Succeeded(result="2"))], worker_id=heir.pk) == {job.pk}
 
     job.refresh()
-    assert (job.result, job.attempt, job.claim_number) == (2, 2, 2)
+    assert (job.result, job.attempt, job.claim_number) == (2, 1, 2)
 
 
 def test_a_zombie_that_finishes_while_its_rescue_is_under_way_wins(monkeypatch):
@@ -179,7 +179,7 @@ def test_a_zombie_that_finishes_while_its_rescue_is_under_way_wins(monkeypatch):
 
     monkeypatch.setattr(rescue_module, "finish", zombie_first)
 
-    assert rescue(hold=HOLD) == 0
+    assert rescue(rules=RULES) == 0
 
     job.refresh()
     assert (job.state, job.result) == (State.SUCCEEDED, 1)
@@ -196,7 +196,7 @@ def test_of_a_finish_and_a_rescue_in_the_same_instant_one_wins_each_job():
     def finish_one_by_one():
         return set().union(*(finish([one], worker_id=worker.pk) for one in batch))
 
-    finished, rescued = run_together(finish_one_by_one, lambda: rescue_worker(worker.pk, hold=HOLD))
+    finished, rescued = run_together(finish_one_by_one, lambda: rescue_worker(worker.pk, rules=RULES))
 
     assert len(finished) + rescued == 60
     states = {job.pk: job.refresh().state for job in jobs}

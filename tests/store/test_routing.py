@@ -27,7 +27,7 @@ from django_jobs.store.rescue import rescue, rescue_worker
 from django_jobs.store.run_now import run_now
 from django_jobs.store.stats import open_dead_letters, queue_stats
 from django_jobs.store.workers import beat, declare_lost, leave, register
-from tests.factories import HOLD, ago, ended, failure, make_job, make_letter, make_worker, take
+from tests.factories import RULES, ago, ended, failure, make_job, make_letter, make_worker, take
 
 pytestmark = pytest.mark.django_db
 RETENTION = {State.SUCCEEDED: timedelta(days=7), State.DEAD: timedelta(days=7)}
@@ -84,8 +84,8 @@ CALLS = {
     "enqueue": lambda: enqueue("sample.named", 1),
     "promote": promote,
     "claim and finish": finish_one,
-    "rescue": lambda: rescue(hold=HOLD),
-    "rescue a worker": lambda: rescue_worker(Worker.objects.using("default").first().pk, hold=HOLD),
+    "rescue": lambda: rescue(rules=RULES),
+    "rescue a worker": lambda: rescue_worker(Worker.objects.using("default").first().pk, rules=RULES),
     "cancel": lambda: cancel(Job.objects.all()),
     "redrive": lambda: redrive(DeadLetter.objects.all()),
     "redrive a letter": lambda: redrive(DeadLetter.objects.first()),

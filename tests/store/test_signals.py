@@ -15,7 +15,7 @@ from django_jobs.store.announce import announce, announce_start
 from django_jobs.store.cancel import cancel
 from django_jobs.store.finish import finish
 from django_jobs.store.rescue import rescue
-from tests.factories import HOLD, ended, failure, make_job, make_jobs, make_worker, take
+from tests.factories import RULES, ended, failure, make_job, make_jobs, make_worker, take
 from tests.sampleapp.jobs import echo
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -140,9 +140,9 @@ def test_the_signal_of_a_death_brings_its_letter(ear):
 def test_a_rescue_tells_what_became_of_the_jobs(ear):
     worker = make_worker(state="lost")
     again = make_job(State.RUNNING, worker=worker)
-    dead = make_job(State.RUNNING, worker=worker, max_attempts=1)
+    dead = make_job(State.RUNNING, worker=worker, worker_deaths=2)
 
-    rescue(hold=HOLD)
+    rescue(rules=RULES)
 
     assert sorted(ear.heard) == [("dead", dead.pk), ("retried", again.pk)]
 
@@ -158,7 +158,7 @@ def test_a_rescue_that_came_too_late_tells_nothing(ear, monkeypatch):
 
     monkeypatch.setattr(rescue_module, "finish", zombie_first)
 
-    assert rescue(hold=HOLD) == 0
+    assert rescue(rules=RULES) == 0
     assert ear.heard == []
 
 

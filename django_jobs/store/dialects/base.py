@@ -206,6 +206,7 @@ def as_record(ended: Ended) -> dict[str, Any]:
         "given_back": int(decision.gives_back_attempt),
         "holds": decision.holds,
         "keeps_hold": decision.keeps_hold,
+        "worker_died": int(decision.worker_died),
         "outcome": decision.attempt_outcome.value if decision.attempt_outcome else None,
         "started": ended.started,
         "finished": ended.finished,

@@ -26,12 +26,12 @@ NOW = "UTC_TIMESTAMP(6)"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, progress_message)
+     attempt, claim_number, worker_deaths, progress_message)
 VALUES {rows}
 """
 NEW_ROW = f"""(%s, %s, %s, %s, %s, %s,
  IF({{due}} > {NOW}, 'scheduled', 'ready'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL), IF({{due}} > {NOW}, NULL, {NOW}),
- 0, 0, '')"""
+ 0, 0, 0, '')"""
 RETURNING = " RETURNING id, state, enqueued_at, run_after, ready_at"
 INSERTED = """
 SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
@@ -120,11 +120,12 @@ FINISH_OTHERWISE = f"""
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
            job_id bigint PATH '$.job_id', state varchar(10) PATH '$.state', delay bigint PATH '$.delay',
            given_back smallint PATH '$.given_back', holds tinyint PATH '$.holds',
-           keeps_hold tinyint PATH '$.keeps_hold',
+           keeps_hold tinyint PATH '$.keeps_hold', worker_died smallint PATH '$.worker_died',
            started bigint PATH '$.started', finished bigint PATH '$.finished')) AS ended
 STRAIGHT_JOIN django_jobs_job AS job ON job.id = ended.job_id
 SET job.state = ended.state,
     job.attempt = job.attempt - ended.given_back,
+    job.worker_deaths = job.worker_deaths + ended.worker_died,
     job.run_after = IF(ended.state = 'scheduled', TIMESTAMPADD(MICROSECOND, ended.delay, {NOW}), NULL),
     job.held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, {NOW})
                           WHEN ended.keeps_hold THEN job.held_since END,
@@ -309,7 +310,7 @@ def _success_row(ended: Ended) -> tuple[Any, ...]:
 
 def _job_changes(record: dict[str, Any]) -> dict[str, Any]:
     return {
-        **{name: record[name] for name in ("job_id", "state", "given_back")},
+        **{name: record[name] for name in ("job_id", "state", "given_back", "worker_died")},
         "holds": int(record["holds"]),
         "keeps_hold": int(record["keeps_hold"]),
         "delay": round(record["delay"] * 1_000_000),

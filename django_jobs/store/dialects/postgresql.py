@@ -25,13 +25,13 @@ CHANNEL = "django_jobs"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, progress_message)
+     attempt, claim_number, worker_deaths, progress_message)
 SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments::jsonb,
        CASE WHEN due.at > due.now THEN 'scheduled' ELSE 'ready' END,
        due.now,
        CASE WHEN due.at > due.now THEN due.at END,
        CASE WHEN due.at > due.now THEN NULL ELSE due.now END,
-       0, 0, ''
+       0, 0, 0, ''
 FROM (VALUES (%s, %s, %s::smallint, %s::smallint, %s::jsonb, %s::timestamptz, %s::float8))
          AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay)
 CROSS JOIN LATERAL (
@@ -135,12 +135,14 @@ FINISH_OTHERWISE = """
 WITH ended AS MATERIALIZED (
     SELECT *, 'running' AS held_state, %(worker_id)s::bigint AS holder_id FROM json_to_recordset(%(ended)s::json)
         AS ended (job_id bigint, claim_number int, number smallint, state text, delay float8, given_back smallint,
-                  holds boolean, keeps_hold boolean, outcome text, started float8, finished float8,
+                  holds boolean, keeps_hold boolean,
+                  worker_died smallint, outcome text, started float8, finished float8,
                   error_class text, error_message text, traceback text, reason text, fingerprint text)
 ), saved AS (
     UPDATE django_jobs_job AS job
     SET state = ended.state,
         attempt = job.attempt - ended.given_back,
+        worker_deaths = job.worker_deaths + ended.worker_died,
         run_after = CASE WHEN ended.state = 'scheduled'
                          THEN statement_timestamp() + ended.delay * interval '1 second' END,
         held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, statement_timestamp())

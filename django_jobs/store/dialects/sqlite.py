@@ -31,13 +31,13 @@ LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, progress_message)
+     attempt, claim_number, worker_deaths, progress_message)
 SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.value,
        CASE WHEN new.due > new.now THEN 'scheduled' ELSE 'ready' END,
        new.now,
        CASE WHEN new.due > new.now THEN new.due END,
        CASE WHEN new.due > new.now THEN NULL ELSE new.now END,
-       0, 0, ''
+       0, 0, 0, ''
 FROM (SELECT %s AS name, %s AS queue_name, %s AS priority, %s AS max_attempts, %s AS metadata,
              {now} AS now, coalesce(%s, {later}) AS due) AS new
 CROSS JOIN json_each(%s) AS given
@@ -113,7 +113,7 @@ WHERE id IN (SELECT value FROM json_each(%s)) AND state = 'running' AND worker_i
 
 FINISH_JOB = """
 UPDATE django_jobs_job
-SET state = %s, result = %s, attempt = attempt - %s,
+SET state = %s, result = %s, attempt = attempt - %s, worker_deaths = worker_deaths + %s,
     run_after = CASE WHEN %s THEN {later} END,
     held_since = CASE WHEN %s THEN coalesce(held_since, {now}) WHEN %s THEN held_since END,
     started_at = coalesce(%s, started_at), finished_at = %s
@@ -282,7 +282,14 @@ def _rows_to_write(
         record = as_record(one)
         scheduled = record["state"] == "scheduled"
         otherwise.append(
-            (record["state"], None, record["given_back"], scheduled, _as_modifier(record["delay"]))
+            (
+                record["state"],
+                None,
+                record["given_back"],
+                record["worker_died"],
+                scheduled,
+                _as_modifier(record["delay"]),
+            )
             + (
                 record["holds"],
                 record["keeps_hold"],

@@ -27,6 +27,7 @@ class EventLoopExecutor:
         *,
         slots: int,
         bench: Bench,
+        begin: Callable[[int], None],
         report: Callable[[Ended | Settled], None],
         freed: Callable[[], None],
     ) -> None:
@@ -36,6 +37,7 @@ class EventLoopExecutor:
         self.low = 0
         self._running: dict[asyncio.Task[None], tuple[Claim, float]] = {}
         self._bench = bench
+        self._begin_job = begin
         self._report = report
         self._freed = freed
         self._stopping = False
@@ -87,6 +89,7 @@ class EventLoopExecutor:
             except IndexError:
                 return
             self.begun += 1
+            self._begin_job(claim.job_id)
             task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}")
             self._running[task] = (claim, time.monotonic())
             task.add_done_callback(self._ended)

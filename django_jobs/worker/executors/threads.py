@@ -39,6 +39,7 @@ class ThreadExecutor:
         *,
         slots: int,
         bench: Bench,
+        begin: Callable[[int], None],
         report: Callable[[Ended | Settled], None],
         freed: Callable[[], None],
     ) -> None:
@@ -47,6 +48,7 @@ class ThreadExecutor:
         self.low = 0
         self._slots = [_Slot() for _ in range(slots)]
         self._bench = bench
+        self._begin_job = begin
         self._report = report
         self._freed = freed
         self._bell: SimpleQueue[None] = SimpleQueue()
@@ -99,6 +101,7 @@ class ThreadExecutor:
             slot.since = time.monotonic()
             slot.claim = claim
             self.begun += 1
+            self._begin_job(claim.job_id)
             check_idle_connections()
             ended = run(claim, self._bench)
             tidy_connections()

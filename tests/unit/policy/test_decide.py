@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.decide import HoldRules, JobFacts, decide
+from django_jobs.policy.decide import JobFacts, Rules, decide
 from django_jobs.policy.outcomes import (
     AttemptOutcome,
     DeathReason,
@@ -20,13 +20,13 @@ from django_jobs.policy.outcomes import (
 )
 from django_jobs.policy.states import FINAL_STATES, State, is_legal
 
-HOLD = HoldRules(delay=timedelta(minutes=1), ttl=timedelta(days=1))
+RULES = Rules(unknown_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
 ERROR = Error(error_class="ValueError", message="no", traceback="...", fingerprint="f" * 32)
 
 
-def decided(outcome, *, attempt=1, max_attempts=5, held_for=None):
-    facts = JobFacts(attempt=attempt, max_attempts=max_attempts, held_for=held_for)
-    return decide(outcome, facts, hold=HOLD)
+def decided(outcome, *, attempt=1, max_attempts=5, held_for=None, worker_deaths=0):
+    facts = JobFacts(attempt, max_attempts, held_for, worker_deaths)
+    return decide(outcome, facts, rules=RULES)
 
 
 @pytest.mark.parametrize("result", [None, "42"])
@@ -119,22 +119,35 @@ def test_a_claim_given_back_while_it_ran_is_ready_and_shows_as_an_attempt():
     assert decision.attempt_outcome is AttemptOutcome.RELEASED
 
 
-def test_a_lost_job_with_tries_left_is_ready_and_has_used_one():
-    decision = decided(Lost(reason="worker 7 died"), attempt=1)
+@pytest.mark.parametrize("attempt", [1, 5])
+def test_a_lost_job_is_ready_again_and_has_used_no_try(attempt):
+    decision = decided(Lost(reason="worker 7 died"), attempt=attempt)
 
     assert decision.state is State.READY
-    assert not decision.gives_back_attempt
+    assert decision.gives_back_attempt
+    assert decision.worker_died
     assert decision.attempt_outcome is AttemptOutcome.LOST
     assert decision.error.error_class == "WorkerLost"
     assert decision.error.message == "worker 7 died"
 
 
-def test_a_job_that_is_lost_on_its_last_try_is_dead():
-    decision = decided(Lost(reason="worker 7 died"), attempt=5)
+@pytest.mark.parametrize(("worker_deaths", "state"), [(1, State.READY), (2, State.DEAD), (7, State.DEAD)])
+def test_a_job_that_kills_worker_after_worker_is_quarantined(worker_deaths, state):
+    decision = decided(Lost(reason="worker 7 died"), worker_deaths=worker_deaths)
 
-    assert decision.state is State.DEAD
-    assert decision.death is DeathReason.LOST
+    assert decision.state is state
+    assert decision.death is (DeathReason.QUARANTINED if state is State.DEAD else None)
     assert decision.attempt_outcome is AttemptOutcome.LOST
+    assert decision.error.message == f"worker 7 died ({worker_deaths + 1} workers died while it ran)"
+
+
+def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():
+    decision = decided(Lost(reason="worker 7 died", ran=False), worker_deaths=9)
+
+    assert decision.state is State.READY
+    assert decision.attempt_outcome is None
+    assert decision.gives_back_attempt
+    assert not decision.worker_died
 
 
 @pytest.mark.parametrize("held_for", [None, timedelta(days=1) - timedelta(microseconds=1)])
@@ -142,7 +155,7 @@ def test_an_unknown_job_is_held_without_an_attempt(held_for):
     decision = decided(UnknownJob(), attempt=5, held_for=held_for)
 
     assert decision.state is State.SCHEDULED
-    assert decision.delay == HOLD.delay
+    assert decision.delay == RULES.unknown_delay
     assert decision.holds
     assert decision.gives_back_attempt
     assert decision.attempt_outcome is None
