@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.timezone import localtime
 
 from ..conf import get_settings
 
@@ -50,6 +52,11 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
         """Leave the buttons out: there is nothing to save."""
         context.update(show_save=False, show_save_and_continue=False, show_save_and_add_another=False)
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def exactly(value: datetime | None) -> str:
+    """Return an instant in the current time zone to the millisecond, which Django's own format leaves out."""
+    return "-" if value is None else localtime(value).isoformat(sep=" ", timespec="milliseconds")
 
 
 def actor(request: HttpRequest) -> str:

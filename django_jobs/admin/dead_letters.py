@@ -23,7 +23,7 @@ from .base import ReadOnlyAdmin, actor
 class DeadLetterAdmin(ReadOnlyAdmin[DeadLetter]):
     """Lists letters, the newest first; equal errors share a fingerprint, by which they can be searched."""
 
-    list_display = ("died_at", "job_name", "error_class", "short_message", "reason", "status", "job_link")
+    list_display = ("died_at", "job_name", "error", "reason", "status", "job_link")
     list_filter = ("status", "reason", "queue_name")
     search_fields = ("=fingerprint", "job_name", "error_class")
     search_help_text = _("A fingerprint, or part of a job's or an error's name")
@@ -36,11 +36,12 @@ class DeadLetterAdmin(ReadOnlyAdmin[DeadLetter]):
         (_("What became of it"), {"fields": ("status", "resolved_at", "resolved_by")}),
     )
 
-    @admin.display(description=_("message"))
-    def short_message(self, letter: DeadLetter) -> str:
-        """Return the first line of the message, cut."""
+    @admin.display(description=_("error"), ordering="error_class")
+    def error(self, letter: DeadLetter) -> str:
+        """Return the class without its module and the first line of the message, cut."""
+        name = letter.error_class.rpartition(".")[2]
         line = letter.error_message.partition("\n")[0]
-        return line if len(line) <= 100 else line[:97] + "..."
+        return f"{name}: {line if len(line) <= 80 else line[:77] + '...'}"
 
     @admin.display(description=_("job"))
     def job_link(self, letter: DeadLetter) -> str | SafeString:

@@ -19,7 +19,7 @@ from ..store.cancel import cancel
 from ..store.purge import purge
 from ..store.redrive import redrive
 from ..store.run_now import run_now
-from .base import ReadOnlyAdmin, actor
+from .base import ReadOnlyAdmin, actor, exactly
 
 
 @admin.register(Job)
@@ -36,15 +36,11 @@ class JobAdmin(ReadOnlyAdmin[Job]):
     actions = ("retry_selected", "cancel_selected", "purge_selected")
     fieldsets = (
         (None, {"fields": ("name", "state", "queue_name", "priority", "tries", "progress")}),
-        (
-            _("Times"),
-            {"fields": ("enqueued_at", "run_after", "ready_at", "started_at", "finished_at", "held_since")},
-        ),
+        (_("Life"), {"fields": ("times", "timeline")}),
         (_("Data"), {"fields": ("readable_arguments", "readable_metadata", "readable_result")}),
-        (_("Tries"), {"fields": ("timeline",)}),
     )
     readonly_fields = (
-        "tries", "progress", "readable_arguments", "readable_metadata", "readable_result", "timeline",
+        "tries", "progress", "times", "timeline", "readable_arguments", "readable_metadata", "readable_result",
     )  # fmt: skip
 
     @admin.display(description=_("tries"), ordering="attempt")
@@ -85,6 +81,20 @@ class JobAdmin(ReadOnlyAdmin[Job]):
             return str(_("The function returned what JSON cannot carry; the worker's log says more."))
         return _json(job.result_data)
 
+    @admin.display(description=_("times"))
+    def times(self, job: Job) -> SafeString:
+        """Return the instants that the job has come to, to the millisecond."""
+        instants = (
+            (_("enqueued"), job.enqueued_at),
+            (_("due"), job.run_after),
+            (_("ready"), job.ready_at),
+            (_("claimed"), job.started_at),
+            (_("ended"), job.finished_at),
+            (_("name unknown since"), job.held_since),
+        )
+        known = ((label, exactly(instant)) for label, instant in instants if instant is not None)
+        return format_html_join("\n", "<div>{} {}</div>", known)
+
     @admin.display(description=_("tries"))
     def timeline(self, job: Job) -> str | SafeString:
         """Return each try with its outcome, length and traceback."""
@@ -111,12 +121,13 @@ class JobAdmin(ReadOnlyAdmin[Job]):
 
 
 def _attempt_parts(attempt: Attempt) -> tuple[SafeString, SafeString]:
+    length = f"{attempt.duration.total_seconds():.3f} s" if attempt.duration is not None else "-"
     head = format_html(
-        "<strong>{}. {}</strong> {:.3f} s, {} ({})",
+        "<strong>{}. {}</strong> {} {} ({})",
         attempt.number,
         attempt.outcome,
-        attempt.duration.total_seconds() if attempt.duration else 0,
-        attempt.finished_at,
+        exactly(attempt.finished_at),
+        length,
         attempt.worker or "-",
     )
     if not attempt.error_class:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
+from django_jobs.admin.base import exactly
 from django_jobs.models import DeadLetter, Job, Queue
 from django_jobs.policy.states import State
 from tests import factories
@@ -59,6 +60,29 @@ def test_nothing_is_added_or_deleted_by_form(staff: Client, model: str) -> None:
     response = staff.post(reverse(f"admin:django_jobs_{model}_delete", args=[row.pk]), {"post": "yes"})
     assert response.status_code in {302, 403}
     assert DeadLetter.objects.count() + Queue.objects.count() == 1
+
+
+def test_a_jobs_page_tells_its_life(staff: Client) -> None:
+    job = factories.make_job(
+        State.DEAD, arguments={"user_id": 7}, result_data=None, progress_done=3, progress_total=9
+    )
+    factories.make_attempt(
+        job, error_class="ValueError", error_message="no card", traceback="Traceback: here"
+    )
+    page = staff.get(reverse("admin:django_jobs_job_change", args=[job.pk])).content.decode()
+    assert "<strong>1. failed</strong>" in page
+    assert "<summary>ValueError: no card</summary><pre>Traceback: here</pre>" in page
+    assert "&quot;user_id&quot;: 7" in page
+    assert '<progress value="3" max="9">' in page
+    assert f"<div>enqueued {exactly(job.enqueued_at)}</div>" in page
+    assert "name unknown since" not in page
+
+
+def test_a_letter_is_listed_with_its_error_and_linked_to_its_job(staff: Client) -> None:
+    letter = factories.make_letter(error_class="shop.partner.Unavailable", error_message="x" * 200)
+    page = staff.get(reverse("admin:django_jobs_deadletter_changelist")).content.decode()
+    assert f"Unavailable: {'x' * 77}..." in page
+    assert reverse("admin:django_jobs_job_change", args=[letter.job_id]) in page
 
 
 def test_dead_letters_are_redriven_with_the_name_of_who_did_it(staff: Client) -> None:
