@@ -64,6 +64,7 @@ class Settings:
     poll_interval: timedelta = timedelta(seconds=1)
     poll_interval_unrung: timedelta = timedelta(seconds=0.2)
     shutdown_grace: timedelta = timedelta(seconds=30)
+    hang_grace: timedelta = timedelta(seconds=10)
     prefetch_horizon: timedelta = timedelta(seconds=0.25)
     claim_batch: int = 500
     async_concurrency: int = 100
@@ -269,6 +270,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "poll_interval": _positive,
     "poll_interval_unrung": _positive,
     "shutdown_grace": _not_negative,
+    "hang_grace": _not_negative,
     "prefetch_horizon": _positive,
     "claim_batch": _count,
     "async_concurrency": _count,

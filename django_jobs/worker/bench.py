@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -56,3 +57,18 @@ class Call(NamedTuple):
     kwargs: dict[str, Any]
     context: JobContext
     timeout_seconds: float | None
+
+
+def context_of(claim: Claim, bench: Bench) -> JobContext:
+    """Return what a job sees of its own run."""
+    return JobContext(
+        job_id=claim.job_id,
+        name=claim.name,
+        queue_name=claim.queue_name,
+        priority=claim.priority,
+        attempt=claim.attempt,
+        max_attempts=claim.max_attempts,
+        enqueued=claim.enqueued,
+        metadata={} if claim.metadata == "{}" else json.loads(claim.metadata),
+        save=lambda fields: bench.note(Note(claim, fields)),
+    )

@@ -7,12 +7,13 @@ import logging
 from datetime import timedelta
 from typing import Any
 
+from .. import registry
 from ..exceptions import Discard, JobTimeout, Retry, SerializationError, Snooze
 from ..policy.backoff import Exponential, wait_after
 from ..policy.outcomes import SUCCEEDED, Discarded, Failed, Outcome, Snoozed, Succeeded
 from ..serialization import NOT_STORABLE, dumps
 from ..store.dialects.base import Claim
-from .bench import Bench, Call
+from .bench import Bench, Call, context_of
 from .errors import describe
 
 logger = logging.getLogger("django_jobs.worker")
@@ -54,6 +55,20 @@ def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:
         retry_in=_wait(error, call, bench) if retryable else None,
         timed_out=timed_out,
     )
+
+
+def timeout_seconds(claim: Claim) -> float | None:
+    """Return how long a run of this job may take, None where there is no limit or no such job."""
+    definition = registry.find(claim.name)
+    timeout = definition.options.resolve("timeout", claim.queue_name) if definition else None
+    return timeout.total_seconds() if timeout else None
+
+
+def outcome_of_hang(claim: Claim, bench: Bench) -> Outcome:
+    """Return the outcome of a run that went on, deaf to its JobTimeout, until its process was given up."""
+    definition = registry.get(claim.name)
+    call = Call(claim, definition, [], {}, context_of(claim, bench), timeout_seconds(claim))
+    return outcome_of_error(JobTimeout(), call, bench)
 
 
 def _is_retryable(error: BaseException, retry_on: tuple[type[BaseException], ...]) -> bool:

@@ -11,7 +11,6 @@ own transaction. Nothing that a job raises gets past this file.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from contextlib import AbstractContextManager
 from datetime import timedelta
@@ -21,7 +20,7 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from .. import registry, signals
-from ..context import JobContext, running_as
+from ..context import running_as
 from ..exceptions import ClaimLost, JobTimeout, SerializationError
 from ..policy.decide import JobFacts, decide
 from ..policy.outcomes import Outcome, Succeeded, UnknownJob, Unreadable
@@ -30,7 +29,7 @@ from ..store.announce import announce_start
 from ..store.dialects import open_dialect
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
-from .bench import Bench, Call, Note, Settled
+from .bench import Bench, Call, Settled, context_of
 from .errors import describe
 from .outcome import outcome_of_error, outcome_of_value
 
@@ -70,7 +69,7 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     definition = registry.find(claim.name)
     if definition is None:
         return UnknownJob()
-    context = _context(claim, bench)
+    context = context_of(claim, bench)
     try:
         stored = loads(claim.arguments)
         if not isinstance(stored, dict):
@@ -147,20 +146,6 @@ def _transaction(using: str) -> AbstractContextManager[Any]:
     """Open a transaction; inside that of a test, a savepoint, so that a failure leaves no write there either."""
     dialect, connection = open_dialect(using)
     return transaction.atomic(using=using) if connection.in_atomic_block else dialect.writing(connection)
-
-
-def _context(claim: Claim, bench: Bench) -> JobContext:
-    return JobContext(
-        job_id=claim.job_id,
-        name=claim.name,
-        queue_name=claim.queue_name,
-        priority=claim.priority,
-        attempt=claim.attempt,
-        max_attempts=claim.max_attempts,
-        enqueued=claim.enqueued,
-        metadata={} if claim.metadata == "{}" else json.loads(claim.metadata),
-        save=lambda fields: bench.note(Note(claim, fields)),
-    )
 
 
 def _say_started(claim: Claim, bench: Bench) -> None:

@@ -12,7 +12,7 @@ from django.db import connections
 
 from ..conf import get_settings
 from ..models import Worker as WorkerRow
-from ..policy.outcomes import Released
+from ..policy.outcomes import Outcome, Released
 from ..policy.prefetch import RunTimes
 from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim
@@ -28,11 +28,13 @@ from .lease import Lease
 from .loop import Loop
 from .maintenance import Maintenance
 from .options import WorkerOptions
+from .outcome import outcome_of_hang, timeout_seconds
 from .run import conclude
 
 logger = logging.getLogger("django_jobs.worker")
 
 BURST_SECONDS = 0.02
+DRAIN_STEP_SECONDS = 0.1
 BURST_OVER = "nothing is ready or due"
 FLUSH_SECONDS = 10.0
 """How long a stopping worker waits for the database to take its last word."""
@@ -135,13 +137,20 @@ class Worker:
         self._heartbeat.start()
 
     def drain(self, seconds: float) -> bool:
-        """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``."""
+        """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``.
+
+        What hangs is not waited for.
+        """
         deadline = time.monotonic() + seconds
         self._stop_claiming()
         self._say(WorkerRow.State.STOPPING)
         self._threads.stop()
         self._event_loop.stop()
-        return self._threads.join(deadline) and self._event_loop.join(deadline)
+        while not self._ended_by(min(deadline, time.monotonic() + DRAIN_STEP_SECONDS)):
+            left = self._running()
+            if time.monotonic() >= deadline or (left and all(self._hangs(*one) for one in left)):
+                return False
+        return True
 
     def close(self) -> bool:
         """Save what has ended, give back what still runs without using up its try, sign off.
@@ -149,12 +158,15 @@ class Worker:
         Returns False where the database did not take it within ten seconds: the claims are rescued then.
         """
         self._stop_claiming()
-        for claim, since in self._threads.running() + self._event_loop.running():
+        for claim, since in self._running():
             started = self._clock.seconds() - (time.monotonic() - since)
-            logger.warning("job %s (%s) did not end in time and is given back", claim.job_id, claim.name)
-            self._finisher.inbox.put(
-                conclude(claim, Released(started=True), started=started, bench=self._bench)
-            )
+            outcome: Outcome
+            if self._hangs(claim, since):
+                outcome = outcome_of_hang(claim, self._bench)
+            else:
+                logger.warning("job %s (%s) did not end in time and is given back", claim.job_id, claim.name)
+                outcome = Released(started=True)
+            self._finisher.inbox.put(conclude(claim, outcome, started=started, bench=self._bench))
         self._finisher.inbox.close()
         if not self._finishing.join(FLUSH_SECONDS):
             logger.error("the database did not take this worker's last word; its claims will be rescued")
@@ -184,6 +196,7 @@ class Worker:
 
     def _claim(self) -> float:
         """Do the claimer's round and see whether there is a reason to end."""
+        self._check_hangs()
         quiet, seen = not self._in_hand, self._claimer.last_look
         delay = self._claimer.step()
         if quiet and self._claimer.is_used_up:
@@ -193,6 +206,12 @@ class Worker:
                 self._end(BURST_OVER)
             return min(delay, BURST_SECONDS)
         return delay
+
+    def _running(self) -> list[tuple[Claim, float]]:
+        return self._threads.running() + self._event_loop.running()
+
+    def _ended_by(self, deadline: float) -> bool:
+        return self._threads.join(deadline) and self._event_loop.join(deadline)
 
     def _stop_claiming(self) -> None:
         self._claiming.stop()
@@ -214,6 +233,17 @@ class Worker:
         finally:
             connections.close_all()
         return True
+
+    def _check_hangs(self) -> None:
+        """Give the process up where a job does not end: JobTimeout cannot reach it inside C code."""
+        for claim, since in self._running():
+            if self._hangs(claim, since):
+                self._end(f"job {claim.job_id} ({claim.name}) goes on after its timeout")
+
+    def _hangs(self, claim: Claim, since: float) -> bool:
+        timeout = timeout_seconds(claim)
+        grace = self._settings.hang_grace.total_seconds()
+        return timeout is not None and time.monotonic() - since > timeout + grace
 
     def _check_memory(self, resident_bytes: int) -> None:
         most = self.options.max_memory_bytes

@@ -153,6 +153,17 @@ def hang() -> None:
         time.sleep(0.005)
 
 
+@job(timeout=timedelta(seconds=0.2), max_attempts=1)
+def hang_in_c() -> None:
+    """Sit where no exception of Python's reaches."""
+    time.sleep(3600)
+
+
+@job(timeout=timedelta(seconds=0.2), max_attempts=1, queue_name="async")
+async def block_the_event_loop() -> None:
+    time.sleep(3600)  # noqa: ASYNC251 - that is the misdeed
+
+
 @job(timeout=timedelta(seconds=0.3), max_attempts=1)
 async def hang_async() -> None:
     await asyncio.Event().wait()

@@ -6,6 +6,7 @@ import os
 import signal
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import transaction
@@ -136,6 +137,23 @@ def test_a_crash_in_c_code_is_survived(start_worker: StartWorker) -> None:
     assert poison.refresh().state == "dead"
     assert other.refresh().result == 3
     worker.wait_for_line("died: killed by SIGSEGV")
+
+
+@pytest.mark.parametrize("definition", [misbehaving.hang_in_c, misbehaving.block_the_event_loop])
+def test_a_hang_that_no_timeout_reaches_costs_its_process_and_no_neighbour(
+    start_worker: StartWorker, tmp_path: Path, definition: Any
+) -> None:
+    neighbour = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
+    worker = start_worker("--concurrency", "2", HANG_GRACE=0.2)
+    first = wait_for_start(tmp_path / "go")
+    hanging = definition.enqueue()
+    worker.wait_for_line(rf"ends: job {hanging.pk} .* goes on after its timeout")
+    (tmp_path / "go").touch()
+    assert ended(neighbour, hanging) == ["succeeded", "dead"]
+    assert (outcomes(neighbour), outcomes(hanging)) == (["succeeded"], ["timed_out"])
+    again = misbehaving.tell_process.enqueue()
+    assert ended(again) == ["succeeded"]
+    assert again.result != first
 
 
 def test_a_process_is_replaced_after_max_jobs(start_worker: StartWorker) -> None:

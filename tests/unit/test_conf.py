@@ -120,11 +120,12 @@ NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
 BAD_VALUES = [
     *(
         (key, bad, "expected a timedelta or seconds")
-        for key in [*DURATIONS, "SHUTDOWN_GRACE"]
+        for key in [*DURATIONS, "SHUTDOWN_GRACE", "HANG_GRACE"]
         for bad in NO_NUMBERS
     ),
     *((key, bad, "expected a positive duration") for key in DURATIONS for bad in (0, -1, timedelta(0))),
     ("SHUTDOWN_GRACE", -1, "expected"),
+    ("HANG_GRACE", -1, "expected"),
     *(
         (key, bad, "expected a whole number of at least 1")
         for key in COUNTS
