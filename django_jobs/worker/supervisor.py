@@ -195,11 +195,8 @@ class Supervisor:
         if not self._options.reload or self._stops:
             return
         files = _snapshot()
-        changed = sorted(
-            str(path)
-            for path in files.keys() | self._files.keys()
-            if files.get(path) != self._files.get(path)
-        )
+        # A module that was only imported since is no change.
+        changed = sorted(str(path) for path, before in self._files.items() if files.get(path) != before)
         self._files = files
         if changed:
             logger.info("%s changed, the workers start anew", changed[0])
