@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 
+import django
+
 from tests.databases import chosen_vendor, database
 
 SECRET_KEY = "of the tests only"
@@ -46,6 +48,8 @@ TEMPLATES = [
         },
     }
 ]
+if django.VERSION >= (6, 1):
+    MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
 # A worker that a test starts is told by the environment what that test's override_settings cannot tell it.

@@ -42,8 +42,7 @@ class _Limit:
     ) -> None:
         try:
             self._watchdog.remove(self)
-            for _ in range(100):  # where one that is on its way is raised
-                pass
+            time.sleep(0)  # a call, at whose end one that is on its way is raised
         except JobTimeout:
             self._watchdog.remove(self)
 

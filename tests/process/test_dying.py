@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import transaction
+from django.db import connection, transaction
 
 from django_jobs.models import Job, Worker
 from django_jobs.store.clock import database_now
@@ -55,7 +56,7 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     worker = start_worker("--concurrency", "2", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
     pid = wait_for_start(tmp_path / "go")
     first = Worker.objects.get()
-    os.kill(pid, signal.SIGSTOP)
+    _freeze(pid)
     rescue_worker(first.pk, rules=RULES)
     assert job.refresh().state == "ready"
     job.cancel()
@@ -68,9 +69,25 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     assert ended(again) == ["succeeded"]
 
 
-def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWorker, tmp_path: Path) -> None:
-    from django.db import connection
+def _freeze(pid: int) -> None:
+    """Stop a process at a moment in which it does not hold SQLite's only lock."""
+    while True:
+        os.kill(pid, signal.SIGSTOP)
+        if connection.vendor != "sqlite":
+            return
+        other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0.5, isolation_level=None)
+        try:
+            other.execute("BEGIN IMMEDIATE")
+            other.execute("ROLLBACK")
+        except sqlite3.OperationalError:
+            os.kill(pid, signal.SIGCONT)
+        else:
+            return
+        finally:
+            other.close()
 
+
+def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWorker, tmp_path: Path) -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer: while the job's transaction is open nobody can take its claim")
     job = misbehaving.write_and_lose_claim.enqueue("must not stay", str(tmp_path / "go"))
