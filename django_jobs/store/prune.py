@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db.models import Exists, OuterRef
+
 from ..models import AlertedError, DeadLetter, Job, Worker
 from ..policy.states import State
 from .clock import database_now
@@ -76,16 +78,11 @@ def prune_records(
     _, connection = open_dialect(using)
     alias = connection.alias
     now = database_now(using=alias)
-    gone = [Worker.State.STOPPED, Worker.State.LOST]
-    deleted, _ = (
-        Worker.objects.using(alias)
-        .filter(state__in=gone, heartbeat_at__lt=now - WORKER_RETENTION, jobs__isnull=True)
-        .delete()
-        if Worker.objects.using(alias)
-        .filter(state__in=gone, heartbeat_at__lt=now - WORKER_RETENTION)
-        .exists()
-        else (0, {})
+    gone = Worker.objects.using(alias).filter(
+        state__in=[Worker.State.STOPPED, Worker.State.LOST], heartbeat_at__lt=now - WORKER_RETENTION
     )
+    running = Job.objects.using(alias).filter(state=State.RUNNING, worker=OuterRef("pk"))
+    deleted, _ = gone.exclude(Exists(running)).delete() if gone.exists() else (0, {})
     deleted += AlertedError.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
     period = retention.get(State.DEAD)
     if period is not None:

@@ -199,6 +199,8 @@ class Worker:
         self._check_hangs()
         quiet, seen = not self._in_hand, self._claimer.last_look
         delay = self._claimer.step()
+        # This very round may have claimed all that was left.
+        quiet = quiet and not self._in_hand
         if quiet and self._claimer.is_used_up:
             self._end(f"{self.options.max_jobs} jobs")
         if self.options.burst:

@@ -78,3 +78,10 @@ def named(value: int) -> int:
 async def echo_async(value: Any = None) -> Any:
     await asyncio.sleep(0)
     return value
+
+
+@job
+def enqueue_another(depth: int) -> None:
+    """Enqueue a job like this one until ``depth`` is used up."""
+    if depth:
+        enqueue_another.enqueue(depth - 1)

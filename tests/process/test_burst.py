@@ -1,0 +1,35 @@
+"""A burst ends when there is nothing left to do, not when there was nothing left to claim."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_jobs.models import Job
+from tests.process.conftest import StartWorker
+from tests.sampleapp import jobs as sample
+
+pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
+
+
+def test_a_burst_goes_on_with_what_its_jobs_enqueue(start_worker: StartWorker) -> None:
+    sample.enqueue_another.enqueue(3)
+
+    assert start_worker("--burst").wait() == 0
+
+    assert list(Job.objects.values_list("state", flat=True)) == ["succeeded"] * 4
+
+
+def test_a_burst_goes_on_with_retries_that_are_due_at_once(start_worker: StartWorker) -> None:
+    job = sample.fail.enqueue()
+
+    assert start_worker("--burst").wait() == 0
+
+    assert (job.refresh().state, job.attempt) == ("dead", 2)
+
+
+def test_a_burst_leaves_nothing_behind_of_what_it_claimed(start_worker: StartWorker) -> None:
+    sample.echo.enqueue_many([(number,) for number in range(40)])
+
+    assert start_worker("--burst", "--concurrency", "8").wait() == 0
+
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
