@@ -20,7 +20,6 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests puts this folder first on the path
-
 from tests.databases import OUTPUT, TITLES, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5

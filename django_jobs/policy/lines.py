@@ -15,6 +15,8 @@ from typing import Any, NamedTuple
 
 LOOK_SHARE = 20
 """A look that took t seconds is followed by at least this many times t without one."""
+QUICK_LOOK_SECONDS, QUICK_LOOK_SHARE = 0.005, 4
+"""A look this quick meets no dead entries to speak of; an idle worker that was rung may look more often."""
 BUSY_LOOK_SECONDS = 0.25
 """While claims come back full, look this seldom: the longest a new, higher priority waits for notice."""
 MAX_LINES = 1000
@@ -44,7 +46,7 @@ class ReadyLines:
         """Take in what a look found and how long it took; forget the positions, so that claims start at the head."""
         self.known = list(found)[:MAX_LINES]
         self.positions.clear()
-        self._next_look = now + seconds * LOOK_SHARE
+        self._next_look = now + _rest_after(seconds)
 
     def exhausted(self, line: Line) -> None:
         """Forget a line whose claim came back short, until a look finds it again."""
@@ -53,7 +55,7 @@ class ReadyLines:
 
     def spent_at_head(self, *, now: float, seconds: float) -> None:
         """Count a claim from the head, which reads the same dead entries, like a look."""
-        self._next_look = max(self._next_look, now) + seconds * LOOK_SHARE
+        self._next_look = max(self._next_look, now) + _rest_after(seconds)
 
     def postpone_look(self, now: float) -> None:
         """Put the next look off because there is enough to claim without it."""
@@ -66,3 +68,8 @@ class ReadyLines:
         turned = self.known[shift:] + self.known[:shift]
         turned.sort(key=lambda line: -line.priority)
         return turned
+
+
+def _rest_after(seconds: float) -> float:
+    """Return for how long no look is made after one that took ``seconds``."""
+    return seconds * (QUICK_LOOK_SHARE if seconds <= QUICK_LOOK_SECONDS else LOOK_SHARE)

@@ -15,8 +15,8 @@ from django.db import transaction
 from ..conf import get_settings
 from .dialects import open_dialect
 
-WINDOW_SECONDS = 0.05
-AWAKE_SECONDS = 3 * WINDOW_SECONDS
+WINDOW_SECONDS = 0.02
+AWAKE_SECONDS = 5 * WINDOW_SECONDS
 """How long a worker that was rung keeps looking at short intervals."""
 
 _last_rung: dict[tuple[str, str], float] = {}

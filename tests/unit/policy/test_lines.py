@@ -1,4 +1,11 @@
-from django_jobs.policy.lines import BUSY_LOOK_SECONDS, LOOK_SHARE, MAX_LINES, Line, ReadyLines
+from django_jobs.policy.lines import (
+    BUSY_LOOK_SECONDS,
+    LOOK_SHARE,
+    MAX_LINES,
+    QUICK_LOOK_SHARE,
+    Line,
+    ReadyLines,
+)
 
 HIGH = Line("default", 10)
 LOW = Line("default", -10)
@@ -93,3 +100,10 @@ def test_a_database_with_very_many_lines_is_worked_through_a_bounded_part_at_a_t
     ready = found(*(Line(f"q{number}", 0) for number in range(MAX_LINES + 5)))
 
     assert len(ready.in_turn()) == MAX_LINES
+
+
+def test_a_quick_look_may_soon_be_made_again():
+    ready = found(MAIL, now=100.0, seconds=0.002)
+
+    assert not ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE - 0.001)
+    assert ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE)
