@@ -1,0 +1,23 @@
+"""The limit: for each database the fastest program known that does a job queue's durable work, and nothing else."""
+
+from __future__ import annotations
+
+from ..servers import Server
+from .base import Limit
+
+
+def open_limit(vendor: str, server: Server) -> Limit:
+    """Return the limit program of ``vendor``, with empty tables."""
+    match vendor:
+        case "postgresql":
+            from .postgresql import PostgreSQLLimit
+
+            return PostgreSQLLimit(server)
+        case "mysql":
+            from .mysql import MySQLLimit
+
+            return MySQLLimit(server)
+        case _:
+            from .sqlite import SQLiteLimit
+
+            return SQLiteLimit(server)

@@ -1,0 +1,27 @@
+"""The measures: each returns figures of the engine, and where there is a limit, the same figures of the limit.
+
+Figures are a flat dict of numbers, or lists of numbers, by name; the unit is part of the name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+
+from ..names import DRAINS
+from . import drain, enqueue, idle, latency
+from .place import Figures, Place
+
+__all__ = ["TAKEN", "Figures", "Place", "Taken"]
+
+Taken = tuple[Callable[[Place], Figures], Callable[[Place], Figures] | None]
+"""What measures the engine, and what measures the limit."""
+
+TAKEN: Mapping[str, Taken] = {
+    "enqueue": (enqueue.engine_one, enqueue.limit_one),
+    "enqueue_many": (enqueue.engine_many, enqueue.limit_many),
+    **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
+    "latency": (latency.engine, latency.limit),
+    "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
+    "idle": (idle.engine, None),
+}

@@ -1,0 +1,17 @@
+"""The measures by name, in the order in which they are taken, and what the table calls them."""
+
+MEASURES = {
+    "enqueue": "enqueue one at a time, autocommit",
+    "enqueue_many": "enqueue_many of {bulk:,}",
+    "drain": "drain of {drain:,}",
+    "drain_one_thread": "  with --concurrency 1",
+    "waiting": "  {waiting:,} others waiting",
+    "scheduled": "  {scheduled:,} dated in the future",
+    "finished": "  {finished:,} finished in the table",
+    "snapshot": "  an old snapshot held open",
+    "latency": "enqueue to start, every 20 to 60 ms",
+    "latency_quiet": "enqueue to start, after a quiet second",
+    "idle": "idle worker",
+}
+
+DRAINS = ("drain", "drain_one_thread", "waiting", "scheduled", "finished", "snapshot")

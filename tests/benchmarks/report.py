@@ -1,0 +1,164 @@
+"""Print the figures: a table of at most 110 columns, or JSON, and the goals beside what was reached."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tests.databases import TITLES
+
+from .names import DRAINS, MEASURES
+from .options import Options
+
+HEAD = ("", "engine", "limit", "ratio", "to drain", "last/first", "limit's")
+WIDTHS = (46, 12, 12, 8, 10, 11, 9)
+
+Figures = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """A figure that was promised: the path to it in a database's measures, and the least that it is to be."""
+
+    vendor: str
+    title: str
+    measure: str
+    figure: str
+    at_least: float
+
+
+GOALS = (
+    Goal(
+        vendor="postgresql",
+        title="drain, jobs/s",
+        measure="drain",
+        figure="jobs_per_second",
+        at_least=10_000,
+    ),
+    Goal(vendor="postgresql", title="drain to limit", measure="drain", figure="ratio", at_least=0.25),
+    Goal(vendor="mysql", title="drain to limit", measure="drain", figure="ratio", at_least=0.25),
+    Goal(vendor="sqlite", title="drain to limit", measure="drain", figure="ratio", at_least=0.1),
+    *(
+        Goal(
+            vendor=vendor,
+            title="old snapshot, last tenth to first",
+            measure="snapshot",
+            figure="last_to_first",
+            at_least=0.9,
+        )
+        for vendor in ("postgresql", "mysql", "sqlite")
+    ),
+)
+
+
+def as_json(measured: Mapping[str, Any], skipped: Mapping[str, str], options: Options) -> str:
+    """Return everything, the rounds included."""
+    return json.dumps(
+        {
+            "machine": _machine(),
+            "sizes": asdict(options.sizes),
+            "rounds": options.rounds,
+            "databases": measured,
+            "skipped": skipped,
+            "goals": [
+                {**asdict(goal), "reached": reached, "met": reached >= goal.at_least}
+                for goal, reached in _reached(measured)
+            ],
+        },
+        indent=2,
+    )
+
+
+def as_table(measured: Mapping[str, Any], skipped: Mapping[str, str], options: Options) -> str:
+    """Return a table a database, what was skipped, and the goals."""
+    lines = [", ".join(f"{name} {value}" for name, value in _machine().items())]
+    lines.append(
+        "Jobs a second, ms, or as said; ratio: engine to limit, above 1 is better. 'to drain': to the plain one;"
+    )
+    lines.append(
+        "'last/first': the rate of the last tenth of the jobs to that of the first, and the limit's."
+    )
+    for vendor, result in measured.items():
+        if result is None:
+            lines += ["", f"{TITLES[vendor]}: failed, see above"]
+            continue
+        lines += ["", result["version"], _line(HEAD), "-" * sum(WIDTHS)]
+        for name, both in result["measures"].items():
+            title = MEASURES[name].format(**asdict(options.sizes))
+            lines += [_line(row) for row in _rows(name, title, both, result["measures"])]
+    for vendor, reason in skipped.items():
+        lines += ["", f"{TITLES[vendor]}: skipped, {reason}"]
+    lines += ["", "Goals"]
+    for goal, reached in _reached(measured):
+        said = "reached" if reached >= goal.at_least else "missed"
+        lines.append(
+            f"  {TITLES[goal.vendor]:16} {goal.title:36} {_number(reached):>10}"
+            f"   at least {_number(goal.at_least):>6}   {said}"
+        )
+    return "\n".join(lines)
+
+
+def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[tuple[str, ...]]:
+    engine, limit = both["engine"], both.get("limit", {})
+    if name == "idle":
+        yield f"{title}, statements/s", _number(engine["statements_per_second"])
+        yield "  processor seconds a minute", _number(engine["cpu_seconds_per_minute"])
+        yield "  memory of its processes, MiB", _number(engine["idle_mib"])
+    elif name.startswith("latency"):
+        yield (
+            f"{title}, p50",
+            _number(engine["p50_ms"]),
+            _number(limit["p50_ms"]),
+            _number(limit["p50_ms"] / max(engine["p50_ms"], 1e-3)),
+        )
+        yield (
+            "  p99",
+            _number(engine["p99_ms"]),
+            _number(limit["p99_ms"]),
+            _number(limit["p99_ms"] / max(engine["p99_ms"], 1e-3)),
+        )
+    else:
+        plain = measures.get("drain")
+        is_variant = name in DRAINS and name != "drain" and plain
+        yield (
+            title,
+            _number(engine["jobs_per_second"]),
+            _number(limit["jobs_per_second"]),
+            _number(_ratio(both)),
+            _number(engine["jobs_per_second"] / plain["engine"]["jobs_per_second"]) if is_variant else "",
+            _number(engine["last_to_first"]) if name in DRAINS else "",
+            _number(limit["last_to_first"]) if name in DRAINS else "",
+        )
+        if name == "drain":
+            yield "  memory of the worker, peak MiB", _number(engine["peak_mib"])
+
+
+def _reached(measured: Mapping[str, Any]) -> Iterator[tuple[Goal, float]]:
+    for goal in GOALS:
+        both = ((measured.get(goal.vendor) or {}).get("measures") or {}).get(goal.measure)
+        if both:
+            yield goal, _ratio(both) if goal.figure == "ratio" else both["engine"][goal.figure]
+
+
+def _ratio(both: Figures) -> float:
+    return float(both["engine"]["jobs_per_second"] / both["limit"]["jobs_per_second"])
+
+
+def _number(value: float | None) -> str:
+    if value is None:
+        return "not counted"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.1f}" if abs(value) >= 10 else f"{value:.2f}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    padded = [f"{cells[0]:<{WIDTHS[0]}}"]
+    padded += [f"{cell:>{width}}" for cell, width in zip(cells[1:], WIDTHS[1:], strict=False)]
+    return "".join(padded).rstrip()
+
+
+def _machine() -> dict[str, Any]:
+    return {"processors": os.cpu_count(), "Python": platform.python_version(), "system": platform.system()}
