@@ -4,7 +4,7 @@ The head of the ready index fills with entries of jobs that are gone but, while 
 open somewhere, may not be removed; a claim that starts at the head reads past all of them. So
 each line remembers how far it has been claimed, and what lies behind (a late commit with an
 older ``ready_at``) is found by a look from the head, made at a small rate: at most a twentieth
-of the time goes into looks, however slow they have become.
+of the time goes into looks that have become slow.
 """
 
 from __future__ import annotations
