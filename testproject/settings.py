@@ -31,8 +31,8 @@ DATABASES = {
     "default": {
         "ENGINE": "django.db.backends.sqlite3",
         "NAME": OUTPUT / "shop.sqlite3",
-        # SQLite has one writer at a time: a web request waits for its turn at the start of its transaction
-        # instead of failing in the middle. The worker does so by itself.
+        # SQLite has one writer at a time: a request or a job that opens a transaction waits for its turn at the
+        # start of it. Otherwise it would fail as "database is locked" where it first writes after a read.
         "OPTIONS": {"transaction_mode": "IMMEDIATE", "timeout": 20},
     }
 }

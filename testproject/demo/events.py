@@ -51,6 +51,8 @@ def _line(one: Attempt) -> str:
             return f"{what} snoozes for {seconds_until(job.run_after):.1f} s, no try used"
         case AttemptOutcome.DISCARDED:
             return f"{what} is dead at once: {short(one.error_message)}"
+        case AttemptOutcome.LOST:
+            return f"{what} was lost, try {one.number} of {job.max_attempts}: {short(one.error_message)}"
     after = f"{what} failed, try {one.number} of {job.max_attempts}"
     if one.number >= job.max_attempts:
         return f"{after}, and is a dead letter now: {short(one.error_message)}"
