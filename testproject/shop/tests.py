@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core import mail
-from django.http import HttpResponse
 from django.test import TestCase, override_settings
 from PIL import Image
 
@@ -34,7 +33,7 @@ class ShopTestCase(TestCase):
         self.lamp = Product.objects.create(sku="lamp", name="Lamp", price=Decimal("49.90"), stock=3)
         Account.objects.create(name="sales")
 
-    def order(self, **changes: Any) -> HttpResponse:
+    def order(self, **changes: Any) -> Any:
         """Send an order of one lamp, or what ``changes`` make of it."""
         body = {
             "customer": self.customer.email,
@@ -63,7 +62,12 @@ class CreateOrderTests(ShopTestCase):
         assert not Order.objects.exists()
 
     def test_what_is_no_order_is_refused_with_a_reason(self) -> None:
-        for changes in ({"customer": "nobody@example.org"}, {"lines": []}, {"lines": [{"sku": "lamp"}]}):
+        wrong: tuple[dict[str, Any], ...] = (
+            {"customer": "nobody@example.org"},
+            {"lines": []},
+            {"lines": [{"sku": "lamp"}]},
+        )
+        for changes in wrong:
             with self.subTest(changes):
                 response = self.order(**changes)
                 assert response.status_code == 400
