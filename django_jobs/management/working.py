@@ -11,7 +11,7 @@ from django.core.management.base import OutputWrapper
 from ..conf import as_queue_name
 from ..exceptions import ConfigurationError
 from ..worker.console import log_to_terminal
-from ..worker.options import WorkerOptions
+from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.supervisor import supervise
 
 
@@ -24,7 +24,14 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         help="Serve these queues only. Default: all, also ones created later.",
     )
     parser.add_argument(
-        "--concurrency", type=count, default=4, metavar="N", help="Threads a process (default 4)."
+        "--concurrency", type=count, default=4, metavar="N", help="Plain jobs at once a process (default 4)."
+    )
+    parser.add_argument(
+        "--pool",
+        choices=POOLS,
+        default=THREADS,
+        help="Where jobs run: in threads of the worker process (default), or each in a process of its own slot, which"
+        " a hang or a crash in C code, or a leak, takes down alone.",
     )
     parser.add_argument(
         "--processes", type=count, default=1, metavar="N", help="Worker processes (default 1)."
@@ -49,6 +56,7 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
     megabytes = options["max_memory_mb"]
     chosen = WorkerOptions(
         queues=options["queues"],
+        pool=options["pool"],
         concurrency=options["concurrency"],
         processes=options["processes"],
         burst=options["burst"],

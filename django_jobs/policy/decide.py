@@ -49,6 +49,13 @@ class Rules:
     unknown_ttl: timedelta
     max_worker_deaths: int
 
+    def is_suspect(self, worker_deaths: int) -> bool:
+        """Tell whether the next worker death would quarantine a job that had so many.
+
+        Such a job is run in a process of its own: whatever dies with it then dies by its doing.
+        """
+        return worker_deaths > 0 and worker_deaths >= self.max_worker_deaths - 1
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:

@@ -96,6 +96,7 @@ def _lost(job: Job, outcome: Lost, *, now: datetime, rules: Rules) -> Ended:
         ready=(job.ready_at or job.enqueued_at).timestamp(),
         held=None,
         claimed=(job.started_at or now).timestamp(),
+        worker_deaths=job.worker_deaths,
     )
     started = job.started_at.timestamp() if job.started_at and outcome.ran else None
     return Ended(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

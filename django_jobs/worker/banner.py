@@ -6,7 +6,7 @@ from django.db import connections
 
 from .. import __version__, registry
 from ..conf import get_settings
-from .options import WorkerOptions
+from .options import PROCESSES, WorkerOptions
 
 
 def banner(options: WorkerOptions) -> list[str]:
@@ -18,20 +18,28 @@ def banner(options: WorkerOptions) -> list[str]:
     jobs = [definition.name for definition in registry.all_definitions()]
     shown = ", ".join(jobs[:20]) + (f" and {len(jobs) - 20} more" if len(jobs) > 20 else "")
     queues = "all, also ones created later" if options.queues is None else ", ".join(options.queues)
-    workers = _number(options.processes, "process", "processes")
-    threads = _number(options.concurrency, "thread", "threads")
     return [
         f"django_jobs {__version__}",
         f"  database   {alias}: {connection.display_name} {name}{' at ' + host if host else ''}",
         f"  queues     {queues}",
         f"  jobs       {shown or 'none: no installed app has a jobs.py with @job in it'}",
-        f"  workers    {workers} of {threads}; async jobs: {get_settings().async_concurrency} at once a process",
+        f"  workers    {_workers(options)}",
         f"  mode       {_mode(options)}",
     ]
 
 
 def _number(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
+
+
+def _workers(options: WorkerOptions) -> str:
+    workers = _number(options.processes, "process", "processes")
+    if options.pool == PROCESSES:
+        return (
+            f"{workers} with {_number(options.concurrency, 'slot process', 'slot processes')} for a job each"
+        )
+    threads = _number(options.concurrency, "thread", "threads")
+    return f"{workers} of {threads}; async jobs: {get_settings().async_concurrency} at once a process"
 
 
 def _mode(options: WorkerOptions) -> str:

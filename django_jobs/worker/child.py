@@ -19,16 +19,13 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from .begun import BegunJobs
+from .exits import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
 from .options import WorkerOptions
 from .signal_pipe import SignalPipe
 
 if TYPE_CHECKING:
     from .worker import Worker
 
-EXIT_DONE = 0
-EXIT_FAILED = 1
-EXIT_RECYCLE = 75
-"""The process has had its share of jobs or memory and wants to be replaced."""
 EXIT_SECONDS = 5.0
 
 logger = logging.getLogger("django_jobs.worker")

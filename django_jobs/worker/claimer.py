@@ -20,6 +20,7 @@ from ..store.claim import Claim, Look, claim, look
 from ..store.clock import DatabaseClock
 from ..store.promote import promote
 from .executors.base import Executor, take_back
+from .isolation import Isolation
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -49,6 +50,7 @@ class Claimer:
         worker_id: Callable[[], int],
         threads: Executor,
         event_loop: Executor,
+        isolation: Isolation,
         run_times: RunTimes,
         in_hand: dict[int, Claim],
         backlog: Callable[[], int],
@@ -64,6 +66,7 @@ class Claimer:
         self._clock = clock
         self._worker_id = worker_id
         self._threads, self._event_loop = threads, event_loop
+        self._isolation = isolation
         self._run_times = run_times
         self._in_hand = in_hand
         self._backlog = backlog
@@ -192,7 +195,7 @@ class Claimer:
         """
         if queue_name not in self._async_shares:
             meant = [
-                definition.is_async
+                definition.is_async and not self._isolation.isolates_all
                 for definition in registry.all_definitions()
                 if definition.options.resolve("queue_name") == queue_name
             ]
@@ -232,7 +235,8 @@ class Claimer:
         on_loop: list[Claim] = []
         for one in claims:
             definition = registry.find(one.name)
-            (on_loop if definition is not None and definition.is_async else plain).append(one)
+            is_async = definition is not None and definition.is_async and not self._isolation.isolates(one)
+            (on_loop if is_async else plain).append(one)
         each = self._run_times.typical(queue_name)
         for executor, stock, part in zip(
             (self._threads, self._event_loop), self._stocks, (plain, on_loop), strict=True

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+THREADS, PROCESSES = "threads", "processes"
+POOLS = (THREADS, PROCESSES)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """``queues`` None: all, also those created later. ``max_jobs`` and ``max_memory_bytes`` are per process."""
+    """``queues`` None: all, also those created later. ``concurrency`` is the number of slots a worker process has.
+
+    ``pool``: a slot is a thread, or a process of its own. ``max_jobs`` and ``max_memory_bytes`` are per process
+    in which jobs run.
+    """
 
     queues: tuple[str, ...] | None = None
+    pool: str = THREADS
     concurrency: int = 4
     processes: int = 1
     burst: bool = False

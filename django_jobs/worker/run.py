@@ -89,7 +89,8 @@ def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Be
     """Decide what follows from ``outcome``; ``started`` None: the function never began."""
     finished = bench.clock.seconds()
     held_for = None if claim.held is None else timedelta(seconds=finished - claim.held)
-    decision = decide(outcome, JobFacts(claim.attempt, claim.max_attempts, held_for), rules=bench.rules)
+    facts = JobFacts(claim.attempt, claim.max_attempts, held_for, claim.worker_deaths)
+    decision = decide(outcome, facts, rules=bench.rules)
     fingerprint = decision.error.fingerprint if decision.error else ""
     # A look at the database's clock in between may have set ours back a little.
     return Ended(

@@ -26,7 +26,8 @@ from django.utils import autoreload
 from ..conf import get_settings
 from ..store.rescue import rescue_worker
 from .begun import BegunJobs
-from .child import EXIT_DONE, EXIT_RECYCLE, run_child
+from .child import run_child
+from .exits import EXIT_DONE, EXIT_RECYCLE, name_exit
 from .options import WorkerOptions
 from .signal_pipe import SignalPipe
 from .worker import FLUSH_SECONDS
@@ -154,7 +155,7 @@ class Supervisor:
         child.inbox.close()
         died = code not in {EXIT_DONE, EXIT_RECYCLE}
         if died:
-            reason = f"worker process {child.process.pid} died: {_name_exit(code)}"
+            reason = f"worker process {child.process.pid} died: {name_exit(code)}"
             logger.error("%s", reason)
             ran = child.begun.job_ids()
             self._to_rescue += [_Loss(one, ran, reason) for one in child.worker_ids]
@@ -215,12 +216,6 @@ def _read(child: _Child) -> None:
             child.worker_ids.append(child.inbox.recv())
     except (EOFError, OSError):
         child.inbox.close()
-
-
-def _name_exit(code: int | None) -> str:
-    if code is not None and code < 0:
-        return f"killed by {signal.Signals(-code).name}"
-    return f"exit code {code}"
 
 
 def _snapshot() -> dict[Path, float]:

@@ -24,6 +24,7 @@ from .executors.base import take_back
 from .executors.event_loop import EventLoopExecutor
 from .executors.threads import ThreadExecutor
 from .finisher import Finisher
+from .isolation import Isolation
 from .lease import Lease
 from .loop import Loop
 from .maintenance import Maintenance
@@ -89,8 +90,15 @@ class Worker:
             worker_id=self._lease.current,
             note=report,
         )
+        self._isolation = Isolation(options, settings.rules)
         self._threads = ThreadExecutor(
-            slots=options.concurrency, bench=self._bench, begin=begin, report=report, freed=self._freed
+            slots=options.concurrency,
+            bench=self._bench,
+            isolation=self._isolation,
+            begin=begin,
+            report=report,
+            freed=self._freed,
+            fail=self._fail,
         )
         self._event_loop = EventLoopExecutor(
             slots=settings.async_concurrency,
@@ -106,13 +114,14 @@ class Worker:
             worker_id=self._lease.current,
             threads=self._threads,
             event_loop=self._event_loop,
+            isolation=self._isolation,
             run_times=run_times,
             in_hand=self._in_hand,
             backlog=self._finisher.backlog,
             give_back=self._give_back,
             poll_seconds=self._poll_seconds,
             wake=self._wake_claimer,
-            max_jobs=options.max_jobs,
+            max_jobs=None if self._isolation.isolates_all else options.max_jobs,
         )
         self._doorbell = choose_doorbell(
             self._claimer.ring,
@@ -167,6 +176,7 @@ class Worker:
                 logger.warning("job %s (%s) did not end in time and is given back", claim.job_id, claim.name)
                 outcome = Released(started=True)
             self._finisher.inbox.put(conclude(claim, outcome, started=started, bench=self._bench))
+        self._threads.kill()
         self._finisher.inbox.close()
         if not self._finishing.join(FLUSH_SECONDS):
             logger.error("the database did not take this worker's last word; its claims will be rescued")
@@ -177,7 +187,13 @@ class Worker:
         return self._heartbeat.join(FLUSH_SECONDS) and self._say(WorkerRow.State.STOPPED)
 
     def _loop(self, name: str, step: Callable[[], float | None], *, durable: bool | None = True) -> Loop:
-        return Loop(name, step, using=self._settings.database, on_death=self._fail, durable=durable)
+        return Loop(
+            name,
+            step,
+            using=self._settings.database,
+            on_death=self._loop_died,
+            durable=durable,
+        )
 
     def _beat(self) -> float:
         if not self._lease.worker_id:
@@ -239,7 +255,7 @@ class Worker:
     def _check_hangs(self) -> None:
         """Give the process up where a job does not end: JobTimeout cannot reach it inside C code."""
         for claim, since in self._running():
-            if self._hangs(claim, since):
+            if self._hangs(claim, since) and not self._isolation.isolates(claim):
                 self._end(f"job {claim.job_id} ({claim.name}) goes on after its timeout")
 
     def _hangs(self, claim: Claim, since: float) -> bool:
@@ -252,9 +268,12 @@ class Worker:
         if most is not None and resident_bytes > most:
             self._end(f"{resident_bytes >> 20} MB of memory")
 
-    def _fail(self, name: str) -> None:
+    def _loop_died(self, name: str) -> None:
+        self._fail(f"its {name} died")
+
+    def _fail(self, reason: str) -> None:
         self.failed = True
-        self._end(f"its {name} died")
+        self._end(reason)
 
     def _end(self, reason: str) -> None:
         if self._end_lock.acquire(blocking=False):

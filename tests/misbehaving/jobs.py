@@ -153,6 +153,13 @@ def hang() -> None:
         time.sleep(0.005)
 
 
+@job
+def hold_the_gil(path: str) -> None:
+    """Sit in C code that lets no other thread of the process run."""
+    _say_started(path)
+    ctypes.PyDLL(None).sleep(3600)
+
+
 @job(timeout=timedelta(seconds=0.2), max_attempts=1)
 def hang_in_c() -> None:
     """Sit where no exception of Python's reaches."""

@@ -19,12 +19,20 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
-    """Start workers with ``DJANGO_JOBS`` settings given as keywords; whatever is left is killed at the end."""
+    """Start workers with ``DJANGO_JOBS`` settings given as keywords; whatever is left is killed at the end.
+
+    ``before`` is a program, with its arguments, that starts the worker.
+    """
     started: list[RunningWorker] = []
 
-    def start(*arguments: str, command: tuple[str, ...] = ("runworker",), **settings: Any) -> RunningWorker:
+    def start(
+        *arguments: str,
+        command: tuple[str, ...] = ("runworker",),
+        before: tuple[str, ...] = (),
+        **settings: Any,
+    ) -> RunningWorker:
         environment = {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(settings)}
-        worker = RunningWorker(environment, *arguments, command=command)
+        worker = RunningWorker(environment, *arguments, command=command, before=before)
         started.append(worker)
         return worker
 

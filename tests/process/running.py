@@ -24,13 +24,17 @@ class RunningWorker:
     """``manage.py runworker`` with its standard error read line by line."""
 
     def __init__(
-        self, environment: dict[str, str], *arguments: str, command: tuple[str, ...] = ("runworker",)
+        self,
+        environment: dict[str, str],
+        *arguments: str,
+        command: tuple[str, ...] = ("runworker",),
+        before: tuple[str, ...] = (),
     ) -> None:
         self.lines: list[str] = []
         self._heard = threading.Condition()
         self._ended = False
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "django", *command, *arguments],
+            [*before, sys.executable, "-m", "django", *command, *arguments],
             env=environment,
             cwd=ROOT,
             stdout=subprocess.PIPE,
@@ -51,9 +55,11 @@ class RunningWorker:
             self._ended = True
             self._heard.notify_all()
 
-    def wait_for_line(self, pattern: str, *, number: int = 1) -> re.Match[str]:
+    def wait_for_line(
+        self, pattern: str, *, number: int = 1, seconds: float = DEADLINE_SECONDS
+    ) -> re.Match[str]:
         """Wait until ``number`` lines match ``pattern`` and return the last of these matches."""
-        deadline = time.monotonic() + DEADLINE_SECONDS
+        deadline = time.monotonic() + seconds
         with self._heard:
             while True:
                 found = [match for line in self.lines if (match := re.search(pattern, line))]
@@ -94,9 +100,9 @@ class RunningWorker:
         return "\n".join(self.lines)
 
 
-def wait_until(holds: Callable[[], Any], what: str = "") -> Any:
+def wait_until(holds: Callable[[], Any], what: str = "", *, seconds: float = DEADLINE_SECONDS) -> Any:
     """Wait until ``holds()`` is true and return what it returned."""
-    deadline = time.monotonic() + DEADLINE_SECONDS
+    deadline = time.monotonic() + seconds
     pause = threading.Event()
     while not (value := holds()):
         if time.monotonic() > deadline:

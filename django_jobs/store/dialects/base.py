@@ -52,6 +52,7 @@ class Claim(NamedTuple):
     A tuple and not a dataclass because one is made for every job that runs: from a row it takes a
     third of the time. ``arguments`` and ``metadata`` are JSON text; instants are seconds since the epoch
     by the database's clock, because most are never looked at: ``held`` is since when no worker knew the name.
+    ``worker_deaths`` counts the workers that died while they ran the job.
     """
 
     job_id: int
@@ -67,6 +68,7 @@ class Claim(NamedTuple):
     ready: float
     held: float | None
     claimed: float
+    worker_deaths: int = 0
 
     @property
     def enqueued_at(self) -> datetime:

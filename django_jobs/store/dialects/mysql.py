@@ -51,7 +51,7 @@ LEFT JOIN (
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
-       {enqueued}, {ready}, {held}, {now}, UTC_TIMESTAMP(6)
+       {enqueued}, {ready}, {held}, {now}, worker_deaths, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL)

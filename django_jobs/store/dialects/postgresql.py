@@ -86,7 +86,7 @@ WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND job
 ))
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
           extract(epoch FROM enqueued_at)::float8, extract(epoch FROM ready_at)::float8,
-          extract(epoch FROM held_since)::float8, extract(epoch FROM started_at)::float8
+          extract(epoch FROM held_since)::float8, extract(epoch FROM started_at)::float8, worker_deaths
 """
 CLAIM_FROM_HEAD = CLAIM.format(behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)")

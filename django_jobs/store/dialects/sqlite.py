@@ -82,7 +82,7 @@ WHERE id IN (
     LIMIT %(limit)s
 )
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
-          {enqueued}, {ready}, {held}, {started}
+          {enqueued}, {ready}, {held}, {started}, worker_deaths
 """
 _SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {

@@ -1,4 +1,4 @@
-"""Run plain jobs in N threads, each with its own database connections."""
+"""Run jobs in N threads: each there, with its own database connections, or in a process that the thread watches."""
 
 from __future__ import annotations
 
@@ -11,27 +11,33 @@ from queue import SimpleQueue
 
 from django.db import connections
 
+from ...policy.outcomes import Released
 from ...store.dialects.base import Claim, Ended
 from ..bench import Bench, Settled
 from ..connections import check_idle_connections, tidy_connections
-from ..run import run
+from ..isolation import Isolation
+from ..run import conclude, run
+from ..slot import Slot, SlotClosed, SlotFailed
 
 logger = logging.getLogger("django_jobs.worker")
 
 
-class _Slot:
-    __slots__ = ("claim", "since")
+class _Seat:
+    """One thread's place: what it runs, since when, and the process it has for jobs that must not run here."""
 
-    def __init__(self) -> None:
+    __slots__ = ("claim", "since", "slot")
+
+    def __init__(self, slot: Slot) -> None:
         self.claim: Claim | None = None
         self.since = 0.0
+        self.slot = slot
 
 
 class ThreadExecutor:
-    """The executor of plain jobs: one a thread.
+    """The executor of plain jobs, and of all that ``isolation`` sends to a process of its own: one a thread.
 
-    An idle thread blocks on a bell, so that taking the next claim, done for every job, is one atomic
-    ``popleft``.
+    ``fail`` hears why no such process can be had; the thread has ended then. An idle thread blocks on a
+    bell, so that taking the next claim, done for every job, is one atomic ``popleft``.
     """
 
     def __init__(
@@ -39,23 +45,27 @@ class ThreadExecutor:
         *,
         slots: int,
         bench: Bench,
+        isolation: Isolation,
         begin: Callable[[int], None],
         report: Callable[[Ended | Settled], None],
         freed: Callable[[], None],
+        fail: Callable[[str], None],
     ) -> None:
         self.waiting: deque[Claim] = deque()
         self.begun = 0
         self.low = 0
-        self._slots = [_Slot() for _ in range(slots)]
+        self._seats = [_Seat(isolation.slot(bench)) for _ in range(slots)]
         self._bench = bench
+        self._isolation = isolation
         self._begin_job = begin
         self._report = report
         self._freed = freed
+        self._fail = fail
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._threads = [
-            threading.Thread(target=self._work, args=(slot,), name=f"jobs-executor-{at}", daemon=True)
-            for at, slot in enumerate(self._slots)
+            threading.Thread(target=self._work, args=(seat,), name=f"jobs-executor-{at}", daemon=True)
+            for at, seat in enumerate(self._seats)
         ]
 
     def start(self) -> None:
@@ -66,22 +76,22 @@ class ThreadExecutor:
     def submit(self, claims: Iterable[Claim]) -> None:
         """Hand over claims to run."""
         self.waiting.extend(claims)
-        for _ in range(min(len(self.waiting), len(self._slots) - self._bell.qsize())):
+        for _ in range(min(len(self.waiting), len(self._seats) - self._bell.qsize())):
             self._bell.put(None)
 
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""
-        return [(claim, slot.since) for slot in self._slots if (claim := slot.claim) is not None]
+        return [(claim, seat.since) for seat in self._seats if (claim := seat.claim) is not None]
 
     @property
     def slots(self) -> int:
         """How many jobs can run at once."""
-        return len(self._slots)
+        return len(self._seats)
 
     def stop(self) -> None:
         """Let each thread end after the job it has in hand."""
         self._stopping = True
-        for _ in self._slots:
+        for _ in self._seats:
             self._bell.put(None)
 
     def join(self, deadline: float) -> bool:
@@ -91,22 +101,50 @@ class ThreadExecutor:
                 thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
-    def _work(self, slot: _Slot) -> None:
+    def kill(self) -> None:
+        """Kill the processes of what runs; what becomes of those jobs was said before."""
+        for seat in self._seats:
+            seat.slot.close()
+
+    def _work(self, seat: _Seat) -> None:
+        try:
+            self._serve(seat)
+        except SlotClosed:
+            return
+        except SlotFailed as error:
+            if seat.claim is not None:
+                self._report(conclude(seat.claim, Released(started=False), started=None, bench=self._bench))
+                seat.claim = None
+            self._fail(str(error))
+        seat.slot.dismiss()
+        connections.close_all()
+
+    def _serve(self, seat: _Seat) -> None:
+        keeps = self._isolation.isolates_all
+        if keeps:
+            seat.slot.start()
         while not self._stopping:
             try:
                 claim = self.waiting.popleft()
             except IndexError:
                 self._bell.get()
                 continue
-            slot.since = time.monotonic()
-            slot.claim = claim
+            seat.since = time.monotonic()
+            seat.claim = claim
             self.begun += 1
             self._begin_job(claim.job_id)
-            check_idle_connections()
-            ended = run(claim, self._bench)
-            tidy_connections()
-            slot.claim = None
+            ended = self._run(seat.slot, claim)
+            seat.claim = None
             self._report(ended)
             if len(self.waiting) <= self.low:
                 self._freed()
-        connections.close_all()
+            if keeps:
+                seat.slot.start()
+
+    def _run(self, slot: Slot, claim: Claim) -> Ended | Settled:
+        if self._isolation.isolates(claim):
+            return slot.run(claim)
+        check_idle_connections()
+        ended = run(claim, self._bench)
+        tidy_connections()
+        return ended

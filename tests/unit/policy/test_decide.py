@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -139,6 +140,14 @@ def test_a_job_that_kills_worker_after_worker_is_quarantined(worker_deaths, stat
     assert decision.death is (DeathReason.QUARANTINED if state is State.DEAD else None)
     assert decision.attempt_outcome is AttemptOutcome.LOST
     assert decision.error.message == f"worker 7 died ({worker_deaths + 1} workers died while it ran)"
+
+
+@pytest.mark.parametrize(
+    ("most", "worker_deaths", "suspect"),
+    [(3, 1, False), (3, 2, True), (3, 9, True), (1, 0, False), (1, 1, True), (2, 0, False), (2, 1, True)],
+)
+def test_a_job_whose_next_worker_death_would_quarantine_it_is_suspect(most, worker_deaths, suspect):
+    assert replace(RULES, max_worker_deaths=most).is_suspect(worker_deaths) is suspect
 
 
 def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():

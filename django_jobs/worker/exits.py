@@ -1,0 +1,19 @@
+"""Exit codes of worker processes, and how an exit is told to a person."""
+
+from __future__ import annotations
+
+import signal
+
+EXIT_DONE = 0
+EXIT_FAILED = 1
+EXIT_RECYCLE = 75
+"""The process has had its share of jobs or memory and wants to be replaced."""
+
+
+def name_exit(code: int | None) -> str:
+    """Return ``exit code 3`` or ``killed by SIGSEGV``; ``code`` as ``Process.exitcode`` gives it."""
+    if code is None:
+        return "it does not end"
+    if code < 0:
+        return f"killed by {signal.Signals(-code).name}"
+    return f"exit code {code}"
