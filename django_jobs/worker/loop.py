@@ -10,6 +10,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..store.dialects import open_dialect
+from .outage import Outage
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -23,7 +24,7 @@ class Loop:
     """Repeats ``step`` in a thread with a database connection of its own.
 
     ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
-    An error of the database, or an OSError, is said once and tried again after growing pauses, on a new
+    An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
     connection. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
@@ -33,6 +34,7 @@ class Loop:
         step: Step,
         *,
         using: str,
+        outage: Outage,
         on_death: Callable[[str], None],
         durable: bool | None = True,
     ) -> None:
@@ -40,6 +42,7 @@ class Loop:
         self.wake = threading.Event()
         self._step = step
         self._using = using
+        self._outage = outage
         self._on_death = on_death
         self._durable = durable
         self._prepared = False
@@ -75,6 +78,7 @@ class Loop:
             logger.critical("the %s of this worker died; the worker stops", self.name, exc_info=True)
             self._on_death(self.name)
         finally:
+            self._outage.ends(self.name)
             connections.close_all()
 
     def _step_or_pause(self) -> float | None:
@@ -87,14 +91,13 @@ class Loop:
         except (DatabaseError, OSError) as error:
             return self._pause_after(error)
         if self._failures:
-            logger.info("%s: the database answers again", self.name)
+            self._outage.ends(self.name)
             self._failures = 0
         return delay
 
     def _pause_after(self, error: Exception) -> float:
         if not self._failures:
-            text = str(error).strip() or type(error).__name__
-            logger.warning("%s: the database failed, trying again until it answers: %s", self.name, text)
+            self._outage.begins(self.name, error)
         self._prepared = False
         self._abandon_connection()
         pause: float = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)

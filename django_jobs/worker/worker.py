@@ -29,6 +29,7 @@ from .lease import Lease
 from .loop import Loop
 from .maintenance import Maintenance
 from .options import WorkerOptions
+from .outage import Outage
 from .outcome import outcome_of_hang, timeout_seconds
 from .run import conclude
 
@@ -60,6 +61,7 @@ class Worker:
     ) -> None:
         self.options = options
         self.failed = False
+        self._outage = Outage()
         self._settings = settings = get_settings()
         self._on_end = on_end
         self._end_lock = threading.Lock()
@@ -191,6 +193,7 @@ class Worker:
             name,
             step,
             using=self._settings.database,
+            outage=self._outage,
             on_death=self._loop_died,
             durable=durable,
         )

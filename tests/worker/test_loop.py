@@ -9,6 +9,7 @@ from django.db import OperationalError
 
 from django_jobs.worker import loop as loop_module
 from django_jobs.worker.loop import Loop
+from django_jobs.worker.outage import Outage
 from tests.concurrency import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -34,7 +35,7 @@ class Steps:
 
 def _run(steps: Steps) -> list[str]:
     deaths: list[str] = []
-    loop = Loop("sampler", steps, using="default", on_death=deaths.append, durable=None)
+    loop = Loop("sampler", steps, using="default", outage=Outage(), on_death=deaths.append, durable=None)
     loop.start()
     assert loop.join(DEADLINE_SECONDS)
     return deaths
@@ -54,16 +55,19 @@ def test_an_outage_is_said_once_and_outlived(
     with caplog.at_level(logging.INFO, "django_jobs"):
         assert _run(steps) == []
     said = [(record.levelname, record.getMessage()) for record in caplog.records]
-    assert said == [
-        ("WARNING", "sampler: the database failed, trying again until it answers: gone away"),
-        ("INFO", "sampler: the database answers again"),
-    ]
+    (first, last) = said
+    assert first == (
+        "WARNING",
+        "the database failed the sampler; trying again until it answers; what has ended is kept: gone away",
+    )
+    assert last[0] == "INFO"
+    assert last[1].startswith("the database answers again, after 0.")
     assert steps.ended.is_set()
 
 
 def test_pauses_grow_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps()
-    loop = Loop("sampler", steps, using="default", on_death=print, durable=None)
+    loop = Loop("sampler", steps, using="default", outage=Outage(), on_death=print, durable=None)
     pauses = [loop._pause_after(OperationalError("gone")) for _ in range(12)]
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.4]
     assert pauses[-1] == pauses[-2] == 5.0
@@ -85,7 +89,7 @@ def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
         assert woken.wait(DEADLINE_SECONDS)
         return 3600
 
-    loop = Loop("sampler", step, using="default", on_death=print, durable=None)
+    loop = Loop("sampler", step, using="default", outage=Outage(), on_death=print, durable=None)
     loop.start()
     assert in_step.wait(DEADLINE_SECONDS)
     loop.wake.set()
