@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
+from django.db import Error as DatabaseError
 from django.db.models import QuerySet
 
 from .. import registry
@@ -15,6 +16,7 @@ from ..conf import get_settings
 from ..definition import EnqueueOptions
 from ..exceptions import ArgumentsError, UnknownJobError
 from ..models import Job, Worker
+from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
 from ..store.cancel import cancel
 from ..store.prune import prune, prune_records
@@ -22,8 +24,8 @@ from ..store.purge import purge
 from ..store.queues import pause, resume
 from ..store.redrive import redrive
 from ..store.run_now import run_now
-from ..store.stats import open_dead_letters, queue_stats
-from ..store.workers import ALIVE
+from ..store.stats import open_dead_letters, queue_stats, waiting_queues
+from ..store.workers import ALIVE, served_queues
 from .rows import attempt_rows, job_row, queue_row, worker_row
 
 
@@ -34,6 +36,19 @@ def status() -> dict[str, Any]:
         "workers": [worker_row(one) for one in Worker.objects.filter(state__in=ALIVE).order_by("pk")],
         "open_dead_letters": open_dead_letters(),
     }
+
+
+def find_problems(*, wait_within: float) -> list[str]:
+    """Say what is wrong with the service as a whole; an empty list where nothing is. A few bounded statements."""
+    settings = get_settings()
+    try:
+        return find_neglect(
+            waiting_queues(using=settings.database),
+            served=served_queues(stale_after=settings.stale_after, using=settings.database),
+            wait_within=wait_within,
+        )
+    except DatabaseError as error:
+        return [f"the database {settings.database!r} does not answer as it should: {error}".strip()]
 
 
 def list_jobs(

@@ -6,7 +6,7 @@ import sys
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
-from django.core.management.base import OutputWrapper
+from django.core.management.base import CommandError, OutputWrapper
 
 from ..conf import as_queue_name
 from ..exceptions import ConfigurationError
@@ -49,6 +49,19 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--reload", action="store_true", help="Start the processes anew when the code changes (development)."
     )
 
+    parser.add_argument(
+        "--health-port",
+        type=port,
+        metavar="N",
+        help="Answer /live and /ready over HTTP at this port, 0: at any free one. Default: do not.",
+    )
+    parser.add_argument(
+        "--health-address",
+        default="127.0.0.1",
+        metavar="IP",
+        help="The address to answer at (default 127.0.0.1; in a container 0.0.0.0).",
+    )
+
 
 def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Run workers as the parsed ``options`` say, then leave the process with the right exit code."""
@@ -63,6 +76,8 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
         max_jobs=options["max_jobs"],
         max_memory_bytes=None if megabytes is None else megabytes << 20,
         reload=options["reload"],
+        health_port=options["health_port"],
+        health_address=options["health_address"],
         verbosity=options["verbosity"],
     )
 
@@ -71,7 +86,10 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
             stdout.write(line)
             stdout.flush()
 
-    code = supervise(chosen, say=say)
+    try:
+        code = supervise(chosen, say=say)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
     if code:
         sys.exit(code)
 
@@ -81,6 +99,13 @@ def count(text: str) -> int:
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+
+
+def port(text: str) -> int:
+    """Return ``text`` as a TCP port, or 0."""
+    if text.isdecimal() and int(text) < 65_536:
+        return int(text)
+    raise ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
 
 
 def queue_names(text: str) -> tuple[str, ...]:

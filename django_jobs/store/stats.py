@@ -8,6 +8,7 @@ from datetime import datetime
 from django.db.models import Count, Min
 
 from ..models import DeadLetter, Job, Queue
+from ..policy.health import WaitingQueue
 from ..policy.states import State
 from .dialects import open_dialect
 
@@ -50,6 +51,24 @@ def queue_stats(*, using: str | None = None) -> list[QueueStats]:
         )
         for name in sorted(counts)
     ]
+
+
+def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
+    """Return the queues, not paused, that have ready jobs, with how long the first has been ready.
+
+    A step of an index for each queue and priority, however many jobs wait.
+    """
+    dialect, connection = open_dialect(using)
+    seen = dialect.look(connection, None)
+    ready = Job.objects.using(connection.alias).filter(state=State.READY)
+    waited: dict[str, float] = {}
+    for line in seen.lines:
+        in_line = ready.filter(queue_name=line.queue_name, priority=line.priority)
+        first = in_line.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
+        if first is not None:
+            seconds = max((seen.now - first).total_seconds(), 0)
+            waited[line.queue_name] = max(seconds, waited.get(line.queue_name, 0))
+    return [WaitingQueue(name=name, waited=seconds) for name, seconds in sorted(waited.items())]
 
 
 def open_dead_letters(*, using: str | None = None) -> int:

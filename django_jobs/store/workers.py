@@ -53,6 +53,15 @@ def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> b
     return bool(alive.update(state=state, stopped_at=DatabaseNow()))
 
 
+def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[frozenset[str] | None]:
+    """Return the queues of each worker that takes jobs and has a fresh heartbeat; None: all. One statement."""
+    _, connection = open_dialect(using)
+    taking = Worker.objects.using(connection.alias).filter(
+        state=Worker.State.RUNNING, heartbeat_at__gte=DatabaseNow(-stale_after)
+    )
+    return [frozenset(queues) or None for queues in taking.values_list("queues", flat=True)]
+
+
 def declare_lost(*, stale_after: timedelta, spare: int | None = None, using: str | None = None) -> int:
     """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
 

@@ -9,7 +9,7 @@ from ..conf import get_settings
 from .options import PROCESSES, WorkerOptions
 
 
-def banner(options: WorkerOptions) -> list[str]:
+def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str]:
     """Return a few lines: version, database, queues, registered jobs, processes and threads."""
     alias = get_settings().database
     connection = connections[alias]
@@ -25,6 +25,7 @@ def banner(options: WorkerOptions) -> list[str]:
         f"  jobs       {shown or 'none: no installed app has a jobs.py with @job in it'}",
         f"  workers    {_workers(options)}",
         f"  mode       {_mode(options)}",
+        *([f"  health     {health_url}/live and /ready"] if health_url else []),
     ]
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from .begun import BegunJobs
 from .exits import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
 from .options import WorkerOptions
+from .pulse import SharedPulse
 from .signal_pipe import SignalPipe
 
 if TYPE_CHECKING:
@@ -31,10 +32,13 @@ EXIT_SECONDS = 5.0
 logger = logging.getLogger("django_jobs.worker")
 
 
-def run_child(options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs) -> None:
+def run_child(
+    options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs, pulse: SharedPulse
+) -> None:
     """Be a worker process until told to stop; never returns.
 
-    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``begun``.
+    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``begun``
+    and that it is well in ``pulse``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
     import django
@@ -43,7 +47,7 @@ def run_child(options: WorkerOptions, to_supervisor: Connection, begun: BegunJob
     from .console import log_to_terminal
 
     log_to_terminal(options.verbosity)
-    code, drained = _serve(options, to_supervisor, begun, signals)
+    code, drained = _serve(options, to_supervisor, begun, pulse, signals)
     if drained:
         # What the project registered for the end of a process may run, but not hold it up for ever.
         last_resort = threading.Timer(EXIT_SECONDS, os._exit, [code])
@@ -56,7 +60,11 @@ def run_child(options: WorkerOptions, to_supervisor: Connection, begun: BegunJob
 
 
 def _serve(
-    options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs, signals: SignalPipe
+    options: WorkerOptions,
+    to_supervisor: Connection,
+    begun: BegunJobs,
+    pulse: SharedPulse,
+    signals: SignalPipe,
 ) -> tuple[int, bool]:
     """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
     from .worker import BURST_OVER, Worker
@@ -73,7 +81,7 @@ def _serve(
         except OSError:
             logger.debug("the supervisor is gone")
 
-    worker = Worker(options, begin=begun.writer(), on_register=registered, on_end=end)
+    worker = Worker(options, begin=begun.writer(), pulse=pulse, on_register=registered, on_end=end)
     worker.start()
     urgent = _wait_for_reason(signals)
     if reasons:

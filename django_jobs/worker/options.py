@@ -24,4 +24,6 @@ class WorkerOptions:
     max_jobs: int | None = None
     max_memory_bytes: int | None = None
     reload: bool = False
+    health_port: int | None = None
+    health_address: str = "127.0.0.1"
     verbosity: int = 1

@@ -24,11 +24,15 @@ from django.db import connections
 from django.utils import autoreload
 
 from ..conf import get_settings
+from ..policy.health import Health, judge
 from ..store.rescue import rescue_worker
 from .begun import BegunJobs
 from .child import run_child
 from .exits import EXIT_DONE, EXIT_RECYCLE, name_exit
+from .health_server import HealthServer
 from .options import WorkerOptions
+from .pulse import SharedPulse
+from .service_manager import ServiceManager
 from .signal_pipe import SignalPipe
 from .worker import FLUSH_SECONDS
 
@@ -39,15 +43,19 @@ SHORT_LIFE_SECONDS = 5.0
 """A child that lived no longer than this is replaced after growing pauses."""
 RETRY_SECONDS = 1.0
 RELOAD_SECONDS = 1.0
+LIVE_HEARTBEATS = 4
+"""After so many times STALE_AFTER without a turn of its loops a process is not held to be live."""
 
 
 @dataclass(slots=True, kw_only=True)
 class _Child:
     process: SpawnProcess
+    pid: int
     inbox: Connection
     started_at: float = field(default_factory=time.monotonic)
     worker_ids: list[int] = field(default_factory=list)
     begun: BegunJobs
+    pulse: SharedPulse
 
 
 class _Loss(NamedTuple):
@@ -60,6 +68,7 @@ class Supervisor:
     """Keeps ``options.processes`` worker processes alive until it is told to stop."""
 
     def __init__(self, options: WorkerOptions) -> None:
+        self.on_stop: Callable[[], None] = lambda: None
         self._options = options
         self._children: list[_Child] = []
         self._to_spawn: list[float] = [0.0] * options.processes
@@ -89,18 +98,32 @@ class Supervisor:
             signals.close()
         return 0 if not self._to_rescue else 1
 
+    def health(self) -> Health:
+        """Judge this ``runworker`` as a whole; from any thread."""
+        settings = get_settings()
+        stale_seconds = settings.stale_after.total_seconds()
+        return judge(
+            [child.pulse.read(child.pid) for child in list(self._children)],
+            wanted=self._options.processes,
+            stopping=self._stops > 0,
+            live_within=LIVE_HEARTBEATS * stale_seconds,
+            ready_within=stale_seconds,
+        )
+
     def _spawn_due(self) -> None:
         now = time.monotonic()
         for due in [one for one in self._to_spawn if one <= now and not self._stops]:
             self._to_spawn.remove(due)
             inbox, outbox = multiprocessing.Pipe(duplex=False)
-            begun = BegunJobs()
+            begun, pulse = BegunJobs(), SharedPulse()
             process = multiprocessing.get_context("spawn").Process(
-                target=run_child, args=(self._options, outbox, begun), name="django_jobs worker"
+                target=run_child, args=(self._options, outbox, begun, pulse), name="django_jobs worker"
             )
             process.start()
             outbox.close()
-            self._children.append(_Child(process=process, inbox=inbox, begun=begun))
+            self._children.append(
+                _Child(process=process, pid=process.pid or 0, inbox=inbox, begun=begun, pulse=pulse)
+            )
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
@@ -131,6 +154,7 @@ class Supervisor:
             if number not in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
                 continue
             self._stops += 1
+            self.on_stop()
             urgent = number == signal.SIGQUIT or self._stops > 1
             logger.info(
                 "stopping at once; what runs is given back"
@@ -230,9 +254,25 @@ def _snapshot() -> dict[Path, float]:
 
 
 def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
-    """Say what is about to be served, then run the supervisor and return its exit code."""
+    """Say what is about to be served, then run the supervisor and return its exit code.
+
+    Raises ConfigurationError where ``--health-port`` is taken.
+    """
     from .banner import banner
 
-    for line in banner(options):
+    supervisor = Supervisor(options)
+    server = None
+    if options.health_port is not None:
+        server = HealthServer(options.health_address, options.health_port, supervisor.health)
+        server.start()
+    service_manager = ServiceManager(supervisor.health)
+    supervisor.on_stop = service_manager.stopping
+    service_manager.start()
+    for line in banner(options, health_url=server.url if server else None):
         say(line)
-    return Supervisor(options).run()
+    try:
+        return supervisor.run()
+    finally:
+        service_manager.close()
+        if server is not None:
+            server.close()

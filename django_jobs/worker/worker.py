@@ -31,6 +31,7 @@ from .maintenance import Maintenance
 from .options import WorkerOptions
 from .outage import Outage
 from .outcome import outcome_of_hang, timeout_seconds
+from .pulse import SharedPulse
 from .run import conclude
 
 logger = logging.getLogger("django_jobs.worker")
@@ -45,7 +46,7 @@ FLUSH_SECONDS = 10.0
 class Worker:
     """The pipeline of one process.
 
-    ``begin`` is called with the id of each job that begins.
+    ``begin`` is called with the id of each job that begins; ``pulse`` shows that the loops turn.
     ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
     once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
     ``max_jobs`` or ``max_memory_bytes`` is reached, or a loop died (``failed`` tells).
@@ -56,11 +57,13 @@ class Worker:
         options: WorkerOptions,
         *,
         begin: Callable[[int], None],
+        pulse: SharedPulse,
         on_register: Callable[[int], None],
         on_end: Callable[[str], None],
     ) -> None:
         self.options = options
         self.failed = False
+        self._pulse = pulse
         self._outage = Outage()
         self._settings = settings = get_settings()
         self._on_end = on_end
@@ -199,6 +202,7 @@ class Worker:
         )
 
     def _beat(self) -> float:
+        self._pulse.heartbeat_tried()
         if not self._lease.worker_id:
             self._lease.acquire()
             self._threads.start()
@@ -211,10 +215,13 @@ class Worker:
                 self._claiming,
             ):
                 loop.start()
-        return self._lease.step()
+        delay = self._lease.step()
+        self._pulse.heartbeat_saved()
+        return delay
 
     def _claim(self) -> float:
         """Do the claimer's round and see whether there is a reason to end."""
+        self._pulse.looked()
         self._check_hangs()
         quiet, seen = not self._in_hand, self._claimer.last_look
         delay = self._claimer.step()
@@ -237,6 +244,7 @@ class Worker:
     def _stop_claiming(self) -> None:
         self._claiming.stop()
         self._claiming.join(FLUSH_SECONDS)
+        self._pulse.looks_no_more()
         for claim in take_back(self._threads) + take_back(self._event_loop):
             self._give_back(claim, Released(started=False))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import timedelta
 from io import StringIO
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from django_jobs.models import DeadLetter, Job, Queue
 from django_jobs.policy.states import State
+from django_jobs.store.clock import database_now
 from tests import factories
 from tests.sampleapp import jobs as sample
 
@@ -142,3 +144,25 @@ def test_prune_deletes_by_retention() -> None:
     recent = factories.make_job(State.SUCCEEDED)
     assert _json("prune") == {"pruned": 2}
     assert list(Job.objects.all()) == [recent]
+
+
+def test_health_names_what_waits_too_long() -> None:
+    factories.make_worker(queues=[])
+    job = factories.make_job(State.READY)
+    assert _json("health") == {"ok": True, "reasons": []}
+
+    Job.objects.filter(pk=job.pk).update(ready_at=database_now() - timedelta(minutes=6))
+
+    out = StringIO()
+    with pytest.raises(SystemExit) as end:
+        call_command("jobs", "health", "--json", stdout=out)
+    assert end.value.code == 1
+    (reason,) = json.loads(out.getvalue())["reasons"]
+    assert reason.startswith("queue default: a job has been ready for 36")
+    assert _jobs("health", "--max-wait", "400") == "healthy\n"
+
+
+def test_a_worker_without_a_fresh_heartbeat_serves_nobody() -> None:
+    factories.make_worker(heartbeat_at=database_now() - timedelta(minutes=1))
+    with pytest.raises(SystemExit):
+        _jobs("health")

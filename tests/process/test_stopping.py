@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 from pathlib import Path
 
+import pytest
 from django.db import transaction
 
-from django_jobs.models import Job, Worker
+from django_jobs.models import Attempt, Job, Worker
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
 from .running import ended, outcomes, wait_for_start, wait_until
@@ -43,6 +47,61 @@ def test_what_does_not_end_within_the_grace_time_is_given_back(
     for job in (running, on_loop):
         assert (job.refresh().state, job.attempt) == ("ready", 0)
         assert outcomes(job) == ["released"]
+
+
+UNSHARE = ("unshare", "--pid", "--fork", "--kill-child", "--mount-proc")
+
+
+def _can_unshare() -> bool:
+    return bool(shutil.which("unshare")) and subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
+
+
+def test_the_first_process_of_a_container_stops_in_good_order(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    if not _can_unshare():
+        pytest.skip("a process namespace needs root and unshare")
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="finished")
+    worker = start_worker(before=UNSHARE)
+    wait_for_start(tmp_path / "go")
+    outer = worker.process.pid
+    first = int(Path(f"/proc/{outer}/task/{outer}/children").read_text())
+    assert Path(f"/proc/{first}/status").read_text().split("NSpid:")[1].split()[1] == "1"
+
+    os.kill(first, signal.SIGTERM)
+    worker.wait_for_line("stopping: no more jobs are taken")
+    (tmp_path / "go").touch()
+
+    assert worker.wait() == 0, worker.output
+    assert (job.refresh().state, outcomes(job)) == ("succeeded", ["succeeded"])
+    assert Worker.objects.get().state == "stopped"
+
+
+def test_a_rolling_restart_under_load_loses_nothing_and_uses_up_no_try(start_worker: StartWorker) -> None:
+    customer = Customer.objects.create(name="Ada")
+    jobs: list[Job] = []
+
+    def enqueue_some() -> None:
+        jobs.extend(sample.count_visit_once.enqueue_many([(customer.pk,)] * 100))
+
+    enqueue_some()
+    worker = start_worker("--concurrency", "2")
+    for round_ in range(3):
+        enqueue_some()
+        done = Job.objects.filter(state="succeeded").count
+        before = done()
+        wait_until(lambda before=before, done=done: done() > before, "the worker to be in the middle of it")
+        worker.signal(signal.SIGTERM)
+        successor = start_worker("--concurrency", "2")
+        assert worker.wait() == 0, f"round {round_}:\n{worker.output}"
+        worker = successor
+
+    assert set(ended(*jobs)) == {"succeeded"}
+    assert worker.stop() == 0
+    assert Customer.objects.get().visits == 400
+    tries = Attempt.objects.values_list("outcome", "number").distinct()
+    assert {number for outcome, number in tries if outcome == "succeeded"} == {1}
+    assert {outcome for outcome, _ in tries} <= {"succeeded", "released"}
 
 
 def test_a_second_signal_stops_at_once_and_gives_back(start_worker: StartWorker, tmp_path: Path) -> None:

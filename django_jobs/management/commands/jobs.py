@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from typing import Any
 
@@ -29,6 +30,15 @@ class Command(BaseCommand):
             return added
 
         add("status", "Show queues, workers and open dead letters.")
+        add(
+            "health", "Exit with 0 where every queue is worked off, with 1 and the reasons where not."
+        ).add_argument(
+            "--max-wait",
+            type=count,
+            default=300,
+            metavar="SECONDS",
+            help="How long a job may be ready before that is a problem (300).",
+        )
         listing = add("list", "List jobs, the newest first.")
         _add_filter(listing)
         listing.add_argument("--limit", type=count, default=20, metavar="N", help="At most so many (20).")
@@ -79,6 +89,15 @@ class Command(BaseCommand):
         else:
             self.stdout.write("no worker is alive; start one by 'manage.py runworker'")
         self.stdout.write(f"\n{status['open_dead_letters']} open dead letters")
+
+    def _health(self, options: dict[str, Any]) -> None:
+        problems = verbs.find_problems(wait_within=options["max_wait"])
+        if options["json"]:
+            self.stdout.write(as_json({"ok": not problems, "reasons": problems}))
+        else:
+            self.stdout.write("\n".join(problems) or "healthy")
+        if problems:
+            sys.exit(1)
 
     def _list(self, options: dict[str, Any]) -> None:
         rows = verbs.list_jobs(**_filter(options), limit=options["limit"])

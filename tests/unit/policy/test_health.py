@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from django_jobs.policy.health import Pulse, WaitingQueue, find_neglect, judge
+
+
+def pulse(*, tried=1.0, saved=1.0, looked=0.1):
+    return Pulse(pid=7, tried=tried, saved=saved, looked=looked)
+
+
+def judged(*pulses, wanted=1, stopping=False):
+    return judge(pulses, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
+
+
+def test_all_well():
+    health = judged(pulse(), pulse(), wanted=2)
+
+    assert health.not_live == ()
+    assert health.not_ready == ()
+
+
+def test_a_process_that_starts_is_live_and_not_ready():
+    health = judged(pulse(tried=None, saved=None, looked=None))
+
+    assert health.not_live == ()
+    assert health.not_ready == ("worker process 7: has not reached the database yet",)
+
+
+def test_an_outage_of_the_database_is_no_reason_to_start_anew():
+    health = judged(pulse(tried=4, saved=3600))
+
+    assert health.not_live == ()
+    assert health.not_ready == ("worker process 7: no heartbeat was saved for 3600 s",)
+
+
+@pytest.mark.parametrize(
+    ("beat", "reason"),
+    [
+        (pulse(tried=61), "worker process 7: has not tried a heartbeat for 61 s"),
+        (pulse(looked=61), "worker process 7: has not looked for jobs for 61 s"),
+    ],
+)
+def test_a_loop_that_does_not_turn_is_neither_live_nor_ready(beat, reason):
+    health = judged(beat)
+
+    assert health.not_live == (reason,)
+    assert health.not_ready == (reason,)
+
+
+def test_a_claimer_that_was_stopped_need_not_turn():
+    assert judged(pulse(looked=-math.inf)).not_live == ()
+
+
+def test_a_missing_process_and_a_stop_are_not_ready():
+    assert judged(pulse(), wanted=2).not_ready == ("1 of 2 worker processes are there",)
+    assert judged(pulse(), stopping=True).not_ready == ("it is stopping",)
+
+
+def neglect(*waiting, served=(None,)):
+    queues = [WaitingQueue(name=name, waited=waited) for name, waited in waiting]
+    return find_neglect(queues, served=served, wait_within=300)
+
+
+def test_queues_that_are_worked_off_are_no_problem():
+    assert (
+        neglect(("mail", 299), ("documents", 0), served=[frozenset({"mail"}), frozenset({"documents"})]) == []
+    )
+    assert neglect(("mail", 300)) == []
+
+
+def test_no_worker_at_all_is_one_problem_and_not_one_a_queue():
+    assert neglect(("mail", 1), served=[]) == ["no worker is alive; start one by 'manage.py runworker'"]
+
+
+def test_a_queue_that_nobody_serves_is_named():
+    problems = neglect(("mail", 1), served=[frozenset({"documents"})])
+
+    assert problems == ["queue mail: jobs are ready and no living worker serves it"]
+
+
+def test_a_queue_that_waits_too_long_is_named():
+    assert neglect(("mail", 301)) == ["queue mail: a job has been ready for 301 s, longer than 300 s"]
