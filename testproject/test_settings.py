@@ -27,6 +27,7 @@ INSTALLED_APPS = [
     "django.contrib.messages",
     "django.contrib.sessions",
     "tests.misbehaving",
+    "tests.chaos",
     "tests.sampleapp",
     *filter(None, os.environ.get("DJANGO_JOBS_TEST_APPS", "").split(",")),
 ]
