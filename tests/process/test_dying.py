@@ -14,6 +14,7 @@ from django.db import connection, transaction
 
 from django_jobs.models import Job, Worker
 from django_jobs.store.clock import database_now
+from django_jobs.store.queues import pause
 from django_jobs.store.rescue import rescue_worker
 from tests.factories import RULES
 from tests.misbehaving import jobs as misbehaving
@@ -93,6 +94,7 @@ def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWo
     job = misbehaving.write_and_lose_claim.enqueue("must not stay", str(tmp_path / "go"))
     worker = start_worker(HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
     wait_until((tmp_path / "go.started").exists)
+    pause("default")  # it is well and would take the job again
     rescue_worker(Worker.objects.get().pk, rules=RULES)
     job.refresh().cancel()
     (tmp_path / "go").touch()
