@@ -12,9 +12,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
+import threading
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
@@ -43,14 +48,15 @@ def main(arguments: list[str]) -> int:
     if options.coverage:
         shutil.rmtree(OUTPUT / "coverage", ignore_errors=True)
         (OUTPUT / "coverage").mkdir(parents=True)
-    runs: list[Run] = []
-    for vendor in vendors:
-        reason = why_not(vendor)
-        if reason is not None:
-            runs.append(Run(vendor=vendor, skipped=reason))
-            continue
-        first = all(run.skipped for run in runs)
-        runs.append(run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage))
+    reasons = {vendor: why_not(vendor) for vendor in vendors}
+    usable = [vendor for vendor in vendors if reasons[vendor] is None]
+
+    def suite(vendor: str, output: IO[str] | None = None) -> Run:
+        first = vendor == usable[0]
+        return run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage, output=output)
+
+    runs = side_by_side(usable, suite) if options.parallel else [suite(vendor) for vendor in usable]
+    runs += [Run(vendor=vendor, skipped=reason) for vendor, reason in reasons.items() if reason]
     if options.coverage:
         report_coverage()
     return summarise(runs, require_all=options.require_all or options.database is not None)
@@ -71,12 +77,38 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument(
         "--coverage", action="store_true", help="measure branch coverage over all runs and report it"
     )
+    parser.add_argument(
+        "--parallel", action="store_true", help="all databases side by side; each is shown when it has ended"
+    )
     return parser.parse_known_args(arguments)
 
 
-def run_suite(vendor: str, for_pytest: list[str], *, with_unit_tests: bool, coverage: bool) -> Run:
-    """Run pytest on one database. What needs no database runs with the first only."""
-    print(f"\n=== {TITLES[vendor]} ===", flush=True)
+def side_by_side(vendors: list[str], suite: Callable[[str, IO[str]], Run]) -> list[Run]:
+    """Run the suites of all ``vendors`` at once and print what each said when it has ended."""
+
+    def whole(vendor: str) -> Run:
+        with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as output:
+            run = suite(vendor, output)
+            output.seek(0)
+            with printing:
+                print(output.read(), end="", flush=True)
+        return run
+
+    printing = threading.Lock()
+    with ThreadPoolExecutor(len(vendors)) as pool:
+        return list(pool.map(whole, vendors))
+
+
+def run_suite(
+    vendor: str,
+    for_pytest: list[str],
+    *,
+    with_unit_tests: bool,
+    coverage: bool,
+    output: IO[str] | None = None,
+) -> Run:
+    """Run pytest on one database, into ``output``. What needs no database runs with the first only."""
+    print(f"\n=== {TITLES[vendor]} ===", file=output, flush=True)
     command = [sys.executable, "-m"]
     if coverage:
         command += ["coverage", "run", "-m"]
@@ -85,7 +117,12 @@ def run_suite(vendor: str, for_pytest: list[str], *, with_unit_tests: bool, cove
         command.append("--ignore=tests/unit")
     began = time.monotonic()
     finished = subprocess.run(
-        command, cwd=ROOT, check=False, env=environment() | {"DJANGO_JOBS_TEST_DATABASE": vendor}
+        command,
+        cwd=ROOT,
+        check=False,
+        env=environment() | {"DJANGO_JOBS_TEST_DATABASE": vendor},
+        stdout=output,
+        stderr=None if output is None else subprocess.STDOUT,
     )
     code = finished.returncode
     if code == NOTHING_COLLECTED and not with_unit_tests:
