@@ -62,11 +62,15 @@ def loads(text: str) -> Any:
     Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own
     ``DoesNotExist`` where a referenced row is gone.
     """
+    return decode(read_json(text))
+
+
+def read_json(text: str) -> Any:
+    """Return stored JSON as it is, tags and all. Raises SerializationError where it is no JSON."""
     try:
-        value = _read_json(text)
+        return _read_json(text)
     except (ValueError, RecursionError) as error:
         raise SerializationError(f"stored JSON cannot be read: {error}") from error
-    return decode(value)
 
 
 def encode(value: object, *, what: str, depth: int = 0) -> Any:
@@ -96,6 +100,13 @@ def decode(value: Any) -> Any:
             return _untag(value)
         return {key: decode(item) for key, item in value.items()}
     return value
+
+
+def as_object(value: object, what: str) -> dict[str, Any]:
+    """Return ``value`` if it is a dict. Raises SerializationError naming ``what`` where it is not."""
+    if isinstance(value, dict):
+        return value
+    raise SerializationError(f"{what}: expected a JSON object, got {value!r:.100}")
 
 
 def _encode_int(value: int) -> Any:

@@ -11,7 +11,8 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from .exceptions import ArgumentsError, ConfigurationError
+from .exceptions import ArgumentsError, ConfigurationError, SerializationError
+from .serialization import as_object
 
 POSITIONS = "*"
 KEYWORDS = "**"
@@ -54,11 +55,18 @@ class CallSignature:
                 stored[name] = value
         return stored
 
-    def call_arguments(self, stored: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
-        """Return positions and keywords for the call. What does not fit is left for the call itself to refuse."""
-        left = dict(stored)
+    def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
+        """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.
+
+        Raises SerializationError where ``stored`` is nothing that ``bind`` makes: an edit by hand, say.
+        """
+        left = dict(as_object(stored, "arguments"))
         surplus = left.pop(POSITIONS, [])
-        keywords = left.pop(KEYWORDS, {})
+        if not isinstance(surplus, list):
+            raise SerializationError(
+                f"arguments: expected an array under {POSITIONS!r}, got {surplus!r:.100}"
+            )
+        keywords = as_object(left.pop(KEYWORDS, {}), f"arguments[{KEYWORDS!r}]")
         positions = []
         for parameter in self.parameters.values():
             if parameter.kind not in _POSITIONAL or parameter.name not in left:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import models
 
-from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import WaitTimeout
-from ..policy.states import FINAL_STATES, State
+from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..serialization import NOT_STORABLE, decode
 from .base import JobsManager, NameField, StateIndex
 from .worker import Worker
@@ -92,7 +92,25 @@ class Job(models.Model):
             models.CheckConstraint(
                 name="django_jobs_job_state",
                 condition=models.Q(state__in=[state.value for state in State]),
-            )
+            ),
+            # An edit by hand that breaks one of these would leave a job that no verb ever finds.
+            models.CheckConstraint(
+                name="django_jobs_job_ready_at",
+                condition=~models.Q(state=State.READY.value) | models.Q(ready_at__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="django_jobs_job_run_after",
+                condition=~models.Q(state=State.SCHEDULED.value) | models.Q(run_after__isnull=False),
+            ),
+            models.CheckConstraint(
+                name="django_jobs_job_priority",
+                condition=models.Q(priority__gte=MIN_PRIORITY, priority__lte=MAX_PRIORITY),
+            ),
+            models.CheckConstraint(
+                name="django_jobs_job_attempt",
+                condition=~models.Q(state__in=[state.value for state in State if state in WAITING_STATES])
+                | models.Q(attempt__gte=0, attempt__lt=models.F("max_attempts")),
+            ),
         ]
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from ..conf import Settings
 from ..context import JobContext
 from ..definition import JobDefinition
 from ..policy.decide import Rules
+from ..serialization import as_object, read_json
 from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim, Ended
 from .timeouts import Watchdog
@@ -60,7 +60,7 @@ class Call(NamedTuple):
 
 
 def context_of(claim: Claim, bench: Bench) -> JobContext:
-    """Return what a job sees of its own run."""
+    """Return what a job sees of its own run. Raises SerializationError where its metadata is no JSON object."""
     return JobContext(
         job_id=claim.job_id,
         name=claim.name,
@@ -69,6 +69,6 @@ def context_of(claim: Claim, bench: Bench) -> JobContext:
         attempt=claim.attempt,
         max_attempts=claim.max_attempts,
         enqueued=claim.enqueued,
-        metadata={} if claim.metadata == "{}" else json.loads(claim.metadata),
+        metadata={} if claim.metadata == "{}" else as_object(read_json(claim.metadata), "metadata"),
         save=lambda fields: bench.note(Note(claim, fields)),
     )

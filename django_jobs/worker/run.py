@@ -69,14 +69,14 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     definition = registry.find(claim.name)
     if definition is None:
         return UnknownJob()
-    context = context_of(claim, bench)
     try:
-        stored = loads(claim.arguments)
-        if not isinstance(stored, dict):
-            raise SerializationError(f"expected an object of arguments, got {claim.arguments[:100]}")
-        args, kwargs = definition.signature.call_arguments(stored)
+        context = context_of(claim, bench)
     except SerializationError as error:
-        return Unreadable(error=describe(error, job_name=claim.name))
+        return _unreadable(claim, error)
+    try:
+        args, kwargs = definition.signature.call_arguments(loads(claim.arguments))
+    except SerializationError as error:
+        return _unreadable(claim, error)
     except Exception as error:  # noqa: BLE001 - loading a model instance may raise what that model's project raises
         return outcome_of_error(error, Call(claim, definition, [], {}, context, None), bench)
     if definition.options.takes_context:
@@ -96,6 +96,10 @@ def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Be
     return Ended(
         claim, decision, started, finished if started is None else max(finished, started), fingerprint
     )
+
+
+def _unreadable(claim: Claim, error: SerializationError) -> Outcome:
+    return Unreadable(error=describe(error, job_name=claim.name))
 
 
 def _perform(call: Call, bench: Bench) -> Outcome:

@@ -8,6 +8,7 @@ from django_jobs.models import Attempt, DeadLetter, Job, Worker
 from django_jobs.policy.outcomes import Discarded, Released, Succeeded
 from django_jobs.policy.states import State
 from django_jobs.store import rescue as rescue_module
+from django_jobs.store.clock import database_now
 from django_jobs.store.finish import finish
 from django_jobs.store.rescue import rescue, rescue_worker
 from django_jobs.store.workers import declare_lost
@@ -55,7 +56,7 @@ def test_an_earlier_claim_of_the_same_worker_cannot_finish_a_later_run(outcome):
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
 def test_what_is_no_longer_running_cannot_be_finished(outcome, state):
     job, worker, claim = claimed()
-    Job.objects.update(state=state.value)
+    Job.objects.update(state=state.value, run_after=database_now())
     job.refresh()
 
     assert finish([ended(claim, outcome)], worker_id=worker.pk) == set()

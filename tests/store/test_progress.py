@@ -2,6 +2,7 @@ import pytest
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
+from django_jobs.store.clock import database_now
 from django_jobs.store.progress import read_metadata, save_notes
 from tests.factories import make_job, make_worker, take
 
@@ -66,7 +67,7 @@ def test_an_earlier_claim_saves_nothing(running):
 @pytest.mark.parametrize("state", [state for state in State if state is not State.RUNNING])
 def test_a_job_that_no_longer_runs_is_not_written_to(running, state):
     job, worker, claim = running
-    Job.objects.update(state=state)
+    Job.objects.update(state=state, run_after=database_now())
 
     assert save_notes(claim, HALF, worker_id=worker.pk) is False
     assert progress(job) == (None, None, "")

@@ -59,9 +59,7 @@ def test_the_database_refuses_a_state_that_is_none():
 
 @pytest.mark.parametrize("state", list(State))
 def test_the_database_takes_every_state(state):
-    make_job()
-
-    assert Job.objects.update(state=state.value) == 1
+    assert make_job(state).refresh().state == state.value
 
 
 def test_the_database_refuses_a_second_record_of_one_claim():

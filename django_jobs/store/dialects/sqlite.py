@@ -26,6 +26,7 @@ BUSY_SECONDS = 30
 _ROWS_A_STATEMENT = 1000
 
 NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
 LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 
 INSERT_JOBS = """
@@ -57,7 +58,8 @@ WITH RECURSIVE line (queue_name, priority) AS (
         ORDER BY queue_name, priority LIMIT 1
     )
 )
-SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
+SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
+               FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
        open_line.queue_name, open_line.priority
 FROM (SELECT 1) AS always
 LEFT JOIN (
@@ -87,8 +89,9 @@ RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, a
 _SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {
     "now": NOW.replace("%", "%%"),
-    "enqueued": _SINCE_EPOCH.format("enqueued_at"),
-    "ready": _SINCE_EPOCH.format("ready_at"),
+    "enqueued": f"coalesce({_SINCE_EPOCH.format('enqueued_at')}, {_SINCE_EPOCH.format('started_at')})",
+    # What was edited by hand may be no instant at all; such a job runs like any other.
+    "ready": f"coalesce({_SINCE_EPOCH.format('ready_at')}, {_SINCE_EPOCH.format('started_at')})",
     "held": _SINCE_EPOCH.format("held_since"),
     "started": _SINCE_EPOCH.format("started_at"),
 }
