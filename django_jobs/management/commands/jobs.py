@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
+from dataclasses import asdict
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
@@ -11,8 +12,10 @@ from django.core.management.base import BaseCommand, CommandError
 from ...conf import as_priority, as_queue_name
 from ...exceptions import JobsError
 from ...management import verbs
+from ...management.doctor import find_all
 from ...management.rows import JOB_COLUMNS, as_json, as_lines, as_table
 from ...management.working import add_worker_arguments, count, work
+from ...policy.diagnosis import Gravity
 from ...policy.states import State
 
 
@@ -39,6 +42,7 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="How long a job may be ready before that is a problem (300).",
         )
+        add("doctor", "Find what is wrong with the tables, the jobs and the database, and say what to do.")
         listing = add("list", "List jobs, the newest first.")
         _add_filter(listing)
         listing.add_argument("--limit", type=count, default=20, metavar="N", help="At most so many (20).")
@@ -96,6 +100,19 @@ class Command(BaseCommand):
             self.stdout.write(as_json({"ok": not problems, "reasons": problems}))
         else:
             self.stdout.write("\n".join(problems) or "healthy")
+        if problems:
+            sys.exit(1)
+
+    def _doctor(self, options: dict[str, Any]) -> None:
+        findings = find_all()
+        problems = sum(one.gravity is Gravity.PROBLEM for one in findings)
+        if options["json"]:
+            self.stdout.write(as_json([asdict(one) for one in findings]))
+        else:
+            for one in findings:
+                self.stdout.write(f"{one.gravity:<8} {one.about}: {one.what}\n{'':8} -> {one.advice}\n")
+            hints = len(findings) - problems
+            self.stdout.write(f"{problems} problems, {hints} hints" if findings else "nothing is wrong")
         if problems:
             sys.exit(1)
 

@@ -1,0 +1,49 @@
+"""Collect what ``manage.py jobs doctor`` says: facts from the store, calls from the code, findings from policy."""
+
+from __future__ import annotations
+
+from .. import registry
+from ..conf import get_settings
+from ..policy.diagnosis import Finding, Rows, Server, diagnose
+from ..serialization import decode
+from ..store import examine
+from ..store.schema import read_schema
+from ..store.server import read_server
+
+CALLS_TRIED = 1_000
+CALLS_SHOWN = 10
+
+
+def find_all() -> list[Finding]:
+    """Examine tables, rows and server of the jobs' database and return what is wrong, problems first. Reads only."""
+    settings = get_settings()
+    using = settings.database
+    schema = read_schema(using=using)
+    if schema.unapplied:
+        return diagnose(rows=Rows(), server=Server(), schema=schema)
+    rows = Rows(
+        silent_workers=examine.silent_workers(stale_after=settings.stale_after, using=using),
+        stranded=examine.stranded(using=using),
+        contradictory=examine.contradictory(using=using),
+        endless=examine.endless(using=using),
+        unknown=examine.unknown_jobs(using=using),
+        unreadable=_find_uncallable(using),
+    )
+    return diagnose(rows=rows, server=read_server(using=using), schema=schema)
+
+
+def _find_uncallable(using: str) -> list[tuple[int, str]]:
+    """Try the arguments of jobs that wait against the functions they are for, without calling these."""
+    found: list[tuple[int, str]] = []
+    for job in examine.waiting_jobs(limit=CALLS_TRIED, using=using):
+        definition = registry.find(job.name)
+        if definition is None:
+            continue
+        try:
+            args, kwargs = definition.signature.call_arguments(decode(job.arguments))
+            definition.signature.signature.bind(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001 - a model instance is loaded, which may raise anything
+            found.append((job.pk, f"{type(error).__name__}: {error}"))
+            if len(found) == CALLS_SHOWN:
+                break
+    return found
