@@ -74,6 +74,16 @@ class Settings:
     mail_admins: bool = False
     mail_admins_period: timedelta = timedelta(days=1)
     ring: bool = True
+    redact: tuple[str, ...] = (
+        "password",
+        "passwd",
+        "secret",
+        "token",
+        "api_key",
+        "apikey",
+        "authorization",
+        "cookie",
+    )
 
     @property
     def rules(self) -> Rules:
@@ -226,6 +236,14 @@ def _text(option: str, value: object) -> str:
     raise ConfigurationError(f"{option}: expected a name, got {value!r}")
 
 
+def _name_parts(option: str, value: object) -> tuple[str, ...]:
+    if isinstance(value, (list, tuple, set, frozenset)) and all(
+        isinstance(one, str) and one for one in value
+    ):
+        return tuple(value)
+    raise ConfigurationError(f"{option}: expected a tuple of parts of names, got {value!r}")
+
+
 def _options(option: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{option}: expected a dict, got {value!r}")
@@ -280,6 +298,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "mail_admins": _flag,
     "mail_admins_period": _positive,
     "ring": _flag,
+    "redact": _name_parts,
 }
 
 

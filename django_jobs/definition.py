@@ -3,20 +3,30 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import update_wrapper
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
 
 from asgiref.sync import sync_to_async
+from django.views.decorators.debug import sensitive_variables
 
 from . import registry
-from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
+from .conf import JOB_OPTION_CHECKS
 from .context import JobContext
 from .exceptions import ArgumentsError, ConfigurationError
-from .policy.backoff import LONGEST_WAIT, Backoff, BackoffOption
+from .options import (
+    LONG_AGO,
+    ExceptionTypes,
+    JobOptions,
+    as_argument_names,
+    as_exception_types,
+    check_enqueue_options,
+    check_name,
+)
+from .policy.backoff import BackoffOption
 from .serialization import dumps, encode
 from .signature import CallSignature
 
@@ -27,34 +37,7 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 
-ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
-LONG_AGO, LAST_YEAR = datetime(1970, 1, 1, tzinfo=UTC), 9000
-"""What every database can hold and reckon with in any time zone; all that is past is due."""
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOptions:
-    """What ``@job`` was told. None: the queue's setting, then the default."""
-
-    queue_name: str | None = None
-    priority: int | None = None
-    max_attempts: int | None = None
-    backoff: Backoff | None = None
-    timeout: timedelta | None = None
-    retry_on: tuple[type[BaseException], ...] = (Exception,)
-    discard_on: tuple[type[BaseException], ...] = ()
-    atomic: bool = False
-    takes_context: bool = False
-
-    def resolve(self, option: str, queue_name: str | None = None) -> Any:
-        """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""
-        own = getattr(self, option)
-        if own is not None:
-            return own
-        settings = get_settings()
-        queue = settings.queues.get(queue_name or self.queue_name or settings.job_defaults.queue_name, {})
-        return queue[option] if option in queue else getattr(settings.job_defaults, option)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +53,7 @@ class EnqueueOptions(Generic[P, R]):
 
     def using(self, **options: Any) -> EnqueueOptions[P, R]:
         """Return the same with more options changed."""
-        return replace(self, **_check_enqueue_options(self.definition.name, options))
+        return replace(self, **check_enqueue_options(self.definition.name, options))
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Insert one job in the caller's transaction and return it."""
@@ -136,15 +119,25 @@ class JobDefinition(Generic[P, R]):
         self.name = name
         self.options = options
         self.signature = CallSignature(function, name=name, takes_context=options.takes_context)
+        self._check_redacted()
         self.is_async = inspect.iscoroutinefunction(function)
         if options.atomic and self.is_async:
             raise ConfigurationError(
                 f"@job {name}: atomic=True needs a plain function; Django's transactions do not work in async code"
             )
 
+    def _check_redacted(self) -> None:
+        kinds = {one.kind for one in self.signature.parameters.values()}
+        unknown = sorted(set(self.options.redact) - set(self.signature.parameters))
+        if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+            raise ConfigurationError(
+                f"@job {self.name}: redact: expected arguments of {self.signature.signature}, got {', '.join(unknown)}"
+            )
+
     def __repr__(self) -> str:
         return f"<job {self.name}>"
 
+    @sensitive_variables("args", "kwargs")
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; no queue, no retry. With ``takes_context`` the caller passes one."""
         return self.function(*args, **kwargs)
@@ -231,6 +224,7 @@ def job(
     discard_on: ExceptionTypes = ...,
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
+    redact: Collection[str] = ...,
 ) -> _ContextDecorator: ...
 
 
@@ -246,6 +240,7 @@ def job(
     discard_on: ExceptionTypes = ...,
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
+    redact: Collection[str] = ...,
     takes_context: Literal[False] = ...,
 ) -> _Decorator: ...
 
@@ -263,6 +258,7 @@ def job(
     discard_on: ExceptionTypes = (),
     timeout: timedelta | int | None = None,
     atomic: bool = False,
+    redact: Collection[str] = (),
     takes_context: bool = False,
 ) -> Any:
     """Make a function a job: ``@job`` or ``@job(option=...)``.
@@ -274,6 +270,7 @@ def job(
     retry_on: what is worth another try; anything else is dead at once. discard_on: dead at once too, and wins.
     timeout: a timedelta or whole seconds; JobTimeout is raised inside the function.
     atomic: the function's writes to the jobs' database and the finish commit together.
+    redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     takes_context: the function's first parameter is the JobContext.
 
     Raises ConfigurationError naming the job, the option, what was expected and what came.
@@ -294,9 +291,10 @@ def job(
             for option, value in given.items()
             if value is not None
         },
-        retry_on=_exception_types(f"{label}: retry_on", retry_on),
-        discard_on=_exception_types(f"{label}: discard_on", discard_on),
+        retry_on=as_exception_types(f"{label}: retry_on", retry_on),
+        discard_on=as_exception_types(f"{label}: discard_on", discard_on),
         atomic=atomic,
+        redact=as_argument_names(f"{label}: redact", redact),
         takes_context=takes_context,
     )
     if function is not None:
@@ -313,7 +311,7 @@ def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
     definition = registry.find(name)
     if definition is not None:
         return definition.enqueue(*args, **kwargs)
-    _check_name(name)
+    check_name(name)
     return JobDefinition(_unknown_function, name=name, options=JobOptions()).enqueue(*args, **kwargs)
 
 
@@ -325,8 +323,10 @@ async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
 def _define(function: Callable[..., Any], name: str | None, options: JobOptions) -> JobDefinition[Any, Any]:
     if isinstance(function, type):
         raise ConfigurationError(f"@job: expected a function, got {function!r}")
+    if options.redact:
+        function = sensitive_variables(*options.redact)(function)
     name = name or f"{function.__module__}.{function.__qualname__}"
-    _check_name(name)
+    check_name(name)
     definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options)
     registry.register(definition)
     return definition
@@ -334,54 +334,6 @@ def _define(function: Callable[..., Any], name: str | None, options: JobOptions)
 
 def _unknown_function(*args: Any, **kwargs: Any) -> None:
     """Stand for a function that this process does not know: it takes any arguments and is never called."""
-
-
-def _check_name(name: object) -> None:
-    if not (
-        isinstance(name, str)
-        and 0 < len(name) <= MAX_NAME_LENGTH
-        and name.isprintable()
-        and name == name.strip()
-    ):
-        raise ConfigurationError(
-            f"@job: name must be 1 to {MAX_NAME_LENGTH} printable characters, got {str(name)[:MAX_NAME_LENGTH]!r}"
-        )
-
-
-def _exception_types(label: str, given: object) -> tuple[type[BaseException], ...]:
-    types = given if isinstance(given, tuple) else (given,)
-    if all(isinstance(one, type) and issubclass(one, BaseException) for one in types):
-        return types
-    raise ConfigurationError(f"{label} must be an exception class or a tuple of them, got {given!r}")
-
-
-def _check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    checked = dict(options)
-    for option, value in options.items():
-        if option in JOB_OPTION_CHECKS:
-            checked[option] = JOB_OPTION_CHECKS[option](f"{name}.using({option})", value)
-    run_after = options.get("run_after")
-    if not (run_after is None or isinstance(run_after, timedelta | datetime)):
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected an aware datetime or a timedelta, got {run_after!r}"
-        )
-    if isinstance(run_after, timedelta) and run_after > LONGEST_WAIT:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected at most {LONGEST_WAIT}, got {run_after!r}"
-        )
-    if isinstance(run_after, datetime) and run_after.utcoffset() is None:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected an aware datetime, got the naive {run_after!r};"
-            " django.utils.timezone.make_aware() gives it a time zone"
-        )
-    if isinstance(run_after, datetime) and run_after.year > LAST_YEAR:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected a year up to {LAST_YEAR}, got {run_after!r}"
-        )
-    metadata = options.get("metadata")
-    if not (metadata is None or isinstance(metadata, Mapping)):
-        raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
-    return checked
 
 
 def _positions(arguments: object) -> Sequence[Any]:

@@ -106,7 +106,7 @@ def as_object(value: object, what: str) -> dict[str, Any]:
     """Return ``value`` if it is a dict. Raises SerializationError naming ``what`` where it is not."""
     if isinstance(value, dict):
         return value
-    raise SerializationError(f"{what}: expected a JSON object, got {value!r:.100}")
+    raise SerializationError(f"{what}: expected a JSON object, got {type(value).__name__}")
 
 
 def _encode_int(value: int) -> Any:

@@ -64,7 +64,7 @@ class CallSignature:
         surplus = left.pop(POSITIONS, [])
         if not isinstance(surplus, list):
             raise SerializationError(
-                f"arguments: expected an array under {POSITIONS!r}, got {surplus!r:.100}"
+                f"arguments: expected an array under {POSITIONS!r}, got {type(surplus).__name__}"
             )
         keywords = as_object(left.pop(KEYWORDS, {}), f"arguments[{KEYWORDS!r}]")
         positions = []

@@ -15,6 +15,7 @@ from django.utils.translation import ngettext
 
 from ..models import Attempt, Job
 from ..policy.states import State
+from ..shown import shown
 from ..store.cancel import cancel
 from ..store.purge import purge
 from ..store.redrive import redrive
@@ -67,19 +68,19 @@ class JobAdmin(ReadOnlyAdmin[Job]):
     @admin.display(description=_("arguments"))
     def readable_arguments(self, job: Job) -> SafeString:
         """Return the arguments as indented JSON."""
-        return _json(job.arguments)
+        return _json(shown(job, job.arguments))
 
     @admin.display(description=_("metadata"))
     def readable_metadata(self, job: Job) -> SafeString:
         """Return the metadata as indented JSON."""
-        return _json(job.metadata)
+        return _json(shown(job, job.metadata))
 
     @admin.display(description=_("result"))
     def readable_result(self, job: Job) -> str | SafeString:
         """Return the result as indented JSON."""
         if job.is_result_lost:
             return str(_("The function returned what JSON cannot carry; the worker's log says more."))
-        return _json(job.result_data)
+        return _json(shown(job, job.result_data))
 
     @admin.display(description=_("times"))
     def times(self, job: Job) -> SafeString:

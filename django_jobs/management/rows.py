@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from ..models import Job, Worker
+from ..shown import shown
 from ..store.stats import QueueStats
 
 JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
 
 
 def job_row(job: Job) -> dict[str, Any]:
-    """Return the job's own columns; instants are ISO 8601 in UTC, arguments as stored."""
+    """Return the job's own columns; instants are ISO 8601 in UTC, secrets are masked."""
     return {
         "id": job.pk,
         "name": job.name,
@@ -23,8 +24,8 @@ def job_row(job: Job) -> dict[str, Any]:
         "state": job.state,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
-        "arguments": job.arguments,
-        "metadata": job.metadata,
+        "arguments": shown(job, job.arguments),
+        "metadata": shown(job, job.metadata),
         "enqueued_at": _iso(job.enqueued_at),
         "run_after": _iso(job.run_after),
         "ready_at": _iso(job.ready_at),
@@ -33,7 +34,7 @@ def job_row(job: Job) -> dict[str, Any]:
         "progress": None
         if job.progress_done is None
         else {"done": job.progress_done, "total": job.progress_total, "message": job.progress_message},
-        "result": job.result_data,
+        "result": shown(job, job.result_data),
     }
 
 

@@ -58,6 +58,10 @@ class Call(NamedTuple):
     context: JobContext
     timeout_seconds: float | None
 
+    def __repr__(self) -> str:
+        """Leave the arguments out: this stands in logs and error mails."""
+        return f"<call for {self.claim!r}>"
+
 
 def context_of(claim: Claim, bench: Bench) -> JobContext:
     """Return what a job sees of its own run. Raises SerializationError where its metadata is no JSON object."""

@@ -236,3 +236,9 @@ def eat_memory(megabytes: int) -> int:
 
 
 _kept: list[bytes] = []
+
+
+@job(redact=("card",), max_attempts=1)
+def charge_card(order_id: int, *, card: str, headers: dict[str, str]) -> None:
+    """Fail with secrets among the arguments."""
+    raise ValueError("the card was refused")

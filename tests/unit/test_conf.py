@@ -46,6 +46,7 @@ def test_every_setting_is_read():
             "MAIL_ADMINS": True,
             "MAIL_ADMINS_PERIOD": HOUR,
             "RING": False,
+            "REDACT": ["pin"],
         }
     )
 
@@ -61,6 +62,7 @@ def test_every_setting_is_read():
     assert (settings.claim_batch, settings.async_concurrency) == (12, 13)
     assert settings.mail_admins is True
     assert settings.ring is False
+    assert settings.redact == ("pin",)
 
 
 def test_what_was_read_cannot_be_changed():
@@ -132,6 +134,7 @@ BAD_VALUES = [
         for bad in (0, -1, 1.5, "5", True, None)
     ),
     *((key, bad, "expected True or False") for key in ("RING", "MAIL_ADMINS") for bad in (1, "yes", None)),
+    *(("REDACT", bad, "expected a tuple of parts of names") for bad in ("token", None, [5], [""], 7)),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *(

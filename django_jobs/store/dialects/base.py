@@ -70,6 +70,10 @@ class Claim(NamedTuple):
     claimed: float
     worker_deaths: int = 0
 
+    def __repr__(self) -> str:
+        """Tell which claim it is and leave the arguments out: this stands in logs and error mails."""
+        return f"<claim {self.claim_number} of job {self.job_id} ({self.name})>"
+
     @property
     def enqueued_at(self) -> datetime:
         """The instant of the enqueue, aware."""

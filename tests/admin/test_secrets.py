@@ -1,0 +1,148 @@
+"""Who sees what: secrets are masked wherever a job is shown, and staff need the permission to look or act."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+from io import StringIO
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.management import call_command
+from django.test import Client, RequestFactory
+from django.urls import reverse
+from django.views.debug import ExceptionReporter
+
+from django_jobs import ConfigurationError, job
+from django_jobs.models import Attempt, DeadLetter, Job
+from django_jobs.policy.redact import MASK
+from django_jobs.policy.states import State
+from django_jobs.testing import drain
+from tests import factories
+from tests.misbehaving import jobs as misbehaving
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SECRET = "4929-1234-5678"
+
+
+def _login(client: Client, *permissions: str) -> None:
+    user = User.objects.create_user("bo", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
+    assert user.user_permissions.count() == len(permissions)
+    client.force_login(user)
+
+
+def _charged() -> Job:
+    charged = misbehaving.charge_card.using(metadata={"api_token": SECRET}).enqueue(
+        7, card=SECRET, headers={"Authorization": SECRET}
+    )
+    drain()
+    return charged.refresh()
+
+
+def test_the_admin_masks_secrets(admin_client: Client) -> None:
+    charged = _charged()
+    page = admin_client.get(reverse("admin:django_jobs_job_change", args=[charged.pk])).content.decode()
+    assert charged.state == "dead"
+    assert "&quot;order_id&quot;: 7" in page
+    assert page.count(MASK) == 3
+    assert SECRET not in page
+    letter = DeadLetter.objects.get(job=charged.pk)
+    page = admin_client.get(reverse("admin:django_jobs_deadletter_change", args=[letter.pk])).content.decode()
+    assert SECRET not in page
+
+
+def test_the_shell_masks_secrets() -> None:
+    charged = _charged()
+    for arguments in (["show", str(charged.pk)], ["show", str(charged.pk), "--json"], ["list", "--json"]):
+        out = StringIO()
+        call_command("jobs", *arguments, stdout=out)
+        assert SECRET not in out.getvalue()
+    out = StringIO()
+    call_command("jobs", "show", str(charged.pk), "--json", stdout=out)
+    assert json.loads(out.getvalue())["arguments"] == {
+        "order_id": 7,
+        "card": MASK,
+        "headers": {"Authorization": MASK},
+    }
+
+
+def test_logs_and_stored_errors_have_no_secret(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.DEBUG):
+        _charged()
+    stored = Attempt.objects.get()
+    assert stored.error_message == "the card was refused"
+    assert SECRET not in stored.traceback
+    assert SECRET not in "".join(str(record.__dict__) for record in caplog.records)
+
+
+def test_an_error_mail_masks_the_locals_of_a_redacted_argument() -> None:
+    try:
+        misbehaving.charge_card(7, card=SECRET, headers={})
+    except ValueError:
+        report = ExceptionReporter(RequestFactory().get("/"), *sys.exc_info()).get_traceback_html()
+    else:
+        pytest.fail("the job did not raise")
+    assert "order_id" in report
+    assert SECRET not in report
+
+
+def test_a_redacted_name_that_is_no_argument_is_refused() -> None:
+    with pytest.raises(
+        ConfigurationError, match=r"redact: expected arguments of \(order_id: 'int'\), got cart"
+    ):
+
+        @job(redact=("cart",))
+        def charge(order_id: int) -> None: ...
+
+
+@pytest.mark.parametrize("names", ["card", 7, [7], [""]])
+def test_redact_takes_names(names: Any) -> None:
+    with pytest.raises(ConfigurationError, match="redact: expected a tuple of names of arguments, got "):
+        job(redact=names)
+
+
+PAGES = ["job", "deadletter", "queue", "worker"]
+
+
+@pytest.mark.parametrize("model", PAGES)
+def test_staff_without_the_permission_see_nothing(client: Client, model: str) -> None:
+    _login(client)
+    letter = factories.make_letter()
+    row = {"queue": factories.make_queue, "worker": factories.make_worker}.get(model)
+    pk = row("mail").pk if model == "queue" and row else (letter.job_id if model == "job" else letter.pk)
+    assert client.get(reverse(f"admin:django_jobs_{model}_changelist")).status_code == 403
+    assert client.get(reverse(f"admin:django_jobs_{model}_change", args=[pk])).status_code in {302, 403}
+
+
+@pytest.mark.parametrize(
+    ("model", "action"),
+    [
+        ("job", "retry_selected"),
+        ("job", "cancel_selected"),
+        ("job", "purge_selected"),
+        ("deadletter", "redrive_selected"),
+        ("deadletter", "purge_selected"),
+        ("queue", "pause_selected"),
+    ],
+)
+def test_who_may_only_look_can_change_nothing(client: Client, model: str, action: str) -> None:
+    _login(client, f"view_{model}")
+    letter = factories.make_letter()
+    assert letter.job is not None
+    waiting = factories.make_job()
+    queue = factories.make_queue("mail")
+    chosen = {"job": [letter.job.pk, waiting.pk], "deadletter": [letter.pk], "queue": [queue.pk]}[model]
+    url = reverse(f"admin:django_jobs_{model}_changelist")
+    assert action not in client.get(url).content.decode()
+
+    client.post(url, {"action": action, "_selected_action": chosen})
+
+    assert Job.objects.filter(state=State.DEAD).count() == 1
+    assert waiting.refresh().state == "ready"
+    assert DeadLetter.objects.get().status == "open"
+    queue.refresh_from_db()
+    assert not queue.is_paused
