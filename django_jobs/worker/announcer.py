@@ -8,16 +8,19 @@ from .inbox import Inbox
 
 
 class Announcer:
-    """Sends the signals of the saved runs that are put into ``saved``; ``step`` is one batch."""
+    """Sends the signals of the saved runs that are put into ``saved``; ``collect`` and ``step`` are one batch."""
 
     def __init__(self, *, using: str) -> None:
         self.saved: Inbox[Ended] = Inbox(most=100)
         self._using = using
         self._batch: list[Ended] = []
 
-    def step(self) -> float | None:
-        """Send one batch, the last one again where its jobs could not be read."""
+    def collect(self) -> None:
+        """Wait for a batch, or keep the last one where its jobs could not be read."""
         self._batch = self._batch or self.saved.take()
+
+    def step(self) -> float | None:
+        """Send what was collected."""
         announce(self._batch, using=self._using)
         self._batch = []
         return None if self.saved.is_ended else 0

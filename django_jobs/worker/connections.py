@@ -6,6 +6,8 @@ They stay open over jobs, whatever CONN_MAX_AGE says: opening one a job cost a f
 from __future__ import annotations
 
 import logging
+import os
+import socket
 import threading
 import time
 
@@ -16,6 +18,16 @@ from ..store.dialects import is_at_rest
 
 logger = logging.getLogger("django_jobs.worker")
 
+WAITS = {
+    "postgresql": {
+        "connect_timeout": 10,
+        "keepalives_idle": 30,
+        "keepalives_interval": 10,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 30_000,
+    },
+    "mysql": {"connect_timeout": 10},
+}
 IDLE_SECONDS = 5.0
 """A connection that has not been used for so long is checked before the next job uses it."""
 
@@ -48,6 +60,27 @@ def check_idle_connections() -> None:
     for connection in connections.all(initialized_only=True):
         connection.health_check_enabled = True  # type: ignore[attr-defined]  # Django's own since 4.1
         connection.health_check_done = False  # type: ignore[attr-defined]  # the same
+
+
+def second_handle(connection: BaseDatabaseWrapper) -> socket.socket | None:
+    """Return another handle on the socket of an open connection, None where it has none (SQLite).
+
+    Any thread may shut it down while the driver waits in the connection's own thread. Close it with the connection.
+    """
+    fileno = getattr(connection.connection, "fileno", None)
+    return None if fileno is None else socket.socket(fileno=os.dup(fileno()))
+
+
+def bound_waits(alias: str) -> None:
+    """Let connections that this process opens to ``alias`` fail on a dead network, where the project says nothing.
+
+    To connect may take ten seconds; sent data must be acknowledged within thirty, and an idle connection
+    is probed.
+    """
+    connection = connections[alias]
+    options = connection.settings_dict.setdefault("OPTIONS", {})
+    for option, value in WAITS.get(connection.vendor, {}).items():
+        options.setdefault(option, value)
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:

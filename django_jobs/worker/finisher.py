@@ -30,7 +30,7 @@ Item = Ended | Settled | Note
 
 
 class Finisher:
-    """Saves the ended runs and notes that the executors put into ``inbox``; ``step`` is one batch.
+    """Saves the ended runs and notes that the executors put into ``inbox``; ``collect`` and ``step`` are one batch.
 
     ``saved`` counts the runs that have ended here. ``expect_due`` hears of delays, ``announce`` of runs
     whose signal somebody listens to.
@@ -60,9 +60,12 @@ class Finisher:
         """Return how many runs and notes wait to be saved."""
         return len(self.inbox) + len(self._batch)
 
-    def step(self) -> float | None:
-        """Save one batch, the last one again where it could not be saved."""
+    def collect(self) -> None:
+        """Wait for a batch, or keep the last one where it could not be saved."""
         self._batch = self._batch or self.inbox.take()
+
+    def step(self) -> float | None:
+        """Save what was collected."""
         self._save()
         return None if self.inbox.is_ended else 0
 

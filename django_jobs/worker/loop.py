@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import logging
+import math
+import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from django.db import Error as DatabaseError
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..store.dialects import open_dialect
+from .connections import second_handle
 from .outage import Outage
 
 logger = logging.getLogger("django_jobs.worker")
@@ -23,6 +29,8 @@ Step = Callable[[], float | None]
 class Loop:
     """Repeats ``step`` in a thread with a database connection of its own.
 
+    ``wait`` comes before each step and may take for ever; it does not use the database. A step that lasts
+    longer than ``patience`` seconds has its connection severed: see ``cut_if_silent``.
     ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
     An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
     connection. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
@@ -37,6 +45,8 @@ class Loop:
         outage: Outage,
         on_death: Callable[[str], None],
         durable: bool | None = True,
+        wait: Callable[[], None] | None = None,
+        patience: float = math.inf,
     ) -> None:
         self.name = name
         self.wake = threading.Event()
@@ -45,6 +55,11 @@ class Loop:
         self._outage = outage
         self._on_death = on_death
         self._durable = durable
+        self._wait = wait
+        self._patience = patience
+        self._handle: socket.socket | None = None
+        self._began: float | None = None
+        self._cutting = threading.Lock()
         self._prepared = False
         self._failures = 0
         self._stopping = False
@@ -65,6 +80,26 @@ class Loop:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
+    def cut_if_silent(self) -> bool:
+        """From another thread: end a step that has waited for the database longer than ``patience``; tell whether.
+
+        A connection that is open at this end only, or goes through a proxy that has gone silent, would hold the loop
+        for ever. Shut down, it fails at once and the step is tried again on a new one.
+        """
+        with self._cutting:
+            began, handle = self._began, self._handle
+            if began is None or handle is None or time.monotonic() - began < self._patience:
+                return False
+            self._began = None
+            with suppress(OSError):
+                handle.shutdown(socket.SHUT_RDWR)
+        logger.warning(
+            "the database has not answered the %s for %.0f s; its connection is cut",
+            self.name,
+            self._patience,
+        )
+        return True
+
     def _run(self) -> None:
         try:
             while not self._stopping:
@@ -79,21 +114,33 @@ class Loop:
             self._on_death(self.name)
         finally:
             self._outage.ends(self.name)
+            self._let_go()
             connections.close_all()
 
     def _step_or_pause(self) -> float | None:
+        if self._wait is not None:
+            self._wait()
         try:
-            if not self._prepared and self._durable is not None:
-                dialect, connection = open_dialect(self._using)
-                dialect.prepare(connection, durable=self._durable)
-                self._prepared = True
-            delay = self._step()
+            delay = self._timed_step()
         except (DatabaseError, OSError) as error:
             return self._pause_after(error)
         if self._failures:
             self._outage.ends(self.name)
             self._failures = 0
         return delay
+
+    def _timed_step(self) -> float | None:
+        self._began = time.monotonic()
+        try:
+            if not self._prepared and self._durable is not None:
+                dialect, connection = open_dialect(self._using)
+                self._hold(connection)
+                dialect.prepare(connection, durable=self._durable)
+                self._prepared = True
+            return self._step()
+        finally:
+            with self._cutting:
+                self._began = None
 
     def _pause_after(self, error: Exception) -> float:
         if not self._failures:
@@ -104,7 +151,21 @@ class Loop:
         self._failures = min(self._failures + 1, 20)
         return pause
 
+    def _hold(self, connection: BaseDatabaseWrapper) -> None:
+        """Open the connection and keep a handle on its socket for ``cut_if_silent``."""
+        connection.ensure_connection()
+        handle = second_handle(connection)
+        with self._cutting:
+            self._handle = handle
+
+    def _let_go(self) -> None:
+        with self._cutting:
+            handle, self._handle = self._handle, None
+        if handle is not None:
+            handle.close()
+
     def _abandon_connection(self) -> None:
+        self._let_go()
         connection = connections[self._using]
         try:
             connection.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ from ..store.dialects.base import Claim
 from .announcer import Announcer
 from .bench import Bench
 from .claimer import Claimer
+from .connections import bound_waits
 from .doorbells import choose_doorbell
 from .executors.base import take_back
 from .executors.event_loop import EventLoopExecutor
@@ -39,6 +41,9 @@ logger = logging.getLogger("django_jobs.worker")
 BURST_SECONDS = 0.02
 DRAIN_STEP_SECONDS = 0.1
 BURST_OVER = "nothing is ready or due"
+LONG_PATIENCE = 20
+"""Maintenance deletes by the thousand and may take so many times longer than the others."""
+GUARD_SECONDS = 1.0
 FLUSH_SECONDS = 10.0
 """How long a stopping worker waits for the database to take its last word."""
 
@@ -68,6 +73,8 @@ class Worker:
         self._settings = settings = get_settings()
         self._on_end = on_end
         self._end_lock = threading.Lock()
+        self._closed = threading.Event()
+        bound_waits(settings.database)
         self._in_hand: dict[int, Claim] = {}
         self._clock = DatabaseClock()
         run_times = RunTimes(unknown_seconds=settings.prefetch_horizon.total_seconds())
@@ -137,11 +144,16 @@ class Worker:
         self._maintenance = Maintenance(
             settings=settings, worker_id=self._lease.current, seen_queues=self._claimer.seen_queues
         )
-        self._claiming = self._loop("claimer", self._claim, durable=False)
-        self._finishing = self._loop("finisher", self._finisher.step)
-        self._announcing = self._loop("announcer", self._announcer.step)
-        self._heartbeat = self._loop("heartbeat", self._beat)
-        self._maintaining = self._loop("maintenance", self._maintenance.step)
+        patience = 2 * settings.stale_after.total_seconds()
+        self._claiming = self._loop("claimer", self._claim, durable=False, patience=patience)
+        self._finishing = self._loop(
+            "finisher", self._finisher.step, wait=self._finisher.collect, patience=patience
+        )
+        self._announcing = self._loop("announcer", self._announcer.step, wait=self._announcer.collect)
+        self._heartbeat = self._loop("heartbeat", self._beat, patience=patience)
+        self._maintaining = self._loop(
+            "maintenance", self._maintenance.step, patience=LONG_PATIENCE * patience
+        )
         self._listening = self._loop(
             "doorbell", self._doorbell.step, durable=True if self._doorbell.uses_connection else None
         )
@@ -149,6 +161,7 @@ class Worker:
     def start(self) -> None:
         """Start; the first heartbeat registers the process, however long the database lets it wait."""
         self._heartbeat.start()
+        threading.Thread(target=self._guard, name="jobs-guard", daemon=True).start()
 
     def drain(self, seconds: float) -> bool:
         """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``.
@@ -189,9 +202,25 @@ class Worker:
         self._announcer.saved.close()
         self._announcing.join(FLUSH_SECONDS)
         self._heartbeat.stop()
-        return self._heartbeat.join(FLUSH_SECONDS) and self._say(WorkerRow.State.STOPPED)
+        signed_off = self._heartbeat.join(FLUSH_SECONDS) and self._say(WorkerRow.State.STOPPED)
+        self._closed.set()
+        return signed_off
 
-    def _loop(self, name: str, step: Callable[[], float | None], *, durable: bool | None = True) -> Loop:
+    def _guard(self) -> None:
+        """Free the loops that a database which no longer answers holds, until the worker has signed off."""
+        while not self._closed.wait(GUARD_SECONDS):
+            for loop in (self._heartbeat, self._claiming, self._finishing, self._maintaining):
+                loop.cut_if_silent()
+
+    def _loop(
+        self,
+        name: str,
+        step: Callable[[], float | None],
+        *,
+        durable: bool | None = True,
+        wait: Callable[[], None] | None = None,
+        patience: float = math.inf,
+    ) -> Loop:
         return Loop(
             name,
             step,
@@ -199,6 +228,8 @@ class Worker:
             outage=self._outage,
             on_death=self._loop_died,
             durable=durable,
+            wait=wait,
+            patience=patience,
         )
 
     def _beat(self) -> float:

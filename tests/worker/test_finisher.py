@@ -40,6 +40,7 @@ class Bench:
     def save(self, *items: Ended | Note) -> None:
         for item in items:
             self.finisher.inbox.put(item)
+        self.finisher.collect()
         self.finisher.step()
 
 
