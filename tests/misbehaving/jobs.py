@@ -242,3 +242,9 @@ _kept: list[bytes] = []
 def charge_card(order_id: int, *, card: str, headers: dict[str, str]) -> None:
     """Fail with secrets among the arguments."""
     raise ValueError("the card was refused")
+
+
+@job
+def tell_time() -> float:
+    """Return what the worker's host holds for the time, in seconds since the epoch."""
+    return time.time()

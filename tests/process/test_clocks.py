@@ -1,0 +1,66 @@
+"""Hosts whose clocks are an hour wrong, either way: the database's clock is the only one that counts."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from django_jobs.models import Attempt, Job, Worker
+from django_jobs.store.clock import database_now
+from tests.databases import chosen_vendor
+from tests.misbehaving import jobs as misbehaving
+from tests.sampleapp import jobs as sample
+
+from .conftest import StartWorker
+from .running import ended, wait_until
+
+LIBRARIES = sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))
+
+
+def _with_clock(wrong: str) -> tuple[str, ...]:
+    """Return the program that starts another with a clock so wrong; its monotonic clock is left alone."""
+    return ("env", f"LD_PRELOAD={LIBRARIES[0]}", f"FAKETIME={wrong}", "FAKETIME_DONT_FAKE_MONOTONIC=1")
+
+
+@pytest.mark.skipif(
+    chosen_vendor() == "sqlite", reason="SQLite's clock is its host's, and so are all workers"
+)
+@pytest.mark.skipif(not LIBRARIES, reason="needs libfaketime (Debian: faketime)")
+def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: StartWorker) -> None:
+    workers = [
+        start_worker("--queues", queue, before=_with_clock(wrong), HEARTBEAT_INTERVAL=0.2, STALE_AFTER=2)
+        for queue, wrong in (("ahead", "+1h"), ("behind", "-1h"))
+    ]
+    wait_until(lambda: Worker.objects.filter(state="running").count() == 2)
+    began = database_now()
+    beats = set(Worker.objects.values_list("pk", "heartbeat_at"))
+    jobs: list[Job] = []
+    for queue, wrong_by in (("ahead", 3600), ("behind", -3600)):
+        told = misbehaving.tell_time.using(queue_name=queue).enqueue()
+        assert ended(told) == ["succeeded"]
+        assert abs(told.refresh().result - database_now().timestamp() - wrong_by) < 60, (
+            "the clock is not wrong"
+        )
+        due = sample.do_nothing.using(queue_name=queue, run_after=timedelta(seconds=2)).enqueue()
+        retried = misbehaving.retry_soon.using(queue_name=queue).enqueue()
+        jobs += [due, retried, *sample.echo.using(queue_name=queue).enqueue_many([(at,) for at in range(50)])]
+
+        assert set(ended(*jobs)) == {"succeeded"}
+
+        assert due.attempts.get().started_at >= due.enqueued_at + timedelta(seconds=2)
+        first, second = retried.attempts.order_by("claim_number")
+        assert second.started_at - first.finished_at >= timedelta(seconds=0.2)
+    wait_until(
+        lambda: not beats & set(Worker.objects.values_list("pk", "heartbeat_at")), "both to go on beating"
+    )
+
+    over = database_now()
+    assert not Attempt.objects.filter(outcome="lost").exists()
+    assert set(Worker.objects.values_list("state", flat=True)) == {"running"}
+    slack = timedelta(seconds=0.5)
+    for attempt in Attempt.objects.all():
+        assert began - slack <= attempt.started_at <= attempt.finished_at <= over + slack
+    assert not Job.objects.filter(finished_at__gt=over + slack).exists()
+    assert [worker.stop() for worker in workers] == [0, 0]
