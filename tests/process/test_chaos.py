@@ -33,7 +33,7 @@ SECONDS = float(os.environ.get("DJANGO_JOBS_TEST_CHAOS_SECONDS", "6"))
 pytestmark = [
     pytest.mark.process,
     pytest.mark.django_db(transaction=True),
-    pytest.mark.timeout(SECONDS + 200),
+    pytest.mark.timeout(3 * SECONDS + 200),
 ]
 
 
