@@ -1,0 +1,258 @@
+"""When a cron expression fires: croniter matches wall-clock times, this file lays them on the time line.
+
+Where the clocks change, a wall-clock time may be missing or come twice. The rules are Debian cron's:
+
+- Minute and hour are fixed (neither begins with ``*``): every wall-clock time fires once. One that is
+  missing fires at the moment the clock jumps over it, one that comes twice fires the first time.
+- Otherwise the expression follows the clock: it fires whenever the clock on the wall matches, so that
+  ``*/15 * * * *`` neither skips nor doubles.
+
+croniter given aware datetimes decides otherwise (a daily 02:30 fires twice on the night the clocks go back).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from copy import copy
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import lru_cache
+from itertools import takewhile
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from croniter import croniter
+
+MAX_EXPRESSION_LENGTH = 200
+ALIASES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+"""Written out here: croniter would spread them over the day where a schedule has a seed."""
+
+_NUMBERS = {
+    name: str(number)
+    for names, start in (
+        ("sun mon tue wed thu fri sat", 0),
+        ("jan feb mar apr may jun jul aug sep oct nov dec", 1),
+    )
+    for number, name in enumerate(names.split(), start)
+}
+_RANDOM = re.compile(r"r(\(|/|$)", re.IGNORECASE)
+_HASHED = re.compile(r"h(\(|/|$)", re.IGNORECASE)
+_LONGEST_CALM = timedelta(hours=12)
+"""No zone has changed its offset and changed it back within half a day."""
+_LAST = datetime(9000, 1, 1, tzinfo=UTC)
+
+
+class CronError(ValueError):
+    """An expression or a zone that no schedule can have; the message says what was expected and what came."""
+
+
+class _Pattern(NamedTuple):
+    """An expression read: croniter at rest, and whether every wall-clock time fires exactly once."""
+
+    matcher: croniter
+    is_fixed: bool
+
+    def after(self, wall: datetime) -> croniter:
+        """Return a croniter of one's own that goes on behind ``wall``: a copy costs a tenth of parsing."""
+        matcher = copy(self.matcher)
+        matcher.set_current(wall, force=True)
+        return matcher
+
+
+def check_expression(expression: str, *, zone: str = "UTC", seed: str = "") -> None:
+    """Raise CronError unless ``expression`` fires some day in ``zone``."""
+    pattern = _read(expression, seed)
+    check_zone(zone)
+    try:
+        pattern.after(datetime(2000, 1, 1)).get_next(datetime)  # noqa: DTZ001 - wall-clock time
+    except ValueError:
+        raise CronError(f"expected an expression that fires some day, got {expression!r}") from None
+
+
+def check_zone(zone: object) -> None:
+    """Raise CronError unless ``zone`` names a time zone of the IANA database."""
+    try:
+        ZoneInfo(zone)  # type: ignore[arg-type]  # what is no name is refused right here
+    except (KeyError, ValueError, OSError, TypeError, AttributeError):
+        raise CronError(
+            f"expected the name of a time zone such as 'Europe/Berlin', got {_cut(zone)}"
+        ) from None
+
+
+def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") -> Iterator[datetime]:
+    """Yield the instants at which ``expression`` fires in ``zone``: aware, UTC, strictly after ``after``, rising.
+
+    ``zone`` is an IANA name. ``seed`` settles hashed fields (``H``), usually a schedule's name. The iterator is
+    endless but for an expression that names years. Raises CronError.
+    """
+    pattern = _read(expression, seed)
+    check_zone(zone)
+    local = ZoneInfo(zone)
+    after = after.astimezone(UTC)
+    return _once_each(pattern, local, after) if pattern.is_fixed else _by_the_clock(pattern, local, after)
+
+
+@lru_cache(maxsize=4096)
+def next_occurrence(expression: str, *, zone: str, after: datetime, seed: str = "") -> datetime | None:
+    """Return the first instant after ``after`` at which ``expression`` fires, None where there is none any more.
+
+    Remembered: most schedules of a project share a few expressions and are asked at the same instants.
+    """
+    return next(occurrences(expression, zone=zone, after=after, seed=seed), None)
+
+
+def newest_occurrences(
+    expression: str, *, zone: str, after: datetime, until: datetime, limit: int, seed: str = ""
+) -> list[datetime]:
+    """Return the newest ``limit`` instants in ``(after, until]``, in order, whatever number lies before them."""
+    span = timedelta(minutes=1)
+    while True:
+        since = max(after, until - span)
+        instants = occurrences(expression, zone=zone, after=since, seed=seed)
+        found = list(takewhile(lambda instant: instant <= until, instants))
+        if len(found) >= limit or since == after:
+            return found[-limit:]
+        span *= 2
+
+
+def depends_on_seed(expression: str) -> bool:
+    """Tell whether the expression has a hashed field, which another seed would fire at another time."""
+    return _has(_HASHED, expression)
+
+
+def _once_each(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    matcher = pattern.after(after.astimezone(zone).replace(tzinfo=None))
+    last = after
+    for wall in _matches(matcher):
+        instant = _instant(wall, zone)
+        if instant > last:
+            last = instant
+            yield instant
+
+
+def _by_the_clock(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+    """Go from one change of the clock to the next; between two, wall-clock time and instant are a constant apart."""
+    since = after
+    while since < _LAST:
+        offset = _offset(since, zone)
+        change: datetime | None = None
+        calm_until = since
+        for wall in _matches(pattern.after((since + offset).replace(tzinfo=None))):
+            instant = wall.replace(tzinfo=UTC) - offset
+            change = _next_change(calm_until, instant, zone)
+            if change is not None:
+                break
+            calm_until = instant
+            yield instant
+        if change is None:
+            return
+        since = change - timedelta(microseconds=1)
+        # What is behind the change is reckoned with the offset that holds there.
+        first = change.astimezone(zone).replace(tzinfo=None)
+        if next(_matches(pattern.after(first - timedelta(microseconds=1))), None) == first:
+            yield change
+        since = change
+
+
+def _matches(matcher: croniter) -> Iterator[datetime]:
+    while True:
+        try:
+            wall = matcher.get_next(datetime)
+        except (ValueError, OverflowError):
+            return
+        if wall.year >= _LAST.year:
+            return
+        yield wall
+
+
+def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
+    """Return when the clock in ``zone`` shows ``wall`` for the first time, or jumps over it."""
+    instant = wall.replace(tzinfo=zone).astimezone(UTC)
+    if instant.astimezone(zone).replace(tzinfo=None) == wall:
+        return instant
+    return _change_within(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant, zone)
+
+
+def _next_change(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
+    """Return the first instant in ``(since, until]`` from which the clock in ``zone`` has another offset, or None."""
+    offset = _offset(since, zone)
+    while since < until:
+        end = min(since + _LONGEST_CALM, until)
+        if _offset(end, zone) != offset:
+            return _change_within(since, end, zone)
+        since = end
+    return None
+
+
+def _change_within(before: datetime, behind: datetime, zone: ZoneInfo) -> datetime:
+    """Return the one change of offset in ``(before, behind]``, to the second."""
+    offset = _offset(before, zone)
+    while behind - before > timedelta(seconds=1):
+        middle = (before + (behind - before) / 2).replace(microsecond=0)
+        if middle <= before:
+            break
+        if _offset(middle, zone) == offset:
+            before = middle
+        else:
+            behind = middle
+    return behind.replace(microsecond=0)
+
+
+def _offset(instant: datetime, zone: tzinfo) -> timedelta:
+    there = instant.astimezone(zone)
+    return there.replace(tzinfo=UTC) - instant
+
+
+@lru_cache(maxsize=4096)
+def _read(expression: str, seed: str) -> _Pattern:
+    if not 0 < len(expression) <= MAX_EXPRESSION_LENGTH:
+        raise CronError(f"expected a cron expression of up to {MAX_EXPRESSION_LENGTH} characters")
+    written = ALIASES.get(expression.strip().lower(), expression)
+    fields = written.split()
+    if len(fields) not in {5, 6}:
+        raise CronError(
+            "expected five fields (minute, hour, day of month, month, day of week), a sixth for seconds, or one of"
+            f" {', '.join(ALIASES)}; got {_cut(expression)}"
+        )
+    if _has(_RANDOM, written):
+        raise CronError(
+            f"expected fields that are the same on every server; R is random, use H, got {_cut(expression)}"
+        )
+    try:
+        matcher = croniter(
+            " ".join(",".join(map(_as_one_value, field.split(","))) for field in fields),
+            datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
+            hash_id=(seed or " ").encode() if _has(_HASHED, written) else None,
+            implement_cron_bug=True,
+        )
+    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
+        raise CronError(f"expected a cron expression, got {_cut(expression)}: {error}") from None
+    return _Pattern(matcher, is_fixed=not (fields[0].startswith("*") or fields[1].startswith("*")))
+
+
+def _as_one_value(part: str) -> str:
+    """Return a range from a value to itself as that value: croniter takes ``5-5`` for every value there is."""
+    first, dash, last = part.partition("/")[0].partition("-")
+    return first if dash and _is_same(first.lower(), last.lower()) else part
+
+
+def _is_same(first: str, last: str) -> bool:
+    first, last = _NUMBERS.get(first, first), _NUMBERS.get(last, last)
+    return first.lstrip("0") == last.lstrip("0")
+
+
+def _has(kind: re.Pattern[str], expression: str) -> bool:
+    return any(kind.match(part) for field in expression.split() for part in field.split(","))
+
+
+def _cut(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
