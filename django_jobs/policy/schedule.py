@@ -1,0 +1,212 @@
+"""When a schedule is due, and what becomes of the ticks that nobody was there to fire."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from hashlib import blake2b
+from itertools import islice, pairwise
+from typing import Any, NamedTuple
+
+from .cron import (
+    CronError,
+    check_expression,
+    check_zone,
+    depends_on_seed,
+    newest_occurrences,
+    next_occurrence,
+    occurrences,
+)
+from .overlap import Overlap
+
+SHORTEST_PERIOD, LONGEST_PERIOD = timedelta(seconds=1), timedelta(days=3_660)
+LATE = timedelta(minutes=1)
+"""A tick that is decided later than this after it was due was missed."""
+MOST_CAUGHT_UP = 1_000
+RECORDED = 100
+"""So many of the ticks that were missed in one outage are recorded, the newest."""
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_SAMPLE = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+class CatchUp(StrEnum):
+    """Which of the missed ticks fire once schedulers are back. The values are stored."""
+
+    LATEST = "latest"
+    ALL = "all"
+    NONE = "none"
+
+
+class TickOutcome(StrEnum):
+    """What became of a tick. The values are stored."""
+
+    FIRED = "fired"
+    WAITING = "waiting"
+    SKIPPED = "skipped"
+    MISSED = "missed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """When a schedule is due: a ``cron`` expression in ``timezone``, or ``every`` so often.
+
+    ``every`` is due at the multiples of the period since 1970 in UTC, so that all servers agree and nothing
+    shifts when one restarts. A tick fires up to ``jitter`` later than it is due, always equally late for
+    the same schedule and tick. ``name`` is the schedule's; it settles hashed fields and jitter.
+    """
+
+    name: str
+    cron: str = ""
+    every: timedelta | None = None
+    timezone: str = "UTC"
+    jitter: timedelta = timedelta(0)
+
+    def check(self) -> None:
+        """Raise CronError, saying which option is wrong, where this is never due or cannot be reckoned."""
+        if bool(self.cron) == (self.every is not None):
+            raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
+        if self.every is not None and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
+            raise CronError(f"every: expected a period from 1 second to 10 years, got {self.every}")
+        _named("timezone", check_zone, self.timezone)
+        if self.cron:
+            _named("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
+        gap = self._shortest_gap()
+        if not timedelta(0) <= self.jitter < gap:
+            raise CronError(
+                f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
+            )
+
+    def next(self, after: datetime) -> datetime | None:
+        """Return the first tick behind ``after``, None where there is none any more."""
+        if self.every is not None:
+            return self._multiple(after) + self.every
+        return next_occurrence(self.cron, zone=self.timezone, after=after, seed=self._seed)
+
+    def upcoming(self, after: datetime) -> Iterator[datetime]:
+        """Yield the ticks behind ``after``, endless."""
+        if self.every is None:
+            yield from occurrences(self.cron, zone=self.timezone, after=after, seed=self._seed)
+            return
+        instant = self._multiple(after)
+        while True:
+            instant += self.every
+            yield instant
+
+    def newest(self, after: datetime, until: datetime, *, limit: int) -> list[datetime]:
+        """Return the newest ``limit`` ticks in ``(after, until]``, in order."""
+        if self.every is None:
+            return newest_occurrences(
+                self.cron, zone=self.timezone, after=after, until=until, limit=limit, seed=self._seed
+            )
+        last = self._multiple(until)
+        found = (last - self.every * number for number in range(limit))
+        return [instant for instant in found if instant > after][::-1]
+
+    def look_at(self, due_at: datetime) -> datetime:
+        """Return when the tick of ``due_at`` is to fire."""
+        if not self.jitter:
+            return due_at
+        digest = blake2b(f"{self.name}\0{due_at.timestamp()}".encode(), digest_size=8).digest()
+        return due_at + self.jitter * (int.from_bytes(digest) / 2**64)
+
+    @property
+    def _seed(self) -> str:
+        return self.name if depends_on_seed(self.cron) else ""
+
+    def _multiple(self, instant: datetime) -> datetime:
+        """Return the last multiple of the period that is not behind ``instant``."""
+        assert self.every is not None  # noqa: S101 - callers have looked
+        return instant.astimezone(UTC) - (instant - _EPOCH) % self.every
+
+    def _shortest_gap(self) -> timedelta:
+        if self.every is not None:
+            return self.every
+        ticks = list(islice(self.upcoming(_SAMPLE), 50))
+        return min((later - tick for tick, later in pairwise(ticks)), default=LONGEST_PERIOD)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manner:
+    """How a schedule takes ticks that overlap with its own jobs, and those that were missed."""
+
+    overlap: Overlap = Overlap.SKIP
+    catch_up: CatchUp = CatchUp.LATEST
+    catch_up_limit: int = 10
+
+    def check(self) -> None:
+        """Raise CronError, saying which option is wrong."""
+        if not 1 <= self.catch_up_limit <= MOST_CAUGHT_UP:
+            raise CronError(
+                f"catch_up_limit: expected a whole number from 1 to {MOST_CAUGHT_UP}, got {self.catch_up_limit}"
+            )
+        if self.catch_up is CatchUp.ALL and self.overlap in {Overlap.SKIP, Overlap.REPLACE}:
+            raise CronError(
+                "overlap: expected 'queue' or 'allow' with catch_up='all', which fires several at once;"
+                f" got {self.overlap.value!r}"
+            )
+
+    @property
+    def room(self) -> int:
+        """How many ticks may wait for a job to end."""
+        return self.catch_up_limit if self.catch_up is CatchUp.ALL else 1
+
+    @property
+    def most_at_once(self) -> int:
+        """How many of the ticks that are due at once may fire."""
+        return self.catch_up_limit if self.catch_up is CatchUp.ALL else 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScheduleSpec:
+    """All that is written of a schedule: which job with what (a JSON-only dict by name), when, and in what manner."""
+
+    timing: Timing
+    manner: Manner
+    job_name: str
+    arguments: dict[str, Any]
+    queue_name: str
+    priority: int
+    max_attempts: int
+
+    @property
+    def name(self) -> str:
+        """The schedule's name."""
+        return self.timing.name
+
+
+class Plan(NamedTuple):
+    """What is due of one schedule: the ticks to fire, those to record as missed, and the tick to expect next."""
+
+    fire: list[datetime]
+    missed: list[datetime]
+    next_due_at: datetime | None
+    next_look_at: datetime | None
+
+
+def plan(timing: Timing, manner: Manner, *, next_due_at: datetime, now: datetime) -> Plan:
+    """Return what to do with the ticks from ``next_due_at`` to ``now``."""
+    following = timing.next(next_due_at)
+    if timing.look_at(next_due_at) > now:
+        return Plan([], [], next_due_at, timing.look_at(next_due_at))
+    due = [next_due_at]
+    if following is not None and timing.look_at(following) <= now:
+        most = manner.most_at_once + RECORDED
+        due = timing.newest(next_due_at - timedelta(microseconds=1), now, limit=most)
+        if timing.look_at(due[-1]) > now:
+            due.pop()
+        following = timing.next(due[-1])
+    fire, missed = due[-manner.most_at_once :], due[: -manner.most_at_once][-RECORDED:]
+    if manner.catch_up is CatchUp.NONE and now - timing.look_at(due[-1]) > LATE:
+        fire, missed = [], due[-RECORDED:]
+    look_at = None if following is None else timing.look_at(following)
+    return Plan(fire, missed, following, look_at)
+
+
+def _named(option: str, check: object, value: object) -> None:
+    try:
+        check(value)  # type: ignore[operator]  # one of the two checks above
+    except CronError as error:
+        raise CronError(f"{option}: {error}") from None
