@@ -5,9 +5,10 @@ The names below are the public ones. Importing this package loads no model, so `
 """
 
 from .context import JobContext, current_job
-from .definition import EnqueueOptions, JobDefinition, aenqueue, enqueue, job
+from .definition import EnqueueOptions, JobDefinition, aenqueue, enqueue, job, schedule
 from .exceptions import (
     ArgumentsError,
+    Cancelled,
     ClaimLost,
     ConfigurationError,
     Discard,
@@ -22,11 +23,13 @@ from .exceptions import (
     WaitTimeout,
 )
 from .policy.backoff import Constant, Exponential, Linear
+from .schedules import ScheduleDefinition
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentsError",
+    "Cancelled",
     "ClaimLost",
     "ConfigurationError",
     "Constant",
@@ -41,6 +44,7 @@ __all__ = [
     "NoCurrentJob",
     "PayloadTooLarge",
     "Retry",
+    "ScheduleDefinition",
     "SerializationError",
     "Snooze",
     "UnknownJobError",
@@ -49,4 +53,5 @@ __all__ = [
     "current_job",
     "enqueue",
     "job",
+    "schedule",
 ]

@@ -59,6 +59,33 @@ def _check_database(alias: str) -> list[CheckMessage]:
     return messages
 
 
+@register(Tags.database)
+def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
+    """W002: rows that staff wrote and that cannot fire; what code defines is refused at its import already."""
+    from django.db import Error as DatabaseError
+
+    from .models import CronSchedule
+    from .staff_schedules import judge
+
+    if get_settings().database not in (databases or ()):
+        return []
+    try:
+        rows = list(
+            CronSchedule.objects.filter(is_from_code=False, disabled_at__isnull=True).order_by("name")
+        )
+    except DatabaseError:
+        return []  # the tables are not there yet
+    return [
+        Warning(
+            f"Schedule {row.name!r} cannot fire: {problem}",
+            hint="Mend or delete it in the admin; a worker looks at it again when it starts.",
+            id="django_jobs.W002",
+        )
+        for row in rows
+        if (problem := judge(row))
+    ]
+
+
 @register(Tags.compatibility)
 def check_runworker(**_: Any) -> list[CheckMessage]:
     """W001: another app's ``runworker`` hides ours."""

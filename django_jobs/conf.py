@@ -71,6 +71,8 @@ class Settings:
     unknown_job_delay: timedelta = timedelta(seconds=60)
     unknown_job_ttl: timedelta = timedelta(days=1)
     max_worker_deaths: int = 3
+    schedulable: tuple[str, ...] = ()
+    tick_retention: timedelta | None = timedelta(days=30)
     mail_admins: bool = False
     mail_admins_period: timedelta = timedelta(days=1)
     ring: bool = True
@@ -99,7 +101,7 @@ def as_timeout(option: str, value: object) -> timedelta | None:
     """Return ``value`` (timedelta, whole seconds or None) as a timeout, or raise ConfigurationError."""
     if value is None:
         return None
-    timeout = _as_timedelta(option, value)
+    timeout = as_duration(option, value)
     if timeout <= timedelta(0):
         raise ConfigurationError(f"{option}: expected a positive timeout, got {value!r}")
     return timeout
@@ -193,7 +195,8 @@ def _refuse_unknown(where: str, given: Mapping[Any, Any], known: Any) -> None:
         )
 
 
-def _as_timedelta(option: str, value: object) -> timedelta:
+def as_duration(option: str, value: object) -> timedelta:
+    """Return ``value`` (timedelta or seconds) as a duration, or raise ConfigurationError."""
     if isinstance(value, timedelta):
         return value
     if isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -205,14 +208,14 @@ def _as_timedelta(option: str, value: object) -> timedelta:
 
 
 def _positive(option: str, value: object) -> timedelta:
-    duration = _as_timedelta(option, value)
+    duration = as_duration(option, value)
     if duration <= timedelta(0):
         raise ConfigurationError(f"{option}: expected a positive duration, got {value!r}")
     return duration
 
 
 def _not_negative(option: str, value: object) -> timedelta:
-    duration = _as_timedelta(option, value)
+    duration = as_duration(option, value)
     if duration < timedelta(0):
         raise ConfigurationError(f"{option}: expected a duration of zero or more, got {value!r}")
     return duration
@@ -236,12 +239,16 @@ def _text(option: str, value: object) -> str:
     raise ConfigurationError(f"{option}: expected a name, got {value!r}")
 
 
+def _period(option: str, value: object) -> timedelta | None:
+    return None if value is None else _positive(option, value)
+
+
 def _name_parts(option: str, value: object) -> tuple[str, ...]:
     if isinstance(value, (list, tuple, set, frozenset)) and all(
         isinstance(one, str) and one for one in value
     ):
         return tuple(value)
-    raise ConfigurationError(f"{option}: expected a tuple of parts of names, got {value!r}")
+    raise ConfigurationError(f"{option}: expected a tuple of names, got {value!r}")
 
 
 def _options(option: str, value: object, known: tuple[str, ...]) -> dict[str, Any]:
@@ -295,6 +302,8 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "unknown_job_delay": _positive,
     "unknown_job_ttl": _positive,
     "max_worker_deaths": _count,
+    "schedulable": _name_parts,
+    "tick_retention": _period,
     "mail_admins": _flag,
     "mail_admins_period": _positive,
     "ring": _flag,

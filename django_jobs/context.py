@@ -9,12 +9,16 @@ from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any
 
+from asgiref.sync import sync_to_async
+
 from .exceptions import NoCurrentJob, PayloadTooLarge
 from .serialization import dumps
 
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
 MAX_PROGRESS_MESSAGE_LENGTH = 200
+CANCEL_LOOK_SECONDS = 1.0
+"""Whether a job was asked to cancel is looked up at most this often."""
 
 SaveNotes = Callable[[dict[str, Any]], None]
 
@@ -27,6 +31,8 @@ class JobContext:
     """
 
     __slots__ = (
+        "_cancel_looked_at",
+        "_is_cancel_requested",
         "_last_saved_at",
         "_last_total",
         "_save",
@@ -64,11 +70,36 @@ class JobContext:
         self._save = save
         self._last_saved_at: float | None = None
         self._last_total: int | None = None
+        self._cancel_looked_at = -CANCEL_LOOK_SECONDS
+        self._is_cancel_requested = False
 
     @property
     def enqueued_at(self) -> datetime:
         """The instant at which the job was enqueued, aware, by the database's clock."""
         return datetime.fromtimestamp(self.enqueued, UTC)
+
+    @property
+    def due_at(self) -> datetime | None:
+        """When the tick was due that fired this job, aware, UTC; None for a job that no schedule enqueued."""
+        due_at = self.metadata.get("due_at")
+        return datetime.fromisoformat(due_at) if isinstance(due_at, str) else None
+
+    def cancel_requested(self) -> bool:
+        """Tell whether this job was asked to end; then raise ``Cancelled``, or return what there is.
+
+        Asks the database at most once a second, so that it can stand in a loop.
+        """
+        now = time.monotonic()
+        if not self._is_cancel_requested and now - self._cancel_looked_at >= CANCEL_LOOK_SECONDS:
+            from .store.cancel import is_cancel_requested
+
+            self._cancel_looked_at = now
+            self._is_cancel_requested = is_cancel_requested(self.job_id)
+        return self._is_cancel_requested
+
+    async def acancel_requested(self) -> bool:
+        """Do what ``cancel_requested`` does, in an ``async def`` job."""
+        return await sync_to_async(self.cancel_requested)()
 
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Show how far the job is: ``done`` of ``total`` in any unit.

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import update_wrapper
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, overload
 
 from asgiref.sync import sync_to_async
 from django.views.decorators.debug import sensitive_variables
@@ -27,6 +27,14 @@ from .options import (
     check_name,
 )
 from .policy.backoff import BackoffOption
+from .schedules import (
+    ScheduleDefinition,
+    ScheduleOptions,
+    caller_of,
+    check_option_names,
+    define_schedule,
+    origin_of,
+)
 from .serialization import dumps, encode
 from .signature import CallSignature
 
@@ -190,21 +198,21 @@ class JobDefinition(Generic[P, R]):
 class _Decorator:
     """What ``@job(...)`` with parentheses returns; keeps the types of the decorated function."""
 
-    def __init__(self, name: str | None, options: JobOptions) -> None:
-        self.name, self.options = name, options
+    def __init__(self, name: str | None, options: JobOptions, when: ScheduleOptions) -> None:
+        self.name, self.options, self.when = name, options, when
 
     def __call__(self, function: Callable[P, R]) -> JobDefinition[P, R]:
-        return _define(function, self.name, self.options)
+        return _define(function, self.name, self.options, self.when)
 
 
 class _ContextDecorator:
     """The same for ``takes_context=True``: the first parameter is the worker's to fill."""
 
-    def __init__(self, name: str | None, options: JobOptions) -> None:
-        self.name, self.options = name, options
+    def __init__(self, name: str | None, options: JobOptions, when: ScheduleOptions) -> None:
+        self.name, self.options, self.when = name, options, when
 
     def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> JobDefinition[P, R]:
-        return _define(function, self.name, self.options)
+        return _define(function, self.name, self.options, self.when)
 
 
 @overload
@@ -225,6 +233,8 @@ def job(
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
     redact: Collection[str] = ...,
+    schedulable: bool = ...,
+    **when: Unpack[ScheduleOptions],
 ) -> _ContextDecorator: ...
 
 
@@ -241,7 +251,9 @@ def job(
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
     redact: Collection[str] = ...,
+    schedulable: bool = ...,
     takes_context: Literal[False] = ...,
+    **when: Unpack[ScheduleOptions],
 ) -> _Decorator: ...
 
 
@@ -259,7 +271,9 @@ def job(
     timeout: timedelta | int | None = None,
     atomic: bool = False,
     redact: Collection[str] = (),
+    schedulable: bool = False,
     takes_context: bool = False,
+    **when: Unpack[ScheduleOptions],
 ) -> Any:
     """Make a function a job: ``@job`` or ``@job(option=...)``.
 
@@ -271,7 +285,10 @@ def job(
     timeout: a timedelta or whole seconds; JobTimeout is raised inside the function.
     atomic: the function's writes to the jobs' database and the finish commit together.
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
+    schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
+    cron or every, timezone, jitter, overlap, catch_up, catch_up_limit: a schedule of the job's own name that
+    enqueues it without arguments; see ``schedule``.
 
     Raises ConfigurationError naming the job, the option, what was expected and what came.
     """
@@ -295,11 +312,38 @@ def job(
         discard_on=as_exception_types(f"{label}: discard_on", discard_on),
         atomic=atomic,
         redact=as_argument_names(f"{label}: redact", redact),
+        schedulable=schedulable,
         takes_context=takes_context,
     )
+    check_option_names(label, when)
     if function is not None:
-        return _define(function, name, options)
-    return _ContextDecorator(name, options) if takes_context else _Decorator(name, options)
+        return _define(function, name, options, when)
+    return _ContextDecorator(name, options, when) if takes_context else _Decorator(name, options, when)
+
+
+def schedule(
+    name: str,
+    job: JobDefinition[..., Any],
+    /,
+    *,
+    args: Mapping[str, Any] | None = None,
+    **when: Unpack[ScheduleOptions],
+) -> ScheduleDefinition:
+    """Have ``job`` enqueued again and again, under a ``name`` of the schedule's own.
+
+    args: keywords for the job, checked now. cron: five fields, a sixth for seconds, or ``@daily`` and its sisters;
+    or every: a timedelta or seconds, counted from 1970 in UTC. timezone: an IANA name for cron (UTC).
+    jitter: fire up to so much later, to spread load. overlap: ``skip``, ``queue``, ``allow`` or ``replace`` where the
+    last job has not ended. catch_up: which missed ticks fire after an outage, ``latest``, ``all`` (at most
+    ``catch_up_limit``) or ``none``.
+
+    Raises ConfigurationError or ArgumentsError naming file, line, schedule and option.
+    """
+    origin = caller_of(schedule)
+    if not isinstance(job, JobDefinition):
+        raise ConfigurationError(f"{origin}: schedule {name!r}: expected a function with @job, got {job!r}")
+    check_option_names(f"{origin}: schedule {name!r}", when)
+    return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
 
 
 def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
@@ -320,7 +364,9 @@ async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
     return await sync_to_async(enqueue)(name, *args, **kwargs)
 
 
-def _define(function: Callable[..., Any], name: str | None, options: JobOptions) -> JobDefinition[Any, Any]:
+def _define(
+    function: Callable[..., Any], name: str | None, options: JobOptions, when: ScheduleOptions
+) -> JobDefinition[Any, Any]:
     if isinstance(function, type):
         raise ConfigurationError(f"@job: expected a function, got {function!r}")
     if options.redact:
@@ -329,6 +375,8 @@ def _define(function: Callable[..., Any], name: str | None, options: JobOptions)
     check_name(name)
     definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options)
     registry.register(definition)
+    if when:
+        define_schedule(name, definition, arguments={}, options=when, origin=origin_of(function))
     return definition
 
 

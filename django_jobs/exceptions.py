@@ -68,6 +68,14 @@ class Discard(Exception):
         self.reason = reason
 
 
+class Cancelled(Exception):
+    """Raise inside a job to end it as cancelled: neither a success nor a dead letter. ``reason`` is kept on the try."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Snooze(Exception):
     """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the try does not count."""
 

@@ -30,6 +30,7 @@ class JobOptions:
     atomic: bool = False
     takes_context: bool = False
     redact: tuple[str, ...] = ()
+    schedulable: bool = False
 
     def resolve(self, option: str, queue_name: str | None = None) -> Any:
         """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""

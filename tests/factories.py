@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db import models
 
-from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Queue, Worker
+from django_jobs.models import AlertedError, Attempt, CronSchedule, DeadLetter, Job, Queue, Tick, Worker
 from django_jobs.policy.decide import JobFacts, Rules, decide
 from django_jobs.policy.lines import ReadyLines
 from django_jobs.policy.outcomes import Error, Failed, Outcome
@@ -93,6 +93,26 @@ def make_letter(job: Job | None = None, **fields: Any) -> DeadLetter:
 
 def make_queue(name: str = "default", **fields: Any) -> Queue:
     return Queue.objects.create(name=name, **fields)
+
+
+def make_schedule(name: str = "sample", **fields: Any) -> CronSchedule:
+    """Return an hourly schedule of staff that is due now."""
+    now = database_now()
+    values = {
+        "job_name": "tests.sampleapp.jobs.digest",
+        "queue_name": "default",
+        "max_attempts": 5,
+        "cron": "" if "every" in fields else "@hourly",
+        "next_due_at": now,
+        "next_look_at": fields.get("next_due_at", now),
+    }
+    return CronSchedule.objects.create(name=name, **(values | fields))
+
+
+def make_tick(schedule: CronSchedule, **fields: Any) -> Tick:
+    now = database_now()
+    values = {"due_at": now, "decided_at": now, "outcome": "fired"}
+    return Tick.objects.create(schedule=schedule, **(values | fields))
 
 
 def make_alerted_error(**fields: Any) -> AlertedError:

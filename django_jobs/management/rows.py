@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..models import Job, Worker
+from ..models import CronSchedule, Job, Tick, Worker
+from ..policy.cron_words import in_words
 from ..shown import shown
 from ..store.stats import QueueStats
 
@@ -62,6 +63,40 @@ def queue_row(queue: QueueStats) -> dict[str, Any]:
         "paused": queue.paused_at is not None,
         "oldest_ready_at": _iso(queue.oldest_ready_at),
         **{state.value: number for state, number in queue.jobs.items()},
+    }
+
+
+SCHEDULE_COLUMNS = (
+    "name",
+    "status",
+    "when",
+    "timezone",
+    "job_name",
+    "next_due_at",
+    "last_due_at",
+    "last_outcome",
+)
+
+
+def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
+    """Return one schedule and its newest tick; instants are ISO 8601 in UTC."""
+    return {
+        "name": schedule.name,
+        "status": schedule.status,
+        "when": schedule.cron or f"every {schedule.every}",
+        "meaning": in_words(schedule.cron, every=schedule.every),
+        "timezone": schedule.timezone,
+        "job_name": schedule.job_name,
+        "arguments": schedule.arguments,
+        "overlap": schedule.overlap,
+        "catch_up": schedule.catch_up,
+        "from_code": schedule.is_from_code,
+        "problem": schedule.problem or None,
+        "next_due_at": _iso(schedule.next_due_at),
+        "last_due_at": _iso(last.due_at) if last else None,
+        "last_outcome": last.outcome if last else None,
+        "last_reason": (last.reason or None) if last else None,
+        "last_job": last.job_id if last else None,
     }
 
 

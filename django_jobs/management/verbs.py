@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import getpass
 import json
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django.db import Error as DatabaseError
-from django.db.models import QuerySet
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from .. import registry
 from ..conf import get_settings
 from ..definition import EnqueueOptions
 from ..exceptions import ArgumentsError, UnknownJobError
-from ..models import Job, Worker
+from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
 from ..store.cancel import cancel
-from ..store.prune import prune, prune_records
+from ..store.dialects import open_dialect
+from ..store.prune import prune, prune_records, prune_ticks
 from ..store.purge import purge
 from ..store.queues import pause, resume
 from ..store.redrive import redrive
 from ..store.run_now import run_now
 from ..store.stats import open_dead_letters, queue_stats, waiting_queues
+from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
-from .rows import attempt_rows, job_row, queue_row, worker_row
+from ..worker.scheduler import bring_in_step, fire_all, say_synced
+from .rows import attempt_rows, job_row, queue_row, schedule_row, worker_row
 
 
 def status() -> dict[str, Any]:
@@ -107,11 +111,31 @@ def resume_queue(name: str) -> bool:
     return resume(name)
 
 
+def list_schedules() -> list[dict[str, Any]]:
+    """Return every schedule with its newest tick, sorted by name. Two statements."""
+    newest = Tick.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("pk")[:1]
+    schedules = list(CronSchedule.objects.annotate(newest_tick=Subquery(newest)).order_by("name"))
+    ticks = {
+        tick.schedule_id: tick for tick in Tick.objects.filter(pk__in=[one.newest_tick for one in schedules])
+    }
+    return [schedule_row(one, ticks.get(one.pk)) for one in schedules]
+
+
+def tick_once() -> Ticked:
+    """Bring the schedules in step with the code and fire what is due, once. Safe to call from many places at once."""
+    using = get_settings().database
+    dialect, connection = open_dialect(using)
+    dialect.prepare(connection, durable=True)
+    say_synced(bring_in_step(using=using, started=time.monotonic()))
+    return fire_all(using=using)
+
+
 def prune_now() -> int:
     """Prune everything that RETENTION allows and return how many jobs were deleted."""
     settings = get_settings()
     pruned = prune(settings.retention)
     prune_records(settings.retention, alerted_for=settings.mail_admins_period)
+    prune_ticks(settings.tick_retention)
     return pruned.jobs
 
 

@@ -39,6 +39,11 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--burst", action="store_true", help="Work off what is ready and due, then exit with code 0."
     )
+    duty = parser.add_mutually_exclusive_group()
+    duty.add_argument(
+        "--no-scheduler", action="store_true", help="Run jobs only; other processes fire the schedules."
+    )
+    duty.add_argument("--scheduler-only", action="store_true", help="Fire schedules only; run no job.")
     parser.add_argument(
         "--max-jobs", type=count, metavar="N", help="Replace a process after it has run so many jobs."
     )
@@ -66,6 +71,10 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
 def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Run workers as the parsed ``options`` say, then leave the process with the right exit code."""
     log_to_terminal(options["verbosity"])
+    if options["burst"] and options["scheduler_only"]:
+        raise CommandError(
+            "--burst works off jobs and fires no schedule; 'manage.py jobs tick' fires what is due once"
+        )
     megabytes = options["max_memory_mb"]
     chosen = WorkerOptions(
         queues=options["queues"],
@@ -73,6 +82,8 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
         concurrency=options["concurrency"],
         processes=options["processes"],
         burst=options["burst"],
+        works=not options["scheduler_only"],
+        schedules=not options["no_scheduler"] and not options["burst"],
         max_jobs=options["max_jobs"],
         max_memory_bytes=None if megabytes is None else megabytes << 20,
         reload=options["reload"],

@@ -4,6 +4,7 @@ from .attempt import Attempt
 from .dead_letter import AlertedError, DeadLetter
 from .job import Job
 from .queue import Queue
+from .schedule import CronSchedule, Tick
 from .worker import Worker
 
-__all__ = ["AlertedError", "Attempt", "DeadLetter", "Job", "Queue", "Worker"]
+__all__ = ["AlertedError", "Attempt", "CronSchedule", "DeadLetter", "Job", "Queue", "Tick", "Worker"]

@@ -60,6 +60,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     held_since = models.DateTimeField(null=True)
     worker_deaths = models.SmallIntegerField(default=0)
+    cancel_requested_at = models.DateTimeField(null=True)
 
     progress_done = models.BigIntegerField(null=True)
     progress_total = models.BigIntegerField(null=True)

@@ -12,7 +12,7 @@ class Worker(models.Model):
 
     ``heartbeat_at`` is the database's clock. A worker whose heartbeat is stale is set to ``lost``
     and its claims are rescued; it learns that from its next heartbeat and starts anew under
-    another row.
+    another row. ``concurrency`` is 0 where it fires schedules only.
     """
 
     class State(models.TextChoices):

@@ -9,6 +9,7 @@ from typing import NamedTuple, assert_never
 from .backoff import LONGEST_WAIT
 from .outcomes import (
     AttemptOutcome,
+    Cancelled,
     DeathReason,
     Discarded,
     Error,
@@ -86,16 +87,16 @@ SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=Attem
 def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
     """Return what happens next to a job whose run ended with ``outcome``."""
     match outcome:
-        case Succeeded(result=None):
-            return SUCCEEDED_WITHOUT_RESULT
         case Succeeded(result=result):
-            return Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result)
+            return _succeeded(result)
         case Failed():
             return _after_failure(outcome, facts)
         case Discarded(error=error):
             return _dead(AttemptOutcome.DISCARDED, DeathReason.DISCARDED, error)
         case Snoozed(delay=delay):
             return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True)
+        case Cancelled(error=error):
+            return Decision(state=State.CANCELLED, attempt_outcome=AttemptOutcome.CANCELLED, error=error)
         case Released(started=started):
             return Decision(
                 state=State.READY,
@@ -111,6 +112,12 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
         case _:
             assert_never(outcome)
+
+
+def _succeeded(result: str | None) -> Decision:
+    if result is None:
+        return SUCCEEDED_WITHOUT_RESULT
+    return Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result)
 
 
 def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:

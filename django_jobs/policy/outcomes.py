@@ -79,6 +79,13 @@ class Snoozed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Cancelled:
+    """The function ended itself because it was asked to, or saw no point in going on."""
+
+    error: Error
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """The worker gave the claim back. ``started`` tells whether the function had begun."""
 
@@ -105,4 +112,4 @@ class Unreadable:
     error: Error
 
 
-Outcome = Succeeded | Failed | Discarded | Snoozed | Released | Lost | UnknownJob | Unreadable
+Outcome = Succeeded | Failed | Discarded | Snoozed | Cancelled | Released | Lost | UnknownJob | Unreadable

@@ -59,6 +59,8 @@ def _signal_of(decision: Decision) -> Signal | None:
         return signals.job_succeeded
     if decision.state is State.DEAD:
         return signals.job_dead
+    if decision.state is State.CANCELLED:
+        return signals.job_cancelled
     if decision.attempt_outcome in _RETRIED:
         return signals.job_retried
     return None

@@ -1,4 +1,4 @@
-"""Cancel: jobs that wait become cancelled; what runs or has ended is left alone."""
+"""Cancel: jobs that wait become cancelled, what runs may be asked to; what has ended is left alone."""
 
 from __future__ import annotations
 
@@ -32,6 +32,28 @@ def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
                 )
         cancelled += len(locked)
     return cancelled
+
+
+def request_cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
+    """Cancel those of the target's jobs that wait, ask those that run to end, and return how many were either.
+
+    A running job learns of it by ``current_job().cancel_requested``; one that does not look runs on.
+    """
+    _, connection = open_dialect(using)
+    cancelled = cancel(target, using=connection.alias)
+    jobs = Job.objects.using(connection.alias)
+    asked = 0
+    for ids in job_ids_in_chunks(target, states=frozenset({State.RUNNING}), using=connection.alias):
+        running = jobs.filter(pk__in=ids, state=State.RUNNING, cancel_requested_at__isnull=True)
+        asked += running.update(cancel_requested_at=DatabaseNow())
+    return cancelled + asked
+
+
+def is_cancel_requested(job_id: int, *, using: str | None = None) -> bool:
+    """Tell whether a job was asked to cancel. One statement."""
+    _, connection = open_dialect(using)
+    asked = Job.objects.using(connection.alias).filter(pk=job_id, cancel_requested_at__isnull=False)
+    return asked.exists()
 
 
 def _announce(ids: list[int], alias: str) -> None:

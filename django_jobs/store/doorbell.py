@@ -47,3 +47,14 @@ def ring(queue_name: str, *, using: str | None = None) -> bool:
     _last_rung[key] = now
     dialect.ring(connection, queue_name)
     return True
+
+
+def ring_schedulers_on_commit(*, using: str) -> None:
+    """Have schedulers look at the schedules anew once the caller's transaction has committed."""
+    transaction.on_commit(partial(_ring_schedulers, using), using=using, robust=True)
+
+
+def _ring_schedulers(using: str) -> None:
+    if get_settings().ring:
+        dialect, connection = open_dialect(using)
+        dialect.ring_schedulers(connection)

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 
-from ..models import AlertedError, DeadLetter, Job, Worker
+from ..models import AlertedError, DeadLetter, Job, Tick, Worker
 from ..policy.states import State
 from .clock import database_now
 from .dialects import open_dialect
@@ -89,6 +89,30 @@ def prune_records(
         orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=now - period)
         deleted += orphans.delete()[0]
     return deleted
+
+
+def prune_ticks(period: timedelta | None, *, using: str | None = None) -> int:
+    """Delete ticks decided longer ago than ``period`` (None: none) and return how many; 2,000 a transaction.
+
+    Ids rise with the time of the decision, so only what is deleted is read. A tick whose job has not ended stays.
+    """
+    if period is None:
+        return 0
+    _, connection = open_dialect(using)
+    cutoff = database_now(using=connection.alias) - period
+    ticks = Tick.objects.using(connection.alias)
+    deleted, last = 0, 0
+    while True:
+        rows = list(
+            ticks.filter(pk__gt=last).order_by("pk").values_list("pk", "decided_at", "is_open")[:WINDOW]
+        )
+        old = [pk for pk, decided_at, is_open in rows if decided_at < cutoff and not is_open]
+        if old:
+            ticks.filter(pk__in=old)._raw_delete(connection.alias)
+            deleted += len(old)
+        if len(rows) < WINDOW or rows[-1][1] >= cutoff:
+            return deleted
+        last = rows[-1][0]
 
 
 def _is_older(state: str, finished_at: datetime | None, cutoffs: Mapping[State, datetime]) -> bool:

@@ -32,6 +32,7 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
                 worker_deaths=0,
                 finished_at=None,
                 held_since=None,
+                cancel_requested_at=None,
             )
             letters.filter(job__in=locked, status=DeadLetter.Status.OPEN).update(
                 status=DeadLetter.Status.REDRIVEN,

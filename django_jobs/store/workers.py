@@ -57,7 +57,7 @@ def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[f
     """Return the queues of each worker that takes jobs and has a fresh heartbeat; None: all. One statement."""
     _, connection = open_dialect(using)
     taking = Worker.objects.using(connection.alias).filter(
-        state=Worker.State.RUNNING, heartbeat_at__gte=DatabaseNow(-stale_after)
+        state=Worker.State.RUNNING, concurrency__gt=0, heartbeat_at__gte=DatabaseNow(-stale_after)
     )
     return [frozenset(queues) or None for queues in taking.values_list("queues", flat=True)]
 

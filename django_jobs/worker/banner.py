@@ -6,6 +6,7 @@ from django.db import connections
 
 from .. import __version__, registry
 from ..conf import get_settings
+from ..schedules import all_schedules
 from .options import PROCESSES, WorkerOptions
 
 
@@ -23,6 +24,7 @@ def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str
         f"  database   {alias}: {connection.display_name} {name}{' at ' + host if host else ''}",
         f"  queues     {queues}",
         f"  jobs       {shown or 'none: no installed app has a jobs.py with @job in it'}",
+        f"  schedules  {_schedules(options)}",
         f"  workers    {_workers(options)}",
         f"  mode       {_mode(options)}",
         *([f"  health     {health_url}/live and /ready"] if health_url else []),
@@ -35,12 +37,20 @@ def _number(number: int, one: str, many: str) -> str:
 
 def _workers(options: WorkerOptions) -> str:
     workers = _number(options.processes, "process", "processes")
+    if not options.works:
+        return f"{workers}, firing schedules only"
     if options.pool == PROCESSES:
         return (
             f"{workers} with {_number(options.concurrency, 'slot process', 'slot processes')} for a job each"
         )
     threads = _number(options.concurrency, "thread", "threads")
     return f"{workers} of {threads}; async jobs: {get_settings().async_concurrency} at once a process"
+
+
+def _schedules(options: WorkerOptions) -> str:
+    if not options.schedules:
+        return "not fired here"
+    return f"{len(all_schedules())} defined in code, besides those of the admin"
 
 
 def _mode(options: WorkerOptions) -> str:

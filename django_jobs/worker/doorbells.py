@@ -12,13 +12,17 @@ from typing import Any, Protocol
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..store.dialects.postgresql import CHANNEL
+from ..store.dialects.postgresql import CHANNEL, SCHEDULERS_CHANNEL
 from ..store.doorbell import AWAKE_SECONDS
 
 logger = logging.getLogger("django_jobs.worker")
 
 Ring = Callable[[float], None]
 """Called with how many seconds the worker is to stay awake."""
+
+
+RingScheduler = Callable[[], None]
+"""Called where schedules have changed."""
 
 
 class Doorbell(Protocol):
@@ -29,6 +33,10 @@ class Doorbell(Protocol):
     uses_connection: bool
     """True where it needs Django's connection of its thread."""
 
+    @property
+    def rings_schedulers(self) -> bool:
+        """True while every change of a schedule will be heard of."""
+
     def step(self) -> float | None:
         """Wait once; raises a database error where the bell is out of order."""
 
@@ -37,6 +45,7 @@ class Silent:
     """No doorbell: workers poll."""
 
     rings = False
+    rings_schedulers = False
     uses_connection = False
 
     def step(self) -> float | None:
@@ -50,12 +59,20 @@ class Listen:
     WAIT_SECONDS = 1.0
     uses_connection = False
 
-    def __init__(self, ring: Ring, *, using: str, queues: frozenset[str] | None) -> None:
+    def __init__(
+        self, ring: Ring, ring_scheduler: RingScheduler, *, using: str, queues: frozenset[str] | None
+    ) -> None:
         self.rings = False
         self._ring = ring
+        self._ring_scheduler = ring_scheduler
         self._using = using
         self._queues = queues
         self._connection: Any = None
+
+    @property
+    def rings_schedulers(self) -> bool:
+        """True while it listens."""
+        return self.rings
 
     def step(self) -> float | None:
         """Wait up to a second for notifications and ring for those of served queues."""
@@ -67,10 +84,14 @@ class Listen:
                     **connections[self._using].get_connection_params(), autocommit=True
                 )
                 self._connection.execute(f"LISTEN {CHANNEL}")
+                self._connection.execute(f"LISTEN {SCHEDULERS_CHANNEL}")
                 self.rings = True
                 self._ring(AWAKE_SECONDS)
+                self._ring_scheduler()
             for heard in self._connection.notifies(timeout=self.WAIT_SECONDS, stop_after=1):
-                if self._queues is None or heard.payload in self._queues:
+                if heard.channel == SCHEDULERS_CHANNEL:
+                    self._ring_scheduler()
+                elif self._queues is None or heard.payload in self._queues:
                     self._ring(AWAKE_SECONDS)
         except psycopg.Error as error:
             self._close()
@@ -88,6 +109,7 @@ class DataVersion:
     """SQLite's ``PRAGMA data_version``: it changes when another connection has committed, and costs microseconds."""
 
     INTERVAL_SECONDS = 0.02
+    rings_schedulers = False
     uses_connection = True
 
     def __init__(self, ring: Ring, *, using: str) -> None:
@@ -107,7 +129,14 @@ class DataVersion:
         return self.INTERVAL_SECONDS
 
 
-def choose_doorbell(ring: Ring, *, using: str, queues: frozenset[str] | None, wanted: bool) -> Doorbell:
+def choose_doorbell(
+    ring: Ring,
+    *,
+    ring_scheduler: RingScheduler,
+    using: str,
+    queues: frozenset[str] | None,
+    wanted: bool,
+) -> Doorbell:
     """Return the doorbell of the jobs' database; ``wanted`` False (setting RING) or no psycopg 3: none."""
     vendor = connections[using].vendor
     if vendor == "sqlite":
@@ -118,5 +147,5 @@ def choose_doorbell(ring: Ring, *, using: str, queues: frozenset[str] | None, wa
         except ImportError:
             logger.info("psycopg 3 is not installed: idle workers poll instead of LISTEN")
         else:
-            return Listen(ring, using=using, queues=queues)
+            return Listen(ring, ring_scheduler, using=using, queues=queues)
     return Silent()

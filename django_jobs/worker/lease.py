@@ -52,7 +52,7 @@ class Lease:
             hostname=socket.gethostname(),
             pid=os.getpid(),
             queues=self._options.queues,
-            concurrency=self._options.concurrency,
+            concurrency=self._options.concurrency if self._options.works else 0,
             version=__version__,
             using=self._using,
         )

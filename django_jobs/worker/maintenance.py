@@ -15,7 +15,7 @@ from django.urls import NoReverseMatch, reverse
 from ..conf import Settings
 from ..models import DeadLetter
 from ..store.alerts import take_alerts
-from ..store.prune import prune, prune_records
+from ..store.prune import prune, prune_records, prune_ticks
 from ..store.queues import note_queues
 from ..store.rescue import rescue
 from ..store.workers import declare_lost
@@ -94,6 +94,7 @@ class Maintenance:
             prune_records(
                 settings.retention, alerted_for=settings.mail_admins_period, using=settings.database
             )
+            prune_ticks(settings.tick_retention, using=settings.database)
             self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
 
 

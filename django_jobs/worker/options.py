@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 
 THREADS, PROCESSES = "threads", "processes"
 POOLS = (THREADS, PROCESSES)
@@ -13,7 +14,8 @@ class WorkerOptions:
     """``queues`` None: all, also those created later. ``concurrency`` is the number of slots a worker process has.
 
     ``pool``: a slot is a thread, or a process of its own. ``max_jobs`` and ``max_memory_bytes`` are per process
-    in which jobs run.
+    in which jobs run. ``works`` and ``schedules``: what a process is there for. ``started``: when the command that all
+    processes belong to began, by this host's monotonic clock.
     """
 
     queues: tuple[str, ...] | None = None
@@ -21,9 +23,12 @@ class WorkerOptions:
     concurrency: int = 4
     processes: int = 1
     burst: bool = False
+    works: bool = True
+    schedules: bool = True
     max_jobs: int | None = None
     max_memory_bytes: int | None = None
     reload: bool = False
     health_port: int | None = None
     health_address: str = "127.0.0.1"
     verbosity: int = 1
+    started: float = field(default_factory=time.monotonic)

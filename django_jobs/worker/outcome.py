@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 from .. import registry
+from ..exceptions import Cancelled as CancelledByJob
 from ..exceptions import Discard, JobTimeout, Retry, SerializationError, Snooze
 from ..policy.backoff import Exponential, wait_after
-from ..policy.outcomes import SUCCEEDED, Discarded, Failed, Outcome, Snoozed, Succeeded
+from ..policy.outcomes import SUCCEEDED, Cancelled, Discarded, Failed, Outcome, Snoozed, Succeeded
 from ..serialization import NOT_STORABLE, dumps
 from ..store.dialects.base import Claim
 from .bench import Bench, Call, context_of
@@ -37,12 +38,14 @@ def outcome_of_value(value: Any, claim: Claim, bench: Bench) -> Succeeded:
 
 
 def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:
-    """Sort an exception: a request (Snooze, Discard, Retry), final by the job's options, or worth another try."""
+    """Sort an exception: a request (Snooze, Cancelled, Discard, Retry), final by the options, or worth another try."""
     if isinstance(error, Snooze):
         return Snoozed(delay=error.delay)
     timed_out = isinstance(error, JobTimeout)
     message = f"ran longer than {timedelta(seconds=call.timeout_seconds or 0)}" if timed_out else None
     described = describe(error, job_name=call.claim.name, message=message)
+    if isinstance(error, CancelledByJob):
+        return Cancelled(error=described)
     options = call.definition.options
     if isinstance(error, (Discard, *options.discard_on)):
         return Discarded(error=described)

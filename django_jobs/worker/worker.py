@@ -35,6 +35,7 @@ from .outage import Outage
 from .outcome import outcome_of_hang, timeout_seconds
 from .pulse import SharedPulse
 from .run import conclude
+from .scheduler import Scheduler
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -135,8 +136,14 @@ class Worker:
             wake=self._wake_claimer,
             max_jobs=None if self._isolation.isolates_all else options.max_jobs,
         )
+        self._scheduler = Scheduler(
+            settings=settings,
+            started=options.started,
+            rings=lambda: self._doorbell.rings_schedulers,
+        )
         self._doorbell = choose_doorbell(
             self._claimer.ring,
+            ring_scheduler=self._wake_scheduler,
             using=settings.database,
             queues=None if options.queues is None else frozenset(options.queues),
             wanted=settings.ring,
@@ -154,6 +161,7 @@ class Worker:
         self._maintaining = self._loop(
             "maintenance", self._maintenance.step, patience=LONG_PATIENCE * patience
         )
+        self._scheduling = self._loop("scheduler", self._scheduler.step, patience=LONG_PATIENCE * patience)
         self._listening = self._loop(
             "doorbell", self._doorbell.step, durable=True if self._doorbell.uses_connection else None
         )
@@ -209,7 +217,13 @@ class Worker:
     def _guard(self) -> None:
         """Free the loops that a database which no longer answers holds, until the worker has signed off."""
         while not self._closed.wait(GUARD_SECONDS):
-            for loop in (self._heartbeat, self._claiming, self._finishing, self._maintaining):
+            for loop in (
+                self._heartbeat,
+                self._claiming,
+                self._finishing,
+                self._maintaining,
+                self._scheduling,
+            ):
                 loop.cut_if_silent()
 
     def _loop(
@@ -236,19 +250,22 @@ class Worker:
         self._pulse.heartbeat_tried()
         if not self._lease.worker_id:
             self._lease.acquire()
-            self._threads.start()
-            self._event_loop.start()
-            for loop in (
-                self._finishing,
-                self._announcing,
-                self._listening,
-                self._maintaining,
-                self._claiming,
-            ):
-                loop.start()
+            self._start_loops()
         delay = self._lease.step()
         self._pulse.heartbeat_saved()
         return delay
+
+    def _start_loops(self) -> None:
+        for loop in (self._finishing, self._announcing, self._listening, self._maintaining):
+            loop.start()
+        if self.options.schedules:
+            self._scheduling.start()
+        if self.options.works:
+            self._threads.start()
+            self._event_loop.start()
+            self._claiming.start()
+        else:
+            self._pulse.looks_no_more()
 
     def _claim(self) -> float:
         """Do the claimer's round and see whether there is a reason to end."""
@@ -273,8 +290,10 @@ class Worker:
         return self._threads.join(deadline) and self._event_loop.join(deadline)
 
     def _stop_claiming(self) -> None:
+        self._scheduling.stop()
         self._claiming.stop()
         self._claiming.join(FLUSH_SECONDS)
+        self._scheduling.join(FLUSH_SECONDS)
         self._pulse.looks_no_more()
         for claim in take_back(self._threads) + take_back(self._event_loop):
             self._give_back(claim, Released(started=False))
@@ -328,6 +347,9 @@ class Worker:
 
     def _wake_claimer(self) -> None:
         self._claiming.wake.set()
+
+    def _wake_scheduler(self) -> None:
+        self._scheduling.wake.set()
 
     def _freed(self) -> None:
         self._claimer.freed()

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import F
 
-from django_jobs import Constant, Discard, JobContext, Snooze, job
+from django_jobs import Cancelled, Constant, Discard, JobContext, Snooze, current_job, job
 
 from .models import Customer
 
@@ -57,6 +57,29 @@ def discard(reason: str) -> None:
 
 
 @job
+def end_if_asked() -> str:
+    """End as cancelled where somebody has asked for it."""
+    if current_job().cancel_requested():
+        raise Cancelled("asked to")
+    return "went on"
+
+
+@job
+async def end_if_asked_async() -> str:
+    """Do the same on the event loop."""
+    if await current_job().acancel_requested():
+        raise Cancelled("asked to")
+    return "went on"
+
+
+@job(atomic=True)
+def write_and_cancel(customer_id: int) -> None:
+    """Write, then think better of it."""
+    Customer.objects.filter(pk=customer_id).update(visits=99)
+    raise Cancelled
+
+
+@job
 def snooze(seconds: float) -> None:
     raise Snooze(seconds)
 
@@ -78,6 +101,12 @@ def named(value: int) -> int:
 async def echo_async(value: Any = None) -> Any:
     await asyncio.sleep(0)
     return value
+
+
+@job(schedulable=True)
+def digest(region: str = "eu", limit: int = 10) -> str:
+    """Do what staff may schedule."""
+    return f"{region} {limit}"
 
 
 @job

@@ -4,7 +4,8 @@ from django.db import transaction
 from django_jobs.models import Job
 from django_jobs.policy.states import WAITING_STATES, State
 from django_jobs.store import cancel as cancel_module
-from django_jobs.store.cancel import cancel
+from django_jobs.store.cancel import cancel, is_cancel_requested, request_cancel
+from django_jobs.store.redrive import redrive
 from tests.factories import make_job, make_jobs, make_letter, make_worker, take
 
 pytestmark = pytest.mark.django_db
@@ -115,3 +116,29 @@ def test_a_dead_job_is_not_cancelled_through_its_letter():
 
     assert cancel(letter) == 0
     assert letter.job.refresh().state == State.DEAD
+
+
+def test_a_request_cancels_what_waits_and_asks_what_runs_once():
+    waiting, running, ended = make_job(), make_job(State.RUNNING), make_job(State.SUCCEEDED)
+
+    assert request_cancel(Job.objects.all()) == 2
+
+    asked_at = running.refresh().cancel_requested_at
+    assert (waiting.refresh().state, running.state, ended.refresh().state) == (
+        "cancelled",
+        "running",
+        "succeeded",
+    )
+    assert asked_at is not None
+    assert ended.cancel_requested_at is None
+    assert [is_cancel_requested(job.pk) for job in (waiting, running, ended)] == [False, True, False]
+    assert request_cancel(running) == 0
+    assert running.refresh().cancel_requested_at == asked_at
+
+
+def test_a_redriven_job_is_not_asked_any_more():
+    job = make_job(State.DEAD, cancel_requested_at=make_job().enqueued_at)
+
+    redrive(job)
+
+    assert not is_cancel_requested(job.pk)

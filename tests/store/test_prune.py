@@ -2,11 +2,20 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Worker
+from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Tick, Worker
 from django_jobs.policy.states import State
 from django_jobs.store import prune as prune_module
-from django_jobs.store.prune import prune, prune_records
-from tests.factories import ago, make_alerted_error, make_attempt, make_job, make_letter, make_worker
+from django_jobs.store.prune import prune, prune_records, prune_ticks
+from tests.factories import (
+    ago,
+    make_alerted_error,
+    make_attempt,
+    make_job,
+    make_letter,
+    make_schedule,
+    make_tick,
+    make_worker,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -179,3 +188,15 @@ def test_marks_of_alerts_are_kept_for_twice_their_period():
 
     assert prune_records(RETENTION, alerted_for=timedelta(days=1)) == 1
     assert AlertedError.objects.get().fingerprint == "a"
+
+
+def test_ticks_are_deleted_window_by_window_up_to_the_first_young_one(monkeypatch):
+    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    row = make_schedule(next_due_at=None)
+    ticks = [make_tick(row, due_at=ago(days=day), decided_at=ago(days=day)) for day in (9, 8, 7, 6, 5, 1)]
+    Tick.objects.filter(pk=ticks[1].pk).update(is_open=True)
+
+    assert prune_ticks(None) == 0
+    assert prune_ticks(timedelta(days=4)) == 4
+    assert set(Tick.objects.all()) == {ticks[1], ticks[5]}
+    assert prune_ticks(timedelta(days=4)) == 0

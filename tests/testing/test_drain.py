@@ -5,12 +5,13 @@ from datetime import timedelta
 import pytest
 from django.test import TestCase
 
-from django_jobs import job
-from django_jobs.models import Job, Worker
+from django_jobs import JobDefinition, job, signals
+from django_jobs.models import DeadLetter, Job, Worker
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
 
 
 @job(name="drain.grandparent")
@@ -78,3 +79,36 @@ class DrainInATestCase(TestCase):
     def test_its_worker_is_gone_afterwards(self) -> None:
         drain()
         assert Worker.objects.get().state == "stopped"
+
+
+@pytest.mark.django_db(transaction=True)
+class TestCancelled:
+    """A job that raises ``Cancelled`` is neither a success nor a dead letter."""
+
+    @pytest.mark.parametrize("one", [sample.end_if_asked, sample.end_if_asked_async])
+    def test_a_job_that_was_asked_to_end_ends_as_cancelled(self, one: JobDefinition[[], str]) -> None:
+        asked, other = one.enqueue(), one.enqueue()
+        Job.objects.filter(pk=asked.pk).update(cancel_requested_at=asked.enqueued_at)
+        heard = []
+
+        def receive(job: Job, **_: object) -> None:
+            heard.append((job.pk, job.state))
+
+        signals.job_cancelled.connect(receive)
+        drain()
+        signals.job_cancelled.disconnect(receive)
+        assert asked.refresh().state == State.CANCELLED
+        assert asked.finished_at is not None
+        [attempt] = asked.attempts
+        assert (attempt.outcome, attempt.error) == ("cancelled", "django_jobs.exceptions.Cancelled: asked to")
+        assert not DeadLetter.objects.exists()
+        assert other.refresh().result == "went on"
+        assert heard == [(asked.pk, "cancelled")]
+
+    def test_what_an_atomic_job_wrote_is_rolled_back(self) -> None:
+        customer = Customer.objects.create(name="Ada")
+        job = sample.write_and_cancel.enqueue(customer.pk)
+        drain()
+        assert job.refresh().state == State.CANCELLED
+        customer.refresh_from_db()
+        assert customer.visits == 0

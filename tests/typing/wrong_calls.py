@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Constant, Exponential, JobContext, job
+from django_jobs import Constant, Exponential, JobContext, job, schedule
 from django_jobs.models import Job
 
 
@@ -55,3 +55,6 @@ def wrong_calls() -> None:
     job(max_attempts="five")  # type: ignore[call-overload]
     job(backoff="soon")  # type: ignore[arg-type]
     job(backoff=Constant(timedelta(seconds=5)), retries=3)  # type: ignore[call-overload]
+    job(cron="@daily", overlap=3)  # type: ignore[call-overload]
+    schedule("poll", plain, every=10, args={"count": 7}, often=True)  # type: ignore[call-arg]
+    schedule("poll", print, every=10)  # type: ignore[arg-type]

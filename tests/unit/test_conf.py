@@ -47,6 +47,8 @@ def test_every_setting_is_read():
             "MAIL_ADMINS_PERIOD": HOUR,
             "RING": False,
             "REDACT": ["pin"],
+            "SCHEDULABLE": ["shop.digest"],
+            "TICK_RETENTION": None,
         }
     )
 
@@ -63,6 +65,8 @@ def test_every_setting_is_read():
     assert settings.mail_admins is True
     assert settings.ring is False
     assert settings.redact == ("pin",)
+    assert settings.schedulable == ("shop.digest",)
+    assert settings.tick_retention is None
 
 
 def test_what_was_read_cannot_be_changed():
@@ -134,7 +138,13 @@ BAD_VALUES = [
         for bad in (0, -1, 1.5, "5", True, None)
     ),
     *((key, bad, "expected True or False") for key in ("RING", "MAIL_ADMINS") for bad in (1, "yes", None)),
-    *(("REDACT", bad, "expected a tuple of parts of names") for bad in ("token", None, [5], [""], 7)),
+    *(
+        (key, bad, "expected a tuple of names")
+        for key in ("REDACT", "SCHEDULABLE")
+        for bad in ("token", None, [5], [""], 7)
+    ),
+    *(("TICK_RETENTION", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
+    ("TICK_RETENTION", 0, "expected a positive duration"),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *(

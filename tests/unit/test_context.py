@@ -7,6 +7,9 @@ from django.test import override_settings
 from django_jobs import JobContext, NoCurrentJob, PayloadTooLarge, SerializationError, context, current_job
 from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, running_as
 from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.store.cancel import request_cancel
+from tests.factories import make_job
 
 
 def make_context(saved=None, **fields):
@@ -150,3 +153,25 @@ def test_metadata_that_is_too_large_is_refused_and_not_saved():
     with pytest.raises(PayloadTooLarge, match=r"shop\.send: metadata of .* is larger than MAX_PAYLOAD_BYTES"):
         make_context(saved, metadata={"x": "y" * 20}).save_metadata()
     assert saved == []
+
+
+@pytest.mark.django_db
+def test_whether_it_was_asked_to_end_is_looked_up_once_a_second(clock, django_assert_num_queries):
+    job = make_job(State.RUNNING)
+    one = make_context(job_id=job.pk)
+    with django_assert_num_queries(1):
+        assert [one.cancel_requested() for _ in range(100)] == [False] * 100
+    request_cancel(job)
+    assert not one.cancel_requested()
+    clock.now += 1
+    assert one.cancel_requested()
+    clock.now += 1
+    with django_assert_num_queries(0):
+        assert one.cancel_requested()
+
+
+def test_when_the_tick_was_due_that_fired_it():
+    due_at = datetime(2026, 1, 1, 9, tzinfo=UTC)
+    assert make_context(metadata={"due_at": due_at.isoformat()}).due_at == due_at
+    assert make_context().due_at is None
+    assert make_context(metadata={"due_at": 7}).due_at is None

@@ -13,7 +13,7 @@ from ...conf import as_priority, as_queue_name
 from ...exceptions import JobsError
 from ...management import verbs
 from ...management.doctor import find_all
-from ...management.rows import JOB_COLUMNS, as_json, as_lines, as_table
+from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
 from ...management.working import add_worker_arguments, count, work
 from ...policy.diagnosis import Gravity
 from ...policy.states import State
@@ -67,6 +67,8 @@ class Command(BaseCommand):
         resume = add("resume", "Resume a paused queue.")
         for one in (pause, resume):
             one.add_argument("queue")
+        add("schedules", "List the schedules: when, what, next and last.")
+        add("tick", "Fire what schedules have due, once, and exit: for hosts where no process stays.")
         add("prune", "Delete what ended longer ago than RETENTION allows, now.")
         add_worker_arguments(add("work", "Run workers, as 'manage.py runworker' does."))
 
@@ -178,6 +180,26 @@ class Command(BaseCommand):
             self.stdout.write(as_json({past: options["queue"] if changed else None}))
         else:
             self.stdout.write(f"queue {options['queue']} {'is' if changed else 'was already'} {past}")
+
+    def _schedules(self, options: dict[str, Any]) -> None:
+        rows = verbs.list_schedules()
+        if options["json"]:
+            self.stdout.write(as_json(rows))
+        else:
+            self.stdout.write(as_table(rows, SCHEDULE_COLUMNS) if rows else "there is no schedule")
+            for row in rows:
+                if row["problem"]:
+                    self.stdout.write(f"{row['name']} cannot fire: {row['problem']}")
+
+    def _tick(self, options: dict[str, Any]) -> None:
+        ticked = verbs.tick_once()
+        counts = {outcome: getattr(ticked, outcome) for outcome in ("fired", "waiting", "skipped", "missed")}
+        if options["json"]:
+            self.stdout.write(as_json({**counts, "problems": list(ticked.problems)}))
+        else:
+            self.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+        for problem in ticked.problems:
+            self.stderr.write(f"cannot fire: {problem}")
 
     def _prune(self, options: dict[str, Any]) -> None:
         deleted = verbs.prune_now()

@@ -108,6 +108,14 @@ class Look(NamedTuple):
     lines: list[Line]
 
 
+class Looks(NamedTuple):
+    """When a schedule is due next and when a scheduler is to look at it: None for neither any more."""
+
+    schedule_id: int
+    next_due_at: datetime | None
+    next_look_at: datetime | None
+
+
 class Dialect(Protocol):
     """What a database must be able to do."""
 
@@ -154,11 +162,17 @@ class Dialect(Protocol):
         Job, Attempt and DeadLetter are written together or not at all.
         """
 
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write when schedules, locked by the caller, are due next; one round trip where the database can."""
+
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Tell, without asking the server where possible, whether a connection is open and in no transaction."""
 
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Wake idle workers where the database can; elsewhere do nothing."""
+
+    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+        """Have all schedulers look at the schedules anew, where the database can; elsewhere do nothing."""
 
 
 # The state is written out: SQLite uses a partial index only for a condition that it can read in the statement.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, is_plain_success
+from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, is_plain_success
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -148,6 +148,13 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+SET_LOOKS = """
+UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
+           id bigint PATH '$[0]', due datetime(6) PATH '$[1]', look datetime(6) PATH '$[2]')) AS looks
+STRAIGHT_JOIN django_jobs_cronschedule AS schedule FORCE INDEX (PRIMARY) ON schedule.id = looks.id
+SET schedule.next_due_at = looks.due, schedule.next_look_at = looks.look
+"""
+
 
 class MySQL:
     """The dialect of MySQL 8 and MariaDB 10.6 and later."""
@@ -247,12 +254,23 @@ class MySQL:
                 self._write(cursor, standing, owned, worker_id)
         return {one.claim.job_id for one in standing}
 
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write them in one statement."""
+        rows = [
+            (one.schedule_id, _naive_text(one.next_due_at), _naive_text(one.next_look_at)) for one in looks
+        ]
+        with connection.cursor() as cursor:
+            cursor.execute(SET_LOOKS, [json.dumps(rows)])
+
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open; of a transaction begun by hand it knows nothing."""
         return bool(driver_connection.open)
 
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: there is no way to be woken, workers poll."""
+
+    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+        """Do nothing: schedulers poll."""
 
     def _write(
         self, cursor: Any, standing: Sequence[Ended], owned: dict[tuple[int, int], Any], worker_id: int
@@ -301,6 +319,10 @@ def _micros(seconds: float | None) -> int | None:
 
 def _naive(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
+
+
+def _naive_text(value: datetime | None) -> str | None:
+    return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _success_row(ended: Ended) -> tuple[Any, ...]:

@@ -15,12 +15,13 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, in_line, is_plain_success
+from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, in_line, is_plain_success
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 CHANNEL = "django_jobs"
+SCHEDULERS_CHANNEL = "django_jobs_schedulers"
 
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
@@ -171,6 +172,13 @@ WITH ended AS MATERIALIZED (
 SELECT id FROM saved
 """
 
+SET_LOOKS = """
+UPDATE django_jobs_cronschedule AS schedule
+SET next_due_at = looks.due, next_look_at = looks.look
+FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS looks (id, due, look)
+WHERE schedule.id = looks.id
+"""
+
 
 class PostgreSQL:
     """The dialect of PostgreSQL 14 and later."""
@@ -255,6 +263,11 @@ class PostgreSQL:
                 saved.update(job_id for (job_id,) in cursor.fetchall())
         return saved
 
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write them in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(SET_LOOKS, [list(column) for column in zip(*looks, strict=True)])
+
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""
         return not driver_connection.closed and driver_connection.info.transaction_status == 0
@@ -263,6 +276,11 @@ class PostgreSQL:
         """Notify the workers that listen. NOTIFY takes a lock on the whole database at commit: ring seldom."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue_name])
+
+    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+        """Notify the schedulers that listen."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {SCHEDULERS_CHANNEL}")
 
 
 def _success_arrays(ended: Sequence[Ended], worker_id: int) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, NewJob, Position, as_record, from_epoch, in_line
+from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, from_epoch, in_line
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -143,6 +143,8 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+SET_LOOKS = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_look_at = %s WHERE id = %s"
+
 _write_locks: dict[str, threading.RLock] = {}
 _write_locks_guard = threading.Lock()
 
@@ -255,6 +257,12 @@ class SQLite:
                 cursor.executemany(statement, rows)
         return {one.claim.job_id for one in standing}
 
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write them row by row in C."""
+        rows = [(_as_text(one.next_due_at), _as_text(one.next_look_at), one.schedule_id) for one in looks]
+        with self.writing(connection), connection.cursor() as cursor:
+            cursor.executemany(SET_LOOKS, rows)
+
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver; on a closed connection ``total_changes`` raises."""
         try:
@@ -264,6 +272,9 @@ class SQLite:
 
     def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: workers watch the file itself."""
+
+    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+        """Do nothing: schedulers watch the file itself."""
 
 
 def _rows_to_write(

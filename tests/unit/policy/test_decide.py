@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from django_jobs.policy.decide import JobFacts, Rules, decide
 from django_jobs.policy.outcomes import (
     AttemptOutcome,
+    Cancelled,
     DeathReason,
     Discarded,
     Error,
@@ -91,6 +92,14 @@ def test_a_discard_is_death_with_tries_left():
     assert decision.death is DeathReason.DISCARDED
     assert decision.attempt_outcome is AttemptOutcome.DISCARDED
     assert decision.error is ERROR
+
+
+def test_a_job_that_ends_itself_as_cancelled_is_no_dead_letter():
+    decision = decided(Cancelled(error=ERROR))
+
+    assert decision.state is State.CANCELLED
+    assert decision.attempt_outcome is AttemptOutcome.CANCELLED
+    assert (decision.error, decision.death) == (ERROR, None)
 
 
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(hours=1)])
@@ -198,6 +207,7 @@ outcomes = st.one_of(
         retry_requested=st.booleans(),
     ),
     st.builds(Discarded, error=st.just(ERROR)),
+    st.builds(Cancelled, error=st.just(ERROR)),
     st.builds(Snoozed, delay=delays),
     st.builds(Released, started=st.booleans()),
     st.builds(Lost, reason=st.text()),

@@ -1,0 +1,136 @@
+"""One row a schedule, and one row a tick: what was due, what became of it, and which job it fired."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import models
+
+from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..policy.cron import MAX_EXPRESSION_LENGTH
+from ..policy.overlap import Overlap
+from ..policy.schedule import CatchUp, Manner, TickOutcome, Timing
+from .base import JobsManager, NameField
+from .dead_letter import MAX_ACTOR_LENGTH
+from .job import Job
+
+MAX_ZONE_LENGTH = 64
+
+
+class CronSchedule(models.Model):
+    """When to enqueue which job with what.
+
+    ``next_due_at`` is the next tick that nobody has decided yet, ``next_look_at`` when a scheduler is to look
+    at the row: None while it is paused, disabled (its code is gone) or has a ``problem``. ``defined_at``
+    is when the code that wrote the row began to run. Written by ``store`` only.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    name = NameField(max_length=MAX_NAME_LENGTH, unique=True)
+    job_name = NameField(max_length=MAX_NAME_LENGTH)
+    arguments = models.JSONField(default=dict)
+    queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
+    priority = models.SmallIntegerField(default=0)
+    max_attempts = models.SmallIntegerField()
+
+    cron = models.CharField(max_length=MAX_EXPRESSION_LENGTH, default="", blank=True)
+    every = models.DurationField(null=True, blank=True)
+    timezone = models.CharField(max_length=MAX_ZONE_LENGTH, default="UTC")
+    jitter = models.DurationField(default=timedelta(0))
+    overlap = models.CharField(
+        max_length=10, choices=[(one.value, one.value) for one in Overlap], default=Overlap.SKIP.value
+    )
+    catch_up = models.CharField(
+        max_length=10, choices=[(one.value, one.value) for one in CatchUp], default=CatchUp.LATEST.value
+    )
+    catch_up_limit = models.SmallIntegerField(default=10)
+
+    is_from_code = models.BooleanField(default=False)
+    defined_at = models.DateTimeField(null=True)
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    disabled_at = models.DateTimeField(null=True)
+    problem = models.TextField(default="")
+    next_due_at = models.DateTimeField(null=True)
+    next_look_at = models.DateTimeField(null=True)
+
+    objects = JobsManager["CronSchedule"]()
+
+    class Meta:
+        indexes = [models.Index(name="django_jobs_schedule_look", fields=["next_look_at"])]
+
+    def __str__(self) -> str:
+        return str(self.name)
+
+    @property
+    def timing(self) -> Timing:
+        """When it is due."""
+        return Timing(
+            name=self.name, cron=self.cron, every=self.every, timezone=self.timezone, jitter=self.jitter
+        )
+
+    @property
+    def manner(self) -> Manner:
+        """How it takes overlapping and missed ticks. Raises ValueError for words that are none of the known."""
+        return Manner(
+            overlap=Overlap(self.overlap),
+            catch_up=CatchUp(self.catch_up),
+            catch_up_limit=self.catch_up_limit,
+        )
+
+    @property
+    def status(self) -> str:
+        """``active``, ``paused``, ``disabled`` (no code defines it any more) or ``broken`` (see ``problem``)."""
+        if self.disabled_at is not None:
+            return "disabled"
+        if self.problem:
+            return "broken"
+        return "paused" if self.paused_at is not None else "active"
+
+    @property
+    def is_firing(self) -> bool:
+        """True while schedulers look at it."""
+        return self.next_look_at is not None
+
+    def upcoming(self, after: datetime, number: int) -> list[datetime]:
+        """Return the next ``number`` ticks behind ``after``, in UTC. Raises CronError where it cannot be reckoned."""
+        instants = self.timing.upcoming(after)
+        return [instant for _, instant in zip(range(number), instants, strict=False)]
+
+
+class Tick(models.Model):
+    """One firing of a schedule. A row is unique by schedule and ``due_at``: that is what makes it fire once.
+
+    ``is_open`` while it waits, or its job has not ended as far as the schedule has noticed. ``requested_by``:
+    who asked for it by hand; then ``due_at`` is when.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    schedule = models.ForeignKey(
+        CronSchedule, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_name="ticks"
+    )
+    due_at = models.DateTimeField()
+    decided_at = models.DateTimeField()
+    outcome = models.CharField(max_length=10, choices=[(one.value, one.value) for one in TickOutcome])
+    reason = models.TextField(default="")
+    job = models.ForeignKey(
+        Job, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="ticks"
+    )
+    is_open = models.BooleanField(default=False)
+    requested_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+
+    objects = JobsManager["Tick"]()
+
+    class Meta:
+        indexes = [models.Index(name="django_jobs_tick_open", fields=["is_open", "schedule"])]
+        constraints = [
+            models.UniqueConstraint(name="django_jobs_tick_once", fields=["schedule", "due_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.due_at:%Y-%m-%d %H:%M:%S} UTC: {self.outcome}"
+
+    @property
+    def late_by(self) -> timedelta:
+        """How long after it was due it was decided."""
+        return self.decided_at - self.due_at

@@ -1,0 +1,234 @@
+"""One round of ticks: schedules that are locked, what is decided on each, and the few statements that save it all."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from ..conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY, get_settings
+from ..models import CronSchedule, Job, Tick
+from ..policy.overlap import Overlap, Verdict, decide_overlap
+from ..policy.schedule import TickOutcome, plan
+from ..policy.states import FINAL_STATES
+from .cancel import request_cancel
+from .dialects import open_dialect
+from .dialects.base import Looks, NewJob
+from .enqueue import enqueue
+
+WAITING_LOOK = timedelta(seconds=1)
+"""How soon a schedule with a tick that waits for a job's end is looked at again."""
+
+
+class Ticked(NamedTuple):
+    """How many ticks of a round came to what; ``full``: more may be due."""
+
+    fired: int = 0
+    waiting: int = 0
+    skipped: int = 0
+    missed: int = 0
+    problems: tuple[str, ...] = ()
+    """Names of schedules that will not be looked at any more, with the reason."""
+    latest_by: timedelta = timedelta(0)
+    """How late the latest of the fired ticks was."""
+    full: bool = False
+
+
+class TickRound:
+    """Decides on ``schedules``, which the caller's transaction has locked, and saves in that transaction."""
+
+    def __init__(self, schedules: Sequence[CronSchedule], *, now: datetime, using: str) -> None:
+        self.schedules = schedules
+        self._now = now
+        self._using = using
+        self._new: list[Tick] = []
+        self._no_longer_waiting: list[Tick] = []
+        self._fired: list[tuple[CronSchedule, Tick]] = []
+        self._replaced: list[int] = []
+        self._looks: list[Looks] = []
+        self._problems: list[CronSchedule] = []
+        self._running: dict[int, list[Tick]] = defaultdict(list)
+        self._waiting: dict[int, list[Tick]] = defaultdict(list)
+        self._read_open_ticks()
+
+    def decide_due(self) -> TickRound:
+        """Decide on all that is due."""
+        decided = self._decided_already()
+        for schedule in self.schedules:
+            try:
+                _check(schedule)
+                self._decide(schedule, decided)
+            except (ValueError, TypeError, OverflowError) as error:
+                schedule.problem = str(error)
+                self._problems.append(schedule)
+                self._looks.append(Looks(schedule.pk, None, None))
+        return self
+
+    def decide_by_hand(self, schedule: CronSchedule, by: str) -> TickRound:
+        """Decide on a tick of now that somebody asked for."""
+        _check(schedule)
+        self._let_in(schedule, Tick(due_at=self._now, requested_by=by))
+        if self._waiting[schedule.pk] and schedule.next_look_at is not None:
+            self._looks.append(Looks(schedule.pk, schedule.next_due_at, self._now + WAITING_LOOK))
+        return self
+
+    def save(self) -> Ticked:
+        """Write jobs, ticks and the times of the next look."""
+        dialect, connection = open_dialect(self._using)
+        if self._replaced:
+            request_cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
+        self._insert_jobs()
+        ticks = Tick.objects.using(self._using)
+        ticks.bulk_create(self._new, batch_size=1_000)
+        for tick in self._no_longer_waiting:
+            tick.save(using=self._using, update_fields=["outcome", "decided_at", "job", "reason"])
+        if self._looks:
+            dialect.set_looks(connection, self._looks)
+        for schedule in self._problems:
+            CronSchedule.objects.using(self._using).filter(pk=schedule.pk).update(problem=schedule.problem)
+        return self._count()
+
+    def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
+        timing = schedule.timing
+        next_due_at = schedule.next_due_at or timing.next(self._now)
+        planned = (
+            None
+            if next_due_at is None
+            else plan(timing, schedule.manner, next_due_at=next_due_at, now=self._now)
+        )
+        if planned is None or planned.next_due_at is None:
+            raise ValueError(f"cron: expected an expression that fires some day, got {schedule.cron!r}")
+        waiting = self._waiting[schedule.pk]
+        if waiting and not self._running[schedule.pk]:
+            self._fire(schedule, waiting.pop(0))
+        for due_at in planned.missed:
+            if (schedule.pk, due_at) not in decided:
+                reason = f"nobody was there to fire it; decided at {self._now:%Y-%m-%d %H:%M:%S} UTC"
+                self._record(schedule, Tick(due_at=due_at), TickOutcome.MISSED, reason)
+        for due_at in planned.fire:
+            if (schedule.pk, due_at) not in decided:
+                self._let_in(schedule, Tick(due_at=due_at))
+        look_at = planned.next_look_at
+        if waiting:
+            look_at = min(look_at or self._now + WAITING_LOOK, self._now + WAITING_LOOK)
+        self._looks.append(Looks(schedule.pk, planned.next_due_at, look_at))
+
+    def _let_in(self, schedule: CronSchedule, tick: Tick) -> None:
+        """Do with a tick that is due what the schedule wants where another of its jobs has not ended."""
+        running, waiting = self._running[schedule.pk], self._waiting[schedule.pk]
+        manner = schedule.manner
+        verdict = decide_overlap(
+            manner.overlap, unfinished=len(running), waiting=len(waiting), room=manner.room
+        )
+        match verdict:
+            case Verdict.FIRE:
+                self._fire(schedule, tick)
+            case Verdict.REPLACE:
+                self._replaced += [one.job_id for one in running if one.job_id]
+                running.clear()
+                self._fire(schedule, tick)
+            case Verdict.WAIT:
+                waiting.append(tick)
+                tick.is_open = True
+                self._record(schedule, tick, TickOutcome.WAITING, self._reason(running))
+            case Verdict.SKIP:
+                more = f", and {len(waiting)} waiting for it" if waiting else ""
+                self._record(schedule, tick, TickOutcome.SKIPPED, self._reason(running) + more)
+
+    def _fire(self, schedule: CronSchedule, tick: Tick) -> None:
+        tick.is_open = schedule.overlap != Overlap.ALLOW
+        self._running[schedule.pk].append(tick)
+        self._fired.append((schedule, tick))
+        self._record(schedule, tick, TickOutcome.FIRED, "")
+
+    def _record(self, schedule: CronSchedule, tick: Tick, outcome: TickOutcome, reason: str) -> None:
+        tick.schedule_id, tick.decided_at = schedule.pk, self._now
+        tick.outcome, tick.reason = outcome.value, reason
+        (self._new if tick._state.adding else self._no_longer_waiting).append(tick)
+
+    def _reason(self, running: Sequence[Tick]) -> str:
+        ids = [str(tick.job_id) for tick in running if tick.job_id is not None]
+        return f"job {', '.join(ids)} has not ended" if ids else "the job of the tick before has not ended"
+
+    def _read_open_ticks(self) -> None:
+        """Read which ticks wait and which jobs have not ended; ticks whose job has ended are closed."""
+        exclusive = [one.pk for one in self.schedules if str(one.overlap) != Overlap.ALLOW]
+        if not exclusive:
+            return
+        ticks = Tick.objects.using(self._using)
+        rows = list(ticks.filter(is_open=True, schedule__in=exclusive).order_by("due_at", "pk"))
+        jobs = [tick.job_id for tick in rows if tick.job_id is not None]
+        unfinished = set(
+            Job.objects.using(self._using)
+            .filter(pk__in=jobs)
+            .exclude(state__in=FINAL_STATES)
+            .values_list("pk", flat=True)
+        )
+        ended = []
+        for tick in rows:
+            if tick.outcome == TickOutcome.WAITING:
+                self._waiting[tick.schedule_id].append(tick)
+            elif tick.job_id in unfinished:
+                self._running[tick.schedule_id].append(tick)
+            else:
+                ended.append(tick.pk)
+        if ended:
+            ticks.filter(pk__in=ended).update(is_open=False)
+
+    def _decided_already(self) -> set[tuple[int, datetime]]:
+        """Return the ticks that are there although their schedule says they are not decided: restored, set back."""
+        due = [one.next_due_at for one in self.schedules if one.next_due_at is not None]
+        if not due:
+            return set()
+        ticks = Tick.objects.using(self._using).filter(
+            schedule__in=[one.pk for one in self.schedules], due_at__gte=min(due), due_at__lte=self._now
+        )
+        return set(ticks.values_list("schedule_id", "due_at"))
+
+    def _insert_jobs(self) -> None:
+        """Insert the fired jobs, equal ones in one statement, and give each tick its job's id."""
+        groups: dict[NewJob, list[tuple[CronSchedule, Tick]]] = defaultdict(list)
+        for schedule, tick in self._fired:
+            groups[_new_job(schedule, tick.due_at)].append((schedule, tick))
+        for new, members in groups.items():
+            jobs = enqueue(new, [schedule.arguments for schedule, _ in members], using=self._using)
+            for (_, tick), job in zip(members, jobs, strict=True):
+                tick.job_id = job.pk
+
+    def _count(self) -> Ticked:
+        number = dict.fromkeys(TickOutcome, 0)
+        for tick in [*self._new, *self._no_longer_waiting]:
+            number[TickOutcome(tick.outcome)] += 1
+        return Ticked(
+            fired=number[TickOutcome.FIRED],
+            waiting=number[TickOutcome.WAITING],
+            skipped=number[TickOutcome.SKIPPED],
+            missed=number[TickOutcome.MISSED],
+            problems=tuple(f"{one.name}: {one.problem}" for one in self._problems),
+            latest_by=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
+        )
+
+
+def _check(schedule: CronSchedule) -> None:
+    """Raise ValueError where firing the schedule would fail, and the round with it: somebody has edited the row."""
+    if not isinstance(schedule.arguments, dict):
+        raise TypeError(f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}")
+    if not MIN_PRIORITY <= schedule.priority <= MAX_PRIORITY:
+        raise ValueError(f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}")
+    if not 1 <= schedule.max_attempts <= MAX_ATTEMPTS_BOUND:
+        raise ValueError(f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}")
+    most = get_settings().max_payload_bytes
+    if (size := len(json.dumps(schedule.arguments, ensure_ascii=False).encode())) > most:
+        raise ValueError(f"arguments: {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}")
+
+
+def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
+    return NewJob(
+        name=schedule.job_name,
+        queue_name=schedule.queue_name,
+        priority=schedule.priority,
+        max_attempts=schedule.max_attempts,
+        metadata=json.dumps({"due_at": due_at.isoformat()}),
+    )
