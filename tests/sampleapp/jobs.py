@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import timedelta
 from typing import Any
 
@@ -62,6 +63,15 @@ def end_if_asked() -> str:
     if current_job().cancel_requested():
         raise Cancelled("asked to")
     return "went on"
+
+
+@job(schedulable=True, queue_name="long")
+def wait_until_asked() -> None:
+    """Run until somebody asks for its end, for a minute at the most."""
+    for _ in range(600):
+        if current_job().cancel_requested():
+            raise Cancelled("asked to")
+        time.sleep(0.1)
 
 
 @job
