@@ -3,6 +3,7 @@
 from .dead_letters import DeadLetterAdmin
 from .jobs import JobAdmin
 from .queues import QueueAdmin
+from .schedules import CronScheduleAdmin, TickAdmin
 from .workers import WorkerAdmin
 
-__all__ = ["DeadLetterAdmin", "JobAdmin", "QueueAdmin", "WorkerAdmin"]
+__all__ = ["CronScheduleAdmin", "DeadLetterAdmin", "JobAdmin", "QueueAdmin", "TickAdmin", "WorkerAdmin"]

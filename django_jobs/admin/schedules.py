@@ -1,0 +1,365 @@
+"""Cron schedules and their ticks: staff write, pause, resume, run and delete schedules here."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+from zoneinfo import ZoneInfo, available_timezones
+
+from django import forms
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ..conf import get_settings
+from ..exceptions import JobsError
+from ..models import CronSchedule, Tick
+from ..policy.cron import CronError
+from ..policy.cron_words import in_words
+from ..policy.overlap import Overlap
+from ..policy.schedule import CatchUp, Manner, ScheduleSpec, TickOutcome, Timing
+from ..schedules import spec_of
+from ..staff_schedules import check_stored_arguments, schedulable_job, schedulable_jobs
+from ..store.clock import database_now
+from ..store.schedules import delete_schedule, pause_schedule, put_schedule, resume_schedule
+from ..store.tick import tick_now
+from .base import ReadOnlyAdmin, _ModelAdmin, actor, exactly
+
+if TYPE_CHECKING:
+    _Form = forms.ModelForm[CronSchedule]
+else:
+    _Form = forms.ModelForm
+
+SHOWN_FIRINGS, SHOWN_TICKS = 5, 10
+WRITTEN = (
+    "name", "job_name", "arguments", "cron", "every", "timezone", "jitter", "overlap", "catch_up", "catch_up_limit",
+)  # fmt: skip
+
+
+class ScheduleForm(_Form):
+    """What staff may say of a schedule; what is wrong is said at its field."""
+
+    job_name = forms.ChoiceField(
+        label=_("job"), help_text=_("Jobs with @job(schedulable=True), and those of the setting SCHEDULABLE.")
+    )
+    arguments = forms.JSONField(
+        required=False,
+        initial=dict,
+        help_text=_('The job\'s keywords as a JSON object, such as {"user_id": 7}.'),
+    )
+    timezone = forms.ChoiceField(
+        initial="UTC", choices=[(zone, zone) for zone in sorted(available_timezones())]
+    )
+
+    spec: ScheduleSpec
+    """What the form says, once it is valid."""
+
+    class Meta:
+        model = CronSchedule
+        fields = WRITTEN
+        help_texts = {
+            "cron": _("Minute, hour, day of month, month, day of week; or @daily. Either this or every."),
+            "every": _("A period such as 0:00:10, or in seconds."),
+            "jitter": _("Fire up to so much later, to spread load."),
+            "overlap": _("What to do with a tick while the last job has not ended."),
+            "catch_up": _("Which missed ticks fire after an outage."),
+        }
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "job_name" in self.fields:
+            names = {definition.name for definition in schedulable_jobs()}
+            if self.instance.pk is not None:
+                names.add(self.instance.job_name)
+            self.fields["job_name"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]
+
+    def clean(self) -> dict[str, Any]:
+        """Hold the whole to what a schedule may be."""
+        data = super().clean() or self.cleaned_data
+        if not self.fields:
+            return data
+        timing = self._checked(
+            Timing(
+                name=data.get("name", ""),
+                cron=data.get("cron") or "",
+                every=data.get("every"),
+                timezone=data.get("timezone", "UTC"),
+                jitter=data.get("jitter") or timedelta(0),
+            )
+        )
+        manner = self._checked(
+            Manner(
+                overlap=Overlap(data.get("overlap", Overlap.SKIP)),
+                catch_up=CatchUp(data.get("catch_up", CatchUp.LATEST)),
+                catch_up_limit=data.get("catch_up_limit") or 0,
+            )
+        )
+        if "job_name" in data and not self.errors:
+            self._find_spec(data, timing, manner)
+        return data
+
+    def _checked(self, part: Any) -> Any:
+        try:
+            part.check()
+        except CronError as error:
+            option, colon, said = str(error).partition(": ")
+            if colon and option in self.fields:
+                self.add_error(option, said)
+            else:
+                self.add_error("cron", str(error))
+        return part
+
+    def _find_spec(self, data: dict[str, Any], timing: Timing, manner: Manner) -> None:
+        try:
+            definition = schedulable_job(data["job_name"])
+        except JobsError as error:
+            self.add_error("job_name", str(error))
+            return
+        try:
+            arguments = check_stored_arguments(
+                definition, {} if data["arguments"] is None else data["arguments"]
+            )
+        except (JobsError, ValueError, TypeError) as error:
+            self.add_error("arguments", str(error))
+            return
+        self.spec = spec_of(definition, arguments=arguments, timing=timing, manner=manner)
+
+
+@admin.register(CronSchedule)
+class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
+    """Lists schedules; what code defines can be paused and run, but not changed."""
+
+    form = ScheduleForm
+    list_display = ("name", "standing", "reading", "timezone", "job_name", "next_due", "is_from_code")
+    list_filter = ("is_from_code", "job_name")
+    search_fields = ("name", "job_name")
+    ordering = ("name",)
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ("pause_selected", "resume_selected", "run_selected")
+    readonly_fields = ("standing", "reading", "firings", "ticks")
+    fieldsets = (
+        (None, {"fields": ("name", "job_name", "arguments")}),
+        (_("When"), {"fields": ("cron", "every", "timezone", "jitter", "reading", "firings")}),
+        (_("Manner"), {"fields": ("overlap", "catch_up", "catch_up_limit")}),
+        (_("How it goes"), {"fields": ("standing", "ticks")}),
+    )
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[CronSchedule]:
+        """Read the jobs' own database."""
+        return super().get_queryset(request).using(get_settings().database)
+
+    def get_readonly_fields(self, request: HttpRequest, obj: CronSchedule | None = None) -> list[str]:
+        """Let what code defines only be looked at."""
+        is_codes = obj is not None and obj.is_from_code
+        return [*WRITTEN, *self.readonly_fields] if is_codes else list(self.readonly_fields)
+
+    def has_delete_permission(self, request: HttpRequest, obj: CronSchedule | None = None) -> bool:
+        """Refuse for what code defines; what it defines no more may go."""
+        is_codes = obj is not None and obj.is_from_code and obj.disabled_at is None
+        return not is_codes and super().has_delete_permission(request, obj)
+
+    def save_model(self, request: HttpRequest, obj: CronSchedule, form: Any, change: bool) -> None:
+        """Write by the store's verb."""
+        if obj.is_from_code:
+            return
+        row = put_schedule(form.spec, replaces=obj if change else None)
+        obj.__dict__.update(row.__dict__)
+
+    def delete_model(self, request: HttpRequest, obj: CronSchedule) -> None:
+        """Delete by the store's verb."""
+        delete_schedule(obj)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[CronSchedule]) -> None:
+        """Delete by the store's verb, one by one; what code defines stays."""
+        for schedule in queryset:
+            try:
+                delete_schedule(schedule)
+            except JobsError as error:
+                self.message_user(request, str(error), messages.WARNING)
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """Name the schedules only: their ticks may be a million."""
+        return [str(one) for one in objs], {self.opts.verbose_name_plural: len(objs)}, set(), []
+
+    @admin.display(description=_("status"))
+    def standing(self, schedule: CronSchedule) -> str:
+        """Return whether it fires, and if not why."""
+        match schedule.status:
+            case "broken":
+                return f"broken: {schedule.problem}"
+            case "disabled":
+                return "disabled: no code defines it any more"
+            case "paused":
+                return f"paused by {schedule.paused_by}" if schedule.paused_by else "paused"
+            case status:
+                return status
+
+    @admin.display(description=_("reading"))
+    def reading(self, schedule: CronSchedule) -> str:
+        """Return the expression in plain words."""
+        return in_words(schedule.cron, every=schedule.every) or "-"
+
+    @admin.display(description=_("next due"), ordering="next_due_at")
+    def next_due(self, schedule: CronSchedule) -> str:
+        """Return when it is due next, in the schedule's own zone."""
+        return "-" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.timezone)
+
+    @admin.display(description=_("next firings"))
+    def firings(self, schedule: CronSchedule) -> str | SafeString:
+        """Return the next five instants in the schedule's own zone and in UTC."""
+        if schedule._state.adding:
+            return str(_("Shown once it is saved."))
+        try:
+            instants = list(islice(schedule.timing.upcoming(database_now()), SHOWN_FIRINGS))
+        except CronError as error:
+            return str(error)
+        rows = ((_in_zone(one, schedule.timezone), f"{one:%Y-%m-%d %H:%M:%S} UTC") for one in instants)
+        return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows))
+
+    @admin.display(description=_("newest ticks"))
+    def ticks(self, schedule: CronSchedule) -> str | SafeString:
+        """Return the newest ticks, with a link to all."""
+        if schedule._state.adding:
+            return "-"
+        newest = Tick.objects.filter(schedule=schedule.pk).order_by("-due_at")[:SHOWN_TICKS]
+        rows = (
+            (exactly(one.due_at), one.outcome, _late(one), _job_link(self, one), one.reason) for one in newest
+        )
+        table = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
+        link = reverse(f"{self.admin_site.name}:django_jobs_tick_changelist")
+        return format_html(
+            '<table>{}</table><a href="{}?schedule__id__exact={}">{}</a>',
+            table,
+            link,
+            schedule.pk,
+            _("All ticks"),
+        )
+
+    @admin.action(description=_("Pause"), permissions=["change"])
+    def pause_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
+        """Pause the selected schedules."""
+        for one in schedules:
+            self._act(request, one, "pause")
+
+    @admin.action(description=_("Resume, not for the past"), permissions=["change"])
+    def resume_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
+        """Resume the selected schedules."""
+        for one in schedules:
+            self._act(request, one, "resume")
+
+    @admin.action(description=_("Run now"), permissions=["change"])
+    def run_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
+        """Fire the selected schedules at once."""
+        for one in schedules:
+            self._act(request, one, "run")
+
+    def get_urls(self) -> list[Any]:
+        """Add the address to which the page's buttons post."""
+        act = path(
+            "<int:pk>/<str:verb>/now/",
+            self.admin_site.admin_view(self._act_view),
+            name="django_jobs_cronschedule_act",
+        )
+        return [act, *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Add the buttons."""
+        schedule = self.get_object(request, object_id)
+        pause = ("resume", _("Resume")) if schedule and schedule.paused_at else ("pause", _("Pause"))
+        own = {"verbs": [("run", _("Run now")), pause], "can_act": self.has_change_permission(request)}
+        if schedule and schedule.is_from_code:
+            own |= {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
+        return super().change_view(request, object_id, form_url, {**own, **(extra_context or {})})
+
+    def _act_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+        if request.method != "POST" or verb not in {"pause", "resume", "run"}:
+            raise Http404
+        schedule = self.get_object(request, str(pk))
+        if schedule is None:
+            raise Http404
+        if not self.has_change_permission(request, schedule):
+            raise PermissionDenied
+        self._act(request, schedule, verb)
+        return HttpResponseRedirect(
+            reverse(f"{self.admin_site.name}:django_jobs_cronschedule_change", args=[pk])
+        )
+
+    def _act(self, request: HttpRequest, schedule: CronSchedule, verb: str) -> None:
+        """Do the verb and say what came of it."""
+        try:
+            if verb == "run":
+                made = tick_now(schedule, by=actor(request))
+                fired = made.outcome is TickOutcome.FIRED
+                said = f"{schedule}: {made.outcome.value}, " + (
+                    f"job {made.job_id}" if fired else made.reason
+                )
+                self.message_user(request, said, messages.SUCCESS if fired else messages.WARNING)
+                return
+            changed = (
+                pause_schedule(schedule, by=actor(request)) if verb == "pause" else resume_schedule(schedule)
+            )
+            said = f"{schedule}: {verb}d" if changed else f"{schedule} was {verb}d already"
+            self.message_user(request, said, messages.SUCCESS if changed else messages.WARNING)
+        except (JobsError, CronError) as error:
+            self.message_user(request, str(error), messages.ERROR)
+
+
+@admin.register(Tick)
+class TickAdmin(ReadOnlyAdmin[Tick]):
+    """Lists ticks: what was due, how late it was decided, what came of it and why."""
+
+    list_display = ("due", "schedule", "outcome", "late", "job_link", "reason", "requested_by")
+    list_filter = ("outcome",)
+    search_fields = ("schedule__name",)
+    search_help_text = _("Part of a schedule's name")
+    list_select_related = ("schedule",)
+    ordering = ("-id",)
+    readonly_fields = ("late", "job_link")
+    fields = ("schedule", "due_at", "decided_at", "late", "outcome", "reason", "job_link", "requested_by")
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """Allow the link from a schedule's page."""
+        return lookup == "schedule__id__exact" or super().lookup_allowed(lookup, value, request)
+
+    @admin.display(description=_("due"), ordering="due_at")
+    def due(self, tick: Tick) -> str:
+        """Return the instant to the millisecond."""
+        return exactly(tick.due_at)
+
+    @admin.display(description=_("late by"))
+    def late(self, tick: Tick) -> str:
+        """Return how late it was decided."""
+        return _late(tick)
+
+    @admin.display(description=_("job"))
+    def job_link(self, tick: Tick) -> str | SafeString:
+        """Return a link to the job that it fired; the job may have been pruned since."""
+        return _job_link(self, tick)
+
+
+def _late(tick: Tick) -> str:
+    return f"{tick.late_by.total_seconds():.3f} s"
+
+
+def _job_link(page: _ModelAdmin[Any], tick: Tick) -> str | SafeString:
+    if tick.job_id is None:
+        return "-"
+    link = reverse(f"{page.admin_site.name}:django_jobs_job_change", args=[tick.job_id])
+    return format_html('<a href="{}">{}</a>', link, tick.job_id)
+
+
+def _in_zone(instant: datetime, zone: str) -> str:
+    try:
+        local = instant.astimezone(ZoneInfo(zone))
+    except (KeyError, ValueError, OSError):
+        return exactly(instant)
+    return f"{local:%a %Y-%m-%d %H:%M:%S} {zone}"
