@@ -37,6 +37,9 @@ DATABASES = {
     }
 }
 
+# In the database, so that the web server sees what a worker has put there.
+CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", "LOCATION": "shop_cache"}}
+
 INSTALLED_APPS = [
     "django_jobs",
     "testproject.shop",

@@ -16,6 +16,7 @@ from .shopper import Shopper
 def open_shop(shop: ShopAtWork, console: Console, *, pictures: int, port: int = 0) -> Shopper:
     """Migrate, load samples, start worker and web server, and return somebody who buys."""
     call_command("migrate", verbosity=0)
+    call_command("createcachetable")
     samples.add_staff()
     samples.add_products()
     say(console, f"Migrated a new SQLite database in {shop.folder.path}")

@@ -39,6 +39,7 @@ def _welcome(shop: ShopAtWork, console: Console) -> None:
         f"The shop       {shop.url}\n"
         f"The admin      {shop.url}admin/   user {STAFF}, password {STAFF}\n"
         f"Dead letters   {shop.url}admin/django_jobs/deadletter/   redrive that of charge_card\n"
+        f"Schedules      {shop.url}admin/django_jobs/cronschedule/\n"
         f"Mails          {shop.folder.mails}\n"
         "To stop        Ctrl-C"
     )

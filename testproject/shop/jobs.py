@@ -10,20 +10,23 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.conf import settings
+from django.core.cache import cache
 from django.core.files.base import ContentFile
-from django.core.mail import EmailMessage, send_mail
+from django.core.mail import EmailMessage, mail_admins, send_mail
+from django.core.management import call_command
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Sum
 from django.utils import timezone
 
-from django_jobs import Discard, Exponential, JobContext, Snooze, current_job, job
+from django_jobs import Discard, Exponential, JobContext, Snooze, current_job, job, schedule
 
 from .invoicing import draw_invoice
-from .models import Account, Customer, Invoice, Order, Payment, Picture, Shipment
+from .models import Account, Customer, Invoice, Order, OrderLine, Payment, Picture, Shipment
 from .partner import PartnerRefused, PartnerUnavailable, post_json
 from .resizing import WIDTHS, resize
 from .webhooks import post_to_all
 
+BESTSELLERS = "bestsellers"
 # Half a second to begin with: in a demo nobody wants to wait for the default's 5 s, 25 s, 125 s.
 SOON = Exponential(first=timedelta(seconds=0.5), factor=2, maximum=timedelta(seconds=5))
 
@@ -148,6 +151,35 @@ async def announce_order(order_id: int) -> int:
     """Tell all who want to know of orders, at the same time, and return how many were told."""
     order = await Order.objects.select_related("customer").aget(pk=order_id)
     return await post_to_all({"order": order.pk, "customer": order.customer.name})
+
+
+@job(queue_name="emails", cron="0 8 * * mon-sat", timezone="Europe/Berlin", overlap="queue", schedulable=True)
+def send_digest(hours: int = 24) -> int:
+    """Mail the staff how many orders there were up to the tick, and return that number."""
+    until = current_job().due_at or timezone.now()
+    orders = Order.objects.filter(placed_at__gt=until - timedelta(hours=hours), placed_at__lte=until)
+    number = orders.count()
+    sales = orders.aggregate(sum=Sum("payment__amount"))["sum"] or 0
+    mail_admins(f"Digest: {number} orders", f"{number} orders in {hours} hours, worth {sales}.")
+    return number
+
+
+@job(cron="H 3 * * *", timezone="Europe/Berlin")
+def clean_up() -> None:
+    """Delete what browsers have long forgotten, some time between 3 and 4 at night."""
+    call_command("clearsessions")
+
+
+@job(schedulable=True)
+def warm_bestsellers(number: int) -> list[str]:
+    """Have the names of the products that sold best in the cache before somebody asks."""
+    sold = OrderLine.objects.values_list("product__name").annotate(sold=Sum("quantity"))
+    names = [name for name, _ in sold.order_by("-sold", "product__name")[:number]]
+    cache.set(BESTSELLERS, names, timeout=None)
+    return names
+
+
+schedule("shop.warm-bestsellers", warm_bestsellers, every=timedelta(seconds=5), args={"number": 3})
 
 
 @job(queue_name="emails", discard_on=Order.DoesNotExist)

@@ -16,7 +16,15 @@ from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
 
-from .jobs import book_payment, render_invoice, resize_pictures, send_welcome
+from .jobs import (
+    book_payment,
+    clean_up,
+    render_invoice,
+    resize_pictures,
+    send_digest,
+    send_welcome,
+    warm_bestsellers,
+)
 from .models import Account, Customer, Invoice, Order, Payment, Picture, Product
 from .resizing import WIDTHS
 
@@ -119,6 +127,23 @@ class JobTests(ShopTestCase):
         drain(queues=["default"])
 
         assert Account.objects.get().balance == Decimal("49.90")
+
+    def test_digest_counts_the_orders_of_a_day(self) -> None:
+        self.order()
+        send_digest.enqueue()
+
+        drain(queues=["emails"])
+
+        assert any(one.subject.endswith("Digest: 1 orders") for one in mail.outbox)
+
+    def test_bestsellers_are_cached_and_shown(self) -> None:
+        self.order()
+        warm_bestsellers.enqueue(3)
+        clean_up.enqueue()
+
+        drain(queues=["default"])
+
+        self.assertContains(self.client.get("/"), "Bestsellers: Lamp.")
 
     def test_each_picture_is_resized_by_a_job_of_its_own(self) -> None:
         originals = self.media / "pictures"

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 from uuid import uuid4
 
+from django.core.cache import cache
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404, render
@@ -17,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_jobs.models import Job
 
 from .checkout import OutOfStock, Wanted, place_order
-from .jobs import resize_pictures
+from .jobs import BESTSELLERS, resize_pictures
 from .models import Customer, Order, Picture, Product
 
 ORDERS_SHOWN = 25
@@ -72,6 +73,7 @@ def home(request: HttpRequest) -> HttpResponse:
     context = {
         "rows": [(order, jobs_by_order[order.pk]) for order in orders],
         "pictures": Picture.objects.aggregate(all=Count("pk"), resized=Count("pk", filter=~Q(sizes={}))),
+        "bestsellers": cache.get(BESTSELLERS, []),
         "customer": Customer.objects.order_by("?").first(),
         "product": Product.objects.filter(stock__gt=0).order_by("?").first(),
     }
