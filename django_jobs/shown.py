@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 
 def shown(job: Job, value: Any) -> Any:
     """Return ``value``, the job's stored arguments, metadata or result, as people may see it."""
-    definition = registry.find(job.name)
+    return shown_of(job.name, value)
+
+
+def shown_of(job_name: str, value: Any) -> Any:
+    """Do the same for values that a schedule has for jobs of this name."""
+    definition = registry.find(job_name)
     names = definition.options.redact if definition is not None else ()
     return redact(value, parts=get_settings().redact, names=names)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
 
 from ..conf import get_settings
@@ -57,6 +60,11 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
 def exactly(value: datetime | None) -> str:
     """Return an instant in the current time zone to the millisecond, which Django's own format leaves out."""
     return "-" if value is None else localtime(value).isoformat(sep=" ", timespec="milliseconds")
+
+
+def as_json(value: Any) -> SafeString:
+    """Return ``value`` as indented JSON."""
+    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def actor(request: HttpRequest) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from django.contrib import admin, messages
@@ -20,7 +19,7 @@ from ..store.cancel import cancel
 from ..store.purge import purge
 from ..store.redrive import redrive
 from ..store.run_now import run_now
-from .base import ReadOnlyAdmin, actor, exactly
+from .base import ReadOnlyAdmin, actor, as_json, exactly
 
 
 @admin.register(Job)
@@ -68,19 +67,19 @@ class JobAdmin(ReadOnlyAdmin[Job]):
     @admin.display(description=_("arguments"))
     def readable_arguments(self, job: Job) -> SafeString:
         """Return the arguments as indented JSON."""
-        return _json(shown(job, job.arguments))
+        return as_json(shown(job, job.arguments))
 
     @admin.display(description=_("metadata"))
     def readable_metadata(self, job: Job) -> SafeString:
         """Return the metadata as indented JSON."""
-        return _json(shown(job, job.metadata))
+        return as_json(shown(job, job.metadata))
 
     @admin.display(description=_("result"))
     def readable_result(self, job: Job) -> str | SafeString:
         """Return the result as indented JSON."""
         if job.is_result_lost:
             return str(_("The function returned what JSON cannot carry; the worker's log says more."))
-        return _json(shown(job, job.result_data))
+        return as_json(shown(job, job.result_data))
 
     @admin.display(description=_("times"))
     def times(self, job: Job) -> SafeString:
@@ -136,10 +135,6 @@ def _attempt_parts(attempt: Attempt) -> tuple[SafeString, SafeString]:
     return head, format_html(
         "<details><summary>{}</summary><pre>{}</pre></details>", attempt.error, attempt.traceback
     )
-
-
-def _json(value: Any) -> SafeString:
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def _report(page: ReadOnlyAdmin[Any], request: HttpRequest, changed: int, jobs: QuerySet[Job]) -> None:

@@ -25,11 +25,12 @@ from ..policy.cron_words import in_words
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, Manner, ScheduleSpec, TickOutcome, Timing
 from ..schedules import spec_of
+from ..shown import shown_of
 from ..staff_schedules import check_stored_arguments, schedulable_job, schedulable_jobs
 from ..store.clock import database_now
 from ..store.schedules import delete_schedule, pause_schedule, put_schedule, resume_schedule
 from ..store.tick import tick_now
-from .base import ReadOnlyAdmin, _ModelAdmin, actor, exactly
+from .base import ReadOnlyAdmin, _ModelAdmin, actor, as_json, exactly
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[CronSchedule]
@@ -51,6 +52,7 @@ class ScheduleForm(_Form):
     arguments = forms.JSONField(
         required=False,
         initial=dict,
+        widget=forms.Textarea({"rows": 4, "cols": 60}),
         help_text=_('The job\'s keywords as a JSON object, such as {"user_id": 7}.'),
     )
     timezone = forms.ChoiceField(
@@ -136,14 +138,14 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     """Lists schedules; what code defines can be paused and run, but not changed."""
 
     form = ScheduleForm
-    list_display = ("name", "standing", "reading", "timezone", "job_name", "next_due", "is_from_code")
-    list_filter = ("is_from_code", "job_name")
+    list_display = ("name", "standing", "reading", "next_due", "is_from_code")
+    list_filter = ("is_from_code", "overlap")
     search_fields = ("name", "job_name")
     ordering = ("name",)
     list_per_page = 50
     show_full_result_count = False
     actions = ("pause_selected", "resume_selected", "run_selected")
-    readonly_fields = ("standing", "reading", "firings", "ticks")
+    readonly_fields = ("readable_arguments", "standing", "reading", "firings", "ticks")
     fieldsets = (
         (None, {"fields": ("name", "job_name", "arguments")}),
         (_("When"), {"fields": ("cron", "every", "timezone", "jitter", "reading", "firings")}),
@@ -159,6 +161,12 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         """Let what code defines only be looked at."""
         is_codes = obj is not None and obj.is_from_code
         return [*WRITTEN, *self.readonly_fields] if is_codes else list(self.readonly_fields)
+
+    def get_fieldsets(self, request: HttpRequest, obj: CronSchedule | None = None) -> Any:
+        """Mask secrets among the arguments for those who cannot change them."""
+        if obj is None or (not obj.is_from_code and self.has_change_permission(request, obj)):
+            return self.fieldsets
+        return ((None, {"fields": ("name", "job_name", "readable_arguments")}), *self.fieldsets[1:])
 
     def has_delete_permission(self, request: HttpRequest, obj: CronSchedule | None = None) -> bool:
         """Refuse for what code defines; what it defines no more may go."""
@@ -200,6 +208,11 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
                 return f"paused by {schedule.paused_by}" if schedule.paused_by else "paused"
             case status:
                 return status
+
+    @admin.display(description=_("arguments"))
+    def readable_arguments(self, schedule: CronSchedule) -> SafeString:
+        """Return the arguments as indented JSON, secrets masked."""
+        return as_json(shown_of(schedule.job_name, schedule.arguments))
 
     @admin.display(description=_("reading"))
     def reading(self, schedule: CronSchedule) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.cron_words import in_words
-from ..shown import shown
+from ..shown import shown, shown_of
 from ..store.stats import QueueStats
 
 JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
@@ -87,7 +87,7 @@ def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
         "meaning": in_words(schedule.cron, every=schedule.every),
         "timezone": schedule.timezone,
         "job_name": schedule.job_name,
-        "arguments": schedule.arguments,
+        "arguments": shown_of(schedule.job_name, schedule.arguments),
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "from_code": schedule.is_from_code,

@@ -222,3 +222,17 @@ def test_ticks_are_listed_with_how_late_they_were_and_linked_to_their_jobs(staff
 def test_a_tick_whose_job_was_pruned_is_shown(staff: Client) -> None:
     make_tick(make_schedule("report"), job_id=4711)
     assert "4711" in staff.get(reverse("admin:django_jobs_tick_changelist")).content.decode()
+
+
+def test_secrets_are_masked_for_those_who_cannot_change_them(client: Client) -> None:
+    row = make_schedule("report", arguments={"region": "us", "api_key": "abc123"})
+    code = make_schedule("code", arguments={"api_key": "abc123"}, is_from_code=True)
+    viewer = User.objects.create_user("bo", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_cronschedule"))
+    client.force_login(viewer)
+    page = client.get(reverse(CHANGE, args=[row.pk])).content.decode()
+    assert "us" in page
+    assert "abc123" not in page
+    client.force_login(User.objects.create_superuser("ada", password="secret"))
+    assert "abc123" in client.get(reverse(CHANGE, args=[row.pk])).content.decode()
+    assert "abc123" not in client.get(reverse(CHANGE, args=[code.pk])).content.decode()
