@@ -73,8 +73,7 @@ class Timing:
         _named("timezone", check_zone, self.timezone)
         if self.cron:
             _named("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
-        gap = self._shortest_gap()
-        if not timedelta(0) <= self.jitter < gap:
+        if self.jitter and not timedelta(0) <= self.jitter < (gap := self._shortest_gap()):
             raise CronError(
                 f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
             )

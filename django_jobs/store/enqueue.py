@@ -30,42 +30,61 @@ def enqueue(new: NewJob, arguments: Sequence[Mapping[str, Any]], *, using: str |
     PayloadTooLarge before anything is written. Never retries: in the caller's broken transaction
     the database's error is the caller's.
     """
-    texts = [_payload(new, one) for one in arguments]
-    _refuse_large(new, "metadata", new.metadata)
+    texts = [payload(new.name, one) for one in arguments]
+    _refuse_large(new.name, "metadata", new.metadata)
     if not texts:
         return []
-    dialect, connection = open_dialect(using)
+    _, connection = open_dialect(using)
+    inserted = _insert(new, texts, connection.alias)
+    jobs = _as_jobs(connection.alias, new, arguments, inserted)
+    if signals.job_enqueued.has_listeners(Job):
+        transaction.on_commit(partial(_send_enqueued, jobs), using=connection.alias, robust=True)
+    return jobs
+
+
+def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = None) -> list[int]:
+    """Do what ``enqueue`` does with arguments that are ``payload`` texts already, and return the jobs' ids only.
+
+    Without an object a job it takes half of the time.
+    """
+    _, connection = open_dialect(using)
+    inserted = _insert(new, texts, connection.alias)
+    if signals.job_enqueued.has_listeners(Job):
+        jobs = _as_jobs(connection.alias, new, list(map(json.loads, texts)), inserted)
+        transaction.on_commit(partial(_send_enqueued, jobs), using=connection.alias, robust=True)
+    return [row.job_id for row in inserted]
+
+
+def payload(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return arguments of a job of this name as JSON text, or raise PayloadTooLarge."""
+    text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    _refuse_large(name, "arguments", text)
+    return text
+
+
+def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
+    dialect, connection = open_dialect(alias)
     chunks = list(_chunks(texts))
     if len(chunks) == 1:
         inserted = dialect.insert_jobs(connection, new, texts)
     else:
         with dialect.writing(connection):
             inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
-    metadata = json.loads(new.metadata)
-    jobs = [
-        _as_job(connection.alias, new, metadata, one, row)
-        for one, row in zip(arguments, inserted, strict=True)
-    ]
-    _announce(jobs, new, connection.alias)
-    return jobs
+    if inserted[0].state == State.READY or (new.delay_seconds is not None and new.delay_seconds < 10):
+        ring_on_commit([new.queue_name], using=alias)
+    return inserted
 
 
-def _payload(new: NewJob, arguments: Mapping[str, Any]) -> str:
-    text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    _refuse_large(new, "arguments", text)
-    return text
-
-
-def _refuse_large(new: NewJob, what: str, text: str) -> None:
+def _refuse_large(name: str, what: str, text: str) -> None:
     most = get_settings().max_payload_bytes
     if len(text) * 4 > most and (size := len(text.encode())) > most:
         raise PayloadTooLarge(
-            f"{new.name}: {what} of {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
+            f"{name}: {what} of {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
             " in a table or a file and enqueue its key"
         )
 
 
-def _chunks(texts: list[str]) -> Iterator[list[str]]:
+def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     size = 0
     for text in texts:
@@ -78,6 +97,13 @@ def _chunks(texts: list[str]) -> Iterator[list[str]]:
 
 
 _JOB_FIELDS = [field.attname for field in Job._meta.concrete_fields]
+
+
+def _as_jobs(
+    alias: str, new: NewJob, arguments: Sequence[Mapping[str, Any]], inserted: Sequence[Inserted]
+) -> list[Job]:
+    metadata = json.loads(new.metadata)
+    return [_as_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
 
 
 def _as_job(
@@ -102,13 +128,6 @@ def _as_job(
         progress_message="",
     )
     return Job.from_db(alias, _JOB_FIELDS, list(values.values()))
-
-
-def _announce(jobs: list[Job], new: NewJob, alias: str) -> None:
-    if jobs[0].state == State.READY or (new.delay_seconds is not None and new.delay_seconds < 10):
-        ring_on_commit([new.queue_name], using=alias)
-    if signals.job_enqueued.has_listeners(Job):
-        transaction.on_commit(partial(_send_enqueued, jobs), using=alias, robust=True)
 
 
 def _send_enqueued(jobs: list[Job]) -> None:

@@ -42,8 +42,9 @@ def tick(*, limit: int = SCHEDULES_A_ROUND, using: str | None = None) -> Ticked:
     with dialect.writing(connection):
         now = dialect.now(connection)
         due = CronSchedule.objects.using(connection.alias).filter(next_look_at__lte=now)
-        locked = due.select_for_update(skip_locked=True).order_by("next_look_at", "pk")[:limit]
-        round_ = TickRound(list(locked), now=now, using=connection.alias)
+        locked = due.select_for_update(skip_locked=True).order_by("next_look_at", "pk")
+        needed = locked.defer("problem", "defined_at", "paused_at", "paused_by", "disabled_at")[:limit]
+        round_ = TickRound(list(needed), now=now, using=connection.alias)
         return round_.decide_due().save()._replace(full=len(round_.schedules) == limit)
 
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ..conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY, get_settings
+from ..conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
 from ..models import CronSchedule, Job, Tick
 from ..policy.overlap import Overlap, Verdict, decide_overlap
 from ..policy.schedule import TickOutcome, plan
 from ..policy.states import FINAL_STATES
 from .cancel import request_cancel
 from .dialects import open_dialect
-from .dialects.base import Looks, NewJob
-from .enqueue import enqueue
+from .dialects.base import Looks, NewJob, NewTick
+from .enqueue import enqueue_payloads, payload
 
 WAITING_LOOK = timedelta(seconds=1)
 """How soon a schedule with a tick that waits for a job's end is looked at again."""
@@ -36,6 +37,20 @@ class Ticked(NamedTuple):
     full: bool = False
 
 
+@dataclass(slots=True)
+class _Tick:
+    """A tick of this round, lighter than a model's instance; ``id`` where its row is there, because it waited."""
+
+    schedule_id: int
+    due_at: datetime
+    outcome: TickOutcome = TickOutcome.WAITING
+    reason: str = ""
+    job_id: int | None = None
+    is_open: bool = False
+    requested_by: str = ""
+    id: int | None = None
+
+
 class TickRound:
     """Decides on ``schedules``, which the caller's transaction has locked, and saves in that transaction."""
 
@@ -43,14 +58,14 @@ class TickRound:
         self.schedules = schedules
         self._now = now
         self._using = using
-        self._new: list[Tick] = []
-        self._no_longer_waiting: list[Tick] = []
-        self._fired: list[tuple[CronSchedule, Tick]] = []
+        self._payloads: dict[int, str] = {}
+        self._decided: list[_Tick] = []
+        self._fired: list[tuple[CronSchedule, _Tick]] = []
         self._replaced: list[int] = []
         self._looks: list[Looks] = []
         self._problems: list[CronSchedule] = []
-        self._running: dict[int, list[Tick]] = defaultdict(list)
-        self._waiting: dict[int, list[Tick]] = defaultdict(list)
+        self._running: dict[int, list[_Tick]] = defaultdict(list)
+        self._waiting: dict[int, list[_Tick]] = defaultdict(list)
         self._read_open_ticks()
 
     def decide_due(self) -> TickRound:
@@ -58,7 +73,7 @@ class TickRound:
         decided = self._decided_already()
         for schedule in self.schedules:
             try:
-                _check(schedule)
+                self._payloads[schedule.pk] = _payload(schedule)
                 self._decide(schedule, decided)
             except (ValueError, TypeError, OverflowError) as error:
                 schedule.problem = str(error)
@@ -68,8 +83,8 @@ class TickRound:
 
     def decide_by_hand(self, schedule: CronSchedule, by: str) -> TickRound:
         """Decide on a tick of now that somebody asked for."""
-        _check(schedule)
-        self._let_in(schedule, Tick(due_at=self._now, requested_by=by))
+        self._payloads[schedule.pk] = _payload(schedule)
+        self._let_in(schedule, _Tick(schedule.pk, self._now, requested_by=by))
         if self._waiting[schedule.pk] and schedule.next_look_at is not None:
             self._looks.append(Looks(schedule.pk, schedule.next_due_at, self._now + WAITING_LOOK))
         return self
@@ -80,10 +95,14 @@ class TickRound:
         if self._replaced:
             request_cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
         self._insert_jobs()
-        ticks = Tick.objects.using(self._using)
-        ticks.bulk_create(self._new, batch_size=1_000)
-        for tick in self._no_longer_waiting:
-            tick.save(using=self._using, update_fields=["outcome", "decided_at", "job", "reason"])
+        new = [_as_row(tick, self._now) for tick in self._decided if tick.id is None]
+        if new:
+            dialect.insert_ticks(connection, new)
+        for tick in self._decided:
+            if tick.id is not None:
+                Tick.objects.using(self._using).filter(pk=tick.id).update(
+                    outcome=tick.outcome, reason=tick.reason, job_id=tick.job_id, decided_at=self._now
+                )
         if self._looks:
             dialect.set_looks(connection, self._looks)
         for schedule in self._problems:
@@ -106,16 +125,16 @@ class TickRound:
         for due_at in planned.missed:
             if (schedule.pk, due_at) not in decided:
                 reason = f"nobody was there to fire it; decided at {self._now:%Y-%m-%d %H:%M:%S} UTC"
-                self._record(schedule, Tick(due_at=due_at), TickOutcome.MISSED, reason)
+                self._record(_Tick(schedule.pk, due_at), TickOutcome.MISSED, reason)
         for due_at in planned.fire:
             if (schedule.pk, due_at) not in decided:
-                self._let_in(schedule, Tick(due_at=due_at))
+                self._let_in(schedule, _Tick(schedule.pk, due_at))
         look_at = planned.next_look_at
         if waiting:
             look_at = min(look_at or self._now + WAITING_LOOK, self._now + WAITING_LOOK)
         self._looks.append(Looks(schedule.pk, planned.next_due_at, look_at))
 
-    def _let_in(self, schedule: CronSchedule, tick: Tick) -> None:
+    def _let_in(self, schedule: CronSchedule, tick: _Tick) -> None:
         """Do with a tick that is due what the schedule wants where another of its jobs has not ended."""
         running, waiting = self._running[schedule.pk], self._waiting[schedule.pk]
         manner = schedule.manner
@@ -132,23 +151,22 @@ class TickRound:
             case Verdict.WAIT:
                 waiting.append(tick)
                 tick.is_open = True
-                self._record(schedule, tick, TickOutcome.WAITING, self._reason(running))
+                self._record(tick, TickOutcome.WAITING, self._reason(running))
             case Verdict.SKIP:
                 more = f", and {len(waiting)} waiting for it" if waiting else ""
-                self._record(schedule, tick, TickOutcome.SKIPPED, self._reason(running) + more)
+                self._record(tick, TickOutcome.SKIPPED, self._reason(running) + more)
 
-    def _fire(self, schedule: CronSchedule, tick: Tick) -> None:
+    def _fire(self, schedule: CronSchedule, tick: _Tick) -> None:
         tick.is_open = schedule.overlap != Overlap.ALLOW
         self._running[schedule.pk].append(tick)
         self._fired.append((schedule, tick))
-        self._record(schedule, tick, TickOutcome.FIRED, "")
+        self._record(tick, TickOutcome.FIRED, "")
 
-    def _record(self, schedule: CronSchedule, tick: Tick, outcome: TickOutcome, reason: str) -> None:
-        tick.schedule_id, tick.decided_at = schedule.pk, self._now
-        tick.outcome, tick.reason = outcome.value, reason
-        (self._new if tick._state.adding else self._no_longer_waiting).append(tick)
+    def _record(self, tick: _Tick, outcome: TickOutcome, reason: str) -> None:
+        tick.outcome, tick.reason = outcome, reason
+        self._decided.append(tick)
 
-    def _reason(self, running: Sequence[Tick]) -> str:
+    def _reason(self, running: Sequence[_Tick]) -> str:
         ids = [str(tick.job_id) for tick in running if tick.job_id is not None]
         return f"job {', '.join(ids)} has not ended" if ids else "the job of the tick before has not ended"
 
@@ -158,8 +176,10 @@ class TickRound:
         if not exclusive:
             return
         ticks = Tick.objects.using(self._using)
-        rows = list(ticks.filter(is_open=True, schedule__in=exclusive).order_by("due_at", "pk"))
-        jobs = [tick.job_id for tick in rows if tick.job_id is not None]
+        rows = ticks.filter(is_open=True, schedule__in=exclusive).order_by("due_at", "pk")
+        columns = ("schedule_id", "due_at", "outcome", "reason", "job_id", "is_open", "requested_by", "id")
+        open_ticks = [_Tick(*row) for row in rows.values_list(*columns)]
+        jobs = [tick.job_id for tick in open_ticks if tick.job_id is not None]
         unfinished = set(
             Job.objects.using(self._using)
             .filter(pk__in=jobs)
@@ -167,13 +187,13 @@ class TickRound:
             .values_list("pk", flat=True)
         )
         ended = []
-        for tick in rows:
+        for tick in open_ticks:
             if tick.outcome == TickOutcome.WAITING:
                 self._waiting[tick.schedule_id].append(tick)
             elif tick.job_id in unfinished:
                 self._running[tick.schedule_id].append(tick)
             else:
-                ended.append(tick.pk)
+                ended.append(tick.id or 0)
         if ended:
             ticks.filter(pk__in=ended).update(is_open=False)
 
@@ -189,18 +209,19 @@ class TickRound:
 
     def _insert_jobs(self) -> None:
         """Insert the fired jobs, equal ones in one statement, and give each tick its job's id."""
-        groups: dict[NewJob, list[tuple[CronSchedule, Tick]]] = defaultdict(list)
+        groups: dict[NewJob, list[tuple[CronSchedule, _Tick]]] = defaultdict(list)
         for schedule, tick in self._fired:
             groups[_new_job(schedule, tick.due_at)].append((schedule, tick))
         for new, members in groups.items():
-            jobs = enqueue(new, [schedule.arguments for schedule, _ in members], using=self._using)
-            for (_, tick), job in zip(members, jobs, strict=True):
-                tick.job_id = job.pk
+            payloads = [self._payloads[schedule.pk] for schedule, _ in members]
+            ids = enqueue_payloads(new, payloads, using=self._using)
+            for (_, tick), job_id in zip(members, ids, strict=True):
+                tick.job_id = job_id
 
     def _count(self) -> Ticked:
         number = dict.fromkeys(TickOutcome, 0)
-        for tick in [*self._new, *self._no_longer_waiting]:
-            number[TickOutcome(tick.outcome)] += 1
+        for tick in self._decided:
+            number[tick.outcome] += 1
         return Ticked(
             fired=number[TickOutcome.FIRED],
             waiting=number[TickOutcome.WAITING],
@@ -211,17 +232,28 @@ class TickRound:
         )
 
 
-def _check(schedule: CronSchedule) -> None:
-    """Raise ValueError where firing the schedule would fail, and the round with it: somebody has edited the row."""
+def _payload(schedule: CronSchedule) -> str:
+    """Return the arguments as JSON text; an error where firing would fail, and the round with it: an edited row."""
     if not isinstance(schedule.arguments, dict):
         raise TypeError(f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}")
     if not MIN_PRIORITY <= schedule.priority <= MAX_PRIORITY:
         raise ValueError(f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}")
     if not 1 <= schedule.max_attempts <= MAX_ATTEMPTS_BOUND:
         raise ValueError(f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}")
-    most = get_settings().max_payload_bytes
-    if (size := len(json.dumps(schedule.arguments, ensure_ascii=False).encode())) > most:
-        raise ValueError(f"arguments: {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}")
+    return payload(schedule.job_name, schedule.arguments)
+
+
+def _as_row(tick: _Tick, now: datetime) -> NewTick:
+    return NewTick(
+        tick.schedule_id,
+        tick.due_at,
+        now,
+        tick.outcome.value,
+        tick.reason,
+        tick.job_id,
+        tick.is_open,
+        tick.requested_by,
+    )
 
 
 def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:

@@ -11,6 +11,8 @@ MEASURES = {
     "snapshot": "  an old snapshot held open",
     "latency": "enqueue to start, every 20 to 60 ms",
     "latency_quiet": "enqueue to start, after a quiet second",
+    "schedules": "{schedules:,} schedules due at once",
+    "on_time": "due to ready, one schedule a second",
     "idle": "idle worker",
 }
 

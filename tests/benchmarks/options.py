@@ -25,6 +25,8 @@ class Sizes:
     waiting: int = 1_000_000
     scheduled: int = 200_000
     finished: int = 1_000_000
+    schedules: int = 10_000
+    on_time: int = 30
     idle_seconds: int = 20
 
 

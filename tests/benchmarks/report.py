@@ -45,6 +45,16 @@ GOALS = (
     *(
         Goal(
             vendor=vendor,
+            title="10,000 schedules within 2 s, ticks/s",
+            measure="schedules",
+            figure="ticks_per_second",
+            at_least=5_000,
+        )
+        for vendor in ("postgresql", "mysql", "sqlite")
+    ),
+    *(
+        Goal(
+            vendor=vendor,
             title="old snapshot, last tenth to first",
             measure="snapshot",
             figure="last_to_first",
@@ -108,6 +118,12 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
         yield f"{title}, statements/s", _number(engine["statements_per_second"])
         yield "  processor seconds a minute", _number(engine["cpu_seconds_per_minute"])
         yield "  memory of its processes, MiB", _number(engine["idle_mib"])
+    elif name == "schedules":
+        yield f"{title}, ticks/s", _number(engine["ticks_per_second"])
+        yield "  all ready after, s", _number(engine["seconds"])
+    elif name == "on_time":
+        yield f"{title}, p50", _number(engine["p50_ms"])
+        yield "  p99", _number(engine["p99_ms"])
     elif name.startswith("latency"):
         yield (
             f"{title}, p50",

@@ -8,4 +8,5 @@ SECRET_KEY = "of the benchmark only"
 USE_TZ = True
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 INSTALLED_APPS = ["django_jobs", "tests.benchmarks"]
+DJANGO_JOBS = {"SCHEDULABLE": ["tests.benchmarks.jobs.noop"]}
 DATABASES = {"default": database(chosen_vendor())}

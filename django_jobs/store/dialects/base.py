@@ -116,6 +116,19 @@ class Looks(NamedTuple):
     next_look_at: datetime | None
 
 
+class NewTick(NamedTuple):
+    """What became of one tick, in the order of the table's columns; see ``models.Tick``."""
+
+    schedule_id: int
+    due_at: datetime
+    decided_at: datetime
+    outcome: str
+    reason: str
+    job_id: int | None
+    is_open: bool
+    requested_by: str
+
+
 class Dialect(Protocol):
     """What a database must be able to do."""
 
@@ -161,6 +174,9 @@ class Dialect(Protocol):
 
         Job, Attempt and DeadLetter are written together or not at all.
         """
+
+    def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
+        """Insert ticks; raises IntegrityError where one of them, by schedule and ``due_at``, is there already."""
 
     def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
         """Write when schedules, locked by the caller, are due next; one round trip where the database can."""

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, is_plain_success
+from .base import Claim, Ended, Inserted, Look, Looks, NewJob, NewTick, Position, as_record, is_plain_success
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -148,6 +148,14 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+INSERT_TICKS = """
+INSERT INTO django_jobs_tick
+    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
+SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS (
+    schedule_id bigint PATH '$[0]', due_at datetime(6) PATH '$[1]', decided_at datetime(6) PATH '$[2]',
+    outcome varchar(10) PATH '$[3]', reason longtext PATH '$[4]', job_id bigint PATH '$[5]',
+    is_open tinyint PATH '$[6]', requested_by varchar(150) PATH '$[7]')) AS tick
+"""
 SET_LOOKS = """
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
            id bigint PATH '$[0]', due datetime(6) PATH '$[1]', look datetime(6) PATH '$[2]')) AS looks
@@ -254,13 +262,16 @@ class MySQL:
                 self._write(cursor, standing, owned, worker_id)
         return {one.claim.job_id for one in standing}
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
-        """Write them in one statement."""
-        rows = [
-            (one.schedule_id, _naive_text(one.next_due_at), _naive_text(one.next_look_at)) for one in looks
-        ]
+    def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
+        """Insert all in one statement, sent as one JSON text."""
+        rows = [(*one[:6], int(one.is_open), one.requested_by) for one in ticks]
         with connection.cursor() as cursor:
-            cursor.execute(SET_LOOKS, [json.dumps(rows)])
+            cursor.execute(INSERT_TICKS, [json.dumps(rows, ensure_ascii=False, default=_naive_text)])
+
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write all in one statement, sent as one JSON text."""
+        with connection.cursor() as cursor:
+            cursor.execute(SET_LOOKS, [json.dumps(looks, default=_naive_text)])
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open; of a transaction begun by hand it knows nothing."""
@@ -321,8 +332,8 @@ def _naive(seconds: float | None) -> datetime | None:
     return None if seconds is None else datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None)
 
 
-def _naive_text(value: datetime | None) -> str | None:
-    return None if value is None else value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+def _naive_text(value: datetime) -> str:
+    return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
 def _success_row(ended: Ended) -> tuple[Any, ...]:

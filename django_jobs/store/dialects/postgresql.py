@@ -15,7 +15,19 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, in_line, is_plain_success
+from .base import (
+    Claim,
+    Ended,
+    Inserted,
+    Look,
+    Looks,
+    NewJob,
+    NewTick,
+    Position,
+    as_record,
+    in_line,
+    is_plain_success,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -172,11 +184,19 @@ WITH ended AS MATERIALIZED (
 SELECT id FROM saved
 """
 
+INSERT_TICKS = """
+INSERT INTO django_jobs_tick
+    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
+SELECT * FROM json_to_recordset(%s::json)
+    AS tick (schedule_id bigint, due_at timestamptz, decided_at timestamptz, outcome text, reason text,
+             job_id bigint, is_open boolean, requested_by text)
+"""
 SET_LOOKS = """
 UPDATE django_jobs_cronschedule AS schedule
-SET next_due_at = looks.due, next_look_at = looks.look
-FROM unnest(%s::bigint[], %s::timestamptz[], %s::timestamptz[]) AS looks (id, due, look)
-WHERE schedule.id = looks.id
+SET next_due_at = looks.next_due_at, next_look_at = looks.next_look_at
+FROM json_to_recordset(%s::json)
+    AS looks (schedule_id bigint, next_due_at timestamptz, next_look_at timestamptz)
+WHERE schedule.id = looks.schedule_id
 """
 
 
@@ -263,10 +283,15 @@ class PostgreSQL:
                 saved.update(job_id for (job_id,) in cursor.fetchall())
         return saved
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
-        """Write them in one statement."""
+    def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
+        """Insert all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
-            cursor.execute(SET_LOOKS, [list(column) for column in zip(*looks, strict=True)])
+            cursor.execute(INSERT_TICKS, [json.dumps([one._asdict() for one in ticks], default=str)])
+
+    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+        """Write all in one statement, sent as one JSON text."""
+        with connection.cursor() as cursor:
+            cursor.execute(SET_LOOKS, [json.dumps([one._asdict() for one in looks], default=str)])
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""

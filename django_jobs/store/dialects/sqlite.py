@@ -17,7 +17,19 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, Looks, NewJob, Position, as_record, from_epoch, in_line
+from .base import (
+    Claim,
+    Ended,
+    Inserted,
+    Look,
+    Looks,
+    NewJob,
+    NewTick,
+    Position,
+    as_record,
+    from_epoch,
+    in_line,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -143,6 +155,11 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+INSERT_TICKS = """
+INSERT INTO django_jobs_tick
+    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
 SET_LOOKS = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_look_at = %s WHERE id = %s"
 
 _write_locks: dict[str, threading.RLock] = {}
@@ -257,9 +274,15 @@ class SQLite:
                 cursor.executemany(statement, rows)
         return {one.claim.job_id for one in standing}
 
+    def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
+        """Insert them row by row in C."""
+        rows = [(one[0], _django_text(one.due_at), _django_text(one.decided_at), *one[3:]) for one in ticks]
+        with self.writing(connection), connection.cursor() as cursor:
+            cursor.executemany(INSERT_TICKS, rows)
+
     def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
         """Write them row by row in C."""
-        rows = [(_as_text(one.next_due_at), _as_text(one.next_look_at), one.schedule_id) for one in looks]
+        rows = [(_django_text(due), _django_text(look), schedule_id) for schedule_id, due, look in looks]
         with self.writing(connection), connection.cursor() as cursor:
             cursor.executemany(SET_LOOKS, rows)
 
@@ -357,6 +380,11 @@ def _naive_text(value: datetime) -> str:
     """Write an instant as ``strftime`` above does where milliseconds are enough, so that equal times are equal text."""
     text = value.isoformat(sep=" ", timespec="microseconds")
     return text.removesuffix("000")
+
+
+def _django_text(value: datetime | None) -> str | None:
+    """Write an instant as Django does, which compares these columns with values of its own."""
+    return None if value is None else str(value.astimezone(UTC).replace(tzinfo=None))
 
 
 def _as_modifier(seconds: float | None) -> str | None:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..names import DRAINS
-from . import drain, enqueue, idle, latency
+from . import drain, enqueue, idle, latency, schedules
 from .place import Figures, Place
 
 __all__ = ["TAKEN", "Figures", "Place", "Taken"]
@@ -23,5 +23,7 @@ TAKEN: Mapping[str, Taken] = {
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
     "latency": (latency.engine, latency.limit),
     "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
+    "schedules": (schedules.engine_many, None),
+    "on_time": (schedules.engine_on_time, None),
     "idle": (idle.engine, None),
 }

@@ -52,7 +52,7 @@ def _engine(place: Place, number: int, pauses: Pauses) -> Figures:
         _enqueue_slowly(noop.enqueue, range(number), pauses)
         _wait_for_attempts(worker, 1 + number)
     rows = Attempt.objects.order_by("job_id").values_list("started_at", "job__enqueued_at")[1:]
-    return _percentiles([(started - enqueued).total_seconds() for started, enqueued in rows])
+    return percentiles([(started - enqueued).total_seconds() for started, enqueued in rows])
 
 
 def _limit(place: Place, number: int, pauses: Pauses) -> Figures:
@@ -62,7 +62,7 @@ def _limit(place: Place, number: int, pauses: Pauses) -> Figures:
         time.sleep(SETTLE_SECONDS)
         _enqueue_slowly(program.insert, [f'{{"x": {x}}}' for x in range(number)], pauses)
         serving.join(LONGEST_SECONDS)
-        return _percentiles(program.delays())
+        return percentiles(program.delays())
 
 
 def _enqueue_slowly(enqueue: Callable[..., object], arguments: Sequence[object], pauses: Pauses) -> None:
@@ -83,7 +83,8 @@ def _wait_for_attempts(worker: WorkerProcess, number: int) -> None:
         time.sleep(0.05)
 
 
-def _percentiles(seconds: list[float]) -> Figures:
+def percentiles(seconds: list[float]) -> Figures:
+    """Return the median and the 99th percentile in milliseconds."""
     ordered = sorted(seconds)
     last = len(ordered) - 1
     return {
