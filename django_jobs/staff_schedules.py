@@ -13,6 +13,8 @@ from .conf import get_settings
 from .definition import JobDefinition
 from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
 from .models import CronSchedule
+from .policy.schedule import ScheduleSpec
+from .schedules import spec_of
 from .serialization import decode
 
 
@@ -45,13 +47,27 @@ def check_stored_arguments(definition: JobDefinition[Any, Any], arguments: objec
     return bound
 
 
+def staff_spec(row: CronSchedule) -> ScheduleSpec:
+    """Return what a row of staff says, with the queue, priority and tries that its job has by now.
+
+    Raises ConfigurationError saying what is wrong with it.
+    """
+    try:
+        timing, manner = row.timing, row.manner
+        timing.check()
+        manner.check()
+        definition = schedulable_job(row.job_name)
+        arguments = check_stored_arguments(definition, row.arguments)
+    except (JobsError, ValueError, TypeError) as error:
+        raise ConfigurationError(str(error)) from error
+    return spec_of(definition, arguments=arguments, timing=timing, manner=manner)
+
+
 def judge(row: CronSchedule) -> str:
     """Return what is wrong with a row that staff wrote, an empty text where nothing is."""
     try:
-        row.timing.check()
-        row.manner.check()
-        check_stored_arguments(schedulable_job(row.job_name), row.arguments)
-    except (JobsError, ValueError, TypeError) as error:
+        staff_spec(row)
+    except ConfigurationError as error:
         return str(error)
     return ""
 

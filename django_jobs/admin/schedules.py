@@ -322,7 +322,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
             )
             said = f"{schedule}: {verb}d" if changed else f"{schedule} was {verb}d already"
             self.message_user(request, said, messages.SUCCESS if changed else messages.WARNING)
-        except (JobsError, CronError) as error:
+        except (JobsError, ValueError) as error:
             self.message_user(request, str(error), messages.ERROR)
 
 

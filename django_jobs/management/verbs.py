@@ -26,7 +26,7 @@ from ..store.purge import purge
 from ..store.queues import pause, resume
 from ..store.redrive import redrive
 from ..store.run_now import run_now
-from ..store.stats import open_dead_letters, queue_stats, waiting_queues
+from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, waiting_queues
 from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
 from ..worker.scheduler import bring_in_step, fire_all, say_synced
@@ -50,6 +50,7 @@ def find_problems(*, wait_within: float) -> list[str]:
             waiting_queues(using=settings.database),
             served=served_queues(stale_after=settings.stale_after, using=settings.database),
             wait_within=wait_within,
+            overdue_schedules=overdue_schedules(by=timedelta(seconds=wait_within), using=settings.database),
         )
     except DatabaseError as error:
         return [f"the database {settings.database!r} does not answer as it should: {error}".strip()]

@@ -69,11 +69,16 @@ class WaitingQueue:
 
 
 def find_neglect(
-    waiting: Sequence[WaitingQueue], *, served: Sequence[frozenset[str] | None], wait_within: float
+    waiting: Sequence[WaitingQueue],
+    *,
+    served: Sequence[frozenset[str] | None],
+    wait_within: float,
+    overdue_schedules: int = 0,
 ) -> list[str]:
-    """Say which queues nobody works off, or not fast enough.
+    """Say which queues nobody works off, or not fast enough, and that nobody fires schedules.
 
-    ``served`` has the queues of each living worker, None for all; ``wait_within`` is in seconds.
+    ``served`` has the queues of each living worker, None for all; ``wait_within`` is in seconds, also that by which
+    ``overdue_schedules`` are.
     """
     problems = [] if served else ["no worker is alive; start one by 'manage.py runworker'"]
     for queue in waiting:
@@ -83,4 +88,8 @@ def find_neglect(
             problems.append(
                 f"queue {queue.name}: a job has been ready for {queue.waited:.0f} s, longer than {wait_within:.0f} s"
             )
+    if overdue_schedules:
+        problems.append(
+            f"{overdue_schedules} schedules have been due for longer than {wait_within:.0f} s; no scheduler fires them"
+        )
     return problems

@@ -73,10 +73,8 @@ class Timing:
         _named("timezone", check_zone, self.timezone)
         if self.cron:
             _named("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
-        if self.jitter and not timedelta(0) <= self.jitter < (gap := self._shortest_gap()):
-            raise CronError(
-                f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
-            )
+        if self.jitter:
+            self._check_jitter()
 
     def next(self, after: datetime) -> datetime | None:
         """Return the first tick behind ``after``, None where there is none any more."""
@@ -119,6 +117,13 @@ class Timing:
         """Return the last multiple of the period that is not behind ``instant``."""
         assert self.every is not None  # noqa: S101 - callers have looked
         return instant.astimezone(UTC) - (instant - _EPOCH) % self.every
+
+    def _check_jitter(self) -> None:
+        gap = self._shortest_gap()
+        if not timedelta(0) <= self.jitter < gap:
+            raise CronError(
+                f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
+            )
 
     def _shortest_gap(self) -> timedelta:
         if self.every is not None:

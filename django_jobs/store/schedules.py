@@ -20,8 +20,8 @@ CHUNK = 1_000
 TOLERANCE = timedelta(seconds=1)
 """Processes that one supervisor started reckon when it did so by different reads of the database's clock."""
 
-Judge = Callable[[CronSchedule], str]
-"""Says what is wrong with a row that staff wrote, by the code at hand; an empty text where nothing is."""
+Judge = Callable[[CronSchedule], ScheduleSpec]
+"""Says what a row of staff comes to by the code at hand, or raises ConfigurationError saying what is wrong with it."""
 
 
 class Synced(NamedTuple):
@@ -122,14 +122,16 @@ def sync_schedules(
     synced = Synced([spec.name for spec in made], [], [], [])
     touched: list[int] = []
     for row in found.values():
-        if _is_younger(row, started_at) or not _needs_change(row, wanted.get(row.name), judge):
+        verdict = _verdict(row, wanted.get(row.name), judge)
+        if _is_younger(row, started_at) or not _needs_change(row, verdict):
             continue
         with dialect.writing(connection):
             locked = rows.select_for_update().filter(pk=row.pk).first()
             if locked is None or _is_younger(locked, started_at):
                 continue
             touched.append(row.pk)
-            _bring_in_step(locked, wanted.get(row.name), judge, synced, now)
+            _bring_in_step(locked, verdict, synced, now)
+            locked.is_from_code = locked.is_from_code or row.name in wanted
             locked.defined_at = started_at
             locked.save(using=connection.alias)
     same = [row.pk for row in found.values() if row.pk not in touched]
@@ -141,32 +143,41 @@ def sync_schedules(
     return synced
 
 
-def _needs_change(row: CronSchedule, spec: ScheduleSpec | None, judge: Judge) -> bool:
-    if spec is not None:
-        return not row.is_from_code or row.disabled_at is not None or bool(row.problem) or _differs(row, spec)
-    if row.is_from_code:
+class _Problem(str):
+    """What is wrong with a row of staff."""
+
+
+_Verdict = ScheduleSpec | _Problem | None
+"""What a row is to be: as specified, set aside with a problem, or (None) disabled."""
+
+
+def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: Judge) -> _Verdict:
+    if spec is not None or row.is_from_code:
+        return spec
+    try:
+        return judge(row)
+    except ConfigurationError as error:
+        return _Problem(error)
+
+
+def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
+    if verdict is None:
         return row.disabled_at is None
-    return judge(row) != row.problem
+    if isinstance(verdict, _Problem):
+        return row.problem != verdict
+    return row.disabled_at is not None or bool(row.problem) or _differs(row, verdict)
 
 
-def _bring_in_step(
-    row: CronSchedule, spec: ScheduleSpec | None, judge: Judge, synced: Synced, now: datetime
-) -> None:
-    if spec is not None:
-        _write(row, spec, now=now)
-        row.is_from_code = True
-        synced.changed.append(row.name)
-    elif row.is_from_code:
+def _bring_in_step(row: CronSchedule, verdict: _Verdict, synced: Synced, now: datetime) -> None:
+    if verdict is None:
         row.disabled_at, row.next_due_at, row.next_look_at = now, None, None
         synced.disabled.append(row.name)
+    elif isinstance(verdict, _Problem):
+        row.problem, row.next_due_at, row.next_look_at = str(verdict), None, None
+        synced.problems.append(f"{row.name}: {verdict}")
     else:
-        row.problem = judge(row)
-        if row.problem:
-            row.next_due_at = row.next_look_at = None
-            synced.problems.append(f"{row.name}: {row.problem}")
-        else:
-            _set_next(row, row.timing, now)
-            synced.changed.append(row.name)
+        _write(row, verdict, now=now)
+        synced.changed.append(row.name)
 
 
 def _is_younger(row: CronSchedule, started_at: datetime) -> bool:

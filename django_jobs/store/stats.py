@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Min
 
-from ..models import DeadLetter, Job, Queue
+from ..models import CronSchedule, DeadLetter, Job, Queue
 from ..policy.health import WaitingQueue
 from ..policy.states import State
+from .clock import database_now
 from .dialects import open_dialect
 
 
@@ -69,6 +70,13 @@ def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
             seconds = max((seen.now - first).total_seconds(), 0)
             waited[line.queue_name] = max(seconds, waited.get(line.queue_name, 0))
     return [WaitingQueue(name=name, waited=seconds) for name, seconds in sorted(waited.items())]
+
+
+def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:
+    """Return how many schedules nobody has looked at although they were due longer than ``by`` ago."""
+    _, connection = open_dialect(using)
+    schedules = CronSchedule.objects.using(connection.alias)
+    return schedules.filter(next_look_at__lt=database_now(using=connection.alias) - by).count()
 
 
 def open_dead_letters(*, using: str | None = None) -> int:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from ..conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
+from ..exceptions import ConfigurationError
 from ..models import CronSchedule, Job, Tick
 from ..policy.overlap import Overlap, Verdict, decide_overlap
 from ..policy.schedule import TickOutcome, plan
@@ -172,11 +173,9 @@ class TickRound:
 
     def _read_open_ticks(self) -> None:
         """Read which ticks wait and which jobs have not ended; ticks whose job has ended are closed."""
-        exclusive = [one.pk for one in self.schedules if str(one.overlap) != Overlap.ALLOW]
-        if not exclusive:
-            return
         ticks = Tick.objects.using(self._using)
-        rows = ticks.filter(is_open=True, schedule__in=exclusive).order_by("due_at", "pk")
+        of_these = ticks.filter(is_open=True, schedule__in=[one.pk for one in self.schedules])
+        rows = of_these.order_by("due_at", "pk")
         columns = ("schedule_id", "due_at", "outcome", "reason", "job_id", "is_open", "requested_by", "id")
         open_ticks = [_Tick(*row) for row in rows.values_list(*columns)]
         jobs = [tick.job_id for tick in open_ticks if tick.job_id is not None]
@@ -235,11 +234,17 @@ class TickRound:
 def _payload(schedule: CronSchedule) -> str:
     """Return the arguments as JSON text; an error where firing would fail, and the round with it: an edited row."""
     if not isinstance(schedule.arguments, dict):
-        raise TypeError(f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}")
+        raise ConfigurationError(
+            f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}"
+        )
     if not MIN_PRIORITY <= schedule.priority <= MAX_PRIORITY:
-        raise ValueError(f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}")
+        raise ConfigurationError(
+            f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}"
+        )
     if not 1 <= schedule.max_attempts <= MAX_ATTEMPTS_BOUND:
-        raise ValueError(f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}")
+        raise ConfigurationError(
+            f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}"
+        )
     return payload(schedule.job_name, schedule.arguments)
 
 

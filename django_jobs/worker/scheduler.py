@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from ..conf import Settings
 from ..schedules import all_schedules
-from ..staff_schedules import judge
+from ..staff_schedules import staff_spec
 from ..store.clock import database_now
 from ..store.schedules import Synced, sync_schedules
 from ..store.tick import seconds_until_look, tick
@@ -57,7 +57,7 @@ def bring_in_step(*, using: str, started: float) -> Synced:
     age = timedelta(seconds=time.monotonic() - started)
     started_at: datetime = database_now(using=using) - age
     specs = [definition.spec() for definition in all_schedules()]
-    return sync_schedules(specs, judge=judge, started_at=started_at, using=using)
+    return sync_schedules(specs, judge=staff_spec, started_at=started_at, using=using)
 
 
 def fire_all(*, using: str) -> Ticked:

@@ -14,7 +14,7 @@ from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.schedules import define_schedule
 from django_jobs.store.clock import database_now
 from tests.concurrency import run_together
-from tests.factories import ago, make_job, make_schedule, make_tick
+from tests.factories import ago, make_job, make_schedule, make_tick, make_worker
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -83,3 +83,16 @@ def test_prune_deletes_old_ticks_too(settings: Any) -> None:
     make_tick(row, due_at=ago(hours=9), decided_at=ago(hours=9), outcome="waiting", is_open=True)
     _jobs("prune")
     assert sorted(Tick.objects.values_list("outcome", flat=True)) == ["fired", "waiting"]
+
+
+def test_health_says_that_nobody_fires_what_is_due() -> None:
+    make_worker()
+    make_schedule("late", next_due_at=ago(minutes=6))
+    make_schedule("soon", next_due_at=ago(minutes=4))
+    assert _json("health", "--max-wait", "400")["ok"]
+    out = StringIO()
+    with pytest.raises(SystemExit):
+        call_command("jobs", "health", stdout=out)
+    assert (
+        out.getvalue().strip() == "1 schedules have been due for longer than 300 s; no scheduler fires them"
+    )

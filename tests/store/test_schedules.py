@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -39,8 +40,21 @@ def spec(name: str = "report", *, manner: Manner | None = None, **timing: Any) -
     )
 
 
-def sync(*specs: ScheduleSpec, started_at: datetime | None = None, problem: str = "") -> Synced:
-    return sync_schedules(specs, judge=lambda _: problem, started_at=started_at or database_now())
+def sync(
+    *specs: ScheduleSpec, started_at: datetime | None = None, problem: str = "", queue_name: str = "default"
+) -> Synced:
+    def judge(row: CronSchedule) -> ScheduleSpec:
+        if problem:
+            raise ConfigurationError(problem)
+        return replace(
+            spec(row.name),
+            timing=row.timing,
+            manner=row.manner,
+            arguments=row.arguments,
+            queue_name=queue_name,
+        )
+
+    return sync_schedules(specs, judge=judge, started_at=started_at or database_now())
 
 
 def the(name: str = "report") -> CronSchedule:
@@ -215,6 +229,12 @@ class TestSync:
         assert sync().changed == ["report"]
         assert the().is_firing
         assert tick().fired == 0
+
+    def test_a_row_of_staff_goes_into_the_queue_that_its_job_has_by_now(self) -> None:
+        row = make_schedule("report", next_due_at=ago(seconds=1))
+        assert sync(queue_name="mail").changed == ["report"]
+        assert (the().queue_name, the().next_due_at, the().is_from_code) == ("mail", row.next_due_at, False)
+        assert sync(queue_name="mail") == Synced([], [], [], [])
 
 
 class TestVersionsSideBySide:

@@ -177,6 +177,14 @@ class TestOverlap:
         schedule.refresh_from_db()
         assert schedule.next_look_at == schedule.next_due_at
 
+    def test_what_waits_fires_also_where_overlapping_was_allowed_meanwhile(self) -> None:
+        schedule = make_schedule(overlap="queue")
+        make_tick(schedule, outcome="waiting", is_open=True, due_at=ago(hours=1))
+        CronSchedule.objects.update(overlap="allow", next_due_at=database_now() + MINUTE)
+        assert tick().fired == 1
+        assert outcomes() == ["fired"]
+        assert Tick.objects.get().job_id == Job.objects.get().pk
+
     def test_replace_cancels_what_waits_and_asks_what_runs(self) -> None:
         schedule = make_schedule(overlap="replace")
         waiting, running = make_job(State.READY), make_job(State.RUNNING)
