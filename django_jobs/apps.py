@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
+from django.utils.translation import gettext_lazy as _
 
 
 class DjangoJobsConfig(AppConfig):
     """Registers the models and the system checks and imports every app's ``jobs.py``."""
 
     name = "django_jobs"
-    verbose_name = "Background jobs"
+    verbose_name = _("Background jobs")
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:

@@ -4,7 +4,22 @@ from .attempt import Attempt
 from .dead_letter import AlertedError, DeadLetter
 from .job import Job
 from .queue import Queue
+from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
 from .worker import Worker
 
-__all__ = ["AlertedError", "Attempt", "CronSchedule", "DeadLetter", "Job", "Queue", "Tick", "Worker"]
+__all__ = [
+    "AlertedError",
+    "Attempt",
+    "CronSchedule",
+    "DeadLetter",
+    "DeadLetterGroup",
+    "DeadLetterHour",
+    "Job",
+    "JobMark",
+    "Queue",
+    "Rollup",
+    "RollupPosition",
+    "Tick",
+    "Worker",
+]

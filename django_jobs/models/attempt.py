@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from ..policy.outcomes import AttemptOutcome
 from .base import JobsManager
@@ -42,6 +43,9 @@ class Attempt(models.Model):
     objects = JobsManager["Attempt"]()
 
     class Meta:
+        verbose_name = _("attempt")
+        verbose_name_plural = _("attempts")
+        default_permissions = ("view",)
         constraints = [
             models.UniqueConstraint(name="django_jobs_attempt_claim", fields=["job", "claim_number"]),
         ]

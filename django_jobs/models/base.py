@@ -8,6 +8,10 @@ from django.db import models
 
 from ..conf import get_settings
 
+MAX_NOTE_LENGTH = 1_000
+MAX_ACTOR_LENGTH = 150
+"""A user name, as it is kept on what staff did."""
+
 M = TypeVar("M", bound=models.Model, covariant=True)
 
 

@@ -3,30 +3,30 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.fingerprint import FINGERPRINT_LENGTH
 from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH
-from .base import JobsManager, NameField
+from .base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH, JobsManager, NameField
 from .job import Job
-
-MAX_ACTOR_LENGTH = 150
 
 
 class DeadLetter(models.Model):
     """One death of a job. A job that is redriven and dies again has two letters.
 
     ``fingerprint`` is equal for equal errors of one job name. ``resolved_by`` is free text, usually
-    a user name: users may live in another database.
+    a user name: users may live in another database. A letter that is resolved leaves its job dead.
     """
 
     class Status(models.TextChoices):
         """What became of the letter."""
 
-        OPEN = "open"
-        REDRIVEN = "redriven"
-        PURGED = "purged"
+        OPEN = "open", _("open")
+        REDRIVEN = "redriven", _("redriven")
+        PURGED = "purged", _("purged")
+        RESOLVED = "resolved", _("resolved")
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(
@@ -44,12 +44,22 @@ class DeadLetter(models.Model):
     status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    note = models.CharField(max_length=MAX_NOTE_LENGTH, default="", db_default="", blank=True)
 
     objects = JobsManager["DeadLetter"]()
 
     class Meta:
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
+        default_permissions = ("view",)
+        permissions = [
+            ("redrive_deadletter", _("Can redrive dead letters")),
+            ("purge_deadletter", _("Can purge dead letters")),
+            ("resolve_deadletter", _("Can note, mute and resolve dead letters")),
+        ]
         indexes = [
-            models.Index(name="django_jobs_letter_group", fields=["status", "fingerprint", "died_at"]),
+            models.Index(name="django_jobs_letter_of_group", fields=["status", "fingerprint", "id"]),
+            models.Index(name="django_jobs_letter_status", fields=["status", "id"]),
             models.Index(name="django_jobs_letter_died", fields=["died_at"]),
         ]
 
@@ -64,6 +74,9 @@ class AlertedError(models.Model):
     alerted_at = models.DateTimeField()
 
     objects = JobsManager["AlertedError"]()
+
+    class Meta:
+        default_permissions = ()
 
     def __str__(self) -> str:
         return f"{self.fingerprint} at {self.alerted_at}"

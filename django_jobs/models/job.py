@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import WaitTimeout
@@ -69,6 +70,16 @@ class Job(models.Model):
     objects = JobsManager["Job"]()
 
     class Meta:
+        verbose_name = _("job")
+        verbose_name_plural = _("jobs")
+        default_permissions = ("view",)
+        permissions = [
+            ("view_job_arguments", _("Can see jobs' arguments, results and errors")),
+            ("retry_job", _("Can run jobs again, or now")),
+            ("cancel_job", _("Can cancel jobs")),
+            ("purge_job", _("Can purge jobs")),
+            ("enqueue_job", _("Can enqueue copies of jobs")),
+        ]
         indexes = [
             StateIndex(
                 name="django_jobs_ready",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_QUEUE_NAME_LENGTH
-from .base import JobsManager, NameField
-from .dead_letter import MAX_ACTOR_LENGTH
+from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 
 
 class Queue(models.Model):
@@ -17,6 +17,12 @@ class Queue(models.Model):
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
 
     objects = JobsManager["Queue"]()
+
+    class Meta:
+        verbose_name = _("queue")
+        verbose_name_plural = _("queues")
+        default_permissions = ("view",)
+        permissions = [("pause_queue", _("Can pause and resume queues"))]
 
     def __str__(self) -> str:
         return str(self.name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.cron import MAX_EXPRESSION_LENGTH
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, Manner, TickOutcome, Timing
-from .base import JobsManager, NameField
-from .dead_letter import MAX_ACTOR_LENGTH
+from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 from .job import Job
 
 MAX_ZONE_LENGTH = 64
@@ -57,6 +57,8 @@ class CronSchedule(models.Model):
     objects = JobsManager["CronSchedule"]()
 
     class Meta:
+        verbose_name = _("schedule")
+        verbose_name_plural = _("schedules")
         indexes = [models.Index(name="django_jobs_schedule_look", fields=["next_look_at"])]
 
     def __str__(self) -> str:
@@ -122,6 +124,9 @@ class Tick(models.Model):
     objects = JobsManager["Tick"]()
 
     class Meta:
+        verbose_name = _("tick")
+        verbose_name_plural = _("ticks")
+        default_permissions = ("view",)
         indexes = [models.Index(name="django_jobs_tick_open", fields=["is_open", "schedule"])]
         constraints = [
             models.UniqueConstraint(name="django_jobs_tick_once", fields=["schedule", "due_at"]),

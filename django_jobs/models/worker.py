@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
-from .base import JobsManager
+from .base import MAX_ACTOR_LENGTH, JobsManager
 
 
 class Worker(models.Model):
@@ -18,10 +19,10 @@ class Worker(models.Model):
     class State(models.TextChoices):
         """Where the process is in its life."""
 
-        RUNNING = "running"
-        STOPPING = "stopping"
-        STOPPED = "stopped"
-        LOST = "lost"
+        RUNNING = "running", _("running")
+        STOPPING = "stopping", _("stopping")
+        STOPPED = "stopped", _("stopped")
+        LOST = "lost", _("lost")
 
     id = models.BigAutoField(primary_key=True)
     hostname = models.CharField(max_length=255)
@@ -34,10 +35,16 @@ class Worker(models.Model):
     heartbeat_at = models.DateTimeField()
     stopped_at = models.DateTimeField(null=True)
     memory_bytes = models.BigIntegerField(null=True)
+    stop_requested_at = models.DateTimeField(null=True)
+    stop_requested_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="", db_default="")
 
     objects = JobsManager["Worker"]()
 
     class Meta:
+        verbose_name = _("worker")
+        verbose_name_plural = _("workers")
+        default_permissions = ("view",)
+        permissions = [("stop_worker", _("Can ask workers to stop"))]
         indexes = [models.Index(name="django_jobs_worker_state", fields=["state", "heartbeat_at"])]
 
     def __str__(self) -> str:

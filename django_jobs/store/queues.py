@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ..models import Queue
-from ..models.dead_letter import MAX_ACTOR_LENGTH
+from ..models.base import MAX_ACTOR_LENGTH
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .doorbell import ring_on_commit

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..models import DeadLetter, Job
-from ..models.dead_letter import MAX_ACTOR_LENGTH
+from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.states import State, sources
 from .clock import DatabaseNow
 from .dialects import open_dialect

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from ..exceptions import ConfigurationError
 from ..models import CronSchedule, Tick
-from ..models.dead_letter import MAX_ACTOR_LENGTH
+from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.schedule import ScheduleSpec, Timing
 from .clock import DatabaseNow
 from .dialects import open_dialect

@@ -16,7 +16,7 @@ from django.db.models import Min, Q
 
 from ..exceptions import ConfigurationError
 from ..models import CronSchedule, Tick
-from ..models.dead_letter import MAX_ACTOR_LENGTH
+from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.schedule import TickOutcome
 from .dialects import open_dialect
 from .tick_round import Ticked, TickRound

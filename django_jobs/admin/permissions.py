@@ -1,0 +1,24 @@
+"""Who may do what: Django's own permissions, one for each thing that staff can do to the queue."""
+
+from __future__ import annotations
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+APP = "django_jobs"
+
+VIEW_ARGUMENTS = "view_job_arguments"
+RETRY, CANCEL, PURGE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "enqueue_job"
+REDRIVE, PURGE_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
+PAUSE, STOP = "pause_queue", "stop_worker"
+
+
+def may(request: HttpRequest, codename: str) -> bool:
+    """Tell whether the user has a permission of this app, such as ``retry_job``."""
+    return request.user.has_perm(f"{APP}.{codename}")
+
+
+def require(request: HttpRequest, codename: str) -> None:
+    """Raise PermissionDenied (a 403) where the user has not the permission."""
+    if not may(request, codename):
+        raise PermissionDenied(f"the permission {APP}.{codename} is needed")

@@ -1,0 +1,46 @@
+"""Histograms of durations: which bucket a duration falls into, and percentiles read back from the buckets.
+
+Buckets grow by a factor of the fourth root of two, so that a percentile is at most 9 % off; bucket 0
+takes all up to a tenth of a millisecond. Histograms of spans and queues are added up by adding counts.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+SPANS = (60, 600, 3600)
+"""The spans, in seconds, for which is counted what ended: for a page over an hour, a day, a week."""
+
+SHORTEST_SECONDS = 0.0001
+BUCKETS_A_DOUBLING = 4
+HIGHEST_BUCKET = 160
+"""Some three years."""
+
+
+def bucket_of(seconds: float) -> int:
+    """Return the bucket of a duration. Durations below zero (a clock was set) count as none."""
+    if seconds <= SHORTEST_SECONDS:
+        return 0
+    return min(math.ceil(math.log2(seconds / SHORTEST_SECONDS) * BUCKETS_A_DOUBLING), HIGHEST_BUCKET)
+
+
+def seconds_of(bucket: int) -> float:
+    """Return the duration that stands for a bucket: the geometric middle of its bounds."""
+    if bucket <= 0:
+        return SHORTEST_SECONDS / 2
+    return float(SHORTEST_SECONDS * 2 ** ((bucket - 0.5) / BUCKETS_A_DOUBLING))
+
+
+def percentile(counts: Mapping[int, int], share: float) -> float | None:
+    """Return the duration in seconds below which ``share`` (0 to 1) of all lie, or None where there are none."""
+    total = sum(counts.values())
+    if not total:
+        return None
+    wanted = max(math.ceil(total * share), 1)
+    passed = 0
+    for bucket in sorted(counts):
+        passed += counts[bucket]
+        if passed >= wanted:
+            return seconds_of(bucket)
+    raise AssertionError("the counts add up to their total")
