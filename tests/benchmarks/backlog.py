@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 
+from django.db.models import Model
+
 from django_jobs.models import Attempt, Job
 
 from .jobs import OTHER_QUEUE, QUEUE
@@ -37,8 +39,8 @@ Fill = Callable[[Server, Sizes, str], None]
 def waiting(server: Server, sizes: Sizes, prefix: str) -> None:
     """Half of them in a queue that nobody serves, half in the same queue at a lower priority."""
     ready = {"state": "'ready'", "enqueued_at": server.instant(f"-{HOUR}")} | _ready(server, HOUR)
-    _fill_jobs(server, prefix, sizes.waiting // 2, ready | {"queue_name": f"'{OTHER_QUEUE}'"})
-    _fill_jobs(server, prefix, sizes.waiting // 2, ready | {"priority": "-10"})
+    fill_jobs(server, prefix, sizes.waiting // 2, ready | {"queue_name": f"'{OTHER_QUEUE}'"})
+    fill_jobs(server, prefix, sizes.waiting // 2, ready | {"priority": "-10"})
 
 
 def scheduled(server: Server, sizes: Sizes, prefix: str) -> None:
@@ -48,7 +50,7 @@ def scheduled(server: Server, sizes: Sizes, prefix: str) -> None:
         "enqueued_at": server.instant(f"-{HOUR}"),
         "run_after": server.instant(f"{HOUR} + number.n"),
     }
-    _fill_jobs(server, prefix, sizes.scheduled, columns)
+    fill_jobs(server, prefix, sizes.scheduled, columns)
 
 
 def finished(server: Server, sizes: Sizes, prefix: str) -> None:
@@ -56,7 +58,7 @@ def finished(server: Server, sizes: Sizes, prefix: str) -> None:
     ended = {"started_at": server.instant(f"-{DAY}"), "finished_at": server.instant(f"-{DAY}")}
     columns = {"state": "'succeeded'", "attempt": "1", "claim_number": "1", "enqueued_at": f"-{DAY}"} | ended
     columns |= {"enqueued_at": server.instant(f"-{DAY}")} | _ready(server, DAY)
-    _fill_jobs(server, prefix, sizes.finished, columns)
+    fill_jobs(server, prefix, sizes.finished, columns)
     attempt = {
         "job_id": "job.id",
         "claim_number": "1",
@@ -66,15 +68,16 @@ def finished(server: Server, sizes: Sizes, prefix: str) -> None:
         "finished_at": "job.finished_at",
     }
     if prefix != "limit":
-        attempt = _defaults(Attempt) | {"number": "1"} | attempt
-    _execute(server, [_insert(f"{prefix}_attempt", attempt, f"{prefix}_job AS job")])
+        attempt = defaults(Attempt) | {"number": "1"} | attempt
+    execute(server, [insert(f"{prefix}_attempt", attempt, f"{prefix}_job AS job")])
 
 
 def _ready(server: Server, seconds: int) -> Columns:
     return {"ready_at": server.instant(f"-{seconds}")}
 
 
-def _fill_jobs(server: Server, prefix: str, total: int, given: Columns) -> None:
+def fill_jobs(server: Server, prefix: str, total: int, given: Columns) -> None:
+    """Insert ``total`` jobs; ``given`` maps columns to SQL, in which ``number.n`` counts from 0."""
     columns = {
         "name": "'tests.benchmarks.jobs.noop'",
         "queue_name": f"'{QUEUE}'",
@@ -87,16 +90,16 @@ def _fill_jobs(server: Server, prefix: str, total: int, given: Columns) -> None:
     if prefix == "limit":
         columns = {name: value for name, value in columns.items() if name in LIMIT_COLUMNS}
     else:
-        columns = _defaults(Job) | {"max_attempts": "5"} | columns
+        columns = defaults(Job) | {"max_attempts": "5"} | columns
     statements = []
     for start in range(0, total, ROWS_A_STATEMENT):
         number = min(ROWS_A_STATEMENT, total - start)
         rows = f"(SELECT {start} + {NUMBERS} AS n FROM {FROM_DIGITS}) AS number WHERE n < {start + number}"
-        statements.append(_insert(f"{prefix}_job", columns, rows))
-    _execute(server, statements)
+        statements.append(insert(f"{prefix}_job", columns, rows))
+    execute(server, statements)
 
 
-def _defaults(model: type[Job | Attempt]) -> Columns:
+def defaults(model: type[Model]) -> Columns:
     """Return what Django would write into the columns that a plain INSERT must not leave out."""
     given = {field.column: field.get_default() for field in model._meta.concrete_fields if not field.null}
     return {column: _literal(value) for column, value in given.items() if value is not None}
@@ -105,14 +108,16 @@ def _defaults(model: type[Job | Attempt]) -> Columns:
 def _literal(value: object) -> str:
     if isinstance(value, int):
         return str(value)
-    return f"'{json.dumps(value) if isinstance(value, dict) else value}'"
+    return f"'{json.dumps(value) if isinstance(value, dict | list) else value}'"
 
 
-def _insert(table: str, columns: Columns, rows: str) -> str:
+def insert(table: str, columns: Columns, rows: str) -> str:
+    """Return the statement that makes a row of ``columns`` for each of ``rows``."""
     return f"INSERT INTO {table} ({', '.join(columns)}) SELECT {', '.join(columns.values())} FROM {rows}"
 
 
-def _execute(server: Server, statements: Iterable[str]) -> None:
+def execute(server: Server, statements: Iterable[str]) -> None:
+    """Run the statements, each with a commit of its own."""
     with closing(server.connect()) as connection, closing(connection.cursor()) as cursor:
         for statement in statements:
             cursor.execute(statement)

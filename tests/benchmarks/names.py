@@ -13,6 +13,7 @@ MEASURES = {
     "latency_quiet": "enqueue to start, after a quiet second",
     "schedules": "{schedules:,} schedules due at once",
     "on_time": "due to ready, one schedule a second",
+    "pages": "admin pages, {page_jobs:,} jobs to {few_jobs:,}",
     "idle": "idle worker",
 }
 

@@ -27,6 +27,8 @@ class Sizes:
     finished: int = 1_000_000
     schedules: int = 10_000
     on_time: int = 30
+    page_jobs: int = 1_000_000
+    few_jobs: int = 10_000
     idle_seconds: int = 20
 
 

@@ -52,6 +52,13 @@ GOALS = (
         )
         for vendor in ("postgresql", "mysql", "sqlite")
     ),
+    Goal(
+        vendor="postgresql",
+        title="admin pages, few rows' time to many's",
+        measure="pages",
+        figure="few_to_many",
+        at_least=1 / 1.5,
+    ),
     *(
         Goal(
             vendor=vendor,
@@ -121,6 +128,18 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
     elif name == "schedules":
         yield f"{title}, ticks/s", _number(engine["ticks_per_second"])
         yield "  all ready after, s", _number(engine["seconds"])
+    elif name == "pages":
+        yield f"{title}: slowest ratio", _number(engine["worst_ratio"])
+        yield "  most queries of a page", _number(engine["most_queries"])
+        for figure, milliseconds in engine.items():
+            if figure.endswith("_ms"):
+                page = figure.removesuffix("_ms")
+                yield (
+                    f"  {page}, ms",
+                    _number(milliseconds),
+                    _number(engine[f"{page}_few"]),
+                    _number(engine[f"{page}_ratio"]),
+                )
     elif name == "on_time":
         yield f"{title}, p50", _number(engine["p50_ms"])
         yield "  p99", _number(engine["p99_ms"])

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..names import DRAINS
-from . import drain, enqueue, idle, latency, schedules
+from . import drain, enqueue, idle, latency, pages, schedules
 from .place import Figures, Place
 
 __all__ = ["TAKEN", "Figures", "Place", "Taken"]
@@ -25,5 +25,6 @@ TAKEN: Mapping[str, Taken] = {
     "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
     "schedules": (schedules.engine_many, None),
     "on_time": (schedules.engine_on_time, None),
+    "pages": (pages.engine, None),
     "idle": (idle.engine, None),
 }

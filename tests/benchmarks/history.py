@@ -1,0 +1,84 @@
+"""Fill the engine's tables with what a service has behind it, for the pages of the admin.
+
+Of ten jobs seven succeeded, two are dead letters, one waits; some run. Each that has ended has its attempt.
+The letters share a hundred errors, the first of which was seen last.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django_jobs.store.rollup import fold
+
+from django_jobs.models import Attempt, DeadLetter
+from django_jobs.store.workers import register
+
+from .backlog import defaults, execute, fill_jobs, insert
+from .jobs import OTHER_QUEUE
+from .servers import Server
+
+HOURS = 12
+ERRORS = 100
+RUNNING = 50
+ERROR_CLASS = "shop.partner.Unavailable"
+
+
+def fill(server: Server, jobs: int) -> None:
+    """Insert ``jobs`` jobs with their attempts and letters, fold them, and have the database look at its tables."""
+    spread = f"-{HOURS * 3600} * (1 - number.n * 1.0 / {jobs})"
+    then = server.instant(spread)
+    times = {"enqueued_at": then, "ready_at": then}
+    ended = times | {"started_at": then, "finished_at": then, "attempt": "1", "claim_number": "1"}
+    arguments = {"arguments": _arguments(server)}
+    fill_jobs(server, "django_jobs", jobs * 7 // 10, ended | arguments | {"state": "'succeeded'"})
+    fill_jobs(server, "django_jobs", jobs * 2 // 10, ended | arguments | {"state": "'dead'"})
+    fill_jobs(
+        server,
+        "django_jobs",
+        jobs // 10,
+        times | arguments | {"state": "'ready'", "queue_name": f"'{OTHER_QUEUE}'"},
+    )
+    worker_id = register(hostname="benchmark", pid=1, queues=None, concurrency=RUNNING, version="0")
+    running = ended | {"state": "'running'", "finished_at": "NULL", "worker_id": str(worker_id)}
+    fill_jobs(server, "django_jobs", RUNNING, running)
+    execute(server, [_attempts(), _letters()])
+    while fold(settle=timedelta(0)):
+        pass
+    server.settle("django_jobs_job", "django_jobs_attempt", "django_jobs_deadletter", "django_jobs_rollup")
+
+
+def _arguments(server: Server) -> str:
+    if server.__class__.__name__ == "PostgreSQLServer":
+        return "jsonb_build_object('x', number.n)"
+    return "json_object('x', number.n)"
+
+
+def _attempts() -> str:
+    columns = defaults(Attempt) | {
+        "job_id": "job.id",
+        "number": "1",
+        "claim_number": "1",
+        "outcome": "CASE WHEN job.state = 'dead' THEN 'failed' ELSE 'succeeded' END",
+        "ready_at": "job.ready_at",
+        "started_at": "job.started_at",
+        "finished_at": "job.finished_at",
+    }
+    return insert(
+        "django_jobs_attempt", columns, "django_jobs_job AS job WHERE job.state IN ('succeeded', 'dead')"
+    )
+
+
+def _letters() -> str:
+    columns = defaults(DeadLetter) | {
+        "job_id": "job.id",
+        "job_name": "job.name",
+        "queue_name": "job.queue_name",
+        "reason": "'attempts_used_up'",
+        "attempt": "1",
+        "error_class": f"'{ERROR_CLASS}'",
+        "error_message": "'no answer'",
+        "traceback": "'Traceback (most recent call last): ...'",
+        "fingerprint": f"CAST(1000000 + job.id % {ERRORS} AS CHAR(7))",
+        "died_at": "job.finished_at",
+    }
+    return insert("django_jobs_deadletter", columns, "django_jobs_job AS job WHERE job.state = 'dead'")
