@@ -1,17 +1,27 @@
-"""Workers: register, beat, leave; and declare lost those whose heartbeat has gone stale."""
+"""Workers: register, beat, leave, ask to stop; and declare lost those whose heartbeat has gone stale."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from enum import Enum, auto
 
 from django.db.models import Q
 
 from ..models import Worker
+from ..models.base import MAX_ACTOR_LENGTH
 from .clock import DatabaseNow
 from .dialects import open_dialect
 
 ALIVE = (Worker.State.RUNNING, Worker.State.STOPPING)
+
+
+class Heard(Enum):
+    """What a worker hears of itself with a heartbeat."""
+
+    ALIVE = auto()
+    ASKED_TO_STOP = auto()
+    LOST = auto()
 
 
 def register(
@@ -37,11 +47,31 @@ def register(
     return worker.pk
 
 
-def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> bool:
-    """Renew the heartbeat and tell whether the worker is still held to be alive. One guarded statement."""
+def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> Heard:
+    """Renew the heartbeat and tell whether the worker is held to be alive, and is to go on.
+
+    One guarded statement; a second one where staff asked it to stop, or it was declared lost.
+    """
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
-    return bool(alive.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes))
+    undisturbed = alive.filter(Q(stop_requested_at__isnull=True) | Q(state=Worker.State.STOPPING))
+    if undisturbed.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
+        return Heard.ALIVE
+    if alive.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
+        return Heard.ASKED_TO_STOP
+    return Heard.LOST
+
+
+def request_stop(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
+    """Ask a running worker to stop and tell whether it was running and not asked before. One guarded statement.
+
+    It hears of it with its next heartbeat, lets what runs finish within the grace time, and is not replaced.
+    """
+    _, connection = open_dialect(using)
+    running = Worker.objects.using(connection.alias).filter(
+        pk=worker_id, state=Worker.State.RUNNING, stop_requested_at__isnull=True
+    )
+    return bool(running.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
 
 
 def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:

@@ -19,7 +19,7 @@ from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
 from .begun import BegunJobs
-from .exits import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
+from .exits import EXIT_DISMISSED, EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
 from .options import WorkerOptions
 from .pulse import SharedPulse
 from .signal_pipe import SignalPipe
@@ -67,7 +67,7 @@ def _serve(
     signals: SignalPipe,
 ) -> tuple[int, bool]:
     """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
-    from .worker import BURST_OVER, Worker
+    from .worker import BURST_OVER, STOP_REQUESTED, Worker
 
     reasons: list[str] = []
 
@@ -90,7 +90,8 @@ def _serve(
     worker.close()
     if worker.failed:
         return EXIT_FAILED, drained
-    return EXIT_RECYCLE if reasons and reasons[0] != BURST_OVER else EXIT_DONE, drained
+    codes = {BURST_OVER: EXIT_DONE, STOP_REQUESTED: EXIT_DISMISSED}
+    return codes.get(reasons[0], EXIT_RECYCLE) if reasons else EXIT_DONE, drained
 
 
 def _wait_for_reason(signals: SignalPipe) -> bool:

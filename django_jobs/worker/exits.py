@@ -6,6 +6,8 @@ import signal
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
+EXIT_DISMISSED = 74
+"""Staff asked the process to stop: no other takes its place."""
 EXIT_RECYCLE = 75
 """The process has had its share of jobs or memory and wants to be replaced."""
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..models import Worker
-from ..store.workers import beat, leave, register
+from ..store.workers import Heard, beat, leave, register
 from .options import WorkerOptions
 
 logger = logging.getLogger("django_jobs.worker")
@@ -23,7 +23,7 @@ class Lease:
 
     A worker that hears that it was declared lost (it was frozen, or cut off) goes on under a new row:
     its old claims are rescued by then and their ends will be refused. ``on_change`` hears of each
-    new id, ``on_memory`` of each measurement.
+    new id, ``on_memory`` of each measurement, ``on_stop_request`` that staff asked this process to stop.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Lease:
         interval_seconds: float,
         on_change: Callable[[int], None],
         on_memory: Callable[[int], None],
+        on_stop_request: Callable[[], None],
     ) -> None:
         self.worker_id = 0
         self._using = using
@@ -41,6 +42,7 @@ class Lease:
         self._interval_seconds = interval_seconds
         self._on_change = on_change
         self._on_memory = on_memory
+        self._on_stop_request = on_stop_request
 
     def current(self) -> int:
         """Return the id under which this process claims and finishes."""
@@ -61,7 +63,10 @@ class Lease:
     def step(self) -> float:
         """Renew the heartbeat, or go on as a new worker where this one was declared lost."""
         memory = resident_bytes()
-        if not beat(self.worker_id, memory_bytes=memory, using=self._using):
+        heard = beat(self.worker_id, memory_bytes=memory, using=self._using)
+        if heard is Heard.ASKED_TO_STOP:
+            self._on_stop_request()
+        elif heard is Heard.LOST:
             old = self.worker_id
             self.acquire()
             logger.error(

@@ -28,7 +28,7 @@ from ..policy.health import Health, judge
 from ..store.rescue import rescue_worker
 from .begun import BegunJobs
 from .child import run_child
-from .exits import EXIT_DONE, EXIT_RECYCLE, name_exit
+from .exits import EXIT_DISMISSED, EXIT_DONE, EXIT_RECYCLE, name_exit
 from .health_server import HealthServer
 from .options import WorkerOptions
 from .pulse import SharedPulse
@@ -65,12 +65,13 @@ class _Loss(NamedTuple):
 
 
 class Supervisor:
-    """Keeps ``options.processes`` worker processes alive until it is told to stop."""
+    """Keeps ``options.processes`` worker processes alive, less those that staff dismiss, until it is told to stop."""
 
     def __init__(self, options: WorkerOptions) -> None:
         self.on_stop: Callable[[], None] = lambda: None
         self._options = options
         self._children: list[_Child] = []
+        self._wanted = options.processes
         self._to_spawn: list[float] = [0.0] * options.processes
         self._to_rescue: list[_Loss] = []
         self._pause_seconds = FIRST_PAUSE_SECONDS
@@ -104,7 +105,7 @@ class Supervisor:
         stale_seconds = settings.stale_after.total_seconds()
         return judge(
             [child.pulse.read(child.pid) for child in list(self._children)],
-            wanted=self._options.processes,
+            wanted=self._wanted,
             stopping=self._stops > 0,
             live_within=LIVE_HEARTBEATS * stale_seconds,
             ready_within=stale_seconds,
@@ -177,13 +178,16 @@ class Supervisor:
         code = child.process.exitcode
         self._children.remove(child)
         child.inbox.close()
-        died = code not in {EXIT_DONE, EXIT_RECYCLE}
+        died = code not in {EXIT_DONE, EXIT_DISMISSED, EXIT_RECYCLE}
         if died:
             reason = f"worker process {child.process.pid} died: {name_exit(code)}"
             logger.error("%s", reason)
             ran = child.begun.job_ids()
             self._to_rescue += [_Loss(one, ran, reason) for one in child.worker_ids]
         child.process.close()
+        if code == EXIT_DISMISSED:
+            self._wanted -= 1
+            return
         if self._stops or (self._options.burst and code == EXIT_DONE):
             return
         short = time.monotonic() - child.started_at < SHORT_LIFE_SECONDS

@@ -42,6 +42,7 @@ logger = logging.getLogger("django_jobs.worker")
 BURST_SECONDS = 0.02
 DRAIN_STEP_SECONDS = 0.1
 BURST_OVER = "nothing is ready or due"
+STOP_REQUESTED = "staff asked it to stop"
 LONG_PATIENCE = 20
 """Maintenance deletes by the thousand and may take so many times longer than the others."""
 GUARD_SECONDS = 1.0
@@ -85,6 +86,7 @@ class Worker:
             interval_seconds=settings.heartbeat_interval.total_seconds(),
             on_change=on_register,
             on_memory=self._check_memory,
+            on_stop_request=lambda: self._end(STOP_REQUESTED),
         )
         self._announcer = Announcer(using=settings.database)
         self._finisher = Finisher(

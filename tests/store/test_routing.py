@@ -26,7 +26,7 @@ from django_jobs.store.redrive import redrive
 from django_jobs.store.rescue import rescue, rescue_worker
 from django_jobs.store.run_now import run_now
 from django_jobs.store.stats import open_dead_letters, queue_stats
-from django_jobs.store.workers import beat, declare_lost, leave, register
+from django_jobs.store.workers import Heard, beat, declare_lost, leave, register
 from tests.factories import RULES, ago, ended, failure, make_job, make_letter, make_worker, take
 
 pytestmark = pytest.mark.django_db
@@ -75,7 +75,7 @@ def job_api():
 
 def everything_of_workers():
     worker_id = register(hostname="h", pid=1, queues=None, concurrency=1, version="0")
-    assert beat(worker_id)
+    assert beat(worker_id) is Heard.ALIVE
     assert leave(worker_id, Worker.State.STOPPED)
     assert declare_lost(stale_after=timedelta(seconds=15)) == 0
 

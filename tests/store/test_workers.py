@@ -4,7 +4,7 @@ import pytest
 
 from django_jobs.models import Worker
 from django_jobs.store.clock import database_now
-from django_jobs.store.workers import beat, declare_lost, leave, register
+from django_jobs.store.workers import Heard, beat, declare_lost, leave, register, request_stop
 from tests.factories import ago, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -41,7 +41,7 @@ def test_names_longer_than_their_columns_are_cut():
 def test_a_beat_renews_the_heartbeat_of_a_living_worker(state):
     worker = make_worker(state=state, heartbeat_at=ago(minutes=1))
 
-    assert beat(worker.pk, memory_bytes=5_000_000_000) is True
+    assert beat(worker.pk, memory_bytes=5_000_000_000) is Heard.ALIVE
 
     worker.refresh_from_db()
     assert worker.heartbeat_at > ago(seconds=30)
@@ -53,14 +53,14 @@ def test_a_beat_of_a_worker_that_was_declared_lost_is_refused(state):
     long_ago = ago(minutes=1)
     worker = make_worker(state=state, heartbeat_at=long_ago)
 
-    assert beat(worker.pk) is False
+    assert beat(worker.pk) is Heard.LOST
 
     worker.refresh_from_db()
     assert (worker.state, worker.heartbeat_at) == (state, long_ago)
 
 
 def test_a_beat_of_a_worker_without_a_row_is_refused():
-    assert beat(987_654) is False
+    assert beat(987_654) is Heard.LOST
 
 
 def test_a_worker_that_is_stopping_is_still_alive():
@@ -70,7 +70,38 @@ def test_a_worker_that_is_stopping_is_still_alive():
 
     worker.refresh_from_db()
     assert (worker.state, worker.stopped_at) == ("stopping", None)
-    assert beat(worker.pk) is True
+    assert beat(worker.pk) is Heard.ALIVE
+
+
+def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
+    worker = make_worker(heartbeat_at=ago(seconds=10))
+
+    assert request_stop(worker.pk, by="ada") is True
+    assert request_stop(worker.pk, by="bob") is False
+
+    assert beat(worker.pk, memory_bytes=7) is Heard.ASKED_TO_STOP
+    worker.refresh_from_db()
+    assert (worker.state, worker.stop_requested_by, worker.memory_bytes) == ("running", "ada", 7)
+    assert worker.heartbeat_at > ago(seconds=5)
+    leave(worker.pk, Worker.State.STOPPING)
+    assert beat(worker.pk) is Heard.ALIVE
+
+
+@pytest.mark.parametrize("state", ["stopping", "stopped", "lost"])
+def test_only_a_running_worker_can_be_asked_to_stop(state):
+    worker = make_worker(state=state)
+
+    assert request_stop(worker.pk, by="ada") is False
+
+    worker.refresh_from_db()
+    assert worker.stop_requested_at is None
+
+
+def test_a_heartbeat_is_one_statement(django_assert_num_queries):
+    worker = make_worker()
+
+    with django_assert_num_queries(1):
+        beat(worker.pk)
 
 
 @pytest.mark.parametrize("state", [Worker.State.STOPPED, Worker.State.LOST])
