@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests puts this folder first on the path
-from tests.databases import OUTPUT, TITLES, VENDORS, why_not  # noqa: E402 - see above
+from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5
 
@@ -55,6 +55,9 @@ def main(arguments: list[str]) -> int:
         first = vendor == usable[0]
         return run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage, output=output)
 
+    if options.require_all:
+        os.environ[REQUIRE_ALL] = "1"
+
     runs = side_by_side(usable, suite) if options.parallel else [suite(vendor) for vendor in usable]
     runs += [Run(vendor=vendor, skipped=reason) for vendor, reason in reasons.items() if reason]
     if options.coverage:
@@ -72,7 +75,9 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
     )
     parser.add_argument("--database", choices=VENDORS, help="use this database only")
     parser.add_argument(
-        "--require-all", action="store_true", help="a missing server or driver is a failure, not a skip"
+        "--require-all",
+        action="store_true",
+        help="a missing server, driver or program is a failure, not a skip",
     )
     parser.add_argument(
         "--coverage", action="store_true", help="measure branch coverage over all runs and report it"

@@ -18,6 +18,8 @@ OUTPUT = ROOT / "test-output"
 VENDORS = ("sqlite", "postgresql", "mysql")
 TITLES = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB / MySQL"}
 CONNECT_SECONDS = 5
+REQUIRE_ALL = "DJANGO_JOBS_TEST_REQUIRE_ALL"
+"""Set where a program that a test needs must be there; see ``tests/required.py``."""
 
 _ENGINES = {vendor: f"django.db.backends.{'sqlite3' if vendor == 'sqlite' else vendor}" for vendor in VENDORS}
 _USUAL = {

@@ -1,0 +1,108 @@
+"""A served project and a real browser. What the browser says in its console fails the test.
+
+Playwright's own event loop runs in the test's thread, for which Django would refuse to use the database;
+nothing asynchronous touches it here, so that guard is off for these tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.contrib.auth.models import User
+
+from tests.databases import OUTPUT, ROOT, chosen_vendor
+from tests.required import is_missing
+
+from .visitor import PHONE, SCREEN, Visitor
+
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+START_SECONDS = 30
+SCREENSHOTS = OUTPUT / "screenshots"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/browser" in str(item.path) and chosen_vendor() != "sqlite":
+            item.add_marker(pytest.mark.skip(reason="the browser visits one database, SQLite"))
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if program is None:
+        is_missing("Chromium (Debian: apt-get install chromium)")
+    os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
+    try:
+        with playwright.sync_playwright() as running:
+            browser = running.chromium.launch(executable_path=program, args=list(FLAGS))
+            yield browser
+            browser.close()
+    finally:
+        del os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"]
+
+
+@pytest.fixture
+def address(worker_environment: dict[str, str]) -> Iterator[str]:
+    """Serve the project on the test database and return its address."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    log = OUTPUT / "browser-server.log"
+    with log.open("w") as output:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "django", "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"],
+            env={**worker_environment, "DJANGO_SETTINGS_MODULE": "tests.browser.settings"},
+            cwd=ROOT,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _wait_for_answer(server, port, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.terminate()
+        server.wait(START_SECONDS)
+
+
+def _wait_for_answer(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+    raise AssertionError(f"the server does not answer:\n{log.read_text()}")
+
+
+@pytest.fixture
+def visitor(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
+    """A superuser who has logged in. Marks: ``phone`` for its width, ``dark`` for its theme."""
+    User.objects.create_superuser("ada", password="secret")
+    is_phone = request.node.get_closest_marker("phone") is not None
+    is_dark = request.node.get_closest_marker("dark") is not None
+    context = browser.new_context(
+        viewport=PHONE if is_phone else SCREEN, color_scheme="dark" if is_dark else "light"
+    )
+    visitor = Visitor(context.new_page(), address, SCREENSHOTS)
+    visitor.log_in("ada", "secret")
+    yield visitor
+    context.close()
+    assert visitor.said == [], "\n".join(visitor.said)

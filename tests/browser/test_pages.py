@@ -1,0 +1,61 @@
+"""Every page of the admin in a real browser: nothing inline, nothing in the console, usable by everybody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_jobs.policy.states import State
+from tests import factories
+
+from .visitor import Visitor
+
+HOSTILE = "<script>alert(1)</script> \u202eright to left \U0001f4a5"
+
+
+@pytest.fixture
+def rows() -> dict[str, Any]:
+    """One row of each kind, with text that somebody might have meant badly."""
+    letter = factories.make_letter(error_message=HOSTILE, traceback="Traceback\n" + "x" * 200_000)
+    assert letter.job is not None
+    attempt = factories.make_attempt(letter.job, error_class="ValueError", error_message=HOSTILE)
+    running = factories.make_job(
+        State.RUNNING, arguments={"name": HOSTILE}, progress_done=3, progress_total=9
+    )
+    factories.make_jobs(3, State.SUCCEEDED)
+    schedule = factories.make_schedule("nightly")
+    return {
+        "job": running.pk,
+        "attempt": attempt.pk,
+        "deadletter": letter.pk,
+        "queue": factories.make_queue("mail").pk,
+        "worker": running.worker_id,
+        "cronschedule": schedule.pk,
+        "tick": factories.make_tick(schedule).pk,
+    }
+
+
+def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
+    for model, pk in rows.items():
+        for page, args in ((f"django_jobs_{model}_changelist", ()), (f"django_jobs_{model}_change", (pk,))):
+            visitor.go(page, *args)
+            assert visitor.page.query_selector("#content"), page
+            visitor.picture(f"{page}-{visitor.page.viewport_size['width']}")
+            violations = visitor.grave_violations()
+            assert violations == [], "\n".join([page, *violations])
+            assert not visitor.scrolls_sideways(), page
+
+
+def test_every_page_is_fit_for_everybody(visitor: Visitor, rows: dict[str, Any]) -> None:
+    _visit_all(visitor, rows)
+
+
+@pytest.mark.dark
+def test_every_page_is_readable_in_the_dark(visitor: Visitor, rows: dict[str, Any]) -> None:
+    _visit_all(visitor, rows)
+
+
+@pytest.mark.phone
+def test_every_page_fits_on_a_phone(visitor: Visitor, rows: dict[str, Any]) -> None:
+    _visit_all(visitor, rows)

@@ -1,0 +1,71 @@
+"""Somebody in front of the browser: goes to pages, presses, reads, takes pictures, checks accessibility."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from django.urls import reverse
+
+SCREEN = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
+AXE = Path(__file__).parent / "vendor" / "axe.min.js"
+GRAVE = {"serious", "critical"}
+DJANGOS = ["#header", ".breadcrumbs", "#nav-sidebar", "#changelist-search"]
+
+
+class Visitor:
+    """Wraps a page of Playwright. ``said`` is what the browser's console said, and errors of scripts."""
+
+    def __init__(self, page: Any, address: str, screenshots: Path) -> None:
+        self.page = page
+        self.said: list[str] = []
+        self._address = address
+        self._screenshots = screenshots
+        self._listens = True
+        page.on("console", lambda message: self._hear(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self._hear(str(error)))
+
+    def log_in(self, name: str, password: str) -> None:
+        self.page.goto(self._address + reverse("admin:login"))
+        self.page.fill("input[name=username]", name)
+        self.page.fill("input[name=password]", password)
+        self.page.click("input[type=submit]")
+        self.page.wait_for_selector("#user-tools")
+
+    def go(self, name: str, *args: Any, query: str = "") -> None:
+        """Open a page of the admin by the name of its URL."""
+        self.page.goto(self._address + reverse(f"admin:{name}", args=args) + query)
+
+    def picture(self, name: str) -> None:
+        """Keep a picture of the whole page."""
+        self._screenshots.mkdir(parents=True, exist_ok=True)
+        self.page.screenshot(path=self._screenshots / f"{name}.png", full_page=True)
+
+    def text(self) -> str:
+        return str(self.page.inner_text("body"))
+
+    def wait_for_text(self, text: str, *, seconds: float = 20) -> None:
+        """Wait until the page shows ``text``."""
+        self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
+
+    def grave_violations(self) -> list[str]:
+        """Return what axe-core finds that keeps people out, one line each; parts that are Django's own are left out."""
+        self._listens = False  # to axe, which styles what it measures
+        self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        found = self.page.evaluate("parts => axe.run({exclude: parts})", DJANGOS)["violations"]
+        self._listens = True
+        return [
+            f"{one['id']} ({one['impact']}): {one['help']}: {node['html'][:200]}"
+            for one in found
+            if one["impact"] in GRAVE
+            for node in one["nodes"]
+        ]
+
+    def _hear(self, text: str) -> None:
+        if self._listens:
+            self.said.append(f"{self.page.url}: {text}")
+
+    def scrolls_sideways(self) -> bool:
+        """Tell whether the page is wider than the window."""
+        return bool(self.page.evaluate("() => document.documentElement.scrollWidth > window.innerWidth"))
