@@ -17,6 +17,7 @@ from ..models import AlertedError, DeadLetter, Job, Tick, Worker
 from ..policy.states import State
 from .clock import database_now
 from .dialects import open_dialect
+from .letters import delete_letters, letter_ids_of
 from .purge import delete_jobs
 from .selection import lock
 
@@ -61,7 +62,7 @@ def prune(
         if old:
             with dialect.writing(connection):
                 locked = lock(old, states=cutoffs.keys(), using=connection.alias)
-                DeadLetter.objects.using(connection.alias).filter(job__in=locked).delete()
+                delete_letters(letter_ids_of(locked, using=connection.alias), using=connection.alias)
                 delete_jobs(locked, using=connection.alias)
             deleted += len(locked)
         if len(rows) < WINDOW or rows[-1][3] > max(cutoffs.values()):
@@ -86,8 +87,18 @@ def prune_records(
     deleted += AlertedError.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
     period = retention.get(State.DEAD)
     if period is not None:
-        orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=now - period)
-        deleted += orphans.delete()[0]
+        deleted += _prune_orphans(now - period, alias)
+    return deleted
+
+
+def _prune_orphans(cutoff: datetime, alias: str) -> int:
+    """Delete letters whose job is gone, 2,000 a transaction."""
+    dialect, connection = open_dialect(alias)
+    orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=cutoff)
+    deleted = 0
+    while ids := list(orphans.values_list("pk", flat=True)[:WINDOW]):
+        with dialect.writing(connection):
+            deleted += delete_letters(ids, using=alias)
     return deleted
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from ..models import Attempt, DeadLetter, Job
-from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.states import FINAL_STATES
-from .clock import DatabaseNow
 from .dialects import open_dialect
+from .letters import close_letters, letter_ids_of
 from .selection import Target, job_ids_in_chunks, lock
 
 
@@ -20,11 +19,9 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
     for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=connection.alias):
         with dialect.writing(connection):
             locked = lock(ids, states=FINAL_STATES, using=connection.alias)
-            letters = DeadLetter.objects.using(connection.alias).filter(job__in=locked)
-            letters.filter(status=DeadLetter.Status.OPEN).update(
-                status=DeadLetter.Status.PURGED, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH]
-            )
-            letters.update(job=None)
+            letters = letter_ids_of(locked, using=connection.alias)
+            close_letters(letters, DeadLetter.Status.PURGED, by=by, using=connection.alias)
+            DeadLetter.objects.using(connection.alias).filter(pk__in=letters).update(job=None)
             delete_jobs(locked, using=connection.alias)
         purged += len(locked)
     return purged

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..models import DeadLetter, Job
-from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.states import State, sources
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
+from .letters import close_letters, letter_ids_of
 from .selection import Target, job_ids_in_chunks, lock
 
 
@@ -19,7 +19,6 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     """
     dialect, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias)
-    letters = DeadLetter.objects.using(connection.alias)
     redriven = 0
     for ids in job_ids_in_chunks(target, states=sources("redrive"), using=connection.alias):
         with dialect.writing(connection):
@@ -34,11 +33,8 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
                 held_since=None,
                 cancel_requested_at=None,
             )
-            letters.filter(job__in=locked, status=DeadLetter.Status.OPEN).update(
-                status=DeadLetter.Status.REDRIVEN,
-                resolved_at=DatabaseNow(),
-                resolved_by=by[:MAX_ACTOR_LENGTH],
-            )
+            letters = letter_ids_of(locked, using=connection.alias)
+            close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=connection.alias)
             ring_on_commit(queues, using=connection.alias)
         redriven += len(locked)
     return redriven

@@ -18,6 +18,7 @@ from ..store.alerts import take_alerts
 from ..store.prune import prune, prune_records, prune_ticks
 from ..store.queues import note_queues
 from ..store.rescue import rescue
+from ..store.rollup import fold
 from ..store.workers import declare_lost
 
 logger = logging.getLogger("django_jobs.worker")
@@ -48,6 +49,7 @@ class Maintenance:
         """Do what is due and return the seconds until the next round."""
         self._rescue()
         self._note_queues()
+        fold(using=self._settings.database)
         if self._settings.mail_admins:
             self._mail_admins()
         if time.monotonic() >= self._prune_at:

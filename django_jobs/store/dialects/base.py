@@ -7,6 +7,7 @@ runs unchanged on each.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
@@ -15,7 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from django.db import connections
 
 from ...policy.decide import Decision
+from ...policy.histogram import BUCKETS_A_DOUBLING, SHORTEST_SECONDS
 from ...policy.lines import Line
+from ...policy.rollup import Counted
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -175,6 +178,9 @@ class Dialect(Protocol):
         Job, Attempt and DeadLetter are written together or not at all.
         """
 
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+        """Count, without locks, how the attempts with ids in ``(above, upto]`` ended; one statement."""
+
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert ticks; raises IntegrityError where one of them, by schedule and ``due_at``, is there already."""
 
@@ -207,6 +213,47 @@ def read_stranded(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int
     with connection.cursor() as cursor:
         cursor.execute(STRANDED.format(of_worker=of_worker), {"limit": limit, "worker_id": worker_id})
         return [job_id for (job_id,) in cursor.fetchall()]
+
+
+# Looked up row by row, by key: a join, or an EXISTS, lets PostgreSQL hash the whole table of jobs, or of letters.
+# A bucket's bound that is a power of two comes out a hair too high by the logarithm's rounding: hence the 1e-9.
+COUNT_ATTEMPTS = """
+SELECT minute_of, queue_name, kind,
+       CASE WHEN waited <= {shortest} THEN 0 ELSE ceiling(ln(waited / {shortest}) * {factor} - 1e-9) END AS wait_of,
+       CASE WHEN ran <= {shortest} THEN 0 ELSE ceiling(ln(ran / {shortest}) * {factor} - 1e-9) END AS run_of,
+       count(*)
+FROM (
+    SELECT {{minute}} AS minute_of,
+           coalesce((SELECT job.queue_name FROM django_jobs_job AS job WHERE job.id = attempt.job_id), '')
+               AS queue_name,
+           CASE WHEN outcome = 'succeeded' THEN 'succeeded'
+                WHEN outcome IN ('failed', 'timed_out', 'retried', 'lost') AND (
+                    SELECT letter.id FROM django_jobs_deadletter AS letter
+                    WHERE letter.job_id = attempt.job_id AND letter.died_at = attempt.finished_at LIMIT 1
+                ) IS NULL THEN 'retried'
+                ELSE 'other' END AS kind,
+           CASE WHEN outcome NOT IN ('snoozed', 'released') THEN {{waited}} END AS waited,
+           CASE WHEN outcome NOT IN ('snoozed', 'released') THEN {{ran}} END AS ran
+    FROM django_jobs_attempt AS attempt
+    WHERE id > %(above)s AND id <= %(upto)s
+) AS ended
+GROUP BY minute_of, queue_name, kind, wait_of, run_of
+""".format(shortest=SHORTEST_SECONDS, factor=BUCKETS_A_DOUBLING / math.log(2))
+
+
+def read_counted(connection: BaseDatabaseWrapper, statement: str, *, above: int, upto: int) -> list[Counted]:
+    """Run a dialect's form of ``COUNT_ATTEMPTS``; attempts whose end is no instant are left out."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement, {"above": above, "upto": upto})
+        return [
+            Counted(int(minute), queue_name, kind, _as_bucket(wait), _as_bucket(run), number)
+            for minute, queue_name, kind, wait, run, number in cursor.fetchall()
+            if minute is not None
+        ]
+
+
+def _as_bucket(value: float | None) -> int | None:
+    return None if value is None else int(value)
 
 
 def connection_of(alias: str) -> BaseDatabaseWrapper:

@@ -16,7 +16,21 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
-from .base import Claim, Ended, Inserted, Look, Looks, NewJob, NewTick, Position, as_record, is_plain_success
+from ...policy.rollup import Counted
+from .base import (
+    COUNT_ATTEMPTS,
+    Claim,
+    Ended,
+    Inserted,
+    Look,
+    Looks,
+    NewJob,
+    NewTick,
+    Position,
+    as_record,
+    is_plain_success,
+    read_counted,
+)
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -148,6 +162,12 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+COUNT = COUNT_ATTEMPTS.format(
+    minute="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', finished_at) DIV 60000000",
+    waited="TIMESTAMPDIFF(MICROSECOND, ready_at, started_at) / 1e6",
+    ran="TIMESTAMPDIFF(MICROSECOND, started_at, finished_at) / 1e6",
+)
+
 INSERT_TICKS = """
 INSERT INTO django_jobs_tick
     (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
@@ -261,6 +281,10 @@ class MySQL:
             if standing:
                 self._write(cursor, standing, owned, worker_id)
         return {one.claim.job_id for one in standing}
+
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+        """Count in microseconds, the resolution of the columns."""
+        return read_counted(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert all in one statement, sent as one JSON text."""

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
+from ...policy.rollup import Counted
 from .base import (
+    COUNT_ATTEMPTS,
     Claim,
     Ended,
     Inserted,
@@ -27,6 +29,7 @@ from .base import (
     as_record,
     in_line,
     is_plain_success,
+    read_counted,
 )
 
 if TYPE_CHECKING:
@@ -184,6 +187,12 @@ WITH ended AS MATERIALIZED (
 SELECT id FROM saved
 """
 
+COUNT = COUNT_ATTEMPTS.format(
+    minute="floor(extract(epoch FROM finished_at) / 60)::bigint",
+    waited="extract(epoch FROM started_at - ready_at)::float8",
+    ran="extract(epoch FROM finished_at - started_at)::float8",
+)
+
 INSERT_TICKS = """
 INSERT INTO django_jobs_tick
     (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
@@ -282,6 +291,10 @@ class PostgreSQL:
                 cursor.execute(FINISH_OTHERWISE, _other_records(others, worker_id))
                 saved.update(job_id for (job_id,) in cursor.fetchall())
         return saved
+
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+        """Count in microseconds, the resolution of the columns."""
+        return read_counted(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert all in one statement, sent as one JSON text."""

@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
+from ...policy.rollup import Counted
 from .base import (
+    COUNT_ATTEMPTS,
     Claim,
     Ended,
     Inserted,
@@ -29,6 +31,7 @@ from .base import (
     as_record,
     from_epoch,
     in_line,
+    read_counted,
 )
 
 if TYPE_CHECKING:
@@ -155,6 +158,12 @@ INSERT INTO django_jobs_deadletter
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
 
+COUNT = COUNT_ATTEMPTS.format(
+    minute="CAST(strftime('%%s', finished_at) AS integer) / 60",
+    waited=f"round({_SINCE_EPOCH.format('started_at')} - {_SINCE_EPOCH.format('ready_at')}, 6)",
+    ran=f"round({_SINCE_EPOCH.format('finished_at')} - {_SINCE_EPOCH.format('started_at')}, 6)",
+)
+
 INSERT_TICKS = """
 INSERT INTO django_jobs_tick
     (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
@@ -273,6 +282,10 @@ class SQLite:
             for statement, rows in _rows_to_write(standing, owned, worker_id):
                 cursor.executemany(statement, rows)
         return {one.claim.job_id for one in standing}
+
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+        """Count; SQLite's own instants are milliseconds, so that a wait of less is none or one of them."""
+        return read_counted(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert them row by row in C."""

@@ -1,0 +1,81 @@
+"""Add up what ended: from counted tries and deaths to what a queue did in each span of time."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
+
+from .histogram import HIGHEST_BUCKET
+
+KEPT = {60: timedelta(hours=3), 600: timedelta(days=3), 3600: timedelta(days=60)}
+"""How long the sums of each span are kept: three times what the page of that span shows, or more."""
+
+MOST_AHEAD = timedelta(hours=1)
+"""What ended later than this from now has a wrong clock, and would never be pruned."""
+
+
+class Counted(NamedTuple):
+    """How many ended in one minute of one queue in one way. ``minute`` counts from the epoch.
+
+    ``kind`` is ``succeeded``, ``retried``, ``dead`` or anything else; ``wait`` and ``run`` are buckets of
+    ``histogram``, None where there is nothing to measure.
+    """
+
+    minute: int
+    queue_name: str
+    kind: str
+    wait: int | None
+    run: int | None
+    number: int
+
+
+class Span(NamedTuple):
+    """One queue in one span of time."""
+
+    seconds: int
+    starts_at: datetime
+    queue_name: str
+
+
+@dataclass(slots=True)
+class Sums:
+    """What ended in one span; ``waits`` and ``runs`` map a bucket to how many."""
+
+    succeeded: int = 0
+    retried: int = 0
+    dead: int = 0
+    waits: Counter[int] = field(default_factory=Counter)
+    runs: Counter[int] = field(default_factory=Counter)
+
+    def add(self, one: Counted) -> None:
+        """Take in what was counted."""
+        match one.kind:
+            case "succeeded":
+                self.succeeded += one.number
+            case "retried":
+                self.retried += one.number
+            case "dead":
+                self.dead += one.number
+        if one.wait is not None:
+            self.waits[min(one.wait, HIGHEST_BUCKET)] += one.number
+        if one.run is not None:
+            self.runs[min(one.run, HIGHEST_BUCKET)] += one.number
+
+
+def sums_by_span(counted: Iterable[Counted], *, now: datetime) -> dict[Span, Sums]:
+    """Add up what was counted for each span that is still kept."""
+    sums: dict[Span, Sums] = {}
+    for one in counted:
+        for seconds, kept in KEPT.items():
+            starts_at = span_start(one.minute * 60, seconds)
+            if now - kept <= starts_at <= now + MOST_AHEAD:
+                sums.setdefault(Span(seconds, starts_at, one.queue_name), Sums()).add(one)
+    return sums
+
+
+def span_start(epoch_seconds: float, span_seconds: int) -> datetime:
+    """Return when the span began into which an instant falls."""
+    return datetime.fromtimestamp(int(epoch_seconds // span_seconds) * span_seconds, UTC)

@@ -1,0 +1,57 @@
+from datetime import UTC, datetime, timedelta
+
+from django_jobs.policy.histogram import HIGHEST_BUCKET, SPANS
+from django_jobs.policy.rollup import KEPT, MOST_AHEAD, Counted, Span, span_start, sums_by_span
+
+NOW = datetime(2026, 3, 4, 15, 47, 12, tzinfo=UTC)
+
+
+def counted(kind="succeeded", *, ago=timedelta(0), queue="default", wait=None, run=None, number=1):
+    return Counted(int((NOW - ago).timestamp() // 60), queue, kind, wait, run, number)
+
+
+def test_each_span_has_a_retention_longer_than_the_page_that_shows_it():
+    assert tuple(KEPT) == SPANS
+    pages = {60: timedelta(hours=1), 600: timedelta(days=1), 3600: timedelta(days=7)}
+    assert all(KEPT[span] > pages[span] for span in SPANS)
+
+
+def test_what_ended_in_one_minute_is_added_up_by_queue_in_every_span():
+    sums = sums_by_span(
+        [
+            counted(number=3, wait=1, run=2),
+            counted("retried", number=2, wait=1),
+            counted("dead"),
+            counted("other", run=2),
+            counted(queue="mail"),
+        ],
+        now=NOW,
+    )
+
+    assert {span.seconds for span in sums} == set(SPANS)
+    one = sums[Span(600, datetime(2026, 3, 4, 15, 40, tzinfo=UTC), "default")]
+    assert (one.succeeded, one.retried, one.dead) == (3, 2, 1)
+    assert (one.waits, one.runs) == ({1: 5}, {2: 4})
+    assert sums[Span(60, datetime(2026, 3, 4, 15, 47, tzinfo=UTC), "mail")].succeeded == 1
+
+
+def test_a_span_that_would_be_pruned_is_not_begun():
+    assert {span.seconds for span in sums_by_span([counted(ago=timedelta(hours=4))], now=NOW)} == {600, 3600}
+    assert {span.seconds for span in sums_by_span([counted(ago=timedelta(days=4))], now=NOW)} == {3600}
+    assert not sums_by_span([counted(ago=timedelta(days=61))], now=NOW)
+
+
+def test_an_end_in_the_future_is_left_out():
+    assert sums_by_span([counted(ago=-MOST_AHEAD / 2)], now=NOW)
+    assert not sums_by_span([counted(ago=-3 * MOST_AHEAD)], now=NOW)
+
+
+def test_no_bucket_is_beyond_the_highest():
+    (one, *_) = sums_by_span([counted(wait=999, run=HIGHEST_BUCKET)], now=NOW).values()
+
+    assert one.waits == one.runs == {HIGHEST_BUCKET: 1}
+
+
+def test_a_span_starts_at_a_multiple_of_itself():
+    assert span_start(NOW.timestamp(), 600) == datetime(2026, 3, 4, 15, 40, tzinfo=UTC)
+    assert span_start(-1, 60) == datetime(1969, 12, 31, 23, 59, tzinfo=UTC)
