@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ..models import DeadLetter, RollupPosition
 from ..models.base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH
 from .clock import DatabaseNow
-from .groups import count_closed
+from .group_counts import count_closed
 
 
 def letter_ids_of(job_ids: Collection[int], *, using: str) -> list[int]:

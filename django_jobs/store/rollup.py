@@ -23,16 +23,17 @@ from datetime import datetime, timedelta
 from django.db.models import Max, Min
 
 from ..models import Attempt, DeadLetter, DeadLetterHour, Rollup, RollupPosition
-from ..policy.rollup import Counted, Span, Sums, span_start, sums_by_span
+from ..policy.rollup import KEPT, Counted, Span, Sums, span_start, sums_by_span
 from .clock import DatabaseNow, database_now
 from .dialects import open_dialect
-from .groups import DIED_AT, FoldedLetter, add_letters, instant_of
+from .group_counts import DIED_AT, FoldedLetter, add_letters, instant_of
 
 SETTLE = timedelta(seconds=10)
 ATTEMPTS_A_RANGE = 10_000
 LETTERS_A_RANGE = 2_000
 RANGES_A_ROUND = 20
 HOUR_SECONDS = 3600
+HOURS_KEPT = timedelta(days=8)
 SOURCES: dict[str, type[Attempt | DeadLetter]] = {
     RollupPosition.Source.ATTEMPTS: Attempt,
     RollupPosition.Source.LETTERS: DeadLetter,
@@ -50,6 +51,18 @@ def fold(*, settle: timedelta = SETTLE, using: str | None = None) -> int:
     return _fold_source(RollupPosition.Source.ATTEMPTS, _fold_attempts, settle, alias) + _fold_source(
         RollupPosition.Source.LETTERS, _fold_letters, settle, alias
     )
+
+
+def prune_sums(*, using: str | None = None) -> int:
+    """Delete sums of spans, and of groups' hours, that no page shows any more; return how many were."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    now = database_now(using=alias)
+    deleted = DeadLetterHour.objects.using(alias).filter(starts_at__lt=now - HOURS_KEPT).delete()[0]
+    for seconds, kept in KEPT.items():
+        old = Rollup.objects.using(alias).filter(span_seconds=seconds, starts_at__lt=now - kept)
+        deleted += old.delete()[0]
+    return deleted
 
 
 def _make_positions(alias: str) -> None:

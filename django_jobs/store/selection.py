@@ -15,6 +15,9 @@ CHUNK = 1_000
 Target = Job | DeadLetter | QuerySet[Job] | QuerySet[DeadLetter] | Q
 """One job, one letter, a queryset of either, or a filter on dead letters."""
 
+LetterTarget = DeadLetter | QuerySet[DeadLetter] | Q
+"""One letter, a queryset of them, or a filter on them."""
+
 
 def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -> Iterator[list[int]]:
     """Yield the ids of the target's jobs that are in one of ``states``, 1,000 at a time, by key.
@@ -41,6 +44,20 @@ def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -
                 "expected a Job, a DeadLetter, a queryset of either, or a Q on dead letters; got"
                 f" {type(target).__name__}"
             )
+
+
+def open_letter_ids_in_chunks(target: LetterTarget, *, using: str) -> Iterator[list[int]]:
+    """Yield the ids of the target's open letters, 1,000 at a time, by key; read without locks."""
+    match target:
+        case DeadLetter():
+            letters: QuerySet[Any] = DeadLetter.objects.using(using).filter(pk=target.pk)
+        case Q():
+            letters = DeadLetter.objects.using(using).filter(target)
+        case _:
+            letters = target.using(using)
+    yield from _chunks(
+        letters if letters.query.is_sliced else letters.filter(status=DeadLetter.Status.OPEN), "pk"
+    )
 
 
 def _open(letters: QuerySet[DeadLetter], states: list[str]) -> QuerySet[DeadLetter]:

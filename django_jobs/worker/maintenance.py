@@ -1,4 +1,4 @@
-"""What some worker has to do now and then: rescue, note queues, prune, mail the admins.
+"""What some worker has to do now and then: rescue, note queues, fold what ended, prune, mail the admins.
 
 Every worker does it; guarded statements and unique rows make that harmless.
 """
@@ -14,11 +14,14 @@ from django.urls import NoReverseMatch, reverse
 
 from ..conf import Settings
 from ..models import DeadLetter
+from ..policy.states import State
 from ..store.alerts import take_alerts
+from ..store.group_counts import prune_groups
+from ..store.marks import INTERVAL, mark_jobs, prune_marks
 from ..store.prune import prune, prune_records, prune_ticks
 from ..store.queues import note_queues
 from ..store.rescue import rescue
-from ..store.rollup import fold
+from ..store.rollup import fold, prune_sums
 from ..store.workers import declare_lost
 
 logger = logging.getLogger("django_jobs.worker")
@@ -42,7 +45,7 @@ class Maintenance:
         self._worker_id = worker_id
         self._seen_queues = seen_queues
         self._noted: set[str] = set()
-        self._prune_at = time.monotonic()
+        self._mark_at = self._prune_at = time.monotonic()
         self._prune_from: int | None = None
 
     def step(self) -> float:
@@ -50,6 +53,7 @@ class Maintenance:
         self._rescue()
         self._note_queues()
         fold(using=self._settings.database)
+        self._mark_jobs()
         if self._settings.mail_admins:
             self._mail_admins()
         if time.monotonic() >= self._prune_at:
@@ -68,6 +72,11 @@ class Maintenance:
         new = set(self._seen_queues()) - self._noted
         note_queues(sorted(new), using=self._settings.database)
         self._noted |= new
+
+    def _mark_jobs(self) -> None:
+        if time.monotonic() >= self._mark_at:
+            mark_jobs(using=self._settings.database)
+            self._mark_at = time.monotonic() + INTERVAL.total_seconds() / 2
 
     def _mail_admins(self) -> None:
         period = self._settings.mail_admins_period
@@ -93,11 +102,16 @@ class Maintenance:
             logger.info("pruned %s jobs", pruned.jobs)
         self._prune_from = pruned.next_id
         if pruned.next_id is None:
-            prune_records(
-                settings.retention, alerted_for=settings.mail_admins_period, using=settings.database
-            )
-            prune_ticks(settings.tick_retention, using=settings.database)
+            self._prune_records()
             self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
+
+    def _prune_records(self) -> None:
+        settings = self._settings
+        prune_records(settings.retention, alerted_for=settings.mail_admins_period, using=settings.database)
+        prune_ticks(settings.tick_retention, using=settings.database)
+        prune_sums(using=settings.database)
+        prune_groups(settings.retention.get(State.DEAD), using=settings.database)
+        prune_marks(using=settings.database)
 
 
 def _text(letter: DeadLetter, number: int) -> str:

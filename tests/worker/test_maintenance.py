@@ -8,7 +8,16 @@ from django.core import mail
 from django.test import override_settings
 
 from django_jobs.conf import get_settings
-from django_jobs.models import Job, Queue, Worker
+from django_jobs.models import (
+    DeadLetterGroup,
+    DeadLetterHour,
+    Job,
+    JobMark,
+    Queue,
+    Rollup,
+    RollupPosition,
+    Worker,
+)
 from django_jobs.policy.states import State
 from django_jobs.worker.maintenance import Maintenance
 from tests import factories
@@ -90,3 +99,35 @@ def test_pruning_goes_on_where_it_stopped() -> None:
     factories.make_jobs(3, State.SUCCEEDED, enqueued_at=old, finished_at=old)
     _maintain()
     assert not Job.objects.exists()
+
+
+def test_what_ended_is_folded_and_the_newest_job_marked() -> None:
+    job = factories.make_job(State.DEAD)
+    factories.make_attempt(job, outcome="succeeded")
+    factories.make_letter(job)
+    maintenance = _maintain()
+    RollupPosition.objects.update(seen_at=factories.ago(minutes=1))
+    maintenance.step()
+    assert [(row.succeeded, row.dead) for row in Rollup.objects.all()] == [(1, 1)] * 3
+    assert DeadLetterGroup.objects.get().open == 1
+    assert JobMark.objects.get().job_id == job.pk
+
+
+def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
+    kept = {60: {"hours": 2.9}, 600: {"days": 2.9}, 3600: {"days": 59}}
+    gone = {60: {"hours": 3.1}, 600: {"days": 3.1}, 3600: {"days": 61}}
+    for spans in (kept, gone):
+        for seconds, age in spans.items():
+            Rollup.objects.create(span_seconds=seconds, starts_at=factories.ago(**age), queue_name="default")
+    for days in (7, 9):
+        DeadLetterHour.objects.create(fingerprint="f" * 32, starts_at=factories.ago(days=days))
+    JobMark.objects.create(marked_at=factories.ago(days=1), job_id=0)
+    factories.make_job()
+    long_ago = factories.ago(days=91)
+    DeadLetterGroup.objects.create(fingerprint="f", first_died_at=long_ago, last_died_at=long_ago)
+    _maintain()
+    assert Rollup.objects.count() == 3
+    assert Rollup.objects.get(span_seconds=60).starts_at > factories.ago(hours=3)
+    assert DeadLetterHour.objects.count() == 1
+    assert not JobMark.objects.filter(job_id=0).exists()
+    assert not DeadLetterGroup.objects.exists()
