@@ -66,15 +66,21 @@ class Timing:
 
     def check(self) -> None:
         """Raise CronError, saying which option is wrong, where this is never due or cannot be reckoned."""
-        if bool(self.cron) == (self.every is not None):
-            raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
-        if self.every is not None and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
-            raise CronError(f"every: expected a period from 1 second to 10 years, got {self.every}")
+        self.check_bounds()
         _named("timezone", check_zone, self.timezone)
         if self.cron:
             _named("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
         if self.jitter:
             self._check_jitter()
+
+    def check_bounds(self) -> None:
+        """Raise CronError where reckoning would fail or never end. Cheap enough for every round."""
+        if bool(self.cron) == (self.every is not None):
+            raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
+        if self.every is not None and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
+            raise CronError(f"every: expected a period from 1 second to 10 years, got {self.every}")
+        if self.jitter < timedelta(0):
+            raise CronError(f"jitter: expected from zero, got {self.jitter}")
 
     def next(self, after: datetime) -> datetime | None:
         """Return the first tick behind ``after``, None where there is none any more."""
@@ -120,7 +126,7 @@ class Timing:
 
     def _check_jitter(self) -> None:
         gap = self._shortest_gap()
-        if not timedelta(0) <= self.jitter < gap:
+        if self.jitter >= gap:
             raise CronError(
                 f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
             )

@@ -76,7 +76,7 @@ class TickRound:
             try:
                 self._payloads[schedule.pk] = _payload(schedule)
                 self._decide(schedule, decided)
-            except (ValueError, TypeError, OverflowError) as error:
+            except (ValueError, TypeError, ArithmeticError, LookupError) as error:
                 schedule.problem = str(error)
                 self._problems.append(schedule)
                 self._looks.append(Looks(schedule.pk, None, None))
@@ -111,12 +111,12 @@ class TickRound:
         return self._count()
 
     def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
-        timing = schedule.timing
+        timing, manner = schedule.timing, schedule.manner
+        timing.check_bounds()
+        manner.check()
         next_due_at = schedule.next_due_at or timing.next(self._now)
         planned = (
-            None
-            if next_due_at is None
-            else plan(timing, schedule.manner, next_due_at=next_due_at, now=self._now)
+            None if next_due_at is None else plan(timing, manner, next_due_at=next_due_at, now=self._now)
         )
         if planned is None or planned.next_due_at is None:
             raise ValueError(f"cron: expected an expression that fires some day, got {schedule.cron!r}")

@@ -255,11 +255,25 @@ class TestRunNow:
         ({"arguments": {"text": "x" * 1_000_001}}, "MAX_PAYLOAD_BYTES"),
         ({"overlap": "perhaps"}, "perhaps"),
         ({"catch_up": "some"}, "some"),
+        ({"catch_up_limit": 0}, "catch_up_limit: expected a whole number"),
+        ({"every": timedelta(0)}, "every: expected a period from 1 second"),
+        ({"every": timedelta(microseconds=1)}, "every: expected a period from 1 second"),
+        ({"every": timedelta(seconds=-10)}, "every: expected a period from 1 second"),
+        ({"cron": "", "every": None}, "expected either cron or every, got neither"),
+        ({"cron": "* * * * *", "every": timedelta(seconds=10)}, "expected either cron or every, got both"),
+        ({"jitter": timedelta(days=-1)}, "jitter: expected from zero"),
+        ({"jitter": timedelta(days=-1), "next_due_at": database_now}, "jitter: expected from zero"),
+        ({"next_due_at": datetime(1, 1, 1, tzinfo=UTC)}, "out of range"),
+        (
+            {"cron": "", "every": timedelta(days=999_999)},
+            "every: expected a period from 1 second to 10 years",
+        ),
     ],
 )
 def test_a_row_that_has_gone_bad_is_set_aside_with_the_reason_and_the_others_fire(
     fields: dict[str, object], problem: str
 ) -> None:
+    fields = {name: value() if callable(value) else value for name, value in fields.items()}
     bad = make_schedule("bad", **{"next_look_at": database_now(), **fields})
     good = make_schedule("good")
     ticked = tick()
