@@ -17,7 +17,8 @@ from collections.abc import Iterator
 from copy import copy
 from datetime import UTC, datetime, timedelta, tzinfo
 from functools import lru_cache
-from itertools import takewhile
+from heapq import merge
+from itertools import groupby, takewhile
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -45,6 +46,7 @@ _NUMBERS = {
 }
 _RANDOM = re.compile(r"r(\(|/|$)", re.IGNORECASE)
 _HASHED = re.compile(r"h(\(|/|$)", re.IGNORECASE)
+_NTH = re.compile(r"l|.*#", re.IGNORECASE)
 _LONGEST_CALM = timedelta(hours=12)
 """No zone has changed its offset and changed it back within half a day."""
 _LAST = datetime(9000, 1, 1, tzinfo=UTC)
@@ -55,26 +57,23 @@ class CronError(ValueError):
 
 
 class _Pattern(NamedTuple):
-    """An expression read: croniter at rest, and whether every wall-clock time fires exactly once."""
+    """An expression read: croniters at rest, any of which fires it, and whether each wall-clock time fires once."""
 
-    matcher: croniter
+    matchers: tuple[croniter, ...]
     is_fixed: bool
 
-    def after(self, wall: datetime) -> croniter:
-        """Return a croniter of one's own that goes on behind ``wall``: a copy costs a tenth of parsing."""
-        matcher = copy(self.matcher)
-        matcher.set_current(wall, force=True)
-        return matcher
+    def after(self, wall: datetime) -> Iterator[datetime]:
+        """Yield the wall-clock times behind ``wall`` that match, rising."""
+        each = [_matches(matcher, wall) for matcher in self.matchers]
+        return each[0] if len(each) == 1 else (one for one, _ in groupby(merge(*each)))
 
 
 def check_expression(expression: str, *, zone: str = "UTC", seed: str = "") -> None:
     """Raise CronError unless ``expression`` fires some day in ``zone``."""
     pattern = _read(expression, seed)
     check_zone(zone)
-    try:
-        pattern.after(datetime(2000, 1, 1)).get_next(datetime)  # noqa: DTZ001 - wall-clock time
-    except ValueError:
-        raise CronError(f"expected an expression that fires some day, got {expression!r}") from None
+    if next(pattern.after(datetime(2000, 1, 1)), None) is None:  # noqa: DTZ001 - wall-clock time
+        raise CronError(f"expected an expression that fires some day, got {expression!r}")
 
 
 def check_zone(zone: object) -> None:
@@ -91,7 +90,7 @@ def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") 
     """Yield the instants at which ``expression`` fires in ``zone``: aware, UTC, strictly after ``after``, rising.
 
     ``zone`` is an IANA name. ``seed`` settles hashed fields (``H``), usually a schedule's name. The iterator is
-    endless but for an expression that names years. Raises CronError.
+    endless, as far as dates go. Raises CronError.
     """
     pattern = _read(expression, seed)
     check_zone(zone)
@@ -129,9 +128,8 @@ def depends_on_seed(expression: str) -> bool:
 
 
 def _once_each(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    matcher = pattern.after(after.astimezone(zone).replace(tzinfo=None))
     last = after
-    for wall in _matches(matcher):
+    for wall in pattern.after(after.astimezone(zone).replace(tzinfo=None)):
         instant = _instant(wall, zone)
         if instant > last:
             last = instant
@@ -145,7 +143,7 @@ def _by_the_clock(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterato
         offset = _offset(since, zone)
         change: datetime | None = None
         calm_until = since
-        for wall in _matches(pattern.after((since + offset).replace(tzinfo=None))):
+        for wall in pattern.after((since + offset).replace(tzinfo=None)):
             instant = wall.replace(tzinfo=UTC) - offset
             change = _next_change(calm_until, instant, zone)
             if change is not None:
@@ -157,12 +155,14 @@ def _by_the_clock(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterato
         since = change - timedelta(microseconds=1)
         # What is behind the change is reckoned with the offset that holds there.
         first = change.astimezone(zone).replace(tzinfo=None)
-        if next(_matches(pattern.after(first - timedelta(microseconds=1))), None) == first:
+        if next(pattern.after(first - timedelta(microseconds=1)), None) == first:
             yield change
         since = change
 
 
-def _matches(matcher: croniter) -> Iterator[datetime]:
+def _matches(at_rest: croniter, wall: datetime) -> Iterator[datetime]:
+    matcher = copy(at_rest)  # costs a tenth of parsing
+    matcher.set_current(wall, force=True)
     while True:
         try:
             wall = matcher.get_next(datetime)
@@ -227,15 +227,37 @@ def _read(expression: str, seed: str) -> _Pattern:
             f"expected fields that are the same on every server; R is random, use H, got {_cut(expression)}"
         )
     try:
-        matcher = croniter(
-            " ".join(",".join(map(_as_one_value, field.split(","))) for field in fields),
-            datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
-            hash_id=(seed or " ").encode() if _has(_HASHED, written) else None,
-            implement_cron_bug=True,
-        )
+        matchers = [
+            croniter(
+                " ".join(",".join(map(_as_one_value, field.split(","))) for field in one),
+                datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
+                hash_id=(seed or " ").encode() if _has(_HASHED, written) else None,
+                implement_cron_bug=True,
+            )
+            for one in _alternatives(fields)
+        ]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise CronError(f"expected a cron expression, got {_cut(expression)}: {error}") from None
-    return _Pattern(matcher, is_fixed=not (fields[0].startswith("*") or fields[1].startswith("*")))
+    is_fixed = not (fields[0].startswith("*") or fields[1].startswith("*"))
+    return _Pattern(tuple(matchers), is_fixed)
+
+
+def _alternatives(fields: list[str]) -> list[list[str]]:
+    """Return expressions of which any fires where the whole does.
+
+    Of an nth weekday and a day of the month croniter alone wants both, and it takes none beside a plain weekday.
+    """
+    minute, hour, day, month, weekday, *second = fields
+    parts = weekday.split(",")
+    nth = [part for part in parts if _NTH.match(part)]
+    if not nth:
+        return [fields]
+    plain = [part for part in parts if part not in nth]
+    either = not day.startswith(("*", "?"))
+    found = [[minute, hour, "*" if either else day, month, ",".join(nth), *second]]
+    if plain or either:
+        found.append([minute, hour, day, month, ",".join(plain) or "*", *second])
+    return found
 
 
 def _as_one_value(part: str) -> str:

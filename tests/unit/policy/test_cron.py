@@ -213,6 +213,33 @@ def test_a_day_and_a_weekday_are_either_unless_one_begins_with_a_star() -> None:
     assert all(one.weekday() == 4 and one.day in {1, 14, 27} for one in both)
 
 
+# croniter alone wants both of a day and an nth weekday, and refuses, or drops, a weekday beside an nth one.
+@pytest.mark.parametrize(
+    ("expression", "debians"),
+    [
+        ("0 0 1 * 1#2", None),
+        ("30 2 13 * 5#3", None),
+        ("0 0 L * 5#1", None),
+        ("0 0 L * L5", "0 0 L * 5L"),
+        ("0 0 1,15 3-10 5#3", None),
+        ("0 0 * * 3,1#2", None),
+        ("0 0 * * MON,1#2", None),
+        ("0 0 13 * 3,1#2", None),
+        ("*/30 2 */2 * 1#2,0", None),
+        ("0 0 * * 1,L5", "0 0 * * 1,5L"),
+        ("0 0 1-31 * 5", None),
+        ("0 0 30 2 5", None),
+    ],
+)
+def test_days_and_nth_weekdays_are_any_of_them(expression: str, debians: str | None) -> None:
+    after = datetime(2026, 1, 1, 11, 7, tzinfo=UTC)
+    until = after + timedelta(days=800)
+    check_expression(expression)
+    assert ticks(expression, "Europe/Berlin", after, until) == by_cronsim(
+        debians or expression, "Europe/Berlin", after, until
+    )
+
+
 # croniter alone takes a range of one value for every value.
 @pytest.mark.parametrize(
     ("expression", "same"),
