@@ -15,6 +15,7 @@ from ..policy.schedule import ScheduleSpec, Timing
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .doorbell import ring_schedulers_on_commit
+from .waiting import WAITING_LOOK, has_waiting, skip_waiting
 
 CHUNK = 1_000
 TOLERANCE = timedelta(seconds=1)
@@ -52,7 +53,7 @@ def put_schedule(
         if rows.filter(name=spec.name).exclude(pk=row.pk).exists():
             raise ConfigurationError(f"name: there is a schedule {spec.name!r} already")
         now = dialect.now(connection)
-        _write(row, spec, now=now)
+        _write(row, spec, now=now, using=connection.alias)
         row.defined_at = now
         row.save(using=connection.alias)
         ring_schedulers_on_commit(using=connection.alias)
@@ -60,14 +61,16 @@ def put_schedule(
 
 
 def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> bool:
-    """Pause a schedule and tell whether it was not paused; what it has fired goes on. One guarded statement."""
-    _, connection = open_dialect(using)
+    """Pause a schedule and tell whether it was not paused; what it has fired goes on, what waits is skipped."""
+    dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).filter(pk=schedule.pk, paused_at__isnull=True)
-    return bool(
-        rows.update(
+    with dialect.writing(connection):
+        changed = rows.update(
             paused_at=DatabaseNow(), paused_by=by[:MAX_ACTOR_LENGTH], next_due_at=None, next_look_at=None
         )
-    )
+        if changed:
+            skip_waiting(schedule, reason="the schedule was paused while it waited", using=connection.alias)
+    return bool(changed)
 
 
 def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool:
@@ -130,7 +133,7 @@ def sync_schedules(
             if locked is None or _is_younger(locked, started_at):
                 continue
             touched.append(row.pk)
-            _bring_in_step(locked, verdict, synced, now)
+            _bring_in_step(locked, verdict, synced, now=now, using=connection.alias)
             locked.is_from_code = locked.is_from_code or row.name in wanted
             locked.defined_at = started_at
             locked.save(using=connection.alias)
@@ -168,15 +171,19 @@ def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
     return row.disabled_at is not None or bool(row.problem) or _differs(row, verdict)
 
 
-def _bring_in_step(row: CronSchedule, verdict: _Verdict, synced: Synced, now: datetime) -> None:
+def _bring_in_step(
+    row: CronSchedule, verdict: _Verdict, synced: Synced, *, now: datetime, using: str
+) -> None:
     if verdict is None:
         row.disabled_at, row.next_due_at, row.next_look_at = now, None, None
+        skip_waiting(row, reason="no code defines the schedule any more", using=using)
         synced.disabled.append(row.name)
     elif isinstance(verdict, _Problem):
         row.problem, row.next_due_at, row.next_look_at = str(verdict), None, None
+        skip_waiting(row, reason=f"cannot fire: {verdict}", using=using)
         synced.problems.append(f"{row.name}: {verdict}")
     else:
-        _write(row, verdict, now=now)
+        _write(row, verdict, now=now, using=using)
         synced.changed.append(row.name)
 
 
@@ -186,7 +193,8 @@ def _is_younger(row: CronSchedule, started_at: datetime) -> bool:
 
 def _written(spec: ScheduleSpec, started_at: datetime, now: datetime) -> CronSchedule:
     row = CronSchedule(is_from_code=True, defined_at=started_at)
-    _write(row, spec, now=now)
+    _fill(row, spec)
+    _set_next(row, spec.timing, now)
     return row
 
 
@@ -194,14 +202,21 @@ def _differs(row: CronSchedule, spec: ScheduleSpec) -> bool:
     return any(getattr(row, field) != value for field, value in _fields(spec).items())
 
 
-def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime) -> None:
+def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime, using: str) -> None:
     """Make ``row`` what ``spec`` says; a schedule whose times stay the same keeps its next tick."""
     keeps_times = row.next_due_at is not None and row.timing == spec.timing
+    _fill(row, spec)
+    if keeps_times:
+        return
+    _set_next(row, spec.timing, now)
+    if row.next_look_at is not None and has_waiting(row, using=using):
+        row.next_look_at = min(row.next_look_at, now + WAITING_LOOK)
+
+
+def _fill(row: CronSchedule, spec: ScheduleSpec) -> None:
     for field, value in _fields(spec).items():
         setattr(row, field, value)
     row.problem, row.disabled_at = "", None
-    if not keeps_times:
-        _set_next(row, spec.timing, now)
 
 
 def _fields(spec: ScheduleSpec) -> dict[str, Any]:

@@ -19,9 +19,7 @@ from .cancel import request_cancel
 from .dialects import open_dialect
 from .dialects.base import Looks, NewJob, NewTick
 from .enqueue import enqueue_payloads, payload
-
-WAITING_LOOK = timedelta(seconds=1)
-"""How soon a schedule with a tick that waits for a job's end is looked at again."""
+from .waiting import WAITING_LOOK, skip_waiting
 
 
 class Ticked(NamedTuple):
@@ -86,7 +84,7 @@ class TickRound:
         """Decide on a tick of now that somebody asked for."""
         self._payloads[schedule.pk] = _payload(schedule)
         self._let_in(schedule, _Tick(schedule.pk, self._now, requested_by=by))
-        if self._waiting[schedule.pk] and schedule.next_look_at is not None:
+        if self._waiting[schedule.pk] and schedule.is_firing:
             self._looks.append(Looks(schedule.pk, schedule.next_due_at, self._now + WAITING_LOOK))
         return self
 
@@ -108,6 +106,7 @@ class TickRound:
             dialect.set_looks(connection, self._looks)
         for schedule in self._problems:
             CronSchedule.objects.using(self._using).filter(pk=schedule.pk).update(problem=schedule.problem)
+            skip_waiting(schedule, reason=f"cannot fire: {schedule.problem}", using=self._using)
         return self._count()
 
     def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
@@ -149,6 +148,9 @@ class TickRound:
                 self._replaced += [one.job_id for one in running if one.job_id]
                 running.clear()
                 self._fire(schedule, tick)
+            case Verdict.WAIT if not schedule.is_firing:
+                why = "and nothing waits while the schedule is paused"
+                self._record(tick, TickOutcome.SKIPPED, f"{self._reason(running)}, {why}")
             case Verdict.WAIT:
                 waiting.append(tick)
                 tick.is_open = True

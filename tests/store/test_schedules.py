@@ -12,6 +12,7 @@ from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
+from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.schedules import (
     Synced,
@@ -21,9 +22,9 @@ from django_jobs.store.schedules import (
     resume_schedule,
     sync_schedules,
 )
-from django_jobs.store.tick import tick
+from django_jobs.store.tick import tick, tick_now
 from tests.concurrency import run_together
-from tests.factories import ago, make_schedule, make_tick
+from tests.factories import ago, make_job, make_schedule, make_tick
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -151,6 +152,65 @@ class TestPause:
         assert not the().is_firing
         resume_schedule(the())
         assert the().is_firing
+
+
+class TestWaiting:
+    """A tick waits for a job's end while its schedule is changed, or stops firing."""
+
+    @pytest.fixture
+    def waiting(self) -> Tick:
+        row = make_schedule("report", overlap="queue", next_due_at=database_now() + timedelta(hours=1))
+        make_tick(row, due_at=ago(hours=2), job=make_job(State.RUNNING), is_open=True)
+        return make_tick(row, due_at=ago(hours=1), outcome="waiting", is_open=True)
+
+    def test_it_fires_soon_after_the_jobs_end_also_where_the_times_were_changed(self, waiting: Tick) -> None:
+        put_schedule(spec(cron="@daily", manner=Manner(overlap=Overlap.QUEUE)), replaces=the())
+        look_at = the().next_look_at
+        assert look_at is not None
+        assert look_at - database_now() <= timedelta(seconds=1)
+        Job.objects.update(state="succeeded")
+        CronSchedule.objects.update(next_look_at=database_now())
+        assert tick().fired == 1
+        waiting.refresh_from_db()
+        assert waiting.outcome == "fired"
+
+    def test_it_is_skipped_where_the_schedule_is_paused(self, waiting: Tick) -> None:
+        pause_schedule(the(), by="ada")
+        resume_schedule(the())
+        Job.objects.update(state="succeeded")
+        CronSchedule.objects.update(next_look_at=database_now())
+        assert tick().fired == 0
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert waiting.reason == "the schedule was paused while it waited"
+
+    def test_it_is_skipped_where_the_code_defines_the_schedule_no_more(self, waiting: Tick) -> None:
+        CronSchedule.objects.update(is_from_code=True)
+        sync()
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "no code defines the schedule any more" in waiting.reason
+
+    def test_it_is_skipped_where_the_schedule_is_set_aside(self, waiting: Tick) -> None:
+        sync(problem="no such job")
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "no such job" in waiting.reason
+
+    def test_it_is_skipped_where_a_round_sets_the_schedule_aside(self, waiting: Tick) -> None:
+        CronSchedule.objects.update(cron="61 * * * *", next_look_at=database_now())
+        tick()
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "61 * * * *" in waiting.reason
+
+    def test_nothing_waits_for_one_that_is_paused(self) -> None:
+        row = make_schedule("report", overlap="queue")
+        tick()
+        pause_schedule(row)
+        made = tick_now(the())
+        assert (made.outcome, Tick.objects.filter(outcome="waiting").count()) == ("skipped", 0)
+        assert made.reason.endswith("has not ended, and nothing waits while the schedule is paused")
 
 
 class TestSync:
