@@ -245,19 +245,22 @@ def _read(expression: str, seed: str) -> _Pattern:
 def _alternatives(fields: list[str]) -> list[list[str]]:
     """Return expressions of which any fires where the whole does.
 
-    Of an nth weekday and a day of the month croniter alone wants both, and it takes none beside a plain weekday.
+    Of an nth weekday and a day of the month, or a weekday and the one nearest to a day (``15W``), croniter alone
+    wants both, and it takes no nth weekday beside a plain one.
     """
     minute, hour, day, month, weekday, *second = fields
     parts = weekday.split(",")
     nth = [part for part in parts if _NTH.match(part)]
-    if not nth:
-        return [fields]
     plain = [part for part in parts if part not in nth]
-    either = not day.startswith(("*", "?"))
-    found = [[minute, hour, "*" if either else day, month, ",".join(nth), *second]]
-    if plain or either:
-        found.append([minute, hour, day, month, ",".join(plain) or "*", *second])
-    return found
+    either = not day.startswith(("*", "?")) and not weekday.startswith(("*", "?"))
+    if either and (nth or "w" in day.lower()):
+        return [
+            [minute, hour, day, month, "*", *second],
+            *_alternatives([minute, hour, "*", month, weekday, *second]),
+        ]
+    if nth and plain:
+        return [[minute, hour, day, month, ",".join(some), *second] for some in (nth, plain)]
+    return [fields]
 
 
 def _as_one_value(part: str) -> str:

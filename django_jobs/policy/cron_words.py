@@ -15,6 +15,12 @@ _MONTHS = (
 _SHORT_DAYS = {name[:3].lower(): number for number, name in enumerate(_DAYS[:7])}
 _SHORT_MONTHS = {name[:3].lower(): number for number, name in enumerate(_MONTHS) if name}
 _ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
+_SUNDAY = 7
+"""The highest number of a weekday, which is also the lowest, 0."""
+_RANGES: tuple[tuple[int, int, dict[str, int]], ...] = (
+    (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _SHORT_MONTHS), (0, _SUNDAY, _SHORT_DAYS), (0, 59, {}),
+)  # fmt: skip
+_MOST_LISTED = 12
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
@@ -25,15 +31,67 @@ def in_words(cron: str, *, every: timedelta | None = None) -> str:
     fields = ALIASES.get(cron.strip().lower(), cron).split()
     if len(fields) not in {5, 6}:
         return cron
-    minute, hour, day, month, weekday = fields[:5]
-    second = fields[5] if len(fields) == 6 else "0"
-    parts = [_time(second, minute, hour), _dates(day, weekday)]
+    try:
+        return _sentence([*fields, "0"][:6])
+    except ValueError:
+        return cron
+
+
+def _sentence(fields: list[str]) -> str:
+    minute, hour, day, month, weekday, second = (
+        _plainer(field, lowest, highest, names)
+        for field, (lowest, highest, names) in zip(fields, _RANGES, strict=True)
+    )
+    both = fields[2].startswith("*") or fields[4].startswith("*")
+    if not both and "?" not in {day, weekday} and "*" in {day, weekday}:
+        day = weekday = "*"  # either will do, and one is every day written as a range
+    parts = [_time(second, minute, hour), _dates(day, weekday, both=both)]
+    if parts[0].startswith("at ") and not parts[1] and "of every" not in parts[0]:
+        parts.append("every day")
     if month != "*":
         parts.append("in " + _listed(month, _month, "month"))
-    elif parts[0].startswith("at ") and not parts[1] and "of every" not in parts[0]:
-        parts.append("every day")
     text = " ".join(part for part in parts if part)
     return text[0].upper() + text[1:]
+
+
+def _plainer(field: str, lowest: int, highest: int, names: dict[str, int]) -> str:
+    """Return a field as ``*``, ``*/step``, ``first-last`` or numbers where one of them says the same.
+
+    What repeats evenly and what is one range stays so; of the rest a few numbers are plainer than steps.
+    """
+    parts = [_values(part, lowest, highest, names) for part in field.split(",")]
+    if None in parts:
+        return field
+    values = sorted({value % 7 if highest == _SUNDAY else value for part in parts for value in part or ()})
+    if len(values) == highest - lowest + (highest != _SUNDAY):
+        return "*"
+    step = re.fullmatch(r"\*/(\d+)", field)
+    is_even = step and highest in {23, 59} and (highest + 1) % int(step[1]) == 0 and len(values) > 1
+    is_range = len(parts) == 1 and _is_range(field) and len(values) > 1
+    if is_even or is_range or len(values) > _MOST_LISTED:
+        return field
+    return ",".join(map(str, values))
+
+
+def _values(part: str, lowest: int, highest: int, names: dict[str, int]) -> list[int] | None:
+    """Return the numbers that a part of a field stands for, None where it is no plain one."""
+    whole, slash, step = part.lower().partition("/")
+    if whole == "*":
+        first, last = lowest, highest - (highest == _SUNDAY)
+    else:
+        begin, dash, end = whole.partition("-")
+        first = last = names.get(begin, int(begin) if begin.isdecimal() else -1)
+        if dash:
+            last = names.get(end, int(end) if end.isdecimal() else -1)
+        elif slash:
+            last = highest - (highest == _SUNDAY)
+    if slash and (not step.isdecimal() or int(step) < 1):
+        return None
+    if not lowest <= first <= highest or not lowest <= last <= highest:
+        return None
+    if first > last:
+        return None if slash else [*range(first, highest + (highest != _SUNDAY)), *range(lowest, last + 1)]
+    return list(range(first, last + 1, int(step) if slash else 1))
 
 
 def _period(every: timedelta) -> str:
@@ -58,10 +116,11 @@ def _time(second: str, minute: str, hour: str) -> str:
     if minute == "*":
         parts.append("every minute" if second == "0" else "")
     elif minute != "0" or second != "0" or hour != "*":
-        parts.append(_every(minute, "minute") if minute != "0" else "on the hour")
+        on_the_hour = minute == second == "0"
+        parts.append("on the hour" if on_the_hour else _every(minute, "minute"))
     if hour == "*":
         parts.append("every hour" if minute == second == "0" else "")
-        if minute not in {"*", "0"} and not minute.startswith("*"):
+        if not minute.startswith("*") and not minute == second == "0":
             parts.append("of every hour")
     else:
         parts.append(_of_hours(hour))
@@ -84,11 +143,10 @@ def _every(field: str, unit: str) -> str:
     return f"at {listed}" if _is_hashed(field) else f"at {unit} {listed}"
 
 
-def _dates(day: str, weekday: str) -> str:
-    days = "" if day == "*" else _month_days(day)
+def _dates(day: str, weekday: str, *, both: bool) -> str:
+    days = _month_days(day)
     weekdays = "" if weekday in {"*", "?"} else "on " + _listed(weekday, _weekday, "weekday")
     if days and weekdays:
-        both = day.startswith("*") or weekday.startswith("*")
         return f"{days}, {'if it is' if both else 'and'} {weekdays}"
     return days or weekdays or ""
 
@@ -99,8 +157,17 @@ def _month_days(day: str) -> str:
     if day.lower() == "l":
         return "on the last day of the month"
     if step := re.fullmatch(r"\*/(\d+)", day):
-        return f"on every {_ordinal(int(step[1]))} day of the month"
-    return f"on {'days' if re.search('[,-]', day) else 'day'} {_listed(day, _plain, 'day')} of the month"
+        return f"on every {_ordinal(int(step[1]))} day of the month, from the first on"
+    if nearest := re.fullmatch(r"w?(\d+)w?", day, re.IGNORECASE):
+        return (
+            f"on {'the weekday nearest to ' if 'w' in day.lower() else ''}day {int(nearest[1])} of the month"
+        )
+    if _is_hashed(day):
+        return f"on {_listed(day, _plain, 'day')} of the month"
+    parts = day.lower().split(",")
+    numbers = ",".join(part for part in parts if part != "l")
+    listed = f"{'days' if re.search('[,-]', numbers) else 'day'} {_listed(numbers, _plain, 'day')}"
+    return f"on {listed}{' and the last day' if 'l' in parts else ''} of the month"
 
 
 def _listed(field: str, name: object, unit: str) -> str:

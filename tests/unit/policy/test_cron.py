@@ -240,6 +240,18 @@ def test_days_and_nth_weekdays_are_any_of_them(expression: str, debians: str | N
     )
 
 
+def test_the_weekday_nearest_to_a_day_is_as_good_as_a_weekday() -> None:
+    after = datetime(2026, 8, 1, tzinfo=UTC)
+    found = list(islice(occurrences("0 0 15W * 5", zone="UTC", after=after), 4))
+    assert [one.day for one in found] == [7, 14, 21, 28]
+    assert [one.day for one in islice(occurrences("0 0 16W * 5", zone="UTC", after=after), 4)] == [
+        7,
+        14,
+        17,
+        21,
+    ]
+
+
 # croniter alone takes a range of one value for every value.
 @pytest.mark.parametrize(
     ("expression", "same"),
