@@ -80,11 +80,15 @@ class ScheduleForm(_Form):
             if self.instance.pk is not None:
                 names.add(self.instance.job_name)
             self.fields["job_name"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]
+        if "timezone" in self.fields and self.instance.pk is not None:
+            # Else a row whose zone is none would be shown, and saved, with the first there is.
+            zones = available_timezones() | {self.instance.timezone}
+            self.fields["timezone"].choices = [(zone, zone) for zone in sorted(zones)]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
         """Hold the whole to what a schedule may be."""
         data = super().clean() or self.cleaned_data
-        if not self.fields:
+        if not self.fields or self.errors.keys() & {"cron", "every", "jitter", "timezone"}:
             return data
         timing = self._checked(
             Timing(

@@ -74,22 +74,24 @@ class Timing:
             self._check_jitter()
 
     def check_bounds(self) -> None:
-        """Raise CronError where reckoning would fail or never end. Cheap enough for every round."""
+        """Raise CronError where reckoning would fail or never end, as of a row edited by hand. Cheap."""
         if bool(self.cron) == (self.every is not None):
             raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
         if self.every is not None and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
             raise CronError(f"every: expected a period from 1 second to 10 years, got {self.every}")
-        if self.jitter < timedelta(0):
-            raise CronError(f"jitter: expected from zero, got {self.jitter}")
+        if not timedelta(0) <= self.jitter <= LONGEST_PERIOD:
+            raise CronError(f"jitter: expected from zero to 10 years, got {self.jitter}")
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first tick behind ``after``, None where there is none any more."""
+        """Return the first tick behind ``after``, None where there is none any more. Raises CronError."""
+        self.check_bounds()
         if self.every is not None:
             return self._multiple(after) + self.every
         return next_occurrence(self.cron, zone=self.timezone, after=after, seed=self._seed)
 
     def upcoming(self, after: datetime) -> Iterator[datetime]:
-        """Yield the ticks behind ``after``, endless."""
+        """Yield the ticks behind ``after``, endless. Raises CronError."""
+        self.check_bounds()
         if self.every is None:
             yield from occurrences(self.cron, zone=self.timezone, after=after, seed=self._seed)
             return

@@ -111,7 +111,6 @@ class TickRound:
 
     def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
         timing, manner = schedule.timing, schedule.manner
-        timing.check_bounds()
         manner.check()
         next_due_at = schedule.next_due_at or timing.next(self._now)
         planned = (

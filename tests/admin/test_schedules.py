@@ -174,6 +174,62 @@ def test_what_cannot_run_says_why(staff: Client) -> None:
     assert "broken: job &#x27;x&#x27;" in staff.get(reverse(LIST)).content.decode()
 
 
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"every": timedelta(0)}, "every: expected a period from 1 second"),
+        ({"every": timedelta(days=99_999_999)}, "every: expected a period from 1 second"),
+        ({"jitter": timedelta(days=99_999_999)}, "jitter: expected from zero"),
+        ({"cron": "0 0-H * * *"}, "0 0-H * * *"),
+        ({"timezone": "Europe/Berln"}, "Europe/Berln"),
+    ],
+)
+def test_a_row_that_has_gone_bad_is_shown_and_not_resumed(
+    staff: Client, fields: dict[str, Any], said: str
+) -> None:
+    row = make_schedule("report", paused_at=database_now(), next_due_at=None, **fields)
+    assert staff.get(reverse(LIST)).status_code == 200
+    assert said in staff.get(reverse(CHANGE, args=[row.pk])).content.decode()
+    assert said in act(staff, row, "resume")
+    row.refresh_from_db()
+    assert (row.status, row.is_firing) == ("paused", False)
+
+
+def test_a_zone_that_is_none_stays_chosen_until_another_is(staff: Client) -> None:
+    row = make_schedule("report", timezone="Europe/Berln")
+    page = staff.get(reverse(CHANGE, args=[row.pk])).content.decode()
+    assert '<option value="Europe/Berln" selected>' in page
+    answer = staff.post(reverse(CHANGE, args=[row.pk]), form(timezone="Europe/Berln"))
+    assert "Europe/Berln" in " ".join(answer.context["adminform"].form.errors["timezone"])
+
+
+def test_who_may_only_look_changes_nothing(staff: Client, client: Client) -> None:
+    row = make_schedule("report")
+    viewer = User.objects.create_user("bo", is_staff=True)
+    viewer.user_permissions.add(Permission.objects.get(codename="view_cronschedule"))
+    client.force_login(viewer)
+    before = CronSchedule.objects.values().get()
+    page = client.get(reverse(LIST)).content.decode()
+    assert "run_selected" not in page
+    assert "delete_selected" not in page
+    for action in ("pause_selected", "run_selected", "resume_selected", "delete_selected"):
+        client.post(reverse(LIST), {"action": action, "_selected_action": [row.pk], "post": "yes"})
+    assert client.post(reverse(ADD), form(name="other")).status_code == 403
+    assert client.post(reverse(CHANGE, args=[row.pk]), form()).status_code == 403
+    delete = reverse("admin:django_jobs_cronschedule_delete", args=[row.pk])
+    assert client.post(delete, {"post": "yes"}).status_code == 403
+    for verb in ("run", "pause", "resume"):
+        address = reverse("admin:django_jobs_cronschedule_act", args=[row.pk, verb])
+        assert client.post(address).status_code == 403
+    assert CronSchedule.objects.values().get() == before
+    assert not Job.objects.exists()
+
+
+def test_a_period_that_cannot_be_read_is_no_missing_one(staff: Client) -> None:
+    errors = staff.post(reverse(ADD), form(cron="", every="often")).context["adminform"].form.errors
+    assert list(errors) == ["every"]
+
+
 def test_buttons_answer_posts_of_those_who_may_change_only(staff: Client, client: Client) -> None:
     row = make_schedule("report")
     assert staff.get(reverse("admin:django_jobs_cronschedule_act", args=[row.pk, "run"])).status_code == 404
