@@ -19,6 +19,7 @@ from ..models import CronSchedule, Tick
 from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.schedule import TickOutcome
 from .dialects import open_dialect
+from .doorbell import ring_schedulers_on_commit
 from .tick_round import Ticked, TickRound
 
 SCHEDULES_A_ROUND = 1_000
@@ -73,4 +74,6 @@ def tick_now(schedule: CronSchedule, *, by: str = "", using: str | None = None) 
         round_ = TickRound([row], now=now, using=connection.alias)
         round_.decide_by_hand(row, by[:MAX_ACTOR_LENGTH]).save()
         made = Tick.objects.using(connection.alias).get(schedule=row, due_at=now)
+        if made.outcome == TickOutcome.WAITING:
+            ring_schedulers_on_commit(using=connection.alias)
         return RunNow(TickOutcome(made.outcome), made.reason, made.job_id)

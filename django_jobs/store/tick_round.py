@@ -84,8 +84,9 @@ class TickRound:
         """Decide on a tick of now that somebody asked for."""
         self._payloads[schedule.pk] = _payload(schedule)
         self._let_in(schedule, _Tick(schedule.pk, self._now, requested_by=by))
-        if self._waiting[schedule.pk] and schedule.is_firing:
-            self._looks.append(Looks(schedule.pk, schedule.next_due_at, self._now + WAITING_LOOK))
+        if self._waiting[schedule.pk] and schedule.next_look_at is not None:
+            look_at = min(schedule.next_look_at, self._now + WAITING_LOOK)
+            self._looks.append(Looks(schedule.pk, schedule.next_due_at, look_at))
         return self
 
     def save(self) -> Ticked:

@@ -16,7 +16,9 @@ from cronsim import CronSim
 from django_jobs.models import CronSchedule, Job, Tick, Worker
 from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
+from django_jobs.store.cancel import request_cancel
 from django_jobs.store.schedules import put_schedule
+from django_jobs.store.tick import tick_now
 from tests.databases import chosen_vendor
 from tests.factories import make_schedule
 from tests.fastclock import VARIABLE, clock_from, fast_now
@@ -147,6 +149,26 @@ def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
         )
     )
     wait_until(lambda: Job.objects.filter(state="succeeded").exists(), seconds=10)
+
+
+def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: StartWorker) -> None:
+    """The scheduler sleeps until the next tick, an hour away, and has to hear that one waits."""
+    row = make_schedule(
+        "long",
+        job_name=sample.wait_until_asked.name,
+        overlap="queue",
+        next_due_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    start_worker(SHUTDOWN_GRACE=0)
+    wait_until(
+        lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step"
+    )
+    assert tick_now(row).outcome == "fired"
+    running = Job.objects.filter(state="running")
+    first = wait_until(running.first)
+    assert tick_now(row).outcome == "waiting"
+    request_cancel(first)
+    wait_until(running.exclude(pk=first.pk).exists, "the one that waited to run", seconds=10)
 
 
 def test_a_worker_that_only_schedules_runs_no_job_and_is_not_counted_on(start_worker: StartWorker) -> None:

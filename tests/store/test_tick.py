@@ -215,6 +215,28 @@ class TestRunNow:
         schedule.refresh_from_db()
         assert schedule.next_due_at == later
 
+    def test_one_that_waits_does_not_hold_up_what_is_due(self) -> None:
+        schedule = make_schedule(overlap="queue")
+        make_tick(schedule, job=make_job(State.RUNNING), is_open=True, due_at=ago(hours=1))
+        assert tick_now(schedule).outcome == "waiting"
+        assert seconds_until_look() == 0
+
+    @pytest.mark.parametrize("overlap", ["skip", "allow", "queue", "replace"])
+    def test_by_hand_and_by_schedulers_at_once_each_tick_is_decided_once(self, overlap: str) -> None:
+        rows = [make_schedule(f"s{number}", overlap=overlap) for number in range(6)]
+
+        def by_hand() -> None:
+            for row in rows:
+                tick_now(row, by="ada")
+
+        run_together(by_hand, by_hand, tick, tick)
+        tick()
+        assert Tick.objects.filter(requested_by="").count() == 6
+        assert Tick.objects.filter(requested_by="ada").count() == 12
+        fired = Tick.objects.filter(outcome="fired").values_list("job", flat=True)
+        assert sorted(fired) == sorted(Job.objects.values_list("pk", flat=True))
+        assert (Job.objects.count() == 6) == (overlap in {"skip", "queue"})
+
     def test_a_paused_schedule_can_be_run_too(self) -> None:
         schedule = make_schedule(paused_at=database_now(), next_due_at=None)
         assert tick_now(schedule).outcome == "fired"
