@@ -18,7 +18,7 @@ MAX_SAMPLE_LENGTH = 500
 
 
 class Rollup(models.Model):
-    """What ended in one queue in one span of time.
+    """What ended in one queue, or in all (``policy.rollup.ALL_QUEUES``), in one span of time.
 
     ``span_seconds`` is one of ``policy.histogram.SPANS``. ``waits`` and ``runs`` map a bucket of
     ``policy.histogram`` to how many tries waited, or ran, that long.

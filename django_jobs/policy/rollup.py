@@ -17,6 +17,10 @@ MOST_AHEAD = timedelta(hours=1)
 """What ended later than this from now has a wrong clock, and would never be pruned."""
 
 
+ALL_QUEUES = ",all"
+"""Under this name, which no queue can have, stands what all queues add up to: a page need not merge them."""
+
+
 class Counted(NamedTuple):
     """How many ended in one minute of one queue in one way. ``minute`` counts from the epoch.
 
@@ -66,13 +70,14 @@ class Sums:
 
 
 def sums_by_span(counted: Iterable[Counted], *, now: datetime) -> dict[Span, Sums]:
-    """Add up what was counted for each span that is still kept."""
+    """Add up what was counted for each span that is still kept, of each queue and of all."""
     sums: dict[Span, Sums] = {}
     for one in counted:
         for seconds, kept in KEPT.items():
             starts_at = span_start(one.minute * 60, seconds)
             if now - kept <= starts_at <= now + MOST_AHEAD:
-                sums.setdefault(Span(seconds, starts_at, one.queue_name), Sums()).add(one)
+                for queue_name in (one.queue_name, ALL_QUEUES):
+                    sums.setdefault(Span(seconds, starts_at, queue_name), Sums()).add(one)
     return sums
 
 

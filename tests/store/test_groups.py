@@ -138,8 +138,8 @@ def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
     make_letter(fingerprint=A)
     read = groups_module._read_tail
 
-    def folded_behind(alias):
-        tail = read(alias)
+    def folded_behind(now, alias):
+        tail = read(now, alias)
         fold(settle=NOW)
         return tail
 

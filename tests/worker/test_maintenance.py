@@ -108,7 +108,7 @@ def test_what_ended_is_folded_and_the_newest_job_marked() -> None:
     maintenance = _maintain()
     RollupPosition.objects.update(seen_at=factories.ago(minutes=1))
     maintenance.step()
-    assert [(row.succeeded, row.dead) for row in Rollup.objects.all()] == [(1, 1)] * 3
+    assert [(row.succeeded, row.dead) for row in Rollup.objects.all()] == [(1, 1)] * 6
     assert DeadLetterGroup.objects.get().open == 1
     assert JobMark.objects.get().job_id == job.pk
 

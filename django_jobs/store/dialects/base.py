@@ -14,11 +14,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from django.db import connections
+from django.db.models.expressions import RawSQL
 
 from ...policy.decide import Decision
 from ...policy.histogram import BUCKETS_A_DOUBLING, SHORTEST_SECONDS
 from ...policy.lines import Line
 from ...policy.rollup import Counted
+from ...policy.states import State
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -213,6 +215,64 @@ def read_stranded(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int
     with connection.cursor() as cursor:
         cursor.execute(STRANDED.format(of_worker=of_worker), {"limit": limit, "worker_id": worker_id})
         return [job_id for (job_id,) in cursor.fetchall()]
+
+
+# Ordered as the index is, so that PostgreSQL walks it and stops, whatever it believes about how many wait.
+COUNT_WAITING = """
+SELECT %s, count(*), min(ready_at) FROM (
+    SELECT ready_at FROM django_jobs_job WHERE state = 'ready' AND queue_name = %s
+    ORDER BY priority, ready_at, id LIMIT %s
+) AS waiting
+"""
+READ_HEAD = """
+SELECT %s, 0, min(ready_at) FROM django_jobs_job WHERE state = 'ready' AND queue_name = %s AND priority = %s
+"""
+
+
+class Waiting(NamedTuple):
+    """How many jobs of a queue are ready, counted up to a limit, and since when the first has been."""
+
+    number: int
+    oldest: datetime | None
+
+
+def read_waiting(
+    connection: BaseDatabaseWrapper, *, queues: Sequence[str], heads: Sequence[Line], limit: int
+) -> dict[str, Waiting]:
+    """Count what is ready in each of the queues up to ``limit``, in one statement over the ready index.
+
+    The oldest is looked for among those counted and at the head of each of ``heads``.
+    """
+    parts: list[tuple[str, list[Any]]] = [(COUNT_WAITING, [name, name, limit]) for name in queues]
+    parts += [(READ_HEAD, [line.queue_name, *line]) for line in heads if line.queue_name in queues]
+    if not parts:
+        return {}
+    found = dict.fromkeys(queues, Waiting(0, None))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT * FROM ({part}) AS part_{at}" for at, (part, _) in enumerate(parts)),
+            [value for _, values in parts for value in values],
+        )
+        for name, number, oldest in cursor.fetchall():
+            before = found[name]
+            instants = [one for one in (before.oldest, _as_instant(oldest)) if one is not None]
+            found[name] = Waiting(max(number, before.number), min(instants, default=None))
+    return found
+
+
+def written_out(state: State) -> RawSQL:
+    """Return a state as a constant of the statement: SQLite reads a partial index's condition nowhere else."""
+    return RawSQL(f"'{state.value}'", ())  # noqa: S611 - one of the seven words of an enumeration
+
+
+def _as_instant(value: datetime | str | None) -> datetime | None:
+    """Return what a driver gave for an instant as an aware one; None also for what was edited into no instant."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    return value.replace(tzinfo=UTC) if value is not None and value.tzinfo is None else value
 
 
 # Looked up row by row, by key: a join, or an EXISTS, lets PostgreSQL hash the whole table of jobs, or of letters.
