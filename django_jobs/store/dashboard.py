@@ -190,6 +190,14 @@ def snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None
     )
 
 
+def queues_now(*, using: str | None = None) -> list[QueueNow]:
+    """Return the first 100 queues as they stand now, sorted by name; five statements however many."""
+    dialect, connection = open_dialect(using)
+    seen = dialect.look(connection, None)
+    _, number_by_queue = _running(connection.alias)
+    return _queues(seen.now, seen.lines, number_by_queue, connection.alias)[:MOST_QUEUES]
+
+
 def counted_until(*, using: str | None = None) -> datetime | None:
     """Return the instant up to which ended tries have been folded, None before the first fold."""
     _, connection = open_dialect(using)

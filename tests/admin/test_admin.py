@@ -119,15 +119,6 @@ def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff:
     assert list(Job.objects.all()) == [running]
 
 
-def test_queues_are_paused_and_resumed(staff: Client) -> None:
-    factories.make_queue("mail")
-    _act(staff, "queue", "pause_selected", "mail")
-    queue = Queue.objects.get()
-    assert (queue.is_paused, queue.paused_by) == (True, "ada")
-    _act(staff, "queue", "resume_selected", "mail")
-    assert not Queue.objects.get().is_paused
-
-
 def test_a_viewer_may_look_and_not_act(client: Client) -> None:
     from django.contrib.auth.models import Permission
 

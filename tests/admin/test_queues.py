@@ -1,0 +1,100 @@
+"""The queues' pages: figures, pausing and resuming."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
+from django.test import Client
+from django.urls import reverse
+
+from django_jobs.models import Queue
+from django_jobs.policy.states import State
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIST = "admin:django_jobs_queue_changelist"
+
+
+def _login(client: Client, *codenames: str) -> Client:
+    user = User.objects.create_user("ada", is_staff=True)
+    user.user_permissions.set(Permission.objects.filter(codename__in=codenames))
+    client.force_login(user)
+    return client
+
+
+def _post(client: Client, name: str, verb: str) -> Any:
+    return client.post(reverse("admin:django_jobs_queue_act", args=[name, verb]), follow=True)
+
+
+def test_the_list_tells_how_long_each_line_is(client: Client) -> None:
+    factories.make_queue("mail")
+    factories.make_jobs(3, queue_name="mail", ready_at=factories.ago(minutes=5))
+    factories.make_job(State.RUNNING, queue_name="mail")
+    page = _login(client, "view_queue").get(reverse(LIST)).content.decode()
+    assert '<td class="field-waiting">3</td>' in page
+    assert '<td class="field-oldest">5 min 0 s</td>' in page
+    assert '<td class="field-running">1</td>' in page
+    assert "?queue=mail" in page
+
+
+def test_selected_queues_are_paused_and_resumed_and_that_is_logged(client: Client) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue", "pause_queue")
+    client.post(reverse(LIST), {"action": "pause_selected", "_selected_action": ["mail"]})
+    queue = Queue.objects.get()
+    assert (queue.is_paused, queue.paused_by) == (True, "ada")
+    client.post(reverse(LIST), {"action": "resume_selected", "_selected_action": ["mail"]})
+    assert not Queue.objects.get().is_paused
+    assert [entry.get_change_message() for entry in LogEntry.objects.order_by("pk")] == [
+        "Paused.",
+        "Resumed.",
+    ]
+
+
+def test_the_button_of_a_queues_page_pauses_it_once(client: Client) -> None:
+    factories.make_queue("a/b c")
+    client = _login(client, "view_queue", "pause_queue")
+    page = client.get(reverse("admin:django_jobs_queue_change", args=["a/b c"])).content.decode()
+    assert ">Pause</button>" in page
+    assert "Paused: a/b c" in _post(client, "a/b c", "pause").content.decode()
+    assert "was paused already" in _post(client, "a/b c", "pause").content.decode()
+    assert "Resumed: a/b c" in _post(client, "a/b c", "resume").content.decode()
+
+
+@pytest.mark.parametrize("verb", ["pause", "resume"])
+def test_who_may_only_look_sees_no_button_and_is_refused(client: Client, verb: str) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue")
+    assert (
+        "<button"
+        not in client.get(reverse("admin:django_jobs_queue_change", args=["mail"]))
+        .content.decode()
+        .split("object-tools")[1]
+        .split("</ul>")[0]
+    )
+    assert "pause_selected" not in client.get(reverse(LIST)).content.decode()
+    assert _post(client, "mail", verb).status_code == 403
+    assert not Queue.objects.get().is_paused
+
+
+def test_what_is_no_queue_or_no_verb_is_not_found(client: Client) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue", "pause_queue")
+    assert _post(client, "nobody's", "pause").status_code == 404
+    assert _post(client, "mail", "burn").status_code == 404
+
+
+@pytest.mark.parametrize("number", [10, 60])
+def test_the_list_takes_the_same_few_queries_however_many_queues(
+    client: Client, number: int, django_assert_max_num_queries: Any
+) -> None:
+    for at in range(number):
+        factories.make_queue(f"queue {at}")
+        factories.make_job(queue_name=f"queue {at}")
+    client = _login(client, "view_queue")
+    with django_assert_max_num_queries(15):
+        client.get(reverse(LIST))
