@@ -1,0 +1,139 @@
+"""The engine's own jobs: everything that matches a filter is ended once, in steps, and can be stopped."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from django_jobs.jobs import purge_matching, redrive_matching, resolve_matching
+from django_jobs.models import DeadLetter, Job
+from django_jobs.policy.letter_filter import LetterFilter
+from django_jobs.policy.states import State
+from django_jobs.store import letter_search
+from django_jobs.store.cancel import request_cancel
+from django_jobs.store.letter_search import count_open, newest_ids, open_letters, steps
+from django_jobs.testing import drain
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+GROUP = "a" * 32
+
+
+def _letters(number: int, **fields: Any) -> list[DeadLetter]:
+    return [factories.make_letter(fingerprint=GROUP, **fields) for _ in range(number)]
+
+
+def _ready() -> int:
+    return Job.objects.filter(name="sample", state=State.READY).count()
+
+
+def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_search, "STEP", 2)
+    _letters(5)
+    other = factories.make_letter(fingerprint="b" * 32)
+    job = redrive_matching.enqueue({"fingerprint": GROUP}, by="ada", total=5)
+    _run(job)
+    assert job.refresh().result == {"done": 5}
+    assert (job.progress_done, job.progress_total) == (5, 5)
+    assert set(DeadLetter.objects.filter(fingerprint=GROUP).values_list("status", "resolved_by")) == {
+        ("redriven", "ada")
+    }
+    other.refresh_from_db()
+    assert other.status == "open"
+
+
+def test_letters_that_came_later_than_the_press_of_the_button_are_left_alone() -> None:
+    (first,) = _letters(1)
+    job = redrive_matching.enqueue(LetterFilter(fingerprint=GROUP, up_to_id=first.pk).as_json())
+    (later,) = _letters(1)
+    _run(job)
+    later.refresh_from_db()
+    assert later.status == "open"
+    assert job.refresh().result == {"done": 1}
+
+
+def test_a_few_are_named_by_their_ids() -> None:
+    letters = _letters(4)
+    ids = newest_ids(LetterFilter(fingerprint=GROUP), 2)
+    assert ids == [letters[3].pk, letters[2].pk]
+    _run(redrive_matching.enqueue(LetterFilter(ids=tuple(ids)).as_json()))
+    assert DeadLetter.objects.filter(status="redriven").count() == 2
+
+
+def test_with_a_rate_a_run_does_one_step_and_snoozes_without_using_up_a_try() -> None:
+    _letters(5)
+    job = redrive_matching.enqueue({"fingerprint": GROUP}, per_second=2)
+    _run(job)
+    assert _ready() == 2
+    assert (job.refresh().state, job.attempt) == ("scheduled", 0)
+    for _ in range(3):
+        _run(job)
+    assert (job.refresh().state, _ready()) == ("succeeded", 5)
+    assert job.result == {"done": 5}
+
+
+def test_a_bulk_job_between_two_steps_can_be_stopped() -> None:
+    _letters(5)
+    job = redrive_matching.enqueue({"fingerprint": GROUP}, per_second=2)
+    _run(job)
+    assert request_cancel(job) == 1
+    assert job.refresh().state == "cancelled"
+    assert DeadLetter.objects.filter(status="open").count() == 3
+
+
+def test_purged_letters_lose_their_jobs_and_resolved_ones_keep_them() -> None:
+    _letters(2)
+    factories.make_letter(fingerprint="b" * 32)
+    _run(purge_matching.enqueue({"fingerprint": GROUP}, by="ada"))
+    _run(resolve_matching.enqueue({"fingerprint": "b" * 32}, by="bob", note="mended"))
+    assert list(DeadLetter.objects.order_by("pk").values_list("status", "job__state", "note")) == [
+        ("purged", None, ""),
+        ("purged", None, ""),
+        ("resolved", "dead", "mended"),
+    ]
+
+
+def test_a_filter_of_the_errors_text_looks_into_class_and_message() -> None:
+    factories.make_letter(error_class="shop.NoCard")
+    factories.make_letter(error_message="the card was refused")
+    factories.make_letter()
+    assert open_letters(LetterFilter(error="CARD")).count() == 2
+
+
+def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_search, "STEP", 1)
+    monkeypatch.setattr(letter_search, "SCAN_STEPS", 2)
+    (first,) = _letters(1)
+    for _ in range(5):
+        factories.make_letter(fingerprint="b" * 32)
+    (last,) = _letters(1)
+    found = [ids for ids, _ in steps(LetterFilter(fingerprint=GROUP))]
+    assert [one for ids in found for one in ids] == [first.pk, last.pk]
+    assert max(map(len, found)) == 1
+
+
+def test_a_count_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_search, "MOST_COUNTED", 3)
+    _letters(3)
+    assert (count_open(LetterFilter()).number, count_open(LetterFilter()).is_more) == (3, False)
+    _letters(1)
+    assert (count_open(LetterFilter()).number, count_open(LetterFilter()).is_more) == (3, True)
+
+
+def test_a_filter_goes_into_arguments_and_addresses_and_comes_back() -> None:
+    wanted = LetterFilter(fingerprint=GROUP, error="no card", up_to_id=7, ids=(1, 2))
+    assert LetterFilter.from_json(wanted.as_json()) == wanted
+    assert LetterFilter.from_address(wanted.as_address()) == LetterFilter(fingerprint=GROUP, error="no card")
+    with pytest.raises(ValueError, match="got the unknown colour"):
+        LetterFilter.from_json({"colour": "red"})
+
+
+def _run(job: Job) -> None:
+    """Run this job alone, now, by the real engine: what it redrives is not run."""
+    Job.objects.filter(pk=job.pk, state=State.SCHEDULED).update(
+        state=State.READY, ready_at=job.enqueued_at, run_after=None
+    )
+    Job.objects.filter(pk=job.pk).update(queue_name="alone")
+    drain(queues=["alone"])
