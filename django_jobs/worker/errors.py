@@ -40,6 +40,11 @@ def describe(exception: BaseException, *, job_name: str, message: str | None = N
     )
 
 
+def is_project_file(path: str) -> bool:
+    """Tell whether a source file is the project's own: neither Python's, nor a package's, nor ours."""
+    return not path.startswith(_NOT_PROJECT)
+
+
 def clean(text: str) -> str:
     """Return ``text`` without what PostgreSQL refuses: NUL and lone surrogates, written as escapes."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
@@ -80,7 +85,7 @@ def _project_frame(frames: TracebackType | None) -> str:
     found = ""
     while frames is not None:
         code = frames.tb_frame.f_code
-        if not code.co_filename.startswith(_NOT_PROJECT):
+        if is_project_file(code.co_filename):
             found = f"{frames.tb_frame.f_globals.get('__name__', '')}:{code.co_qualname}"
         frames = frames.tb_next
     return found

@@ -1,0 +1,48 @@
+"""Find, in the text of a traceback, the frame in which the project's own code went wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+_FRAME = re.compile(
+    r'^ {2}File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>[^\n]+)', re.MULTILINE
+)
+_OF_PACKAGES = ("/site-packages/", "/dist-packages/", "\\site-packages\\")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Frame:
+    """One frame of a traceback; ``code`` is the line that ran, empty where the text has none."""
+
+    file: str
+    line: int
+    function: str
+    code: str
+
+
+def project_frame(traceback: str, *, is_project: Callable[[str], bool]) -> Frame | None:
+    """Return the innermost frame of the project's own code, or None.
+
+    ``is_project`` judges a file by the paths of this host; a file that lies among packages of another host is
+    none of the project's either.
+    """
+    found = None
+    for match in _FRAME.finditer(traceback):
+        file = match["file"]
+        if is_project(file) and not any(part in file for part in _OF_PACKAGES):
+            found = match
+    if found is None:
+        return None
+    return Frame(
+        file=found["file"],
+        line=int(found["line"]),
+        function=found["function"],
+        code=_code_behind(traceback, found.end()),
+    )
+
+
+def _code_behind(traceback: str, end: int) -> str:
+    line = traceback[end:].lstrip("\n").partition("\n")[0]
+    return line.strip() if line.startswith("    ") else ""

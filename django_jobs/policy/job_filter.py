@@ -1,0 +1,169 @@
+"""Which jobs somebody looks at, as the parameters of an address: it can be bookmarked, sent, and kept with a job."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timedelta, tzinfo
+from typing import Any
+
+from .states import State
+
+MOST_IDS = 1_000
+_BIGGEST_ID = 2**63 - 1
+_PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
+
+
+class FilterError(ValueError):
+    """A parameter that does not say which jobs are meant; the message names it, what was expected and what came."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFilter:
+    """The jobs that match all that is set. Instants are when a job was enqueued, ``until`` itself excluded.
+
+    ``since`` may be a duration: so long before now. ``schedule`` and ``worker`` are ids, ``argument`` is
+    ``name=value``, ``error`` part of an error's text, ``q`` an id, part of a name, or an argument.
+    """
+
+    state: State | None = None
+    queue: str = ""
+    name: str = ""
+    worker: int | None = None
+    schedule: int | None = None
+    since: datetime | timedelta | None = None
+    until: datetime | None = None
+    argument: str = ""
+    error: str = ""
+    q: str = ""
+    ids: tuple[int, ...] = ()
+
+    @classmethod
+    def from_query(cls, query: Mapping[str, str], *, zone: tzinfo) -> JobFilter:
+        """Read the parameters of an address; others are left alone. ``zone`` is that of instants without one."""
+        given = {name: query.get(name, "").strip() for name in PARAMETERS}
+        return cls(
+            state=_state(given["state"]),
+            queue=given["queue"],
+            name=given["name"],
+            worker=_id("worker", given["worker"]),
+            schedule=_id("schedule", given["schedule"]),
+            since=_since(given["since"], zone),
+            until=_instant("until", given["until"], zone),
+            argument=_argument("argument", given["argument"]),
+            error=given["error"],
+            q=given["q"],
+            ids=_ids(given["ids"]),
+        )
+
+    def to_query(self) -> dict[str, str]:
+        """Return the parameters of an address that reads as this filter."""
+        texts = {one.name: _text(getattr(self, one.name)) for one in fields(self)}
+        return {name: text for name, text in texts.items() if text}
+
+    def frozen(self, now: datetime) -> JobFilter:
+        """Return the same with a duration counted from ``now``: what it matches does not move any more."""
+        return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
+
+    @property
+    def is_empty(self) -> bool:
+        """True where every job matches."""
+        return not self.to_query()
+
+    @property
+    def job_id(self) -> int | None:
+        """The id that was searched for, or None."""
+        text = self.q.removeprefix("#")
+        is_id = text.isascii() and text.isdigit() and len(text) < 20
+        return min(int(text), _BIGGEST_ID) if is_id else None
+
+    @property
+    def name_part(self) -> str:
+        """The part of a name that was searched for, or an empty text."""
+        return "" if self.job_id is not None or "=" in self.q else self.q
+
+    @property
+    def wanted_arguments(self) -> tuple[tuple[str, Any], ...]:
+        """The names and values of arguments that were asked for."""
+        texts = (self.argument, self.q if "=" in self.q else "")
+        return tuple(as_argument(text) for text in texts if text)
+
+
+PARAMETERS = tuple(one.name for one in fields(JobFilter))
+
+
+def as_argument(text: str) -> tuple[str, Any]:
+    """Return name and value of ``user_id=7``; a value that is no JSON is a text."""
+    name, _, value = text.partition("=")
+    try:
+        return name.strip(), json.loads(value)
+    except (ValueError, RecursionError):
+        return name.strip(), value.strip()
+
+
+def _argument(parameter: str, text: str) -> str:
+    if text and ("=" not in text or not text.partition("=")[0].strip()):
+        raise FilterError(f"{parameter}: expected a name and a value such as user_id=7, got {text!r}")
+    return text
+
+
+def _state(text: str) -> State | None:
+    if not text:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        raise FilterError(f"state: expected one of {', '.join(State)}, got {text!r}") from None
+
+
+def _id(parameter: str, text: str) -> int | None:
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _BIGGEST_ID):
+        raise FilterError(f"{parameter}: expected an id, got {text!r}")
+    return int(text)
+
+
+def _ids(text: str) -> tuple[int, ...]:
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    if len(parts) > MOST_IDS:
+        raise FilterError(f"ids: expected at most {MOST_IDS} ids, got {len(parts)}")
+    return tuple(dict.fromkeys(one for one in (_id("ids", part) for part in parts) if one is not None))
+
+
+def _since(text: str, zone: tzinfo) -> datetime | timedelta | None:
+    period = _PERIOD.fullmatch(text)
+    if period is None or not any(period.groups()):
+        return _instant("since", text, zone)
+    days, hours, minutes = (int(part or 0) for part in period.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes)
+
+
+def _instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
+    if not text:
+        return None
+    try:
+        # A plus that was not escaped in the address comes as a space.
+        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
+        return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+    except ValueError:
+        raise FilterError(
+            f"{parameter}: expected an instant such as 2026-03-01T09:30, got {text!r}"
+        ) from None
+
+
+def _text(value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            minutes = value // timedelta(minutes=1)
+            return f"P{minutes // 1440}DT{minutes // 60 % 24}H{minutes % 60}M"
+        case tuple():
+            return ",".join(map(str, value))
+        case _:
+            return str(value)

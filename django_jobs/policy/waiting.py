@@ -1,0 +1,149 @@
+"""Say why a job is not running: the one obstacle that comes first, as a key and the values of its sentence.
+
+The words are made at the edge (``shown.py``), so that they can be translated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, assert_never
+
+from .outcomes import AttemptOutcome
+from .states import State
+
+MOST_COUNTED = 10_000
+"""Of the jobs before this one no more are counted."""
+
+
+class Why(StrEnum):
+    """What stands between a job and its run, or where it runs."""
+
+    WAITS_FOR_A_JOB = "waits_for_a_job"
+    NAME_UNKNOWN = "name_unknown"
+    NAME_UNKNOWN_DUE = "name_unknown_due"
+    NOT_DUE = "not_due"
+    RETRY_DUE = "retry_due"
+    SNOOZED = "snoozed"
+    DUE = "due"
+    DUE_AND_NO_WORKER = "due_and_no_worker"
+    PAUSED = "paused"
+    NO_WORKER = "no_worker"
+    NOT_SERVED = "not_served"
+    BEHIND = "behind"
+    BEHIND_MANY = "behind_many"
+    FIRST = "first"
+    RUNS = "runs"
+    ASKED_TO_END = "asked_to_end"
+    WORKER_SILENT = "worker_silent"
+    WORKER_GONE = "worker_gone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """Which sentence is true, and what is filled into it: text, whole numbers and aware instants."""
+
+    why: Why
+    values: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFacts:
+    """Where a running job runs. ``worker`` None: its row is gone; ``is_alive``: neither lost nor stopped."""
+
+    worker: str | None
+    is_alive: bool = True
+    heartbeat_at: datetime | None = None
+    started_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WaitFacts:
+    """What is known of a job and of its queue at the instant ``now``.
+
+    ``served`` has the queues of each living worker, None for all. ``ahead`` counts the ready jobs before this
+    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's.
+    """
+
+    state: State
+    now: datetime
+    name: str = ""
+    queue_name: str = ""
+    run_after: datetime | None = None
+    attempt: int = 0
+    max_attempts: int = 1
+    held_since: datetime | None = None
+    last_outcome: AttemptOutcome | None = None
+    paused_at: datetime | None = None
+    paused_by: str = ""
+    served: tuple[frozenset[str] | None, ...] = ()
+    ahead: int = 0
+    run: RunFacts | None = None
+
+
+def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
+    """Return why the job does not run, or where it does; None where it has ended."""
+    match facts.state:
+        case State.BLOCKED:
+            return Reason(why=Why.WAITS_FOR_A_JOB)
+        case State.SCHEDULED:
+            return _scheduled(facts)
+        case State.READY:
+            return _ready(facts)
+        case State.RUNNING:
+            return _running(facts, stale_after)
+        case State.SUCCEEDED | State.CANCELLED | State.DEAD:
+            return None
+        case _:
+            assert_never(facts.state)
+
+
+def _scheduled(facts: WaitFacts) -> Reason:
+    due = facts.run_after
+    if due is None or due <= facts.now:
+        key = Why.DUE if facts.served else Why.DUE_AND_NO_WORKER
+        return Reason(why=key, values={"due": due or facts.now})
+    if facts.held_since is not None:
+        values = {"name": facts.name, "since": facts.held_since, "due": due}
+        return Reason(why=Why.NAME_UNKNOWN, values=values)
+    if facts.last_outcome is AttemptOutcome.SNOOZED:
+        return Reason(why=Why.SNOOZED, values={"due": due})
+    if facts.attempt > 0:
+        values = {"next": facts.attempt + 1, "most": facts.max_attempts, "due": due}
+        return Reason(why=Why.RETRY_DUE, values=values)
+    return Reason(why=Why.NOT_DUE, values={"due": due})
+
+
+def _ready(facts: WaitFacts) -> Reason:
+    queue = facts.queue_name
+    if facts.paused_at is not None:
+        values = {"queue": queue, "since": facts.paused_at, "by": facts.paused_by}
+        return Reason(why=Why.PAUSED, values=values)
+    if not facts.served:
+        return Reason(why=Why.NO_WORKER)
+    if not any(queues is None or queue in queues for queues in facts.served):
+        return Reason(why=Why.NOT_SERVED, values={"queue": queue})
+    if facts.ahead > MOST_COUNTED:
+        return Reason(why=Why.BEHIND_MANY, values={"queue": queue, "number": MOST_COUNTED})
+    if facts.ahead > 0:
+        return Reason(why=Why.BEHIND, values={"queue": queue, "number": facts.ahead})
+    if facts.held_since is not None:
+        return Reason(why=Why.NAME_UNKNOWN_DUE, values={"name": facts.name, "since": facts.held_since})
+    return Reason(why=Why.FIRST, values={"queue": queue})
+
+
+def _running(facts: WaitFacts, stale_after: timedelta) -> Reason:
+    run = facts.run or RunFacts(worker=None)
+    if run.worker is None or not run.is_alive:
+        return Reason(why=Why.WORKER_GONE, values={"worker": run.worker or "-"})
+    started = run.started_at or facts.now
+    heard = run.heartbeat_at or started
+    values = {"worker": run.worker, "since": started, "heard": heard}
+    if heard < facts.now - stale_after:
+        return Reason(why=Why.WORKER_SILENT, values=values)
+    if run.cancel_requested_at is not None:
+        return Reason(why=Why.ASKED_TO_END, values={**values, "asked": run.cancel_requested_at})
+    return Reason(why=Why.RUNS, values=values)

@@ -1,0 +1,96 @@
+"""Replay: enqueue copies of jobs as they are, whatever became of the originals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import partial
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+
+from .. import signals
+from ..models import Job
+from ..policy.states import State
+from .clock import DatabaseNow
+from .dialects import open_dialect
+from .dialects.base import NewJob
+from .doorbell import ring_on_commit
+from .enqueue import enqueue_payloads, payload
+
+CHUNK = 500
+COPY_OF = "copy_of"
+"""The key in a copy's metadata that has the original's id."""
+
+
+def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int]:
+    """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
+
+    A copy has the same name, queue, priority, tries, arguments and metadata, with ``copy_of`` added. One
+    transaction for 500 jobs; those that are enqueued meanwhile are left alone, the copies themselves too.
+    """
+    dialect, connection = open_dialect(using)
+    made: list[int] = []
+    for originals in _chunks(target, connection.alias):
+        with dialect.writing(connection):
+            made += _copy(originals, connection)
+    return made
+
+
+def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
+    """Yield the jobs by key, those only that are there now."""
+    jobs = Job.objects.using(alias).filter(pk=target.pk) if isinstance(target, Job) else target.using(alias)
+    if jobs.query.is_sliced:
+        raise TypeError("expected a queryset without a slice; name the ids in it instead")
+    jobs = jobs.order_by("pk")
+    newest = jobs.reverse().values_list("pk", flat=True).first()
+    last = 0
+    while chunk := list(jobs.filter(pk__gt=last, pk__lte=newest or 0)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
+
+
+def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
+    alias = connection.alias
+    if connection.features.can_return_rows_from_bulk_insert:
+        copies = Job.objects.using(alias).bulk_create([_copied(one) for one in originals])
+        ids = [one.pk for one in copies]
+        ring_on_commit({one.queue_name for one in originals}, using=alias)
+        if signals.job_enqueued.has_listeners(Job):
+            transaction.on_commit(partial(_announce, ids, alias), using=alias, robust=True)
+        return ids
+    return [
+        job_id
+        for one in originals
+        for job_id in enqueue_payloads(_as_new(one), [payload(one.name, one.arguments)], using=alias)
+    ]
+
+
+def _copied(job: Job) -> Job:
+    return Job(
+        name=job.name,
+        queue_name=job.queue_name,
+        priority=job.priority,
+        state=State.READY,
+        arguments=job.arguments,
+        metadata=_metadata(job),
+        max_attempts=job.max_attempts,
+        enqueued_at=DatabaseNow(),
+        ready_at=DatabaseNow(),
+    )
+
+
+def _as_new(job: Job) -> NewJob:
+    """Return a copy for MySQL, which cannot return the ids of many rows."""
+    metadata = json.dumps(_metadata(job), ensure_ascii=False)
+    return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
+
+
+def _metadata(job: Job) -> dict[str, object]:
+    return {**(job.metadata if isinstance(job.metadata, dict) else {}), COPY_OF: job.pk}
+
+
+def _announce(ids: list[int], alias: str) -> None:
+    for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
+        signals.job_enqueued.send_robust(sender=Job, job=job)

@@ -1,0 +1,121 @@
+"""Why a job is not running: one true reason for each state that is not final."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from django_jobs.policy.outcomes import AttemptOutcome
+from django_jobs.policy.states import FINAL_STATES, State
+from django_jobs.policy.waiting import RunFacts, WaitFacts, Why, why
+from django_jobs.shown import SENTENCES, sentence
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+SOON, LONG_AGO = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
+STALE_AFTER = timedelta(seconds=15)
+ALL = (None,)
+OWN = (frozenset({"mail"}), frozenset({"pay"}))
+WAITING = {"state": State.SCHEDULED, "run_after": SOON}
+READY = {"state": State.READY, "served": ALL}
+LIVE = RunFacts(worker="host:7 #1", heartbeat_at=NOW, started_at=LONG_AGO)
+AT = "2026-03-01 12:05"
+AGO = "2026-03-01 11:55"
+
+CASES: list[tuple[dict[str, Any], Why, str]] = [
+    ({"state": State.BLOCKED}, Why.WAITS_FOR_A_JOB, "It waits for another job to end."),
+    (WAITING, Why.NOT_DUE, f"It is not due until {AT}."),
+    (
+        {**WAITING, "attempt": 1, "max_attempts": 5, "last_outcome": AttemptOutcome.FAILED},
+        Why.RETRY_DUE,
+        f"The last try did not succeed; try 2 of 5 is due at {AT}.",
+    ),
+    (
+        {**WAITING, "attempt": 1, "last_outcome": AttemptOutcome.SNOOZED},
+        Why.SNOOZED,
+        f"It asked to run again later, at {AT}.",
+    ),
+    (
+        {**WAITING, "name": "pay", "held_since": LONG_AGO, "served": ALL},
+        Why.NAME_UNKNOWN,
+        f"No worker has known a job named pay since {AGO}; it is offered again at {AT}.",
+    ),
+    (
+        {**WAITING, "run_after": LONG_AGO, "served": ALL},
+        Why.DUE,
+        f"It has been due since {AGO}; a worker is about to make it ready.",
+    ),
+    (
+        {**WAITING, "run_after": LONG_AGO},
+        Why.DUE_AND_NO_WORKER,
+        f"It has been due since {AGO}, and no worker is alive to make it ready.",
+    ),
+    (
+        {**READY, "paused_at": LONG_AGO, "paused_by": "ada", "ahead": 3},
+        Why.PAUSED,
+        f"The queue mail has been paused by ada since {AGO}.",
+    ),
+    (
+        {**READY, "paused_at": LONG_AGO, "served": ()},
+        Why.PAUSED,
+        f"The queue mail has been paused since {AGO}.",
+    ),
+    ({**READY, "served": ()}, Why.NO_WORKER, "It is ready, and no worker is alive."),
+    (
+        {**READY, "served": (frozenset({"pay"}),), "ahead": 3},
+        Why.NOT_SERVED,
+        "It is ready, and no living worker serves the queue mail.",
+    ),
+    ({**READY, "ahead": 3}, Why.BEHIND, "It is ready, behind 3 others in the queue mail."),
+    ({**READY, "ahead": 10_000}, Why.BEHIND, "It is ready, behind 10000 others in the queue mail."),
+    ({**READY, "ahead": 10_001}, Why.BEHIND_MANY, "behind more than 10000 others"),
+    ({**READY, "served": OWN}, Why.FIRST, "It is ready and the first in the queue mail"),
+    (
+        {**READY, "name": "pay", "held_since": LONG_AGO},
+        Why.NAME_UNKNOWN_DUE,
+        f"No worker has known a job named pay since {AGO}; it is ready to be offered again.",
+    ),
+    (
+        {"state": State.RUNNING, "run": LIVE},
+        Why.RUNS,
+        f"It has been running since {AGO} on host:7 #1, last heard of at 2026-03-01 12:00.",
+    ),
+    (
+        {
+            "state": State.RUNNING,
+            "run": RunFacts(worker="w", heartbeat_at=NOW, started_at=LONG_AGO, cancel_requested_at=NOW),
+        },
+        Why.ASKED_TO_END,
+        "it was asked at 2026-03-01 12:00 to end and has not yet.",
+    ),
+    (
+        {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=LONG_AGO, started_at=LONG_AGO)},
+        Why.WORKER_SILENT,
+        f"Its worker w has not been heard of since {AGO}; the job is about to be rescued.",
+    ),
+    (
+        {"state": State.RUNNING, "run": RunFacts(worker="w", is_alive=False, heartbeat_at=NOW)},
+        Why.WORKER_GONE,
+        "Its worker w is gone; the job is about to be rescued.",
+    ),
+    ({"state": State.RUNNING}, Why.WORKER_GONE, "Its worker - is gone"),
+]
+
+
+@pytest.mark.parametrize(("facts", "key", "said"), CASES)
+def test_each_standing_has_its_sentence(facts: dict[str, Any], key: Why, said: str) -> None:
+    reason = why(WaitFacts(**{"now": NOW, "queue_name": "mail", **facts}), stale_after=STALE_AFTER)
+    assert reason is not None
+    assert reason.why is key
+    assert said in sentence(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M}")
+
+
+def test_the_table_has_every_reason_and_every_reason_a_sentence() -> None:
+    assert {key for _, key, _ in CASES} == set(Why)
+    assert set(SENTENCES) == set(Why)
+
+
+@pytest.mark.parametrize("state", sorted(FINAL_STATES))
+def test_what_has_ended_needs_no_reason(state: State) -> None:
+    assert why(WaitFacts(state=state, now=NOW), stale_after=STALE_AFTER) is None
