@@ -1,9 +1,20 @@
 """Floor 6: staff inspect, retry and purge in Django's admin. Every change is a verb of ``store``."""
 
+from .attempts import AttemptAdmin
 from .dead_letters import DeadLetterAdmin
 from .jobs import JobAdmin
+from .objects import JobsForObjectMixin
 from .queues import QueueAdmin
 from .schedules import CronScheduleAdmin, TickAdmin
 from .workers import WorkerAdmin
 
-__all__ = ["CronScheduleAdmin", "DeadLetterAdmin", "JobAdmin", "QueueAdmin", "TickAdmin", "WorkerAdmin"]
+__all__ = [
+    "AttemptAdmin",
+    "CronScheduleAdmin",
+    "DeadLetterAdmin",
+    "JobAdmin",
+    "JobsForObjectMixin",
+    "QueueAdmin",
+    "TickAdmin",
+    "WorkerAdmin",
+]

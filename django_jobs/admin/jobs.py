@@ -1,49 +1,135 @@
-"""Jobs: what waits, runs and has ended, each with its tries."""
+"""Jobs: what waits, runs and has ended; every filter an address, every change a verb of the store."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin import helpers
+from django.contrib.admin.utils import unquote
+from django.contrib.admin.views.main import ChangeList
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest
-from django.utils.html import format_html, format_html_join
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import path, reverse
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
-from ..models import Attempt, Job
+from ..models import Job
+from ..policy.job_filter import FilterError
 from ..policy.states import State
-from ..shown import shown
-from ..store.cancel import cancel
-from ..store.purge import purge
-from ..store.redrive import redrive
-from ..store.run_now import run_now
-from .base import ReadOnlyAdmin, actor, as_json, exactly
+from . import job_copy, job_page
+from .job_actions import VERBS, act, say_many
+from .job_filters import FILTERS, read_filter
+from .job_list import JobChangeList, seen_at
+from .job_words import duration_words, progress_bar, ran, state_words, waited
+from .paging import WindowedAdmin
+from .permissions import CANCEL, ENQUEUE, PURGE, RETRY, may
 
 
 @admin.register(Job)
-class JobAdmin(ReadOnlyAdmin[Job]):
-    """Lists jobs by state and queue; a job's page shows its arguments, result and tries."""
+class JobAdmin(WindowedAdmin[Job]):
+    """Lists jobs a page at a time; a job's page says why it waits and what has become of it."""
 
     list_display = (
-        "id", "name", "state", "queue_name", "priority", "tries", "progress", "enqueued_at", "finished_at",
+        "id", "name", "shown_state", "queue_name", "priority", "tries", "progress", "waited", "ran", "on",
+        "enqueued_at",
     )  # fmt: skip
-    list_filter = ("state", "queue_name")
-    search_fields = ("=id", "name")
-    search_help_text = _("A job's number or part of its name")
+    list_filter = FILTERS
+    show_facets = admin.ShowFacets.NEVER
+    search_fields = ("id",)
+    search_help_text = _("A job's number, part of its name, or an argument such as user_id=7")
+    change_list_template = "admin/django_jobs/job/change_list.html"
+    actions = ("retry_selected", "cancel_selected", "copy_selected", "purge_selected")
     ordering = ("-id",)
-    actions = ("retry_selected", "cancel_selected", "purge_selected")
-    fieldsets = (
-        (None, {"fields": ("name", "state", "queue_name", "priority", "tries", "progress")}),
-        (_("Life"), {"fields": ("times", "timeline")}),
-        (_("Data"), {"fields": ("readable_arguments", "readable_metadata", "readable_result")}),
-    )
-    readonly_fields = (
-        "tries", "progress", "times", "timeline", "readable_arguments", "readable_metadata", "readable_result",
-    )  # fmt: skip
 
-    @admin.display(description=_("tries"), ordering="attempt")
+    class Media:
+        css: ClassVar[Any] = {"all": ("django_jobs/job.css",)}
+
+    def url(self, name: str, *args: Any) -> str:
+        """Return the address of one of this app's pages on this site."""
+        return reverse(f"{self.admin_site.name}:django_jobs_{name}", args=args)
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: a job is changed by verbs only, each with its own permission."""
+        return False
+
+    def has_retry_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may run jobs again, or now."""
+        return may(request, RETRY)
+
+    def has_cancel_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may cancel jobs."""
+        return may(request, CANCEL)
+
+    def has_purge_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may purge jobs."""
+        return may(request, PURGE)
+
+    def has_enqueue_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may enqueue copies."""
+        return may(request, ENQUEUE)
+
+    def get_urls(self) -> list[Any]:
+        """Add the addresses of what a job's page offers."""
+
+        def at(route: str, view: Any, name: str) -> Any:
+            def wrapped(request: HttpRequest, pk: int, **kwargs: Any) -> HttpResponse:
+                request.current_app = self.admin_site.name
+                answer: HttpResponse = view(self, request, pk, **kwargs)
+                return answer
+
+            return path(route, self.admin_site.admin_view(wrapped), name=f"django_jobs_job_{name}")
+
+        return [
+            at("<int:pk>/act/<slug:key>/", job_page.act_view, "act"),
+            at("<int:pk>/copy/", job_copy.copy_view, "copy"),
+            at("<int:pk>/purge/", job_page.purge_view, "purge"),
+            at("<int:pk>/text/<slug:what>/", job_page.text_view, "text"),
+            *super().get_urls(),
+        ]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that browses."""
+        return JobChangeList
+
+    def get_search_results(
+        self, request: HttpRequest, queryset: QuerySet[Job], search_term: str
+    ) -> tuple[QuerySet[Job], bool]:
+        """Return the same: ``store/browse.py`` searches."""
+        return queryset, False
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list; an address that says nothing is answered with what is wrong with it."""
+        request.current_app = self.admin_site.name
+        if self.has_view_permission(request):
+            try:
+                read_filter(request)
+            except FilterError as error:
+                self.message_user(request, str(error), messages.ERROR)
+                return HttpResponseRedirect(self.url("job_changelist"))
+        answer: HttpResponse = super().changelist_view(request, extra_context)
+        return answer
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show a job's page, which is no form."""
+        if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        job = self.get_object(request, unquote(object_id))
+        if job is None:
+            return job_page.gone(self, request, object_id)
+        request.current_app = self.admin_site.name
+        return job_page.detail(self, request, job)
+
+    @admin.display(description=_("state"))
+    def shown_state(self, job: Job) -> SafeString:
+        """Return the state in the current language."""
+        return format_html('<span class="job-state job-{}">{}</span>', job.state, state_words(job.state))
+
+    @admin.display(description=_("tries"))
     def tries(self, job: Job) -> str:
         """Return tries used of tries allowed."""
         return f"{job.attempt} / {job.max_attempts}"
@@ -51,99 +137,48 @@ class JobAdmin(ReadOnlyAdmin[Job]):
     @admin.display(description=_("progress"))
     def progress(self, job: Job) -> str | SafeString:
         """Return a progress bar, or nothing where the job says nothing."""
-        if job.progress_done is None:
-            return ""
-        if not job.progress_total:
-            return f"{job.progress_done} {job.progress_message}".strip()
-        return format_html(
-            '<progress value="{}" max="{}"></progress> {}/{} {}',
-            job.progress_done,
-            job.progress_total,
-            job.progress_done,
-            job.progress_total,
-            job.progress_message,
-        )
+        return progress_bar(job)
 
-    @admin.display(description=_("arguments"))
-    def readable_arguments(self, job: Job) -> SafeString:
-        """Return the arguments as indented JSON."""
-        return as_json(shown(job, job.arguments))
+    @admin.display(description=_("waited"))
+    def waited(self, job: Job) -> str:
+        """Return how long it was ready, or has been so far."""
+        return duration_words(waited(job, now=seen_at(job)))
 
-    @admin.display(description=_("metadata"))
-    def readable_metadata(self, job: Job) -> SafeString:
-        """Return the metadata as indented JSON."""
-        return as_json(shown(job, job.metadata))
+    @admin.display(description=_("ran"))
+    def ran(self, job: Job) -> str:
+        """Return how long it ran, or has run so far."""
+        return duration_words(ran(job, now=seen_at(job)))
 
-    @admin.display(description=_("result"))
-    def readable_result(self, job: Job) -> str | SafeString:
-        """Return the result as indented JSON."""
-        if job.is_result_lost:
-            return str(_("The function returned what JSON cannot carry; the worker's log says more."))
-        return as_json(shown(job, job.result_data))
+    @admin.display(description=_("on"))
+    def on(self, job: Job) -> str:
+        """Return the worker of what runs."""
+        return str(job.worker or "-") if job.state == State.RUNNING else ""
 
-    @admin.display(description=_("times"))
-    def times(self, job: Job) -> SafeString:
-        """Return the instants that the job has come to, to the millisecond."""
-        instants = (
-            (_("enqueued"), job.enqueued_at),
-            (_("due"), job.run_after),
-            (_("ready"), job.ready_at),
-            (_("claimed"), job.started_at),
-            (_("ended"), job.finished_at),
-            (_("name unknown since"), job.held_since),
-        )
-        known = ((label, exactly(instant)) for label, instant in instants if instant is not None)
-        return format_html_join("\n", "<div>{} {}</div>", known)
-
-    @admin.display(description=_("tries"))
-    def timeline(self, job: Job) -> str | SafeString:
-        """Return each try with its outcome, length and traceback."""
-        attempts = job.attempts.select_related("worker").order_by("claim_number")
-        return format_html_join("\n", "<div>{}{}</div>", (_attempt_parts(one) for one in attempts)) or "-"
-
-    @admin.action(description=_("Run again (dead) or now (scheduled)"), permissions=["change"])
+    @admin.action(description=_("Run again (dead) or now (scheduled)"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Redrive dead jobs and make scheduled ones ready."""
-        changed = redrive(jobs.filter(state=State.DEAD), by=actor(request))
-        changed += run_now(jobs.filter(state=State.SCHEDULED))
-        _report(self, request, changed, jobs)
+        self._act(request, "retry", jobs)
 
-    @admin.action(description=_("Cancel what waits"), permissions=["change"])
+    @admin.action(description=_("Cancel what waits, ask what runs to end"), permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """Cancel those that are not running and have not ended."""
-        _report(self, request, cancel(jobs), jobs)
+        """Cancel those that have not ended."""
+        self._act(request, "cancel", jobs)
 
-    @admin.action(description=_("Purge what has ended"), permissions=["change"])
-    def purge_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-        """Delete those in a final state."""
-        chosen = jobs.count()
-        _say(self, request, purge(jobs, by=actor(request)), chosen)
+    @admin.action(description=_("Enqueue copies"), permissions=["enqueue"])
+    def copy_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+        """Enqueue a copy of each, as it is."""
+        job_copy.copy_many(self, request, jobs)
 
+    @admin.action(description=_("Purge what has ended"), permissions=["purge"])
+    def purge_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
+        """Ask, then delete those in a final state."""
+        if request.POST.get("confirmed"):
+            self._act(request, "purge", jobs)
+            return None
+        chosen = list(jobs.defer("arguments", "metadata", "result_data").order_by("-pk"))
+        fields = [("action", "purge_selected"), *((helpers.ACTION_CHECKBOX_NAME, job.pk) for job in chosen)]
+        return job_page.confirm_purge(self, request, chosen, back=request.get_full_path(), fields=fields)
 
-def _attempt_parts(attempt: Attempt) -> tuple[SafeString, SafeString]:
-    length = f"{attempt.duration.total_seconds():.3f} s" if attempt.duration is not None else "-"
-    head = format_html(
-        "<strong>{}. {}</strong> {} {} ({})",
-        attempt.number,
-        attempt.outcome,
-        exactly(attempt.finished_at),
-        length,
-        attempt.worker or "-",
-    )
-    if not attempt.error_class:
-        return head, SafeString("")
-    return head, format_html(
-        "<details><summary>{}</summary><pre>{}</pre></details>", attempt.error, attempt.traceback
-    )
-
-
-def _report(page: ReadOnlyAdmin[Any], request: HttpRequest, changed: int, jobs: QuerySet[Job]) -> None:
-    _say(page, request, changed, jobs.count())
-
-
-def _say(page: ReadOnlyAdmin[Any], request: HttpRequest, changed: int, chosen: int) -> None:
-    text = ngettext(
-        "%(changed)d of %(chosen)d job changed.", "%(changed)d of %(chosen)d jobs changed.", chosen
-    )
-    level = messages.SUCCESS if changed else messages.WARNING
-    page.message_user(request, text % {"changed": changed, "chosen": chosen}, level)
+    def _act(self, request: HttpRequest, key: str, jobs: QuerySet[Job]) -> None:
+        ids = list(jobs.order_by().values_list("pk", flat=True))
+        say_many(self, request, len(act(request, VERBS[key], ids)), len(ids))

@@ -23,6 +23,8 @@ class WindowChangeList(ChangeList):
     """Django's list over a window. Filters, search and actions are Django's own; sorting and page numbers are gone."""
 
     window: Window[Any]
+    is_first: bool = True
+    """False on the pages behind the newest."""
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         """Leave out where the window begins: it is no filter."""
@@ -31,12 +33,18 @@ class WindowChangeList(ChangeList):
     def get_results(self, request: HttpRequest) -> None:
         """Read one window. What the template asks about counts is said of this page only."""
         self.window = self.read_window(request, below=self._below(request))
-        self.result_list: Any = self.window.rows
-        self.result_count = self.full_result_count = len(self.window.rows)
+        self.show_rows(self.window.rows)
+
+    def show_rows(self, rows: list[Any]) -> None:
+        """Have the template show these rows; links to other filters and searches begin at the newest again."""
+        self.result_list: Any = rows
+        self.result_count = self.full_result_count = len(rows)
         self.show_full_result_count = True
-        self.show_admin_actions = bool(self.window.rows)
+        self.show_admin_actions = bool(rows)
         self.can_show_all = self.multi_page = False
-        self.paginator = Paginator(self.window.rows, self.list_per_page)
+        self.paginator = Paginator(rows, self.list_per_page)
+        self.is_first = self.params.pop(BELOW, None) is None
+        self.filter_params.pop(BELOW, None)
 
     def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
         """Return the rows to show; an admin page with an index for its filter overrides this."""
@@ -46,12 +54,12 @@ class WindowChangeList(ChangeList):
     def older_address(self) -> str | None:
         """The address of the next window, None at the table's end."""
         older = self.window.older
-        return None if older is None else self.get_query_string({BELOW: older}, [BELOW])
+        return None if older is None else self.get_query_string({BELOW: older})
 
     @property
     def newest_address(self) -> str | None:
         """The address of the first window, None where this is it."""
-        return self.get_query_string(remove=[BELOW]) if BELOW in self.params else None
+        return None if self.is_first else self.get_query_string()
 
     def _below(self, request: HttpRequest) -> int | None:
         given = request.GET.get(BELOW)

@@ -9,7 +9,8 @@ from typing import Any
 
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.cron_words import in_words
-from ..shown import shown, shown_of
+from ..shown import sentence, shown, shown_of
+from ..store.explain import explain
 from ..store.stats import QueueStats
 
 JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
@@ -37,6 +38,16 @@ def job_row(job: Job) -> dict[str, Any]:
         else {"done": job.progress_done, "total": job.progress_total, "message": job.progress_message},
         "result": shown(job, job.result_data),
     }
+
+
+def why(job: Job) -> str | None:
+    """Return in a sentence why the job does not run, or where it does; None where it has ended."""
+    reason = explain(job)
+    return (
+        None
+        if reason is None
+        else sentence(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M:%S} UTC")
+    )
 
 
 def attempt_rows(job: Job) -> list[dict[str, Any]]:

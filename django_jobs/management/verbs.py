@@ -30,7 +30,7 @@ from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, wai
 from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
 from ..worker.scheduler import bring_in_step, fire_all, say_synced
-from .rows import attempt_rows, job_row, queue_row, schedule_row, worker_row
+from .rows import attempt_rows, job_row, queue_row, schedule_row, why, worker_row
 
 
 def status() -> dict[str, Any]:
@@ -65,11 +65,11 @@ def list_jobs(
 
 
 def show(job_id: int) -> dict[str, Any]:
-    """Return one job with its ``attempts``. Raises UnknownJobError where there is none."""
+    """Return one job with its ``attempts`` and ``why`` it waits. Raises UnknownJobError where there is none."""
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
-    return {**job_row(job), "attempts": attempt_rows(job)}
+    return {**job_row(job), "why": why(job), "attempts": attempt_rows(job)}
 
 
 def change(past: str, *, dry_run: bool, **chosen: Any) -> int:

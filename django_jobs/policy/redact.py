@@ -23,5 +23,34 @@ def redact(value: Any, *, parts: Collection[str], names: Collection[str] = ()) -
     return value
 
 
+def unmask(given: Any, *, original: Any, masked: Any) -> Any:
+    """Return ``given`` with each mask that was left as it stood replaced by what is behind it.
+
+    ``masked`` is what ``redact`` made of ``original``. Raises ValueError for a mask with nothing behind it.
+    """
+    if given == MASK and masked == MASK:
+        return original
+    if given == MASK:
+        raise ValueError(f"{MASK} stands for a secret only where the original has one; give the value itself")
+    if isinstance(given, dict):
+        sources = (original, masked) if isinstance(original, dict) and isinstance(masked, dict) else ({}, {})
+        return {
+            key: unmask(one, original=sources[0].get(key), masked=sources[1].get(key))
+            for key, one in given.items()
+        }
+    if isinstance(given, list):
+        pairs = (
+            zip(original, masked, strict=False)
+            if isinstance(original, list) and isinstance(masked, list)
+            else ()
+        )
+        behind = [*pairs, *[(None, None)] * len(given)]
+        return [
+            unmask(one, original=source, masked=mask)
+            for one, (source, mask) in zip(given, behind, strict=False)
+        ]
+    return given
+
+
 def _is_secret(key: str, parts: Collection[str], names: Collection[str]) -> bool:
     return key in names or any(part.lower() in key.lower() for part in parts)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, Q, QuerySet, TextField
 from django.db.models.fields.json import KeyTransform
 from django.db.models.functions import Cast
@@ -24,23 +23,31 @@ def carrying(rows: Rows, name: str, value: Any, *, arguments: str = "arguments")
     ``arguments`` is the path to the column. Where the database can ask what JSON contains, that is asked,
     because an index (PostgreSQL's GIN) may serve it.
     """
-    wanted = list(_shapes(value))
-    if _connection(rows).features.supports_json_field_contains:
-        either = Q()
-        for shape in wanted:
+    rows, condition = _carries(rows, name, value, arguments)
+    return rows.filter(condition)
+
+
+def _carries(rows: Rows, name: str, value: Any, arguments: str) -> tuple[Rows, Q]:
+    either = Q()
+    if connection_of(rows.db).features.supports_json_field_contains:
+        for shape in _shapes(value):
             either |= Q(**{f"{arguments}__contains": {name: shape}})
-        return rows.filter(either)
+        return rows, either
     at = KeyTransform(name, arguments)
-    paths: dict[str, Any] = {"argument": at, "argument_value": KeyTransform("value", at)}
-    paths |= {"argument_pk": KeyTransform("pk", at), "argument_tag": KeyTransform(TAG, at)}
-    paths["argument_pk_value"] = KeyTransform("value", paths["argument_pk"])
+    key = KeyTransform("pk", at)
+    rows = rows.alias(
+        argument=at,
+        argument_value=KeyTransform("value", at),
+        argument_tag=KeyTransform(TAG, at),
+        argument_pk=key,
+        argument_pk_value=KeyTransform("value", key),
+    )
     either = Q(argument=value)
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         either |= Q(argument_tag="model", argument_pk=value)
     if isinstance(value, str):
         either |= Q(argument_value=value) | Q(argument_tag="model", argument_pk_value=value)
-    found: Rows = rows.alias(**paths).filter(either)
-    return found
+    return rows, either
 
 
 def _shapes(value: Any) -> Iterator[Any]:
@@ -55,7 +62,7 @@ def _shapes(value: Any) -> Iterator[Any]:
 
 def has_argument_index(rows: Rows) -> bool:
     """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
-    connection = _connection(rows)
+    connection = connection_of(rows.db)
     if connection.vendor != "postgresql":
         return False
     with connection.cursor() as cursor:
@@ -63,16 +70,42 @@ def has_argument_index(rows: Rows) -> bool:
     return any(one.get("type") == "gin" and one["columns"] == ["arguments"] for one in there.values())
 
 
-def possibly_referring(jobs: QuerySet[Job], target: Model) -> QuerySet[Job]:
-    """Return jobs whose arguments, at any depth, have the name of the row's model and its key: a coarse sieve.
+def possibly_of(jobs: QuerySet[Job], target: Model, *, argument: str | None) -> QuerySet[Job]:
+    """Return jobs whose arguments have the name of the row's model and its key, or the key under a name: a sieve.
 
-    How a database writes JSON differs (spaces, the order of keys), so ``refers_to`` decides.
+    How a database writes JSON differs (spaces, the order of keys), so ``is_of`` decides.
     """
     needles = Q()
     for needle in _key_texts(target):
         needles |= Q(arguments_text__contains=needle)
-    named = jobs.alias(arguments_text=Cast("arguments", TextField()))
-    return named.filter(needles, arguments_text__contains=json.dumps(target._meta.label_lower))
+    rows = jobs.alias(arguments_text=Cast("arguments", TextField()))
+    condition = needles & Q(arguments_text__contains=json.dumps(target._meta.label_lower))
+    if argument is not None:
+        rows, carries = _carries(rows, argument, _plain_key(target), "arguments")
+        condition |= carries
+    return rows.filter(condition)
+
+
+def is_of(arguments: Any, target: Model, *, argument: str | None) -> bool:
+    """Tell whether stored arguments have, at any depth, a reference to the row, or its key under the given name."""
+    if argument is not None and isinstance(arguments, dict):
+        keys = (encode(target.pk, what="pk"), _plain_key(target), str(target.pk))
+        if any(type(one) is not bool and one == arguments.get(argument) for one in keys):
+            return True
+    return _refers_to(arguments, target)
+
+
+def _refers_to(value: Any, target: Model) -> bool:
+    if isinstance(value, dict):
+        if value.get(TAG) == "model" and value.get("model") == target._meta.label_lower:
+            return bool(value.get("pk") == encode(target.pk, what="pk"))
+        return any(_refers_to(one, target) for one in value.values())
+    return isinstance(value, list) and any(_refers_to(one, target) for one in value)
+
+
+def _plain_key(target: Model) -> Any:
+    """Return the key as a search finds it: a number or a text, whatever tag it is stored under."""
+    return target.pk if isinstance(target.pk, int) else str(target.pk)
 
 
 def _key_texts(target: Model) -> list[str]:
@@ -81,16 +114,3 @@ def _key_texts(target: Model) -> list[str]:
         return [json.dumps(key["value"], ensure_ascii=False)]
     text = json.dumps(key, ensure_ascii=False)
     return [f'"pk": {text}', f'"pk":{text}']
-
-
-def refers_to(value: Any, target: Model) -> bool:
-    """Tell whether stored JSON has, at any depth, a reference to the row, in whatever database."""
-    if isinstance(value, dict):
-        if value.get(TAG) == "model" and value.get("model") == target._meta.label_lower:
-            return bool(value.get("pk") == encode(target.pk, what="pk"))
-        return any(refers_to(one, target) for one in value.values())
-    return isinstance(value, list) and any(refers_to(one, target) for one in value)
-
-
-def _connection(rows: Rows) -> BaseDatabaseWrapper:
-    return connection_of(rows.db)

@@ -20,7 +20,7 @@ Other conditions are looked for among a bounded number of entries of that index;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -31,8 +31,7 @@ from django.db.models.functions import Lower
 from ..models import Attempt, DeadLetter, Job, Tick
 from ..policy.job_filter import FilterError, JobFilter
 from ..policy.states import State
-from ..serialization import dumps
-from .argument_search import carrying, has_argument_index, possibly_referring, refers_to
+from .argument_search import carrying, has_argument_index, is_of, possibly_of
 from .clock import database_now
 from .dialects import open_dialect
 from .marks import id_after, id_before
@@ -78,7 +77,8 @@ def browse(
 ) -> Page:
     """Return up to ``limit`` of the jobs that match, behind ``after`` (a page's ``older``); at most six statements.
 
-    Raises FilterError where ``after`` is nothing that a page of this filter had.
+    Their arguments, metadata and results are deferred. Raises FilterError where ``after`` is nothing that a page of
+    this filter had.
     """
     return _Look(wanted, limit=limit, scan=scan, using=using).page(after)
 
@@ -104,28 +104,25 @@ def browse_object(
     scan: int = SCAN,
     using: str | None = None,
 ) -> Page:
-    """Return jobs that carry a row: a reference to it, or its key as the argument of the given name.
+    """Return jobs that carry a row: a reference to it at any depth, or its key as the argument of the given name.
 
-    With a name other references are not looked for. Newest first, in bounded windows of ids.
+    Newest first, in bounded windows of ids.
     """
     _, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
-    if argument is not None:
-        return browse(
-            JobFilter(argument=f"{argument}={_key_text(target)}"),
-            after=after,
-            limit=limit,
-            scan=scan,
-            using=connection.alias,
-        )
-    page = _window(possibly_referring(jobs, target), after=after, above=0, limit=limit, scan=scan)
-    rows = [job for job in page.rows if refers_to(job.arguments, target)]
-    return Page(rows=rows, older=page.older, is_cut=page.is_cut, lowest=page.lowest, highest=page.highest)
+    jobs = possibly_of(Job.objects.using(connection.alias), target, argument=argument)
+    page = _window(jobs, after=after, above=0, limit=limit, scan=scan)
+    rows = [job for job in page.rows if is_of(job.arguments, target, argument=argument)]
+    return replace(page, rows=rows)
 
 
 def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
     """Return the jobs in a state, named in the statement itself: only so does SQLite use that state's index."""
     return jobs.filter(state=RawSQL(f"'{state.value}'", ()))  # noqa: S611 - one of seven constants
+
+
+def _light(jobs: QuerySet[Any], path: str = "") -> QuerySet[Any]:
+    """Leave out what may be large; it is read where somebody asks for it."""
+    return jobs.defer(f"{path}arguments", f"{path}metadata", f"{path}result_data")
 
 
 class _Look:
@@ -137,7 +134,7 @@ class _Look:
         if isinstance(wanted.since, timedelta):
             wanted = wanted.frozen(database_now(using=self.alias))
         self.wanted, self.limit, self.scan = wanted, limit, scan
-        self.jobs = Job.objects.using(self.alias)
+        self.jobs: QuerySet[Job] = _light(Job.objects.using(self.alias))
         self.letters = DeadLetter.objects.using(self.alias)
 
     def page(self, after: str) -> Page:
@@ -194,7 +191,7 @@ class _Look:
         start = read_cursor(DeadLetter, NEWEST_FIRST, after)
         walks = [
             walk(
-                self.letters.filter(status=status, job__isnull=False).select_related("job"),
+                _light(self.letters.filter(status=status, job__isnull=False).select_related("job"), "job__"),
                 NEWEST_FIRST,
                 narrow=self._narrow_letters if is_narrow else None,
                 after=start,
@@ -306,7 +303,3 @@ def _window(jobs: QuerySet[Job], *, after: str, above: int, limit: int, scan: in
         lowest=window.lowest,
         highest=window.highest,
     )
-
-
-def _key_text(target: Model) -> str:
-    return dumps(target.pk, what="pk") if isinstance(target.pk, int) else str(target.pk)

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from django.utils.timezone import localtime
 
-from django_jobs.admin.base import exactly
 from django_jobs.models import DeadLetter, Job, Queue
 from django_jobs.policy.states import State
 from tests import factories
@@ -23,10 +23,10 @@ def staff(client: Client) -> Client:
     return client
 
 
-def _act(client: Client, model: str, action: str, *ids: Any) -> str:
+def _act(client: Client, model: str, action: str, *ids: Any, **answer: Any) -> str:
     response = client.post(
         reverse(f"admin:django_jobs_{model}_changelist"),
-        {"action": action, "_selected_action": ids},
+        {"action": action, "_selected_action": ids, **answer},
         follow=True,
     )
     assert response.status_code == 200
@@ -70,12 +70,13 @@ def test_a_jobs_page_tells_its_life(staff: Client) -> None:
         job, error_class="ValueError", error_message="no card", traceback="Traceback: here"
     )
     page = staff.get(reverse("admin:django_jobs_job_change", args=[job.pk])).content.decode()
-    assert "<strong>1. failed</strong>" in page
-    assert "<summary>ValueError: no card</summary><pre>Traceback: here</pre>" in page
+    assert "<strong>Try 1</strong>" in page
+    assert "<bdi>ValueError: no card</bdi>" in page
+    assert "Traceback: here</pre></details>" in page
     assert "&quot;user_id&quot;: 7" in page
-    assert '<progress value="3" max="9">' in page
-    assert f"<div>enqueued {exactly(job.enqueued_at)}</div>" in page
-    assert "name unknown since" not in page
+    assert '<progress value="3" max="9"' in page
+    assert f"{localtime(job.enqueued_at):%Y-%m-%d %H:%M:%S.%f}" in page
+    assert "Name unknown since" not in page
 
 
 def test_a_letter_is_listed_with_its_error_and_linked_to_its_job(staff: Client) -> None:
@@ -114,8 +115,11 @@ def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff:
         "ready",
         "succeeded",
     ]
-    assert "2 of 4 jobs changed." in _act(staff, "job", "cancel_selected", *everything)
-    assert "3 of 4 jobs changed." in _act(staff, "job", "purge_selected", *everything)
+    assert "3 of 4 jobs changed." in _act(staff, "job", "cancel_selected", *everything)
+    assert running.refresh().cancel_requested_at is not None
+    assert "deleted for good" in _act(staff, "job", "purge_selected", *everything)
+    assert Job.objects.count() == 4
+    assert "3 of 4 jobs changed." in _act(staff, "job", "purge_selected", *everything, confirmed="1")
     assert list(Job.objects.all()) == [running]
 
 

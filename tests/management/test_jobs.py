@@ -66,10 +66,18 @@ def test_show_has_every_try() -> None:
     )
     row = _json("show", str(job.pk))
     assert row["arguments"] == {"user_id": 7}
+    assert row["why"] is None
     assert row["attempts"][0]["error_class"] == "ValueError"
     text = _jobs("show", str(job.pk))
     assert '{"user_id": 7}' in text
     assert "ValueError: no" in text
+
+
+def test_show_says_why_a_job_does_not_run() -> None:
+    job = factories.make_job(queue_name="mail")
+    assert _json("show", str(job.pk))["why"] == "It is ready, and no worker is alive."
+    _jobs("pause", "mail")
+    assert "why           The queue mail has been paused by " in _jobs("show", str(job.pk))
 
 
 def test_show_of_a_job_that_is_gone_says_so() -> None:

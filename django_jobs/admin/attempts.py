@@ -1,0 +1,189 @@
+"""Attempts: each try of a job that has ended, to look at."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
+from django.db.models import Max, Min, QuerySet
+from django.db.models.functions import Left
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from ..models import Attempt
+from ..policy.outcomes import AttemptOutcome
+from ..store.windows import Window, newest_first
+from ..worker.errors import cut
+from .base import exactly
+from .job_filters import Choices
+from .job_words import OUTCOMES, duration_words, outcome_words, page_link
+from .paging import WindowChangeList, WindowedAdmin
+from .permissions import VIEW_ARGUMENTS, may
+
+LARGE = ("job__arguments", "job__metadata", "job__result_data")
+SHOWN_MESSAGE = 100
+SHOWN_CHARACTERS = 20_000
+
+
+class OutcomeFilter(Choices):
+    """By outcome."""
+
+    title = _("outcome")
+    parameters = ("outcome",)
+
+    def values(self) -> list[tuple[str, Any]]:
+        """Return the outcomes."""
+        return [(outcome.value, text) for outcome, text in OUTCOMES.items()]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the tries that ended so; all where that is no outcome."""
+        chosen = self.used_parameters.get("outcome")
+        return queryset.filter(outcome=chosen) if chosen in set(AttemptOutcome) else queryset
+
+
+class AttemptChangeList(WindowChangeList):
+    """Shows the tries of one job wherever they lie: their ids are found by the index of jobs."""
+
+    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+        """Return a window among all tries, or among those of the job that the address names."""
+        job = request.GET.get("job__id__exact", "")
+        if not (job.isascii() and job.isdigit() and len(job) < 19):
+            return super().read_window(request, below=below)
+        ids = Attempt.objects.filter(job=int(job)).aggregate(lowest=Min("pk"), highest=Max("pk"))
+        lowest, highest = ids["lowest"] or 0, ids["highest"] or 0
+        top = highest + 1 if below is None else min(below, highest + 1)
+        limit = self.list_per_page
+        return newest_first(
+            self.queryset, below=top, above=lowest - 1, limit=limit, scan=max(highest - lowest + 1, 1)
+        )
+
+
+@admin.register(Attempt)
+class AttemptAdmin(WindowedAdmin[Attempt]):
+    """Lists tries, the newest first; the texts of errors are for those who may see them."""
+
+    list_display = (
+        "id",
+        "shown_job",
+        "number",
+        "shown_outcome",
+        "shown_worker",
+        "waited",
+        "ran",
+        "finished_at",
+    )
+    list_filter = (OutcomeFilter,)
+    show_facets = admin.ShowFacets.NEVER
+    list_select_related = ("job", "worker")
+    ordering = ("-id",)
+    actions = None
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
+        """Leave out what may be large."""
+        rows = super().get_queryset(request).annotate(message_head=Left("error_message", SHOWN_MESSAGE + 1))
+        return rows.defer("error_message", "traceback", *LARGE)
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        """Return the list that reads windows."""
+        return AttemptChangeList
+
+    def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
+        """Allow the links from a job's and a worker's page."""
+        return lookup in {"job__id__exact", "worker__id__exact", "outcome"}
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: what has happened stays."""
+        return False
+
+    def get_list_display(self, request: HttpRequest) -> Any:
+        """Show the texts of errors to those who may see them."""
+        return (*self.list_display, "short_error" if may(request, VIEW_ARGUMENTS) else "error_class")
+
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        """Leave the texts out for those who may not see them."""
+        life = ("shown_job", "number", "claim_number", "shown_outcome", "shown_worker")
+        times = ("ready", "started", "finished", "waited", "ran")
+        error = (
+            ("error_class", "shown_error", "shown_traceback")
+            if may(request, VIEW_ARGUMENTS)
+            else ("error_class",)
+        )
+        return (
+            (None, {"fields": life}),
+            (_("Times"), {"fields": times}),
+            (_("Error"), {"fields": error}),
+        )
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Return every field that a page shows."""
+        return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
+
+    @admin.display(description=_("outcome"))
+    def shown_outcome(self, attempt: Attempt) -> str:
+        """Return the outcome in the current language."""
+        return outcome_words(attempt.outcome)
+
+    @admin.display(description=_("job"))
+    def shown_job(self, attempt: Attempt) -> str | SafeString:
+        """Return a link to the job."""
+        return page_link(
+            None, self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}"
+        )
+
+    @admin.display(description=_("worker"))
+    def shown_worker(self, attempt: Attempt) -> str | SafeString:
+        """Return a link to the worker."""
+        return page_link(None, self.admin_site, "worker", attempt.worker_id, attempt.worker)
+
+    @admin.display(description=_("waited"))
+    def waited(self, attempt: Attempt) -> str:
+        """Return how long the job was ready before."""
+        return duration_words(attempt.waited)
+
+    @admin.display(description=_("ran"))
+    def ran(self, attempt: Attempt) -> str:
+        """Return how long the function ran."""
+        return duration_words(attempt.duration)
+
+    @admin.display(description=_("ready at"))
+    def ready(self, attempt: Attempt) -> str:
+        """Return the instant to the millisecond."""
+        return exactly(attempt.ready_at)
+
+    @admin.display(description=_("started at"))
+    def started(self, attempt: Attempt) -> str:
+        """Return the instant to the millisecond."""
+        return exactly(attempt.started_at)
+
+    @admin.display(description=_("finished at"))
+    def finished(self, attempt: Attempt) -> str:
+        """Return the instant to the millisecond."""
+        return exactly(attempt.finished_at)
+
+    @admin.display(description=_("error"))
+    def short_error(self, attempt: Any) -> str:
+        """Return the class and the first line of the message, cut."""
+        line = attempt.message_head.partition("\n")[0]
+        cut_line = line if len(line) <= SHOWN_MESSAGE else f"{line[: SHOWN_MESSAGE - 3]}..."
+        return f"{attempt.error_class}: {cut_line}" if line else attempt.error_class
+
+    @admin.display(description=_("error message"))
+    def shown_error(self, attempt: Attempt) -> str:
+        """Return the message, cut."""
+        return cut(attempt.error_message, SHOWN_CHARACTERS) or "-"
+
+    @admin.display(description=_("traceback"))
+    def shown_traceback(self, attempt: Attempt) -> SafeString | str:
+        """Return the traceback, cut, with a link to the whole."""
+        if not attempt.traceback:
+            return "-"
+        text = format_html('<pre dir="ltr">{}</pre>', cut(attempt.traceback, SHOWN_CHARACTERS))
+        if len(attempt.traceback) <= SHOWN_CHARACTERS:
+            return text
+        key = f"try-{attempt.claim_number}"
+        whole = reverse(f"{self.admin_site.name}:django_jobs_job_text", args=[attempt.job_id, key])
+        return format_html('{}<a href="{}">{}</a>', text, whole, _("The whole text"))
