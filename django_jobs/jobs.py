@@ -1,7 +1,8 @@
 """Jobs of the engine's own: what staff do to everything that matches a filter, in small steps, in the background.
 
 Each step ends open letters, so a job that was killed and runs again goes on where it was, and nothing is done
-twice; its count may then lack the last step. A rate is kept by snoozing between steps: the job never sits in a worker, and can be stopped any time.
+twice; its count may then lack the last step. A rate is kept by snoozing between steps: the job never sits in a
+worker, and can be stopped any time.
 """
 
 from __future__ import annotations

@@ -79,31 +79,6 @@ def test_a_jobs_page_tells_its_life(staff: Client) -> None:
     assert "Name unknown since" not in page
 
 
-def test_a_letter_is_listed_with_its_error_and_linked_to_its_job(staff: Client) -> None:
-    letter = factories.make_letter(error_class="shop.partner.Unavailable", error_message="x" * 200)
-    page = staff.get(reverse("admin:django_jobs_deadletter_changelist")).content.decode()
-    assert f"Unavailable: {'x' * 77}..." in page
-    assert reverse("admin:django_jobs_job_change", args=[letter.job_id]) in page
-
-
-def test_dead_letters_are_redriven_with_the_name_of_who_did_it(staff: Client) -> None:
-    letter = factories.make_letter()
-    page = _act(staff, "deadletter", "redrive_selected", letter.pk)
-    letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by) == ("redriven", "ada")
-    assert letter.job is not None
-    assert letter.job.refresh().state == "ready"
-    assert "1 of 1 letter resolved." in page
-
-
-def test_dead_letters_are_purged_and_stay_as_a_record(staff: Client) -> None:
-    letter = factories.make_letter()
-    _act(staff, "deadletter", "purge_selected", letter.pk)
-    letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by, letter.job) == ("purged", "ada", None)
-    assert not Job.objects.exists()
-
-
 def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff: Client) -> None:
     dead, running = factories.make_job(State.DEAD), factories.make_job(State.RUNNING)
     scheduled, done = factories.make_job(State.SCHEDULED), factories.make_job(State.SUCCEEDED)
