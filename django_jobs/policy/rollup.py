@@ -68,16 +68,27 @@ class Sums:
         if one.run is not None:
             self.runs[min(one.run, HIGHEST_BUCKET)] += one.number
 
+    def merge(self, other: Sums) -> None:
+        """Take in what other sums hold."""
+        self.succeeded += other.succeeded
+        self.retried += other.retried
+        self.dead += other.dead
+        self.waits.update(other.waits)
+        self.runs.update(other.runs)
+
 
 def sums_by_span(counted: Iterable[Counted], *, now: datetime) -> dict[Span, Sums]:
     """Add up what was counted for each span that is still kept, of each queue and of all."""
-    sums: dict[Span, Sums] = {}
+    minutes: dict[tuple[int, str], Sums] = {}
     for one in counted:
+        minutes.setdefault((one.minute, one.queue_name), Sums()).add(one)
+    sums: dict[Span, Sums] = {}
+    for (minute, queue_name), ended in minutes.items():
         for seconds, kept in KEPT.items():
-            starts_at = span_start(one.minute * 60, seconds)
+            starts_at = span_start(minute * 60, seconds)
             if now - kept <= starts_at <= now + MOST_AHEAD:
-                for queue_name in (one.queue_name, ALL_QUEUES):
-                    sums.setdefault(Span(seconds, starts_at, queue_name), Sums()).add(one)
+                for name in (queue_name, ALL_QUEUES):
+                    sums.setdefault(Span(seconds, starts_at, name), Sums()).merge(ended)
     return sums
 
 

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import router
+from django.db.models import Q
 from django.test import override_settings
 
 from django_jobs import enqueue
@@ -16,7 +17,12 @@ from django_jobs.store.alerts import take_alerts
 from django_jobs.store.cancel import cancel
 from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.clock import database_now
+from django_jobs.store.dashboard import snapshot
 from django_jobs.store.finish import finish
+from django_jobs.store.group_counts import prune_groups
+from django_jobs.store.groups import find_group, groups_page
+from django_jobs.store.marks import id_after, id_before, mark_jobs, prune_marks
+from django_jobs.store.mute import mute, unmute
 from django_jobs.store.progress import save_notes
 from django_jobs.store.promote import promote
 from django_jobs.store.prune import prune, prune_records
@@ -24,6 +30,8 @@ from django_jobs.store.purge import purge
 from django_jobs.store.queues import note_queues, pause, resume
 from django_jobs.store.redrive import redrive
 from django_jobs.store.rescue import rescue, rescue_worker
+from django_jobs.store.resolve import note_letter, resolve
+from django_jobs.store.rollup import fold, prune_sums
 from django_jobs.store.run_now import run_now
 from django_jobs.store.stats import open_dead_letters, queue_stats
 from django_jobs.store.workers import Heard, beat, declare_lost, leave, register
@@ -97,6 +105,11 @@ CALLS = {
     "queues": lambda: (note_queues(["mail"]), pause("mail"), resume("mail"), Queue.objects.get(pk="mail")),
     "stats": lambda: (queue_stats(), open_dead_letters()),
     "alerts": lambda: take_alerts(period=timedelta(days=1)),
+    "fold": lambda: (fold(settle=timedelta(0)), prune_sums(), prune_groups(timedelta(0))),
+    "marks": lambda: (mark_jobs(), id_before(ago(days=1)), id_after(ago(days=1)), prune_marks()),
+    "resolve": lambda: (resolve(Q()), note_letter(1, note="known")),
+    "groups": lambda: (mute(["f" * 32]), unmute(["f" * 32]), groups_page(), find_group("f" * 32)),
+    "dashboard": snapshot,
     "clock": database_now,
     "the API of a job": job_api,
 }
