@@ -14,26 +14,25 @@ from ..models import Job
 from ..serialization import TAG, encode
 from .dialects.base import connection_of
 
-Rows = QuerySet[Any]
+Jobs = QuerySet[Job]
 
 
-def carrying(rows: Rows, name: str, value: Any, *, arguments: str = "arguments") -> Rows:
-    """Return the rows whose argument ``name`` is ``value``, stands for it, or refers to the row of that key.
+def carrying(jobs: Jobs, name: str, value: Any) -> Jobs:
+    """Return the jobs whose argument ``name`` is ``value``, stands for it, or refers to the row of that key.
 
-    ``arguments`` is the path to the column. Where the database can ask what JSON contains, that is asked,
-    because an index (PostgreSQL's GIN) may serve it.
+    Where the database can ask what JSON contains, that is asked, because an index (PostgreSQL's GIN) may serve it.
     """
-    rows, condition = _carries(rows, name, value, arguments)
+    rows, condition = _carries(jobs, name, value)
     return rows.filter(condition)
 
 
-def _carries(rows: Rows, name: str, value: Any, arguments: str) -> tuple[Rows, Q]:
+def _carries(rows: Jobs, name: str, value: Any) -> tuple[Jobs, Q]:
     either = Q()
     if connection_of(rows.db).features.supports_json_field_contains:
         for shape in _shapes(value):
-            either |= Q(**{f"{arguments}__contains": {name: shape}})
+            either |= Q(arguments__contains={name: shape})
         return rows, either
-    at = KeyTransform(name, arguments)
+    at = KeyTransform(name, "arguments")
     key = KeyTransform("pk", at)
     rows = rows.alias(
         argument=at,
@@ -60,7 +59,7 @@ def _shapes(value: Any) -> Iterator[Any]:
         yield {TAG: "model", "pk": {"value": value}}
 
 
-def has_argument_index(rows: Rows) -> bool:
+def has_argument_index(rows: Jobs) -> bool:
     """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
     connection = connection_of(rows.db)
     if connection.vendor != "postgresql":
@@ -70,7 +69,7 @@ def has_argument_index(rows: Rows) -> bool:
     return any(one.get("type") == "gin" and one["columns"] == ["arguments"] for one in there.values())
 
 
-def possibly_of(jobs: QuerySet[Job], target: Model, *, argument: str | None) -> QuerySet[Job]:
+def possibly_of(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
     """Return jobs whose arguments have the name of the row's model and its key, or the key under a name: a sieve.
 
     How a database writes JSON differs (spaces, the order of keys), so ``is_of`` decides.
@@ -78,10 +77,10 @@ def possibly_of(jobs: QuerySet[Job], target: Model, *, argument: str | None) -> 
     needles = Q()
     for needle in _key_texts(target):
         needles |= Q(arguments_text__contains=needle)
-    rows = jobs.alias(arguments_text=Cast("arguments", TextField()))
+    rows: Jobs = jobs.alias(arguments_text=Cast("arguments", TextField()))
     condition = needles & Q(arguments_text__contains=json.dumps(target._meta.label_lower))
     if argument is not None:
-        rows, carries = _carries(rows, argument, _plain_key(target), "arguments")
+        rows, carries = _carries(rows, argument, _plain_key(target))
         condition |= carries
     return rows.filter(condition)
 

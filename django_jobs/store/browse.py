@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
@@ -44,8 +44,8 @@ MOST_TICKS = 1_000
 """Of a schedule's ticks the newest so many are looked at."""
 MOST_INDEXED = 10_000
 """More jobs with one argument than this are looked for by windows: they are not rare."""
-LATE_COMMITS = timedelta(minutes=10)
-"""A job may be seen so long after it was enqueued: its transaction was open for that long."""
+LOOKED_UP = 10
+"""Of dead letters so many times fewer are looked at where each one's job is to be looked up by its key."""
 
 NEWEST_FIRST = ("-id",)
 _ORDERS = {
@@ -120,9 +120,9 @@ def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
     return jobs.filter(state=RawSQL(f"'{state.value}'", ()))  # noqa: S611 - one of seven constants
 
 
-def _light(jobs: QuerySet[Any], path: str = "") -> QuerySet[Any]:
+def _light(jobs: QuerySet[Job]) -> QuerySet[Job]:
     """Leave out what may be large; it is read where somebody asks for it."""
-    return jobs.defer(f"{path}arguments", f"{path}metadata", f"{path}result_data")
+    return jobs.defer("arguments", "metadata", "result_data")
 
 
 class _Look:
@@ -186,16 +186,22 @@ class _Look:
         return self._as_page(walked.rows, walked.edge)
 
     def _dead(self, after: str) -> Page:
-        """Return dead jobs by their newest letter, those of open and of resolved letters in one order."""
-        is_narrow = self._is_narrow(besides={"state"})
+        """Return dead jobs by their newest letter, those of open and of resolved letters in one order.
+
+        Names and queues are the letters' own; for all else a smaller number of letters is looked at, and their jobs
+        by key: a join is planned by guesses of how many match, and may read all jobs.
+        """
         start = read_cursor(DeadLetter, NEWEST_FIRST, after)
+        of_jobs = self._is_narrow(besides={"state", "queue", "name"})
+        limit = max(self.scan // LOOKED_UP, self.limit) if of_jobs else self.limit
+        is_named = bool(self.wanted.queue or self.wanted.name)
         walks = [
             walk(
-                _light(self.letters.filter(status=status, job__isnull=False).select_related("job"), "job__"),
+                self.letters.filter(status=status, job__isnull=False).only("job_id", "status"),
                 NEWEST_FIRST,
-                narrow=self._narrow_letters if is_narrow else None,
+                narrow=self._named_letters if is_named else None,
                 after=start,
-                limit=self.limit,
+                limit=limit,
                 scan=self.scan,
             )
             for status in _DEAD
@@ -204,23 +210,40 @@ class _Look:
         reached = max(edges, default=0)
         letters = sorted((one for walked in walks for one in walked.rows), key=lambda one: -one.pk)
         seen = [one for one in letters if one.pk >= reached]
+        edge = (reached,) if edges else None
+        if of_jobs:
+            matching = self._matching(seen)
+            seen = [one for one in seen if one.job_id in matching]
         if len(seen) > self.limit:
             seen = seen[: self.limit]
-            reached = seen[-1].pk
-        edge = (reached,) if edges or len(seen) < len(letters) else None
+            edge = (seen[-1].pk,)
         return self._as_page(self._dead_jobs(seen), edge)
+
+    def _matching(self, letters: list[DeadLetter]) -> set[int]:
+        """Return which of the letters' jobs match; of an error, also where the letter alone has the text."""
+        rows = self._add(self.jobs.filter(pk__in=[one.job_id for one in letters]))
+        if self.wanted.error:
+            says = _says(self.wanted.error)
+            said = self.letters.filter(says, pk__in=[one.pk for one in letters])
+            rows = rows.alias(failed=self._try(says))
+            rows = rows.filter(
+                Q(failed__isnull=False) | Q(pk__in=[one.job_id or 0 for one in said.only("job_id")])
+            )
+        return set(rows.values_list("pk", flat=True))
 
     def _dead_jobs(self, letters: list[DeadLetter]) -> list[Job]:
         """Return the letters' jobs that are dead still, each by the newest of its letters only."""
         resolved = [one.job_id for one in letters if one.status == DeadLetter.Status.RESOLVED]
         died_again = self.letters.filter(job__in=resolved, status=DeadLetter.Status.OPEN)
         again = set(died_again.values_list("job_id", flat=True)) if resolved else set()
-        jobs: dict[int, Job] = {}
-        for one in letters:
-            is_old = one.status == DeadLetter.Status.RESOLVED and one.job_id in again
-            if one.job is not None and one.job.state == State.DEAD and not is_old:
-                jobs.setdefault(one.job.pk, one.job)
-        return list(jobs.values())
+        shown = [
+            one.job_id
+            for one in letters
+            if one.job_id is not None and (one.status == DeadLetter.Status.OPEN or one.job_id not in again)
+        ]
+        jobs = {job.pk: job for job in self.jobs.filter(pk__in=shown)}
+        dead = (jobs[pk] for pk in dict.fromkeys(shown) if pk in jobs)
+        return [job for job in dead if job.state == State.DEAD]
 
     def _by_arguments(self, after: str) -> Page | None:
         """Return jobs by the index of arguments, or None where so many match that a window finds them."""
@@ -238,7 +261,7 @@ class _Look:
         wanted = self.wanted
         above = id_before(wanted.since, using=self.alias) if isinstance(wanted.since, datetime) else 0
         if wanted.until is not None and not after:
-            highest = id_after(wanted.until + LATE_COMMITS, using=self.alias)
+            highest = id_after(wanted.until, using=self.alias)
             after = "" if highest is None else f"[{highest + 1}]"
         return _window(self._narrow(self.jobs), after=after, above=above, limit=self.limit, scan=self.scan)
 
@@ -250,46 +273,47 @@ class _Look:
         return Page(rows=rows, older=as_cursor(edge), is_cut=edge is not None and len(rows) < self.limit)
 
     def _narrow(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
-        """Add every condition of the filter on jobs."""
-        error = self._error(OuterRef("pk"))
-        rows = self._add(jobs, "").filter(error) if error is not None else self._add(jobs, "")
+        """Add every condition of the filter."""
+        rows = self._add(self._named(jobs, "queue_name", "name"))
+        if self.wanted.error:
+            rows = rows.alias(failed=self._try(_says(self.wanted.error))).filter(failed__isnull=False)
         return rows if self.wanted.state is None else in_state(rows, self.wanted.state)
 
-    def _narrow_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
-        """Add every condition of the filter on the jobs of letters."""
-        rows = self._add(letters, "job__")
-        error = self._error(OuterRef("job"))
-        if error is None:
-            return rows
-        text = self.wanted.error
-        return rows.filter(Q(error) | Q(error_class__icontains=text) | Q(error_message__icontains=text))
+    def _named_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        return self._named(letters, "queue_name", "job_name")
 
-    def _add(self, rows: QuerySet[Any], path: str) -> QuerySet[Any]:
+    def _named(self, rows: QuerySet[Any], queue: str, name: str) -> QuerySet[Any]:
+        given = {queue: self.wanted.queue, name: self.wanted.name}
+        return rows.filter(**{column: text for column, text in given.items() if text})
+
+    def _add(self, rows: QuerySet[Job]) -> QuerySet[Job]:
+        """Add the conditions other than queue, name, state and error."""
         wanted = self.wanted
-        given = {
-            "queue_name": wanted.queue,
-            "name": wanted.name,
-            "enqueued_at__gte": wanted.since,
-            "enqueued_at__lt": wanted.until,
-        }
-        rows = rows.filter(**{f"{path}{name}": value for name, value in given.items() if value})
+        given = {"enqueued_at__gte": wanted.since, "enqueued_at__lt": wanted.until}
+        rows = rows.filter(**{name: instant for name, instant in given.items() if instant})
         if wanted.name_part:
             # Names have a binary collation on MySQL and MariaDB, by which icontains minds the case.
-            rows = rows.alias(lower_name=Lower(f"{path}name"))
-            rows = rows.filter(lower_name__contains=wanted.name_part.lower())
+            rows = rows.alias(lower_name=Lower("name")).filter(lower_name__contains=wanted.name_part.lower())
         if wanted.worker is not None:
-            tries = Attempt.objects.using(self.alias).filter(job=OuterRef(f"{path}pk"), worker=wanted.worker)
-            rows = rows.filter(Q(**{f"{path}worker": wanted.worker}) | Exists(tries))
+            rows = rows.alias(worked=self._try(Q(worker=wanted.worker)))
+            rows = rows.filter(Q(worker=wanted.worker) | Q(worked__isnull=False))
         for name, value in wanted.wanted_arguments:
-            rows = carrying(rows, name, value, arguments=f"{path}arguments")
+            rows = carrying(rows, name, value)
         return rows
 
-    def _error(self, job: OuterRef) -> Exists | None:
-        text = self.wanted.error
-        if not text:
-            return None
-        said = Q(error_class__icontains=text) | Q(error_message__icontains=text)
-        return Exists(Attempt.objects.using(self.alias).filter(said, job=job))
+    def _try(self, condition: Q) -> Subquery:
+        """Return a try of the job by the index of jobs.
+
+        Not EXISTS: PostgreSQL may answer that by a join that reads all attempts; a subquery with a limit it asks row
+        by row.
+        """
+        tries = Attempt.objects.using(self.alias).filter(condition, job=OuterRef("pk"))
+        return Subquery(tries.order_by().values("pk")[:1])
+
+
+def _says(text: str) -> Q:
+    """Return the condition, on tries and letters alike, that an error has this text."""
+    return Q(error_class__icontains=text) | Q(error_message__icontains=text)
 
 
 def _window(jobs: QuerySet[Job], *, after: str, above: int, limit: int, scan: int) -> Page:

@@ -58,5 +58,7 @@ def newest_first(
         return Window(
             rows=found[:limit], older=found[limit - 1].pk, lowest=found[limit - 1].pk, highest=highest
         )
-    older = lowest if bounds.filter(pk__lt=lowest).exists() else None
+    # Not exists(): PostgreSQL answers that by reading the table from its start.
+    is_more = bounds.filter(pk__lt=lowest).aggregate(highest=Max("pk"))["highest"] is not None
+    older = lowest if is_more else None
     return Window(rows=found, older=older, lowest=lowest, highest=highest)
