@@ -34,6 +34,8 @@ class Ticked(NamedTuple):
     latest_by: timedelta = timedelta(0)
     """How late the latest of the fired ticks was."""
     full: bool = False
+    looked_at: int = 0
+    """How many schedules: none where others hold all that is due."""
 
 
 @dataclass(slots=True)
@@ -230,6 +232,7 @@ class TickRound:
             missed=number[TickOutcome.MISSED],
             problems=tuple(f"{one.name}: {one.problem}" for one in self._problems),
             latest_by=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
+            looked_at=len(self.schedules),
         )
 
 

@@ -22,6 +22,8 @@ logger = logging.getLogger("django_jobs.scheduler")
 
 LONGEST_SLEEP_SECONDS = 60.0
 SHORTEST_SLEEP_SECONDS = 0.001
+HELD_PAUSE_SECONDS, LONGEST_HELD_PAUSE_SECONDS = 0.01, 0.5
+"""Between looks while other schedulers hold all that is due: growing, for one of them may be frozen."""
 
 
 class Scheduler:
@@ -37,6 +39,7 @@ class Scheduler:
         self._started = started
         self._rings = rings
         self._is_in_step = False
+        self._held_pause = HELD_PAUSE_SECONDS
 
     def step(self) -> float:
         """Fire what is due and return the seconds until there is reason to look again."""
@@ -46,8 +49,16 @@ class Scheduler:
             self._is_in_step = True
         left = seconds_until_look(using=using)
         while left == 0:
-            say_ticked(fire_all(using=using))
+            ticked = fire_all(using=using)
+            say_ticked(ticked)
             left = seconds_until_look(using=using)
+            if left == 0 and not ticked.looked_at:
+                pause, self._held_pause = (
+                    self._held_pause,
+                    min(2 * self._held_pause, LONGEST_HELD_PAUSE_SECONDS),
+                )
+                return pause
+        self._held_pause = HELD_PAUSE_SECONDS
         longest = LONGEST_SLEEP_SECONDS if self._rings() else self._settings.poll_interval.total_seconds()
         return longest if left is None else max(min(left, longest), SHORTEST_SLEEP_SECONDS)
 
@@ -72,6 +83,7 @@ def fire_all(*, using: str) -> Ticked:
             missed=total.missed + one.missed,
             problems=total.problems + one.problems,
             latest_by=max(total.latest_by, one.latest_by),
+            looked_at=total.looked_at + one.looked_at,
         )
         if not one.full:
             return total

@@ -93,7 +93,7 @@ def test_many_schedules_fire_round_by_round_in_bounded_statements(
     with django_assert_max_num_queries(16):  # type: ignore[operator]  # pytest-django's fixture
         assert tick(limit=100)[:1] == (100,)
     assert tick(limit=100).full
-    assert tick(limit=100)._replace(latest_by=MINUTE) == (50, 0, 0, 0, (), MINUTE, False)
+    assert tick(limit=100)._replace(latest_by=MINUTE) == (50, 0, 0, 0, (), MINUTE, False, 50)
     assert sorted(job.arguments["n"] for job in Job.objects.all()) == list(range(250))
     by_schedule = {one.job_id: one.schedule.name for one in Tick.objects.select_related("schedule")}
     assert all(by_schedule[job.pk] == f"s{job.arguments['n']}" for job in Job.objects.all())
