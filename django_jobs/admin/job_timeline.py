@@ -126,7 +126,7 @@ def _standing(job: Job) -> list[Step]:
     if state == State.CANCELLED:
         return [Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])]
     if state == State.DEAD:
-        return [Step(title=gettext("Dead: no try is left"), instant=job.finished_at, kind="failed", facts=[])]
+        return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed", facts=[])]
     if state == State.SUCCEEDED:
         return [Step(title=gettext("Succeeded"), instant=job.finished_at, kind="succeeded", facts=[])]
     return []

@@ -33,8 +33,7 @@ class JobAdmin(WindowedAdmin[Job]):
     """Lists jobs a page at a time; a job's page says why it waits and what has become of it."""
 
     list_display = (
-        "id", "name", "shown_state", "queue_name", "priority", "tries", "progress", "waited", "ran", "on",
-        "enqueued_at",
+        "id", "shown_state", "name", "queue_name", "tries", "progress", "waited", "ran", "on", "enqueued_at",
     )  # fmt: skip
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER

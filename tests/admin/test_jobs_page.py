@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -109,6 +110,20 @@ def test_huge_texts_are_cut_with_a_link_to_the_whole(admin_client: Client) -> No
     assert whole["X-Content-Type-Options"] == "nosniff"
     assert url("job_text", job.pk, "arguments") in page
     assert len(admin_client.get(url("job_text", job.pk, "arguments")).content) > 100_000
+
+
+INLINE = re.compile(r"<style|<script(?![^>]* src=)(?![^>]*json)|\sstyle=|\son[a-z]+=|javascript:")
+
+
+@pytest.mark.parametrize("address", ["job_change", "job_copy", "job_purge", "attempt_change"])
+def test_pages_keep_a_strict_content_security_policy(admin_client: Client, address: str) -> None:
+    job = factories.make_job(State.DEAD, name=sample.add.name, arguments={"first": 1}, progress_done=1)
+    attempt = factories.make_attempt(job, error_class="E", traceback=TRACEBACK)
+    pk = attempt.pk if address == "attempt_change" else job.pk
+    page = admin_client.get(url(address, pk)).content.decode()
+    own = page[page.index('id="content"') : page.index('id="footer"')]
+    assert not INLINE.search(own)
+    assert not INLINE.search(page[: page.index("<body")])
 
 
 @pytest.mark.parametrize("what", ["try-2", "try-x", "try-", "odd", "try-99999999999999999999"])
