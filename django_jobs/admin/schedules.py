@@ -157,6 +157,9 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         (_("How it goes"), {"fields": ("standing", "ticks")}),
     )
 
+    class Media:
+        css = {"all": ("django_jobs/admin.css",)}
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[CronSchedule]:
         """Read the jobs' own database."""
         return super().get_queryset(request).using(get_settings().database)
