@@ -1,0 +1,107 @@
+"""What staff do, from the first click to what came of it, while a real worker runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from django_jobs.models import DeadLetter, Job
+from django_jobs.policy.states import State
+from tests import factories
+from tests.process.running import RunningWorker, wait_until
+from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
+
+from .visitor import Visitor
+
+PRINT = "a" * 32
+
+
+@pytest.fixture
+def worker(worker_environment: dict[str, str]) -> Iterator[RunningWorker]:
+    worker = RunningWorker(worker_environment)
+    yield worker
+    worker.kill()
+
+
+def _dead_job() -> Job:
+    """Return a job that failed for good and would succeed now."""
+    customer = Customer.objects.create(name="Ada")
+    job = factories.make_job(
+        State.DEAD, name=sample.count_visit_once.name, arguments={"customer_id": customer.pk}
+    )
+    factories.make_letter(job, fingerprint=PRINT, error_message="the database was away")
+    return job
+
+
+def test_a_dead_letter_is_redriven_and_its_job_succeeds(visitor: Visitor, worker: RunningWorker) -> None:
+    job = _dead_job()
+    visitor.go("django_jobs_deadlettergroups")
+    visitor.picture("groups")
+    visitor.page.click("text=RuntimeError")
+    visitor.page.click("#group-letters ~ ul a")
+    visitor.page.get_by_role("button", name="Redrive").click()
+    visitor.wait_for_text("is redriven.")
+    job.wait(30)
+    visitor.go("django_jobs_job_change", job.pk)
+    assert visitor.page.inner_text(".job-state") == "succeeded"
+    visitor.picture("job")
+    assert Customer.objects.get().visits == 1
+
+
+def test_a_group_is_purged_after_it_was_said_how_many(visitor: Visitor, worker: RunningWorker) -> None:
+    for _ in range(4):
+        factories.make_letter(fingerprint=PRINT)
+    visitor.go("django_jobs_deadlettergroup", PRINT)
+    visitor.page.get_by_role("link", name="Purge all that match").click()
+    visitor.wait_for_text("4 open letters match.")
+    visitor.picture("purge")
+    assert visitor.grave_violations() == []
+    visitor.page.get_by_role("button", name="Purge").click()
+    visitor.wait_for_text("The job has succeeded.", seconds=40)
+    visitor.picture("redrive")
+    assert set(DeadLetter.objects.values_list("status", flat=True)) == {"purged"}
+
+
+def test_nothing_starts_in_a_queue_that_was_paused(visitor: Visitor, worker: RunningWorker) -> None:
+    factories.make_queue("default")
+    visitor.go("django_jobs_queue_change", "default")
+    visitor.page.get_by_role("button", name="Pause").click()
+    visitor.wait_for_text("Paused: default")
+    customer = Customer.objects.create(name="Ada")
+    held = sample.count_visit_once.enqueue(customer.pk)
+    free = sample.count_visit_once.using(queue_name="other").enqueue(customer.pk)
+    assert free.wait(30).state == State.SUCCEEDED
+    visitor.go("django_jobs_job_change", held.pk)
+    assert "paused by ada" in visitor.text()
+    assert held.refresh().state == State.READY
+    visitor.go("django_jobs_queue_change", "default")
+    visitor.page.get_by_role("button", name="Resume").click()
+    assert held.wait(30).state == State.SUCCEEDED
+
+
+def test_a_schedule_is_edited_and_its_next_firings_are_read(visitor: Visitor) -> None:
+    schedule = factories.make_schedule("nightly", cron="@daily")
+    visitor.go("django_jobs_cronschedule_change", schedule.pk)
+    visitor.page.fill("input[name=cron]", "0 9 * * 1")
+    visitor.page.click("input[name=_continue]")
+    visitor.wait_for_text("At 09:00 on Monday")
+    assert visitor.text().count("09:00:00") >= 5
+    visitor.picture("schedule")
+
+
+def test_the_dashboard_says_when_it_could_not_be_renewed(visitor: Visitor) -> None:
+    visitor.go("django_jobs_dashboard")
+    visitor.page.route("**/dashboard/now/**", lambda route: route.abort())
+    visitor.page.wait_for_selector(".jobs-is-stale", timeout=20_000)
+    assert "Not renewed since" in visitor.text()
+    visitor.said.clear()  # the browser says that a request was cut off, as it was
+
+
+def test_a_worker_is_asked_to_stop_and_ends(visitor: Visitor, worker: RunningWorker) -> None:
+    row = wait_until(lambda: factories.Worker.objects.filter(state="running").first())
+    visitor.go("django_jobs_worker_change", row.pk)
+    visitor.page.get_by_role("button", name="Ask to stop").click()
+    visitor.wait_for_text("It was asked to stop")
+    assert worker.wait() == 0
