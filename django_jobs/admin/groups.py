@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
@@ -41,6 +42,7 @@ def groups_view(page: DeadLetterAdmin, request: HttpRequest) -> HttpResponse:
         queue_name=request.GET.get("queue_name") or None,
         before=GroupPosition.parse(request.GET.get("before", "")),
     )
+    now = database_now()
     kept = {key: value for key in ("job_name", "queue_name") if (value := request.GET.get(key))}
     older = {**kept, "status": status, "before": str(found.older)} if found.older else None
     context = {
@@ -50,7 +52,7 @@ def groups_view(page: DeadLetterAdmin, request: HttpRequest) -> HttpResponse:
             (f"?{urlencode({**kept, 'status': key})}", label, key == status)
             for key, label in STATUSES.items()
         ],
-        "groups": [shown_group(page, request, group) for group in found.groups],
+        "groups": [shown_group(page, request, group, now=now) for group in found.groups],
         "older": f"?{urlencode(older)}" if older else None,
         "is_cut": found.is_tail_cut,
     }
@@ -69,7 +71,7 @@ def group_view(page: DeadLetterAdmin, request: HttpRequest, fingerprint: str) ->
         **_context(page, request),
         "title": group.error_class.rpartition(".")[2] or group.reason,
         "subtitle": group.job_name,
-        "group": shown_group(page, request, group),
+        "group": shown_group(page, request, group, now=database_now()),
         "letters": [(one, exactly(one.died_at)) for one in newest],
         "all_letters": f"{page.url('deadletter_changelist')}?{urlencode({'fingerprint': fingerprint})}",
         "matching": matching.links(page, request, wanted),
@@ -107,9 +109,10 @@ def act_view(page: DeadLetterAdmin, request: HttpRequest, fingerprint: str, verb
     return HttpResponseRedirect(page.url("deadlettergroup", fingerprint))
 
 
-def shown_group(page: DeadLetterAdmin, request: HttpRequest, group: Group) -> dict[str, Any]:
+def shown_group(
+    page: DeadLetterAdmin, request: HttpRequest, group: Group, *, now: datetime
+) -> dict[str, Any]:
     """Return a group as a template shows it."""
-    now = database_now()
     return {
         "address": page.url("deadlettergroup", group.fingerprint),
         "job_name": group.job_name,

@@ -1,16 +1,15 @@
 """Fill the engine's tables with what a service has behind it, for the pages of the admin.
 
 Of ten jobs seven succeeded, two are dead letters, one waits; some run. Each that has ended has its attempt.
-The letters share a hundred errors, the first of which was seen last.
+The letters share 25 errors, each with more than a page of them even in a small table.
 """
 
 from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs.store.rollup import fold
-
 from django_jobs.models import Attempt, DeadLetter
+from django_jobs.store.rollup import fold
 from django_jobs.store.workers import register
 
 from .backlog import defaults, execute, fill_jobs, insert
@@ -18,7 +17,7 @@ from .jobs import OTHER_QUEUE
 from .servers import Server
 
 HOURS = 12
-ERRORS = 100
+ERRORS = 25
 RUNNING = 50
 ERROR_CLASS = "shop.partner.Unavailable"
 
