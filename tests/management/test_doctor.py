@@ -223,10 +223,10 @@ def test_a_server_that_does_not_wait_for_the_disk_is_named() -> None:
 
 def test_migrations_that_were_not_applied_are_all_that_is_said() -> None:
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'django_jobs' AND name = '0003_schedules'")
+        cursor.execute("DELETE FROM django_migrations WHERE app = 'django_jobs' AND name = '0004_admin'")
     try:
         found = _doctor()
     finally:
-        call_command("migrate", "django_jobs", "0003", fake=True, verbosity=0)
+        call_command("migrate", "django_jobs", "0004", fake=True, verbosity=0)
     assert list(found) == ["migrations"]
-    assert found["migrations"]["what"] == "not applied: 0003_schedules"
+    assert found["migrations"]["what"] == "not applied: 0004_admin"
