@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
+import select
 import socket
 import threading
 import time
@@ -54,12 +55,16 @@ def tidy_connections() -> None:
 
 
 def check_idle_connections() -> None:
-    """Have connections checked at their next use where they were idle long enough to have been dropped."""
-    if time.monotonic() - getattr(_thread, "last_used", 0.0) < IDLE_SECONDS:
-        return
+    """Have connections checked at their next use where they may have been dropped since the last.
+
+    They may where they were idle for long, or where the server has sent something that nobody asked for: the
+    end of the connection. To look whether it has costs no round trip.
+    """
+    idle = time.monotonic() - getattr(_thread, "last_used", 0.0) >= IDLE_SECONDS
     for connection in connections.all(initialized_only=True):
-        connection.health_check_enabled = True  # type: ignore[attr-defined]  # Django's own since 4.1
-        connection.health_check_done = False  # type: ignore[attr-defined]  # the same
+        if idle or _has_unread(connection):
+            connection.health_check_enabled = True  # type: ignore[attr-defined]  # Django's own since 4.1
+            connection.health_check_done = False  # type: ignore[attr-defined]  # the same
 
 
 def second_handle(connection: BaseDatabaseWrapper) -> socket.socket | None:
@@ -81,6 +86,19 @@ def bound_waits(alias: str) -> None:
     options = connection.settings_dict.setdefault("OPTIONS", {})
     for option, value in WAITS.get(connection.vendor, {}).items():
         options.setdefault(option, value)
+
+
+def _has_unread(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether an open connection that is at rest has something to be read."""
+    fileno = getattr(connection.connection, "fileno", None)
+    if fileno is None:
+        return False
+    try:
+        poll = select.poll()
+        poll.register(fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+    except Exception:  # noqa: BLE001 - a driver whose connection is closed has no file; the check will tell
+        return True
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:

@@ -33,7 +33,8 @@ class Loop:
     longer than ``patience`` seconds has its connection severed: see ``cut_if_silent``.
     ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
     An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
-    connection. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
+    connection. A loop that has slept through an outage takes a new connection, too, rather than meet it again on
+    the old one. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
     def __init__(
@@ -61,6 +62,7 @@ class Loop:
         self._began: float | None = None
         self._cutting = threading.Lock()
         self._prepared = False
+        self._prepared_after = 0
         self._failures = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"jobs-{name}", daemon=True)
@@ -132,15 +134,24 @@ class Loop:
     def _timed_step(self) -> float | None:
         self._began = time.monotonic()
         try:
-            if not self._prepared and self._durable is not None:
-                dialect, connection = open_dialect(self._using)
-                self._hold(connection)
-                dialect.prepare(connection, durable=self._durable)
-                self._prepared = True
+            if self._durable is not None:
+                self._prepare(durable=self._durable)
             return self._step()
         finally:
             with self._cutting:
                 self._began = None
+
+    def _prepare(self, *, durable: bool) -> None:
+        """Have a connection that is set up for this loop and younger than the newest outage."""
+        if self._prepared and self._prepared_after != self._outage.number:
+            self._prepared = False
+            self._abandon_connection()
+        if not self._prepared:
+            self._prepared_after = self._outage.number
+            dialect, connection = open_dialect(self._using)
+            self._hold(connection)
+            dialect.prepare(connection, durable=durable)
+            self._prepared = True
 
     def _pause_after(self, error: Exception) -> float:
         if not self._failures:

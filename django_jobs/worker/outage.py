@@ -10,9 +10,13 @@ logger = logging.getLogger("django_jobs.worker")
 
 
 class Outage:
-    """Shared by the loops of a worker. It begins with the first that fails and ends with the last that goes on."""
+    """Shared by the loops of a worker. It begins with the first that fails and ends with the last that goes on.
+
+    ``number`` counts them: a connection that is older than the newest outage is not to be trusted.
+    """
 
     def __init__(self) -> None:
+        self.number = 0
         self._lock = threading.Lock()
         self._cut_off: set[str] = set()
         self._began_at = 0.0
@@ -24,6 +28,7 @@ class Outage:
             is_first = not self._cut_off
             self._cut_off.add(loop)
             if is_first:
+                self.number += 1
                 self._began_at = time.monotonic()
                 logger.warning(
                     "the database failed the %s; trying again until it answers; what has ended is kept: %s",

@@ -17,16 +17,14 @@ from pathlib import Path
 
 import pytest
 from django.db import OperationalError, connection, transaction
-from django.db.models import QuerySet
 
 from django_jobs.models import Attempt, Job, Worker
-from django_jobs.policy.states import FINAL_STATES
 from tests.chaos import jobs as kinds
-from tests.chaos.audit import JobRecord, audit
+from tests.chaos.audit import audit
 from tests.chaos.connections import cut_all_other_connections
+from tests.chaos.records import read_records, unfinished
 from tests.process.conftest import StartWorker
 from tests.process.running import RunningWorker, wait_until
-from tests.sampleapp.models import Customer
 
 SECONDS = float(os.environ.get("DJANGO_JOBS_TEST_CHAOS_SECONDS", "6"))
 
@@ -73,7 +71,7 @@ class Chaos:
         self._thaw()
         self._start()
         wait_until(
-            lambda: not _unfinished().exists(), "all jobs to be in a final state", seconds=60 + 2 * seconds
+            lambda: not unfinished().exists(), "all jobs to be in a final state", seconds=60 + 2 * seconds
         )
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
@@ -149,35 +147,12 @@ class Chaos:
         self.events.append(f"{time.monotonic() - self._began_at:6.2f} s  {event}")
 
 
-def _unfinished() -> QuerySet[Job]:
-    return Job.objects.exclude(state__in=FINAL_STATES)
-
-
 def _signal(pid: int, number: signal.Signals) -> None:
     """Send a signal to a process of ours that may have ended meanwhile."""
     try:
         os.kill(pid, number)
     except ProcessLookupError:
         return
-
-
-def _records(path: Path) -> dict[int, JobRecord]:
-    begun = Counter(int(line) for line in path.read_text().splitlines())
-    effects = Counter(Customer.objects.values_list("name", flat=True))
-    tries: dict[int, list[tuple[int, str]]] = {}
-    for job_id, claim_number, outcome in Attempt.objects.values_list("job_id", "claim_number", "outcome"):
-        tries.setdefault(job_id, []).append((claim_number, outcome))
-    return {
-        job.pk: JobRecord(
-            name=job.name,
-            state=job.state,
-            max_attempts=job.max_attempts,
-            tries=tries.get(job.pk, []),
-            begun=begun[job.pk],
-            effects=effects[f"effect of {job.pk}"] if job.name == kinds.effect.name else None,
-        )
-        for job in Job.objects.all()
-    }
 
 
 def test_every_promise_is_kept_whatever_happens_to_the_workers(
@@ -188,11 +163,13 @@ def test_every_promise_is_kept_whatever_happens_to_the_workers(
     try:
         chaos.run(SECONDS)
     except AssertionError as error:
-        left = Counter(_unfinished().values_list("name", "state", "worker_deaths"))
+        left = Counter(unfinished().values_list("name", "state", "worker_deaths"))
         pytest.fail("\n".join([f"DJANGO_JOBS_TEST_SEED={seed}", *chaos.events, str(error), str(left)]))
 
     rolled_back = Job.objects.filter(metadata__committed=False).count()
-    findings = audit(chaos.committed, _records(chaos.path), expected=kinds.EXPECTED, rolled_back=rolled_back)
+    findings = audit(
+        chaos.committed, read_records(chaos.path), expected=kinds.EXPECTED, rolled_back=rolled_back
+    )
     report = "\n".join([f"DJANGO_JOBS_TEST_SEED={seed} on {connection.vendor}", *chaos.events, *findings])
     print(report)
     print(f"{len(chaos.committed)} jobs committed, {Attempt.objects.count()} tries,", dict(_outcomes()))

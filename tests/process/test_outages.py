@@ -25,7 +25,7 @@ def test_a_worker_outlives_the_loss_of_all_its_connections(start_worker: StartWo
     wait_for_start(tmp_path / "go")
     for number in range(1, 4):
         wait_until(cut_all_other_connections)
-        worker.wait_for_line("the database answers the heartbeat again", number=number)
+        worker.wait_for_line("the database answers again", number=number)
     (tmp_path / "go").touch()
     later = sample.echo.enqueue_many([(number,) for number in range(100)])
     assert ended(running, *later) == ["succeeded"] * 101
@@ -33,6 +33,20 @@ def test_a_worker_outlives_the_loss_of_all_its_connections(start_worker: StartWo
     assert running.refresh().result == "done"
     assert Worker.objects.count() == 1
     assert worker.stop() == 0
+
+
+@pytest.mark.skipif(
+    "connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection"
+)
+def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
+    start_worker: StartWorker,
+) -> None:
+    worker = start_worker("--verbosity", "2", "--concurrency", "1", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
+    for number in range(1, 6):
+        job = misbehaving.count_customers.enqueue()
+        assert (ended(job), outcomes(job)) == (["succeeded"], ["succeeded"])
+        wait_until(cut_all_other_connections)
+        worker.wait_for_line("the database answers again", number=number)
 
 
 @pytest.mark.skipif(

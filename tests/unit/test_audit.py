@@ -19,8 +19,8 @@ GOOD = JobRecord(
 )
 
 
-def audited(record, *, committed=(1,), rolled_back=0):
-    return audit(committed, {1: record}, expected=EXPECTED, rolled_back=rolled_back)
+def audited(record, *, committed=(1,), rolled_back=0, crashed=False):
+    return audit(committed, {1: record}, expected=EXPECTED, rolled_back=rolled_back, crashed=crashed)
 
 
 def test_what_kept_every_promise_has_no_finding():
@@ -52,3 +52,8 @@ def test_a_lost_job_is_found():
 
 def test_a_job_of_a_rolled_back_enqueue_is_found():
     assert audited(GOOD, rolled_back=1) == ["1 jobs are there whose enqueue was rolled back"]
+
+
+def test_of_a_server_that_crashed_only_the_newest_claims_are_forgiven():
+    assert audited(replace(GOOD, begun=4), crashed=True) == []
+    assert len(audited(replace(GOOD, begun=4, effects=2), crashed=True)) == 1

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from django_jobs.worker import loop as loop_module
 from django_jobs.worker.loop import Loop
@@ -98,3 +98,22 @@ def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
     assert rounds.acquire(timeout=DEADLINE_SECONDS)
     loop.stop()
     assert loop.join(DEADLINE_SECONDS)
+
+
+def test_a_loop_that_has_slept_through_an_outage_takes_a_new_connection() -> None:
+    outage = Outage()
+    used: list[object] = []
+
+    def step() -> float | None:
+        connection.ensure_connection()
+        used.append(connection.connection)
+        if len(used) == 2:
+            outage.begins("another", OperationalError("gone"))
+            outage.ends("another")
+        return None if len(used) == 4 else 0
+
+    loop = Loop("sampler", step, using="default", outage=outage, on_death=print)
+    loop.start()
+    assert loop.join(DEADLINE_SECONDS)
+    first, second, third, fourth = used
+    assert first is second is not third is fourth

@@ -1,0 +1,83 @@
+"""A PostgreSQL cluster in a folder of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from contextlib import suppress
+
+import psycopg
+
+from tests.process.running import wait_until
+from tests.required import is_missing
+
+from .base import PrivateServer, find_program
+
+
+class PrivatePostgreSQL(PrivateServer):
+    """Everybody on this host is trusted; all settings are the server's defaults."""
+
+    user = "postgres"
+    FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
+
+    def _make(self) -> None:
+        self._initdb = find_program("initdb", "usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+        self._postgres = find_program("postgres", "usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+        if not self._initdb or not self._postgres:
+            is_missing("PostgreSQL's own programs, initdb and postgres (Debian: postgresql)")
+        self._run(
+            self._initdb, "--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8",
+            "--locale=C", "--pgdata", str(self.folder / "data"),
+        )  # fmt: skip
+
+    def _command(self) -> Sequence[str]:
+        assert self._postgres is not None
+        return [
+            self._postgres, "-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder),
+            "-c", "listen_addresses=127.0.0.1",
+        ]  # fmt: skip
+
+    def settings(self) -> dict[str, str]:
+        return {"HOST": "127.0.0.1", "PORT": str(self.port), "USER": "postgres", "PASSWORD": ""}
+
+    def answers(self) -> bool:
+        try:
+            self._connect("postgres").close()
+        except psycopg.Error:
+            return False
+        return True
+
+    def create_database(self, name: str) -> None:
+        with self._connect("postgres") as connection:
+            connection.execute(f'CREATE DATABASE "{name}"')
+
+    def crash(self) -> None:
+        """Kill the postmaster and its children; these would go on for a while and keep the folder."""
+        assert self._process is not None
+        pid = self._process.pid
+        children = [int(one) for one in _children(pid)]
+        self._process.send_signal(signal.SIGSTOP)
+        for child in children:
+            with suppress(ProcessLookupError):
+                os.kill(child, signal.SIGKILL)
+        super().crash()
+        wait_until(lambda: not any(_is_there(child) for child in children), "all backends to be gone")
+
+    def _connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
+        return psycopg.connect(
+            host="127.0.0.1", port=self.port, user="postgres", dbname=name, autocommit=True, connect_timeout=5
+        )
+
+
+def _children(pid: int) -> list[str]:
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="ascii") as file:  # noqa: PTH123 - reads as it is named
+        return file.read().split()
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
