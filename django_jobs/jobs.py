@@ -9,23 +9,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import Any
 
 from .context import current_job
 from .definition import job
 from .exceptions import Cancelled, Snooze
-from .models import DeadLetter
+from .models import DeadLetter, Job
+from .policy.job_filter import JobFilter
 from .policy.letter_filter import LetterFilter
+from .store.browse import browse
 from .store.letter_search import steps
 from .store.purge import purge
 from .store.redrive import redrive
+from .store.replay import CHUNK, DONE, POSITION, replay_step
 from .store.resolve import resolve
 
 PACE = timedelta(seconds=1)
 """With a rate: so long between two steps."""
-DONE, POSITION = "done", "position"
-"""Keys of the job's metadata: letters that were ended, and up to which id it has looked."""
+END = "end"
+"""The position behind the last page."""
+OWN = "django_jobs."
 
 
 @job(name="django_jobs.redrive_matching")
@@ -52,6 +56,31 @@ def resolve_matching(
     return _each_step(
         letters, total, lambda ids: resolve(DeadLetter.objects.filter(pk__in=ids), by=by, note=note or None)
     )
+
+
+@job(name="django_jobs.replay_matching")
+def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str, int]:
+    """Enqueue a copy of every job of the filter, except of jobs like this one; return how many were.
+
+    The place where it goes on is written together with the copies: however often it is killed, each job is
+    copied once.
+    """
+    context = current_job()
+    wanted = JobFilter.from_query(jobs, zone=UTC)
+    position, done = str(context.metadata.get(POSITION, "")), int(context.metadata.get(DONE, 0))
+    while position != END:
+        if context.cancel_requested():
+            raise Cancelled
+        page = browse(wanted, after=position, limit=CHUNK)
+        originals = Job.objects.filter(pk__in=[one.pk for one in page.rows if not one.name.startswith(OWN)])
+        following = page.older or END
+        made = replay_step(originals, by_job=context.job_id, position=position, next_position=following)
+        if made is None:
+            raise Cancelled("another run of this job goes on with it")
+        position, done = following, made
+        context.metadata |= {POSITION: position, DONE: done}
+        context.set_progress(done, None if total is None else max(total, done))
+    return {DONE: done}
 
 
 def _each_step(

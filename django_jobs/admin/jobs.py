@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from ..models import Job
 from ..policy.job_filter import FilterError
 from ..policy.states import State
-from . import job_copy, job_page
+from . import job_copy, job_page, job_replay
 from .job_actions import VERBS, act, say_many
 from .job_filters import FILTERS, read_filter
 from .job_list import JobChangeList, seen_at
@@ -81,7 +81,13 @@ class JobAdmin(WindowedAdmin[Job]):
 
             return path(route, self.admin_site.admin_view(wrapped), name=f"django_jobs_job_{name}")
 
+        replay = path(
+            "replay/",
+            self.admin_site.admin_view(lambda request: job_replay.replay_view(self, request)),
+            name="django_jobs_job_replay",
+        )
         return [
+            replay,
             at("<int:pk>/act/<slug:key>/", job_page.act_view, "act"),
             at("<int:pk>/copy/", job_copy.copy_view, "copy"),
             at("<int:pk>/purge/", job_page.purge_view, "purge"),
@@ -108,7 +114,8 @@ class JobAdmin(WindowedAdmin[Job]):
             except FilterError as error:
                 self.message_user(request, str(error), messages.ERROR)
                 return HttpResponseRedirect(self.url("job_changelist"))
-        answer: HttpResponse = super().changelist_view(request, extra_context)
+        own = {"replay_address": job_replay.address(self, request)}
+        answer: HttpResponse = super().changelist_view(request, {**own, **(extra_context or {})})
         return answer
 
     def change_view(

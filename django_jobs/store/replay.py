@@ -20,6 +20,8 @@ from .doorbell import ring_on_commit
 from .enqueue import enqueue_payloads, payload
 
 CHUNK = 500
+POSITION, DONE = "position", "done"
+"""Keys in the metadata of the job that copies many: behind which place it goes on, and how many it has made."""
 COPY_OF = "copy_of"
 """The key in a copy's metadata that has the original's id."""
 
@@ -36,6 +38,26 @@ def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int
         with dialect.writing(connection):
             made += _copy(originals, connection)
     return made
+
+
+def replay_step(
+    originals: QuerySet[Job], *, by_job: int, position: str, next_position: str, using: str | None = None
+) -> int | None:
+    """Copy at most 500 jobs and move the place of the job that does it, in one transaction; return its sum so far.
+
+    None where the place is not ``position`` any more: another run of that job has copied these.
+    """
+    dialect, connection = open_dialect(using)
+    jobs = Job.objects.using(connection.alias)
+    with dialect.writing(connection):
+        row = jobs.select_for_update().filter(pk=by_job).values_list("metadata", flat=True).first()
+        if row is None or row.get(POSITION, "") != position:
+            return None
+        chunk = list(originals.using(connection.alias).order_by("pk")[:CHUNK])
+        made = _copy(chunk, connection) if chunk else []
+        done = int(row.get(DONE, 0)) + len(made)
+        jobs.filter(pk=by_job).update(metadata={**row, POSITION: next_position, DONE: done})
+    return done
 
 
 def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
