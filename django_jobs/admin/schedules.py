@@ -208,13 +208,13 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         """Return whether it fires, and if not why."""
         match schedule.status:
             case "broken":
-                return f"broken: {schedule.problem}"
+                return _("broken: %s") % schedule.problem
             case "disabled":
-                return "disabled: no code defines it any more"
+                return str(_("disabled: no code defines it any more"))
             case "paused":
-                return f"paused by {schedule.paused_by}" if schedule.paused_by else "paused"
-            case status:
-                return status
+                return _("paused by %s") % schedule.paused_by if schedule.paused_by else str(_("paused"))
+            case _:
+                return str(_("active"))
 
     @admin.display(description=_("arguments"))
     def readable_arguments(self, schedule: CronSchedule) -> SafeString:
