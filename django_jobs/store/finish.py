@@ -5,6 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Sequence
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..models import Attempt
 from ..policy.fingerprint import fingerprint
 from .dialects import open_dialect
 from .dialects.base import Claim, Ended
@@ -17,16 +20,22 @@ logger = logging.getLogger("django_jobs.store")
 __all__ = ["Claim", "Ended", "finish"]
 
 
-def finish(ended: Sequence[Ended], *, worker_id: int, using: str | None = None) -> set[int]:
+def finish(
+    ended: Sequence[Ended], *, worker_id: int, again: bool = False, using: str | None = None
+) -> set[int]:
     """Save the decisions and return the ids of the jobs whose claims were still ``worker_id``'s.
 
     Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction
     elsewhere, for 4 MB of results and errors. A claim that was lost is logged and nothing is written for it.
+    ``again``: an earlier call with these runs failed, perhaps after the server had saved them; what is saved counts.
+    Not for a run whose own writes depend on the answer.
     """
     dialect, connection = open_dialect(using)
     saved: set[int] = set()
     for chunk in _chunks(ended):
         saved |= dialect.finish(connection, chunk, worker_id=worker_id)
+    if again:
+        saved |= _saved_before([one for one in ended if one.claim.job_id not in saved], worker_id, connection)
     if len(saved) < len(ended):
         for one in ended:
             if one.claim.job_id not in saved:
@@ -37,6 +46,20 @@ def finish(ended: Sequence[Ended], *, worker_id: int, using: str | None = None) 
                     one.claim.claim_number,
                 )
     return saved
+
+
+def _saved_before(ended: Sequence[Ended], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:
+    """Return the jobs whose tries are recorded as these runs would have them."""
+    tries = Attempt.objects.using(connection.alias).filter(
+        job_id__in=[one.claim.job_id for one in ended], worker=worker_id
+    )
+    recorded = set(tries.values_list("job_id", "claim_number", "outcome")) if ended else set()
+    return {
+        one.claim.job_id
+        for one in ended
+        if one.decision.attempt_outcome is not None
+        and (one.claim.job_id, one.claim.claim_number, one.decision.attempt_outcome.value) in recorded
+    }
 
 
 def _chunks(ended: Sequence[Ended]) -> Iterator[list[Ended]]:

@@ -13,8 +13,9 @@ from ..policy.states import State
 from .announce import announce
 from .clock import database_now
 from .dialects import open_dialect
-from .dialects.base import Claim, Ended, read_stranded
+from .dialects.base import Ended, read_stranded
 from .finish import finish
+from .held import as_claim
 from .workers import leave
 
 BATCH = 500
@@ -82,21 +83,6 @@ def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
 def _lost(job: Job, outcome: Lost, *, now: datetime, rules: Rules) -> Ended:
     facts = JobFacts(job.attempt, job.max_attempts, worker_deaths=job.worker_deaths)
     decision = decide(outcome, facts, rules=rules)
-    claim = Claim(
-        job_id=job.pk,
-        claim_number=job.claim_number,
-        name=job.name,
-        queue_name=job.queue_name,
-        priority=job.priority,
-        attempt=job.attempt,
-        max_attempts=job.max_attempts,
-        arguments="",
-        metadata="",
-        enqueued=job.enqueued_at.timestamp(),
-        ready=(job.ready_at or job.enqueued_at).timestamp(),
-        held=None,
-        claimed=(job.started_at or now).timestamp(),
-        worker_deaths=job.worker_deaths,
-    )
+    claim = as_claim(job, now=now)
     started = job.started_at.timestamp() if job.started_at and outcome.ran else None
     return Ended(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

@@ -18,6 +18,7 @@ from ..policy.outcomes import Released
 from ..policy.prefetch import RunTimes, Stock, free_soon, room, share_room
 from ..store.claim import Claim, Look, claim, look
 from ..store.clock import DatabaseClock
+from ..store.held import unheard_claims
 from ..store.promote import promote
 from .executors.base import Executor, take_back
 from .isolation import Isolation
@@ -29,6 +30,8 @@ STUCK_SECONDS = 1.0
 SHORTEST_IDLE_SECONDS = 0.01
 HUNGRY_SECONDS = STUCK_SECONDS / 4
 """How soon to look again at executors that are full, should none of them say that it has room."""
+MAKE_SURE_SECONDS = 60.0
+"""How often to ask the database which jobs it holds for claimed; after an error of a claim, at once."""
 _SHARE_WEIGHT = 0.2
 _NO_SHARE = 0.001
 _NOTHING = Stock(idle=0, free=0, waiting=0, waiting_seconds=0)
@@ -81,10 +84,14 @@ class Claimer:
         self._async_shares: dict[str, float] = {}
         self._stocks = (_NOTHING, _NOTHING)
         self._begun_before, self._begun_at = -1, 0.0
+        self._make_sure_at = time.monotonic() + MAKE_SURE_SECONDS
 
     def step(self) -> float:
         """Do one round."""
         now = time.monotonic()
+        if now >= self._make_sure_at:
+            self._give_back_unheard()
+            self._make_sure_at = now + MAKE_SURE_SECONDS
         self._give_back_stuck(now)
         self._hungry = True
         if not self._may_claim(now):
@@ -163,9 +170,11 @@ class Claimer:
         limit = self._limit(line.queue_name)
         if limit < 1:
             return 0
+        make_sure_at, self._make_sure_at = self._make_sure_at, 0.0
         claims = claim(
             self._lines, line, limit=limit, worker_id=self._worker_id(), using=self._settings.database
         )
+        self._make_sure_at = make_sure_at
         if claims:
             self._hand_over(line.queue_name, claims)
         return len(claims)
@@ -257,3 +266,19 @@ class Claimer:
         elif now - self._begun_at > STUCK_SECONDS:
             for one in take_back(self._threads):
                 self._give_back(one, Released(started=False))
+
+    def _give_back_unheard(self) -> None:
+        """Give back what the server claimed for this worker before a connection broke that was to bring the answer.
+
+        Nobody else would: this worker lives, and its claims are its own. Such a claim may also be made late, by a
+        statement that was long under way; hence the look now and then.
+        """
+        known = self._in_hand.copy()
+        unheard = unheard_claims(known, worker_id=self._worker_id(), using=self._settings.database)
+        for one in unheard:
+            self._in_hand[one.job_id] = one
+            self._give_back(one, Released(started=False))
+        if unheard:
+            logger.warning(
+                "%s jobs were claimed and the answer never came; they are given back", len(unheard)
+            )

@@ -55,6 +55,7 @@ class Finisher:
         self._expect_due = expect_due
         self._announce = announce
         self._batch: list[Item] = []
+        self._again = False
 
     def backlog(self) -> int:
         """Return how many runs and notes wait to be saved."""
@@ -67,12 +68,14 @@ class Finisher:
     def step(self) -> float | None:
         """Save what was collected."""
         self._save()
+        self._again = False
         return None if self.inbox.is_ended else 0
 
     def _save(self) -> None:
         self._save_notes([item for item in self._batch if isinstance(item, Note)])
         ended = self._first_ends()
-        saved = self._finish(ended)
+        again, self._again = self._again, True
+        saved = self._finish(ended, again=again)
         settled = [item for item in self._batch if isinstance(item, Settled)]
         self._batch = []
         for one in ended:
@@ -105,14 +108,14 @@ class Finisher:
             except (DataError, IntegrityError):
                 logger.exception("job %s: its progress could not be saved", note.claim.job_id)
 
-    def _finish(self, ended: list[Ended]) -> set[int]:
+    def _finish(self, ended: list[Ended], *, again: bool) -> set[int]:
         """Save a batch; where the database refuses its data, halve it until the one at fault is alone."""
         try:
-            return finish(ended, worker_id=self._worker_id(), using=self._using)
+            return finish(ended, worker_id=self._worker_id(), again=again, using=self._using)
         except (DataError, IntegrityError) as error:
             if len(ended) > 1:
                 half = len(ended) // 2
-                return self._finish(ended[:half]) | self._finish(ended[half:])
+                return self._finish(ended[:half], again=True) | self._finish(ended[half:], again=True)
             logger.exception(
                 "the end of job %s cannot be stored; it is made a dead letter", ended[0].claim.job_id
             )

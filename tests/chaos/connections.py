@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from django.db import connection
+from django.db import OperationalError, connection
+from django.db.backends.utils import CursorWrapper
+
+NO_SUCH_CONNECTION = 1094
 
 
 def cut_all_other_connections() -> int:
@@ -22,7 +25,15 @@ def cut_all_other_connections() -> int:
         cursor.execute(
             "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
         )
-        ids = [row[0] for row in cursor.fetchall()]
-        for one in ids:
-            cursor.execute("KILL %s", [one])
-        return len(ids)
+        return sum(_kill(cursor, row[0]) for row in cursor.fetchall())
+
+
+def _kill(cursor: CursorWrapper, number: int) -> bool:
+    """End a connection and tell whether it was still there."""
+    try:
+        cursor.execute("KILL %s", [number])
+    except OperationalError as error:
+        if error.args[0] != NO_SUCH_CONNECTION:
+            raise
+        return False
+    return True

@@ -5,7 +5,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.db import connection
 
+from tests.databases import address
+
+from .proxy import Proxy
 from .running import RunningWorker
 
 StartWorker = Callable[..., RunningWorker]
@@ -39,3 +43,16 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
     yield start
     for worker in started:
         worker.kill()
+
+
+@pytest.fixture
+def proxy(worker_environment: dict[str, str]) -> Iterator[Proxy]:
+    """Stand between workers and the server; this process goes directly."""
+    vendor = connection.vendor
+    where = address(vendor)
+    proxy = Proxy(where["HOST"], int(where["PORT"]))
+    worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_HOST"] = "127.0.0.1"
+    worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_PORT"] = str(proxy.port)
+    worker_environment["PGSSLMODE"] = "disable"  # the proxy looks for LISTEN
+    yield proxy
+    proxy.close()

@@ -208,6 +208,15 @@ ORDER BY job.id
 LIMIT %(limit)s
 """
 
+HELD = "SELECT id FROM django_jobs_job WHERE state = 'running' AND worker_id = %s"
+
+
+def read_held(connection: BaseDatabaseWrapper, *, worker_id: int) -> list[int]:
+    """Return ids of the jobs that run under a worker, by the index of running jobs; the same on every database."""
+    with connection.cursor() as cursor:
+        cursor.execute(HELD, [worker_id])
+        return [job_id for (job_id,) in cursor.fetchall()]
+
 
 def read_stranded(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int | None) -> list[int]:
     """Return ids of running jobs without a living worker, by the index of running jobs; the same on every database."""
