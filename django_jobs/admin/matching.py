@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from .dead_letters import DeadLetterAdmin
 
 MOST_FIRST = 1_000
+LONGEST_DELAY_MINUTES = 7 * 24 * 60
 FASTEST = 500
 BULK = {verb.in_bulk.name: key for key, verb in VERBS.items()}
 
@@ -44,6 +46,10 @@ class HowForm(forms.Form):
     per_second = forms.FloatField(
         label=_("At most so many a second"), required=False, min_value=0.01, max_value=FASTEST,
         help_text=_("So that a service that has just come back is not flooded. Empty: as fast as it goes."),
+    )  # fmt: skip
+    delay = forms.IntegerField(
+        label=_("Begin in so many minutes"), required=False, min_value=1, max_value=LONGEST_DELAY_MINUTES,
+        help_text=_("Empty: now."),
     )  # fmt: skip
 
 
@@ -82,7 +88,9 @@ def ask_view(page: DeadLetterAdmin, request: HttpRequest, verb: str) -> HttpResp
         "number": _number(count_open(wanted)),
         "filter": list(wanted.as_address().items()),
         "form": form,
-        "fields": [form["first"], form["per_second"]] if verb == "redrive" else [form["first"]],
+        "fields": [form["first"], form["per_second"], form["delay"]]
+        if verb == "redrive"
+        else [form["first"]],
         "back": page.url("deadletter_changelist") + f"?{urlencode(wanted.as_address())}",
     }
     return TemplateResponse(request, "admin/django_jobs/deadletter/ask.html", context)
@@ -100,7 +108,8 @@ def _start(request: HttpRequest, verb: LetterVerb, wanted: LetterFilter, how: di
     arguments: dict[str, Any] = {"letters": letters.as_json(), "by": actor(request), "total": total}
     if verb is VERBS["redrive"]:
         arguments["per_second"] = how["per_second"]
-    job = verb.in_bulk.using(metadata={"filter": wanted.as_address()}).enqueue(**arguments)
+    delay = timedelta(minutes=how["delay"]) if how["delay"] else None
+    job = verb.in_bulk.using(metadata={"filter": wanted.as_address()}, run_after=delay).enqueue(**arguments)
     said = gettext("%(verb)s: %(number)s letters, filter %(filter)s") % {
         "verb": verb.label,
         "number": _number(counted) if total is None else total,

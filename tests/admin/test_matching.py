@@ -116,6 +116,16 @@ def test_at_a_rate_it_goes_in_steps_and_can_be_stopped(client: Client) -> None:
     assert "It has ended already" in page
 
 
+def test_it_may_begin_later(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    _letters(1)
+    address = _start(client, "redrive", delay="30")
+    job = Job.objects.get(name="django_jobs.redrive_matching")
+    assert job.run_after is not None
+    assert 29 * 60 < (job.run_after - job.enqueued_at).total_seconds() <= 30 * 60
+    assert "It is not due until" in client.get(address).content.decode()
+
+
 def test_while_it_waits_the_page_says_why(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
