@@ -80,7 +80,7 @@ def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str,
         position, done = following, made
         context.metadata |= {POSITION: position, DONE: done}
         context.set_progress(done, None if total is None else max(total, done))
-    return {DONE: done}
+    return {"done": done}
 
 
 def _each_step(
@@ -106,4 +106,4 @@ def _each_step(
         context.set_progress(done, None if total is None else max(total, done))
         if at_most is not None and ids:
             raise Snooze(pace)
-    return {DONE: done}
+    return {"done": done}

@@ -25,7 +25,7 @@ from ..models import Job
 from ..policy.redact import unmask
 from ..serialization import decode
 from ..shown import shown
-from ..store.replay import COPY_OF, replay
+from ..store.replay import copied_metadata, replay
 from .job_actions import log
 from .job_page import gone
 from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
@@ -106,12 +106,12 @@ class CopyForm(forms.Form):
         """Enqueue what the form says, by the job's definition. Raises JobsError where that refuses it."""
         data, job = self.cleaned_data, self.job
         args, kwargs = data["arguments"]
-        metadata = decode(job.metadata) if isinstance(job.metadata, dict) else {}
+        metadata = decode(copied_metadata(job))
         options = self.definition.using(
             queue_name=data["queue_name"],
             priority=data["priority"],
             max_attempts=job.max_attempts,
-            metadata={**metadata, COPY_OF: job.pk},
+            metadata=metadata,
         )
         return options.enqueue(*args, **kwargs)
 

@@ -20,7 +20,7 @@ from .doorbell import ring_on_commit
 from .enqueue import enqueue_payloads, payload
 
 CHUNK = 500
-POSITION, DONE = "position", "done"
+POSITION, DONE = "django_jobs_position", "django_jobs_done"
 """Keys in the metadata of the job that copies many: behind which place it goes on, and how many it has made."""
 COPY_OF = "copy_of"
 """The key in a copy's metadata that has the original's id."""
@@ -96,7 +96,7 @@ def _copied(job: Job) -> Job:
         priority=job.priority,
         state=State.READY,
         arguments=job.arguments,
-        metadata=_metadata(job),
+        metadata=copied_metadata(job),
         max_attempts=job.max_attempts,
         enqueued_at=DatabaseNow(),
         ready_at=DatabaseNow(),
@@ -105,12 +105,14 @@ def _copied(job: Job) -> Job:
 
 def _as_new(job: Job) -> NewJob:
     """Return a copy for MySQL, which cannot return the ids of many rows."""
-    metadata = json.dumps(_metadata(job), ensure_ascii=False)
+    metadata = json.dumps(copied_metadata(job), ensure_ascii=False)
     return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
 
 
-def _metadata(job: Job) -> dict[str, object]:
-    return {**(job.metadata if isinstance(job.metadata, dict) else {}), COPY_OF: job.pk}
+def copied_metadata(job: Job) -> dict[str, object]:
+    """Return what a copy begins with: the original's metadata, but not how far a job of many steps had come."""
+    kept = job.metadata if isinstance(job.metadata, dict) else {}
+    return {key: value for key, value in kept.items() if key not in {POSITION, DONE}} | {COPY_OF: job.pk}
 
 
 def _announce(ids: list[int], alias: str) -> None:

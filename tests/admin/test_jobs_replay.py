@@ -12,7 +12,7 @@ from django_jobs import jobs as engine_jobs
 from django_jobs.jobs import replay_matching
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.replay import replay_step
+from django_jobs.store.replay import replay, replay_step
 from django_jobs.testing import drain
 from tests import factories
 
@@ -81,6 +81,13 @@ def test_two_runs_of_one_job_copy_each_once() -> None:
     assert replay_step(originals, by_job=job.pk, position="", next_position="7") == 3
     assert replay_step(originals, by_job=job.pk, position="", next_position="7") is None
     assert _copies() == [one.pk for one in done]
+
+
+def test_a_copy_of_a_job_of_many_steps_begins_at_the_beginning() -> None:
+    done = factories.make_jobs(2, State.SUCCEEDED)
+    job = _run(replay_matching.enqueue(jobs={"ids": f"{done[0].pk},{done[1].pk}"}))
+    (copy_id,) = replay(job)
+    assert _run(Job.objects.get(pk=copy_id)).result == {"done": 2}
 
 
 def test_the_engines_own_jobs_are_not_copied() -> None:
