@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import random
 import socket
 import threading
 import time
@@ -14,13 +15,15 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..store.dialects import open_dialect
+from ..store.dialects import is_conflict, open_dialect
 from .connections import second_handle
 from .outage import Outage
 
 logger = logging.getLogger("django_jobs.worker")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
+MANY_CONFLICTS = 5
+_random = random.SystemRandom()
 
 Step = Callable[[], float | None]
 """Does one round of work and returns the seconds until the next; None ends the loop."""
@@ -34,7 +37,8 @@ class Loop:
     ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
     An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
     connection. A loop that has slept through an outage takes a new connection, too, rather than meet it again on
-    the old one. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
+    the old one. A deadlock or a serialization failure is no outage: the server answers, and chose this loop to try
+    again. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
     def __init__(
@@ -64,6 +68,7 @@ class Loop:
         self._prepared = False
         self._prepared_after = 0
         self._failures = 0
+        self._conflicts = 0
         self._stopping = False
         self._thread = threading.Thread(target=self._run, name=f"jobs-{name}", daemon=True)
 
@@ -125,11 +130,17 @@ class Loop:
         try:
             delay = self._timed_step()
         except (DatabaseError, OSError) as error:
+            if is_conflict(connections[self._using], error):
+                return self._pause_after_conflict(error)
             return self._pause_after(error)
+        self._answered()
+        self._conflicts = 0
+        return delay
+
+    def _answered(self) -> None:
         if self._failures:
             self._outage.ends(self.name)
             self._failures = 0
-        return delay
 
     def _timed_step(self) -> float | None:
         self._began = time.monotonic()
@@ -152,6 +163,19 @@ class Loop:
             self._hold(connection)
             dialect.prepare(connection, durable=durable)
             self._prepared = True
+
+    def _pause_after_conflict(self, error: Exception) -> float:
+        """Say who was undone, louder where it happens again and again; wait for a random while, not in step."""
+        self._answered()
+        self._conflicts = min(self._conflicts + 1, 20)
+        logger.log(
+            logging.WARNING if self._conflicts > MANY_CONFLICTS else logging.INFO,
+            "the %s met another transaction and was undone; trying again: %s",
+            self.name,
+            str(error).strip(),
+        )
+        longest = min(FIRST_PAUSE_SECONDS * 2**self._conflicts, LONGEST_PAUSE_SECONDS)
+        return _random.uniform(0, longest)
 
     def _pause_after(self, error: Exception) -> float:
         if not self._failures:

@@ -202,6 +202,14 @@ def write_and_lose_claim(name: str, path: str) -> None:
         time.sleep(0.005)
 
 
+@job(atomic=True)
+def visit_late(customer_id: int, path: str) -> None:
+    """Read, wait for the file, then write what was read plus one."""
+    customer = Customer.objects.get(pk=customer_id)
+    wait_for_file.function(path)
+    Customer.objects.filter(pk=customer_id).update(visits=customer.visits + 1)
+
+
 @job(backoff=Constant(timedelta(hours=1)))
 def retry_soon() -> int:
     if current_job().attempt == 1:

@@ -117,3 +117,30 @@ def test_a_loop_that_has_slept_through_an_outage_takes_a_new_connection() -> Non
     assert loop.join(DEADLINE_SECONDS)
     first, second, third, fourth = used
     assert first is second is not third is fourth
+
+
+def _deadlock() -> OperationalError:
+    """Return the error as Django gives it to us."""
+    if connection.vendor == "mysql":
+        return OperationalError(1213, "Deadlock found when trying to get lock; try restarting transaction")
+    from psycopg.errors import DeadlockDetected
+
+    error = OperationalError("deadlock detected")
+    error.__cause__ = DeadlockDetected("deadlock detected")
+    return error
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no deadlocks")
+def test_a_deadlock_is_no_outage_and_ends_one(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop_module, "FIRST_PAUSE_SECONDS", 0.0001)
+    steps = Steps(0, _deadlock(), 0, OperationalError("gone away"), *[_deadlock() for _ in range(6)], 0)
+    with caplog.at_level(logging.INFO, "django_jobs"):
+        assert _run(steps) == []
+    said = [(record.levelname, record.getMessage().split(":")[0]) for record in caplog.records]
+    undone = "the sampler met another transaction and was undone; trying again"
+    assert said[0] == ("INFO", undone)
+    assert said[1][1].startswith("the database failed the sampler")
+    assert said[2][1].startswith("the database answers again")
+    assert said[3:] == [("INFO", undone)] * 5 + [("WARNING", undone)], "what does not end is said louder"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from django.db import Error as DatabaseError
+
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
 from .base import Dialect, connection_of
@@ -12,7 +14,7 @@ from .base import Dialect, connection_of
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_at_rest", "open_dialect"]
+__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_at_rest", "is_conflict", "open_dialect"]
 
 
 SUPPORTED_VENDORS = frozenset({"postgresql", "mysql", "sqlite"})
@@ -43,6 +45,11 @@ def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper
     """Return the dialect of the jobs' database and this thread's connection to it."""
     connection = connection_of(using or get_settings().database)
     return _dialect_for(connection.vendor), connection
+
+
+def is_conflict(connection: BaseDatabaseWrapper, error: Exception) -> bool:
+    """Tell whether an error says that the jobs' database answers and undid a transaction in favour of another."""
+    return isinstance(error, DatabaseError) and _dialect_for(connection.vendor).is_conflict(error)
 
 
 def is_at_rest(connection: BaseDatabaseWrapper) -> bool:

@@ -23,6 +23,7 @@ from ...policy.rollup import Counted
 from ...policy.states import State
 
 if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 Position = tuple[Any, int]
@@ -188,6 +189,9 @@ class Dialect(Protocol):
 
     def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
         """Write when schedules, locked by the caller, are due next; one round trip where the database can."""
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Tell whether the server answers, and undid this transaction in favour of another: try it again."""
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Tell, without asking the server where possible, whether a connection is open and in no transaction."""

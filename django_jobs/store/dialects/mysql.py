@@ -33,9 +33,12 @@ from .base import (
 )
 
 if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 NOW = "UTC_TIMESTAMP(6)"
+CONFLICTS = {1020, 1213}
+"""ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
 
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
@@ -296,6 +299,10 @@ class MySQL:
         """Write all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
             cursor.execute(SET_LOOKS, [json.dumps(looks, default=_naive_text)])
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Look at the server's error number."""
+        return bool(error.args) and error.args[0] in CONFLICTS
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open; of a transaction begun by hand it knows nothing."""

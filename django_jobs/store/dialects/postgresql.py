@@ -33,10 +33,13 @@ from .base import (
 )
 
 if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 CHANNEL = "django_jobs"
 SCHEDULERS_CHANNEL = "django_jobs_schedulers"
+CONFLICTS = {"40001", "40P01"}
+"""serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
 
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
@@ -305,6 +308,11 @@ class PostgreSQL:
         """Write all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
             cursor.execute(SET_LOOKS, [json.dumps([one._asdict() for one in looks], default=str)])
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Look at the SQLSTATE; psycopg 3 and 2 name it differently."""
+        cause = error.__cause__
+        return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in CONFLICTS
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""

@@ -35,6 +35,7 @@ from .base import (
 )
 
 if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 BUSY_SECONDS = 30
@@ -298,6 +299,10 @@ class SQLite:
         rows = [(_django_text(due), _django_text(look), schedule_id) for schedule_id, due, look in looks]
         with self.writing(connection), connection.cursor() as cursor:
             cursor.executemany(SET_LOOKS, rows)
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Never: there is one writer, and a worker's transactions begin as one."""
+        return False
 
     def is_at_rest(self, driver_connection: Any) -> bool:
         """Ask the driver; on a closed connection ``total_changes`` raises."""
