@@ -41,6 +41,10 @@ class Sample(NamedTuple):
     error_message: str
 
 
+SAMPLE = ("job_name", "queue_name", "reason", "error_class", Left("error_message", MAX_SAMPLE_LENGTH))
+"""What to read of a letter for it."""
+
+
 class FoldedLetter(NamedTuple):
     """What folding reads of a letter."""
 
@@ -66,7 +70,8 @@ def count_closed(fingerprints: Mapping[str, int], *, using: str) -> None:
 
 def add_letters(letters: Collection[FoldedLetter], *, using: str) -> None:
     """Count letters into their groups, in the caller's transaction; the newest shows what the error is."""
-    groups = lock_groups({letter.fingerprint for letter in letters}, using=using)
+    letter_ids = {letter.fingerprint: letter.pk for letter in letters}
+    groups = lock_groups(letter_ids, letter_ids=letter_ids, using=using)
     newest: dict[str, FoldedLetter] = {}
     for letter in letters:
         group = groups[letter.fingerprint]
@@ -96,8 +101,12 @@ def add_letters(letters: Collection[FoldedLetter], *, using: str) -> None:
     )
 
 
-def lock_groups(fingerprints: Iterable[str], *, using: str) -> dict[str, DeadLetterGroup]:
+def lock_groups(
+    fingerprints: Iterable[str], *, letter_ids: Mapping[str, int] | None = None, using: str
+) -> dict[str, DeadLetterGroup]:
     """Lock the groups of these fingerprints until the transaction ends, and make those that are not there yet.
+
+    ``letter_ids``: a letter of each, where the caller knows one.
 
     Where one is missing, all are written in their order rather than that one alone, so that two who find
     different ones missing never wait for each other. A fingerprint without any letter is left out.
@@ -107,8 +116,8 @@ def lock_groups(fingerprints: Iterable[str], *, using: str) -> dict[str, DeadLet
     while True:
         there = groups.in_bulk(wanted)
         if len(there) < len(wanted):
-            made = [there.get(one) or _new_group(one, using) for one in wanted]
-            there = {group.fingerprint: group for group in made if group is not None}
+            made = _new_groups(set(wanted) - set(there), letter_ids or {}, using=using)
+            there = {one: group for one in wanted if (group := there.get(one) or made.get(one))}
             _save(there.values(), ["job_name"], using=using)
         rows = groups.filter(pk__in=list(there)).select_for_update().order_by("pk")
         locked = {group.fingerprint: group for group in rows}
@@ -145,31 +154,38 @@ def prune_groups(period: timedelta | None, *, using: str | None = None) -> int:
     return len(still_gone)
 
 
-def _new_group(fingerprint: str, using: str) -> DeadLetterGroup | None:
-    # All states are named because the index of groups begins with the state.
+def _new_groups(
+    fingerprints: Iterable[str], letter_ids: Mapping[str, int], *, using: str
+) -> dict[str, DeadLetterGroup]:
+    """Return groups, not saved yet, that show one of their letters: the given one, or else any."""
+    ids = [letter_ids.get(one) or _any_letter_id(one, using=using) for one in fingerprints]
+    rows = DeadLetter.objects.using(using).filter(pk__in=[pk for pk in ids if pk is not None])
+    now = database_now(using=using)
+    made = {}
+    for fingerprint, died_at_text, *sample in rows.values_list("fingerprint", DIED_AT, *SAMPLE):
+        died_at = instant_of(died_at_text) or now
+        made[fingerprint] = DeadLetterGroup(
+            fingerprint=fingerprint,
+            first_died_at=died_at,
+            last_died_at=died_at,
+            **Sample(*sample)._asdict(),
+        )
+    return made
+
+
+def _any_letter_id(fingerprint: str, *, using: str) -> int | None:
+    # All states are named because the index of groups begins with the state. Any letter will do: asked for the newest,
+    # PostgreSQL may walk the key.
     letters = DeadLetter.objects.using(using).filter(
         status__in=DeadLetter.Status.values, fingerprint=fingerprint
     )
-    newest = letters.order_by("-pk").values_list("pk", DIED_AT).first()
-    if newest is None:
-        return None
-    letter_id, died_at_text = newest
-    letter = read_samples([letter_id], using=using)[letter_id]
-    died_at = instant_of(died_at_text) or database_now(using=using)
-    group = DeadLetterGroup(
-        fingerprint=fingerprint, job_name=letter.job_name, first_died_at=died_at, last_died_at=died_at
-    )
-    _take_sample(group, letter)
-    return group
+    return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
 
 
 def read_samples(letter_ids: list[int], *, using: str) -> dict[int, Sample]:
     """Read what the groups show of these letters; of an error's text, which may be huge, the beginning only."""
     rows = DeadLetter.objects.using(using).filter(pk__in=letter_ids)
-    values = rows.values_list(
-        "pk", "job_name", "queue_name", "reason", "error_class", Left("error_message", MAX_SAMPLE_LENGTH)
-    )
-    return {pk: Sample(*rest) for pk, *rest in values}
+    return {pk: Sample(*rest) for pk, *rest in rows.values_list("pk", *SAMPLE)}
 
 
 def _take_sample(group: DeadLetterGroup, sample: Sample) -> None:
