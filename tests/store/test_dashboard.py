@@ -287,10 +287,10 @@ def test_twenty_statements_however_many_queues_and_workers(
         make_queue(f"queue{at}")
         make_jobs(2, queue_name=f"queue{at}", priority=at % 3)
         make_attempt(make_job(State.RUNNING, queue_name=f"queue{at}"))
-        make_letter(fingerprint=f"{at:032}")
+        make_letter(fingerprint=f"{at:032}", queue_name=f"queue{at}")
         make_schedule(f"schedule {at}")
     fold(settle=NOW)
-    make_letter(fingerprint="f" * 32)
+    make_letter(fingerprint="f" * 32, queue_name="queue0")
 
     with django_assert_max_num_queries(20):
         seen = snapshot()
