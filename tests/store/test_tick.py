@@ -39,7 +39,9 @@ def is_due_again(schedule: CronSchedule) -> CronSchedule:
 
 
 def test_what_is_due_fires_one_job_and_is_due_again_at_its_next_time() -> None:
-    schedule = make_schedule(arguments={"region": "us"}, queue_name="mail", priority=7, max_attempts=2)
+    schedule = make_schedule(
+        arguments={"region": "us"}, queue_name="mail", priority=7, max_attempts=2, cron="@hourly"
+    )
     ticked = tick()
     assert (ticked.fired, ticked.full) == (1, False)
     one, job = Tick.objects.get(), Job.objects.get()
