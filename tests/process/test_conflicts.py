@@ -99,7 +99,7 @@ def _check_calm(worker: RunningWorker) -> None:
 @pytest.fixture
 def patient_environment(worker_environment: dict[str, str]) -> None:
     """Leave the test time to close the ring: PostgreSQL looks for a deadlock once, so long after a wait began."""
-    worker_environment["PGOPTIONS"] = "-c deadlock_timeout=2s"
+    worker_environment["PGOPTIONS"] = "-c deadlock_timeout=4s"
 
 
 @pytest.mark.usefixtures("patient_environment")
