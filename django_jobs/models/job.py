@@ -28,7 +28,8 @@ class Job(models.Model):
 
     All instants are the database's clock. ``attempt`` is the number of tries used so far, the
     running one included; ``claim_number`` grows with every claim and is never given back, so that
-    it tells one run from every other. ``run_after`` is set while the job is scheduled only.
+    it tells one run from every other. ``run_after`` is set while the job is scheduled only. ``links`` has the
+    bits of ``policy.links.Links``: what else has to be seen to when the job ends.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -61,6 +62,7 @@ class Job(models.Model):
     finished_at = models.DateTimeField(null=True)
     held_since = models.DateTimeField(null=True)
     worker_deaths = models.SmallIntegerField(default=0)
+    links = models.SmallIntegerField(default=0, db_default=0)
     cancel_requested_at = models.DateTimeField(null=True)
 
     progress_done = models.BigIntegerField(null=True)

@@ -122,6 +122,7 @@ def _as_job(
         max_attempts=new.max_attempts,
         claim_number=0,
         worker_deaths=0,
+        links=new.links,
         enqueued_at=row.enqueued_at,
         run_after=row.run_after,
         ready_at=row.ready_at,

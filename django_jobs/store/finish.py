@@ -10,7 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..models import Attempt
 from ..policy.fingerprint import fingerprint
 from .dialects import open_dialect
-from .dialects.base import Claim, Ended
+from .dialects.base import Claim, Dialect, Ended
+from .follow import follow
 
 LETTERS_A_STATEMENT = 1_000_000
 """At most four bytes each: well under MySQL's smallest default ``max_allowed_packet``."""
@@ -33,7 +34,7 @@ def finish(
     dialect, connection = open_dialect(using)
     saved: set[int] = set()
     for chunk in _chunks(ended):
-        saved |= dialect.finish(connection, chunk, worker_id=worker_id)
+        saved |= _save(dialect, connection, chunk, worker_id)
     if again:
         saved |= _saved_before([one for one in ended if one.claim.job_id not in saved], worker_id, connection)
     if len(saved) < len(ended):
@@ -45,6 +46,20 @@ def finish(
                     one.claim.name,
                     one.claim.claim_number,
                 )
+    return saved
+
+
+def _save(
+    dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[Ended], worker_id: int
+) -> set[int]:
+    """Save a chunk; what follows from jobs with links commits together with their ends."""
+    if not any(one.claim.links for one in chunk):
+        return dialect.finish(connection, chunk, worker_id=worker_id)
+    with dialect.writing(connection):
+        saved = dialect.finish(connection, chunk, worker_id=worker_id)
+        follow(
+            [one for one in chunk if one.claim.links and one.claim.job_id in saved], using=connection.alias
+        )
     return saved
 
 

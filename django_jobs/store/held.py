@@ -44,4 +44,5 @@ def as_claim(job: Job, *, now: datetime) -> Claim:
         held=None,
         claimed=(job.started_at or now).timestamp(),
         worker_deaths=job.worker_deaths,
+        links=job.links,
     )

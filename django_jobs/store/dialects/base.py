@@ -31,7 +31,10 @@ Position = tuple[Any, int]
 
 
 class NewJob(NamedTuple):
-    """What all jobs of one enqueue share. ``delay_seconds`` counts from the database's clock; it or ``run_after``."""
+    """What all jobs of one enqueue share. ``delay_seconds`` counts from the database's clock; it or ``run_after``.
+
+    ``blocked``: what is due at once does not become ready, something has to release it. ``links``: bits of ``Links``.
+    """
 
     name: str
     queue_name: str
@@ -40,6 +43,8 @@ class NewJob(NamedTuple):
     metadata: str
     run_after: datetime | None = None
     delay_seconds: float | None = None
+    blocked: bool = False
+    links: int = 0
 
 
 class Inserted(NamedTuple):
@@ -58,7 +63,7 @@ class Claim(NamedTuple):
     A tuple and not a dataclass because one is made for every job that runs: from a row it takes a
     third of the time. ``arguments`` and ``metadata`` are JSON text; instants are seconds since the epoch
     by the database's clock, because most are never looked at: ``held`` is since when no worker knew the name.
-    ``worker_deaths`` counts the workers that died while they ran the job.
+    ``worker_deaths`` counts the workers that died while they ran the job; ``links`` has the bits of ``Links``.
     """
 
     job_id: int
@@ -75,6 +80,7 @@ class Claim(NamedTuple):
     held: float | None
     claimed: float
     worker_deaths: int = 0
+    links: int = 0
 
     def __repr__(self) -> str:
         """Tell which claim it is and leave the arguments out: this stands in logs and error mails."""

@@ -43,12 +43,12 @@ CONFLICTS = {1020, 1213}
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message)
+     attempt, claim_number, worker_deaths, progress_message, links)
 VALUES {rows}
 """
 NEW_ROW = f"""(%s, %s, %s, %s, %s, %s,
- IF({{due}} > {NOW}, 'scheduled', 'ready'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL), IF({{due}} > {NOW}, NULL, {NOW}),
- 0, 0, 0, '')"""
+ IF({{due}} > {NOW}, 'scheduled', '{{state}}'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL),
+ IF({{due}} > {NOW} OR '{{state}}' = 'blocked', NULL, {NOW}), 0, 0, 0, '', %s)"""
 RETURNING = " RETURNING id, state, enqueued_at, run_after, ready_at"
 INSERTED = """
 SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
@@ -68,7 +68,7 @@ LEFT JOIN (
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
-       {enqueued}, {ready}, {held}, {now}, worker_deaths, UTC_TIMESTAMP(6)
+       {enqueued}, {ready}, {held}, {now}, worker_deaths, links, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL)
@@ -212,9 +212,9 @@ class MySQL:
     ) -> list[Inserted]:
         """Insert all in one statement; MySQL, which cannot return rows, needs a second to read them."""
         due, due_values = _due(new)
-        row = NEW_ROW.format(due=due)
+        row = NEW_ROW.format(due=due, state="blocked" if new.blocked else "ready")
         statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
-        values = [value for one in arguments for value in (*new[:5], one, *due_values * 4)]
+        values = [value for one in arguments for value in (*new[:5], one, *due_values * 4, new.links)]
         with connection.cursor() as cursor:
             if connection.features.can_return_columns_from_insert:
                 cursor.execute(statement + RETURNING, values)

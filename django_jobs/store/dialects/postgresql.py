@@ -44,15 +44,15 @@ CONFLICTS = {"40001", "40P01"}
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message)
+     attempt, claim_number, worker_deaths, progress_message, links)
 SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments,
-       CASE WHEN due.at > due.now THEN 'scheduled' ELSE 'ready' END,
+       CASE WHEN due.at > due.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        due.now,
        CASE WHEN due.at > due.now THEN due.at END,
-       CASE WHEN due.at > due.now THEN NULL ELSE due.now END,
-       0, 0, 0, ''
-FROM (VALUES (%s, %s, %s::smallint, %s::smallint, %s::jsonb, %s::timestamptz, %s::float8))
-         AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay)
+       CASE WHEN due.at > due.now OR new.blocked THEN NULL ELSE due.now END,
+       0, 0, 0, '', new.links
+FROM (VALUES (%s, %s, %s::smallint, %s::smallint, %s::jsonb, %s::timestamptz, %s::float8, %s, %s::smallint))
+         AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay, blocked, links)
 CROSS JOIN LATERAL (
     SELECT clock.now, coalesce(new.run_after, clock.now + new.delay * interval '1 second') AS at
     FROM (SELECT statement_timestamp() AS now) AS clock
@@ -105,7 +105,7 @@ WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND job
 ))
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
           extract(epoch FROM enqueued_at)::float8, extract(epoch FROM ready_at)::float8,
-          extract(epoch FROM held_since)::float8, extract(epoch FROM started_at)::float8, worker_deaths
+          extract(epoch FROM held_since)::float8, extract(epoch FROM started_at)::float8, worker_deaths, links
 """
 CLAIM_FROM_HEAD = CLAIM.format(behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)")

@@ -48,15 +48,15 @@ LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message)
+     attempt, claim_number, worker_deaths, progress_message, links)
 SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.value,
-       CASE WHEN new.due > new.now THEN 'scheduled' ELSE 'ready' END,
+       CASE WHEN new.due > new.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        new.now,
        CASE WHEN new.due > new.now THEN new.due END,
-       CASE WHEN new.due > new.now THEN NULL ELSE new.now END,
-       0, 0, 0, ''
+       CASE WHEN new.due > new.now OR new.blocked THEN NULL ELSE new.now END,
+       0, 0, 0, '', new.links
 FROM (SELECT %s AS name, %s AS queue_name, %s AS priority, %s AS max_attempts, %s AS metadata,
-             {now} AS now, coalesce(%s, {later}) AS due) AS new
+             {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked, %s AS links) AS new
 CROSS JOIN json_each(%s) AS given
 ORDER BY given.key
 RETURNING id, state, enqueued_at, run_after, ready_at
@@ -100,7 +100,7 @@ WHERE id IN (
     LIMIT %(limit)s
 )
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
-          {enqueued}, {ready}, {held}, {started}, worker_deaths
+          {enqueued}, {ready}, {held}, {started}, worker_deaths, links
 """
 _SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {
@@ -223,6 +223,8 @@ class SQLite:
             *new[:5],
             _as_text(new.run_after),
             _as_modifier(new.delay_seconds),
+            new.blocked,
+            new.links,
             json.dumps(arguments, ensure_ascii=False),
         ]
         with self.writing(connection), connection.cursor() as cursor:
