@@ -14,8 +14,10 @@ from .exceptions import (
     Discard,
     JobsError,
     JobTimeout,
+    LimitKeyError,
     NoCurrentJob,
     PayloadTooLarge,
+    RateLimited,
     Retry,
     SerializationError,
     Snooze,
@@ -23,14 +25,17 @@ from .exceptions import (
     WaitTimeout,
 )
 from .policy.backoff import Constant, Exponential, Linear
+from .policy.limits import Breaker, Concurrency, Order, Rate
 from .schedules import ScheduleDefinition
 
 __version__ = "0.1.0"
 
 __all__ = [
     "ArgumentsError",
+    "Breaker",
     "Cancelled",
     "ClaimLost",
+    "Concurrency",
     "ConfigurationError",
     "Constant",
     "Discard",
@@ -40,9 +45,13 @@ __all__ = [
     "JobDefinition",
     "JobTimeout",
     "JobsError",
+    "LimitKeyError",
     "Linear",
     "NoCurrentJob",
+    "Order",
     "PayloadTooLarge",
+    "Rate",
+    "RateLimited",
     "Retry",
     "ScheduleDefinition",
     "SerializationError",

@@ -17,6 +17,7 @@ from . import registry
 from .conf import JOB_OPTION_CHECKS
 from .context import JobContext
 from .exceptions import ArgumentsError, ConfigurationError
+from .limits import LimitOptions, as_limits, check_keys, needs_of
 from .options import (
     LONG_AGO,
     ExceptionTypes,
@@ -27,6 +28,7 @@ from .options import (
     check_name,
 )
 from .policy.backoff import BackoffOption
+from .policy.limits import Breaker, Concurrency, Key, Need, Order, Rate
 from .schedules import (
     ScheduleDefinition,
     ScheduleOptions,
@@ -93,11 +95,12 @@ class EnqueueOptions(Generic[P, R]):
         from .store.enqueue import enqueue
 
         name = self.definition.name
+        needs = [self.definition.needs(one) for one in bound] if self.definition.options.limits else ()
         encoded = [
             {key: encode(value, what=f"{name}: argument {key!r}") for key, value in one.items()}
             for one in bound
         ]
-        return enqueue(self._new_job(), encoded)
+        return enqueue(self._new_job(), encoded, needs=needs)
 
     def _new_job(self) -> NewJob:
         from .store.dialects.base import NewJob
@@ -128,6 +131,7 @@ class JobDefinition(Generic[P, R]):
         self.options = options
         self.signature = CallSignature(function, name=name, takes_context=options.takes_context)
         self._check_redacted()
+        self._check_limits()
         self.is_async = inspect.iscoroutinefunction(function)
         if options.atomic and self.is_async:
             raise ConfigurationError(
@@ -141,6 +145,14 @@ class JobDefinition(Generic[P, R]):
             raise ConfigurationError(
                 f"@job {self.name}: redact: expected arguments of {self.signature.signature}, got {', '.join(unknown)}"
             )
+
+    def _check_limits(self) -> None:
+        if self.options.limits:
+            check_keys(f"@job {self.name}", self.options.limits, self.signature)
+
+    def needs(self, stored: Mapping[str, Any]) -> tuple[Need, ...]:
+        """Return which limits a job with these arguments, by name, is under. Raises LimitKeyError."""
+        return needs_of(self.name, self.options.limits, self.signature, stored)
 
     def __repr__(self) -> str:
         return f"<job {self.name}>"
@@ -215,6 +227,10 @@ class _ContextDecorator:
         return _define(function, self.name, self.options, self.when)
 
 
+class _MoreOptions(ScheduleOptions, LimitOptions):
+    """What ``@job`` takes besides what it takes of its own."""
+
+
 @overload
 def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
 
@@ -234,7 +250,7 @@ def job(
     atomic: bool = ...,
     redact: Collection[str] = ...,
     schedulable: bool = ...,
-    **when: Unpack[ScheduleOptions],
+    **more: Unpack[_MoreOptions],
 ) -> _ContextDecorator: ...
 
 
@@ -253,7 +269,7 @@ def job(
     redact: Collection[str] = ...,
     schedulable: bool = ...,
     takes_context: Literal[False] = ...,
-    **when: Unpack[ScheduleOptions],
+    **more: Unpack[_MoreOptions],
 ) -> _Decorator: ...
 
 
@@ -273,6 +289,10 @@ def job(
     redact: Collection[str] = (),
     schedulable: bool = False,
     takes_context: bool = False,
+    rate_limit: Rate | str | None = None,
+    concurrency: Concurrency | int | None = None,
+    order_key: Order | Key = None,
+    breaker: Breaker | None = None,
     **when: Unpack[ScheduleOptions],
 ) -> Any:
     """Make a function a job: ``@job`` or ``@job(option=...)``.
@@ -287,6 +307,8 @@ def job(
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
+    rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; order_key: the name
+    of an argument, a function of the arguments or an ``Order``; breaker: a ``Breaker``. All count over all workers.
     cron or every, timezone, jitter, overlap, catch_up, catch_up_limit: a schedule of the job's own name that
     enqueues it without arguments; see ``schedule``.
 
@@ -314,6 +336,9 @@ def job(
         redact=as_argument_names(f"{label}: redact", redact),
         schedulable=schedulable,
         takes_context=takes_context,
+        limits=as_limits(
+            label, rate_limit=rate_limit, concurrency=concurrency, order_key=order_key, breaker=breaker
+        ),
     )
     check_option_names(label, when)
     if function is not None:

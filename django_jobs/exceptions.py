@@ -36,6 +36,10 @@ class ClaimLost(JobsError):
     """The claim of this run is another worker's by now; nothing was written."""
 
 
+class LimitKeyError(JobsError, ValueError):
+    """The key of a limit could not be computed from a job's arguments; the job is not enqueued."""
+
+
 class NoCurrentJob(JobsError, LookupError):
     """``current_job()`` was called where no job is running."""
 
@@ -82,6 +86,17 @@ class Snooze(Exception):
     def __init__(self, delay: timedelta | float) -> None:
         super().__init__(f"again in {delay}")
         self.delay = _as_delay("Snooze", delay)
+
+
+class RateLimited(Snooze):
+    """Raise inside a job with a ``rate_limit`` when the called server says that it is called too often.
+
+    No job of the same key starts before ``retry_after`` (timedelta or seconds) has passed; this one runs again, and the
+    try does not count. A job without a rate limit just snoozes.
+    """
+
+    def __init__(self, retry_after: timedelta | float) -> None:
+        super().__init__(retry_after)
 
 
 def _as_delay(what: str, value: timedelta | float) -> timedelta:

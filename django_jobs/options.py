@@ -10,6 +10,7 @@ from typing import Any
 from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
 from .exceptions import ConfigurationError
 from .policy.backoff import LONGEST_WAIT, Backoff
+from .policy.limits import Limit
 
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 LONG_AGO, LAST_YEAR = datetime(1970, 1, 1, tzinfo=UTC), 9000
@@ -31,6 +32,7 @@ class JobOptions:
     takes_context: bool = False
     redact: tuple[str, ...] = ()
     schedulable: bool = False
+    limits: tuple[Limit, ...] = ()
 
     def resolve(self, option: str, queue_name: str | None = None) -> Any:
         """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""

@@ -11,6 +11,7 @@ from django.db import models
 from django_jobs.models import AlertedError, Attempt, CronSchedule, DeadLetter, Job, Queue, Tick, Worker
 from django_jobs.policy.decide import JobFacts, Rules, decide
 from django_jobs.policy.lines import ReadyLines
+from django_jobs.policy.links import Links
 from django_jobs.policy.outcomes import Error, Failed, Outcome
 from django_jobs.policy.states import State
 from django_jobs.store.claim import claim_in_turn, look
@@ -129,7 +130,12 @@ def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = Non
 def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> Ended:
     """Return the end of a run that began when it was claimed and took ``seconds``."""
     held_for = None if one.held is None else timedelta(seconds=database_now().timestamp() - one.held)
-    facts = JobFacts(attempt=one.attempt, max_attempts=one.max_attempts, held_for=held_for)
+    facts = JobFacts(
+        attempt=one.attempt,
+        max_attempts=one.max_attempts,
+        held_for=held_for,
+        is_limited=bool(one.links & Links.LIMITED),
+    )
     decision = decide(outcome, facts, rules=RULES)
     started = one.claimed
     return Ended(

@@ -3,6 +3,7 @@
 from .attempt import Attempt
 from .dead_letter import AlertedError, DeadLetter
 from .job import Job
+from .limit import Limit, LimitNotice, Permit
 from .queue import Queue
 from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
@@ -17,6 +18,9 @@ __all__ = [
     "DeadLetterHour",
     "Job",
     "JobMark",
+    "Limit",
+    "LimitNotice",
+    "Permit",
     "Queue",
     "Rollup",
     "RollupPosition",

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import NamedTuple, assert_never
 
 from .backoff import LONGEST_WAIT
+from .limits import Need
 from .outcomes import (
     AttemptOutcome,
     Cancelled,
@@ -19,6 +20,7 @@ from .outcomes import (
     Released,
     Snoozed,
     Succeeded,
+    Unadmitted,
     UnknownJob,
     Unreadable,
 )
@@ -29,13 +31,15 @@ class JobFacts(NamedTuple):
     """What a decision needs to know of the job.
 
     ``attempt`` counts the run that has just ended; ``held_for`` is how long no worker has known its name;
-    ``worker_deaths`` how often a worker died while it ran, before this run.
+    ``worker_deaths`` how often a worker died while it ran, before this run. ``is_limited``: it is under a limit, and
+    needs its permits anew for another run.
     """
 
     attempt: int
     max_attempts: int
     held_for: timedelta | None = None
     worker_deaths: int = 0
+    is_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +69,8 @@ class Decision:
     ``delay`` is set exactly where ``state`` is scheduled; after it the job becomes ready anew, behind
     those that are ready by then. A job that is ready at once (given back, or rescued) keeps its place
     in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
+    A job of a limit that is not ready at once is blocked until the limit lets it in again. ``holds_back``: the limit's
+    whole key is to wait for ``delay`` too; ``needs``: what the job was found to lack of limits.
     ``death`` is set exactly where ``state`` is dead. ``holds``: the name is unknown, from now on where it
     was not before; ``keeps_hold``: nobody looked whether it is.
     """
@@ -79,6 +85,8 @@ class Decision:
     result: str | None = None
     error: Error | None = None
     death: DeathReason | None = None
+    holds_back: bool = False
+    needs: tuple[Need, ...] = ()
 
 
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
@@ -93,21 +101,16 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
             return _after_failure(outcome, facts)
         case Discarded(error=error):
             return _dead(AttemptOutcome.DISCARDED, DeathReason.DISCARDED, error)
-        case Snoozed(delay=delay):
-            return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True)
+        case Snoozed(delay=delay, holds_back=holds_back):
+            return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, holds_back=holds_back)
         case Cancelled(error=error):
             return Decision(state=State.CANCELLED, attempt_outcome=AttemptOutcome.CANCELLED, error=error)
         case Released(started=started):
-            return Decision(
-                state=State.READY,
-                attempt_outcome=AttemptOutcome.RELEASED if started else None,
-                gives_back_attempt=True,
-                keeps_hold=not started,
-            )
+            return _given_back(facts, started)
         case Lost():
             return _after_loss(outcome, facts, rules)
-        case UnknownJob():
-            return _hold_or_bury(facts, rules)
+        case Unadmitted() | UnknownJob():
+            return _not_begun(outcome, facts, rules)
         case Unreadable(error=error):
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
         case _:
@@ -118,6 +121,27 @@ def _succeeded(result: str | None) -> Decision:
     if result is None:
         return SUCCEEDED_WITHOUT_RESULT
     return Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result)
+
+
+def _given_back(facts: JobFacts, started: bool) -> Decision:
+    return Decision(
+        state=State.BLOCKED if started and facts.is_limited else State.READY,
+        attempt_outcome=AttemptOutcome.RELEASED if started else None,
+        gives_back_attempt=True,
+        keeps_hold=not started,
+    )
+
+
+def _not_begun(outcome: Unadmitted | UnknownJob, facts: JobFacts, rules: Rules) -> Decision:
+    if isinstance(outcome, UnknownJob):
+        return _hold_or_bury(facts, rules)
+    return Decision(
+        state=State.BLOCKED,
+        attempt_outcome=None,
+        gives_back_attempt=True,
+        keeps_hold=True,
+        needs=outcome.needs,
+    )
 
 
 def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
@@ -142,7 +166,7 @@ def _after_loss(outcome: Lost, facts: JobFacts, rules: Rules) -> Decision:
     quarantined = deaths >= rules.max_worker_deaths
     counted = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
     return Decision(
-        state=State.DEAD if quarantined else State.READY,
+        state=State.DEAD if quarantined else State.BLOCKED if facts.is_limited else State.READY,
         attempt_outcome=AttemptOutcome.LOST,
         gives_back_attempt=not quarantined,
         keeps_hold=not quarantined,
@@ -175,6 +199,7 @@ def _again(
     delay: timedelta,
     *,
     gives_back_attempt: bool = False,
+    holds_back: bool = False,
     error: Error | None = None,
 ) -> Decision:
     return Decision(
@@ -182,6 +207,7 @@ def _again(
         attempt_outcome=ended,
         delay=min(delay, LONGEST_WAIT),
         gives_back_attempt=gives_back_attempt,
+        holds_back=holds_back,
         error=error,
     )
 

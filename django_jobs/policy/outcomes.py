@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
+from .limits import Need
+
 
 class AttemptOutcome(StrEnum):
     """How one try ended. The values are what the database stores on an attempt."""
@@ -73,9 +75,13 @@ class Discarded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snoozed:
-    """The function asked to run again later; the try does not count."""
+    """The function asked to run again later; the try does not count.
+
+    ``holds_back``: the called server refused more calls, so the whole key of the job's rate is to wait.
+    """
 
     delay: timedelta
+    holds_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +107,13 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unadmitted:
+    """The function did not start: it is under limits that were not known when the job was enqueued."""
+
+    needs: tuple[Need, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownJob:
     """No function of this name is registered here; another version of the code may have it."""
 
@@ -112,4 +125,15 @@ class Unreadable:
     error: Error
 
 
-Outcome = Succeeded | Failed | Discarded | Snoozed | Cancelled | Released | Lost | UnknownJob | Unreadable
+Outcome = (
+    Succeeded
+    | Failed
+    | Discarded
+    | Snoozed
+    | Cancelled
+    | Released
+    | Lost
+    | Unadmitted
+    | UnknownJob
+    | Unreadable
+)

@@ -37,7 +37,8 @@ INITIAL_STATES = WAITING_STATES
 
 TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
     "release": frozenset({(State.BLOCKED, State.READY)}),
-    "promote": frozenset({(State.SCHEDULED, State.READY)}),
+    "promote": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),
+    "hold_back": frozenset({(State.READY, State.BLOCKED)}),
     "claim": frozenset({(State.READY, State.RUNNING)}),
     "finish": frozenset(
         {
@@ -46,12 +47,15 @@ TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
             (State.RUNNING, State.DEAD),
             (State.RUNNING, State.SCHEDULED),
             (State.RUNNING, State.READY),
+            (State.RUNNING, State.BLOCKED),
         }
     ),
-    "rescue": frozenset({(State.RUNNING, State.READY), (State.RUNNING, State.DEAD)}),
+    "rescue": frozenset(
+        {(State.RUNNING, State.READY), (State.RUNNING, State.BLOCKED), (State.RUNNING, State.DEAD)}
+    ),
     "cancel": frozenset((state, State.CANCELLED) for state in WAITING_STATES),
-    "redrive": frozenset({(State.DEAD, State.READY)}),
-    "run_now": frozenset({(State.SCHEDULED, State.READY)}),
+    "redrive": frozenset({(State.DEAD, State.READY), (State.DEAD, State.BLOCKED)}),
+    "run_now": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),
 }
 """Verb -> the (from, to) pairs it may make. Each verb is one file in ``store/``."""
 

@@ -12,6 +12,7 @@ from ..models import Job
 from ..policy.states import State, sources
 from .clock import DatabaseNow
 from .dialects import open_dialect
+from .permits import drop_permits, split_limited
 from .selection import job_ids_in_chunks, lock
 
 
@@ -26,6 +27,7 @@ def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
             jobs.filter(pk__in=locked).update(
                 state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
             )
+            drop_permits(split_limited(locked, using=connection.alias)[1], using=connection.alias)
             if signals.job_cancelled.has_listeners(Job):
                 transaction.on_commit(
                     partial(_announce, locked, connection.alias), connection.alias, robust=True

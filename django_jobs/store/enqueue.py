@@ -13,18 +13,29 @@ from .. import signals
 from ..conf import get_settings
 from ..exceptions import PayloadTooLarge
 from ..models import Job
+from ..policy.limits import Need
+from ..policy.links import Links
 from ..policy.states import State
 from .dialects import open_dialect
 from .dialects.base import Inserted, NewJob
 from .doorbell import ring_on_commit
+from .permits import insert_permits
 
 ROWS_A_STATEMENT = 5_000
 BYTES_A_STATEMENT = 4_000_000
 """Well under MySQL's smallest default ``max_allowed_packet``."""
 
 
-def enqueue(new: NewJob, arguments: Sequence[Mapping[str, Any]], *, using: str | None = None) -> list[Job]:
+def enqueue(
+    new: NewJob,
+    arguments: Sequence[Mapping[str, Any]],
+    *,
+    needs: Sequence[Sequence[Need]] = (),
+    using: str | None = None,
+) -> list[Job]:
     """Insert one job for each of ``arguments`` (JSON-only dicts) and return them in that order.
+
+    ``needs`` has, for each, the limits that it is under; empty: none of them is under any.
 
     One statement for 5,000 jobs or 4 MB of arguments; more are inserted in one transaction. Raises
     PayloadTooLarge before anything is written. Never retries: in the caller's broken transaction
@@ -35,8 +46,11 @@ def enqueue(new: NewJob, arguments: Sequence[Mapping[str, Any]], *, using: str |
     if not texts:
         return []
     _, connection = open_dialect(using)
-    inserted = _insert(new, texts, connection.alias)
-    jobs = _as_jobs(connection.alias, new, arguments, inserted)
+    if any(needs):
+        jobs = _insert_limited(new, arguments, texts, needs, connection.alias)
+    else:
+        inserted = _insert(new, texts, connection.alias)
+        jobs = _as_jobs(connection.alias, new, arguments, inserted)
     if signals.job_enqueued.has_listeners(Job):
         transaction.on_commit(partial(_send_enqueued, jobs), using=connection.alias, robust=True)
     return jobs
@@ -62,6 +76,32 @@ def payload(name: str, arguments: Mapping[str, Any]) -> str:
     return text
 
 
+def _insert_limited(
+    new: NewJob,
+    arguments: Sequence[Mapping[str, Any]],
+    texts: Sequence[str],
+    needs: Sequence[Sequence[Need]],
+    alias: str,
+) -> list[Job]:
+    """Insert jobs of which some are under limits: those as blocked, with their permits, in one transaction."""
+    dialect, connection = open_dialect(alias)
+    limited = new._replace(blocked=True, links=new.links | Links.LIMITED)
+    jobs: dict[int, Job] = {}
+    with dialect.writing(connection):
+        for kind in (limited, new):
+            places = [at for at, one in enumerate(needs) if bool(one) is (kind is limited)]
+            if not places:
+                continue
+            inserted = _insert(kind, [texts[at] for at in places], alias)
+            made = _as_jobs(alias, kind, [arguments[at] for at in places], inserted)
+            jobs.update(zip(places, made, strict=True))
+            if kind is limited:
+                wanted = [(job.pk, needs[at]) for at, job in zip(places, made, strict=True)]
+                waiting = inserted[0].state == State.BLOCKED
+                insert_permits(wanted, priority=new.priority, waiting=waiting, using=alias)
+    return [job for _, job in sorted(jobs.items())]
+
+
 def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     dialect, connection = open_dialect(alias)
     chunks = list(_chunks(texts))
@@ -70,7 +110,7 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     else:
         with dialect.writing(connection):
             inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
-    if inserted[0].state == State.READY or (new.delay_seconds is not None and new.delay_seconds < 10):
+    if inserted[0].state != State.SCHEDULED or (new.delay_seconds is not None and new.delay_seconds < 10):
         ring_on_commit([new.queue_name], using=alias)
     return inserted
 

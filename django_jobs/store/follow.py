@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ..policy.links import Links
 from .dialects.base import Ended
+from .settle import settle
 
 
 def follow(ended: Sequence[Ended], *, using: str) -> None:
@@ -16,4 +17,4 @@ def follow(ended: Sequence[Ended], *, using: str) -> None:
             see_to(linked, using=using)
 
 
-_DUTIES: dict[Links, Callable[..., None]] = {}
+_DUTIES: dict[Links, Callable[..., None]] = {Links.LIMITED: settle}

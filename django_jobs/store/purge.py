@@ -6,6 +6,7 @@ from ..models import Attempt, DeadLetter, Job
 from ..policy.states import FINAL_STATES
 from .dialects import open_dialect
 from .letters import close_letters, letter_ids_of
+from .permits import delete_permits
 from .selection import Target, job_ids_in_chunks, lock
 
 
@@ -28,6 +29,7 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
 
 
 def delete_jobs(ids: list[int], *, using: str) -> None:
-    """Delete jobs and their attempts in two statements, without loading them."""
+    """Delete jobs and their attempts and permits in three statements, without loading them."""
     Attempt.objects.using(using).filter(job__in=ids)._raw_delete(using)
+    delete_permits(ids, using=using)
     Job.objects.using(using).filter(pk__in=ids)._raw_delete(using)

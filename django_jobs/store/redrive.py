@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from ..models import DeadLetter, Job
-from ..policy.states import State, sources
-from .clock import DatabaseNow
+from ..policy.states import sources
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
 from .letters import close_letters, letter_ids_of
+from .permits import make_ready
 from .selection import Target, job_ids_in_chunks, lock
 
 
@@ -24,9 +24,9 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
         with dialect.writing(connection):
             locked = lock(ids, states=sources("redrive"), using=connection.alias)
             queues = set(jobs.filter(pk__in=locked).values_list("queue_name", flat=True))
-            jobs.filter(pk__in=locked).update(
-                state=State.READY,
-                ready_at=DatabaseNow(),
+            make_ready(
+                locked,
+                using=connection.alias,
                 attempt=0,
                 worker_deaths=0,
                 finished_at=None,

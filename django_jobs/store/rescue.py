@@ -8,6 +8,7 @@ from datetime import datetime
 
 from ..models import Job, Worker
 from ..policy.decide import JobFacts, Rules, decide
+from ..policy.links import Links
 from ..policy.outcomes import Lost
 from ..policy.states import State
 from .announce import announce
@@ -81,7 +82,12 @@ def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
 
 
 def _lost(job: Job, outcome: Lost, *, now: datetime, rules: Rules) -> Ended:
-    facts = JobFacts(job.attempt, job.max_attempts, worker_deaths=job.worker_deaths)
+    facts = JobFacts(
+        job.attempt,
+        job.max_attempts,
+        worker_deaths=job.worker_deaths,
+        is_limited=bool(job.links & Links.LIMITED),
+    )
     decision = decide(outcome, facts, rules=rules)
     claim = as_claim(job, now=now)
     started = job.started_at.timestamp() if job.started_at and outcome.ran else None

@@ -5,22 +5,23 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from ..models import Job
-from ..policy.states import State, sources
-from .clock import DatabaseNow
+from ..policy.states import sources
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
-from .selection import job_ids_in_chunks
+from .permits import make_ready
+from .selection import job_ids_in_chunks, lock
 
 
 def run_now(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
-    """Make the target's scheduled jobs ready and return how many were. One guarded statement for 1,000."""
-    _, connection = open_dialect(using)
+    """Make the target's scheduled jobs ready and return how many were. One transaction for 1,000."""
+    dialect, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias)
     hurried = 0
     for ids in job_ids_in_chunks(target, states=sources("run_now"), using=connection.alias):
-        hurried += jobs.filter(pk__in=ids, state=State.SCHEDULED).update(
-            state=State.READY, ready_at=DatabaseNow(), run_after=None
-        )
+        with dialect.writing(connection):
+            locked = lock(ids, states=sources("run_now"), using=connection.alias)
+            make_ready(locked, using=connection.alias, run_after=None)
+        hurried += len(locked)
         queues = jobs.filter(pk__in=ids).order_by().values_list("queue_name", flat=True).distinct()
         ring_on_commit(queues, using=connection.alias)
     return hurried

@@ -18,6 +18,7 @@ from ..store.announce import announce
 from ..store.claim import Claim, claim_in_turn, look
 from ..store.clock import DatabaseClock
 from ..store.finish import finish
+from ..store.grant import admit
 from ..store.progress import save_notes
 from ..store.promote import promote
 from ..store.run_now import run_now
@@ -90,6 +91,8 @@ def drain(
 
 def _claim_next(bench: Bench, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
     promote(using=bench.using)
+    while admit(using=bench.using).more:
+        pass
     if run_scheduled:
         scheduled = Job.objects.using(bench.using).filter(state=State.SCHEDULED)
         run_now(scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=bench.using)

@@ -18,6 +18,7 @@ from ..policy.outcomes import Released
 from ..policy.prefetch import RunTimes, Stock, free_soon, room, share_room
 from ..store.claim import Claim, Look, claim, look
 from ..store.clock import DatabaseClock
+from ..store.grant import admit
 from ..store.held import unheard_claims
 from ..store.promote import promote
 from .executors.base import Executor, take_back
@@ -30,6 +31,8 @@ STUCK_SECONDS = 1.0
 SHORTEST_IDLE_SECONDS = 0.01
 HUNGRY_SECONDS = STUCK_SECONDS / 4
 """How soon to look again at executors that are full, should none of them say that it has room."""
+HELD_LIMITS_SECONDS = 0.05
+"""How soon to look again at limits that had nothing to give out, or that other workers had locked."""
 MAKE_SURE_SECONDS = 60.0
 """How often to ask the database which jobs it holds for claimed; after an error of a claim, at once."""
 _SHARE_WEIGHT = 0.2
@@ -78,7 +81,7 @@ class Claimer:
         self._wake = wake
         self._left = math.inf if max_jobs is None else max_jobs
         self._lines = ReadyLines()
-        self._next_due_at = math.inf
+        self._next_due_at = self._next_grant_at = math.inf
         self._awake_until = 0.0
         self._idle_seconds = SHORTEST_IDLE_SECONDS
         self._async_shares: dict[str, float] = {}
@@ -98,6 +101,8 @@ class Claimer:
             return HUNGRY_SECONDS
         if now >= self._next_due_at:
             self._promote()
+        if now >= self._next_grant_at:
+            self._admit()
         if self._lines.look_due(now):
             self._look()
         if not self._lines.known:
@@ -144,7 +149,8 @@ class Claimer:
     @property
     def is_nothing_ready(self) -> bool:
         """True where the last look found nothing to claim and nothing due."""
-        return self.last_look is not None and not self._lines.known and self._next_due_at > time.monotonic()
+        next_at = min(self._next_due_at, self._next_grant_at)
+        return self.last_look is not None and not self._lines.known and next_at > time.monotonic()
 
     def _may_claim(self, now: float) -> bool:
         """Take stock and tell whether any executor could do with more."""
@@ -219,6 +225,19 @@ class Claimer:
             pass
         self._look()
 
+    def _admit(self) -> None:
+        """Let in who waits at limits that have room. Where others hold all of these, do not ask again at once."""
+        self._next_grant_at = math.inf
+        granted = 0
+        while True:
+            admitted = admit(using=self._settings.database)
+            granted += admitted.granted
+            if not admitted.more:
+                break
+        self._look()
+        if not granted:
+            self._next_grant_at = max(self._next_grant_at, time.monotonic() + HELD_LIMITS_SECONDS)
+
     def _look(self) -> None:
         seen = look(self._lines, queues=self._queues, using=self._settings.database)
         self._clock.set(seen.now)
@@ -226,10 +245,13 @@ class Claimer:
         if seen.next_due is not None:
             wait = (seen.next_due - seen.now).total_seconds()
             self._next_due_at = min(self._next_due_at, time.monotonic() + max(wait, 0))
+        if seen.next_grant is not None:
+            wait = (seen.next_grant - seen.now).total_seconds()
+            self._next_grant_at = min(self._next_grant_at, time.monotonic() + max(wait, 0))
 
     def _idle(self, now: float) -> float:
         """Return how long to sleep: briefly after a ring, else ever longer up to the poll's interval."""
-        until_due = max(self._next_due_at - time.monotonic(), 0)
+        until_due = max(min(self._next_due_at, self._next_grant_at) - time.monotonic(), 0)
         if now < self._awake_until:
             return min(SHORTEST_IDLE_SECONDS, until_due)
         wait = min(self._idle_seconds, self._poll_seconds())

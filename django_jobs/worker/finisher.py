@@ -128,6 +128,8 @@ class Finisher:
             for one in saved
             if one.started is not None
         )
+        if any(one.claim.links for one in saved):
+            self._expect_due(0)  # what waited for their ends
         for one in saved:
             if one.decision.state is not State.SUCCEEDED:
                 self._log(one)

@@ -9,7 +9,7 @@ from typing import Any
 
 from .. import registry
 from ..exceptions import Cancelled as CancelledByJob
-from ..exceptions import Discard, JobTimeout, Retry, SerializationError, Snooze
+from ..exceptions import Discard, JobTimeout, RateLimited, Retry, SerializationError, Snooze
 from ..policy.backoff import Exponential, wait_after
 from ..policy.outcomes import SUCCEEDED, Cancelled, Discarded, Failed, Outcome, Snoozed, Succeeded
 from ..serialization import NOT_STORABLE, dumps
@@ -40,7 +40,7 @@ def outcome_of_value(value: Any, claim: Claim, bench: Bench) -> Succeeded:
 def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:
     """Sort an exception: a request (Snooze, Cancelled, Discard, Retry), final by the options, or worth another try."""
     if isinstance(error, Snooze):
-        return Snoozed(delay=error.delay)
+        return Snoozed(delay=error.delay, holds_back=isinstance(error, RateLimited))
     timed_out = isinstance(error, JobTimeout)
     message = f"ran longer than {timedelta(seconds=call.timeout_seconds or 0)}" if timed_out else None
     described = describe(error, job_name=call.claim.name, message=message)

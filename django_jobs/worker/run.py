@@ -21,9 +21,11 @@ from django.db import transaction
 
 from .. import registry, signals
 from ..context import running_as
-from ..exceptions import ClaimLost, JobTimeout, SerializationError
+from ..definition import JobDefinition
+from ..exceptions import ClaimLost, JobTimeout, LimitKeyError, SerializationError
 from ..policy.decide import JobFacts, decide
-from ..policy.outcomes import Outcome, Succeeded, UnknownJob, Unreadable
+from ..policy.links import Links
+from ..policy.outcomes import Discarded, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
 from ..serialization import TAG, loads
 from ..store.announce import announce_start
 from ..store.dialects import open_dialect
@@ -81,15 +83,29 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
         return outcome_of_error(error, Call(claim, definition, [], {}, context, None), bench)
     if definition.options.takes_context:
         args.insert(0, context)
+    if definition.options.limits and not claim.links & Links.LIMITED and (lacks := _lacks(claim, definition)):
+        return lacks
     timeout = definition.options.resolve("timeout", claim.queue_name)
     return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None)
+
+
+def _lacks(claim: Claim, definition: JobDefinition[..., Any]) -> Outcome | None:
+    """Return what sends a job back that was enqueued before its limits were defined, or by who did not know them."""
+    try:
+        needs = definition.needs(loads(claim.arguments))
+    except LimitKeyError as error:
+        return Discarded(error=describe(error, job_name=claim.name))
+    return Unadmitted(needs=needs) if needs else None
 
 
 def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Bench) -> Ended:
     """Decide what follows from ``outcome``; ``started`` None: the function never began."""
     finished = bench.clock.seconds()
     held_for = None if claim.held is None else timedelta(seconds=finished - claim.held)
-    facts = JobFacts(claim.attempt, claim.max_attempts, held_for, claim.worker_deaths)
+    if isinstance(outcome, Unadmitted):
+        claim = claim._replace(links=claim.links | Links.LIMITED)
+    is_limited = bool(claim.links & Links.LIMITED)
+    facts = JobFacts(claim.attempt, claim.max_attempts, held_for, claim.worker_deaths, is_limited)
     decision = decide(outcome, facts, rules=bench.rules)
     fingerprint = decision.error.fingerprint if decision.error else ""
     # A look at the database's clock in between may have set ours back a little.

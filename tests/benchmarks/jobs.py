@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from django_jobs import job
+from datetime import timedelta
 
+from django_jobs import Concurrency, Order, Rate, job
+
+KEYS = 1_000
 QUEUE = "default"
 WARM_UP_QUEUE = "warm-up"
 OTHER_QUEUE = "other"
@@ -13,3 +16,27 @@ OTHER_QUEUE = "other"
 @job(queue_name=QUEUE)
 def noop(x: int) -> None:
     """Do nothing."""
+
+
+def key(x: int) -> int:
+    """Return one of a thousand keys."""
+    return x % KEYS
+
+
+@job(queue_name=QUEUE, rate_limit=Rate(1_000, per=timedelta(seconds=1), key=key))
+def rated(x: int) -> None:
+    """Do nothing, under a rate that is never reached, so that what is left is the engine."""
+
+
+@job(queue_name=QUEUE, concurrency=Concurrency(4, key=key))
+def side_by_side(x: int) -> None:
+    """Do nothing, four of a key at once."""
+
+
+@job(queue_name=QUEUE, order_key=Order(key=key))
+def in_order(x: int) -> None:
+    """Do nothing, those of a key one after another."""
+
+
+LIMITED = {"keyed_rate": rated, "keyed_concurrency": side_by_side, "in_order": in_order}
+"""What is drained by the measures that compare a feature with the plain drain."""

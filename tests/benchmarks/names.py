@@ -9,6 +9,9 @@ MEASURES = {
     "scheduled": "  {scheduled:,} dated in the future",
     "finished": "  {finished:,} finished in the table",
     "snapshot": "  an old snapshot held open",
+    "keyed_rate": "  a rate limit by 1,000 keys, to plain",
+    "keyed_concurrency": "  4 at once by 1,000 keys, to plain",
+    "in_order": "  one after another by 1,000 keys, to plain",
     "latency": "enqueue to start, every 20 to 60 ms",
     "latency_quiet": "enqueue to start, after a quiet second",
     "schedules": "{schedules:,} schedules due at once",
@@ -18,3 +21,5 @@ MEASURES = {
 }
 
 DRAINS = ("drain", "drain_one_thread", "waiting", "scheduled", "finished", "snapshot")
+FEATURES = ("keyed_rate", "keyed_concurrency", "in_order")
+"""Drains whose "limit" is the plain drain, taken in turns with them."""

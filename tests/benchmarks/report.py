@@ -11,7 +11,7 @@ from typing import Any
 
 from tests.databases import TITLES
 
-from .names import DRAINS, MEASURES
+from .names import DRAINS, FEATURES, MEASURES
 from .options import Options
 
 HEAD = ("", "engine", "limit", "ratio", "to drain", "last/first", "limit's")
@@ -58,6 +58,14 @@ GOALS = (
         measure="pages",
         figure="few_to_many",
         at_least=1 / 1.5,
+    ),
+    *(
+        Goal(vendor="postgresql", title=title, measure=measure, figure="ratio", at_least=0.5)
+        for measure, title in (
+            ("keyed_rate", "rate limit by key to plain drain"),
+            ("keyed_concurrency", "concurrency by key to plain drain"),
+            ("in_order", "order by key to plain drain"),
+        )
     ),
     *(
         Goal(
@@ -165,8 +173,8 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
             _number(limit["jobs_per_second"]),
             _number(_ratio(both)),
             _number(engine["jobs_per_second"] / plain["engine"]["jobs_per_second"]) if is_variant else "",
-            _number(engine["last_to_first"]) if name in DRAINS else "",
-            _number(limit["last_to_first"]) if name in DRAINS else "",
+            _number(engine["last_to_first"]) if name in (*DRAINS, *FEATURES) else "",
+            _number(limit["last_to_first"]) if name in (*DRAINS, *FEATURES) else "",
         )
         if name == "drain":
             yield "  memory of the worker, peak MiB", _number(engine["peak_mib"])

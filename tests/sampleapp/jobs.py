@@ -9,7 +9,19 @@ from typing import Any
 
 from django.db.models import F
 
-from django_jobs import Cancelled, Constant, Discard, JobContext, Snooze, current_job, job
+from django_jobs import (
+    Breaker,
+    Cancelled,
+    Concurrency,
+    Constant,
+    Discard,
+    JobContext,
+    Order,
+    Rate,
+    Snooze,
+    current_job,
+    job,
+)
 
 from .models import Customer
 
@@ -124,3 +136,35 @@ def enqueue_another(depth: int) -> None:
     """Enqueue a job like this one until ``depth`` is used up."""
     if depth:
         enqueue_another.enqueue(depth - 1)
+
+
+@job(rate_limit=Rate(2, per=timedelta(hours=1), key="api"))
+def call_api(api: str, path: str = "/") -> str:
+    """Call a partner who allows two calls an hour."""
+    return f"{api}{path}"
+
+
+@job(concurrency=Concurrency(2, key="customer_id"))
+def render(customer_id: int | None) -> None:
+    """Render something for a customer, two at a time; for nobody in particular without limit."""
+
+
+@job(order_key="customer_id")
+def bill(customer_id: int, number: int = 0) -> int:
+    """Write a customer's invoices one after another."""
+    return number
+
+
+@job(order_key=Order(key="customer_id", steps_aside=True))
+def bill_aside(customer_id: int) -> None:
+    """Do the same, but let others go ahead while a failed one waits."""
+
+
+@job(breaker=Breaker(failures=2, within=timedelta(hours=1), open_for=timedelta(hours=1), key="partner"))
+def ask_partner(partner: str) -> None:
+    """Ask a partner who is down now and then."""
+
+
+@job(order_key="customer_id", concurrency=Concurrency(1, key="api"), rate_limit="2/h")
+def sync_customer(customer_id: int, api: str) -> None:
+    """Be under three limits at once."""

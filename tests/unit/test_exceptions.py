@@ -18,6 +18,7 @@ def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
         "Retry",
         "Cancelled",
         "Discard",
+        "RateLimited",
         "Snooze",
     }
 

@@ -8,7 +8,7 @@ runs unchanged on each.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -113,11 +113,22 @@ class Ended(NamedTuple):
 
 
 class Look(NamedTuple):
-    """What a look from the head saw: the database's time, when scheduled work is due next, lines with ready jobs."""
+    """What a look from the head saw: the database's time, when scheduled work is due next, lines with ready jobs.
+
+    ``next_grant``: when a limit may have something to give out.
+    """
 
     now: datetime
     next_due: datetime | None
     lines: list[Line]
+    next_grant: datetime | None = None
+
+
+class Promoted(NamedTuple):
+    """How many jobs came due, and the ids of those that are under a limit."""
+
+    number: int
+    limited: list[int]
 
 
 class Looks(NamedTuple):
@@ -178,8 +189,16 @@ class Dialect(Protocol):
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return where ``claim`` stands in its line."""
 
-    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> int:
-        """Move up to ``limit`` due jobs from scheduled to ready and return how many were."""
+    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
+        """Move up to ``limit`` due jobs from scheduled to ready, those under a limit to blocked."""
+
+    def read_line_heads(
+        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
+    ) -> list[tuple[int, int, bool]]:
+        """Return the first who wait at each limit, in order: limit, job, and whether it needs no more than this.
+
+        ``rooms`` maps limits to how many they have room for; one more of each line is read. No locks.
+        """
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save what was decided on claims that are still ``worker_id``'s; return their job ids.
@@ -277,6 +296,12 @@ def read_waiting(
             instants = [one for one in (before.oldest, _as_instant(oldest)) if one is not None]
             found[name] = Waiting(max(number, before.number), min(instants, default=None))
     return found
+
+
+LINE_HEAD = """
+SELECT limit_id, job_id, is_last FROM django_jobs_permit
+WHERE limit_id = %s AND phase = 1 ORDER BY urgency, job_id LIMIT %s
+"""
 
 
 def written_out(state: State) -> RawSQL:

@@ -8,7 +8,7 @@ the state: without that, a claim of ten locked a thousand rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
+from ...policy.links import Links
 from ...policy.rollup import Counted
 from .base import (
     COUNT_ATTEMPTS,
+    LINE_HEAD,
     Claim,
     Ended,
     Inserted,
@@ -27,6 +29,7 @@ from .base import (
     NewJob,
     NewTick,
     Position,
+    Promoted,
     as_record,
     is_plain_success,
     read_counted,
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 NOW = "UTC_TIMESTAMP(6)"
+LINES_A_STATEMENT = 100
 CONFLICTS = {1020, 1213}
 """ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
 
@@ -56,6 +60,7 @@ SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id
 
 LOOK = f"""
 SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
+       (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitnotice), {NOW}, min(open_at)) FROM django_jobs_limit),
        line.queue_name, line.priority
 FROM (SELECT 1 AS one) AS always
 LEFT JOIN (
@@ -95,14 +100,16 @@ WHERE id IN %s
 """
 
 DUE = """
-SELECT id FROM django_jobs_job FORCE INDEX (django_jobs_scheduled)
+SELECT id, links FROM django_jobs_job FORCE INDEX (django_jobs_scheduled)
 WHERE run_after <= UTC_TIMESTAMP(6) AND state = 'scheduled'
 ORDER BY run_after, id
 LIMIT %s
 FOR UPDATE SKIP LOCKED
 """
 PROMOTE = """
-UPDATE django_jobs_job SET state = 'ready', ready_at = UTC_TIMESTAMP(6), run_after = NULL WHERE id IN %s
+UPDATE django_jobs_job
+SET state = IF(links & 1, 'blocked', 'ready'), ready_at = IF(links & 1, NULL, UTC_TIMESTAMP(6)), run_after = NULL
+WHERE id IN %s
 """
 
 OWNED = """
@@ -234,12 +241,13 @@ class MySQL:
         with connection.cursor() as cursor:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
-        now, next_due = rows[0][:2]
-        lines = [Line(queue, priority) for _, _, queue, priority in rows if queue is not None]
+        now, next_due, next_grant = rows[0][:3]
+        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
         return Look(
             as_instant(now),
             _as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
+            _as_instant_or_none(next_grant),
         )
 
     def claim(
@@ -266,14 +274,29 @@ class MySQL:
         """Return ``(ready_at, id)``, the instant naive as the driver wants it."""
         return claim.ready_at.replace(tzinfo=None), claim.job_id
 
-    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> int:
+    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in two statements."""
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(DUE, [limit])
-            due = [job_id for (job_id,) in cursor.fetchall()]
+            due = cursor.fetchall()
             if due:
-                cursor.execute(PROMOTE, [due])
-        return len(due)
+                cursor.execute(PROMOTE, [[job_id for job_id, _ in due]])
+        return Promoted(len(due), [job_id for job_id, links in due if links & Links.LIMITED])
+
+    def read_line_heads(
+        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
+    ) -> list[tuple[int, int, bool]]:
+        """Read a hundred ranges of the index in one statement: MariaDB knows no LATERAL."""
+        found: list[tuple[int, int, bool]] = []
+        limits = list(rooms.items())
+        with connection.cursor() as cursor:
+            for start in range(0, len(limits), LINES_A_STATEMENT):
+                part = limits[start : start + LINES_A_STATEMENT]
+                heads = (f"SELECT * FROM ({LINE_HEAD}) AS head_{at}" for at in range(len(part)))
+                values = [value for limit_id, room in part for value in (limit_id, room + 1)]
+                cursor.execute(" UNION ALL ".join(heads), values)
+                found += cursor.fetchall()
+        return found
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save in one transaction: lock the claims that still stand, then write them all at once."""

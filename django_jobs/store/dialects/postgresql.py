@@ -7,7 +7,7 @@ it is about to do: a generic plan of the claim walks the whole index (engine fin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ from .base import (
     NewJob,
     NewTick,
     Position,
+    Promoted,
     as_record,
     in_line,
     is_plain_success,
@@ -75,6 +76,8 @@ WITH RECURSIVE line AS (
     ) AS further
 )
 SELECT statement_timestamp(), (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
+       (SELECT CASE WHEN EXISTS (SELECT FROM django_jobs_limitnotice) THEN statement_timestamp()
+                    ELSE min(open_at) END FROM django_jobs_limit),
        open_line.queue_name, open_line.priority
 FROM (SELECT 1) AS always
 LEFT JOIN (
@@ -111,15 +114,32 @@ CLAIM_FROM_HEAD = CLAIM.format(behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)")
 
 PROMOTE = """
-UPDATE django_jobs_job
-SET state = 'ready', ready_at = statement_timestamp(), run_after = NULL
-WHERE id = ANY (ARRAY(
-    SELECT id FROM django_jobs_job
-    WHERE state = 'scheduled' AND run_after <= statement_timestamp()
-    ORDER BY run_after, id
-    LIMIT %s
-    FOR UPDATE SKIP LOCKED
-))
+WITH promoted AS (
+    UPDATE django_jobs_job
+    SET state = CASE WHEN links & 1 = 1 THEN 'blocked' ELSE 'ready' END,
+        ready_at = CASE WHEN links & 1 = 1 THEN NULL ELSE statement_timestamp() END,
+        run_after = NULL
+    WHERE id = ANY (ARRAY(
+        SELECT id FROM django_jobs_job
+        WHERE state = 'scheduled' AND run_after <= statement_timestamp()
+        ORDER BY run_after, id
+        LIMIT %s
+        FOR UPDATE SKIP LOCKED
+    ))
+    RETURNING id, links
+)
+SELECT count(*), coalesce(array_agg(id) FILTER (WHERE links & 1 = 1), '{}') FROM promoted
+"""
+
+LINE_HEADS = """
+SELECT head.*
+FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, room)
+CROSS JOIN LATERAL (
+    SELECT limit_id, job_id, is_last FROM django_jobs_permit
+    WHERE limit_id = open_limit.id AND phase = 1
+    ORDER BY urgency, job_id
+    LIMIT open_limit.room + 1
+) AS head
 """
 
 # The look-up stays by key (job.id = ANY): a join alone lets the planner walk the whole index of running jobs.
@@ -248,9 +268,10 @@ class PostgreSQL:
         with connection.cursor() as cursor:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
-        now, next_due = rows[0][:2]
-        lines = [Line(queue, priority) for _, _, queue, priority in rows if queue is not None]
-        return Look(now, next_due, [line for line in lines if queues is None or line.queue_name in queues])
+        now, next_due, next_grant = rows[0][:3]
+        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
+        served = [line for line in lines if queues is None or line.queue_name in queues]
+        return Look(now, next_due, served, next_grant)
 
     def claim(
         self,
@@ -275,11 +296,20 @@ class PostgreSQL:
         """Return ``(ready_at, id)``."""
         return claim.ready_at, claim.job_id
 
-    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> int:
+    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(PROMOTE, [limit])
-            return int(cursor.rowcount)
+            return Promoted(*cursor.fetchone())
+
+    def read_line_heads(
+        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
+    ) -> list[tuple[int, int, bool]]:
+        """Read one range of the index for each limit, in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(LINE_HEADS, [_array(rooms.keys()), _array(rooms.values())])
+            heads: list[tuple[int, int, bool]] = cursor.fetchall()
+        return heads
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save successes in one statement, everything else in another."""

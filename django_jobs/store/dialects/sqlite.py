@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 from django.db import transaction
 
 from ...policy.lines import Line
+from ...policy.links import Links
 from ...policy.rollup import Counted
 from .base import (
     COUNT_ATTEMPTS,
+    LINE_HEAD,
     Claim,
     Ended,
     Inserted,
@@ -28,6 +30,7 @@ from .base import (
     NewJob,
     NewTick,
     Position,
+    Promoted,
     as_record,
     from_epoch,
     in_line,
@@ -76,6 +79,8 @@ WITH RECURSIVE line (queue_name, priority) AS (
 )
 SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
                FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
+       (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitnotice) THEN {NOW} ELSE min(open_at) END
+        FROM django_jobs_limit),
        open_line.queue_name, open_line.priority
 FROM (SELECT 1) AS always
 LEFT JOIN (
@@ -118,11 +123,14 @@ CLAIM_FROM_POSITION = CLAIM.format(
 
 PROMOTE = """
 UPDATE django_jobs_job
-SET state = 'ready', ready_at = {now}, run_after = NULL
+SET state = CASE WHEN links & 1 THEN 'blocked' ELSE 'ready' END,
+    ready_at = CASE WHEN links & 1 THEN NULL ELSE {now} END,
+    run_after = NULL
 WHERE id IN (
     SELECT id FROM django_jobs_job WHERE state = 'scheduled' AND run_after <= {now}
     ORDER BY run_after, id LIMIT %s
 )
+RETURNING id, links
 """.format(now=NOW.replace("%", "%%"))
 
 OWNED = """
@@ -240,12 +248,13 @@ class SQLite:
         with connection.cursor() as cursor:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
-        now, next_due = rows[0][:2]
-        lines = [Line(queue, priority) for _, _, queue, priority in rows if queue is not None]
+        now, next_due, next_grant = rows[0][:3]
+        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
         return Look(
             as_instant(now),
             as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
+            as_instant_or_none(next_grant),
         )
 
     def claim(
@@ -270,11 +279,23 @@ class SQLite:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""
         return _as_text(claim.ready_at), claim.job_id
 
-    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> int:
+    def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(PROMOTE, [limit])
-            return int(cursor.rowcount)
+            promoted = cursor.fetchall()
+        return Promoted(len(promoted), [job_id for job_id, links in promoted if links & Links.LIMITED])
+
+    def read_line_heads(
+        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
+    ) -> list[tuple[int, int, bool]]:
+        """Read limit by limit: a statement costs no way to a server."""
+        found: list[tuple[int, int, bool]] = []
+        with connection.cursor() as cursor:
+            for limit_id, room in rooms.items():
+                cursor.execute(LINE_HEAD, [limit_id, room + 1])
+                found += cursor.fetchall()
+        return found
 
     def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
         """Save in one transaction: see which claims still stand, then write them row by row in C."""

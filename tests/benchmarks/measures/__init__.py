@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ..names import DRAINS
+from ..names import DRAINS, FEATURES
 from . import drain, enqueue, idle, latency, pages, schedules
 from .place import Figures, Place
 
@@ -21,6 +21,7 @@ TAKEN: Mapping[str, Taken] = {
     "enqueue": (enqueue.engine_one, enqueue.limit_one),
     "enqueue_many": (enqueue.engine_many, enqueue.limit_many),
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
+    **{name: (partial(drain.engine, name), partial(drain.engine, "drain")) for name in FEATURES},
     "latency": (latency.engine, latency.limit),
     "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
     "schedules": (schedules.engine_many, None),

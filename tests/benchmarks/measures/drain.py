@@ -18,7 +18,7 @@ from django_jobs.models import Attempt, Job
 from django_jobs.store.queues import pause, resume
 
 from ..backlog import fill_of
-from ..jobs import QUEUE, WARM_UP_QUEUE, noop
+from ..jobs import LIMITED, QUEUE, WARM_UP_QUEUE, noop
 from ..limits import base
 from ..servers.base import ENGINE_TABLES, LIMIT_TABLES
 from ..worker import WorkerProcess
@@ -38,12 +38,13 @@ def engine(name: str, place: Place) -> Figures:
     the first tenth is no slower than the others because modules and connections are new.
     """
     number = place.sizes.drain
+    measured = LIMITED.get(name, noop)
     place.empty_engine()
     fill_of(name)(place.server, place.sizes, "django_jobs")
     first_id = _last_id(Job) + 1
     pause(QUEUE)
     for start in range(0, number, BULK):
-        noop.enqueue_many([{"x": x} for x in range(start, min(start + BULK, number))])
+        measured.enqueue_many([{"x": x} for x in range(start, min(start + BULK, number))])
     place.server.settle(*ENGINE_TABLES)
     arguments = ["--concurrency", "1"] if name == "drain_one_thread" else []
     holding = place.server.hold_snapshot() if name == "snapshot" else nullcontext()

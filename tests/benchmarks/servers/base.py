@@ -5,7 +5,13 @@ from __future__ import annotations
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
-ENGINE_TABLES = ("django_jobs_attempt", "django_jobs_deadletter", "django_jobs_job", "django_jobs_worker")
+ENGINE_TABLES = (
+    "django_jobs_attempt",
+    "django_jobs_deadletter",
+    "django_jobs_job",
+    "django_jobs_permit",
+    "django_jobs_worker",
+)
 LIMIT_TABLES = ("limit_attempt", "limit_job")
 
 

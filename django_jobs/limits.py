@@ -1,0 +1,166 @@
+"""What ``@job`` is told of limits, checked, and the keys of one job's limits, computed from its arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
+from enum import Enum
+from typing import Any, TypedDict
+from uuid import UUID
+
+from django.db.models import Model
+
+from .exceptions import ConfigurationError, LimitKeyError
+from .policy.limits import (
+    MAX_KEY_LENGTH,
+    Breaker,
+    Concurrency,
+    Key,
+    Kind,
+    Limit,
+    Need,
+    Order,
+    Rate,
+    need,
+    parse_rate,
+)
+from .signature import CallSignature
+
+OPTIONS: Mapping[Kind, str] = {
+    Kind.ORDER: "order_key",
+    Kind.CONCURRENCY: "concurrency",
+    Kind.BREAKER: "breaker",
+    Kind.RATE: "rate_limit",
+}
+
+
+class LimitOptions(TypedDict, total=False):
+    """What ``@job`` may be told of limits."""
+
+    rate_limit: Rate | str | None
+    concurrency: Concurrency | int | None
+    order_key: Order | Key
+    breaker: Breaker | None
+
+
+def as_limits(
+    label: str,
+    *,
+    rate_limit: object,
+    concurrency: object,
+    order_key: object,
+    breaker: object,
+) -> tuple[Limit, ...]:
+    """Return the limits that ``@job`` was given, or raise ConfigurationError naming the option."""
+    given = (
+        (OPTIONS[Kind.ORDER], _as_order, order_key),
+        (OPTIONS[Kind.CONCURRENCY], _as_concurrency, concurrency),
+        (OPTIONS[Kind.BREAKER], _as_breaker, breaker),
+        (OPTIONS[Kind.RATE], _as_rate, rate_limit),
+    )
+    limits = []
+    for option, convert, value in given:
+        if value is not None:
+            try:
+                limits.append(convert(value))
+            except ValueError as error:
+                raise ConfigurationError(f"{label}: {option}: {error}") from None
+    return tuple(limits)
+
+
+def check_keys(label: str, limits: tuple[Limit, ...], signature: CallSignature) -> None:
+    """Raise ConfigurationError where a limit's key names an argument that the job does not have."""
+    for limit in limits:
+        if isinstance(limit.key, str) and limit.key not in signature.parameters:
+            known = ", ".join(signature.parameters) or "none"
+            option = OPTIONS[limit.rule().kind]
+            raise ConfigurationError(
+                f"{label}: {option}: expected the name of an argument ({known}) as key, got {limit.key!r}"
+            )
+
+
+def needs_of(
+    job_name: str, limits: tuple[Limit, ...], signature: CallSignature, stored: Mapping[str, Any]
+) -> tuple[Need, ...]:
+    """Return which limits one job is under, by its arguments as ``bind`` returns them.
+
+    A key of None puts the job under no such limit. Raises LimitKeyError naming job, option and reason.
+    """
+    needs = []
+    for limit in limits:
+        rule = limit.rule()
+        what = f"{job_name}: {OPTIONS[rule.kind]}"
+        key = _key(what, limit.key, signature, stored)
+        if key is not None:
+            needs.append(need(rule, name=limit.name or job_name, key=key))
+    return tuple(needs)
+
+
+def _key(what: str, key: Key, signature: CallSignature, stored: Mapping[str, Any]) -> str | None:
+    if key is None:
+        return ""
+    arguments = signature.by_name(stored)
+    if isinstance(key, str):
+        value: object = arguments.get(key)
+    else:
+        try:
+            value = key(**arguments)
+        except Exception as error:
+            raise LimitKeyError(
+                f"{what}: the key's function failed for these arguments: {type(error).__name__}: {error}"
+            ) from error
+    return None if value is None else _as_text(what, value)
+
+
+def _as_text(what: str, value: object) -> str:
+    if isinstance(value, tuple) and value:
+        text = "/".join(_as_text(what, one) for one in value)
+    elif isinstance(value, Model):
+        text = f"{value._meta.label_lower}:{value.pk}"
+    elif isinstance(value, Enum):
+        text = str(value.value)
+    elif isinstance(value, (str, int, Decimal, UUID, date)):
+        text = str(value)
+    else:
+        raise LimitKeyError(
+            f"{what}: expected a key that is text, a whole number, UUID, date, model instance or a tuple of these, or"
+            f" None for no limit; got {type(value).__name__}"
+        )
+    if len(text) > MAX_KEY_LENGTH or "\0" in text:
+        raise LimitKeyError(
+            f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters without NUL, got {text[:40]!r}..."
+        )
+    return text
+
+
+def _as_rate(value: object) -> Rate:
+    if isinstance(value, str):
+        return parse_rate(value)
+    if isinstance(value, Rate):
+        return value
+    raise ValueError(f'expected a Rate or text such as "10/s", got {value!r}')
+
+
+def _as_concurrency(value: object) -> Concurrency:
+    if type(value) is int:
+        return Concurrency(value)
+    if isinstance(value, Concurrency):
+        return value
+    raise ValueError(f"expected a Concurrency or a whole number, got {value!r}")
+
+
+def _as_order(value: object) -> Order:
+    if isinstance(value, Order):
+        return value
+    if isinstance(value, str) or callable(value):
+        return Order(key=value)
+    raise ValueError(
+        f"expected the name of an argument, a function of the arguments or an Order, got {value!r}"
+    )
+
+
+def _as_breaker(value: object) -> Breaker:
+    if isinstance(value, Breaker):
+        return value
+    raise ValueError(f"expected a Breaker, got {value!r}")

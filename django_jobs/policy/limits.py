@@ -1,0 +1,334 @@
+"""Limits: how many jobs of one key may run at once, or within a span of time. No clock, no database.
+
+::
+
+    asleep --(the job is due)--> waiting --(the limit has room)--> held --(the run ends)--> gone, asleep or cooling
+
+A job has one permit of each limit it is under and takes them one after another, in the order of their kinds: it
+waits at one limit at a time, and two jobs never hold what the other waits for. Only with all of them held it is ready.
+A rate is a number of permits that each cool for the whole window after use, so that no window, wherever it is laid,
+holds more uses than permits: a bucket of tokens would let twice as many through.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from enum import IntEnum
+from typing import Any, Literal, NamedTuple
+
+Key = str | Callable[..., object] | None
+"""The name of an argument, or a function of all arguments by keyword; None: one limit for all jobs of the name."""
+
+UNBOUNDED = 2**31 - 1
+_UNIT_SECONDS = {
+    "s": 1,
+    "second": 1,
+    "m": 60,
+    "minute": 60,
+    "h": 3600,
+    "hour": 3600,
+    "d": 86400,
+    "day": 86400,
+}
+_RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*([a-z]+)\s*", re.ASCII)
+LONGEST_WINDOW = timedelta(days=366)
+MOST_PERMITS = 100_000
+MAX_KEY_LENGTH = 200
+_SPAN = f"a timedelta above zero, at most {LONGEST_WINDOW}"
+
+
+class Kind(IntEnum):
+    """What a limit counts. The values are stored, and are the order in which a job takes its permits."""
+
+    ORDER = 1
+    CONCURRENCY = 2
+    BREAKER = 3
+    RATE = 4
+
+
+class Phase(IntEnum):
+    """Where a permit is. The values are stored."""
+
+    ASLEEP = 0
+    WAITING = 1
+    HELD = 2
+    COOLING = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """At most ``count`` runs in any span of ``per``, over all workers, for each ``key``.
+
+    ``burst``: so many at once after a pause, and then never more than so many in any ``burst / count * per``. Text such
+    as ``"10/s"``, ``"100/m"``, ``"5/10s"`` says the same as count and per. ``counts_from``: a run counts until ``per``
+    after its ``"end"``, so that the called server never sees more, however long a call takes; or after its ``"start"``:
+    faster for long runs that call at once, and exact only as far as every run calls equally late. ``name``: jobs that
+    give the same name share the limit.
+    """
+
+    count: int
+    per: timedelta = timedelta(seconds=1)
+    burst: int | None = None
+    key: Key = None
+    name: str | None = None
+    counts_from: Literal["end", "start"] = "end"
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.count), "count", f"a whole number from 1 to {MOST_PERMITS}", self.count)
+        _require(_is_span(self.per), "per", _SPAN, self.per)
+        if self.burst is not None:
+            _require(_is_count(self.burst), "burst", f"a whole number from 1 to {MOST_PERMITS}", self.burst)
+            _require(
+                self.window <= LONGEST_WINDOW,
+                "burst",
+                f"burst / count * per of at most {LONGEST_WINDOW}",
+                self.burst,
+            )
+        _require(self.counts_from in {"end", "start"}, "counts_from", "'end' or 'start'", self.counts_from)
+        _check_key_and_name(self.key, self.name)
+
+    @property
+    def window(self) -> timedelta:
+        """The span in which at most ``burst``, or ``count``, runs count."""
+        return self.per * ((self.burst or self.count) / self.count)
+
+    def rule(self) -> Rule:
+        """Return what the limit's row has to know."""
+        return Rule(
+            kind=Kind.RATE,
+            capacity=self.burst or self.count,
+            window_seconds=self.window.total_seconds(),
+            from_start=self.counts_from == "start",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Concurrency:
+    """At most ``most`` jobs at once, over all workers, for each ``key``. A wait for the next try does not count."""
+
+    most: int
+    key: Key = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.most), "most", f"a whole number from 1 to {MOST_PERMITS}", self.most)
+        _check_key_and_name(self.key, self.name)
+
+    def rule(self) -> Rule:
+        """Return what the limit's row has to know."""
+        return Rule(kind=Kind.CONCURRENCY, capacity=self.most)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Jobs of one ``key`` run strictly one after another, in the order of their ids, which is that of the enqueues.
+
+    A job that failed keeps its turn until it has succeeded or is dead; with ``steps_aside`` others go ahead
+    while it waits for its next try.
+    """
+
+    key: Key
+    name: str | None = None
+    steps_aside: bool = False
+
+    def __post_init__(self) -> None:
+        _check_key_and_name(self.key, self.name)
+
+    def rule(self) -> Rule:
+        """Return what the limit's row has to know."""
+        return Rule(kind=Kind.ORDER, capacity=1, steps_aside=self.steps_aside)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Breaker:
+    """After ``failures`` failed tries ``within`` a span, start none of the ``key`` for ``open_for``; then try one.
+
+    If that one succeeds all go on, if it fails none starts for ``open_for`` again.
+    """
+
+    failures: int
+    within: timedelta = timedelta(minutes=1)
+    open_for: timedelta = timedelta(minutes=1)
+    key: Key = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        _require(_is_count(self.failures) and self.failures <= 1000, "failures", "1 to 1000", self.failures)
+        for option, value in (("within", self.within), ("open_for", self.open_for)):
+            _require(_is_span(value), option, _SPAN, value)
+        _check_key_and_name(self.key, self.name)
+
+    def rule(self) -> Rule:
+        """Return what the limit's row has to know."""
+        return Rule(
+            kind=Kind.BREAKER,
+            capacity=UNBOUNDED,
+            failures=self.failures,
+            within_seconds=self.within.total_seconds(),
+            open_seconds=self.open_for.total_seconds(),
+        )
+
+
+Limit = Rate | Concurrency | Order | Breaker
+"""What ``@job`` can be told of limits; each is given with the name of its option."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rule:
+    """What a limit's row knows of its definition; see the classes above for the meaning."""
+
+    kind: Kind
+    capacity: int
+    window_seconds: float = 0.0
+    from_start: bool = False
+    steps_aside: bool = False
+    failures: int = 0
+    within_seconds: float = 0.0
+    open_seconds: float = 0.0
+
+    @property
+    def cools_from_end(self) -> bool:
+        """True where the end of a run frees nothing before the whole window has passed."""
+        return self.kind is Kind.RATE and not self.from_start
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the rule as it is stored."""
+        return {**asdict(self), "kind": int(self.kind)}
+
+    @classmethod
+    def from_json(cls, stored: dict[str, Any]) -> Rule:
+        """Return a stored rule."""
+        return cls(**{**stored, "kind": Kind(stored["kind"])})
+
+
+class Need(NamedTuple):
+    """That a job has to take a permit of one limit."""
+
+    limit_id: int
+    name: str
+    key: str
+    rule: Rule
+
+
+def need(rule: Rule, *, name: str, key: str) -> Need:
+    """Return the need of a limit; its id is made of kind, name and key, so that nobody has to look it up.
+
+    Two keys of one id would share a limit: be limited more, never less. That among a billion keys there are any two
+    such has a chance of three in a hundred.
+    """
+    text = f"{int(rule.kind)}\0{name}\0{key}"
+    digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
+    return Need(int.from_bytes(digest, "big", signed=True), name, key, rule)
+
+
+def parse_rate(text: str) -> Rate:
+    """Return the rate that ``"10/s"``, ``"100/m"`` or ``"5/10s"`` says. Raises ValueError."""
+    match = _RATE.fullmatch(text)
+    seconds = _UNIT_SECONDS.get(match[3]) if match else None
+    if match is None or seconds is None:
+        raise ValueError(f'expected a rate such as "10/s", "100/m", "1000/h" or "5/10s", got {text!r}')
+    return Rate(int(match[1]), per=timedelta(seconds=seconds * int(match[2] or 1)))
+
+
+class LimitState(NamedTuple):
+    """What is known of a limit besides its rule. Instants are seconds since the epoch by the database's clock.
+
+    ``closed_until``: nothing starts before. ``tripped``: a breaker that has not seen a success since it opened.
+    ``failures`` are a breaker's failed tries, the oldest first.
+    """
+
+    closed_until: float | None = None
+    tripped: bool = False
+    failures: tuple[float, ...] = ()
+
+
+def room(rule: Rule, state: LimitState, *, used: int, now: float) -> int:
+    """Return how many permits may be given out now, with ``used`` held or cooling."""
+    if state.closed_until is not None and now < state.closed_until:
+        return 0
+    if rule.kind is Kind.BREAKER:
+        return max(1 - used, 0) if state.tripped else UNBOUNDED
+    return max(rule.capacity - used, 0)
+
+
+def after_tries(rule: Rule, state: LimitState, *, failed_at: list[float], succeeded: bool) -> LimitState:
+    """Return a breaker's state after tries that failed at these instants, and others that succeeded or not."""
+    if state.tripped:
+        if failed_at:
+            return LimitState(closed_until=max(failed_at) + rule.open_seconds, tripped=True)
+        return LimitState() if succeeded else state
+    recent = sorted([*state.failures, *failed_at])
+    recent = [at for at in recent if at > recent[-1] - rule.within_seconds]
+    if len(recent) >= rule.failures:
+        return LimitState(closed_until=recent[-1] + rule.open_seconds, tripped=True)
+    return LimitState(closed_until=state.closed_until, failures=tuple(recent))
+
+
+class Ending(IntEnum):
+    """How far a job came with a run, as its permits see it."""
+
+    OVER = 1
+    DEAD = 2
+    AGAIN = 3
+    NOT_BEGUN = 4
+    KEPT = 5
+
+
+class Fate(NamedTuple):
+    """What becomes of a permit: its next ``phase`` (None: it goes away), and whether the run's use cools beside it."""
+
+    phase: Phase | None
+    cools: bool = False
+
+
+def fate(rule: Rule, ending: Ending) -> Fate:
+    """Return what becomes of a held permit when the run of its job has ended like this.
+
+    OVER: succeeded or cancelled. DEAD: staff may redrive it. AGAIN: another try will come. NOT_BEGUN: the same, and the
+    function never started. KEPT: given back before it began, the job stays ready.
+    """
+    if ending is Ending.KEPT:
+        return Fate(Phase.HELD)
+    if rule.kind is Kind.RATE:
+        if ending is Ending.OVER:
+            return Fate(Phase.COOLING)
+        return Fate(Phase.ASLEEP, cools=ending is not Ending.NOT_BEGUN)
+    if ending is Ending.OVER:
+        return Fate(None)
+    if rule.kind is Kind.ORDER and ending is not Ending.DEAD and not rule.steps_aside:
+        return Fate(Phase.HELD)
+    return Fate(Phase.ASLEEP)
+
+
+def urgency(kind: Kind, priority: int) -> int:
+    """Return by what those who wait at a limit are sorted, before the job's id: order goes by the id alone."""
+    return 0 if kind is Kind.ORDER else -priority
+
+
+def _is_count(value: object) -> bool:
+    return type(value) is int and 1 <= value <= MOST_PERMITS
+
+
+def _is_span(value: object) -> bool:
+    return isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_WINDOW
+
+
+def _check_key_and_name(key: object, name: object) -> None:
+    _require(
+        key is None or isinstance(key, str) or callable(key),
+        "key",
+        "the name of an argument or a function",
+        key,
+    )
+    _require(
+        name is None or (isinstance(name, str) and 0 < len(name) <= 200), "name", "1 to 200 characters", name
+    )
+
+
+def _require(holds: bool, option: str, expected: str, got: object) -> None:
+    if not holds:
+        raise ValueError(f"{option}: expected {expected}, got {got!r}")
