@@ -14,6 +14,8 @@ from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.supervisor import supervise
 
+MOST_WEIGHT = 1_000
+
 
 def add_worker_arguments(parser: ArgumentParser) -> None:
     """Add the options of a worker to ``parser``."""
@@ -21,7 +23,13 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--queues",
         type=queue_names,
         metavar="NAME,NAME",
-        help="Serve these queues only. Default: all, also ones created later.",
+        help="Serve these queues only. Default: all, also ones created later. With weights, NAME:3,NAME:1, they get"
+        " such shares of what is taken; without, the highest priority of all goes first.",
+    )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="Take nothing of a queue while one named before it in --queues has anything.",
     )
     parser.add_argument(
         "--concurrency", type=count, default=4, metavar="N", help="Plain jobs at once a process (default 4)."
@@ -76,8 +84,15 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
             "--burst works off jobs and fires no schedule; 'manage.py jobs tick' fires what is due once"
         )
     megabytes = options["max_memory_mb"]
+    queues, weights = options["queues"] or (None, None)
+    if options["strict"] and (queues is None or weights is not None):
+        raise CommandError(
+            "--strict takes from the queues in the order of --queues: expected --queues NAME,NAME without weights"
+        )
     chosen = WorkerOptions(
-        queues=options["queues"],
+        queues=queues,
+        weights=weights,
+        strict=options["strict"],
         pool=options["pool"],
         concurrency=options["concurrency"],
         processes=options["processes"],
@@ -119,9 +134,20 @@ def port(text: str) -> int:
     raise ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
 
 
-def queue_names(text: str) -> tuple[str, ...]:
-    """Return the queue names of a comma-separated list."""
-    try:
-        return tuple(dict.fromkeys(as_queue_name("--queues", name.strip()) for name in text.split(",")))
-    except ConfigurationError as error:
-        raise ArgumentTypeError(str(error)) from None
+def queue_names(text: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
+    """Return the names of a comma-separated list, and their weights where ``NAME:WEIGHT`` gives any; others have 1."""
+    weights: dict[str, int] = {}
+    weighted = False
+    for part in text.split(","):
+        name, colon, weight = part.strip().rpartition(":")
+        if colon and weight.isdecimal():
+            weighted = True
+            if not 1 <= int(weight) <= MOST_WEIGHT:
+                raise ArgumentTypeError(f"expected a weight from 1 to {MOST_WEIGHT}, got {part.strip()!r}")
+        else:
+            name, weight = part.strip(), "1"
+        try:
+            weights.setdefault(as_queue_name("--queues", name), int(weight))
+        except ConfigurationError as error:
+            raise ArgumentTypeError(str(error)) from None
+    return tuple(weights), weights if weighted else None

@@ -12,6 +12,11 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
+        migrations.AddField(
+            model_name='queue',
+            name='max_running',
+            field=models.PositiveIntegerField(blank=True, null=True, verbose_name='at most at once'),
+        ),
         migrations.CreateModel(
             name='LimitNotice',
             fields=[

@@ -10,11 +10,15 @@ from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 
 
 class Queue(models.Model):
-    """A named line of jobs. No job of a paused queue is claimed; what runs goes on."""
+    """A named line of jobs. No job of a paused queue is claimed; what runs goes on.
+
+    ``max_running``: so many of its jobs run at once, over all workers; None: as many as workers have slots.
+    """
 
     name = NameField(max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    max_running = models.PositiveIntegerField(_("at most at once"), null=True, blank=True)
 
     objects = JobsManager["Queue"]()
 

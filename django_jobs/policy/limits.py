@@ -13,11 +13,13 @@ holds more uses than permits: a bucket of tokens would let twice as many through
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from enum import IntEnum
+from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
 Key = str | Callable[..., object] | None
@@ -203,6 +205,16 @@ class Rule:
     def from_json(cls, stored: dict[str, Any]) -> Rule:
         """Return a stored rule."""
         return cls(**{**stored, "kind": Kind(stored["kind"])})
+
+    @classmethod
+    def from_text(cls, text: str) -> Rule:
+        """Return a rule from the JSON text that a database gives for it; there are as few as limits in the code."""
+        return _rule_from_text(text)
+
+
+@lru_cache(maxsize=1_000)
+def _rule_from_text(text: str) -> Rule:
+    return Rule.from_json(json.loads(text))
 
 
 class Need(NamedTuple):

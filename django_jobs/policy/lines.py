@@ -31,12 +31,15 @@ class Line(NamedTuple):
 
 @dataclass(slots=True)
 class ReadyLines:
-    """The lines known to hold ready jobs, and the position in each. ``now`` is monotonic seconds."""
+    """The lines known to hold ready jobs, and the position in each. ``now`` is monotonic seconds.
+
+    ``capped`` are the queues of which only so many jobs may run at once.
+    """
 
     positions: dict[Line, Any] = field(default_factory=dict)
     known: list[Line] = field(default_factory=list)
+    capped: frozenset[str] = frozenset()
     _next_look: float = 0.0
-    _turn: int = 0
 
     def look_due(self, now: float) -> bool:
         """Tell whether a look from the head may be made."""
@@ -60,14 +63,6 @@ class ReadyLines:
     def postpone_look(self, now: float) -> None:
         """Put the next look off because there is enough to claim without it."""
         self._next_look = max(self._next_look, now + BUSY_LOOK_SECONDS)
-
-    def in_turn(self) -> list[Line]:
-        """Return the known lines, highest priority first, queues of equal priority taking turns."""
-        self._turn += 1
-        shift = self._turn % len(self.known) if self.known else 0
-        turned = self.known[shift:] + self.known[:shift]
-        turned.sort(key=lambda line: -line.priority)
-        return turned
 
 
 def _rest_after(seconds: float) -> float:

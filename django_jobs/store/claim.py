@@ -5,9 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ..models import Queue
 from ..policy.lines import Line, ReadyLines
+from ..policy.turns import Fair
 from .dialects import open_dialect
-from .dialects.base import Claim, Look
+from .dialects.base import Claim, Dialect, Look, Position, count_running
 
 __all__ = ["Claim", "Look", "claim", "claim_in_turn", "look"]
 
@@ -19,6 +23,7 @@ def look(lines: ReadyLines, *, queues: Sequence[str] | None, using: str | None =
     seen = dialect.look(connection, queues)
     now = time.monotonic()
     lines.looked(seen.lines, now=now, seconds=now - began)
+    lines.capped = seen.capped
     return seen
 
 
@@ -34,7 +39,10 @@ def claim(
     dialect, connection = open_dialect(using)
     after = lines.positions.get(line)
     began = time.monotonic()
-    claims = dialect.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
+    if line.queue_name in lines.capped:
+        claims = _claim_capped(dialect, connection, line, after=after, limit=limit, worker_id=worker_id)
+    else:
+        claims = dialect.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
     if after is None:
         now = time.monotonic()
         lines.spent_at_head(now=now, seconds=now - began)
@@ -45,10 +53,33 @@ def claim(
     return claims
 
 
+def _claim_capped(
+    dialect: Dialect,
+    connection: BaseDatabaseWrapper,
+    line: Line,
+    *,
+    after: Position | None,
+    limit: int,
+    worker_id: int,
+) -> list[Claim]:
+    """Claim from a queue of which only so many jobs may run: one worker at a time counts and takes."""
+    with dialect.writing(connection):
+        queues = Queue.objects.using(connection.alias).select_for_update()
+        queue = queues.filter(pk=line.queue_name, paused_at__isnull=True, max_running__isnull=False).first()
+        if queue is None or queue.max_running is None:
+            return []
+        left = queue.max_running - count_running(connection, line.queue_name)
+        if left < 1:
+            return []
+        return dialect.claim(
+            connection, line, after=after, limit=min(limit, left), worker_id=worker_id, capped=True
+        )
+
+
 def claim_in_turn(lines: ReadyLines, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:
-    """Claim up to ``limit`` jobs from all known lines in their turn."""
+    """Claim up to ``limit`` jobs from all known lines, the highest priority first."""
     claims: list[Claim] = []
-    for line in lines.in_turn():
+    for line in Fair().order(lines.known):
         wanted = limit - len(claims)
         if wanted > 0:
             claims += claim(lines, line, limit=wanted, worker_id=worker_id, using=using)

@@ -128,14 +128,16 @@ def _as_limit(notice: LimitNotice) -> Limit:
 
 
 def _forget_cooled(limit_ids: Iterable[int], using: str) -> None:
-    cooled = Permit.objects.using(using).filter(Among("limit_id", limit_ids), phase=Phase.COOLING)
+    cooled = Permit.objects.using(using).filter(
+        Among("limit_id", limit_ids, by_key=False), phase=Phase.COOLING
+    )
     cooled.filter(free_at__lte=DatabaseNow())._raw_delete(using)
 
 
 def _usage(limit_ids: Iterable[int], using: str) -> tuple[dict[int, int], dict[int, datetime]]:
     """Return how many permits of each limit are held or cooling, and when the first of these is free."""
     given = Permit.objects.using(using).filter(
-        Among("limit_id", limit_ids), phase__in=[Phase.HELD, Phase.COOLING]
+        Among("limit_id", limit_ids, by_key=False), phase__in=[Phase.HELD, Phase.COOLING]
     )
     rows = list(given.order_by().values_list("limit_id").annotate(number=Count("*"), free=Min("free_at")))
     return {pk: number for pk, number, _ in rows}, {pk: free for pk, _, free in rows if free is not None}

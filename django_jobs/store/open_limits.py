@@ -6,7 +6,6 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
@@ -60,15 +59,9 @@ def _read(limits: QuerySet[Limit]) -> list[OpenLimit]:
         Cast("failures", TextField()),
     )
     return [
-        OpenLimit(pk, _as_rule(rule), open_at, _as_state(closed_until, tripped, failures))
+        OpenLimit(pk, Rule.from_text(rule), open_at, _as_state(closed_until, tripped, failures))
         for pk, rule, open_at, closed_until, tripped, failures in rows
     ]
-
-
-@lru_cache(maxsize=1_000)
-def _as_rule(text: str) -> Rule:
-    """Return a stored rule; there are as many as limits in the code, and a row for each of their keys."""
-    return Rule.from_json(json.loads(text))
 
 
 _UNTOUCHED = LimitState()

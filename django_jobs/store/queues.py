@@ -10,6 +10,8 @@ from .clock import DatabaseNow
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
 
+MOST_RUNNING = 1_000_000
+
 
 def note_queues(names: Iterable[str], *, using: str | None = None) -> None:
     """Insert the queues that have no row yet. One statement."""
@@ -17,6 +19,18 @@ def note_queues(names: Iterable[str], *, using: str | None = None) -> None:
     rows = [Queue(name=name) for name in names]
     if rows:
         Queue.objects.using(connection.alias).bulk_create(rows, ignore_conflicts=True)
+
+
+def cap(name: str, most: int | None, *, using: str | None = None) -> None:
+    """Let so many jobs of a queue run at once, None: all; holds from the commit on for what is claimed then."""
+    if most is not None and not (type(most) is int and 1 <= most <= MOST_RUNNING):
+        raise ValueError(
+            f"max_running: expected a whole number from 1 to {MOST_RUNNING}, or None for no limit, got {most!r}"
+        )
+    _, connection = open_dialect(using)
+    note_queues([name], using=connection.alias)
+    Queue.objects.using(connection.alias).filter(name=name).update(max_running=most)
+    ring_on_commit([name], using=connection.alias)
 
 
 def pause(name: str, *, by: str = "", using: str | None = None) -> bool:

@@ -18,11 +18,10 @@ def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str
     host = connection.settings_dict.get("HOST") or ""
     jobs = [definition.name for definition in registry.all_definitions()]
     shown = ", ".join(jobs[:20]) + (f" and {len(jobs) - 20} more" if len(jobs) > 20 else "")
-    queues = "all, also ones created later" if options.queues is None else ", ".join(options.queues)
     return [
         f"django_jobs {__version__}",
         f"  database   {alias}: {connection.display_name} {name}{' at ' + host if host else ''}",
-        f"  queues     {queues}",
+        f"  queues     {_queues(options)}",
         f"  jobs       {shown or 'none: no installed app has a jobs.py with @job in it'}",
         f"  schedules  {_schedules(options)}",
         f"  workers    {_workers(options)}",
@@ -33,6 +32,14 @@ def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str
 
 def _number(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
+
+
+def _queues(options: WorkerOptions) -> str:
+    if options.queues is None:
+        return "all, also ones created later"
+    if options.weights is not None:
+        return ", ".join(f"{name} (weight {options.weights[name]})" for name in options.queues)
+    return ", ".join(options.queues) + (", strictly in this order" if options.strict else "")
 
 
 def _workers(options: WorkerOptions) -> str:

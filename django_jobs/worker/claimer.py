@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from .. import registry
 from ..conf import Settings
 from ..policy.lines import Line, ReadyLines
 from ..policy.outcomes import Released
 from ..policy.prefetch import RunTimes, Stock, free_soon, room, share_room
+from ..policy.turns import Turns
 from ..store.claim import Claim, Look, claim, look
 from ..store.clock import DatabaseClock
 from ..store.grant import admit
@@ -52,6 +53,7 @@ class Claimer:
         *,
         settings: Settings,
         queues: Sequence[str] | None,
+        turns: Turns,
         clock: DatabaseClock,
         worker_id: Callable[[], int],
         threads: Executor,
@@ -81,6 +83,7 @@ class Claimer:
         self._wake = wake
         self._left = math.inf if max_jobs is None else max_jobs
         self._lines = ReadyLines()
+        self._turns = turns
         self._next_due_at = self._next_grant_at = math.inf
         self._awake_until = 0.0
         self._idle_seconds = SHORTEST_IDLE_SECONDS
@@ -108,7 +111,7 @@ class Claimer:
         if not self._lines.known:
             self._hungry = False
             return self._idle(now)
-        claimed = sum(self._claim(line) for line in self._lines.in_turn())
+        claimed = sum(self._claim(line) for line in self._turns.order(self._lines.known))
         if not claimed and self._lines.known:
             return HUNGRY_SECONDS
         self._hungry = False
@@ -136,6 +139,11 @@ class Claimer:
         if due_at < self._next_due_at:
             self._next_due_at = due_at
             self._wake()
+
+    def ended(self, claims: Iterable[Claim]) -> None:
+        """Look now where runs have ended for whose end others may have waited: at a limit, or in a capped queue."""
+        if any(one.links or one.queue_name in self._lines.capped for one in claims):
+            self.expect_due(0)
 
     def seen_queues(self) -> set[str]:
         """Return the queues in which the last look found something."""
@@ -182,6 +190,7 @@ class Claimer:
         )
         self._make_sure_at = make_sure_at
         if claims:
+            self._turns.took(line, len(claims))
             self._hand_over(line.queue_name, claims)
         return len(claims)
 

@@ -7,7 +7,7 @@ wait here; nothing of them is lost as long as the process lives.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.db import DataError, IntegrityError
 
@@ -32,8 +32,8 @@ Item = Ended | Settled | Note
 class Finisher:
     """Saves the ended runs and notes that the executors put into ``inbox``; ``collect`` and ``step`` are one batch.
 
-    ``saved`` counts the runs that have ended here. ``expect_due`` hears of delays, ``announce`` of runs
-    whose signal somebody listens to.
+    ``saved`` counts the runs that have ended here. ``expect_due`` hears of delays, ``heed_ends`` of all claims
+    whose end was saved, ``announce`` of runs whose signal somebody listens to.
     """
 
     def __init__(
@@ -44,6 +44,7 @@ class Finisher:
         in_hand: dict[int, Claim],
         run_times: RunTimes,
         expect_due: Callable[[float], None],
+        heed_ends: Callable[[Iterable[Claim]], None],
         announce: Callable[[Ended], None],
     ) -> None:
         self.inbox: Inbox[Item] = Inbox(most=MOST_AT_ONCE)
@@ -53,6 +54,7 @@ class Finisher:
         self._in_hand = in_hand
         self._run_times = run_times
         self._expect_due = expect_due
+        self._heed_ends = heed_ends
         self._announce = announce
         self._batch: list[Item] = []
         self._again = False
@@ -128,8 +130,7 @@ class Finisher:
             for one in saved
             if one.started is not None
         )
-        if any(one.claim.links for one in saved):
-            self._expect_due(0)  # what waited for their ends
+        self._heed_ends(one.claim for one in saved)
         for one in saved:
             if one.decision.state is not State.SUCCEEDED:
                 self._log(one)

@@ -12,13 +12,16 @@ from collections.abc import Callable, Iterable
 from django.core.mail import mail_admins
 from django.urls import NoReverseMatch, reverse
 
+from .. import registry
 from ..conf import Settings
 from ..models import DeadLetter
 from ..policy.states import State
 from ..store.alerts import take_alerts
 from ..store.group_counts import prune_groups
+from ..store.limit_rules import bring_limits_in_step
 from ..store.marks import INTERVAL, mark_jobs, prune_marks
 from ..store.prune import prune, prune_records, prune_ticks
+from ..store.prune_limits import prune_limits
 from ..store.queues import note_queues
 from ..store.rescue import rescue
 from ..store.rollup import fold, prune_sums
@@ -26,13 +29,17 @@ from ..store.workers import declare_lost
 
 logger = logging.getLogger("django_jobs.worker")
 
+NEW_SECONDS = 30.0
 PRUNE_INTERVAL_SECONDS = 300.0
 WINDOWS_A_ROUND = 5
 LONGEST_INTERVAL_SECONDS = 5.0
 
 
 class Maintenance:
-    """``step`` is one round: bounded statements, whatever the tables' size."""
+    """``step`` is one round: bounded statements, whatever the tables' size.
+
+    ``started``: when the command that the process belongs to began, by this host's monotonic clock.
+    """
 
     def __init__(
         self,
@@ -40,16 +47,21 @@ class Maintenance:
         settings: Settings,
         worker_id: Callable[[], int],
         seen_queues: Callable[[], Iterable[str]],
+        started: float,
     ) -> None:
         self._settings = settings
         self._worker_id = worker_id
         self._seen_queues = seen_queues
+        # A process that replaces another of the same command has nothing newer to say.
+        self._is_in_step = time.monotonic() - started > NEW_SECONDS
         self._noted: set[str] = set()
         self._mark_at = self._prune_at = time.monotonic()
         self._prune_from: int | None = None
 
     def step(self) -> float:
         """Do what is due and return the seconds until the next round."""
+        if not self._is_in_step:
+            self._bring_limits_in_step()
         self._rescue()
         self._note_queues()
         fold(using=self._settings.database)
@@ -59,6 +71,18 @@ class Maintenance:
         if time.monotonic() >= self._prune_at:
             self._prune()
         return min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+
+    def _bring_limits_in_step(self) -> None:
+        """Have the code that was just started decide on limits whose rows an older version wrote."""
+        rules = {
+            (limit.name or definition.name, limit.rule().kind): limit.rule()
+            for definition in registry.all_definitions()
+            for limit in definition.options.limits
+        }
+        named = [(name, rule) for (name, _), rule in rules.items()]
+        if changed := bring_limits_in_step(named, using=self._settings.database):
+            logger.info("%s limits have a new rule", changed)
+        self._is_in_step = True
 
     def _rescue(self) -> None:
         using = self._settings.database
@@ -112,6 +136,7 @@ class Maintenance:
         prune_sums(using=settings.database)
         prune_groups(settings.retention.get(State.DEAD), using=settings.database)
         prune_marks(using=settings.database)
+        prune_limits(using=settings.database)
 
 
 def _text(letter: DeadLetter, number: int) -> str:

@@ -6,7 +6,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from django.db import Error as DatabaseError
 from django.db import connections
@@ -95,6 +95,7 @@ class Worker:
             in_hand=self._in_hand,
             run_times=run_times,
             expect_due=self._expect_due,
+            heed_ends=self._heed_ends,
             announce=self._announcer.saved.put,
         )
         report = self._finisher.inbox.put
@@ -125,6 +126,7 @@ class Worker:
         self._claimer = Claimer(
             settings=settings,
             queues=options.queues,
+            turns=options.turns(),
             clock=self._clock,
             worker_id=self._lease.current,
             threads=self._threads,
@@ -151,7 +153,10 @@ class Worker:
             wanted=settings.ring,
         )
         self._maintenance = Maintenance(
-            settings=settings, worker_id=self._lease.current, seen_queues=self._claimer.seen_queues
+            settings=settings,
+            worker_id=self._lease.current,
+            seen_queues=self._claimer.seen_queues,
+            started=options.started,
         )
         patience = 2 * settings.stale_after.total_seconds()
         self._claiming = self._loop("claimer", self._claim, durable=False, patience=patience)
@@ -355,6 +360,9 @@ class Worker:
 
     def _freed(self) -> None:
         self._claimer.freed()
+
+    def _heed_ends(self, claims: Iterable[Claim]) -> None:
+        self._claimer.ended(claims)
 
     def _expect_due(self, seconds: float) -> None:
         self._claimer.expect_due(seconds)

@@ -18,7 +18,9 @@ from django_jobs.policy.states import State
 from django_jobs.store.cancel import cancel
 from django_jobs.store.finish import finish
 from django_jobs.store.grant import admit
+from django_jobs.store.limit_rules import bring_limits_in_step
 from django_jobs.store.promote import promote
+from django_jobs.store.prune_limits import prune_limits
 from django_jobs.store.purge import purge
 from django_jobs.store.redrive import redrive
 from django_jobs.store.run_now import run_now
@@ -502,3 +504,57 @@ class TestAtOnce:
             let_in_once = admit()
             assert let_in_once.granted == 1
             assert states(jobs[1:]) == [State.READY, State.BLOCKED]
+
+
+class TestUpkeep:
+    def test_a_worker_that_starts_with_a_newer_definition_writes_it_into_all_keys(self):
+        jobs = sample.render.enqueue_many([(at % 2,) for at in range(8)])
+        let_in()
+        assert states(jobs).count(State.READY) == 4
+
+        assert bring_limits_in_step([(sample.render.name, Concurrency(3).rule())]) == 2
+        assert bring_limits_in_step([(sample.render.name, Concurrency(3).rule())]) == 0
+        let_in()
+
+        assert states(jobs).count(State.READY) == 6
+
+    def test_a_lowered_limit_lets_nobody_in_until_enough_have_ended(self):
+        jobs = sample.render.enqueue_many([(1,)] * 4)
+        let_in()
+        bring_limits_in_step([(sample.render.name, Concurrency(1).rule())])
+        let_in()
+        worker = make_worker()
+        first, second = take(worker)
+
+        finish([ended(first, SUCCEEDED)], worker_id=worker.pk)
+        assert states(jobs[2:]) == [State.BLOCKED, State.BLOCKED]
+        finish([ended(second, SUCCEEDED)], worker_id=worker.pk)
+        assert states(jobs[2:]) == [State.READY, State.BLOCKED]
+
+    def test_a_key_that_nobody_needs_any_more_is_forgotten(self):
+        sample.render.enqueue_many([(1,), (2,)])
+        let_in()
+        worker = make_worker()
+        one, other = take(worker)
+        finish([ended(one, SUCCEEDED)], worker_id=worker.pk)
+
+        assert prune_limits() == 1
+        assert Limit.objects.count() == 1
+        finish([ended(other, SUCCEEDED)], worker_id=worker.pk)
+        assert prune_limits() == 1
+        assert sample.render.enqueue(1)
+        let_in()
+        assert Job.objects.filter(state=State.READY).count() == 1
+
+    def test_a_rate_that_still_cools_and_a_breaker_with_failures_are_remembered(self):
+        sample.call_api.enqueue("stripe")
+        sample.ask_partner.enqueue("acme")
+        let_in()
+        run_all(failure(retry_in=None))
+        Job.objects.all().delete()
+        Permit.objects.filter(phase=Phase.ASLEEP)._raw_delete("default")
+
+        assert prune_limits() == 0
+        pass_time(hours=1)
+        assert prune_limits() == 1
+        assert Limit.objects.get().failures

@@ -21,6 +21,7 @@ class Bench:
         self.worker = factories.make_worker()
         self.in_hand: dict[int, object] = {}
         self.delays: list[float] = []
+        self.heeded: list[factories.Claim] = []
         self.announced: list[Ended] = []
         self.finisher = Finisher(
             using="default",
@@ -28,6 +29,7 @@ class Bench:
             in_hand=self.in_hand,  # type: ignore[arg-type]
             run_times=RunTimes(unknown_seconds=1),
             expect_due=self.delays.append,
+            heed_ends=self.heeded.extend,
             announce=self.announced.append,
         )
 

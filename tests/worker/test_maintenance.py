@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 
 import django
@@ -31,7 +32,10 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def _maintain(worker: Worker | None = None, queues: tuple[str, ...] = ()) -> Maintenance:
     worker = worker or factories.make_worker()
     maintenance = Maintenance(
-        settings=get_settings(), worker_id=lambda: worker.pk, seen_queues=lambda: queues
+        settings=get_settings(),
+        worker_id=lambda: worker.pk,
+        seen_queues=lambda: queues,
+        started=time.monotonic(),
     )
     maintenance.step()
     return maintenance

@@ -115,13 +115,14 @@ class Ended(NamedTuple):
 class Look(NamedTuple):
     """What a look from the head saw: the database's time, when scheduled work is due next, lines with ready jobs.
 
-    ``next_grant``: when a limit may have something to give out.
+    ``next_grant``: when a limit may have something to give out. ``capped``: queues of which only so many jobs may run.
     """
 
     now: datetime
     next_due: datetime | None
     lines: list[Line]
     next_grant: datetime | None = None
+    capped: frozenset[str] = frozenset()
 
 
 class Promoted(NamedTuple):
@@ -183,8 +184,12 @@ class Dialect(Protocol):
         after: Position | None,
         limit: int,
         worker_id: int,
+        capped: bool = False,
     ) -> list[Claim]:
-        """Move up to ``limit`` jobs of ``line`` behind ``after`` from ready to running, in order; locks no others."""
+        """Move up to ``limit`` jobs of ``line`` behind ``after`` from ready to running, in order; locks no others.
+
+        From a queue of which only so many may run nothing is taken, unless ``capped``: the caller has counted.
+        """
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return where ``claim`` stands in its line."""
@@ -237,7 +242,15 @@ ORDER BY job.id
 LIMIT %(limit)s
 """
 
+RUNNING_OF_QUEUE = "SELECT count(*) FROM django_jobs_job WHERE state = 'running' AND queue_name = %s"
 HELD = "SELECT id FROM django_jobs_job WHERE state = 'running' AND worker_id = %s"
+
+
+def count_running(connection: BaseDatabaseWrapper, queue_name: str) -> int:
+    """Count a queue's running jobs, by the index of all that run: as many as the workers have slots."""
+    with connection.cursor() as cursor:
+        cursor.execute(RUNNING_OF_QUEUE, [queue_name])
+        return int(cursor.fetchone()[0])
 
 
 def read_held(connection: BaseDatabaseWrapper, *, worker_id: int) -> list[int]:

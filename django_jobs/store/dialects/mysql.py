@@ -8,8 +8,8 @@ the state: without that, a claim of ten locked a thousand rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from django.db import transaction
 from ...policy.lines import Line
 from ...policy.links import Links
 from ...policy.rollup import Counted
+from .among import look_up
 from .base import (
     COUNT_ATTEMPTS,
     LINE_HEAD,
@@ -61,7 +62,8 @@ SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id
 LOOK = f"""
 SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
        (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitnotice), {NOW}, min(open_at)) FROM django_jobs_limit),
-       line.queue_name, line.priority
+       line.queue_name, line.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = line.queue_name) IS NOT NULL
 FROM (SELECT 1 AS one) AS always
 LEFT JOIN (
     SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready)
@@ -76,7 +78,10 @@ SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attemp
        {enqueued}, {ready}, {held}, {now}, worker_deaths, links, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
-  AND NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL)
+  AND NOT EXISTS (
+      SELECT 1 FROM django_jobs_queue
+      WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
+  )
 ORDER BY ready_at, id
 LIMIT %(limit)s
 FOR UPDATE SKIP LOCKED
@@ -204,9 +209,11 @@ class MySQL:
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
-    def writing(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
-        """Open a transaction, or join the caller's."""
-        return transaction.atomic(using=connection.alias, savepoint=False)
+    @contextmanager
+    def writing(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Open a transaction, or join the caller's, in which what is marked is looked up by key."""
+        with connection.execute_wrapper(look_up), transaction.atomic(using=connection.alias, savepoint=False):
+            yield
 
     def now(self, connection: BaseDatabaseWrapper) -> datetime:
         """Return the database's time."""
@@ -242,12 +249,14 @@ class MySQL:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
         now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
+        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        capped = frozenset(row[3] for row in rows if row[5])
         return Look(
             as_instant(now),
             _as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
             _as_instant_or_none(next_grant),
+            capped,
         )
 
     def claim(
@@ -258,9 +267,10 @@ class MySQL:
         after: Position | None,
         limit: int,
         worker_id: int,
+        capped: bool = False,
     ) -> list[Claim]:
         """Claim in two statements: lock and read what is ready, then take it."""
-        values: dict[str, Any] = {"limit": limit, **line._asdict()}
+        values: dict[str, Any] = {"limit": limit, "capped": capped, **line._asdict()}
         if after is not None:
             values["ready_at"], values["job_id"] = after
         with self.writing(connection), connection.cursor() as cursor:

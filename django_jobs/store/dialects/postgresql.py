@@ -78,7 +78,8 @@ WITH RECURSIVE line AS (
 SELECT statement_timestamp(), (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
        (SELECT CASE WHEN EXISTS (SELECT FROM django_jobs_limitnotice) THEN statement_timestamp()
                     ELSE min(open_at) END FROM django_jobs_limit),
-       open_line.queue_name, open_line.priority
+       open_line.queue_name, open_line.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
 FROM (SELECT 1) AS always
 LEFT JOIN (
     SELECT queue_name, priority FROM line
@@ -100,7 +101,8 @@ WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND job
     SELECT id FROM django_jobs_job
     WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
       AND NOT EXISTS (
-          SELECT FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL
+          SELECT FROM django_jobs_queue
+          WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
       )
     ORDER BY ready_at, id
     LIMIT %(limit)s
@@ -269,9 +271,10 @@ class PostgreSQL:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
         now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
+        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        capped = frozenset(row[3] for row in rows if row[5])
         served = [line for line in lines if queues is None or line.queue_name in queues]
-        return Look(now, next_due, served, next_grant)
+        return Look(now, next_due, served, next_grant, capped)
 
     def claim(
         self,
@@ -281,9 +284,10 @@ class PostgreSQL:
         after: Position | None,
         limit: int,
         worker_id: int,
+        capped: bool = False,
     ) -> list[Claim]:
         """Claim in one statement."""
-        values: dict[str, Any] = {"worker_id": worker_id, "limit": limit, **line._asdict()}
+        values: dict[str, Any] = {"worker_id": worker_id, "limit": limit, "capped": capped, **line._asdict()}
         if after is not None:
             values["ready_at"], values["job_id"] = after
         with connection.cursor() as cursor:

@@ -81,7 +81,8 @@ SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN 
                FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
        (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitnotice) THEN {NOW} ELSE min(open_at) END
         FROM django_jobs_limit),
-       open_line.queue_name, open_line.priority
+       open_line.queue_name, open_line.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
 FROM (SELECT 1) AS always
 LEFT JOIN (
     SELECT queue_name, priority FROM line
@@ -99,7 +100,8 @@ WHERE id IN (
     SELECT id FROM django_jobs_job
     WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
       AND NOT EXISTS (
-          SELECT 1 FROM django_jobs_queue WHERE name = %(queue_name)s AND paused_at IS NOT NULL
+          SELECT 1 FROM django_jobs_queue
+          WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
       )
     ORDER BY ready_at, id
     LIMIT %(limit)s
@@ -249,12 +251,14 @@ class SQLite:
             cursor.execute(LOOK)
             rows = cursor.fetchall()
         now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:]) for row in rows if row[3] is not None]
+        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        capped = frozenset(row[3] for row in rows if row[5])
         return Look(
             as_instant(now),
             as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
             as_instant_or_none(next_grant),
+            capped,
         )
 
     def claim(
@@ -265,9 +269,10 @@ class SQLite:
         after: Position | None,
         limit: int,
         worker_id: int,
+        capped: bool = False,
     ) -> list[Claim]:
         """Claim in one statement."""
-        values: dict[str, Any] = {"worker_id": worker_id, "limit": limit, **line._asdict()}
+        values: dict[str, Any] = {"worker_id": worker_id, "limit": limit, "capped": capped, **line._asdict()}
         if after is not None:
             values["ready_at"], values["job_id"] = after
         with self.writing(connection), connection.cursor() as cursor:

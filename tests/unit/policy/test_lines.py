@@ -7,8 +7,6 @@ from django_jobs.policy.lines import (
     ReadyLines,
 )
 
-HIGH = Line("default", 10)
-LOW = Line("default", -10)
 MAIL = Line("mail", 0)
 DOCUMENTS = Line("documents", 0)
 
@@ -57,30 +55,17 @@ def test_a_look_is_put_off_while_claims_come_back_full_but_never_put_earlier():
     assert not late.look_due(10.0 * LOOK_SHARE - 0.01)
 
 
-def test_higher_priorities_come_first():
-    assert found(LOW, MAIL, HIGH).in_turn() == [HIGH, MAIL, LOW]
-
-
-def test_queues_of_equal_priority_take_turns():
-    ready = found(MAIL, DOCUMENTS, HIGH)
-
-    firsts = {ready.in_turn()[1] for _ in range(3)}
-
-    assert firsts == {MAIL, DOCUMENTS}
-    assert all(ready.in_turn()[0] == HIGH for _ in range(3))
-
-
 def test_a_line_that_came_back_short_is_forgotten_until_a_look_finds_it():
     ready = found(MAIL, DOCUMENTS)
     ready.positions[MAIL] = "somewhere"
 
     ready.exhausted(MAIL)
 
-    assert ready.in_turn() == [DOCUMENTS]
+    assert ready.known == [DOCUMENTS]
     assert MAIL not in ready.positions
 
     ready.looked([MAIL], now=1.0, seconds=0.0)
-    assert ready.in_turn() == [MAIL]
+    assert ready.known == [MAIL]
 
 
 def test_a_look_makes_claims_start_at_the_head_again():
@@ -92,14 +77,10 @@ def test_a_look_makes_claims_start_at_the_head_again():
     assert ready.positions == {}
 
 
-def test_no_lines_are_no_turn():
-    assert ReadyLines().in_turn() == []
-
-
 def test_a_database_with_very_many_lines_is_worked_through_a_bounded_part_at_a_time():
     ready = found(*(Line(f"q{number}", 0) for number in range(MAX_LINES + 5)))
 
-    assert len(ready.in_turn()) == MAX_LINES
+    assert len(ready.known) == MAX_LINES
 
 
 def test_a_quick_look_may_soon_be_made_again():

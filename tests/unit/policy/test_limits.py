@@ -1,0 +1,226 @@
+"""The mathematics of limits, with a clock that the tests turn."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_jobs.policy.limits import (
+    UNBOUNDED,
+    Breaker,
+    Concurrency,
+    Ending,
+    Kind,
+    LimitState,
+    Order,
+    Phase,
+    Rate,
+    Rule,
+    after_tries,
+    fate,
+    need,
+    parse_rate,
+    room,
+)
+
+BREAKER = Breaker(failures=3, within=timedelta(seconds=60), open_for=timedelta(seconds=30)).rule()
+
+
+@pytest.mark.parametrize(
+    ("text", "count", "per"),
+    [
+        ("10/s", 10, timedelta(seconds=1)),
+        ("100/m", 100, timedelta(minutes=1)),
+        ("5/10s", 5, timedelta(seconds=10)),
+        (" 1000 / hour ", 1000, timedelta(hours=1)),
+        ("2/7d", 2, timedelta(days=7)),
+    ],
+)
+def test_a_rate_is_read_from_text(text, count, per):
+    assert parse_rate(text) == Rate(count, per=per)
+
+
+@pytest.mark.parametrize("text", ["", "10", "10/", "/s", "ten/s", "10/fortnight", "-1/s", "1.5/s", "10/s/s"])
+def test_text_that_is_no_rate_is_refused_with_examples(text):
+    with pytest.raises(ValueError, match='expected a rate such as "10/s"'):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize("text", ["0/s", "10/0s", "1000000/s"])
+def test_a_rate_out_of_bounds_is_refused_naming_what_was_expected(text):
+    with pytest.raises(ValueError, match=r"(count|per): expected"):
+        parse_rate(text)
+
+
+@pytest.mark.parametrize(
+    ("make", "option"),
+    [
+        (lambda: Rate(0), "count"),
+        (lambda: Rate(True), "count"),
+        (lambda: Rate(5, per=timedelta(0)), "per"),
+        (lambda: Rate(5, per=1), "per"),
+        (lambda: Rate(5, burst=0), "burst"),
+        (lambda: Rate(1, per=timedelta(days=300), burst=100), "burst"),
+        (lambda: Rate(5, counts_from="middle"), "counts_from"),
+        (lambda: Rate(5, key=7), "key"),
+        (lambda: Rate(5, name=""), "name"),
+        (lambda: Concurrency("3"), "most"),
+        (lambda: Order(key=3), "key"),
+        (lambda: Breaker(failures=0), "failures"),
+        (lambda: Breaker(failures=3, within=timedelta(0)), "within"),
+        (lambda: Breaker(failures=3, open_for=60), "open_for"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_name(make, option):
+    with pytest.raises(ValueError, match=rf"^{option}: expected .*, got "):
+        make()
+
+
+def test_a_burst_is_more_at_once_in_a_span_that_is_longer_by_as_much():
+    rule = Rate(5, per=timedelta(seconds=1), burst=20).rule()
+
+    assert (rule.capacity, rule.window_seconds) == (20, 4.0)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        Rate(5, burst=7, counts_from="start"),
+        Concurrency(3),
+        Order(key="a", steps_aside=True),
+        Breaker(failures=2),
+    ],
+)
+def test_a_rule_comes_back_from_what_is_stored(limit):
+    assert Rule.from_json(limit.rule().as_json()) == limit.rule()
+
+
+def test_a_limit_has_one_id_for_each_kind_name_and_key():
+    rule = Concurrency(1).rule()
+    ids = {
+        need(one, name=name, key=key).limit_id
+        for one in (rule, Rate(1).rule())
+        for name, key in (("a", "b"), ("ab", ""), ("", "ab"), ("a", "c"))
+    }
+
+    assert len(ids) == 8
+    assert need(rule, name="a", key="b") == need(rule, name="a", key="b")
+    assert all(-(2**63) <= one < 2**63 for one in ids)
+
+
+@given(
+    count=st.integers(1, 5),
+    per=st.integers(1, 20),
+    burst=st.none() | st.integers(1, 12),
+    work=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=80),
+    calls_at=st.floats(0, 1),
+)
+def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
+    count, per, burst, work, calls_at
+):
+    """Jobs come, each runs for a while, and calls the other server once at any moment of its run."""
+    rate = Rate(count, per=timedelta(seconds=per), burst=burst)
+    rule = rate.rule()
+    now, running, cooling, calls = 0.0, [], [], []
+    for gap, length in work:
+        now += gap
+        cooling += [end + rule.window_seconds for end in running if end <= now]
+        running = [end for end in running if end > now]
+        cooling = [free_at for free_at in cooling if free_at > now]
+        if room(rule, LimitState(), used=len(running) + len(cooling), now=now) > 0:
+            running.append(now + length)
+            calls.append(now + calls_at * length)
+    window = rate.window.total_seconds()
+    most = burst or count
+    for first in calls:
+        assert sum(first <= call < first + window for call in calls) <= most
+
+
+@given(used=st.integers(0, 20), most=st.integers(1, 10))
+def test_what_is_held_and_what_is_given_never_exceed_the_limit_unless_it_was_lowered(used, most):
+    given_out = room(Concurrency(most).rule(), LimitState(), used=used, now=0.0)
+
+    assert given_out >= 0
+    assert used + given_out == max(used, most)
+
+
+def test_a_closed_limit_has_no_room_until_its_time_has_come():
+    rule, state = Rate(5).rule(), LimitState(closed_until=100.0)
+
+    assert room(rule, state, used=0, now=99.9) == 0
+    assert room(rule, state, used=0, now=100.0) == 5
+
+
+class TestBreaker:
+    def test_it_lets_everybody_through_while_it_is_closed(self):
+        assert room(BREAKER, LimitState(), used=1_000, now=0.0) == UNBOUNDED
+
+    def test_it_opens_with_the_last_of_its_failures(self):
+        state = after_tries(BREAKER, LimitState(), failed_at=[10.0, 11.0], succeeded=True)
+        assert not state.tripped
+        state = after_tries(BREAKER, state, failed_at=[12.0], succeeded=False)
+
+        assert state == LimitState(closed_until=42.0, tripped=True)
+        assert room(BREAKER, state, used=0, now=41.9) == 0
+
+    def test_failures_further_apart_than_the_span_do_not_add_up(self):
+        state = LimitState()
+        for at in (0.0, 31.0, 62.0, 93.0):
+            state = after_tries(BREAKER, state, failed_at=[at], succeeded=False)
+
+        assert not state.tripped
+
+    def test_after_its_time_it_lets_one_through_to_try(self):
+        state = LimitState(closed_until=42.0, tripped=True)
+
+        assert room(BREAKER, state, used=0, now=42.0) == 1
+        assert room(BREAKER, state, used=1, now=42.0) == 0
+
+    def test_the_try_decides(self):
+        state = LimitState(closed_until=42.0, tripped=True)
+
+        assert after_tries(BREAKER, state, failed_at=[], succeeded=True) == LimitState()
+        again = after_tries(BREAKER, state, failed_at=[50.0], succeeded=False)
+        assert again == LimitState(closed_until=80.0, tripped=True)
+        assert after_tries(BREAKER, state, failed_at=[], succeeded=False) == state
+
+    @given(st.lists(st.floats(0, 1000), max_size=40))
+    def test_it_opens_exactly_where_so_many_failures_fall_into_its_span(self, failures):
+        state, seen = LimitState(), []
+        for at in sorted(failures):
+            seen.append(at)
+            state = after_tries(BREAKER, state, failed_at=[at], succeeded=False)
+            expected = len([one for one in seen if one > at - 60.0]) >= 3
+            assert state.tripped is expected
+            if state.tripped:
+                return
+
+
+class TestFate:
+    @pytest.mark.parametrize("kind", list(Kind))
+    def test_a_job_given_back_before_it_began_keeps_what_it_holds(self, kind):
+        assert fate(Rule(kind=kind, capacity=1), Ending.KEPT) == (Phase.HELD, False)
+
+    @pytest.mark.parametrize("kind", [Kind.ORDER, Kind.CONCURRENCY, Kind.BREAKER])
+    def test_a_job_that_is_over_needs_nothing_any_more(self, kind):
+        assert fate(Rule(kind=kind, capacity=1), Ending.OVER) == (None, False)
+
+    @pytest.mark.parametrize(
+        ("ending", "phase", "cools"),
+        [
+            (Ending.OVER, Phase.COOLING, False),
+            (Ending.AGAIN, Phase.ASLEEP, True),
+            (Ending.DEAD, Phase.ASLEEP, True),
+            (Ending.NOT_BEGUN, Phase.ASLEEP, False),
+        ],
+    )
+    def test_a_run_under_a_rate_counts_for_the_whole_window_if_it_began(self, ending, phase, cools):
+        assert fate(Rate(1).rule(), ending) == (phase, cools)
+
+    def test_a_head_that_failed_keeps_its_turn_unless_it_steps_aside(self):
+        assert fate(Order(key="a").rule(), Ending.AGAIN).phase is Phase.HELD
+        assert fate(Order(key="a", steps_aside=True).rule(), Ending.AGAIN).phase is Phase.ASLEEP
+        assert fate(Order(key="a").rule(), Ending.DEAD).phase is Phase.ASLEEP
