@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Queue
 from ..store.dashboard import queues_now
-from ..store.queues import pause, resume
+from ..store.queues import MOST_RUNNING, cap, pause, resume
 from .base import ReadOnlyAdmin, actor, exactly
 from .dashboard import dashboard_urls, queue_words
 from .permissions import PAUSE, may, require
@@ -43,11 +43,11 @@ def attach_figures(queues: list[Queue]) -> None:
 class QueueAdmin(ReadOnlyAdmin[Queue]):
     """Lists the queues that workers have met; the dashboard's address is among this page's."""
 
-    list_display = ("name", "waiting", "oldest", "running", "per_minute", "standing", "jobs_link")
+    list_display = ("name", "waiting", "oldest", "running", "per_minute", "most", "standing", "jobs_link")
     ordering = ("name",)
     sortable_by = ("name",)
     actions = ("pause_selected", "resume_selected")
-    readonly_fields = ("waiting", "oldest", "running", "per_minute", "standing", "jobs_link")
+    readonly_fields = ("waiting", "oldest", "running", "per_minute", "most", "standing", "jobs_link")
     fieldsets = ((None, {"fields": ("name", *readonly_fields)}),)
     change_list_template = "admin/django_jobs/queue/change_list.html"
     change_form_template = "admin/django_jobs/queue/change_form.html"
@@ -77,7 +77,10 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     ) -> HttpResponse:
         """Add the button where it may be pressed."""
         return super().change_view(
-            request, object_id, form_url, {"can_pause": may(request, PAUSE), **(extra_context or {})}
+            request,
+            object_id,
+            form_url,
+            {"can_pause": may(request, PAUSE), "most_running": MOST_RUNNING, **(extra_context or {})},
         )
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
@@ -97,19 +100,37 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         self.message_user(request, _("Resumed: %s") % (", ".join(resumed) or "-"))
 
     def _act_view(self, request: HttpRequest, name: str, verb: str) -> HttpResponse:
-        if request.method != "POST" or verb not in {"pause", "resume"}:
+        if request.method != "POST" or verb not in {"pause", "resume", "cap"}:
             raise Http404
         require(request, PAUSE)
         queue = Queue.objects.filter(pk=name).first()
         if queue is None:
             raise Http404
-        if self._act(request, queue, verb):
+        if verb == "cap":
+            self._cap(request, queue)
+        elif self._act(request, queue, verb):
             said = _("Paused: %s") if verb == "pause" else _("Resumed: %s")
             self.message_user(request, said % name, messages.SUCCESS)
         else:
             said = _("%s was paused already.") if verb == "pause" else _("%s was not paused.")
             self.message_user(request, said % name, messages.WARNING)
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_queue_changelist"))
+
+    def _cap(self, request: HttpRequest, queue: Queue) -> None:
+        """Let as many of the queue's jobs run at once as was typed in, all where nothing was."""
+        given = request.POST.get("most", "").strip()
+        try:
+            most = int(given) if given else None
+            cap(queue.name, most)
+        except ValueError:
+            expected = _(
+                "Expected a whole number from 1 to %(most)s, or nothing for no limit; got “%(given)s”."
+            )
+            self.message_user(request, expected % {"most": MOST_RUNNING, "given": given[:20]}, messages.ERROR)
+            return
+        said = str(_("No limit.") if most is None else _("At most %s at once.") % most)
+        self.log_change(request, queue, said)
+        self.message_user(request, f"“{queue.name}”: {said}", messages.SUCCESS)
 
     def _act(self, request: HttpRequest, queue: Queue, verb: str) -> bool:
         changed = pause(queue.name, by=actor(request)) if verb == "pause" else resume(queue.name)
@@ -136,6 +157,11 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     def per_minute(self, queue: Queue) -> str:
         """Return how many tries ended a minute lately."""
         return _figure(queue, "per_minute")
+
+    @admin.display(description=_("at most at once"))
+    def most(self, queue: Queue) -> str:
+        """Return how many of its jobs may run at once."""
+        return str(_("no limit") if queue.max_running is None else queue.max_running)
 
     @admin.display(description=_("status"))
     def standing(self, queue: Queue) -> str | SafeString:

@@ -15,7 +15,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 from .. import registry
 from ..conf import get_settings
 from ..definition import EnqueueOptions
-from ..exceptions import ArgumentsError, UnknownJobError
+from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
@@ -23,7 +23,7 @@ from ..store.cancel import cancel
 from ..store.dialects import open_dialect
 from ..store.prune import prune, prune_records, prune_ticks
 from ..store.purge import purge
-from ..store.queues import pause, resume
+from ..store.queues import MOST_RUNNING, cap, pause, resume
 from ..store.redrive import redrive
 from ..store.run_now import run_now
 from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, waiting_queues
@@ -105,6 +105,18 @@ def enqueue(
 def pause_queue(name: str) -> bool:
     """Pause a queue and tell whether it was running."""
     return pause(name, by=actor())
+
+
+def cap_queue(name: str, most: str) -> int | None:
+    """Let so many of a queue's jobs run at once, ``none``: all. Raises ConfigurationError; returns the number."""
+    try:
+        number = None if most == "none" else int(most)
+        cap(name, number)
+    except ValueError:
+        raise ConfigurationError(
+            f"most: expected a whole number from 1 to {MOST_RUNNING}, or 'none' for no limit, got {most!r}"
+        ) from None
+    return number
 
 
 def resume_queue(name: str) -> bool:

@@ -98,3 +98,38 @@ def test_the_list_takes_the_same_few_queries_however_many_queues(
     client = _login(client, "view_queue")
     with django_assert_max_num_queries(15):
         client.get(reverse(LIST))
+
+
+def test_a_queues_page_sets_how_many_run_at_once_and_that_is_logged(client: Client) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue", "pause_queue")
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
+    said = client.post(address, {"most": "3"}, follow=True).content.decode()
+    assert "“mail”: At most 3 at once." in said
+    assert Queue.objects.get().max_running == 3
+    assert LogEntry.objects.get().change_message == "At most 3 at once."
+    assert (
+        'value="3"' in client.get(reverse("admin:django_jobs_queue_change", args=["mail"])).content.decode()
+    )
+    assert "No limit." in client.post(address, {"most": ""}, follow=True).content.decode()
+    assert Queue.objects.get().max_running is None
+
+
+@pytest.mark.parametrize("most", ["0", "-3", "many", "1.5"])
+def test_a_wrong_number_is_answered_by_a_message(client: Client, most: str) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue", "pause_queue")
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
+    assert (
+        "Expected a whole number from 1 to"
+        in client.post(address, {"most": most}, follow=True).content.decode()
+    )
+    assert Queue.objects.get().max_running is None
+
+
+def test_without_the_permission_a_queue_cannot_be_capped(client: Client) -> None:
+    factories.make_queue("mail")
+    client = _login(client, "view_queue")
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
+    assert client.post(address, {"most": "3"}).status_code == 403
+    assert Queue.objects.get().max_running is None

@@ -174,3 +174,16 @@ def test_a_worker_without_a_fresh_heartbeat_serves_nobody() -> None:
     factories.make_worker(heartbeat_at=database_now() - timedelta(minutes=1))
     with pytest.raises(SystemExit):
         _jobs("health")
+
+
+def test_a_queue_is_capped_and_uncapped() -> None:
+    assert _jobs("cap", "mail", "3").strip() == "queue mail: at most 3 at once"
+    assert Queue.objects.get(name="mail").max_running == 3
+    assert _jobs("cap", "mail", "none").strip() == "queue mail: no limit"
+    assert Queue.objects.get(name="mail").max_running is None
+
+
+@pytest.mark.parametrize("most", ["0", "-1", "many", "1.5", ""])
+def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
+    with pytest.raises(CommandError, match=r"most: expected a whole number from 1 to 1000000, or 'none'"):
+        _jobs("cap", "mail", "--", most) if most.startswith("-") else _jobs("cap", "mail", most)

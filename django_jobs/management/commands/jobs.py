@@ -65,8 +65,10 @@ class Command(BaseCommand):
         enqueue.add_argument("--delay", type=float, metavar="SECONDS")
         pause = add("pause", "Pause a queue: nothing of it is taken, what runs goes on.")
         resume = add("resume", "Resume a paused queue.")
-        for one in (pause, resume):
+        cap = add("cap", "Let so many of a queue's jobs run at once, over all workers.")
+        for one in (pause, resume, cap):
             one.add_argument("queue")
+        cap.add_argument("most", help="A whole number, or 'none' for no limit.")
         add("schedules", "List the schedules: when, what, next and last.")
         add("tick", "Fire what schedules have due, once, and exit: for hosts where no process stays.")
         add("prune", "Delete what ended longer ago than RETENTION allows, now.")
@@ -174,6 +176,14 @@ class Command(BaseCommand):
 
     def _resume(self, options: dict[str, Any]) -> None:
         self._say_queue(options, "resumed", verbs.resume_queue(options["queue"]))
+
+    def _cap(self, options: dict[str, Any]) -> None:
+        queue = as_queue_name("queue", options["queue"])
+        most = verbs.cap_queue(queue, options["most"])
+        if options["json"]:
+            self.stdout.write(as_json({"queue": queue, "max_running": most}))
+        else:
+            self.stdout.write(f"queue {queue}: {'no limit' if most is None else f'at most {most} at once'}")
 
     def _say_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:
