@@ -4,8 +4,9 @@ The names below are the public ones. Importing this package loads no model, so `
 ``django.setup()``; ``Job`` and its sisters are in ``django_jobs.models``.
 """
 
+from .by_name import aenqueue, enqueue, using
 from .context import JobContext, current_job
-from .definition import EnqueueOptions, JobDefinition, aenqueue, enqueue, job, schedule
+from .definition import EnqueueOptions, JobDefinition, job, schedule
 from .exceptions import (
     ArgumentsError,
     Cancelled,
@@ -27,6 +28,7 @@ from .exceptions import (
 from .policy.backoff import Constant, Exponential, Linear
 from .policy.limits import Breaker, Concurrency, Order, Rate
 from .schedules import ScheduleDefinition
+from .uniqueness import Unique
 
 __version__ = "0.1.0"
 
@@ -56,6 +58,7 @@ __all__ = [
     "ScheduleDefinition",
     "SerializationError",
     "Snooze",
+    "Unique",
     "UnknownJobError",
     "WaitTimeout",
     "aenqueue",
@@ -63,4 +66,5 @@ __all__ = [
     "enqueue",
     "job",
     "schedule",
+    "using",
 ]

@@ -57,6 +57,8 @@ class Settings:
             }
         )
     )
+    idempotency_window: timedelta = timedelta(days=1)
+    once_retention: timedelta | None = timedelta(days=90)
     max_payload_bytes: int = 1_000_000
     max_result_bytes: int = 1_000_000
     heartbeat_interval: timedelta = timedelta(seconds=5)
@@ -288,6 +290,8 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "job_defaults": _job_defaults,
     "queues": _queues,
     "retention": _retention,
+    "idempotency_window": _positive,
+    "once_retention": _period,
     "max_payload_bytes": _count,
     "max_result_bytes": _count,
     "heartbeat_interval": _positive,

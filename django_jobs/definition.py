@@ -39,6 +39,7 @@ from .schedules import (
 )
 from .serialization import dumps, encode
 from .signature import CallSignature
+from .uniqueness import KeyFunction, Unique, check_unique, keys_for
 
 if TYPE_CHECKING:
     from .models import Job
@@ -60,6 +61,8 @@ class EnqueueOptions(Generic[P, R]):
     priority: int | None = None
     max_attempts: int | None = None
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NO_METADATA)
+    idempotency_key: str | KeyFunction | None = None
+    idempotency_window: timedelta | None = None
 
     def using(self, **options: Any) -> EnqueueOptions[P, R]:
         """Return the same with more options changed."""
@@ -72,7 +75,8 @@ class EnqueueOptions(Generic[P, R]):
     def enqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
         """Insert one job for each of ``arguments`` (a mapping of keywords or a sequence of positions), in bulk.
 
-        All or none: wrong arguments fail before the first statement, and all are inserted in one transaction.
+        All or none: wrong arguments fail before the first statement, and all are inserted in one transaction. A
+        unique job, or an ``idempotency_key`` (a function here), takes a statement for each.
         """
         bind = self.definition.signature.bind
         bound = []
@@ -100,7 +104,32 @@ class EnqueueOptions(Generic[P, R]):
             {key: encode(value, what=f"{name}: argument {key!r}") for key, value in one.items()}
             for one in bound
         ]
+        if self.definition.options.unique or self.idempotency_key or self.idempotency_window:
+            return self._insert_keyed(bound, encoded, needs)
         return enqueue(self._new_job(), encoded, needs=needs)
+
+    def _insert_keyed(
+        self,
+        bound: list[dict[str, Any]],
+        encoded: list[dict[str, Any]],
+        needs: Sequence[Sequence[Need]],
+    ) -> list[Job]:
+        from .store.keyed import enqueue_keyed
+
+        options, new = self.definition.options, self._new_job()
+        keys, rule = keys_for(
+            self.definition.name,
+            [self.definition.signature.by_name(one) for one in bound],
+            unique=options.unique,
+            secret=options.redact,
+            idempotency_key=self.idempotency_key,
+            idempotency_window=self.idempotency_window,
+        )
+        if self.run_after is not None:
+            rule = rule._replace(at_most=None)
+        elif options.unique is not None and options.unique.debounce is not None:
+            new = new._replace(delay_seconds=options.unique.debounce.total_seconds())
+        return enqueue_keyed(new, encoded, keys, rule, needs=needs)
 
     def _new_job(self) -> NewJob:
         from .store.dialects.base import NewJob
@@ -132,6 +161,7 @@ class JobDefinition(Generic[P, R]):
         self.signature = CallSignature(function, name=name, takes_context=options.takes_context)
         self._check_redacted()
         self._check_limits()
+        check_unique(f"@job {name}: unique", options.unique, self.signature.signature)
         self.is_async = inspect.iscoroutinefunction(function)
         if options.atomic and self.is_async:
             raise ConfigurationError(
@@ -170,11 +200,15 @@ class JobDefinition(Generic[P, R]):
         priority: int | None = None,
         max_attempts: int | None = None,
         metadata: Mapping[str, Any] | None = None,
+        idempotency_key: str | KeyFunction | None = None,
+        idempotency_window: timedelta | None = None,
     ) -> EnqueueOptions[P, R]:
         """Return this job with options for one enqueue.
 
         ``run_after`` is an aware datetime or a timedelta from the database's now; ``metadata`` a small
-        JSON object that travels with the job. Raises ConfigurationError naming the option.
+        JSON object that travels with the job. A second enqueue of this job with the same ``idempotency_key`` (or
+        function of the arguments that returns it) within the window (default: the setting) returns the first job.
+        Raises ConfigurationError naming the option.
         """
         given = {
             "run_after": run_after,
@@ -182,6 +216,8 @@ class JobDefinition(Generic[P, R]):
             "priority": priority,
             "max_attempts": max_attempts,
             "metadata": metadata,
+            "idempotency_key": idempotency_key,
+            "idempotency_window": idempotency_window,
         }
         chosen = {option: value for option, value in given.items() if value is not None}
         return EnqueueOptions(definition=self).using(**chosen)
@@ -249,6 +285,7 @@ def job(
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
     redact: Collection[str] = ...,
+    unique: Unique | None = ...,
     schedulable: bool = ...,
     **more: Unpack[_MoreOptions],
 ) -> _ContextDecorator: ...
@@ -267,6 +304,7 @@ def job(
     timeout: timedelta | int | None = ...,
     atomic: bool = ...,
     redact: Collection[str] = ...,
+    unique: Unique | None = ...,
     schedulable: bool = ...,
     takes_context: Literal[False] = ...,
     **more: Unpack[_MoreOptions],
@@ -287,6 +325,7 @@ def job(
     timeout: timedelta | int | None = None,
     atomic: bool = False,
     redact: Collection[str] = (),
+    unique: Unique | None = None,
     schedulable: bool = False,
     takes_context: bool = False,
     rate_limit: Rate | str | None = None,
@@ -305,6 +344,7 @@ def job(
     timeout: a timedelta or whole seconds; JobTimeout is raised inside the function.
     atomic: the function's writes to the jobs' database and the finish commit together.
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
+    unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
     rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; order_key: the name
@@ -334,6 +374,7 @@ def job(
         discard_on=as_exception_types(f"{label}: discard_on", discard_on),
         atomic=atomic,
         redact=as_argument_names(f"{label}: redact", redact),
+        unique=unique,
         schedulable=schedulable,
         takes_context=takes_context,
         limits=as_limits(
@@ -371,24 +412,6 @@ def schedule(
     return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
 
 
-def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
-    """Insert a job by its name: the producer need not import the function.
-
-    Where this process knows the job its options apply and the arguments are checked; where it does
-    not, the defaults of the settings apply and the worker checks.
-    """
-    definition = registry.find(name)
-    if definition is not None:
-        return definition.enqueue(*args, **kwargs)
-    check_name(name)
-    return JobDefinition(_unknown_function, name=name, options=JobOptions()).enqueue(*args, **kwargs)
-
-
-async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
-    """Do what ``enqueue`` does, from asynchronous code."""
-    return await sync_to_async(enqueue)(name, *args, **kwargs)
-
-
 def _define(
     function: Callable[..., Any], name: str | None, options: JobOptions, when: ScheduleOptions
 ) -> JobDefinition[Any, Any]:
@@ -403,10 +426,6 @@ def _define(
     if when:
         define_schedule(name, definition, arguments={}, options=when, origin=origin_of(function))
     return definition
-
-
-def _unknown_function(*args: Any, **kwargs: Any) -> None:
-    """Stand for a function that this process does not know: it takes any arguments and is never called."""
 
 
 def _positions(arguments: object) -> Sequence[Any]:

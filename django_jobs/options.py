@@ -11,6 +11,7 @@ from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
 from .exceptions import ConfigurationError
 from .policy.backoff import LONGEST_WAIT, Backoff
 from .policy.limits import Limit
+from .uniqueness import Unique, check_idempotency
 
 ExceptionTypes = type[BaseException] | tuple[type[BaseException], ...]
 LONG_AGO, LAST_YEAR = datetime(1970, 1, 1, tzinfo=UTC), 9000
@@ -33,6 +34,7 @@ class JobOptions:
     redact: tuple[str, ...] = ()
     schedulable: bool = False
     limits: tuple[Limit, ...] = ()
+    unique: Unique | None = None
 
     def resolve(self, option: str, queue_name: str | None = None) -> Any:
         """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""
@@ -92,6 +94,7 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
     metadata = options.get("metadata")
     if not (metadata is None or isinstance(metadata, Mapping)):
         raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
+    check_idempotency(name, options)
     return checked
 
 

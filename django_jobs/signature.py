@@ -56,14 +56,17 @@ class CallSignature:
         return stored
 
     def by_name(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all arguments by name, those not given with their defaults; surplus positions are left out."""
-        defaults = {
+        """Return all arguments by name, those not given with their defaults; surplus positions as one list."""
+        filled: dict[str, Any] = {
             name: one.default
             for name, one in self.parameters.items()
             if one.default is not inspect.Parameter.empty
         }
+        for name, one in self.parameters.items():
+            if one.kind is inspect.Parameter.VAR_POSITIONAL and POSITIONS in stored:
+                filled[name] = stored[POSITIONS]
         named = {name: value for name, value in stored.items() if name not in {POSITIONS, KEYWORDS}}
-        return {**defaults, **named, **stored.get(KEYWORDS, {})}
+        return {**filled, **named, **stored.get(KEYWORDS, {})}
 
     def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
         """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.

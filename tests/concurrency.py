@@ -30,6 +30,11 @@ class Background:
         finally:
             connections.close_all()
 
+    @property
+    def has_ended(self) -> bool:
+        """True once the function has returned or raised."""
+        return not self._thread.is_alive()
+
     def result(self, seconds: float = DEADLINE_SECONDS) -> Any:
         """Wait for the end and return what the function did, or raise what it raised."""
         self._thread.join(seconds)

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_jobs', '0005_links'),
+        ('django_jobs', '0006_idempotency'),
     ]
 
     operations = [

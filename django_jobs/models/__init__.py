@@ -2,8 +2,10 @@
 
 from .attempt import Attempt
 from .dead_letter import AlertedError, DeadLetter
+from .enqueue_key import EnqueueKey
 from .job import Job
 from .limit import Limit, LimitNotice, Permit
+from .once_record import OnceRecord
 from .queue import Queue
 from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
@@ -16,10 +18,12 @@ __all__ = [
     "DeadLetter",
     "DeadLetterGroup",
     "DeadLetterHour",
+    "EnqueueKey",
     "Job",
     "JobMark",
     "Limit",
     "LimitNotice",
+    "OnceRecord",
     "Permit",
     "Queue",
     "Rollup",

@@ -71,6 +71,9 @@ class Job(models.Model):
 
     objects = JobsManager["Job"]()
 
+    is_duplicate = False
+    """True on what an enqueue returned that met a job with the same key, and made no new one."""
+
     class Meta:
         verbose_name = _("job")
         verbose_name_plural = _("jobs")

@@ -42,7 +42,7 @@ def enqueue(
     the database's error is the caller's.
     """
     texts = [payload(new.name, one) for one in arguments]
-    _refuse_large(new.name, "metadata", new.metadata)
+    refuse_large_metadata(new)
     if not texts:
         return []
     _, connection = open_dialect(using)
@@ -50,10 +50,8 @@ def enqueue(
         jobs = _insert_limited(new, arguments, texts, needs, connection.alias)
     else:
         inserted = _insert(new, texts, connection.alias)
-        jobs = _as_jobs(connection.alias, new, arguments, inserted)
-    if signals.job_enqueued.has_listeners(Job):
-        transaction.on_commit(partial(_send_enqueued, jobs), using=connection.alias, robust=True)
-    return jobs
+        jobs = as_jobs(connection.alias, new, arguments, inserted)
+    return announced(jobs, using=connection.alias)
 
 
 def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = None) -> list[int]:
@@ -64,8 +62,9 @@ def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = N
     _, connection = open_dialect(using)
     inserted = _insert(new, texts, connection.alias)
     if signals.job_enqueued.has_listeners(Job):
-        jobs = _as_jobs(connection.alias, new, list(map(json.loads, texts)), inserted)
-        transaction.on_commit(partial(_send_enqueued, jobs), using=connection.alias, robust=True)
+        announced(
+            as_jobs(connection.alias, new, list(map(json.loads, texts)), inserted), using=connection.alias
+        )
     return [row.job_id for row in inserted]
 
 
@@ -74,6 +73,37 @@ def payload(name: str, arguments: Mapping[str, Any]) -> str:
     text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     _refuse_large(name, "arguments", text)
     return text
+
+
+def under_limits(new: NewJob) -> NewJob:
+    """Return a new job as one that waits until its limits let it through."""
+    return new._replace(blocked=True, links=new.links | Links.LIMITED)
+
+
+def refuse_large_metadata(new: NewJob) -> None:
+    """Raise PayloadTooLarge where the metadata is larger than the settings allow."""
+    _refuse_large(new.name, "metadata", new.metadata)
+
+
+def ring_for(new: NewJob, inserted: Inserted, *, using: str) -> None:
+    """Wake workers for new jobs that are ready, or nearly, once the caller's transaction has committed."""
+    if inserted.state != State.SCHEDULED or (new.delay_seconds is not None and new.delay_seconds < 10):
+        ring_on_commit([new.queue_name], using=using)
+
+
+def announced(jobs: list[Job], *, using: str) -> list[Job]:
+    """Have ``job_enqueued`` sent for each after the commit, where somebody listens, and return them."""
+    if signals.job_enqueued.has_listeners(Job):
+        transaction.on_commit(partial(_send_enqueued, jobs), using=using, robust=True)
+    return jobs
+
+
+def as_jobs(
+    alias: str, new: NewJob, arguments: Sequence[Mapping[str, Any]], inserted: Sequence[Inserted]
+) -> list[Job]:
+    """Return what was inserted as objects, without reading it back."""
+    metadata = json.loads(new.metadata)
+    return [_as_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
 
 
 def _insert_limited(
@@ -85,7 +115,7 @@ def _insert_limited(
 ) -> list[Job]:
     """Insert jobs of which some are under limits: those as blocked, with their permits, in one transaction."""
     dialect, connection = open_dialect(alias)
-    limited = new._replace(blocked=True, links=new.links | Links.LIMITED)
+    limited = under_limits(new)
     jobs: dict[int, Job] = {}
     with dialect.writing(connection):
         for kind in (limited, new):
@@ -93,7 +123,7 @@ def _insert_limited(
             if not places:
                 continue
             inserted = _insert(kind, [texts[at] for at in places], alias)
-            made = _as_jobs(alias, kind, [arguments[at] for at in places], inserted)
+            made = as_jobs(alias, kind, [arguments[at] for at in places], inserted)
             jobs.update(zip(places, made, strict=True))
             if kind is limited:
                 wanted = [(job.pk, needs[at]) for at, job in zip(places, made, strict=True)]
@@ -110,8 +140,7 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     else:
         with dialect.writing(connection):
             inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
-    if inserted[0].state != State.SCHEDULED or (new.delay_seconds is not None and new.delay_seconds < 10):
-        ring_on_commit([new.queue_name], using=alias)
+    ring_for(new, inserted[0], using=alias)
     return inserted
 
 
@@ -137,13 +166,6 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
 
 
 _JOB_FIELDS = [field.attname for field in Job._meta.concrete_fields]
-
-
-def _as_jobs(
-    alias: str, new: NewJob, arguments: Sequence[Mapping[str, Any]], inserted: Sequence[Inserted]
-) -> list[Job]:
-    metadata = json.loads(new.metadata)
-    return [_as_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
 
 
 def _as_job(

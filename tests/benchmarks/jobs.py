@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Concurrency, Order, Rate, job
+from django_jobs import Concurrency, Order, Rate, Unique, job
 
 KEYS = 1_000
 QUEUE = "default"
@@ -40,3 +40,8 @@ def in_order(x: int) -> None:
 
 LIMITED = {"keyed_rate": rated, "keyed_concurrency": side_by_side, "in_order": in_order}
 """What is drained by the measures that compare a feature with the plain drain."""
+
+
+@job(queue_name=QUEUE, unique=Unique(by=("x",)))
+def unique_noop(x: int) -> None:
+    """Do nothing, and wait only once for each ``x``."""

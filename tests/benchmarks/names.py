@@ -2,6 +2,9 @@
 
 MEASURES = {
     "enqueue": "enqueue one at a time, autocommit",
+    "unique": "  unique by an argument",
+    "unique_again": "  unique, and one waits already",
+    "idempotent": "  with an idempotency key",
     "enqueue_many": "enqueue_many of {bulk:,}",
     "drain": "drain of {drain:,}",
     "drain_one_thread": "  with --concurrency 1",

@@ -14,7 +14,7 @@ from tests.databases import TITLES
 from .names import DRAINS, FEATURES, MEASURES
 from .options import Options
 
-HEAD = ("", "engine", "limit", "ratio", "to drain", "last/first", "limit's")
+HEAD = ("", "engine", "limit", "ratio", "to plain", "last/first", "limit's")
 WIDTHS = (46, 12, 12, 8, 10, 11, 9)
 
 Figures = Mapping[str, Any]
@@ -51,6 +51,13 @@ GOALS = (
             at_least=5_000,
         )
         for vendor in ("postgresql", "mysql", "sqlite")
+    ),
+    Goal(
+        vendor="postgresql",
+        title="unique enqueue to plain",
+        measure="unique",
+        figure="to_plain",
+        at_least=0.7,
     ),
     Goal(
         vendor="postgresql",
@@ -102,7 +109,7 @@ def as_table(measured: Mapping[str, Any], skipped: Mapping[str, str], options: O
     """Return a table a database, what was skipped, and the goals."""
     lines = [", ".join(f"{name} {value}" for name, value in _machine().items())]
     lines.append(
-        "Jobs a second, ms, or as said; ratio: engine to limit, above 1 is better. 'to drain': to the plain one;"
+        "Jobs a second, ms, or as said; ratio: engine to limit, above 1 is better. 'to plain': to the plain one;"
     )
     lines.append(
         "'last/first': the rate of the last tenth of the jobs to that of the first, and the limit's."
@@ -148,6 +155,8 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
                     _number(engine[f"{page}_few"]),
                     _number(engine[f"{page}_ratio"]),
                 )
+    elif "to_plain" in engine:
+        yield title, _number(engine["jobs_per_second"]), "", "", _number(engine["to_plain"])
     elif name == "on_time":
         yield f"{title}, p50", _number(engine["p50_ms"])
         yield "  p99", _number(engine["p99_ms"])

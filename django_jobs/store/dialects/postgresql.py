@@ -42,11 +42,11 @@ SCHEDULERS_CHANNEL = "django_jobs_schedulers"
 CONFLICTS = {"40001", "40P01"}
 """serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
 
-INSERT_JOBS = """
+INSERT = """
 INSERT INTO django_jobs_job
-    (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
+    ({id_column}name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
      attempt, claim_number, worker_deaths, progress_message, links)
-SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments,
+SELECT {id}new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments,
        CASE WHEN due.at > due.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        due.now,
        CASE WHEN due.at > due.now THEN due.at END,
@@ -59,9 +59,11 @@ CROSS JOIN LATERAL (
     FROM (SELECT statement_timestamp() AS now) AS clock
 ) AS due
 CROSS JOIN LATERAL jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS given (arguments, place)
+{source}
 ORDER BY given.place
 RETURNING id, state, enqueued_at, run_after, ready_at
 """
+INSERT_JOBS = INSERT.format(id_column="", id="", source="")
 
 LOOK = """
 WITH RECURSIVE line AS (

@@ -19,6 +19,9 @@ Taken = tuple[Callable[[Place], Figures], Callable[[Place], Figures] | None]
 
 TAKEN: Mapping[str, Taken] = {
     "enqueue": (enqueue.engine_one, enqueue.limit_one),
+    "unique": (enqueue.engine_unique, None),
+    "unique_again": (enqueue.engine_unique_again, None),
+    "idempotent": (enqueue.engine_idempotent, None),
     "enqueue_many": (enqueue.engine_many, enqueue.limit_many),
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
     **{name: (partial(drain.engine, name), partial(drain.engine, "drain")) for name in FEATURES},

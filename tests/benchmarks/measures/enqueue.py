@@ -6,11 +6,13 @@ import json
 import time
 from collections.abc import Callable
 
-from ..jobs import noop
+from ..jobs import noop, unique_noop
 from .place import Figures, Place
 
 MANY_TIMES = 3
 """The fastest of so many counts: the first opens connections and grows files."""
+TURNS = 20
+"""Plain enqueues and those that are compared with them take turns, so that both meet the same machine."""
 
 
 def engine_one(place: Place) -> Figures:
@@ -27,6 +29,23 @@ def limit_one(place: Place) -> Figures:
         return _rate(place.sizes.enqueue, lambda: [limit.insert(text) for text in texts])
 
 
+def engine_unique(place: Place) -> Figures:
+    """Enqueue jobs that are unique by an argument, each for the first time."""
+    return _beside_plain(place, unique_noop.enqueue)
+
+
+def engine_unique_again(place: Place) -> Figures:
+    """Enqueue unique jobs each of which waits already."""
+    place.empty_engine()
+    unique_noop.enqueue_many([(x,) for x in range(place.sizes.enqueue)])
+    return _beside_plain(place, unique_noop.enqueue, is_empty=False)
+
+
+def engine_idempotent(place: Place) -> Figures:
+    """Enqueue jobs with an idempotency key, each for the first time."""
+    return _beside_plain(place, lambda x: noop.using(idempotency_key=f"request-{x}").enqueue(x))
+
+
 def engine_many(place: Place) -> Figures:
     place.empty_engine()
     arguments = [{"x": x} for x in range(place.sizes.bulk)]
@@ -36,6 +55,25 @@ def engine_many(place: Place) -> Figures:
 def limit_many(place: Place) -> Figures:
     with place.limit() as limit:
         return _best(place.sizes.bulk, lambda: limit.insert_many(_texts(place.sizes.bulk)))
+
+
+def _beside_plain(place: Place, enqueue: Callable[[int], object], *, is_empty: bool = True) -> Figures:
+    if is_empty:
+        place.empty_engine()
+    noop.enqueue(0)
+    enqueue(place.sizes.enqueue)
+    seconds = {noop.enqueue: 0.0, enqueue: 0.0}
+    for turn in range(TURNS):
+        numbers = range(place.sizes.enqueue * turn // TURNS, place.sizes.enqueue * (turn + 1) // TURNS)
+        for work in seconds if turn % 2 else reversed(seconds):
+            began = time.monotonic()
+            for x in numbers:
+                work(x)
+            seconds[work] += time.monotonic() - began
+    return {
+        "jobs_per_second": place.sizes.enqueue / seconds[enqueue],
+        "to_plain": seconds[noop.enqueue] / seconds[enqueue],
+    }
 
 
 def _texts(number: int) -> list[str]:

@@ -1,0 +1,38 @@
+"""One row a key that was given to an enqueue, and the job that holds it."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..conf import MAX_NAME_LENGTH
+from ..policy.uniqueness import MAX_KEY_LENGTH, KeyKind
+from .base import JobsManager, NameField
+from .job import Job
+
+
+class EnqueueKey(models.Model):
+    """A key of one job name. ``digest`` is unique and stands for kind, job name and the whole key.
+
+    Of an idempotency key ``kept_until`` is the end of its window. A unique key holds while its job is in certain
+    states, which are looked up; from ``kept_until`` on, the row is deleted where that is no longer so.
+    """
+
+    digest = models.UUIDField(primary_key=True)
+    kind = models.CharField(max_length=11, choices=[(one.value, one.value) for one in KeyKind])
+    job_name = NameField(max_length=MAX_NAME_LENGTH)
+    key = NameField(max_length=MAX_KEY_LENGTH)
+    job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, db_constraint=False, related_name="keys")
+    held_since = models.DateTimeField()
+    kept_until = models.DateTimeField()
+
+    objects = JobsManager["EnqueueKey"]()
+
+    class Meta:
+        verbose_name = _("enqueue key")
+        verbose_name_plural = _("enqueue keys")
+        default_permissions = ("view",)
+        indexes = [models.Index(name="django_jobs_key_kept", fields=["kept_until", "digest"])]
+
+    def __str__(self) -> str:
+        return f"{self.job_name} {self.key}"

@@ -1,0 +1,238 @@
+"""The keys of an enqueue: ``Unique`` and ``idempotency_key``, checked, and made into what the store takes."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from .conf import get_settings
+from .exceptions import ArgumentsError, ConfigurationError, JobsError
+from .policy.backoff import LONGEST_WAIT
+from .policy.redact import redact
+from .policy.states import WAITING_STATES, State
+from .policy.uniqueness import (
+    HOLDING_STATES,
+    MAX_KEY_LENGTH,
+    UNIQUE_KEPT,
+    ConflictRule,
+    Key,
+    KeyKind,
+    OnConflict,
+    canonical,
+    digest_of,
+)
+from .serialization import encode
+
+KeyFunction = Callable[..., Any]
+"""Called with the job's arguments by name, defaults filled in; returns the key, anything that an argument may be."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unique:
+    """At most one waiting job for each value of chosen arguments: ``@job(unique=Unique(by=("user_id",)))``.
+
+    by: names of arguments, or a function of them that returns the key. None: all arguments; an empty tuple: the
+    job as a whole.
+    states: in which a job stands in the way of another: ``blocked``, ``scheduled``, ``ready`` (the default) and
+    ``running``.
+    on_conflict: ``skip`` leaves the waiting job as it is, ``replace`` gives it the new arguments and time,
+    ``reschedule`` the new time only. Default ``skip``, with ``debounce`` ``replace``.
+    debounce: the job waits so long, and each further enqueue has it wait so long again: it runs once after the last.
+    at_most: but no longer than that after the first.
+    """
+
+    by: Collection[str] | KeyFunction | None = None
+    states: Collection[str] = tuple(sorted(WAITING_STATES))
+    on_conflict: str | None = None
+    debounce: timedelta | None = None
+    at_most: timedelta | None = None
+
+    @property
+    def rule(self) -> ConflictRule:
+        """What the store does where a job holds the key."""
+        chosen = self.on_conflict or ("skip" if self.debounce is None else "replace")
+        return ConflictRule(on_conflict=OnConflict(chosen), at_most=self.at_most)
+
+
+def check_unique(label: str, unique: object, signature: inspect.Signature) -> None:
+    """Raise ConfigurationError unless ``unique`` fits a job of this signature; ``label`` names job and option."""
+    if unique is None:
+        return
+    if not isinstance(unique, Unique):
+        raise ConfigurationError(f"{label}: expected Unique(...), got {unique!r}")
+    _check_by(label, unique.by, signature)
+    _check_states(label, unique.states)
+    if unique.on_conflict is not None and unique.on_conflict not in tuple(OnConflict):
+        raise ConfigurationError(
+            f"{label}: on_conflict: expected one of {', '.join(OnConflict)}, got {unique.on_conflict!r}"
+        )
+    _check_debounce(label, unique)
+
+
+def _check_by(label: str, by: object, signature: inspect.Signature) -> None:
+    if by is None or callable(by):
+        return
+    if not (
+        isinstance(by, (tuple, list, set, frozenset)) and all(isinstance(one, str) and one for one in by)
+    ):
+        raise ConfigurationError(
+            f"{label}: by: expected a tuple of names of arguments, a function of them or None, got {by!r}"
+        )
+    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values())
+    unknown = sorted(set(by) - set(signature.parameters))
+    if unknown and not takes_any:
+        raise ConfigurationError(
+            f"{label}: by: expected arguments of {signature}, got {', '.join(map(repr, unknown))}"
+        )
+
+
+def _check_states(label: str, states: object) -> None:
+    known = sorted(HOLDING_STATES)
+    if (
+        not isinstance(states, (tuple, list, set, frozenset))
+        or not states
+        or not all(isinstance(state, str) and state in HOLDING_STATES for state in states)
+    ):
+        raise ConfigurationError(f"{label}: states: expected a tuple of {', '.join(known)}, got {states!r}")
+
+
+def _check_debounce(label: str, unique: Unique) -> None:
+    given: dict[str, object] = {"debounce": unique.debounce, "at_most": unique.at_most}
+    for option, value in given.items():
+        if not (value is None or (isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_WAIT)):
+            raise ConfigurationError(
+                f"{label}: {option}: expected a positive timedelta up to {LONGEST_WAIT}, got {value!r}"
+            )
+    if unique.at_most is not None and (unique.debounce is None or unique.at_most < unique.debounce):
+        raise ConfigurationError(
+            f"{label}: at_most: expected no less than debounce, got {unique.at_most!r} with"
+            f" debounce={unique.debounce!r}"
+        )
+    if unique.debounce is None:
+        return
+    if unique.on_conflict == OnConflict.SKIP:
+        raise ConfigurationError(
+            f"{label}: on_conflict: expected replace or reschedule with debounce, got 'skip', which puts nothing off"
+        )
+    if State.RUNNING in unique.states:
+        raise ConfigurationError(
+            f"{label}: states: expected no running with debounce: what is enqueued while the job runs would be lost"
+        )
+
+
+def check_idempotency(name: str, options: Mapping[str, Any]) -> None:
+    """Raise ConfigurationError unless what ``using(...)`` was told of idempotency can be."""
+    key = options.get("idempotency_key")
+    if not (key is None or callable(key) or _is_key(key)):
+        raise ConfigurationError(
+            f"{name}.using(idempotency_key): expected 1 to {MAX_KEY_LENGTH} printable characters, or a function of"
+            f" the arguments that returns them, got {_cut(key)}"
+        )
+    window = options.get("idempotency_window")
+    if not (window is None or (isinstance(window, timedelta) and timedelta(0) < window <= LONGEST_WAIT)):
+        raise ConfigurationError(
+            f"{name}.using(idempotency_window): expected a positive timedelta up to {LONGEST_WAIT}, got {window!r}"
+        )
+
+
+def keys_for(
+    name: str,
+    arguments: Sequence[Mapping[str, Any]],
+    *,
+    unique: Unique | None,
+    secret: Collection[str],
+    idempotency_key: str | KeyFunction | None,
+    idempotency_window: timedelta | None,
+) -> tuple[list[Key], ConflictRule]:
+    """Return a key for each of the arguments (by name, defaults filled in), and what a conflict leads to.
+
+    Raises ConfigurationError where the options do not go together, ArgumentsError where a function fails.
+    """
+    if unique is not None and (idempotency_key is not None or idempotency_window is not None):
+        raise ConfigurationError(
+            f"{name}.using(idempotency_key): expected a job without unique=..., which says already which enqueues"
+            " are one; got one with both"
+        )
+    if unique is not None:
+        return [unique_key_of(name, unique, one, secret=secret) for one in arguments], unique.rule
+    if idempotency_key is None:
+        raise ConfigurationError(f"{name}.using(idempotency_window): expected an idempotency_key with it")
+    if len(arguments) > 1 and not callable(idempotency_key):
+        raise ConfigurationError(
+            f"{name}.using(idempotency_key): expected a function of the arguments for enqueue_many, got one key"
+            f" for {len(arguments)} jobs: {_cut(idempotency_key)}"
+        )
+    keys = [idempotency_key_of(name, idempotency_key, idempotency_window, one) for one in arguments]
+    return keys, ConflictRule()
+
+
+def idempotency_key_of(
+    name: str, given: str | KeyFunction, window: timedelta | None, arguments: Mapping[str, Any]
+) -> Key:
+    """Return the key of one enqueue. Raises ArgumentsError where a function does not come to one."""
+    key = given
+    if callable(given):
+        key = _call(f"{name}.using(idempotency_key)", given, arguments)
+        if not _is_key(key):
+            raise ArgumentsError(
+                f"{name}.using(idempotency_key): expected 1 to {MAX_KEY_LENGTH} printable characters of the"
+                f" function, got {_cut(key)}"
+            )
+    text = str(key)
+    return Key(
+        digest=digest_of(KeyKind.IDEMPOTENCY, name, text),
+        kind=KeyKind.IDEMPOTENCY.value,
+        job_name=name,
+        text=text,
+        states=tuple(State),
+        seconds=(window or get_settings().idempotency_window).total_seconds(),
+        expires=True,
+    )
+
+
+def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]) -> Key:
+    """Return the key of one enqueue of a unique job; what ``secret`` names is masked where it can be read.
+
+    Raises ArgumentsError where a function does not come to a key.
+    """
+    label = f"@job {name}: unique: by"
+    if unique.by is None:
+        chosen: Any = dict(arguments)
+    elif callable(unique.by):
+        chosen = _call(label, unique.by, arguments)
+    else:
+        chosen = {one: arguments[one] for one in sorted(unique.by) if one in arguments}
+    value = encode(chosen, what=label)
+    shown = canonical(redact(value, parts=get_settings().redact, names=secret))
+    return Key(
+        digest=digest_of(KeyKind.UNIQUE, name, canonical(value)),
+        kind=KeyKind.UNIQUE.value,
+        job_name=name,
+        text=shown if len(shown) <= MAX_KEY_LENGTH else shown[: MAX_KEY_LENGTH - 3] + "...",
+        states=tuple(State(one).value for one in unique.states),
+        seconds=UNIQUE_KEPT.total_seconds(),
+        expires=False,
+    )
+
+
+def _call(label: str, function: KeyFunction, arguments: Mapping[str, Any]) -> Any:
+    try:
+        return function(**arguments)
+    except JobsError:
+        raise
+    except Exception as error:
+        raise ArgumentsError(
+            f"{label}: the function of the key raised {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_key(value: object) -> bool:
+    return isinstance(value, str) and 0 < len(value) <= MAX_KEY_LENGTH and value.isprintable()
+
+
+def _cut(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 120 else text[:117] + "..."
