@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from .conf import get_settings
 from .exceptions import ArgumentsError, ConfigurationError, JobsError
@@ -46,7 +46,7 @@ class Unique:
 
     by: Collection[str] | KeyFunction | None = None
     states: Collection[str] = tuple(sorted(WAITING_STATES))
-    on_conflict: str | None = None
+    on_conflict: Literal["skip", "replace", "reschedule"] | None = None
     debounce: timedelta | None = None
     at_most: timedelta | None = None
 
@@ -113,7 +113,7 @@ def _check_debounce(label: str, unique: Unique) -> None:
         )
     if unique.debounce is None:
         return
-    if unique.on_conflict == OnConflict.SKIP:
+    if unique.rule.on_conflict is OnConflict.SKIP:
         raise ConfigurationError(
             f"{label}: on_conflict: expected replace or reschedule with debounce, got 'skip', which puts nothing off"
         )

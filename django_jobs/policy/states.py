@@ -56,6 +56,16 @@ TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
     "cancel": frozenset((state, State.CANCELLED) for state in WAITING_STATES),
     "redrive": frozenset({(State.DEAD, State.READY), (State.DEAD, State.BLOCKED)}),
     "run_now": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),
+    "revise": frozenset(
+        {
+            (State.SCHEDULED, State.READY),
+            (State.SCHEDULED, State.BLOCKED),
+            (State.READY, State.SCHEDULED),
+            (State.READY, State.BLOCKED),
+            (State.BLOCKED, State.SCHEDULED),
+            (State.BLOCKED, State.READY),
+        }
+    ),
 }
 """Verb -> the (from, to) pairs it may make. Each verb is one file in ``store/``."""
 

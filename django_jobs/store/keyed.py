@@ -121,7 +121,9 @@ def _is_settled(connection: BaseDatabaseWrapper, job: Job, asked: _Asked) -> boo
             )
             return not held_back or keys_of(connection).hold_back(connection, job.pk)
         case Verdict.REPLACE:
-            return revise(job, asked.new, arguments=asked.arguments, at_most=asked.rule.at_most)
+            return revise(
+                job, asked.new, arguments=asked.arguments, needs=asked.needs, at_most=asked.rule.at_most
+            )
         case Verdict.RESCHEDULE:
             return revise(job, asked.new, arguments=None, at_most=asked.rule.at_most)
         case _:

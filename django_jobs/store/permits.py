@@ -95,6 +95,14 @@ def arrive(job_ids: Collection[int], *, using: str) -> None:
         )
 
 
+def put_to_sleep(job_ids: Collection[int], *, using: str) -> None:
+    """Have jobs that are put off, locked by the caller, neither hold nor wait for permits, and tell the limits."""
+    held = [limit_id for _, limit_id, _, phase in _needed(job_ids, using) if phase == Phase.HELD]
+    permits = Permit.objects.using(using).filter(Among("job_id", job_ids), run=0)
+    permits.exclude(phase=Phase.COOLING).update(phase=Phase.ASLEEP, since=DatabaseNow())
+    notify(held, using=using)
+
+
 def drop_permits(job_ids: Collection[int], *, using: str) -> None:
     """Give up what jobs that are cancelled, locked by the caller, held or waited for, and tell the limits."""
     held = [limit_id for _, limit_id, _, phase in _needed(job_ids, using) if phase == Phase.HELD]

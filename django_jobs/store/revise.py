@@ -1,42 +1,107 @@
-"""Revise: a job that waits gets another time, and other arguments; one guarded statement."""
+"""Revise: a job that waits gets another time, and other arguments; guarded by what it was when it was read."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
-from ..models import Job
+from ..models import Job, Permit
+from ..policy.limits import Need
+from ..policy.links import Links
 from ..policy.states import State
 from ..policy.uniqueness import due_again
 from .clock import database_now
+from .dialects import open_dialect
 from .dialects.base import NewJob
 from .doorbell import ring_on_commit
+from .permits import arrive, drop_permits, insert_permits, put_to_sleep
 
 
 def revise(
-    job: Job, new: NewJob, *, arguments: Mapping[str, Any] | None, at_most: timedelta | None = None
+    job: Job,
+    new: NewJob,
+    *,
+    arguments: Mapping[str, Any] | None,
+    needs: Sequence[Need] = (),
+    at_most: timedelta | None = None,
 ) -> bool:
     """Let the waiting ``job`` be due when ``new`` says; False where it has gone on since it was read.
 
-    With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its tries; a try
-    that had failed stays on record. ``at_most`` bounds the time as ``due_again`` says, of a job that was never tried.
-    The object is changed too.
+    With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its tries, under the
+    limits that it ``needs`` then; a try that had failed stays on record. ``at_most`` bounds the time as ``due_again``
+    says, of a job that was never tried. The object is changed too. Of a job under no limit one statement and a look
+    at the clock.
     """
-    using = job._state.db or "default"
-    changes: dict[str, Any] = _timed(job, new, at_most if job.attempt == 0 else None, using)
-    if arguments is not None:
-        changes |= {
-            "queue_name": new.queue_name,
-            "priority": new.priority,
-            "max_attempts": new.max_attempts,
-            "arguments": arguments,
-            "metadata": json.loads(new.metadata),
-            "attempt": 0,
-            "worker_deaths": 0,
-            "held_since": None,
-        }
+    dialect, connection = open_dialect(job._state.db)
+    using = connection.alias
+    is_limited, now = bool(job.links & Links.LIMITED), database_now(using=using)
+    due = _due(job, new, at_most if job.attempt == 0 else None, now)
+    if not (is_limited or (needs and arguments is not None)):
+        changes = _timed(job, due, now) | _replaced(new, arguments)
+        return _write(job, changes, using)
+    with dialect.writing(connection):
+        held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
+        moves = arguments is not None and held != {one.limit_id for one in needs}
+        changes = _timed(job, due, now, becomes=State.BLOCKED) | _replaced(new, arguments)
+        if moves:
+            changes |= {"links": job.links & ~Links.LIMITED | (Links.LIMITED if needs else 0)}
+            if changes["state"] != State.SCHEDULED:
+                changes |= {"state": State.BLOCKED, "ready_at": None, "run_after": None}
+        before = job.state
+        if not _write(job, changes, using):
+            return False
+        if moves:
+            drop_permits([job.pk], using=using)
+            waiting = job.state == State.BLOCKED
+            insert_permits([(job.pk, needs)], priority=job.priority, waiting=waiting, using=using)
+        elif before != State.SCHEDULED and job.state == State.SCHEDULED:
+            put_to_sleep([job.pk], using=using)
+        if job.state == State.BLOCKED:
+            arrive([job.pk], using=using)
+            job.refresh()
+    return True
+
+
+def _due(job: Job, new: NewJob, at_most: timedelta | None, now: datetime) -> datetime | None:
+    """Return when the job is due now, None for at once."""
+    due = new.run_after
+    if new.delay_seconds is not None:
+        due = now + timedelta(seconds=new.delay_seconds)
+    return None if due is None else due_again(due, now=now, enqueued_at=job.enqueued_at, at_most=at_most)
+
+
+def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = State.READY) -> dict[str, Any]:
+    """Return state and instants. One that is ready and may run at once keeps its place.
+
+    A blocked job of no limit waits for something else than a time, and goes on with that.
+    """
+    if job.state == State.BLOCKED and not job.links & Links.LIMITED:
+        return {"state": State.BLOCKED}
+    if due is not None:
+        return {"state": State.SCHEDULED, "run_after": due, "ready_at": None}
+    if job.state != State.SCHEDULED:
+        return {"state": job.state}
+    return {"state": becomes, "run_after": None, "ready_at": now if becomes is State.READY else None}
+
+
+def _replaced(new: NewJob, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
+    if arguments is None:
+        return {}
+    return {
+        "queue_name": new.queue_name,
+        "priority": new.priority,
+        "max_attempts": new.max_attempts,
+        "arguments": arguments,
+        "metadata": json.loads(new.metadata),
+        "attempt": 0,
+        "worker_deaths": 0,
+        "held_since": None,
+    }
+
+
+def _write(job: Job, changes: dict[str, Any], using: str) -> bool:
     unchanged = Job.objects.using(using).filter(pk=job.pk, state=job.state, claim_number=job.claim_number)
     if not unchanged.update(**changes):
         return False
@@ -44,19 +109,3 @@ def revise(
         setattr(job, name, value)
     ring_on_commit([job.queue_name], using=using)
     return True
-
-
-def _timed(job: Job, new: NewJob, at_most: timedelta | None, using: str) -> dict[str, Any]:
-    """Return state and instants. One that is ready and may run at once keeps its place; a blocked one waits on."""
-    if job.state == State.BLOCKED:
-        return {"state": State.BLOCKED}
-    now = database_now(using=using)
-    due = new.run_after
-    if new.delay_seconds is not None:
-        due = now + timedelta(seconds=new.delay_seconds)
-    later = None if due is None else due_again(due, now=now, enqueued_at=job.enqueued_at, at_most=at_most)
-    if later is not None:
-        return {"state": State.SCHEDULED, "run_after": later, "ready_at": None}
-    if job.state == State.READY:
-        return {"state": State.READY}
-    return {"state": State.READY, "run_after": None, "ready_at": now}

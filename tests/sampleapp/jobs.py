@@ -19,10 +19,12 @@ from django_jobs import (
     Order,
     Rate,
     Snooze,
+    Unique,
     current_job,
     job,
 )
 
+from . import calls as calls  # registers its jobs
 from .models import Customer
 
 
@@ -170,4 +172,26 @@ def sync_customer(customer_id: int, api: str) -> None:
     """Be under three limits at once."""
 
 
-from . import calls as _calls  # noqa: E402, F401 - registers its jobs
+@job(unique=Unique(by=("user_id",)))
+def sync(user_id: int, reason: str = "") -> str:
+    return f"{user_id} {reason}"
+
+
+@job(unique=Unique(by=("user_id",), states=("blocked", "scheduled", "ready", "running")))
+def sync_alone(user_id: int) -> int:
+    return user_id
+
+
+@job(unique=Unique(by=("user_id",), on_conflict="replace"))
+def sync_newest(user_id: int, reason: str = "") -> str:
+    return f"{user_id} {reason}"
+
+
+@job(unique=Unique(by=("user_id",), on_conflict="reschedule"))
+def remind(user_id: int, reason: str = "") -> str:
+    return f"{user_id} {reason}"
+
+
+@job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10), at_most=timedelta(seconds=25)))
+def index(user_id: int, reason: str = "") -> str:
+    return f"{user_id} {reason}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Constant, Exponential, JobContext, job, schedule
+from django_jobs import Constant, Exponential, JobContext, Unique, job, schedule, using
 from django_jobs.models import Job
 
 
@@ -21,6 +21,10 @@ def with_options(order_id: int) -> None: ...
 def with_context(context: JobContext, order_id: int) -> None: ...
 
 
+@job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10)))
+def unique(user_id: int) -> None: ...
+
+
 @job
 async def asynchronous(url: str) -> int:
     return len(url)
@@ -31,6 +35,10 @@ def right_calls() -> None:
     many: list[Job] = plain.enqueue_many([{"user_id": 1}, (2, "Ada")])
     text: str = plain(7, name="Ada")
     plain.using(run_after=timedelta(hours=1), queue_name="slow", priority=-5, max_attempts=2).enqueue(7)
+    plain.using(idempotency_key="k", idempotency_window=timedelta(days=1)).enqueue(7)
+    plain.using(idempotency_key=lambda user_id, **_: f"user-{user_id}").enqueue_many([(1,), (2,)])
+    is_duplicate: bool = using("mail.send", idempotency_key="k").enqueue(7).is_duplicate
+    print(unique.enqueue(7), is_duplicate)
     with_options.enqueue(order_id=3)
     with_context.enqueue(3)
     print(one, many, text)
@@ -52,6 +60,13 @@ def wrong_calls() -> None:
     with_options.using(urgent=True)  # type: ignore[call-arg]
     with_context.enqueue(JobContext, 3)  # type: ignore[call-arg, arg-type]
     asynchronous.enqueue(7)  # type: ignore[arg-type]
+    plain.using(idempotency_key=7)  # type: ignore[arg-type]
+    plain.using(idempotency_window="a day")  # type: ignore[arg-type]
+    unique.enqueue("seven")  # type: ignore[arg-type]
+    job(unique=("user_id",))  # type: ignore[call-overload]
+    Unique(by=7)  # type: ignore[arg-type]
+    Unique(debounce=10)  # type: ignore[arg-type]
+    Unique(on_conflict="raise")  # type: ignore[arg-type]
     job(max_attempts="five")  # type: ignore[call-overload]
     job(backoff="soon")  # type: ignore[arg-type]
     job(backoff=Constant(timedelta(seconds=5)), retries=3)  # type: ignore[call-overload]
