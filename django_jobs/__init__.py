@@ -17,6 +17,7 @@ from .exceptions import (
     JobTimeout,
     LimitKeyError,
     NoCurrentJob,
+    OnceError,
     PayloadTooLarge,
     RateLimited,
     Retry,
@@ -25,6 +26,7 @@ from .exceptions import (
     UnknownJobError,
     WaitTimeout,
 )
+from .once import Once, once
 from .policy.backoff import Constant, Exponential, Linear
 from .policy.limits import Breaker, Concurrency, Order, Rate
 from .schedules import ScheduleDefinition
@@ -50,6 +52,8 @@ __all__ = [
     "LimitKeyError",
     "Linear",
     "NoCurrentJob",
+    "Once",
+    "OnceError",
     "Order",
     "PayloadTooLarge",
     "Rate",
@@ -65,6 +69,7 @@ __all__ = [
     "current_job",
     "enqueue",
     "job",
+    "once",
     "schedule",
     "using",
 ]

@@ -44,6 +44,10 @@ class NoCurrentJob(JobsError, LookupError):
     """``current_job()`` was called where no job is running."""
 
 
+class OnceError(JobsError):
+    """``once(...)`` cannot do what it promises here; the message says why, and what to do instead."""
+
+
 class WaitTimeout(JobsError, TimeoutError):
     """``Job.wait(timeout)`` ended before the job did."""
 

@@ -54,7 +54,12 @@ def shown(job: Job, value: Any) -> Any:
 
 def shown_of(job_name: str, value: Any) -> Any:
     """Do the same for values that a schedule has for jobs of this name."""
-    return redact(value, parts=get_settings().redact, names=secret_names(job_name))
+    return redact(value, parts=secret_parts(), names=secret_names(job_name))
+
+
+def secret_parts() -> tuple[str, ...]:
+    """Return what makes a name a secret's by being a part of it."""
+    return get_settings().redact
 
 
 def secret_names(job_name: str) -> tuple[str, ...]:

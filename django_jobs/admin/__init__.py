@@ -3,6 +3,7 @@
 from .attempts import AttemptAdmin
 from .dead_letters import DeadLetterAdmin
 from .jobs import JobAdmin
+from .keys import EnqueueKeyAdmin, OnceRecordAdmin
 from .objects import JobsForObjectMixin
 from .queues import QueueAdmin
 from .schedules import CronScheduleAdmin, TickAdmin
@@ -12,8 +13,10 @@ __all__ = [
     "AttemptAdmin",
     "CronScheduleAdmin",
     "DeadLetterAdmin",
+    "EnqueueKeyAdmin",
     "JobAdmin",
     "JobsForObjectMixin",
+    "OnceRecordAdmin",
     "QueueAdmin",
     "TickAdmin",
     "WorkerAdmin",

@@ -13,11 +13,12 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..models import DeadLetter, Job
+from ..models import DeadLetter, EnqueueKey, Job
 from ..policy.states import State
 from ..shown import sentence, shown
 from ..store.clock import database_now
 from ..store.explain import explain
+from ..store.find_keys import keys_of_job
 from ..store.replay import COPY_OF
 from ..worker.errors import cut
 from .base import exactly
@@ -122,9 +123,16 @@ def _facts(page: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, An
         (_("Worker deaths"), job.worker_deaths or ""),
         (_("Name unknown since"), exactly(job.held_since) if job.held_since else ""),
         (_("Dead letter"), page_link(request, site, "deadletter", letter, f"#{letter}") if letter else ""),
+        *[(_("Key"), _key(page, request, one)) for one in keys_of_job(job.pk)],
         (_("Copy of"), page_link(request, site, "job", copied, f"#{copied}") if type(copied) is int else ""),
     ]
     return [(name, value) for name, value in facts if value != ""]
+
+
+def _key(page: JobAdmin, request: HttpRequest, key: EnqueueKey) -> Any:
+    """Return a link to a key of the job; its text only for those who may see arguments."""
+    text = key.key if may(request, VIEW_ARGUMENTS) else key.digest.hex[:8]
+    return page_link(request, page.admin_site, "enqueuekey", key.pk, text)
 
 
 def _open_letter(job: Job) -> int | None:

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ..models import CronSchedule, Job, Tick, Worker
+from ..models import CronSchedule, EnqueueKey, Job, Tick, Worker
 from ..policy.cron_words import in_words
+from ..policy.uniqueness import KeyKind
 from ..shown import sentence, shown, shown_of
 from ..store.explain import explain
 from ..store.stats import QueueStats
@@ -65,6 +66,16 @@ def attempt_rows(job: Job) -> list[dict[str, Any]]:
         }
         for attempt in job.attempts.order_by("claim_number")
     ]
+
+
+def key_row(key: EnqueueKey) -> dict[str, Any]:
+    """Return a key that the job holds; ``until`` is None where it holds it as long as it waits."""
+    return {
+        "kind": key.kind,
+        "key": key.key,
+        "since": _iso(key.held_since),
+        "until": None if key.kind == KeyKind.UNIQUE else _iso(key.kept_until),
+    }
 
 
 def queue_row(queue: QueueStats) -> dict[str, Any]:

@@ -21,7 +21,9 @@ from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
 from ..store.cancel import cancel
 from ..store.dialects import open_dialect
+from ..store.find_keys import keys_of_job
 from ..store.prune import prune, prune_records, prune_ticks
+from ..store.prune_keys import prune_keys, prune_once
 from ..store.purge import purge
 from ..store.queues import MOST_RUNNING, cap, pause, resume
 from ..store.redrive import redrive
@@ -30,7 +32,7 @@ from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, wai
 from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
 from ..worker.scheduler import bring_in_step, fire_all, say_synced
-from .rows import attempt_rows, job_row, queue_row, schedule_row, why, worker_row
+from .rows import attempt_rows, job_row, key_row, queue_row, schedule_row, why, worker_row
 
 
 def status() -> dict[str, Any]:
@@ -69,7 +71,8 @@ def show(job_id: int) -> dict[str, Any]:
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
-    return {**job_row(job), "why": why(job), "attempts": attempt_rows(job)}
+    keys = [key_row(one) for one in keys_of_job(job_id)]
+    return {**job_row(job), "why": why(job), "keys": keys or None, "attempts": attempt_rows(job)}
 
 
 def change(past: str, *, dry_run: bool, **chosen: Any) -> int:
@@ -149,6 +152,8 @@ def prune_now() -> int:
     pruned = prune(settings.retention)
     prune_records(settings.retention, alerted_for=settings.mail_admins_period)
     prune_ticks(settings.tick_retention)
+    prune_keys()
+    prune_once(settings.once_retention)
     return pruned.jobs
 
 

@@ -35,4 +35,5 @@ class EnqueueKey(models.Model):
         indexes = [models.Index(name="django_jobs_key_kept", fields=["kept_until", "digest"])]
 
     def __str__(self) -> str:
-        return f"{self.job_name} {self.key}"
+        # Titles of pages have this: the key itself may have arguments in it.
+        return f"{self.job_name} {self.digest.hex[:8]}"

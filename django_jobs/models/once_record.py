@@ -30,4 +30,5 @@ class OnceRecord(models.Model):
         indexes = [models.Index(name="django_jobs_once_recorded", fields=["recorded_at", "digest"])]
 
     def __str__(self) -> str:
-        return str(self.key)
+        # Titles of pages have this: the key itself may have arguments in it.
+        return self.digest.hex[:8]

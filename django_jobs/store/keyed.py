@@ -26,6 +26,7 @@ from .dialects import open_dialect
 from .dialects.base import Inserted, NewJob
 from .dialects.keys import keys_of
 from .enqueue import announced, as_jobs, payload, refuse_large_metadata, ring_for, under_limits
+from .latest import read_latest
 from .permits import insert_permits
 from .revise import revise
 
@@ -82,17 +83,10 @@ def _enqueue_one(connection: BaseDatabaseWrapper, asked: _Asked) -> Job:
             return _made(connection, asked, found)
         if found is None:
             continue
-        job = _read(connection, found.job_id)
+        job = read_latest(Job.objects.using(connection.alias).filter(pk=found.job_id), connection)
         if job is not None and _is_settled(connection, job, asked):
             job.is_duplicate = True
             return job
-
-
-def _read(connection: BaseDatabaseWrapper, job_id: int) -> Job | None:
-    jobs = Job.objects.using(connection.alias).filter(pk=job_id)
-    if keys_of(connection).sees_latest(connection):
-        return jobs.first()
-    return jobs.select_for_update().first()
 
 
 def _made(connection: BaseDatabaseWrapper, asked: _Asked, inserted: Inserted) -> Job:

@@ -13,8 +13,9 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 
-from ..models import AlertedError, DeadLetter, Job, Tick, Worker
+from ..models import AlertedError, DeadLetter, EnqueueKey, Job, Tick, Worker
 from ..policy.states import State
+from ..policy.uniqueness import KeyKind
 from .clock import database_now
 from .dialects import open_dialect
 from .letters import delete_letters, letter_ids_of
@@ -43,7 +44,8 @@ def prune(
     """Delete jobs that ended longer ago than ``retention`` of their state allows (None: keep for ever).
 
     Reads at most ``windows`` windows of 2,000 ids (None: all), each its own transaction, starting
-    behind ``start_id``. Letters go with their dead jobs.
+    behind ``start_id``. Letters go with their dead jobs. A job stays as long as the window of its idempotency key:
+    whoever enqueues within it is given that job.
     """
     dialect, connection = open_dialect(using)
     now = database_now(using=connection.alias)
@@ -59,6 +61,7 @@ def prune(
             .values_list("pk", "state", "finished_at", "enqueued_at")[:WINDOW]
         )
         old = [pk for pk, state, finished, _ in rows if _is_older(state, finished, cutoffs)]
+        old = _without_kept(old, now=now, using=connection.alias) if old else []
         if old:
             with dialect.writing(connection):
                 locked = lock(old, states=cutoffs.keys(), using=connection.alias)
@@ -70,6 +73,14 @@ def prune(
         last = rows[-1][0]
         windows = None if windows is None else windows - 1
     return Pruned(jobs=deleted, next_id=last)
+
+
+def _without_kept(ids: list[int], *, now: datetime, using: str) -> list[int]:
+    keys = EnqueueKey.objects.using(using).filter(
+        job_id__in=ids, kind=KeyKind.IDEMPOTENCY, kept_until__gt=now
+    )
+    kept = set(keys.values_list("job_id", flat=True))
+    return [pk for pk in ids if pk not in kept]
 
 
 def prune_records(

@@ -13,8 +13,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Generic, TypeVar
+from uuid import UUID
 
-from django.db.models import DateTimeField, Model, Q, QuerySet
+from django.db.models import DateTimeField, Model, Q, QuerySet, UUIDField
 
 from ..policy.job_filter import FilterError
 
@@ -66,7 +67,7 @@ def as_cursor(edge: tuple[Any, ...] | None) -> str | None:
     """Return an entry of an index as a text for an address."""
     if edge is None:
         return None
-    return json.dumps(edge, default=datetime.isoformat, ensure_ascii=False, separators=(",", ":"))
+    return json.dumps(edge, default=_as_text, ensure_ascii=False, separators=(",", ":"))
 
 
 def read_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any, ...] | None:
@@ -78,14 +79,20 @@ def read_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any
         if not isinstance(values, list) or len(values) != len(keys):
             raise ValueError
         return tuple(_typed(model, key, value) for key, value in zip(keys, values, strict=True))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         raise FilterError(f"below: expected where a page ended, got {text[:100]!r}") from None
+
+
+def _as_text(value: datetime | UUID) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
 def _typed(model: type[Model], key: str, value: Any) -> Any:
     field = model._meta.get_field(key.removeprefix("-"))
     if isinstance(field, DateTimeField):
         return datetime.fromisoformat(value)
+    if isinstance(field, UUIDField):
+        return UUID(value)
     if isinstance(value, str) and field.get_internal_type() == "CharField":
         return value
     if type(value) is int and -(2**63) < value < 2**63 and field.get_internal_type() != "CharField":

@@ -21,6 +21,7 @@ from ..store.group_counts import prune_groups
 from ..store.limit_rules import bring_limits_in_step
 from ..store.marks import INTERVAL, mark_jobs, prune_marks
 from ..store.prune import prune, prune_records, prune_ticks
+from ..store.prune_keys import prune_keys, prune_once
 from ..store.prune_limits import prune_limits
 from ..store.queues import note_queues
 from ..store.rescue import rescue
@@ -133,6 +134,8 @@ class Maintenance:
         settings = self._settings
         prune_records(settings.retention, alerted_for=settings.mail_admins_period, using=settings.database)
         prune_ticks(settings.tick_retention, using=settings.database)
+        prune_keys(using=settings.database)
+        prune_once(settings.once_retention, using=settings.database)
         prune_sums(using=settings.database)
         prune_groups(settings.retention.get(State.DEAD), using=settings.database)
         prune_marks(using=settings.database)

@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from django_jobs import once
+from django_jobs.models import EnqueueKey, OnceRecord
 from django_jobs.policy.states import State
 from tests import factories
+from tests.sampleapp.jobs import sync
 
 from .visitor import Visitor
 
@@ -25,6 +28,9 @@ def rows() -> dict[str, Any]:
     )
     factories.make_jobs(3, State.SUCCEEDED)
     schedule = factories.make_schedule("nightly")
+    sync.enqueue(7)
+    with once("charge", HOSTILE) as first:
+        first.store({"text": HOSTILE})
     return {
         "job": running.pk,
         "attempt": attempt.pk,
@@ -33,6 +39,8 @@ def rows() -> dict[str, Any]:
         "worker": running.worker_id,
         "cronschedule": schedule.pk,
         "tick": factories.make_tick(schedule).pk,
+        "enqueuekey": EnqueueKey.objects.get().pk,
+        "oncerecord": OnceRecord.objects.get().pk,
     }
 
 

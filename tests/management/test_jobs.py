@@ -80,6 +80,17 @@ def test_show_says_why_a_job_does_not_run() -> None:
     assert "why           The queue mail has been paused by " in _jobs("show", str(job.pk))
 
 
+def test_show_names_the_key_of_a_job() -> None:
+    job = sample.echo.using(idempotency_key="order-3").enqueue()
+    unique = sample.sync.enqueue(7)
+    [key] = _json("show", str(job.pk))["keys"]
+    assert (key["kind"], key["key"]) == ("idempotency", "order-3")
+    assert key["until"] > key["since"]
+    assert _json("show", str(unique.pk))["keys"][0]["until"] is None
+    assert "order-3" in _jobs("show", str(job.pk))
+    assert "keys" not in _jobs("show", str(sample.echo.enqueue().pk))
+
+
 def test_show_of_a_job_that_is_gone_says_so() -> None:
     with pytest.raises(CommandError, match="there is no job 4711; it may have been pruned or purged"):
         _jobs("show", "4711")

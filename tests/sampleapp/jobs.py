@@ -22,6 +22,7 @@ from django_jobs import (
     Unique,
     current_job,
     job,
+    once,
 )
 
 from . import calls as calls  # registers its jobs
@@ -195,3 +196,13 @@ def remind(user_id: int, reason: str = "") -> str:
 @job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10), at_most=timedelta(seconds=25)))
 def index(user_id: int, reason: str = "") -> str:
     return f"{user_id} {reason}"
+
+
+@job
+def count_visit_by_key(customer_id: int, visit: str) -> int:
+    """Add one to the customer's visits for each visit, however often this runs; return how many there were then."""
+    with once("visit", customer_id, visit) as first:
+        if first:
+            Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
+            first.store(Customer.objects.get(pk=customer_id).visits)
+    return int(first.stored)

@@ -7,7 +7,7 @@ from django.db import router
 from django.db.models import Q
 from django.test import override_settings
 
-from django_jobs import enqueue
+from django_jobs import enqueue, once, using
 from django_jobs.models import DeadLetter, Job, Queue, Worker
 from django_jobs.policy.lines import ReadyLines
 from django_jobs.policy.outcomes import Succeeded
@@ -18,6 +18,7 @@ from django_jobs.store.cancel import cancel
 from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.clock import database_now
 from django_jobs.store.dashboard import snapshot
+from django_jobs.store.find_keys import find_keys, find_once
 from django_jobs.store.finish import finish
 from django_jobs.store.group_counts import prune_groups
 from django_jobs.store.groups import find_group, groups_page
@@ -26,6 +27,7 @@ from django_jobs.store.mute import mute, unmute
 from django_jobs.store.progress import save_notes
 from django_jobs.store.promote import promote
 from django_jobs.store.prune import prune, prune_records
+from django_jobs.store.prune_keys import prune_keys, prune_once
 from django_jobs.store.purge import purge
 from django_jobs.store.queues import note_queues, pause, resume
 from django_jobs.store.redrive import redrive
@@ -36,6 +38,7 @@ from django_jobs.store.run_now import run_now
 from django_jobs.store.stats import open_dead_letters, queue_stats
 from django_jobs.store.workers import Heard, beat, declare_lost, leave, register
 from tests.factories import RULES, ago, ended, failure, make_job, make_letter, make_worker, take
+from tests.sampleapp.jobs import sync, sync_newest
 
 pytestmark = pytest.mark.django_db
 RETENTION = {State.SUCCEEDED: timedelta(days=7), State.DEAD: timedelta(days=7)}
@@ -88,8 +91,19 @@ def everything_of_workers():
     assert declare_lost(stale_after=timedelta(seconds=15)) == 0
 
 
+def do_once():
+    with once("charge", 3) as first:
+        if first:
+            first.store(1)
+    assert first.stored == 1
+
+
 CALLS = {
     "enqueue": lambda: enqueue("sample.named", 1),
+    "enqueue with a key": lambda: [using("sample.named", idempotency_key="k").enqueue(1) for _ in range(2)],
+    "enqueue a unique job": lambda: [sync_newest.enqueue(7) for _ in range(2)],
+    "once": lambda: [do_once() for _ in range(2)],
+    "keys": lambda: (sync.enqueue(7), find_keys("x"), find_once("x"), prune_keys(), prune_once(timedelta(0))),
     "promote": promote,
     "claim and finish": finish_one,
     "rescue": lambda: rescue(rules=RULES),

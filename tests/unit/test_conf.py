@@ -119,6 +119,7 @@ DURATIONS = [
     "UNKNOWN_JOB_DELAY",
     "UNKNOWN_JOB_TTL",
     "MAIL_ADMINS_PERIOD",
+    "IDEMPOTENCY_WINDOW",
 ]
 COUNTS = ["MAX_PAYLOAD_BYTES", "MAX_RESULT_BYTES", "CLAIM_BATCH", "ASYNC_CONCURRENCY", "MAX_WORKER_DEATHS"]
 NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
@@ -143,8 +144,12 @@ BAD_VALUES = [
         for key in ("REDACT", "SCHEDULABLE")
         for bad in ("token", None, [5], [""], 7)
     ),
-    *(("TICK_RETENTION", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
-    ("TICK_RETENTION", 0, "expected a positive duration"),
+    *(
+        (key, bad, "expected a timedelta or seconds")
+        for key in ("TICK_RETENTION", "ONCE_RETENTION")
+        for bad in ("5", True, [5])
+    ),
+    *((key, 0, "expected a positive duration") for key in ("TICK_RETENTION", "ONCE_RETENTION")),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *(

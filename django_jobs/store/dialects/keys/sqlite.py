@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 NOBODY = 0
 """The job of a key that its own transaction has just made."""
 
-_NOW = NOW.replace("%", "%%")
-_LATER = LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f")
+# With the six digits that Django writes, which pages of these rows compare with.
+_NOW = f"""({NOW.replace("%", "%%")} || '000')"""
+_LATER = f"""({LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f")} || '000')"""
 
 LOCK_KEY = f"""
 INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, held_since, kept_until)
