@@ -87,15 +87,16 @@ def _mails(mail_server: MailServer) -> Iterator[Check]:
         for one in orders
         if one.customer.city != UNREACHABLE_CITY
     ]
+    receipts = [(one.customer.email, f"Receipt for {one}") for one in orders]
     came = Counter(
         (mail["To"], mail["Subject"])
         for mail in mail_server.mails
         if "failed for good" not in mail["Subject"] and "Digest" not in mail["Subject"]
     )
-    wanted = Counter([*welcomes, *invoices, *reviews])
+    wanted = Counter([*welcomes, *invoices, *receipts, *reviews])
     yield Check(
         what=f"{wanted.total()} mails came by SMTP, each once: {len(welcomes)} welcomes,"
-        f" {len(invoices)} invoices, {len(reviews)} questions",
+        f" {len(invoices)} invoices, {len(receipts)} receipts, {len(reviews)} questions",
         wrong=_difference(wanted, came),
     )
     alerts, errors = alerts_received(mail_server), alerts_wanted()

@@ -92,6 +92,17 @@ class Shopper:
         _expect(reply, 409, "the order of what is sold out")
         return reply
 
+    def ask_twice_for_a_receipt(self) -> None:
+        """Press "send me the receipt" of the first order twice, impatiently: it has been mailed already."""
+        order = next(
+            reply.body["order"] for reply in self.replies if reply.status == 202 and "order" in reply.body
+        )
+        for _ in range(2):
+            reply = self.post(f"/orders/{order}/receipt/", {})
+            _expect(reply, 202, "the wish for a receipt")
+            if not reply.body["is_on_its_way"]:
+                raise DemoFailed(f"order {order} has another receipt mailed: {reply.body}")
+
     def resize_pictures(self) -> Reply:
         reply = self.post("/pictures/resize/", {})
         _expect(reply, 202, "the resizing of pictures")

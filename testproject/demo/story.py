@@ -41,6 +41,7 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
     _redrive(shop, console)
     _work(shop, console, events)
     _wait_for_alerts(shop)
+    shopper.ask_twice_for_a_receipt()
 
     _headline(console, "The end")
     checks = look_at_all(

@@ -1,8 +1,8 @@
 """The shop's background work: found by django_jobs because of this file's name.
 
 A job may run more than once (its worker may be killed between the work and the note that it is done), so
-each of these can be repeated: files are written over, rows updated or created, partners given a key.
-Only a mail may come twice.
+each of these can be repeated: files are written over, rows updated or created, partners given a key, and what was
+done is noted with ``once``. Only a mail may come twice, where a worker dies between its sending and that note.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from django_jobs import Discard, Exponential, JobContext, Snooze, current_job, job, schedule
+from django_jobs import Discard, Exponential, JobContext, Snooze, Unique, current_job, job, once, schedule
+from django_jobs.models import Job
 
 from .invoicing import draw_invoice
 from .models import Account, Customer, Invoice, Order, OrderLine, Payment, Picture, Shipment
@@ -68,9 +69,12 @@ def send_invoice(order_id: int) -> None:
     Invoice.objects.filter(pk=invoice.pk).update(sent_at=timezone.now())
 
 
-@job(queue_name="pictures")
+@job(queue_name="pictures", unique=Unique())
 def resize_pictures() -> int:
-    """Enqueue the resizing of each picture that has no smaller sizes yet, and return how many there are."""
+    """Enqueue the resizing of each picture that has no smaller sizes yet, and return how many there are.
+
+    Whoever clicks twice is given the job that waits already.
+    """
     missing = Picture.objects.filter(sizes={}).order_by("pk").values_list("pk", flat=True)
     return len(resize_picture.enqueue_many([{"picture_id": pk} for pk in missing]))
 
@@ -136,7 +140,28 @@ def charge_card(payment_id: int) -> str:
         waiting = Payment.objects.filter(pk=payment.pk).exclude(state=Payment.State.CHARGED)
         if waiting.update(state=Payment.State.CHARGED, receipt=answer["receipt"]):
             book_payment.using(metadata=current_job().metadata).enqueue(payment.pk)
+            enqueue_receipt(payment)
     return str(answer["receipt"])
+
+
+def enqueue_receipt(payment: Payment) -> Job:
+    """Have the receipt mailed; asked for again within a day, by whoever, it is the same job."""
+    receipt = send_receipt.using(
+        metadata={"order": payment.order_id}, idempotency_key=f"payment-{payment.pk}-receipt"
+    )
+    return receipt.enqueue(payment.pk)
+
+
+@job(queue_name="emails", discard_on=Payment.DoesNotExist)
+def send_receipt(payment_id: int) -> str:
+    """Mail the bank's receipt one time only, however often this runs, and return what it says."""
+    payment = Payment.objects.select_related("order__customer").get(pk=payment_id)
+    with once("receipt", payment.pk) as first:
+        if first:
+            customer = payment.order.customer
+            send_mail(f"Receipt for {payment.order}", payment.receipt, None, [customer.email])
+            first.store(payment.receipt)
+    return str(first.stored)
 
 
 @job(atomic=True)

@@ -22,6 +22,7 @@ from .jobs import (
     render_invoice,
     resize_pictures,
     send_digest,
+    send_receipt,
     send_welcome,
     warm_bestsellers,
 )
@@ -127,6 +128,28 @@ class JobTests(ShopTestCase):
         drain(queues=["default"])
 
         assert Account.objects.get().balance == Decimal("49.90")
+
+    def test_receipt_is_mailed_once_however_often_it_is_asked_for(self) -> None:
+        self.order()
+        payment = Payment.objects.get()
+        url = f"/orders/{payment.order_id}/receipt/"
+        assert self.client.post(url).status_code == 409
+        Payment.objects.update(state=Payment.State.CHARGED, receipt="RECEIPT-1")
+
+        answers = [self.client.post(url).json() for _ in range(3)]
+        send_receipt.enqueue(payment.pk)
+        drain(queues=["emails"])
+
+        assert [one["is_on_its_way"] for one in answers] == [False, True, True]
+        assert len({one["jobs"][0]["id"] for one in answers}) == 1
+        assert [one.body for one in mail.outbox] == ["RECEIPT-1"]
+        assert {job.result for job in Job.objects.filter(name=send_receipt.name)} == {"RECEIPT-1"}
+
+    def test_pictures_are_resized_by_one_job_where_somebody_clicks_twice(self) -> None:
+        for _ in range(2):
+            assert self.client.post("/pictures/resize/").status_code == 202
+
+        assert Job.objects.filter(name=resize_pictures.name).count() == 1
 
     def test_digest_counts_the_orders_of_a_day(self) -> None:
         self.order()

@@ -18,8 +18,8 @@ from django.views.decorators.http import require_GET, require_POST
 from django_jobs.models import Job
 
 from .checkout import OutOfStock, Wanted, place_order
-from .jobs import BESTSELLERS, resize_pictures
-from .models import Customer, Order, Picture, Product
+from .jobs import BESTSELLERS, enqueue_receipt, resize_pictures
+from .models import Customer, Order, Payment, Picture, Product
 
 ORDERS_SHOWN = 25
 
@@ -50,6 +50,18 @@ def show_order(request: HttpRequest, order_id: int) -> JsonResponse:
     """Say how far an order's work has got."""
     order = get_object_or_404(Order, pk=order_id)
     return JsonResponse({"order": order.pk, "jobs": [_job_row(job) for job in order.jobs]})
+
+
+@csrf_exempt  # as above
+@require_POST
+def ask_for_receipt(request: HttpRequest, order_id: int) -> JsonResponse:
+    """Have the receipt mailed, once however often this is pressed: 202, or 409 where nothing is paid yet."""
+    payment = get_object_or_404(Payment, order=order_id)
+    if payment.state != Payment.State.CHARGED:
+        return JsonResponse({"error": "the card has not been charged yet"}, status=409)
+    receipt = enqueue_receipt(payment)
+    body = {"order": order_id, "is_on_its_way": receipt.is_duplicate, "jobs": [_job_row(receipt)]}
+    return JsonResponse(body, status=202)
 
 
 @csrf_exempt  # as above
