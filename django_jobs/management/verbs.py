@@ -90,7 +90,7 @@ def enqueue(
     priority: int | None,
     delay_seconds: float | None,
 ) -> dict[str, Any]:
-    """Enqueue a registered job with the keywords of a JSON object and return its row."""
+    """Enqueue a registered job with the keywords of a JSON object and return its row, with ``is_duplicate``."""
     try:
         keywords = json.loads(arguments)
     except ValueError as error:
@@ -102,7 +102,8 @@ def enqueue(
         priority=priority,
         run_after=None if delay_seconds is None else timedelta(seconds=delay_seconds),
     )
-    return job_row(options.enqueue(**keywords))
+    job = options.enqueue(**keywords)
+    return {**job_row(job), "is_duplicate": job.is_duplicate}
 
 
 def pause_queue(name: str) -> bool:

@@ -91,6 +91,14 @@ def test_show_names_the_key_of_a_job() -> None:
     assert "keys" not in _jobs("show", str(sample.echo.enqueue().pk))
 
 
+def test_enqueue_of_a_unique_job_says_that_one_waits_already() -> None:
+    arguments = ("enqueue", "tests.sampleapp.jobs.sync", "--arguments", '{"user_id": 7}')
+    assert "is ready" in _jobs(*arguments)
+    assert "is already ready" in _jobs(*arguments)
+    assert _json(*arguments)["is_duplicate"] is True
+    assert Job.objects.count() == 1
+
+
 def test_show_of_a_job_that_is_gone_says_so() -> None:
     with pytest.raises(CommandError, match="there is no job 4711; it may have been pruned or purged"):
         _jobs("show", "4711")

@@ -166,8 +166,9 @@ class Command(BaseCommand):
             priority=None if options["priority"] is None else as_priority("--priority", options["priority"]),
             delay_seconds=options["delay"],
         )
+        already = "already " if row["is_duplicate"] else ""
         self.stdout.write(
-            as_json(row) if options["json"] else f"job {row['id']} ({row['name']}) is {row['state']}"
+            as_json(row) if options["json"] else f"job {row['id']} ({row['name']}) is {already}{row['state']}"
         )
 
     def _pause(self, options: dict[str, Any]) -> None:
