@@ -196,7 +196,9 @@ def _make(form: CopyForm | None, job: Job) -> Job | None:
 
 def _made(page: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResponse:
     if made.is_duplicate:
-        text = gettext("No copy was enqueued: this job is unique, and job %(id)s waits already.") % {"id": made.pk}
+        text = gettext("No copy was enqueued: this job is unique, and job %(id)s waits already.") % {
+            "id": made.pk
+        }
         page.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page.url("job_change", made.pk))
     log(request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk})

@@ -25,7 +25,7 @@ from django_jobs import (
     once,
 )
 
-from . import calls as calls  # registers its jobs
+from . import calls  # noqa: F401 - registers its jobs
 from .models import Customer
 
 
