@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from django_jobs.models import Job, Worker
 from tests.concurrency import Background
 from tests.databases import chosen_vendor
 from tests.misbehaving import jobs as misbehaving
@@ -28,11 +27,12 @@ ON_POSTGRESQL = pytest.mark.skipif(
 )
 UNDONE = "the {} met another transaction and was undone; trying again: .*[Dd]eadlock"
 
-WAITING = {
-    "postgresql": "SELECT count(*) FROM pg_stat_activity"
-    " WHERE wait_event_type = 'Lock' AND datname = current_database()",
-    "mysql": "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist"
-    " ON id = trx_mysql_thread_id WHERE trx_state = 'LOCK WAIT' AND db = database()",
+WAITERS = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
+    "mysql": "SELECT waiter.trx_mysql_thread_id FROM information_schema.innodb_lock_waits"
+    " JOIN information_schema.innodb_trx AS waiter ON waiter.trx_id = requesting_trx_id"
+    " JOIN information_schema.innodb_trx AS holder ON holder.trx_id = blocking_trx_id"
+    " WHERE holder.trx_mysql_thread_id = %s",
 }
 LOCK = "SELECT id FROM django_jobs_job WHERE id = %s FOR UPDATE"
 
@@ -44,7 +44,12 @@ class Session:
         self._wrapper = wrapper
         wrapper.ensure_connection()
         if wrapper.vendor == "postgresql":
-            self.execute("SET deadlock_timeout = '1h'")  # who looks first finds itself the victim
+            self.execute("SET deadlock_timeout = '1h'")  # who looks finds itself the victim
+        ((number,),) = self.execute(
+            "SELECT pg_backend_pid()" if wrapper.vendor == "postgresql" else "SELECT connection_id()"
+        )
+        assert isinstance(number, int)
+        self.number = number
         wrapper.set_autocommit(False)
         if wrapper.vendor == "mysql":
             # InnoDB undoes the transaction that has done less.
@@ -71,23 +76,26 @@ def _session() -> Iterator[Session]:
         wrapper.dec_thread_sharing()
 
 
-def _wait_until_blocked() -> None:
-    def is_blocked() -> bool:
-        with connection.cursor() as cursor:
-            if connection.vendor == "mysql":
-                cursor.execute(
-                    "SELECT sleep(0.15)"
-                )  # its list is a copy, renewed once nobody read it for 0.1 s
-            cursor.execute(WAITING[connection.vendor])
-            return bool(cursor.fetchone()[0])
-
-    wait_until(is_blocked, "the worker to wait for a lock")
-
-
-def _is_free(job: Job) -> bool:
+def _waiters(number: int) -> list[int]:
+    """Return the server's numbers of the connections that wait for a lock which connection ``number`` holds."""
     with connection.cursor() as cursor:
-        cursor.execute(f"{LOCK} SKIP LOCKED", [job.pk])
-        return cursor.fetchone() is not None
+        if connection.vendor == "mysql":
+            cursor.execute(
+                "SELECT sleep(0.15)"
+            )  # its lists are copies, renewed once nobody read them for 0.1 s
+        cursor.execute(WAITERS[connection.vendor], [number])
+        return [waiter for (waiter,) in cursor.fetchall()]
+
+
+def _wait_for_waiter(session: Session) -> int:
+    """Wait until somebody waits for ``session`` and return the number of that connection."""
+    (waiter,) = wait_until(lambda: _waiters(session.number), "the worker to wait for a lock")
+    assert isinstance(waiter, int)
+    return waiter
+
+
+def _wait_until_waiting(session: Session, *, on: int) -> None:
+    wait_until(lambda: session.number in _waiters(on), "the test's own session to wait for the worker")
 
 
 def _check_calm(worker: RunningWorker) -> None:
@@ -96,63 +104,94 @@ def _check_calm(worker: RunningWorker) -> None:
     assert "was lost" not in worker.output, worker.output
 
 
-@pytest.fixture
-def patient_environment(worker_environment: dict[str, str]) -> None:
-    """Leave the test time to close the ring: PostgreSQL looks for a deadlock once, so long after a wait began."""
-    worker_environment["PGOPTIONS"] = "-c deadlock_timeout=4s"
-
-
-@pytest.mark.usefixtures("patient_environment")
 def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    """One job's row holds the finisher up until two others wait for it; those it meets in the opposite order."""
-    gate, after = str(tmp_path / "gate"), str(tmp_path / "after")
-    first = misbehaving.wait_for_file.enqueue(gate)
-    left, right = sample.echo.enqueue("left"), sample.echo.enqueue("right")
+    """The finisher is led through three rows; who holds its last waits for its first before it may ask for that.
+
+    So the finisher closes the ring, whatever order it takes the rows in. Another job's row holds it up before, until
+    these wait for it.
+    """
+    gate, before, after = (str(tmp_path / name) for name in ("gate", "before", "after"))
+    first, second = (misbehaving.wait_for_file.enqueue(path) for path in (gate, before))
+    jobs = sample.echo.enqueue_many([(name,) for name in "abc"])
     last = misbehaving.wait_for_file.enqueue(after)
     worker = start_worker("--concurrency", "1", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
     wait_for_start(Path(gate))
 
-    with _session() as keeper, _session() as other, _session() as third:
+    with ExitStack() as stack:
+        keeper = stack.enter_context(_session())
+        holders = {stack.enter_context(_session()): job for job in jobs}
         keeper.execute(LOCK, first.pk)
         Path(gate).touch()
-        _wait_until_blocked()
-        wait_for_start(Path(after))  # by the one thread: left and right have returned
-        other.execute(LOCK, right.pk)
+        _wait_for_waiter(keeper)
+        Path(before).touch()  # only now, so that nothing is saved together with the first
+        wait_for_start(Path(after))  # by the one thread: the three have returned
+        for holder, job in holders.items():
+            holder.execute(LOCK, job.pk)
         keeper.rollback()
         assert ended(first) == ["succeeded"]
-        _wait_until_blocked()
-        if _is_free(left):
-            # It locks the right one first: turn round.
-            third.execute(LOCK, left.pk)
-            other.rollback()
-            wait_until(lambda: not _is_free(right), "the worker to hold the right one")
-            closing = Background(lambda: third.execute(LOCK, right.pk))
-        else:
-            closing = Background(lambda: other.execute(LOCK, left.pk))
+
+        its_first = _next_holder(holders)
+        taken = holders.pop(its_first)
+        its_first.rollback()
+        its_second = _next_holder(holders)
+        finisher = _wait_for_waiter(its_second)
+        del holders[its_second]
+        (its_last,) = holders
+        closing = Background(lambda: its_last.execute(LOCK, taken.pk))
+        _wait_until_waiting(its_last, on=finisher)
+        its_second.rollback()
         assert len(closing.result()) == 1, "the worker was undone and let it go"
         worker.wait_for_line(UNDONE.format("finisher"))
 
     Path(after).touch()
-    assert ended(left, right, last) == ["succeeded"] * 3
-    assert (left.refresh().result, right.refresh().result) == ("left", "right")
-    assert [outcomes(job) for job in (first, left, right, last)] == [["succeeded"]] * 4
+    assert ended(second, *jobs, last) == ["succeeded"] * 5
+    assert [job.refresh().result for job in jobs] == ["a", "b", "c"]
+    assert [outcomes(job) for job in (first, second, *jobs, last)] == [["succeeded"]] * 6
     _check_calm(worker)
 
 
-@ON_POSTGRESQL
-@pytest.mark.usefixtures("patient_environment")
-def test_a_claim_that_was_a_deadlocks_victim_is_made_again(start_worker: StartWorker) -> None:
-    """Another session locks tables in the opposite order, as a migration may."""
-    worker = start_worker("--concurrency", "1", HEARTBEAT_INTERVAL=600, STALE_AFTER=6000, POLL_INTERVAL=0.1)
-    wait_until(lambda: Worker.objects.filter(state="running").exists(), "the worker to register")
+def _next_holder(holders: Iterable[Session]) -> Session:
+    """Wait until the finisher waits for one of ``holders`` and return that."""
+    waited_for: Session = wait_until(
+        lambda: next((holder for holder in holders if _waiters(holder.number)), None),
+        "the finisher to wait for another row",
+    )
+    return waited_for
 
-    with _session() as other:
-        other.execute("LOCK TABLE django_jobs_queue IN ACCESS EXCLUSIVE MODE")
+
+@pytest.fixture
+def three_locks(transactional_db: None) -> Iterator[None]:
+    """Have every claim take the advisory locks 1, 2 and 3 in this order, as a project's own trigger may."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "CREATE FUNCTION take_three() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+            " PERFORM pg_advisory_xact_lock(1); PERFORM pg_advisory_xact_lock(2); PERFORM pg_advisory_xact_lock(3);"
+            " RETURN NEW; END $$"
+        )
+        cursor.execute(
+            "CREATE TRIGGER take_three BEFORE UPDATE ON django_jobs_job FOR EACH ROW"
+            " WHEN (OLD.state = 'ready' AND NEW.state = 'running') EXECUTE FUNCTION take_three()"
+        )
+        yield
+        cursor.execute("DROP FUNCTION take_three CASCADE")
+
+
+@ON_POSTGRESQL
+@pytest.mark.usefixtures("three_locks")
+def test_a_claim_that_was_a_deadlocks_victim_is_made_again(start_worker: StartWorker) -> None:
+    """Held up at the second lock, the claimer is waited for because of the first; the third closes the ring."""
+    with _session() as keeper, _session() as other:
+        keeper.execute("SELECT pg_advisory_xact_lock(2)")
+        other.execute("SELECT pg_advisory_xact_lock(3)")
         job = sample.echo.enqueue("claimed")
-        _wait_until_blocked()
-        other.execute("LOCK TABLE django_jobs_job IN ACCESS EXCLUSIVE MODE")
+        worker = start_worker("--concurrency", "1", HEARTBEAT_INTERVAL=600, STALE_AFTER=6000)
+        claimer = _wait_for_waiter(keeper)
+        closing = Background(lambda: other.execute("SELECT pg_advisory_xact_lock(1)"))
+        _wait_until_waiting(other, on=claimer)
+        keeper.rollback()
+        assert len(closing.result()) == 1, "the worker was undone and let it go"
         worker.wait_for_line(UNDONE.format("claimer"))
 
     assert (ended(job), outcomes(job)) == (["succeeded"], ["succeeded"])
