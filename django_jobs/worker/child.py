@@ -23,6 +23,7 @@ from .exits import EXIT_DISMISSED, EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
 from .options import WorkerOptions
 from .pulse import SharedPulse
 from .signal_pipe import SignalPipe
+from .watched_thread import WatchedThread
 
 if TYPE_CHECKING:
     from .worker import Worker
@@ -111,7 +112,12 @@ def _drain(worker: Worker, signals: SignalPipe) -> bool:
         results.append(worker.drain(get_settings().shutdown_grace.total_seconds()))
         signals.poke()
 
-    threading.Thread(target=drain, name="jobs-drain", daemon=True).start()
+    def died(role: str) -> None:
+        worker.died(role)
+        results.append(False)
+        signals.poke()
+
+    WatchedThread(drain, role="drain", on_death=died).start()
     while not results:
         wait([signals.fileno()])
         if signal.SIGQUIT in signals.take():

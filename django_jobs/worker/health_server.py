@@ -18,6 +18,7 @@ logger = logging.getLogger("django_jobs.worker")
 
 CLIENT_SECONDS = 5.0
 """How long a client may take to say the next part of its request."""
+RESTART_SECONDS = 1.0
 
 
 class HealthServer:
@@ -34,17 +35,28 @@ class HealthServer:
                 f"--health-port: expected a free port at {address}, got {port}: {error.strerror or error};"
                 " choose another, or 0 for any"
             ) from error
+        self._closed = threading.Event()
         host = f"[{address}]" if ":" in address else address
         self.url = f"http://{host}:{self._server.server_port}"
 
     def start(self) -> None:
         """Begin to answer."""
-        threading.Thread(target=self._server.serve_forever, name="jobs-health", daemon=True).start()
+        threading.Thread(target=self._serve, name="jobs-health", daemon=True).start()
 
     def close(self) -> None:
         """Answer no more and free the port. Only after ``start``."""
+        self._closed.set()
         self._server.shutdown()
         self._server.server_close()
+
+    def _serve(self) -> None:
+        """Answer, and go on after an error of our own: what runs is not given up for it."""
+        while not self._closed.is_set():
+            try:
+                self._server.serve_forever()
+            except Exception:
+                logger.critical("the health server died and is started anew", exc_info=True)
+                self._closed.wait(RESTART_SECONDS)
 
 
 class _Server(ThreadingHTTPServer):

@@ -18,6 +18,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ..store.dialects import is_conflict, open_dialect
 from .connections import second_handle
 from .outage import Outage
+from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -58,7 +59,6 @@ class Loop:
         self._step = step
         self._using = using
         self._outage = outage
-        self._on_death = on_death
         self._durable = durable
         self._wait = wait
         self._patience = patience
@@ -70,7 +70,7 @@ class Loop:
         self._failures = 0
         self._conflicts = 0
         self._stopping = False
-        self._thread = threading.Thread(target=self._run, name=f"jobs-{name}", daemon=True)
+        self._thread = WatchedThread(self._run, role=name, on_death=on_death)
 
     def start(self) -> None:
         """Start the thread."""
@@ -116,9 +116,6 @@ class Loop:
                     break
                 if delay > 0 and not self._stopping:
                     self.wake.wait(delay)
-        except BaseException:
-            logger.critical("the %s of this worker died; the worker stops", self.name, exc_info=True)
-            self._on_death(self.name)
         finally:
             self._outage.ends(self.name)
             self._let_go()

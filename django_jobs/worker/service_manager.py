@@ -44,11 +44,18 @@ class ServiceManager:
     def _watch(self) -> None:
         pause = min(LOOK_SECONDS, _watchdog_seconds() / 2)
         while not self._stopped.wait(pause):
-            health = self._judge()
-            if not health.not_live:
-                self._send("WATCHDOG=1")
-            if not health.not_ready:
-                self._say_once("READY=1\nSTATUS=Serving.")
+            try:
+                self._tell()
+            except Exception:
+                # Where it lasts, the watchdog is told nothing, and the service manager starts all anew.
+                logger.critical("the service manager could not be told how it goes", exc_info=True)
+
+    def _tell(self) -> None:
+        health = self._judge()
+        if not health.not_live:
+            self._send("WATCHDOG=1")
+        if not health.not_ready:
+            self._say_once("READY=1\nSTATUS=Serving.")
 
     def _say_once(self, message: str) -> None:
         if self._address and message not in self._said:

@@ -36,6 +36,7 @@ from .outcome import outcome_of_hang, timeout_seconds
 from .pulse import SharedPulse
 from .run import conclude
 from .scheduler import Scheduler
+from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -56,7 +57,7 @@ class Worker:
     ``begin`` is called with the id of each job that begins; ``pulse`` shows that the loops turn.
     ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
     once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
-    ``max_jobs`` or ``max_memory_bytes`` is reached, or a loop died (``failed`` tells).
+    ``max_jobs`` or ``max_memory_bytes`` is reached, or a thread died (``failed`` tells).
     """
 
     def __init__(
@@ -122,6 +123,7 @@ class Worker:
             begin=begin,
             report=report,
             freed=self._freed,
+            fail=self._fail,
         )
         self._claimer = Claimer(
             settings=settings,
@@ -176,7 +178,7 @@ class Worker:
     def start(self) -> None:
         """Start; the first heartbeat registers the process, however long the database lets it wait."""
         self._heartbeat.start()
-        threading.Thread(target=self._guard, name="jobs-guard", daemon=True).start()
+        WatchedThread(self._guard, role="guard", on_death=self.died).start()
 
     def drain(self, seconds: float) -> bool:
         """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``.
@@ -221,6 +223,10 @@ class Worker:
         self._closed.set()
         return signed_off
 
+    def died(self, role: str) -> None:
+        """Hear that one of the process's threads died: it fails as a whole."""
+        self._fail(f"its {role} died")
+
     def _guard(self) -> None:
         """Free the loops that a database which no longer answers holds, until the worker has signed off."""
         while not self._closed.wait(GUARD_SECONDS):
@@ -247,7 +253,7 @@ class Worker:
             step,
             using=self._settings.database,
             outage=self._outage,
-            on_death=self._loop_died,
+            on_death=self.died,
             durable=durable,
             wait=wait,
             patience=patience,
@@ -335,9 +341,6 @@ class Worker:
         most = self.options.max_memory_bytes
         if most is not None and resident_bytes > most:
             self._end(f"{resident_bytes >> 20} MB of memory")
-
-    def _loop_died(self, name: str) -> None:
-        self._fail(f"its {name} died")
 
     def _fail(self, reason: str) -> None:
         self.failed = True

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 
 from asgiref.sync import sync_to_async
 
@@ -15,12 +15,19 @@ from ...store.dialects.base import Claim, Ended
 from ..bench import Bench, Settled
 from ..connections import tidy_connections
 from ..run import arun
+from ..watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
+ROLE = "event loop"
+DIED = f"its {ROLE} died"
+
 
 class EventLoopExecutor:
-    """The executor of ``async def`` jobs: each a task, at most ``slots`` at once."""
+    """The executor of ``async def`` jobs: each a task, at most ``slots`` at once.
+
+    ``fail`` hears of an error of our own in the loop, which can't be trusted with a job any more.
+    """
 
     def __init__(
         self,
@@ -30,6 +37,7 @@ class EventLoopExecutor:
         begin: Callable[[int], None],
         report: Callable[[Ended | Settled], None],
         freed: Callable[[], None],
+        fail: Callable[[str], None],
     ) -> None:
         self._slots = slots
         self.waiting: deque[Claim] = deque()
@@ -40,10 +48,11 @@ class EventLoopExecutor:
         self._begin_job = begin
         self._report = report
         self._freed = freed
+        self._fail = fail
         self._stopping = False
         self._tidying = False
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._serve, name="jobs-event-loop", daemon=True)
+        self._thread = WatchedThread(self._serve, role=ROLE, on_death=lambda _: fail(DIED))
 
     def start(self) -> None:
         """Start the event loop's thread."""
@@ -57,7 +66,7 @@ class EventLoopExecutor:
     def submit(self, claims: Iterable[Claim]) -> None:
         """Hand over claims to run."""
         self.waiting.extend(claims)
-        self._loop.call_soon_threadsafe(self._begin)
+        self._loop.call_soon_threadsafe(self._or_fail, self._begin)
 
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""
@@ -66,7 +75,7 @@ class EventLoopExecutor:
     def stop(self) -> None:
         """Begin no more, and end the loop once nothing runs."""
         self._stopping = True
-        if self._thread.ident is not None:
+        if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._end_if_idle)
 
     def join(self, deadline: float) -> bool:
@@ -80,7 +89,16 @@ class EventLoopExecutor:
         try:
             self._loop.run_forever()
         finally:
+            self._running.clear()  # where it died, they are rescued and count as lost
             self._loop.close()
+
+    def _or_fail(self, step: Callable[..., None], *arguments: object) -> None:
+        """Do what asyncio would log an error of, and go on without: a job would be neither run nor given back."""
+        try:
+            step(*arguments)
+        except Exception:
+            logger.critical("the %s of this worker died; the worker stops", ROLE, exc_info=True)
+            self._fail(DIED)
 
     def _begin(self) -> None:
         while self.waiting and len(self._running) < self._slots and not self._stopping:
@@ -92,7 +110,7 @@ class EventLoopExecutor:
             self._begin_job(claim.job_id)
             task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}")
             self._running[task] = (claim, time.monotonic())
-            task.add_done_callback(self._ended)
+            task.add_done_callback(partial(self._or_fail, self._ended))
 
     async def _run(self, claim: Claim) -> None:
         self._report(await arun(claim, self._bench))
@@ -101,6 +119,7 @@ class EventLoopExecutor:
         del self._running[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("an async run failed in the engine", exc_info=error)
+            self._fail(DIED)
         if not self._tidying:
             self._tidying = True
             self._loop.create_task(self._tidy())

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import partial
 from queue import SimpleQueue
 
 from django.db import connections
@@ -18,6 +18,7 @@ from ..connections import check_idle_connections, tidy_connections
 from ..isolation import Isolation
 from ..run import conclude, run
 from ..slot import Slot, SlotClosed, SlotFailed
+from ..watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -36,7 +37,7 @@ class _Seat:
 class ThreadExecutor:
     """The executor of plain jobs, and of all that ``isolation`` sends to a process of its own: one a thread.
 
-    ``fail`` hears why no such process can be had; the thread has ended then. An idle thread blocks on a
+    ``fail`` hears why no such process can be had, or that a thread died; it has ended then. An idle thread blocks on a
     bell, so that taking the next claim, done for every job, is one atomic ``popleft``.
     """
 
@@ -64,8 +65,10 @@ class ThreadExecutor:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
         self._threads = [
-            threading.Thread(target=self._work, args=(seat,), name=f"jobs-executor-{at}", daemon=True)
-            for at, seat in enumerate(self._seats)
+            WatchedThread(
+                partial(self._work, seat), role="executor", on_death=lambda role: fail(f"its {role} died")
+            )
+            for seat in self._seats
         ]
 
     def start(self) -> None:
@@ -116,6 +119,11 @@ class ThreadExecutor:
                 self._report(conclude(seat.claim, Released(started=False), started=None, bench=self._bench))
                 seat.claim = None
             self._fail(str(error))
+        except BaseException:
+            seat.claim = (
+                None  # not to be given back, or it might do so for ever: it is rescued, and counts as lost
+            )
+            raise
         seat.slot.dismiss()
         connections.close_all()
 

@@ -1,0 +1,30 @@
+"""A thread that does not die unseen."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+class WatchedThread(threading.Thread):
+    """Calls ``work``; an error that ends it is logged, and told to ``on_death`` with the thread's ``role``.
+
+    It does not hold up the end of the process.
+    """
+
+    def __init__(self, work: Callable[[], object], *, role: str, on_death: Callable[[str], None]) -> None:
+        super().__init__(name=f"jobs-{role.replace(' ', '-')}", daemon=True)
+        self._work = work
+        self._role = role
+        self._on_death = on_death
+
+    def run(self) -> None:
+        """Do the work."""
+        try:
+            self._work()
+        except BaseException:
+            logger.critical("the %s of this worker died; the worker stops", self._role, exc_info=True)
+            self._on_death(self._role)
