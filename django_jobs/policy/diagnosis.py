@@ -217,8 +217,9 @@ def _of_server(server: Server) -> Iterable[Finding]:
         yield _hint(
             "doorbell",
             "a notification of LISTEN did not come through within 2 s",
-            "Probably PgBouncer in transaction mode. Idle workers find jobs by POLL_INTERVAL only: give them a direct"
-            " connection, or set DJANGO_JOBS['RING'] = False to spare the attempt.",
+            "Probably PgBouncer in transaction mode. Idle workers find jobs by POLL_INTERVAL only, and schedulers see a"
+            " changed schedule within a minute: give workers a direct connection, or set DJANGO_JOBS['RING'] = False,"
+            " so that they look every POLL_INTERVAL_UNRUNG, and schedulers every POLL_INTERVAL.",
         )
     yield from _of_vacuum(server)
 
