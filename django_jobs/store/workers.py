@@ -63,15 +63,23 @@ def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None =
 
 
 def request_stop(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
-    """Ask a running worker to stop and tell whether it was running and not asked before. One guarded statement.
+    """Ask a living worker to stop and tell whether it was alive and not asked before. One guarded statement.
 
-    It hears of it with its next heartbeat, lets what runs finish within the grace time, and is not replaced.
+    It hears of it with its next heartbeat, lets what runs finish within the grace time, and is not replaced. One that
+    stops already, to be recycled, hears of it when it signs off, and is not replaced either.
     """
     _, connection = open_dialect(using)
-    running = Worker.objects.using(connection.alias).filter(
-        pk=worker_id, state=Worker.State.RUNNING, stop_requested_at__isnull=True
+    unasked = Worker.objects.using(connection.alias).filter(
+        pk=worker_id, state__in=ALIVE, stop_requested_at__isnull=True
     )
-    return bool(running.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
+    return bool(unasked.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
+
+
+def is_asked_to_stop(worker_id: int, *, using: str | None = None) -> bool:
+    """Tell whether staff asked this worker to stop. Nobody can any more once it has left."""
+    _, connection = open_dialect(using)
+    asked = Worker.objects.using(connection.alias).filter(pk=worker_id, stop_requested_at__isnull=False)
+    return asked.exists()
 
 
 def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:

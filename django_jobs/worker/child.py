@@ -91,6 +91,8 @@ def _serve(
     worker.close()
     if worker.failed:
         return EXIT_FAILED, drained
+    if worker.dismissed:
+        return EXIT_DISMISSED, drained
     codes = {BURST_OVER: EXIT_DONE, STOP_REQUESTED: EXIT_DISMISSED}
     return codes.get(reasons[0], EXIT_RECYCLE) if reasons else EXIT_DONE, drained
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .. import __version__
 from ..models import Worker
-from ..store.workers import Heard, beat, leave, register
+from ..store.workers import Heard, beat, is_asked_to_stop, leave, register
 from .options import WorkerOptions
 
 logger = logging.getLogger("django_jobs.worker")
@@ -68,6 +68,7 @@ class Lease:
             self._on_stop_request()
         elif heard is Heard.LOST:
             old = self.worker_id
+            asked = is_asked_to_stop(old, using=self._using)
             self.acquire()
             logger.error(
                 "worker %s was declared lost: no heartbeat came through in time. Its claims are others' now; it"
@@ -75,12 +76,15 @@ class Lease:
                 old,
                 self.worker_id,
             )
+            if asked:
+                self._on_stop_request()
         self._on_memory(memory)
         return self._interval_seconds
 
-    def say(self, state: Worker.State) -> None:
-        """Write that this worker is stopping, or has stopped."""
+    def say(self, state: Worker.State) -> bool:
+        """Write that this worker is stopping, or has stopped; tell whether staff asked it to before that."""
         leave(self.worker_id, state, using=self._using)
+        return is_asked_to_stop(self.worker_id, using=self._using)
 
 
 def resident_bytes() -> int:

@@ -58,6 +58,7 @@ class Worker:
     ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
     once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
     ``max_jobs`` or ``max_memory_bytes`` is reached, or a thread died (``failed`` tells).
+    ``dismissed`` tells, after ``close``, whether staff asked for the end, whatever its reason was.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Worker:
     ) -> None:
         self.options = options
         self.failed = False
+        self.dismissed = False
         self._pulse = pulse
         self._outage = Outage()
         self._settings = settings = get_settings()
@@ -318,7 +320,7 @@ class Worker:
         """Write the worker's state where the database takes it: others can do without."""
         try:
             if self._lease.worker_id:
-                self._lease.say(state)
+                self.dismissed = self._lease.say(state)
         except DatabaseError as error:
             logger.warning("the database did not take that this worker is %s: %s", state, error)
             return False

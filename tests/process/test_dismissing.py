@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from django.db import transaction
+
 from django_jobs.models import Worker
-from django_jobs.store.workers import request_stop
+from django_jobs.store.workers import leave, request_stop
 from tests.misbehaving import jobs as misbehaving
 
 from .conftest import StartWorker
@@ -44,3 +46,35 @@ def test_of_two_processes_the_other_one_goes_on_alone(start_worker: StartWorker)
     assert worker.process.poll() is None
     assert worker.stop() == 0
     assert Worker.objects.count() == 2
+
+
+def test_a_process_that_recycles_already_is_not_replaced_once_it_was_asked(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="finished")
+    worker = start_worker("--concurrency", "2", "--max-memory-mb", "300", **SOON)
+    wait_for_start(tmp_path / "go")
+    misbehaving.eat_memory.enqueue(300)
+    wait_until(lambda: Worker.objects.get().state == "stopping")
+
+    assert request_stop(Worker.objects.get().pk, by="ada")
+    (tmp_path / "go").touch()
+
+    assert worker.wait() == 0, worker.output
+    assert (job.refresh().state, outcomes(job)) == ("succeeded", ["succeeded"])
+    assert [(one.state, one.stop_requested_by) for one in Worker.objects.all()] == [("stopped", "ada")]
+    assert "MB of memory" in worker.output
+
+
+def test_a_worker_that_was_declared_lost_before_it_heard_stops_under_its_new_row(
+    start_worker: StartWorker,
+) -> None:
+    worker = start_worker(HEARTBEAT_INTERVAL=1, STALE_AFTER=60)
+    wait_until(lambda: Worker.objects.filter(state="running").exists())
+    first = Worker.objects.get()
+    with transaction.atomic():
+        assert request_stop(first.pk, by="ada")
+        assert leave(first.pk, Worker.State.LOST)
+
+    assert worker.wait() == 0, worker.output
+    assert list(Worker.objects.order_by("pk").values_list("state", flat=True)) == ["lost", "stopped"]

@@ -4,7 +4,15 @@ import pytest
 
 from django_jobs.models import Worker
 from django_jobs.store.clock import database_now
-from django_jobs.store.workers import Heard, beat, declare_lost, leave, register, request_stop
+from django_jobs.store.workers import (
+    Heard,
+    beat,
+    declare_lost,
+    is_asked_to_stop,
+    leave,
+    register,
+    request_stop,
+)
 from tests.factories import ago, make_worker
 
 pytestmark = pytest.mark.django_db
@@ -87,14 +95,24 @@ def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
     assert beat(worker.pk) is Heard.ALIVE
 
 
-@pytest.mark.parametrize("state", ["stopping", "stopped", "lost"])
-def test_only_a_running_worker_can_be_asked_to_stop(state):
+def test_a_worker_that_stops_already_can_be_asked_not_to_be_replaced():
+    worker = make_worker(state="stopping")
+
+    assert is_asked_to_stop(worker.pk) is False
+    assert request_stop(worker.pk, by="ada") is True
+    assert is_asked_to_stop(worker.pk) is True
+    assert beat(worker.pk) is Heard.ALIVE, "it need not be told again"
+
+
+@pytest.mark.parametrize("state", ["stopped", "lost"])
+def test_only_a_living_worker_can_be_asked_to_stop(state):
     worker = make_worker(state=state)
 
     assert request_stop(worker.pk, by="ada") is False
 
     worker.refresh_from_db()
     assert worker.stop_requested_at is None
+    assert is_asked_to_stop(worker.pk) is False
 
 
 def test_a_heartbeat_is_one_statement(django_assert_num_queries):
