@@ -21,6 +21,9 @@ CONNECT_SECONDS = 5
 REQUIRE_ALL = "DJANGO_JOBS_TEST_REQUIRE_ALL"
 """Set where a program that a test needs must be there; see ``tests/required.py``."""
 
+CONNECT_TIMEOUT = "DJANGO_JOBS_TEST_CONNECT_TIMEOUT"
+"""Set, in seconds, where a worker is to wait for a server that it can reach and that says nothing."""
+
 _ENGINES = {vendor: f"django.db.backends.{'sqlite3' if vendor == 'sqlite' else vendor}" for vendor in VENDORS}
 _USUAL = {
     "postgresql": {"HOST": "127.0.0.1", "PORT": "5432", "USER": "postgres", "PASSWORD": ""},
@@ -52,7 +55,8 @@ def database(vendor: str) -> dict[str, Any]:
         path = Path(name) if name else OUTPUT / "django_jobs.sqlite3"
         test_path = path.with_name(f"test_{path.name}")
         return {"ENGINE": _ENGINES[vendor], "NAME": str(path), "TEST": {"NAME": str(test_path)}}
-    return {"ENGINE": _ENGINES[vendor], "NAME": name or "django_jobs", **address(vendor)}
+    options = {"connect_timeout": int(seconds)} if (seconds := os.environ.get(CONNECT_TIMEOUT)) else {}
+    return {"ENGINE": _ENGINES[vendor], "NAME": name or "django_jobs", "OPTIONS": options, **address(vendor)}
 
 
 def why_not(vendor: str) -> str | None:

@@ -76,9 +76,10 @@ class Loop:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Let the step at hand be the last."""
+    def stop(self, *, patience: float = math.inf) -> None:
+        """Let the step at hand be the last, and the database have no more than ``patience`` for it."""
         self._stopping = True
+        self._patience = min(self._patience, patience)
         self.wake.set()
 
     def join(self, seconds: float | None = None) -> bool:

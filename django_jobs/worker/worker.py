@@ -79,6 +79,7 @@ class Worker:
         self._on_end = on_end
         self._end_lock = threading.Lock()
         self._closed = threading.Event()
+        self._claim_no_later = math.inf
         bound_waits(settings.database)
         self._in_hand: dict[int, Claim] = {}
         self._clock = DatabaseClock()
@@ -162,7 +163,7 @@ class Worker:
             seen_queues=self._claimer.seen_queues,
             started=options.started,
         )
-        patience = 2 * settings.stale_after.total_seconds()
+        self._patience = patience = 2 * settings.stale_after.total_seconds()
         self._claiming = self._loop("claimer", self._claim, durable=False, patience=patience)
         self._finishing = self._loop(
             "finisher", self._finisher.step, wait=self._finisher.collect, patience=patience
@@ -305,10 +306,12 @@ class Worker:
         return self._threads.join(deadline) and self._event_loop.join(deadline)
 
     def _stop_claiming(self) -> None:
-        self._scheduling.stop()
+        """Have no more claimed, nor scheduled; a loop that the database holds up is waited for once."""
+        self._scheduling.stop(patience=self._patience)
         self._claiming.stop()
-        self._claiming.join(FLUSH_SECONDS)
-        self._scheduling.join(FLUSH_SECONDS)
+        self._claim_no_later = min(self._claim_no_later, time.monotonic() + FLUSH_SECONDS)
+        for loop in (self._claiming, self._scheduling):
+            loop.join(max(self._claim_no_later - time.monotonic(), 0))
         self._pulse.looks_no_more()
         for claim in take_back(self._threads) + take_back(self._event_loop):
             self._give_back(claim, Released(started=False))

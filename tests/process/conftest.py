@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.databases import address
+from tests.databases import CONNECT_TIMEOUT, address
 
 from .proxy import Proxy
 from .running import RunningWorker
@@ -53,6 +53,7 @@ def proxy(worker_environment: dict[str, str]) -> Iterator[Proxy]:
     proxy = Proxy(where["HOST"], int(where["PORT"]))
     worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_HOST"] = "127.0.0.1"
     worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_PORT"] = str(proxy.port)
+    worker_environment[CONNECT_TIMEOUT] = "2"
     worker_environment["PGSSLMODE"] = "disable"  # the proxy looks for LISTEN
     yield proxy
     proxy.close()
