@@ -26,6 +26,9 @@ MAX_QUEUE_NAME_LENGTH = 100
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_ATTEMPTS_BOUND = 10_000
 
+MaySee = Callable[[Any, Any], bool]
+"""``(request, job) -> bool``: may whoever sent the request see the job and its result, without a signed address?"""
+
 JOB_DEFAULT_KEYS = ("queue_name", "priority", "max_attempts", "backoff", "timeout")
 QUEUE_KEYS = ("priority", "max_attempts", "backoff", "timeout")
 
@@ -78,6 +81,12 @@ class Settings:
     mail_admins: bool = False
     mail_admins_period: timedelta = timedelta(days=1)
     ring: bool = True
+    status_max_age: timedelta | None = None
+    status_max_wait: timedelta = timedelta(seconds=30)
+    status_poll_interval: timedelta = timedelta(seconds=0.5)
+    status_waiting: int = 1_000
+    status_waiting_wsgi: int = 4
+    status_may_see: MaySee | str | None = None
     redact: tuple[str, ...] = (
         "password",
         "passwd",
@@ -229,6 +238,20 @@ def _count(option: str, value: object) -> int:
     raise ConfigurationError(f"{option}: expected a whole number of at least 1, got {value!r}")
 
 
+def _count_or_none(option: str, value: object) -> int:
+    if type(value) is int and value >= 0:
+        return value
+    raise ConfigurationError(f"{option}: expected a whole number of zero or more, got {value!r}")
+
+
+def _may_see(option: str, value: object) -> MaySee | str | None:
+    if value is None or callable(value) or (isinstance(value, str) and "." in value):
+        return value
+    raise ConfigurationError(
+        f"{option}: expected a function of (request, job), its dotted path, or None; got {value!r}"
+    )
+
+
 def _flag(option: str, value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -311,6 +334,12 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "mail_admins": _flag,
     "mail_admins_period": _positive,
     "ring": _flag,
+    "status_max_age": _period,
+    "status_max_wait": _not_negative,
+    "status_poll_interval": _positive,
+    "status_waiting": _count_or_none,
+    "status_waiting_wsgi": _count_or_none,
+    "status_may_see": _may_see,
     "redact": _name_parts,
 }
 

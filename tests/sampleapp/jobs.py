@@ -206,3 +206,9 @@ def count_visit_by_key(customer_id: int, visit: str) -> int:
             Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
             first.store(Customer.objects.get(pk=customer_id).visits)
     return int(first.stored)
+
+
+@job(redact=("card",))
+def charge(card: str) -> str:
+    """Return what must not be shown."""
+    return f"charged {card}"

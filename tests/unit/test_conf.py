@@ -120,6 +120,7 @@ DURATIONS = [
     "UNKNOWN_JOB_TTL",
     "MAIL_ADMINS_PERIOD",
     "IDEMPOTENCY_WINDOW",
+    "STATUS_POLL_INTERVAL",
 ]
 COUNTS = ["MAX_PAYLOAD_BYTES", "MAX_RESULT_BYTES", "CLAIM_BATCH", "ASYNC_CONCURRENCY", "MAX_WORKER_DEATHS"]
 NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
@@ -127,7 +128,7 @@ NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
 BAD_VALUES = [
     *(
         (key, bad, "expected a timedelta or seconds")
-        for key in [*DURATIONS, "SHUTDOWN_GRACE", "HANG_GRACE"]
+        for key in [*DURATIONS, "SHUTDOWN_GRACE", "HANG_GRACE", "STATUS_MAX_WAIT"]
         for bad in NO_NUMBERS
     ),
     *((key, bad, "expected a positive duration") for key in DURATIONS for bad in (0, -1, timedelta(0))),
@@ -150,6 +151,18 @@ BAD_VALUES = [
         for bad in ("5", True, [5])
     ),
     *((key, 0, "expected a positive duration") for key in ("TICK_RETENTION", "ONCE_RETENTION")),
+    ("STATUS_MAX_WAIT", -1, "expected a duration of zero or more"),
+    *(("STATUS_MAX_AGE", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
+    ("STATUS_MAX_AGE", 0, "expected a positive duration"),
+    *(
+        (key, bad, "expected a whole number of zero or more")
+        for key in ("STATUS_WAITING", "STATUS_WAITING_WSGI")
+        for bad in (-1, 1.5, "5", True, None)
+    ),
+    *(
+        ("STATUS_MAY_SEE", bad, "expected a function of (request, job), its dotted path, or None")
+        for bad in ("may_see", 5, True, [])
+    ),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *(

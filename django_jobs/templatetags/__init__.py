@@ -1,0 +1,1 @@
+"""Floor 6: what templates load by ``{% load django_jobs %}``."""

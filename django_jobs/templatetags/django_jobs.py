@@ -1,0 +1,33 @@
+"""``{% job_progress job %}``: a live progress bar of a job, wherever a template has one at hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import template
+from django.http import HttpRequest
+
+from ..exceptions import ConfigurationError
+from ..models import Job
+from ..views.addresses import sign
+from ..views.progress import progress_context
+from ..views.sight import is_withheld
+
+register = template.Library()
+
+
+@register.inclusion_tag("django_jobs/progress.html", takes_context=True)
+def job_progress(context: template.Context, job: Job) -> dict[str, Any]:
+    """Draw the bar with a signed address of the job: who gets the page may see the job and its result.
+
+    Raises ConfigurationError where the template is rendered without a request, or ``job`` is none.
+    """
+    request = context.get("request")
+    if not isinstance(request, HttpRequest):
+        raise ConfigurationError(
+            "job_progress: expected the request in the template's context; render with a request, and add"
+            " django.template.context_processors.request"
+        )
+    if not isinstance(job, Job):
+        raise ConfigurationError(f"job_progress: expected a Job, got {job!r}")
+    return progress_context(request, job, key=sign(job.pk), has_result=not is_withheld(job.name))
