@@ -6,22 +6,17 @@ nothing asynchronous touches it here, so that guard is off for these tests.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 
-from tests.databases import OUTPUT, ROOT, chosen_vendor
+from tests.databases import OUTPUT, chosen_vendor
 from tests.required import is_missing
+from tests.serving import serving
 
 from .visitor import PHONE, SCREEN, Visitor
 
@@ -35,7 +30,6 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
-START_SECONDS = 30
 SCREENSHOTS = OUTPUT / "screenshots"
 
 
@@ -45,13 +39,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.skip(reason="the browser visits one database, SQLite"))
 
 
+def chromium() -> str:
+    """Return the browser's program; without one the test at hand ends."""
+    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    return program if program is not None else is_missing("Chromium (Debian: apt-get install chromium)")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     """A browser for one file's tests: for others the loop must not run, they run loops of their own."""
     playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = next(filter(None, map(shutil.which, CHROMIUM)), None)
-    if program is None:
-        is_missing("Chromium (Debian: apt-get install chromium)")
+    program = chromium()
     os.environ["DJANGO_ALLOW_ASYNC_UNSAFE"] = "true"
     try:
         with playwright.sync_playwright() as running:
@@ -65,32 +63,9 @@ def browser() -> Iterator[Any]:
 @pytest.fixture
 def address(worker_environment: dict[str, str]) -> Iterator[str]:
     """Serve the project on the test database and return its address."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    log = OUTPUT / "browser-server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "django", "runserver", "--noreload", "--insecure", f"127.0.0.1:{port}"],
-            env={**worker_environment, "DJANGO_SETTINGS_MODULE": "tests.browser.settings"},
-            cwd=ROOT,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _wait_for_answer(server, port, log)
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.terminate()
-        server.wait(START_SECONDS)
-
-
-def _wait_for_answer(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and server.poll() is None:
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
-            return
-    raise AssertionError(f"the server does not answer:\n{log.read_text()}")
+    environment = {**worker_environment, "DJANGO_SETTINGS_MODULE": "tests.browser.settings"}
+    with serving("wsgi", environment, options=("--insecure",)) as where:
+        yield where
 
 
 @pytest.fixture

@@ -20,14 +20,14 @@ class Visitor:
     def __init__(self, page: Any, address: str, screenshots: Path) -> None:
         self.page = page
         self.said: list[str] = []
-        self._address = address
+        self.address = address
         self._screenshots = screenshots
         self._listens = True
         page.on("console", lambda message: self._hear(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self._hear(str(error)))
 
     def log_in(self, name: str, password: str) -> None:
-        self.page.goto(self._address + reverse("admin:login"))
+        self.page.goto(self.address + reverse("admin:login"))
         self.page.fill("input[name=username]", name)
         self.page.fill("input[name=password]", password)
         self.page.click("input[type=submit]")
@@ -35,7 +35,7 @@ class Visitor:
 
     def go(self, name: str, *args: Any, query: str = "") -> None:
         """Open a page of the admin by the name of its URL."""
-        self.page.goto(self._address + reverse(f"admin:{name}", args=args) + query)
+        self.page.goto(self.address + reverse(f"admin:{name}", args=args) + query)
 
     def picture(self, name: str) -> None:
         """Keep a picture of the whole page."""

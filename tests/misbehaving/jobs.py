@@ -35,6 +35,16 @@ async def wait_for_file_async(path: str) -> int:
     return os.getpid()
 
 
+@job
+def count_files(path: str, total: int) -> int:
+    """Wait for ``path``.1, ``path``.2 and so on, and show each as progress."""
+    for number in range(1, total + 1):
+        while not Path(f"{path}.{number}").exists():
+            time.sleep(0.005)
+        current_job().set_progress(number, total, f"file {number}")
+    return total
+
+
 def _say_started(path: str) -> None:
     Path(f"{path}.started").write_text(str(os.getpid()))
 

@@ -1,0 +1,151 @@
+"""The progress bar in a real browser, while a real worker runs the job: by event stream, by long polls, by neither."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from django_jobs.views import status_url
+from tests.misbehaving import jobs as misbehaving
+from tests.process.conftest import StartWorker, start_worker
+from tests.process.running import ended
+from tests.sampleapp import jobs as sample
+from tests.serving import Interface, serving
+
+from .conftest import FLAGS, SCREENSHOTS, chromium
+from .visitor import SCREEN, Visitor
+
+__all__ = ["start_worker"]
+
+BAR = "progress[role=progressbar]"
+QUICKLY = {"STATUS_POLL_INTERVAL": 0.05}
+
+
+def _serving(interface: str, environment: dict[str, str], **options: Any) -> Any:
+    served = {
+        **environment,
+        "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
+        "DJANGO_JOBS_TEST_OPTIONS": json.dumps({**QUICKLY, **options}),
+    }
+    return serving(
+        cast("Interface", interface),
+        served,
+        options=("--insecure",),
+        application="tests.browser.asgi:application",
+    )
+
+
+@pytest.fixture(params=["asgi", "wsgi"])
+def anybody(
+    request: pytest.FixtureRequest, browser: Any, worker_environment: dict[str, str]
+) -> Iterator[Any]:
+    """Somebody who has not logged in, at a server with event streams and at one without."""
+    with _serving(request.param, worker_environment) as address:
+        context = browser.new_context(viewport=SCREEN)
+        visitor = Visitor(context.new_page(), address, SCREENSHOTS)
+        visitor.interface = request.param  # type: ignore[attr-defined]
+        yield visitor
+        context.close()
+        assert visitor.said == [], "\n".join(visitor.said)
+
+
+def _open(visitor: Visitor, path: str) -> None:
+    visitor.page.goto(visitor.address + path)
+
+
+def _bar(visitor: Visitor) -> tuple[str | None, str | None]:
+    bar = visitor.page.locator(BAR)
+    return bar.get_attribute("value"), bar.get_attribute("max")
+
+
+def test_the_bar_moves_by_itself_and_ends_with_the_result(
+    anybody: Visitor, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    job = misbehaving.count_files.enqueue(str(tmp_path / "file"), 2)
+    _open(anybody, f"/export/{job.pk}/")
+    page = anybody.page
+    has_stream = page.locator("[data-events]").count() == 1
+    assert has_stream == (anybody.interface == "asgi")  # type: ignore[attr-defined]
+    assert _bar(anybody) == (None, None)
+    assert page.locator("[role=status][aria-live=polite]").inner_text() == "Waits for its turn"
+    page.evaluate(
+        "() => { window.ends = 0; document.addEventListener('django-jobs:end', () => { window.ends += 1; }); }"
+    )
+    start_worker()
+    anybody.wait_for_text("In progress")
+    (tmp_path / "file.1").touch()
+    anybody.wait_for_text("In progress: 1 / 2 \u2013 file 1")
+    assert _bar(anybody) == ("1", "2")
+    assert anybody.grave_violations() == []
+    anybody.picture(f"progress-{anybody.interface}")  # type: ignore[attr-defined]
+    (tmp_path / "file.2").touch()
+    anybody.wait_for_text("Done")
+    assert _bar(anybody) == ("2", "2")
+    assert page.evaluate("window.ends") == 1
+    page.get_by_text("Show the result").click()
+    anybody.wait_for_text('{"result": 2}')
+
+
+def test_the_status_page_shows_the_result_when_there_is_one(
+    anybody: Visitor, start_worker: StartWorker, tmp_path: Path
+) -> None:
+    job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), "done")
+    _open(anybody, status_url(job))
+    anybody.wait_for_text("Waits for its turn")
+    (tmp_path / "go").touch()
+    start_worker()
+    anybody.wait_for_text("Done")
+    anybody.page.get_by_text("Show the result").click()
+    anybody.wait_for_text('{"result": "done"}')
+
+
+def test_a_failure_is_told_in_general_words(anybody: Visitor, start_worker: StartWorker) -> None:
+    job = sample.fail.enqueue("the disk is full")
+    _open(anybody, status_url(job))
+    start_worker()
+    anybody.wait_for_text("It could not be done")
+    assert "the disk is full" not in anybody.text()
+    assert "Failed" in anybody.text()
+    assert anybody.grave_violations() == []
+
+
+@pytest.fixture
+def browser_without_scripts(browser: Any) -> Iterator[Any]:
+    """A browser that runs no script at all: not ours, and none by which Playwright would look into the page."""
+    other = browser.browser_type.launch(
+        executable_path=chromium(), args=[*FLAGS, "--blink-settings=scriptEnabled=false"]
+    )
+    yield other
+    other.close()
+
+
+def test_without_scripts_the_page_renews_itself(
+    browser_without_scripts: Any, worker_environment: dict[str, str], start_worker: StartWorker
+) -> None:
+    job = sample.add.enqueue(1, 2)
+    with _serving("wsgi", worker_environment) as address:
+        page = browser_without_scripts.new_page()
+        page.goto(address + status_url(job))
+        start_worker()
+        assert ended(job) == ["succeeded"]
+        with page.expect_response(lambda response: "django-jobs-succeeded" in response.text()):
+            pass
+
+
+def test_a_page_that_is_refused_its_stream_polls(
+    browser: Any, worker_environment: dict[str, str], start_worker: StartWorker
+) -> None:
+    job = sample.add.enqueue(1, 2)
+    with _serving("asgi", worker_environment, STATUS_WAITING=0) as address:
+        context = browser.new_context()
+        visitor = Visitor(context.new_page(), address, SCREENSHOTS)
+        _open(visitor, f"/export/{job.pk}/")
+        visitor.wait_for_text("Waits for its turn")
+        start_worker()
+        visitor.wait_for_text("Done")
+        context.close()
+        assert [one for one in visitor.said if "503" not in one] == []
