@@ -7,6 +7,7 @@ from .keys import EnqueueKeyAdmin, OnceRecordAdmin
 from .objects import JobsForObjectMixin
 from .queues import QueueAdmin
 from .schedules import CronScheduleAdmin, TickAdmin
+from .tokens import TokenAdmin
 from .workers import WorkerAdmin
 
 __all__ = [
@@ -19,5 +20,6 @@ __all__ = [
     "OnceRecordAdmin",
     "QueueAdmin",
     "TickAdmin",
+    "TokenAdmin",
     "WorkerAdmin",
 ]

@@ -9,6 +9,7 @@ from .once_record import OnceRecord
 from .queue import Queue
 from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
+from .token import Token
 from .worker import Worker
 
 __all__ = [
@@ -29,5 +30,6 @@ __all__ = [
     "Rollup",
     "RollupPosition",
     "Tick",
+    "Token",
     "Worker",
 ]

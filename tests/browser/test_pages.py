@@ -9,6 +9,7 @@ import pytest
 from django_jobs import once
 from django_jobs.models import EnqueueKey, OnceRecord
 from django_jobs.policy.states import State
+from django_jobs.store.tokens import create_token
 from tests import factories
 from tests.sampleapp.jobs import sync
 
@@ -41,6 +42,7 @@ def rows() -> dict[str, Any]:
         "tick": factories.make_tick(schedule).pk,
         "enqueuekey": EnqueueKey.objects.get().pk,
         "oncerecord": OnceRecord.objects.get().pk,
+        "token": create_token("billing", job_names=["shop.render_invoice"])[0].pk,
     }
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from datetime import timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from typing import Any, Literal
+from uuid import UUID
 
 from django.db.models import F
 
@@ -212,3 +214,23 @@ def count_visit_by_key(customer_id: int, visit: str) -> int:
 def charge(card: str) -> str:
     """Return what must not be shown."""
     return f"charged {card}"
+
+
+@job
+def record(
+    user: int,
+    at: datetime,
+    amount: Decimal,
+    *tags: str,
+    kind: Literal["sale", "refund"] = "sale",
+    reference: UUID | None = None,
+    until: date | None = None,
+    is_paid: bool = False,
+    api_token: str = "not for everybody",
+    **more: float,
+) -> str:
+    """Take an argument of each kind.
+
+    Not in the summary.
+    """
+    return f"{user} {at.isoformat()} {amount} {tags} {kind} {reference} {until} {is_paid} {sorted(more)}"

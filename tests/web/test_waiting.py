@@ -6,14 +6,12 @@ import asyncio
 import threading
 import time
 from concurrent.futures import Future
-from dataclasses import replace
 from typing import Any
 
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import connection, connections
 from django.test import Client, override_settings
-from pytest_django import DjangoAssertNumQueries
 
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
@@ -134,15 +132,6 @@ def test_clients_beyond_the_bound_are_answered_at_once(client: Client) -> None:
         assert first.result(20).json()["state"] == "succeeded"
 
 
-def test_all_that_is_watched_is_read_by_one_statement(
-    django_assert_num_queries: DjangoAssertNumQueries,
-) -> None:
-    jobs = make_jobs(50)
-    with django_assert_num_queries(1):
-        seen = watch([job.pk for job in jobs] + [0])
-    assert seen.keys() == {job.pk for job in jobs}
-
-
 def test_any_number_of_clients_costs_one_statement_an_interval() -> None:
     jobs = make_jobs(20, State.RUNNING)
     seen = list(watch([job.pk for job in jobs]).values())
@@ -183,13 +172,6 @@ def test_an_outage_is_slept_through(client: Client, caplog: pytest.LogCaptureFix
 def _rename(old: str, new: str) -> None:
     with connection.cursor() as cursor:
         cursor.execute(f"ALTER TABLE {old} RENAME TO {new}")
-
-
-def test_two_looks_that_see_the_same_are_equal() -> None:
-    job = make_job(State.RUNNING)
-    first, second = watch([job.pk])[job.pk], watch([job.pk])[job.pk]
-    assert first == second
-    assert replace(first, progress_done=1) != second
 
 
 def test_many_threads_can_wait_for_one_job(client: Client) -> None:

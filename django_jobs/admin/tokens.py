@@ -1,0 +1,169 @@
+"""Tokens of services that enqueue: made here and shown once, with what they may enqueue, and revoked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+from django.utils.translation import ngettext
+
+from .. import registry
+from ..models import Token
+from ..store.tokens import create_token, revoke
+from .base import ReadOnlyAdmin, actor, exactly
+from .permissions import REVOKE, may, require
+
+
+class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
+    """A new token: what it is called and the jobs that it may enqueue."""
+
+    job_names = forms.MultipleChoiceField(
+        label=_("May enqueue"),
+        widget=forms.CheckboxSelectMultiple,
+        choices=lambda: [(one.name, one.name) for one in registry.all_definitions()],
+    )
+
+    class Meta:
+        model = Token
+        fields = ("name", "job_names")
+
+
+@admin.register(Token)
+class TokenAdmin(ReadOnlyAdmin[Token]):
+    """Lists tokens, the newest first; of their secrets nobody knows more than whom they were shown."""
+
+    list_display = ("name", "key", "standing", "may_enqueue", "created", "last_used")
+    ordering = ("-pk",)
+    sortable_by = ("name",)
+    search_fields = ("name", "key")
+    actions = ("revoke_selected",)
+    form = TokenForm
+    readonly_fields = ("standing", "may_enqueue", "created", "last_used")
+    change_form_template = "admin/django_jobs/token/change_form.html"
+
+    class Media:
+        css = {"all": ("django_jobs/admin.css",)}
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Tell whether the user may make tokens, and so let others enqueue whatever is registered."""
+        return may(request, "add_token")
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse, superusers too: who wants another list makes another token."""
+        return False
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
+        """Return what is asked for a new token, and what is shown of one; never the hash of its secret."""
+        return ["name", "job_names"] if obj is None else ["name", "key", *self.readonly_fields]
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
+        """Return every field of a token that is there."""
+        return [] if obj is None else self.get_fields(request, obj)
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        """Return the form of a new token; one that is there is only shown."""
+        return super().get_form(request, obj, change, **({"form": forms.ModelForm} if obj else {}), **kwargs)
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Offer to save a new token, as Django does."""
+        if kwargs.get("add"):
+            context.update(show_save_and_continue=False, show_save_and_add_another=False)
+            return super(ReadOnlyAdmin, self).render_change_form(request, context, *args, **kwargs)
+        return super().render_change_form(request, context, *args, **kwargs)
+
+    def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
+        """Make the token; its text goes to the page that answers this request and nowhere else."""
+        token, text = create_token(obj.name, job_names=obj.job_names, by=actor(request))
+        obj.__dict__.update(token.__dict__)
+        obj.shown_once = text  # type: ignore[attr-defined]
+
+    def response_add(
+        self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Show the text of the new token, this one time."""
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": _("The new token"),
+            "token": obj,
+            "text": obj.shown_once,  # type: ignore[attr-defined]
+        }
+        response = TemplateResponse(request, "admin/django_jobs/token/created.html", context)
+        response["Cache-Control"] = "no-store"
+        return response
+
+    def get_urls(self) -> list[Any]:
+        """Add the address to which the page's button posts."""
+        view = self.admin_site.admin_view(self._revoke_view)
+        return [path("<int:pk>/revoke/", view, name="django_jobs_token_revoke"), *super().get_urls()]
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Add the button where it may be pressed."""
+        return super().change_view(
+            request, object_id, form_url, {"can_revoke": may(request, REVOKE), **(extra_context or {})}
+        )
+
+    def has_revoke_permission(self, request: HttpRequest) -> bool:
+        """Tell whether the user may revoke tokens."""
+        return may(request, REVOKE)
+
+    @admin.action(description=_("Revoke: they open nothing any more"), permissions=["revoke"])
+    def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
+        """Revoke the selected tokens."""
+        revoked = sum([self._revoke(request, one) for one in tokens])
+        text = ngettext("%d token was revoked.", "%d tokens were revoked.", revoked) % revoked
+        self.message_user(request, text, messages.SUCCESS if revoked else messages.WARNING)
+
+    def _revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
+        if request.method != "POST":
+            raise Http404
+        require(request, REVOKE)
+        token = Token.objects.filter(pk=pk).first()
+        if token is None:
+            raise Http404
+        if self._revoke(request, token):
+            self.message_user(request, _("It was revoked and opens nothing any more."), messages.SUCCESS)
+        else:
+            self.message_user(request, _("It was revoked before."), messages.WARNING)
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_token_change", args=[pk]))
+
+    def _revoke(self, request: HttpRequest, token: Token) -> bool:
+        revoked = revoke(token.key, by=actor(request))
+        if revoked:
+            self.log_change(request, token, str(_("Revoked.")))
+        return revoked
+
+    @admin.display(description=_("status"))
+    def standing(self, token: Token) -> str | SafeString:
+        """Return whether it is valid, or since when and by whom it is revoked."""
+        if not token.is_revoked:
+            return str(_("valid"))
+        text = _("revoked by %s") % token.revoked_by if token.revoked_by else _("revoked")
+        return format_html(
+            '<span class="jobs-badge jobs-badge-bad">{}</span> {}', text, exactly(token.revoked_at)
+        )
+
+    @admin.display(description=_("may enqueue"))
+    def may_enqueue(self, token: Token) -> str | SafeString:
+        """Return the names of the jobs in its list."""
+        return format_html_join(", ", "{}", ((name,) for name in token.job_names)) or "-"
+
+    @admin.display(description=_("made"))
+    def created(self, token: Token) -> str:
+        """Return when it was made, and by whom."""
+        return f"{exactly(token.created_at)} {token.created_by}".rstrip()
+
+    @admin.display(description=_("last used"))
+    def last_used(self, token: Token) -> str:
+        """Return when it was last used, to the minute."""
+        return exactly(token.last_used_at)

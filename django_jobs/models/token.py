@@ -1,0 +1,50 @@
+"""Tokens by which services that are not Python enqueue jobs over HTTP."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+from ..policy.tokens import KEY_LENGTH
+from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
+
+MAX_TOKEN_NAME_LENGTH = 100
+SECRET_HASH_LENGTH = 64
+
+
+class Token(models.Model):
+    """What one service may enqueue. ``job_names`` is the list of all that is allowed; an empty one allows nothing.
+
+    Of the secret only its hash is kept. A token that is revoked stays as a record.
+    """
+
+    id = models.BigAutoField(primary_key=True)
+    name = models.CharField(max_length=MAX_TOKEN_NAME_LENGTH)
+    key = NameField(max_length=KEY_LENGTH, unique=True)
+    secret_hash = models.CharField(max_length=SECRET_HASH_LENGTH)
+    job_names = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    created_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+    revoked_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+
+    objects = JobsManager["Token"]()
+
+    class Meta:
+        verbose_name = _("token")
+        verbose_name_plural = _("tokens")
+        default_permissions = ("add", "view")
+        permissions = [("revoke_token", _("Can revoke tokens"))]
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.key})"
+
+    @property
+    def is_revoked(self) -> bool:
+        """True where it opens nothing any more."""
+        return self.revoked_at is not None
+
+    def allows(self, job_name: str) -> bool:
+        """Tell whether jobs of this name may be enqueued with it."""
+        return job_name in self.job_names

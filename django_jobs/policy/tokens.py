@@ -1,0 +1,43 @@
+"""Tokens of services that enqueue: how one is written, taken apart, and held against what is kept of it.
+
+::
+
+    djt_8fJ2kQ0aXw1z.Yk3...43 characters of randomness
+    ^^^^^^^^^^^^^^^^                                        key: kept as it is, finds the row, may stand in logs
+                     ^^^                                    secret: kept as its SHA-256, shown once
+
+The secret has 256 bits of randomness, so that a plain hash of it cannot be searched; a slow one would protect
+nothing more and cost each request.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+
+PREFIX = "djt_"
+KEY_LENGTH = 12
+SECRET_BYTES = 32
+_MOST_CHARACTERS = 200
+
+
+def write_token(key: str, secret: str) -> str:
+    """Return the text that a service sends."""
+    return f"{PREFIX}{key}.{secret}"
+
+
+def split_token(text: str) -> tuple[str, str] | None:
+    """Return key and secret of a token's text, or None where it is none."""
+    key, dot, secret = text.removeprefix(PREFIX).partition(".")
+    is_token = text.startswith(PREFIX) and dot and secret and len(text) <= _MOST_CHARACTERS and text.isascii()
+    return (key, secret) if is_token and len(key) == KEY_LENGTH and key.isalnum() else None
+
+
+def hash_secret(secret: str) -> str:
+    """Return what is kept of a secret."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_secret(secret: str, secret_hash: str) -> bool:
+    """Tell whether ``secret_hash`` is kept of this secret, in a time that says nothing of how near it is."""
+    return hmac.compare_digest(hash_secret(secret), secret_hash)

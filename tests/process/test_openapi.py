@@ -1,0 +1,72 @@
+"""The OpenAPI document fuzzed by schemathesis against a running server: every answer is one that it describes."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.store.tokens import create_token
+from django_jobs.views.addresses import sign
+from tests.factories import make_job, make_letter
+from tests.required import is_missing
+from tests.sampleapp import jobs as sample
+from tests.serving import serving
+
+SEED = os.environ.get("DJANGO_JOBS_TEST_SEED", "7")
+EXAMPLES = "15"
+PATIENCE_SECONDS = 100
+WAITS_BRIEFLY = json.dumps({"STATUS_POLL_INTERVAL": 0.02, "STATUS_MAX_WAIT": 0.1})
+
+
+@pytest.fixture
+def server(worker_environment: dict[str, str]) -> Iterator[str]:
+    with serving("asgi", {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": WAITS_BRIEFLY}) as address:
+        yield address
+
+
+def _fuzz(server: str, *options: str, folder: Path, config: str = "") -> None:
+    program = shutil.which("schemathesis", path=str(Path(sys.executable).parent))
+    if program is None:
+        is_missing("schemathesis (pip install --group test)")
+    settings = folder / "schemathesis.toml"
+    settings.write_text(config)
+    command = [program, "--config-file", str(settings), "run", f"{server}/jobs/openapi.json"]
+    command += ["--phases", "examples,coverage,fuzzing", "--max-examples", EXAMPLES, "--seed", SEED, *options]
+    finished = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_SECONDS, check=False
+    )
+    said = re.sub(r"djt_\S+", "djt_...", finished.stdout + finished.stderr)
+    assert finished.returncode == 0, said
+
+
+def test_whatever_is_sent_with_a_token_is_answered_as_described(server: str, tmp_path: Path) -> None:
+    names = [sample.add.name, sample.record.name, sample.echo.name, sample.named.name, "gone.job"]
+    _, token = create_token("fuzzing", job_names=names)
+    _fuzz(server, "--header", f"Authorization: Bearer {token}", folder=tmp_path)
+    enqueued = set(Job.objects.values_list("name", flat=True))
+    assert enqueued == set(names) - {"gone.job"}
+
+
+def test_whatever_is_sent_without_a_token_enqueues_nothing(server: str, tmp_path: Path) -> None:
+    _fuzz(server, "--include-operation-id", "enqueue", folder=tmp_path)
+    assert not Job.objects.exists()
+
+
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.DEAD])
+def test_the_pages_of_a_job_answer_as_described(server: str, tmp_path: Path, state: State) -> None:
+    job = make_job(state, progress_done=1, progress_message="first")
+    if state is State.DEAD:
+        make_letter(job)
+    config = f'[parameters]\n"path.key" = "{sign(job.pk)}"\n'
+    pages = ("--include-operation-id", "status", "--include-operation-id", "result")
+    _fuzz(server, *pages, folder=tmp_path, config=config)
