@@ -24,6 +24,7 @@ from testproject.shop.webhooks import LISTENERS
 
 from .mail_server import MailServer
 from .partners import BROKEN_ISSUER, UNREACHABLE_CITY, Partners
+from .shopper import Shopper
 
 ACTOR = "the demo"
 
@@ -255,6 +256,19 @@ def _ticks() -> Check:
     return Check(
         what=f"{len(ticks)} ticks of schedules fired a job each, at most {late:.3f} s late", wrong=wrong
     )
+
+
+def look_at_export(shopper: Shopper, media: Path) -> Check:
+    """Look whether who had all orders exported got the file, by nothing but what 202 Accepted had said."""
+    what = "an export was accepted, followed by long polls to its end, and its file fetched"
+    status = shopper.get(f"{shopper.export_orders().body['links']['status']}?wait=20")
+    if status["state"] != State.SUCCEEDED:
+        return Check(what=what, wrong=f"the job is {status['state']}: {status.get('detail', '')}")
+    result = shopper.get(status["result"])["result"]
+    file = media / result["url"].removeprefix("/media/")
+    lines = len(file.read_text().splitlines()) if file.is_file() else 0
+    wrong = "" if lines == Order.objects.count() + 1 else f"{file} has {lines} lines"
+    return Check(what=what, wrong=wrong)
 
 
 def _difference(wanted: Counter[Any], found: Counter[Any]) -> str:

@@ -103,6 +103,24 @@ class Shopper:
             if not reply.body["is_on_its_way"]:
                 raise DemoFailed(f"order {order} has another receipt mailed: {reply.body}")
 
+    def export_orders(self) -> Reply:
+        """Have all orders exported, as a program of the accountants does."""
+        reply = self.post("/export/", {})
+        _expect(reply, 202, "the export")
+        return reply
+
+    def get(self, path: str) -> dict[str, Any]:
+        """Return the JSON that is at this address."""
+        connection = http.client.HTTPConnection(HOST, self._port, timeout=30)
+        connection.request("GET", path)
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        if response.status != 200:
+            raise DemoFailed(f"GET {path} was answered with {response.status}: {content!r}")
+        read: dict[str, Any] = json.loads(content)
+        return read
+
     def resize_pictures(self) -> Reply:
         reply = self.post("/pictures/resize/", {})
         _expect(reply, 202, "the resizing of pictures")

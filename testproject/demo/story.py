@@ -12,7 +12,7 @@ from django_jobs.models import DeadLetter
 from django_jobs.store.redrive import redrive
 from testproject.shop.jobs import charge_card
 
-from .checks import ACTOR, Check, alerts_received, alerts_wanted, look_at_all
+from .checks import ACTOR, Check, alerts_received, alerts_wanted, look_at_all, look_at_export
 from .display import display_for
 from .errors import DemoFailed
 from .events import Events
@@ -44,6 +44,7 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
     shopper.ask_twice_for_a_receipt()
 
     _headline(console, "The end")
+    export = look_at_export(shopper, shop.folder.media)
     checks = look_at_all(
         mail_server=shop.mail_server,
         partners=shop.partners,
@@ -51,7 +52,7 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
         orders=orders,
         refused_request=REFUSED_REQUEST,
     )
-    checks.append(_stop_worker(shop))
+    checks += [export, _stop_worker(shop)]
     print_work(console)
     print_requests(console, shopper.replies)
     print_checks(console, checks)

@@ -8,6 +8,7 @@ done is noted with ``once``. Only a mail may come twice, where a worker dies bet
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from django.conf import settings
 from django.core.cache import cache
@@ -21,6 +22,7 @@ from django.utils import timezone
 from django_jobs import Discard, Exponential, JobContext, Snooze, Unique, current_job, job, once, schedule
 from django_jobs.models import Job
 
+from .exporting import write_orders
 from .invoicing import draw_invoice
 from .models import Account, Customer, Invoice, Order, OrderLine, Payment, Picture, Shipment
 from .partner import PartnerRefused, PartnerUnavailable, post_json
@@ -67,6 +69,14 @@ def send_invoice(order_id: int) -> None:
         mail.attach(f"invoice-{order_id:05}.pdf", pdf.read(), "application/pdf")
     mail.send()
     Invoice.objects.filter(pk=invoice.pk).update(sent_at=timezone.now())
+
+
+@job(queue_name="documents", takes_context=True, timeout=timedelta(minutes=5))
+def export_orders(context: JobContext) -> dict[str, Any]:
+    """Write all orders into a CSV file and return where it is: the result is what the person gets."""
+    context.set_progress(0, None, "counting")
+    url, orders = write_orders(f"orders-{context.job_id}", advance=context.set_progress)
+    return {"url": url, "orders": orders}
 
 
 @job(queue_name="pictures", unique=Unique())

@@ -90,6 +90,34 @@ class CreateOrderTests(ShopTestCase):
         self.assertContains(self.client.get(f"/orders/{Order.objects.get().pk}/"), "book_shipment")
 
 
+class ExportTests(ShopTestCase):
+    def test_program_is_told_where_the_file_will_be(self) -> None:
+        self.order()
+        self.order()
+
+        response = self.client.post("/export/")
+        assert response.status_code == 202
+        drain(queues=["documents"])
+
+        status = self.client.get(response["Location"]).json()
+        assert status["progress"] == {"done": 2, "total": 2, "message": ""}
+        found = self.client.get(status["result"]).json()["result"]
+        assert found["orders"] == 2
+        file = self.media / found["url"].removeprefix("/media/")
+        assert len(file.read_text().splitlines()) == 3
+
+    def test_browser_is_sent_to_the_page_with_the_bar(self) -> None:
+        response = self.client.post("/export/", headers={"accept": "text/html"}, follow=True)
+
+        self.assertContains(response, "progressbar")
+
+    def test_page_of_an_order_shows_a_bar_for_each_of_its_jobs(self) -> None:
+        self.order()
+
+        page = self.client.get(f"/orders/{Order.objects.get().pk}/", headers={"accept": "text/html"})
+        self.assertContains(page, "progressbar", count=4)
+
+
 class JobTests(ShopTestCase):
     def test_a_job_is_a_function(self) -> None:
         send_welcome(self.customer.pk)

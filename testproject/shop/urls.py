@@ -12,5 +12,6 @@ urlpatterns = [
     path("orders/", views.create_order, name="orders"),
     path("orders/<int:order_id>/", views.show_order, name="order"),
     path("orders/<int:order_id>/receipt/", views.ask_for_receipt, name="receipt"),
+    path("export/", views.export, name="export"),
     path("pictures/resize/", views.resize_all, name="resize"),
 ]

@@ -10,15 +10,16 @@ from uuid import uuid4
 from django.core.cache import cache
 from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse, JsonResponse
-from django.shortcuts import get_object_or_404, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
 from django_jobs.models import Job
+from django_jobs.views import accepted, status_url
 
 from .checkout import OutOfStock, Wanted, place_order
-from .jobs import BESTSELLERS, enqueue_receipt, resize_pictures
+from .jobs import BESTSELLERS, enqueue_receipt, export_orders, resize_pictures
 from .models import Customer, Order, Payment, Picture, Product
 
 ORDERS_SHOWN = 25
@@ -46,10 +47,20 @@ def create_order(request: HttpRequest) -> JsonResponse:
 
 
 @require_GET
-def show_order(request: HttpRequest, order_id: int) -> JsonResponse:
-    """Say how far an order's work has got."""
+def show_order(request: HttpRequest, order_id: int) -> HttpResponse:
+    """Say how far an order's work has got; to a browser by a page whose bars move by themselves."""
     order = get_object_or_404(Order, pk=order_id)
+    if _is_browser(request):
+        return render(request, "shop/order.html", {"order": order})
     return JsonResponse({"order": order.pk, "jobs": [_job_row(job) for job in order.jobs]})
+
+
+@csrf_exempt  # as above; it changes nothing but the load
+@require_POST
+def export(request: HttpRequest) -> HttpResponse:
+    """Have the orders written into a file: 202 for a program, the page with the progress bar for a browser's form."""
+    job = export_orders.enqueue()
+    return redirect(status_url(job)) if _is_browser(request) else accepted(request, job)
 
 
 @csrf_exempt  # as above
@@ -111,6 +122,10 @@ def _read_order(body: bytes) -> tuple[Customer, list[Wanted], str]:
     if not wanted or any(one.quantity < 1 for one in wanted):
         raise BadOrder("expected at least one line, each with a quantity of 1 or more")
     return customer, wanted, card
+
+
+def _is_browser(request: HttpRequest) -> bool:
+    return bool(request.get_preferred_type(["application/json", "text/html"]) == "text/html")
 
 
 def _job_row(job: Job) -> dict[str, Any]:
