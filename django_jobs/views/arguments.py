@@ -21,7 +21,7 @@ from ..policy.redact import MASK
 from ..shown import shown_of
 from ..signature import POSITIONS
 from .problems import Problem
-from .wire import Mismatch, Schema, escape, read_as, schema_of
+from .wire import KEY, Mismatch, Schema, escape, is_key, read_as, schema_of
 
 CONTENT_TYPE = "application/json"
 _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
@@ -78,7 +78,7 @@ def read_arguments(
     values = {}
     for name, value in body.items():
         parameter = _parameter(definition, name)
-        if parameter is None:
+        if parameter is None or not is_key(name):
             errors.append(_error(f"/{escape(name)}", "the job has no such argument"))
             continue
         annotation = _annotation(hints, parameter, of_position=name == POSITIONS)
@@ -112,7 +112,7 @@ def schema_of_arguments(definition: JobDefinition[..., Any]) -> Schema:
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             schema["properties"][POSITIONS] = {"type": "array", "items": of_one}
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            schema["additionalProperties"] = of_one or True
+            schema |= {"additionalProperties": of_one or True, "propertyNames": {"pattern": KEY}}
         else:
             schema["properties"][parameter.name] = of_one | _default(definition, parameter)
             if _is_required(parameter):

@@ -27,6 +27,7 @@ Schema = dict[str, Any]
 DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?$"
 DURATION = r"^-?P([0-9]{1,6}D)?(T([0-9]{1,7}H)?([0-9]{1,7}M)?([0-9]{1,7}(\.[0-9]{1,6})?S)?)?$"
 BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+KEY = r"^[^\u0000]*$"
 """What of a string is read, for clients that check before they send; Python reads a little more."""
 
 
@@ -59,7 +60,8 @@ def schema_of(annotation: Any) -> Schema:
     if _is_listlike(origin or annotation):
         return {"type": "array", "items": schema_of(_item(args))}
     if _is_mapping(origin or annotation):
-        return {"type": "object", "additionalProperties": schema_of(args[1] if len(args) == 2 else Any)}
+        values = schema_of(args[1] if len(args) == 2 else Any)
+        return {"type": "object", "additionalProperties": values, "propertyNames": {"pattern": KEY}}
     return {}
 
 
@@ -84,6 +86,11 @@ def read_as(annotation: Any, value: Any, pointer: str) -> Any:
         item = args[1] if len(args) == 2 else Any
         return {key: read_as(item, one, f"{pointer}/{escape(key)}") for key, one in value.items()}
     return value
+
+
+def is_key(key: str) -> bool:
+    """Tell whether a name can be a key of what is stored: PostgreSQL takes no NUL and no lone surrogate there."""
+    return "\0" not in key and not any("\ud800" <= one <= "\udfff" for one in key)
 
 
 def escape(key: str) -> str:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from django_jobs.views.wire import Mismatch, read_as, schema_of
+from django_jobs.views.wire import KEY, Mismatch, is_key, read_as, schema_of
 
 UserId = NewType("UserId", int)
 ID = UUID("12345678-1234-5678-1234-567812345678")
@@ -128,8 +128,15 @@ def test_what_does_not_fit_is_refused_with_its_place(
         (int, {"type": "integer"}),
         (int | None, {"anyOf": [{"type": "integer"}, {"type": "null"}]}),
         (list[datetime], {"type": "array", "items": {"type": "string", "format": "date-time"}}),
-        (dict[str, int], {"type": "object", "additionalProperties": {"type": "integer"}}),
-        (dict, {"type": "object", "additionalProperties": {}}),
+        (
+            dict[str, int],
+            {
+                "type": "object",
+                "additionalProperties": {"type": "integer"},
+                "propertyNames": {"pattern": KEY},
+            },
+        ),
+        (dict, {"type": "object", "additionalProperties": {}, "propertyNames": {"pattern": KEY}}),
         (list, {"type": "array", "items": {}}),
         (Literal["a", "b"], {"enum": ["a", "b"]}),
         (Colour, {"enum": ["red", "blue"]}),
@@ -140,3 +147,11 @@ def test_what_does_not_fit_is_refused_with_its_place(
 )
 def test_an_annotation_has_the_schema_of_what_is_read(annotation: Any, schema: Any) -> None:
     assert schema_of(annotation) == schema
+
+
+@pytest.mark.parametrize(
+    ("key", "is_one"),
+    [("a", True), ("", True), ("\u00fc\U0001f4a5", True), ("a\0", False), ("\ud800", False)],
+)
+def test_what_no_database_keeps_is_no_key(key: str, is_one: bool) -> None:
+    assert is_key(key) == is_one

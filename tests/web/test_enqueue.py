@@ -194,6 +194,8 @@ WRONG_ARGUMENTS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
     (RECORD, SOLD | {"at": "now"}, {"/at": "expected an instant such as 2026-01-02T03:04:05Z, got 'now'"}),
     (RECORD, SOLD | {"*": [1]}, {"/*/0": "expected a string, got 1"}),
     (RECORD, SOLD | {"weight": "heavy"}, {"/weight": "expected a number, got 'heavy'"}),
+    (RECORD, SOLD | {"a\0": 1}, {"/a\0": "the job has no such argument"}),
+    (RECORD, SOLD | {"\ud800": 1}, {"/\ud800": "the job has no such argument"}),
     (GREET, {"customer": 4711}, {"/customer": f"{NO_KEY}, got 4711"}),
     (GREET, {"customer": 10**30}, {"/customer": f"{NO_KEY}, got {10**30}"}),
     (GREET, {"customer": "\0"}, {"/customer": f"{NO_KEY}, got '\\x00'"}),

@@ -11,7 +11,7 @@ from openapi_spec_validator import validate
 from django_jobs import registry
 from django_jobs.policy.problems import Kind
 from django_jobs.store.tokens import create_token
-from django_jobs.views.wire import DECIMAL
+from django_jobs.views.wire import DECIMAL, KEY
 from tests.databases import ROOT
 from tests.sampleapp import jobs as sample
 
@@ -66,6 +66,7 @@ def test_arguments_have_the_schema_of_the_signature() -> None:
         },
         "required": ["user", "at", "amount"],
         "additionalProperties": {"type": "number"},
+        "propertyNames": {"pattern": KEY},
     }
 
 
