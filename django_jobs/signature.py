@@ -63,10 +63,10 @@ class CallSignature:
             if one.default is not inspect.Parameter.empty
         }
         for name, one in self.parameters.items():
-            if one.kind is inspect.Parameter.VAR_POSITIONAL and POSITIONS in stored:
-                filled[name] = stored[POSITIONS]
+            if one.kind is inspect.Parameter.VAR_POSITIONAL:
+                filled[name] = stored.get(POSITIONS, [])
         named = {name: value for name, value in stored.items() if name not in {POSITIONS, KEYWORDS}}
-        return {**filled, **named, **stored.get(KEYWORDS, {})}
+        return {**filled, **stored.get(KEYWORDS, {}), **named}
 
     def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
         """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.

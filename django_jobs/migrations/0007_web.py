@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_jobs', '0008_limits'),
+        ('django_jobs', '0006_idempotency'),
     ]
 
     operations = [

@@ -8,7 +8,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('django_jobs', '0006_idempotency'),
+        ('django_jobs', '0007_web'),
     ]
 
     operations = [

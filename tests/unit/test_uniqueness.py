@@ -70,7 +70,7 @@ def test_what_fits_is_kept(unique):
 
 def test_a_function_that_takes_any_keyword_may_be_unique_by_any():
     definition = job(name="sample.open", unique=Unique(by=("user_id", "tenant")))(open_work)
-    arguments = definition.signature.named(definition.signature.bind((1,), {"tenant": 2, "other": 3}))
+    arguments = definition.signature.by_name(definition.signature.bind((1,), {"tenant": 2, "other": 3}))
 
     assert unique_key_of("x", definition.options.unique, arguments, secret=()).text == (
         '{"tenant":2,"user_id":1}'
@@ -143,10 +143,10 @@ def test_surplus_positions_are_given_to_a_function_of_the_key_under_their_own_na
         """Do nothing."""
 
     bind = surplus.signature.bind
-    assert surplus.signature.named(bind((1, 2, 4), {"x": 5})) == {
+    assert surplus.signature.by_name(bind((1, 2, 4), {"x": 5})) == {
         "first": 1,
         "rest": [2, 4],
         "last": 3,
         "x": 5,
     }
-    assert surplus.signature.named(bind((1,), {"first": 9})) == {"first": 1, "rest": [], "last": 3}
+    assert surplus.signature.by_name(bind((1,), {"first": 9})) == {"first": 1, "rest": [], "last": 3}
