@@ -1,4 +1,4 @@
-"""What people are shown of a job: values with their secrets masked (REDACT, ``@job(redact=...)``), why it waits."""
+"""What people are shown of jobs: values and keys with their secrets masked (REDACT, ``@job(redact=...)``), waits."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from . import registry
 from .conf import get_settings
-from .policy.redact import redact
+from .policy.limits import Kind
+from .policy.redact import MASK, redact
 from .policy.waiting import Reason, Why
 
 if TYPE_CHECKING:
@@ -18,6 +19,36 @@ if TYPE_CHECKING:
 
 SENTENCES = {
     Why.WAITS_FOR_A_JOB: _("It waits for another job to end."),
+    Why.AT_RATE: _(
+        "It waits at the rate limit of %(limit)s: %(used)s of %(capacity)s permits are in use, the next is free at"
+        " %(free)s."
+    ),
+    Why.AT_RATE_IN_USE: _(
+        "It waits at the rate limit of %(limit)s: %(used)s of %(capacity)s permits are in use by jobs that have not"
+        " ended; when the next is free depends on their ends."
+    ),
+    Why.AT_CONCURRENCY: _(
+        "It waits for a place at %(limit)s: %(used)s of %(capacity)s are taken, by the jobs %(holders)s."
+    ),
+    Why.IN_ORDER_RUNS: _(
+        "It waits for its turn in the order of %(limit)s: job %(holder)s goes before it and is running."
+    ),
+    Why.IN_ORDER_NEXT_TRY: _(
+        "It waits for its turn in the order of %(limit)s: job %(holder)s goes before it and waits for its next try"
+        " at %(due)s."
+    ),
+    Why.IN_ORDER_WAITS: _(
+        "It waits for its turn in the order of %(limit)s: job %(holder)s goes before it and has not begun."
+    ),
+    Why.BREAKER_OPEN: _(
+        "The breaker of %(limit)s has opened after failures: none starts before %(until)s, then one to try."
+    ),
+    Why.BREAKER_TRIES: _(
+        "The breaker of %(limit)s has opened after failures and lets one job try, %(holders)s; its end decides."
+    ),
+    Why.HELD_BACK: _("The called server asked for a pause: none of %(limit)s starts before %(until)s."),
+    Why.LET_IN: _("It has come to a limit; a worker is about to let it in."),
+    Why.LET_IN_AND_NO_WORKER: _("It has come to a limit, and no worker is alive to let it in."),
     Why.NAME_UNKNOWN: _(
         "No worker has known a job named %(name)s since %(since)s; it is offered again at %(due)s."
     ),
@@ -44,6 +75,8 @@ SENTENCES = {
     ),
     Why.WORKER_GONE: _("Its worker %(worker)s is gone; the job is about to be rescued."),
 }
+_LIMIT_OF_KEY = _('%(name)s, key "%(key)s"')
+_AHEAD = _("Waiting before it: %(ahead)s.")
 _PAUSED_BY_NOBODY = _("The queue %(queue)s has been paused since %(since)s.")
 
 
@@ -68,13 +101,39 @@ def secret_names(job_name: str) -> tuple[str, ...]:
     return tuple(definition.options.redact) if definition is not None else ()
 
 
-def sentence(reason: Reason, *, instant: Callable[[datetime], str]) -> str:
-    """Return a reason in words of the current language; ``instant`` writes an instant."""
+def shown_key(kind: Kind, name: str, key: str) -> str:
+    """Return a limit's key as people may see it: masked where it is the value of a secret argument of some job."""
+    for definition in registry.all_definitions():
+        for limit in definition.options.limits:
+            is_it = limit.rule().kind is kind and (limit.name or definition.name) == name
+            if is_it and isinstance(limit.key, str):
+                argument = limit.key
+                if shown_of(definition.name, {argument: key})[argument] == MASK:
+                    return MASK
+    return key
+
+
+def limit_words(kind: Kind, name: str, key: str, *, sees_keys: bool = True) -> str:
+    """Return what a limit is called: its name, and its key where it has one that may be seen."""
+    if not key or not sees_keys:
+        return name
+    return str(_LIMIT_OF_KEY) % {"name": name, "key": shown_key(kind, name, key)}
+
+
+def sentence(reason: Reason, *, instant: Callable[[datetime], str], sees_keys: bool = True) -> str:
+    """Return a reason in words of the current language; ``instant`` writes an instant.
+
+    Of a job that waits at a limit how many wait before it is said in a second sentence, where there are any. The
+    limit's key is told only to those who may see arguments: ``sees_keys``.
+    """
     text = SENTENCES[reason.why]
     if reason.why is Why.PAUSED and not reason.values["by"]:
         text = _PAUSED_BY_NOBODY
-    values = {
+    values: dict[str, Any] = {
         name: instant(value) if isinstance(value, datetime) else value
         for name, value in reason.values.items()
     }
-    return str(text) % values
+    if "kind" in values:
+        values["limit"] = limit_words(values["kind"], values["name"], values["key"], sees_keys=sees_keys)
+    said = str(text) % values
+    return f"{said} {str(_AHEAD) % values}" if "ahead" in values else said

@@ -67,7 +67,7 @@ def detail(page: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
         "subtitle": job.name,
         "media": page.media,
         "state": state_words(job.state),
-        "why": None if reason is None else sentence(reason, instant=exactly),
+        "why": None if reason is None else sentence(reason, instant=exactly, sees_keys=sees),
         "facts": _facts(page, request, job),
         "timeline": life,
         "sees_arguments": sees,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
+from .limits import Kind, LimitState, Rule, room
 from .outcomes import AttemptOutcome
 from .states import State
 
@@ -22,6 +23,17 @@ class Why(StrEnum):
     """What stands between a job and its run, or where it runs."""
 
     WAITS_FOR_A_JOB = "waits_for_a_job"
+    AT_RATE = "at_rate"
+    AT_RATE_IN_USE = "at_rate_in_use"
+    AT_CONCURRENCY = "at_concurrency"
+    IN_ORDER_RUNS = "in_order_runs"
+    IN_ORDER_NEXT_TRY = "in_order_next_try"
+    IN_ORDER_WAITS = "in_order_waits"
+    BREAKER_OPEN = "breaker_open"
+    BREAKER_TRIES = "breaker_tries"
+    HELD_BACK = "held_back"
+    LET_IN = "let_in"
+    LET_IN_AND_NO_WORKER = "let_in_and_no_worker"
     NAME_UNKNOWN = "name_unknown"
     NAME_UNKNOWN_DUE = "name_unknown_due"
     NOT_DUE = "not_due"
@@ -61,11 +73,39 @@ class RunFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HolderFacts:
+    """A job that holds a permit of the limit at which another waits."""
+
+    job_id: int
+    state: State = State.READY
+    run_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFacts:
+    """The limit at which a job waits. ``used`` permits are held or cooling, ``free_at`` is when the first has cooled.
+
+    ``ahead`` counts the jobs before this one in the limit's line; both counts end at one more than MOST_COUNTED.
+    ``holders`` are the first few.
+    """
+
+    name: str
+    key: str
+    rule: Rule
+    state: LimitState
+    used: int
+    free_at: datetime | None = None
+    holders: tuple[HolderFacts, ...] = ()
+    ahead: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WaitFacts:
     """What is known of a job and of its queue at the instant ``now``.
 
     ``served`` has the queues of each living worker, None for all. ``ahead`` counts the ready jobs before this
-    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's.
+    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's. ``is_limited``: it is under limits;
+    ``limit`` is the one at which it waits, None where no worker has come to look at it yet.
     """
 
     state: State
@@ -82,13 +122,15 @@ class WaitFacts:
     served: tuple[frozenset[str] | None, ...] = ()
     ahead: int = 0
     run: RunFacts | None = None
+    is_limited: bool = False
+    limit: LimitFacts | None = None
 
 
 def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
     """Return why the job does not run, or where it does; None where it has ended."""
     match facts.state:
         case State.BLOCKED:
-            return Reason(why=Why.WAITS_FOR_A_JOB)
+            return _limited(facts) if facts.is_limited else Reason(why=Why.WAITS_FOR_A_JOB)
         case State.SCHEDULED:
             return _scheduled(facts)
         case State.READY:
@@ -99,6 +141,69 @@ def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
             return None
         case _:
             assert_never(facts.state)
+
+
+def _limited(facts: WaitFacts) -> Reason:
+    limit = facts.limit
+    if limit is None or _has_room(limit, facts.now):
+        return Reason(why=Why.LET_IN if facts.served else Why.LET_IN_AND_NO_WORKER)
+    key, values = _obstacle(limit, facts.now)
+    ahead = {"ahead": counted(limit.ahead)} if limit.ahead else {}
+    which = {"kind": limit.rule.kind, "name": limit.name, "key": limit.key}
+    return Reason(why=key, values={**which, **values, **ahead})
+
+
+def _has_room(limit: LimitFacts, now: datetime) -> bool:
+    """Tell whether the limit lets somebody in; of a count that ended early nobody knows, and it is taken for full."""
+    return (
+        limit.used <= MOST_COUNTED and room(limit.rule, limit.state, used=limit.used, now=now.timestamp()) > 0
+    )
+
+
+def _obstacle(limit: LimitFacts, now: datetime) -> tuple[Why, dict[str, Any]]:
+    """Return what keeps a limit from letting anybody in."""
+    rule, closed_until = limit.rule, limit.state.closed_until
+    if closed_until is not None and now.timestamp() < closed_until:
+        until = {"until": datetime.fromtimestamp(closed_until, UTC)}
+        return Why.BREAKER_OPEN if rule.kind is Kind.BREAKER else Why.HELD_BACK, until
+    match rule.kind:
+        case Kind.ORDER:
+            return _turn(limit.holders[0] if limit.holders else HolderFacts(job_id=0))
+        case Kind.CONCURRENCY:
+            return Why.AT_CONCURRENCY, {**_use(limit), "holders": _ids(limit)}
+        case Kind.BREAKER:
+            return Why.BREAKER_TRIES, {"holders": _ids(limit)}
+        case Kind.RATE:
+            if limit.free_at is None:
+                return Why.AT_RATE_IN_USE, _use(limit)
+            return Why.AT_RATE, {**_use(limit), "free": limit.free_at}
+        case _:
+            assert_never(rule.kind)
+
+
+def _turn(holder: HolderFacts) -> tuple[Why, dict[str, Any]]:
+    values: dict[str, Any] = {"holder": holder.job_id}
+    match holder.state:
+        case State.RUNNING:
+            return Why.IN_ORDER_RUNS, values
+        case State.SCHEDULED if holder.run_after is not None:
+            return Why.IN_ORDER_NEXT_TRY, {**values, "due": holder.run_after}
+        case _:
+            return Why.IN_ORDER_WAITS, values
+
+
+def _use(limit: LimitFacts) -> dict[str, Any]:
+    return {"used": counted(limit.used), "capacity": limit.rule.capacity}
+
+
+def _ids(limit: LimitFacts) -> str:
+    shown = ", ".join(str(one.job_id) for one in limit.holders)
+    return f"{shown}, ..." if limit.used > len(limit.holders) else shown
+
+
+def counted(number: int) -> int | str:
+    """Return a number that was counted up to one more than MOST_COUNTED: ``"10000+"`` where there may be more."""
+    return number if number <= MOST_COUNTED else f"{MOST_COUNTED}+"
 
 
 def _scheduled(facts: WaitFacts) -> Reason:

@@ -6,19 +6,21 @@ from django.db.models import QuerySet
 
 from ..conf import get_settings
 from ..models import Attempt, Job, Queue, Worker
+from ..policy.links import Links
 from ..policy.outcomes import AttemptOutcome
 from ..policy.states import FINAL_STATES, State
 from ..policy.waiting import MOST_COUNTED, Reason, RunFacts, WaitFacts, why
 from .browse import in_state
 from .clock import database_now
 from .dialects import open_dialect
+from .limit_facts import limit_facts
 from .workers import ALIVE, served_queues
 
 
 def explain(job: Job, *, using: str | None = None) -> Reason | None:
     """Return why the job, as it was read, does not run, or where it does; None where it has ended.
 
-    At most six statements, none of which reads more than 10,001 rows of an index.
+    At most eight statements, none of which reads more than 10,001 rows of an index.
     """
     if job.state in FINAL_STATES:
         return None
@@ -33,6 +35,7 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         return WaitFacts(state=state, now=now, run=_run(job, alias))
     paused = None
     ahead = 0
+    is_limited = state is State.BLOCKED and bool(job.links & Links.LIMITED)
     if state is State.READY:
         paused = Queue.objects.using(alias).filter(pk=job.queue_name, paused_at__isnull=False).first()
         ahead = 0 if paused else count_ahead(job, using=alias)
@@ -50,6 +53,8 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         paused_by=paused.paused_by if paused else "",
         served=tuple(served_queues(stale_after=get_settings().stale_after, using=alias)),
         ahead=ahead,
+        is_limited=is_limited,
+        limit=limit_facts(job.pk, now=now, using=alias) if is_limited else None,
     )
 
 

@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 
-from django_jobs.models import Job, Worker
+from django_jobs.models import Job, Limit, Permit, Worker
+from django_jobs.policy.limits import Phase
+from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import FINAL_STATES, State
 from django_jobs.policy.waiting import Reason, Why
+from django_jobs.shown import sentence
 from django_jobs.store import explain as module
+from django_jobs.store import limit_facts
 from django_jobs.store.explain import count_ahead, explain
+from django_jobs.store.finish import finish
+from django_jobs.store.grant import admit
 from django_jobs.store.queues import pause
 from tests import factories
+from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -104,6 +111,112 @@ def test_a_running_job_says_where_it_runs_and_when_its_worker_was_heard() -> Non
     assert why(job).why is Why.WORKER_GONE
     Worker.objects.all().delete()
     assert why(job).why is Why.WORKER_GONE
+
+
+def test_a_job_that_no_worker_has_looked_at_yet_waits_for_one() -> None:
+    job = sample.render.enqueue(1)
+    assert why(job).why is Why.LET_IN_AND_NO_WORKER
+    factories.make_worker()
+    assert why(job).why is Why.LET_IN
+
+
+def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait_before() -> None:
+    urgent = sample.call_api.using(priority=5).enqueue("stripe")
+    jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
+    sample.call_api.enqueue("paypal")
+    worker = factories.make_worker()
+    admit()
+    reason = why(jobs[-1])
+    assert (reason.why, reason.values["used"], reason.values["ahead"]) == (Why.AT_RATE_IN_USE, 2, 2)
+    finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
+    assert urgent.refresh().is_final
+    reason = why(jobs[-1])
+    free_at = (
+        Permit.objects.filter(phase=Phase.COOLING).order_by("free_at").values_list("free_at", flat=True)[0]
+    )
+    values = {
+        "name": sample.call_api.name,
+        "key": "stripe",
+        "used": 2,
+        "capacity": 2,
+        "free": free_at,
+        "ahead": 2,
+    }
+    assert (reason.why, reason.values) == (Why.AT_RATE, {"kind": 4, **values})
+
+
+def test_a_place_that_is_taken_names_who_has_it() -> None:
+    jobs = sample.render.enqueue_many([(1,)] * 3)
+    admit()
+    reason = why(jobs[2])
+    assert (reason.why, reason.values["holders"]) == (Why.AT_CONCURRENCY, f"{jobs[0].pk}, {jobs[1].pk}")
+    assert "ahead" not in reason.values
+
+
+def test_an_order_says_what_the_job_before_is_about() -> None:
+    head, second = sample.bill.enqueue_many([(1,), (1,)])
+    worker = factories.make_worker()
+    admit()
+    assert why(second).why is Why.IN_ORDER_WAITS
+    (claim,) = factories.take(worker)
+    assert why(second).why is Why.IN_ORDER_RUNS
+    finish([factories.ended(claim, factories.failure())], worker_id=worker.pk)
+    reason = why(second)
+    assert (reason.why, reason.values["holder"]) == (Why.IN_ORDER_NEXT_TRY, head.pk)
+    assert reason.values["due"] == head.refresh().run_after
+
+
+def test_a_breaker_says_until_when_it_is_open_and_who_tries() -> None:
+    jobs = sample.ask_partner.enqueue_many([("acme",)] * 4)
+    worker = factories.make_worker()
+    admit()
+    claims = factories.take(worker, limit=2)
+    finish([factories.ended(one, factories.failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+    limit = Limit.objects.get()
+    reason = why(jobs[3])
+    assert (reason.why, reason.values["until"]) == (Why.BREAKER_OPEN, limit.closed_until)
+    Limit.objects.update(closed_until=factories.ago(seconds=1), open_at=factories.ago(seconds=1))
+    admit()
+    reason = why(jobs[3])
+    assert (reason.why, reason.values["holders"]) == (Why.BREAKER_TRIES, str(jobs[2].pk))
+
+
+def test_what_has_cooled_does_not_count() -> None:
+    job = sample.call_api.enqueue_many([("stripe",)] * 3)[-1]
+    worker = factories.make_worker()
+    admit()
+    finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
+    Permit.objects.filter(phase=Phase.COOLING).update(free_at=factories.ago(seconds=1))
+    assert why(job).why is Why.LET_IN
+
+
+def test_of_a_limits_line_no_more_than_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limit_facts, "MOST_COUNTED", 2)
+    jobs = sample.render.enqueue_many([(1,)] * 9)
+    urgent = sample.render.using(priority=5).enqueue_many([(1,)] * 6)
+    admit()
+    now = factories.ago(seconds=0)
+    for job, ahead in ((jobs[-1], 3), (jobs[0], 3), (urgent[3], 1)):
+        found = limit_facts.limit_facts(job.pk, now=now, using="default")
+        assert found is not None
+        assert found.ahead == ahead
+
+
+@pytest.mark.parametrize("name", ["secret_arguments", "all_arguments"])
+def test_the_key_of_a_secret_argument_is_masked(name: str, settings: Any) -> None:
+    if name == "secret_arguments":
+        settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, "REDACT": ["customer"]}
+    job = sample.bill.enqueue_many([(4711,), (4711,)])[1]
+    admit()
+    assert ("4711" in sentence(why(job), instant=str)) is (name == "all_arguments")
+
+
+def test_a_job_at_a_limit_takes_few_statements(django_assert_max_num_queries: Any) -> None:
+    factories.make_worker()
+    jobs = sample.sync_customer.enqueue_many([(1, "api")] * 12)
+    admit()
+    with django_assert_max_num_queries(8):
+        assert explain(jobs[-1].refresh()) is not None
 
 
 @pytest.mark.parametrize("state", list(State))

@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
+from django_jobs.policy.limits import Breaker, Concurrency, LimitState, Order, Rate
 from django_jobs.policy.outcomes import AttemptOutcome
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.policy.waiting import RunFacts, WaitFacts, Why, why
+from django_jobs.policy.waiting import HolderFacts, LimitFacts, RunFacts, WaitFacts, Why, why
 from django_jobs.shown import SENTENCES, sentence
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -22,9 +23,85 @@ READY = {"state": State.READY, "served": ALL}
 LIVE = RunFacts(worker="host:7 #1", heartbeat_at=NOW, started_at=LONG_AGO)
 AT = "2026-03-01 12:05"
 AGO = "2026-03-01 11:55"
+NEXT_TRY = HolderFacts(job_id=17, state=State.SCHEDULED, run_after=SOON)
+TRIPPED = LimitState(closed_until=LONG_AGO.timestamp(), tripped=True)
+UNTOUCHED = LimitState()
+
+
+def at(
+    limit: Rate | Concurrency | Order | Breaker, state: LimitState = UNTOUCHED, **facts: Any
+) -> dict[str, Any]:
+    """Return the facts of a job that waits at a limit."""
+    limited = LimitFacts(
+        **{"name": "shop.call", "key": "acme", "rule": limit.rule(), "state": state, "used": 3, **facts}
+    )
+    return {"state": State.BLOCKED, "is_limited": True, "served": ALL, "limit": limited}
+
 
 CASES: list[tuple[dict[str, Any], Why, str]] = [
     ({"state": State.BLOCKED}, Why.WAITS_FOR_A_JOB, "It waits for another job to end."),
+    (
+        at(Rate(10), used=10, free_at=SOON, ahead=3),
+        Why.AT_RATE,
+        (
+            'It waits at the rate limit of shop.call, key "acme": 10 of 10 permits are in use, the next is free at'
+            f" {AT}. Waiting before it: 3."
+        ),
+    ),
+    (
+        at(Rate(100_000), used=10_001, ahead=10_001),
+        Why.AT_RATE_IN_USE,
+        (
+            "10000+ of 100000 permits are in use by jobs that have not ended; when the next is free depends on their"
+            " ends. Waiting before it: 10000+."
+        ),
+    ),
+    (
+        at(Rate(10), LimitState(closed_until=SOON.timestamp()), key=""),
+        Why.HELD_BACK,
+        f"The called server asked for a pause: none of shop.call starts before {AT}.",
+    ),
+    (
+        at(Concurrency(3), holders=tuple(HolderFacts(job_id=one) for one in (11, 12, 13))),
+        Why.AT_CONCURRENCY,
+        'It waits for a place at shop.call, key "acme": 3 of 3 are taken, by the jobs 11, 12, 13.',
+    ),
+    (
+        at(Concurrency(9), used=9, holders=(HolderFacts(job_id=11),)),
+        Why.AT_CONCURRENCY,
+        "by the jobs 11, ....",
+    ),
+    (
+        at(Order("customer"), used=1, holders=(HolderFacts(job_id=17, state=State.RUNNING),)),
+        Why.IN_ORDER_RUNS,
+        'in the order of shop.call, key "acme": job 17 goes before it and is running.',
+    ),
+    (
+        at(Order("customer"), used=1, holders=(NEXT_TRY,)),
+        Why.IN_ORDER_NEXT_TRY,
+        f"job 17 goes before it and waits for its next try at {AT}.",
+    ),
+    (
+        at(Order("customer"), used=1, holders=(HolderFacts(job_id=17),)),
+        Why.IN_ORDER_WAITS,
+        "job 17 goes before it and has not begun.",
+    ),
+    (
+        at(Breaker(failures=5), LimitState(closed_until=SOON.timestamp(), tripped=True)),
+        Why.BREAKER_OPEN,
+        f'The breaker of shop.call, key "acme" has opened after failures: none starts before {AT}, then one to try.',
+    ),
+    (
+        at(Breaker(failures=5), TRIPPED, used=1, holders=(HolderFacts(job_id=17),)),
+        Why.BREAKER_TRIES,
+        "lets one job try, 17; its end decides.",
+    ),
+    (at(Rate(10), ahead=2), Why.LET_IN, "It has come to a limit; a worker is about to let it in."),
+    (
+        {"state": State.BLOCKED, "is_limited": True},
+        Why.LET_IN_AND_NO_WORKER,
+        "It has come to a limit, and no worker is alive to let it in.",
+    ),
     (WAITING, Why.NOT_DUE, f"It is not due until {AT}."),
     (
         {**WAITING, "attempt": 1, "max_attempts": 5, "last_outcome": AttemptOutcome.FAILED},
@@ -119,3 +196,10 @@ def test_the_table_has_every_reason_and_every_reason_a_sentence() -> None:
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
 def test_what_has_ended_needs_no_reason(state: State) -> None:
     assert why(WaitFacts(state=state, now=NOW), stale_after=STALE_AFTER) is None
+
+
+def test_who_may_not_see_arguments_is_not_told_the_key() -> None:
+    reason = why(WaitFacts(now=NOW, **at(Rate(3))), stale_after=STALE_AFTER)
+    assert reason is not None
+    assert "acme" in sentence(reason, instant=str)
+    assert "acme" not in sentence(reason, instant=str, sees_keys=False)
