@@ -8,8 +8,20 @@ from typing import Any
 
 from django.db import models
 
-from django_jobs.models import AlertedError, Attempt, CronSchedule, DeadLetter, Job, Queue, Tick, Worker
+from django_jobs.models import (
+    AlertedError,
+    Attempt,
+    CronSchedule,
+    DeadLetter,
+    Job,
+    Limit,
+    Permit,
+    Queue,
+    Tick,
+    Worker,
+)
 from django_jobs.policy.decide import JobFacts, Rules, decide
+from django_jobs.policy.limits import Breaker, Concurrency, Order, Phase, Rate, need
 from django_jobs.policy.lines import ReadyLines
 from django_jobs.policy.links import Links
 from django_jobs.policy.outcomes import Error, Failed, Outcome
@@ -114,6 +126,22 @@ def make_tick(schedule: CronSchedule, **fields: Any) -> Tick:
     now = database_now()
     values = {"due_at": now, "decided_at": now, "outcome": "fired"}
     return Tick.objects.create(schedule=schedule, **(values | fields))
+
+
+def make_limit(
+    given: Rate | Concurrency | Order | Breaker, *, name: str = "sample", key: str = "", **fields: Any
+) -> Limit:
+    """Return the row of a limit as ``@job`` is given it."""
+    one = need(given.rule(), name=name, key=key)
+    values = {"kind": one.rule.kind, "name": name, "key": key, "rule": one.rule.as_json()}
+    return Limit.objects.create(id=one.limit_id, **(values | fields))
+
+
+def make_permit(limit: Limit, job: Job | None = None, **fields: Any) -> Permit:
+    """Return a permit that waits; of a blocked job of its own where none is given."""
+    job = job or make_job(State.BLOCKED, links=Links.LIMITED)
+    values = {"kind": limit.kind, "phase": Phase.WAITING, "since": database_now()}
+    return Permit.objects.create(job=job, limit=limit, **(values | fields))
 
 
 def make_alerted_error(**fields: Any) -> AlertedError:

@@ -4,6 +4,7 @@ from .attempts import AttemptAdmin
 from .dead_letters import DeadLetterAdmin
 from .jobs import JobAdmin
 from .keys import EnqueueKeyAdmin, OnceRecordAdmin
+from .limits import LimitAdmin
 from .objects import JobsForObjectMixin
 from .queues import QueueAdmin
 from .schedules import CronScheduleAdmin, TickAdmin
@@ -17,6 +18,7 @@ __all__ = [
     "EnqueueKeyAdmin",
     "JobAdmin",
     "JobsForObjectMixin",
+    "LimitAdmin",
     "OnceRecordAdmin",
     "QueueAdmin",
     "TickAdmin",

@@ -10,21 +10,27 @@ from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..models import DeadLetter, EnqueueKey, Job
+from ..policy.limits import Kind, Phase
+from ..policy.links import Links
 from ..policy.states import State
-from ..shown import sentence, shown
+from ..shown import limit_words, sentence, shown
 from ..store.clock import database_now
 from ..store.explain import explain
 from ..store.find_keys import keys_of_job
+from ..store.limit_pages import limits_of
 from ..store.replay import COPY_OF
 from ..worker.errors import cut
 from .base import exactly
 from .job_actions import VERBS, act, say_one
 from .job_timeline import timeline, whole_error
 from .job_words import duration_words, page_link, progress_bar, ran, state_words, waited
+from .limit_words import KINDS, PHASES
 from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
 
 if TYPE_CHECKING:
@@ -122,6 +128,7 @@ def _facts(page: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, An
         ),
         (_("Worker deaths"), job.worker_deaths or ""),
         (_("Name unknown since"), exactly(job.held_since) if job.held_since else ""),
+        (_("Limits"), _limits(page, request, job)),
         (_("Dead letter"), page_link(request, site, "deadletter", letter, f"#{letter}") if letter else ""),
         *[(_("Key"), _key(page, request, one)) for one in keys_of_job(job.pk)],
         (_("Copy of"), page_link(request, site, "job", copied, f"#{copied}") if type(copied) is int else ""),
@@ -133,6 +140,20 @@ def _key(page: JobAdmin, request: HttpRequest, key: EnqueueKey) -> Any:
     """Return a link to a key of the job; its text only for those who may see arguments."""
     text = key.key if may(request, VIEW_ARGUMENTS) else key.digest.hex[:8]
     return page_link(request, page.admin_site, "enqueuekey", key.pk, text)
+
+
+def _limits(page: JobAdmin, request: HttpRequest, job: Job) -> str | SafeString:
+    """Return links to the limits that the job is under, each with how far it has come there."""
+    if not job.links & Links.LIMITED:
+        return ""
+    sees = may(request, VIEW_ARGUMENTS)
+    pairs = []
+    for permit in limits_of(job.pk):
+        kind = Kind(permit.limit.kind)
+        text = f"{KINDS[kind]} {limit_words(kind, permit.limit.name, permit.limit.key, sees_keys=sees)}"
+        link = page_link(request, page.admin_site, "limit", permit.limit_id, text)
+        pairs.append((link, PHASES[Phase(permit.phase)]))
+    return format_html_join("; ", "{} ({})", pairs)
 
 
 def _open_letter(job: Job) -> int | None:

@@ -10,7 +10,8 @@ APP = "django_jobs"
 VIEW_ARGUMENTS = "view_job_arguments"
 RETRY, CANCEL, PURGE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "enqueue_job"
 REDRIVE, PURGE_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
-PAUSE, STOP, REVOKE = "pause_queue", "stop_worker", "revoke_token"
+PAUSE, STOP = "pause_queue", "stop_worker"
+REVOKE, REOPEN = "revoke_token", "reopen_limit"
 
 
 def may(request: HttpRequest, codename: str) -> bool:

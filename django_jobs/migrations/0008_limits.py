@@ -46,6 +46,7 @@ class Migration(migrations.Migration):
             options={
                 'verbose_name': 'limit',
                 'verbose_name_plural': 'limits',
+                'permissions': [('reopen_limit', 'Can reopen closed limits')],
                 'default_permissions': ('view',),
                 'indexes': [models.Index(fields=['open_at'], name='django_jobs_limit_open'), models.Index(fields=['name', 'kind', 'key'], name='django_jobs_limit_name')],
             },

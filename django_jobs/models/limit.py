@@ -34,6 +34,7 @@ class Limit(models.Model):
         verbose_name = _("limit")
         verbose_name_plural = _("limits")
         default_permissions = ("view",)
+        permissions = [("reopen_limit", _("Can reopen closed limits"))]
         indexes = [
             models.Index(name="django_jobs_limit_open", fields=["open_at"]),
             models.Index(name="django_jobs_limit_name", fields=["name", "kind", "key"]),

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from django_jobs import once
+from django_jobs import Breaker, once
 from django_jobs.models import EnqueueKey, OnceRecord
+from django_jobs.policy.limits import Phase
 from django_jobs.policy.states import State
 from django_jobs.store.tokens import create_token
 from tests import factories
@@ -32,6 +33,10 @@ def rows() -> dict[str, Any]:
     sync.enqueue(7)
     with once("charge", HOSTILE) as first:
         first.store({"text": HOSTILE})
+    closed_until = factories.ago(minutes=-5)
+    limit = factories.make_limit(Breaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True)
+    factories.make_permit(limit, running, phase=Phase.HELD)
+    factories.make_permit(limit)
     return {
         "job": running.pk,
         "attempt": attempt.pk,
@@ -39,6 +44,7 @@ def rows() -> dict[str, Any]:
         "queue": factories.make_queue("mail").pk,
         "worker": running.worker_id,
         "cronschedule": schedule.pk,
+        "limit": limit.pk,
         "tick": factories.make_tick(schedule).pk,
         "enqueuekey": EnqueueKey.objects.get().pk,
         "oncerecord": OnceRecord.objects.get().pk,
@@ -55,6 +61,8 @@ def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
             violations = visitor.grave_violations()
             assert violations == [], "\n".join([page, *violations])
             assert not visitor.scrolls_sideways(), page
+    visitor.go("django_jobs_limit_reopen", rows["limit"])
+    assert visitor.grave_violations() == []
 
 
 def test_every_page_is_fit_for_everybody(visitor: Visitor, rows: dict[str, Any]) -> None:

@@ -306,7 +306,7 @@ def read_waiting(
         )
         for name, number, oldest in cursor.fetchall():
             before = found[name]
-            instants = [one for one in (before.oldest, _as_instant(oldest)) if one is not None]
+            instants = [one for one in (before.oldest, as_instant(oldest)) if one is not None]
             found[name] = Waiting(max(number, before.number), min(instants, default=None))
     return found
 
@@ -322,7 +322,7 @@ def written_out(state: State) -> RawSQL:
     return RawSQL(f"'{state.value}'", ())  # noqa: S611 - one of the seven words of an enumeration
 
 
-def _as_instant(value: datetime | str | None) -> datetime | None:
+def as_instant(value: datetime | str | None) -> datetime | None:
     """Return what a driver gave for an instant as an aware one; None also for what was edited into no instant."""
     if isinstance(value, str):
         try:
