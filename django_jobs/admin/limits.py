@@ -94,15 +94,8 @@ class LimitAdmin(WindowedAdmin[Limit]):
     """Lists limits by name, kind and key; a limit's page says who has its permits and who waits."""
 
     list_display = (
-        "kind_words",
-        "name",
-        "shown_key",
-        "rule_words",
-        "use",
-        "waiting",
-        "waiting_since",
-        "standing",
-    )
+        "kind_words", "name", "shown_key", "standing", "rule_words", "use", "waiting", "waiting_since",
+    )  # fmt: skip
     list_display_links = ("kind_words", "name")
     list_filter = (KindFilter, NameFilter)
     show_facets = admin.ShowFacets.NEVER
