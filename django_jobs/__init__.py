@@ -4,28 +4,35 @@ The names below are the public ones. Importing this package loads no model, so `
 ``django.setup()``; ``Job`` and its sisters are in ``django_jobs.models``.
 """
 
+from .batches import Batch, current_batch, ended_batch
 from .by_name import aenqueue, enqueue, using
+from .calls import RESULT, JobCall, result_of
 from .context import JobContext, current_job
 from .definition import EnqueueOptions, JobDefinition, job, schedule
 from .exceptions import (
     ArgumentsError,
+    BatchEnded,
     Cancelled,
     ClaimLost,
     ConfigurationError,
     Discard,
+    GraphRefused,
     JobsError,
     JobTimeout,
     LimitKeyError,
+    NoCurrentBatch,
     NoCurrentJob,
     OnceError,
     PayloadTooLarge,
     RateLimited,
+    ResultNotPassed,
     Retry,
     SerializationError,
     Snooze,
     UnknownJobError,
     WaitTimeout,
 )
+from .graphs import Graph, Node, chain, chord, group
 from .once import Once, once
 from .policy.backoff import Constant, Exponential, Linear
 from .policy.limits import Breaker, Concurrency, Order, Rate
@@ -35,7 +42,10 @@ from .uniqueness import Unique
 __version__ = "0.1.0"
 
 __all__ = [
+    "RESULT",
     "ArgumentsError",
+    "Batch",
+    "BatchEnded",
     "Breaker",
     "Cancelled",
     "ClaimLost",
@@ -45,19 +55,25 @@ __all__ = [
     "Discard",
     "EnqueueOptions",
     "Exponential",
+    "Graph",
+    "GraphRefused",
+    "JobCall",
     "JobContext",
     "JobDefinition",
     "JobTimeout",
     "JobsError",
     "LimitKeyError",
     "Linear",
+    "NoCurrentBatch",
     "NoCurrentJob",
+    "Node",
     "Once",
     "OnceError",
     "Order",
     "PayloadTooLarge",
     "Rate",
     "RateLimited",
+    "ResultNotPassed",
     "Retry",
     "ScheduleDefinition",
     "SerializationError",
@@ -66,10 +82,16 @@ __all__ = [
     "UnknownJobError",
     "WaitTimeout",
     "aenqueue",
+    "chain",
+    "chord",
+    "current_batch",
     "current_job",
+    "ended_batch",
     "enqueue",
+    "group",
     "job",
     "once",
+    "result_of",
     "schedule",
     "using",
 ]

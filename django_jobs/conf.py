@@ -78,6 +78,7 @@ class Settings:
     max_worker_deaths: int = 3
     schedulable: tuple[str, ...] = ()
     tick_retention: timedelta | None = timedelta(days=30)
+    batch_abandoned_after: timedelta = timedelta(hours=1)
     mail_admins: bool = False
     mail_admins_period: timedelta = timedelta(days=1)
     ring: bool = True
@@ -331,6 +332,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "max_worker_deaths": _count,
     "schedulable": _name_parts,
     "tick_retention": _period,
+    "batch_abandoned_after": _positive,
     "mail_admins": _flag,
     "mail_admins_period": _positive,
     "ring": _flag,

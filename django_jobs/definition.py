@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from functools import update_wrapper
@@ -14,6 +14,7 @@ from asgiref.sync import sync_to_async
 from django.views.decorators.debug import sensitive_variables
 
 from . import registry
+from .calls import JobCall, passed_results
 from .conf import JOB_OPTION_CHECKS
 from .context import JobContext
 from .exceptions import ArgumentsError, ConfigurationError
@@ -26,8 +27,11 @@ from .options import (
     as_exception_types,
     check_enqueue_options,
     check_name,
+    check_predecessors,
 )
+from .placing import place, place_keyed, place_stream
 from .policy.backoff import BackoffOption
+from .policy.graph import OnDead
 from .policy.limits import Breaker, Concurrency, Key, Need, Order, Rate
 from .schedules import (
     ScheduleDefinition,
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 R = TypeVar("R")
+ManyArguments = Iterable[Mapping[str, Any] | Sequence[Any]]
 
 _NO_METADATA: Mapping[str, Any] = MappingProxyType({})
 
@@ -63,50 +68,88 @@ class EnqueueOptions(Generic[P, R]):
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NO_METADATA)
     idempotency_key: str | KeyFunction | None = None
     idempotency_window: timedelta | None = None
+    waits_for: tuple[int, ...] = ()
+    on_dead: OnDead = OnDead.BLOCK
 
     def using(self, **options: Any) -> EnqueueOptions[P, R]:
         """Return the same with more options changed."""
         return replace(self, **check_enqueue_options(self.definition.name, options))
 
+    def after(self, *jobs: Job, on_dead: str = "block") -> EnqueueOptions[P, R]:
+        """Return the same, blocked until these jobs have succeeded; see ``JobDefinition.after``."""
+        ids, chosen = check_predecessors(self.definition.name, jobs, on_dead)
+        return replace(self, waits_for=tuple(dict.fromkeys((*self.waits_for, *ids))), on_dead=chosen)
+
+    def s(self, *args: Any, **kwargs: Any) -> JobCall:
+        """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet."""
+        return JobCall(options=self, args=args, kwargs=kwargs)
+
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Insert one job in the caller's transaction and return it."""
         return self._insert([self.definition.signature.bind(args, kwargs)])[0]
 
-    def enqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+    @overload
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[False] = ...) -> list[Job]: ...
+
+    @overload
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[True]) -> int: ...
+
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: bool = False) -> list[Job] | int:
         """Insert one job for each of ``arguments`` (a mapping of keywords or a sequence of positions), in bulk.
 
         All or none: wrong arguments fail before the first statement, and all are inserted in one transaction. A
         unique job, or an ``idempotency_key`` (a function here), takes a statement for each.
+        ``count_only``: return how many there were, and hold no more than 5,000 of them in memory; wrong arguments
+        then roll back what was inserted before them.
         """
+        if count_only:
+            return self._stream(arguments)
+        return self._insert(list(self._bound(arguments)))
+
+    def _bound(self, arguments: ManyArguments) -> Iterator[dict[str, Any]]:
         bind = self.definition.signature.bind
-        bound = []
         for at, one in enumerate(arguments):
             try:
-                bound.append(bind((), one) if isinstance(one, Mapping) else bind(_positions(one), {}))
+                yield bind((), one) if isinstance(one, Mapping) else bind(_positions(one), {})
             except ArgumentsError as error:
                 raise ArgumentsError(f"{error} (in item {at} of enqueue_many)") from None
-        return self._insert(bound)
+
+    def _stream(self, arguments: ManyArguments) -> int:
+        from .store.enqueue import payload
+
+        name = self.definition.name
+        if self.waits_for:
+            raise ConfigurationError(
+                f"{name}.after(...): count_only=True is for jobs that wait for no others"
+            )
+        texts = (payload(name, self._encoded(one)) for one in self._bound(arguments))
+        return place_stream(self._new_job(), texts)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``enqueue`` does, from asynchronous code."""
         return await sync_to_async(self.enqueue)(*args, **kwargs)
 
-    async def aenqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+    async def aenqueue_many(self, arguments: ManyArguments) -> list[Job]:
         """Do what ``enqueue_many`` does, from asynchronous code."""
         return await sync_to_async(self.enqueue_many)(arguments)
 
-    def _insert(self, bound: list[dict[str, Any]]) -> list[Job]:
-        from .store.enqueue import enqueue
+    def prepared(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[NewJob, dict[str, Any]]:
+        """Return what an enqueue with these arguments inserts, without inserting it. Raises what ``enqueue`` does."""
+        return self._new_job(), self._encoded(self.definition.signature.bind(args, kwargs))
 
+    def _encoded(self, bound: dict[str, Any]) -> dict[str, Any]:
         name = self.definition.name
+        if self.waits_for:
+            before = self.waits_for
+            bound = passed_results(name, bound, before, before=before, as_list=len(before) > 1)
+        return {key: encode(value, what=f"{name}: argument {key!r}") for key, value in bound.items()}
+
+    def _insert(self, bound: list[dict[str, Any]]) -> list[Job]:
         needs = [self.definition.needs(one) for one in bound] if self.definition.options.limits else ()
-        encoded = [
-            {key: encode(value, what=f"{name}: argument {key!r}") for key, value in one.items()}
-            for one in bound
-        ]
+        encoded = [self._encoded(one) for one in bound]
         if self.definition.options.unique or self.idempotency_key or self.idempotency_window:
             return self._insert_keyed(bound, encoded, needs)
-        return enqueue(self._new_job(), encoded, needs=needs)
+        return place(self._new_job(), encoded, needs=needs, after=self.waits_for, on_dead=self.on_dead)
 
     def _insert_keyed(
         self,
@@ -114,9 +157,12 @@ class EnqueueOptions(Generic[P, R]):
         encoded: list[dict[str, Any]],
         needs: Sequence[Sequence[Need]],
     ) -> list[Job]:
-        from .store.keyed import enqueue_keyed
-
         options, new = self.definition.options, self._new_job()
+        if self.waits_for:
+            raise ConfigurationError(
+                f"{self.definition.name}.after(...): expected a job without a key, got one that is unique or has an"
+                " idempotency_key: who is given the job that is there already does not wait for what you named"
+            )
         keys, rule = keys_for(
             self.definition.name,
             [self.definition.signature.by_name(one) for one in bound],
@@ -129,7 +175,7 @@ class EnqueueOptions(Generic[P, R]):
             rule = rule._replace(at_most=None)
         elif options.unique is not None and options.unique.debounce is not None:
             new = new._replace(delay_seconds=options.unique.debounce.total_seconds())
-        return enqueue_keyed(new, encoded, keys, rule, needs=needs)
+        return place_keyed(new, encoded, keys, rule, needs=needs)
 
     def _new_job(self) -> NewJob:
         from .store.dialects.base import NewJob
@@ -230,15 +276,38 @@ class JobDefinition(Generic[P, R]):
         """
         return EnqueueOptions(definition=self).enqueue(*args, **kwargs)
 
-    def enqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+    def after(self, *jobs: Job, on_dead: str = "block") -> EnqueueOptions[P, R]:
+        """Return this job, blocked until these jobs, enqueued before, have succeeded.
+
+        ``on_dead``: where one of them dies, ``block`` waits until it is redriven, ``cancel`` cancels the new job and
+        what waits for it. Where one is cancelled it is cancelled too. Raises ConfigurationError.
+        """
+        return EnqueueOptions(definition=self).after(*jobs, on_dead=on_dead)
+
+    def s(self, *args: Any, **kwargs: Any) -> JobCall:
+        """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet."""
+        return JobCall(options=EnqueueOptions(definition=self), args=args, kwargs=kwargs)
+
+    @overload
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[False] = ...) -> list[Job]: ...
+
+    @overload
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[True]) -> int: ...
+
+    def enqueue_many(self, arguments: ManyArguments, *, count_only: bool = False) -> list[Job] | int:
         """Insert many jobs in bulk statements; see ``EnqueueOptions.enqueue_many``."""
-        return EnqueueOptions(definition=self).enqueue_many(arguments)
+        options = EnqueueOptions(definition=self)
+        return (
+            options.enqueue_many(arguments, count_only=True)
+            if count_only
+            else options.enqueue_many(arguments)
+        )
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``enqueue`` does, from asynchronous code."""
         return await EnqueueOptions(definition=self).aenqueue(*args, **kwargs)
 
-    async def aenqueue_many(self, arguments: Iterable[Mapping[str, Any] | Sequence[Any]]) -> list[Job]:
+    async def aenqueue_many(self, arguments: ManyArguments) -> list[Job]:
         """Do what ``enqueue_many`` does, from asynchronous code."""
         return await EnqueueOptions(definition=self).aenqueue_many(arguments)
 

@@ -52,6 +52,18 @@ class WaitTimeout(JobsError, TimeoutError):
     """``Job.wait(timeout)`` ended before the job did."""
 
 
+class GraphRefused(JobsError, ValueError):
+    """Jobs cannot wait for one another like this: a circle, too many of them, a job that is gone."""
+
+
+class NoCurrentBatch(JobsError, LookupError):
+    """``current_batch()`` was called where no batch is built, or by a job that is in none."""
+
+
+class ResultNotPassed(SerializationError):
+    """A job waits for another's result, and that cannot be passed on: it is gone, or could not be stored."""
+
+
 class JobTimeout(JobsError):
     """Raised inside a job that ran longer than its ``timeout``."""
 
@@ -82,6 +94,10 @@ class Cancelled(Exception):
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class BatchEnded(JobsError, Cancelled):
+    """A batch that has ended, or was cancelled, takes no more jobs; a job that lets this through is cancelled too."""
 
 
 class Snooze(Exception):

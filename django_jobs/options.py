@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
 from .exceptions import ConfigurationError
 from .policy.backoff import LONGEST_WAIT, Backoff
+from .policy.graph import OnDead
 from .policy.limits import Limit
 from .uniqueness import Unique, check_idempotency
 
@@ -96,6 +97,21 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
         raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
     check_idempotency(name, options)
     return checked
+
+
+def check_predecessors(name: str, jobs: Sequence[Any], on_dead: object) -> tuple[list[int], OnDead]:
+    """Return the ids of what ``after(...)`` was given and what a death does, or raise ConfigurationError."""
+    if on_dead not in set(OnDead):
+        raise ConfigurationError(
+            f"{name}.after(on_dead): expected {' or '.join(map(repr, map(str, OnDead)))}, got {on_dead!r}"
+        )
+    for one in jobs:
+        if not isinstance(getattr(one, "pk", None), int) or not hasattr(one, "claim_number"):
+            raise ConfigurationError(
+                f"{name}.after(...): expected jobs that were enqueued before, got {one!r}; jobs that are enqueued"
+                " together go into a chain, a group or a Graph"
+            )
+    return [one.pk for one in jobs], OnDead(str(on_dead))
 
 
 def as_argument_names(label: str, given: object) -> tuple[str, ...]:

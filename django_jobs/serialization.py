@@ -15,6 +15,7 @@ int, float     numbers that a database's JSON type would change (over 64 bits, e
 text           strings that PostgreSQL's jsonb refuses (NUL, lone surrogates), escaped
 dict           a dict that itself has the key ``$type``
 model          a model instance, by reference: ``app_label.model``, primary key, database
+result         the result of a job that this one waits for: ``of`` its number among those, null for a list of all
 =============  =====================================================================
 """
 
@@ -23,7 +24,8 @@ from __future__ import annotations
 import base64
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -36,7 +38,7 @@ from django.db.models import Model
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
-from .exceptions import SerializationError
+from .exceptions import ResultNotPassed, SerializationError
 
 TAG = "$type"
 MAX_DEPTH = 30
@@ -46,6 +48,14 @@ _PLAIN = frozenset({bool, type(None)})
 
 NOT_STORABLE = {TAG: "not_storable"}
 """Stands for a result that could not be carried; it has no reader."""
+RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedResult:
+    """Stands in arguments for the result of one of the jobs that are waited for, by number; None: a list of all."""
+
+    of: int | None = None
 
 
 def dumps(value: object, *, what: str) -> str:
@@ -102,6 +112,45 @@ def decode(value: Any) -> Any:
     return value
 
 
+def has_results(value: Any) -> bool:
+    """Tell whether decoded JSON has a mark for a result that is to be filled in."""
+    if isinstance(value, list):
+        return any(map(has_results, value))
+    if isinstance(value, dict):
+        return value.get(TAG) == RESULT or any(map(has_results, _parts(value).values()))
+    return False
+
+
+def _parts(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a JSON object may hold marks: of a tagged one a dict's items only, whatever its keys are."""
+    if TAG not in value:
+        return value
+    inner = value.get("value") if value[TAG] == "dict" else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
+    """Return decoded JSON with the marks for results replaced by what ``results`` give, which is JSON too.
+
+    Raises ResultNotPassed for a mark that counts beyond them.
+    """
+    if isinstance(value, list):
+        return [fill_in_results(item, results) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get(TAG) != RESULT:
+        parts = {key: fill_in_results(item, results) for key, item in _parts(value).items()}
+        return {**value, "value": parts} if value.get(TAG) == "dict" else {**value, **parts}
+    number = value.get("of")
+    if number is None:
+        return [read() for read in results]
+    if type(number) is int and 0 <= number < len(results):
+        return results[number]()
+    raise ResultNotPassed(
+        f"the result of predecessor {number!r} is asked for; the job has {len(results)} of them"
+    )
+
+
 def as_object(value: object, what: str) -> dict[str, Any]:
     """Return ``value`` if it is a dict. Raises SerializationError naming ``what`` where it is not."""
     if isinstance(value, dict):
@@ -148,6 +197,8 @@ def _encode_other(value: object, what: str) -> Any:
         return _encode_text(str(value), what)
     if isinstance(value, Model):
         return _encode_model(value, what)
+    if isinstance(value, PassedResult):
+        return {TAG: RESULT, "of": value.of}
     for kind, (tag, write) in _WRITERS.items():
         if isinstance(value, kind):
             return _tagged(tag, write(value))
@@ -188,8 +239,16 @@ def _untag(value: dict[str, Any]) -> Any:
         raise SerializationError(f"unknown tag {tag!r}; known are {', '.join(sorted(_READERS))}")
     try:
         return reader(value)
+    except ResultNotPassed:
+        raise
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise SerializationError(f"a stored {tag} cannot be read: {error}") from error
+
+
+def _refuse_result(value: dict[str, Any]) -> Any:
+    raise ResultNotPassed(
+        "the result of another job stands here, and was not filled in: this job waited for none"
+    )
 
 
 def _load_model(value: dict[str, Any]) -> Model:
@@ -226,4 +285,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "text": lambda tagged: tagged["value"].encode("ascii").decode("unicode_escape"),
     "dict": lambda tagged: {key: decode(item) for key, item in tagged["value"].items()},
     "model": _load_model,
+    RESULT: _refuse_result,
 }

@@ -11,8 +11,11 @@ from django.db import models
 from django_jobs.models import (
     AlertedError,
     Attempt,
+    Batch,
+    BatchJob,
     CronSchedule,
     DeadLetter,
+    Dependency,
     Job,
     Limit,
     Permit,
@@ -146,6 +149,25 @@ def make_permit(limit: Limit, job: Job | None = None, **fields: Any) -> Permit:
 
 def make_alerted_error(**fields: Any) -> AlertedError:
     return AlertedError.objects.create(**({"fingerprint": "f" * 32, "alerted_at": database_now()} | fields))
+
+
+def make_batch(**fields: Any) -> Batch:
+    """Return a batch that its builder has closed, without jobs."""
+    now = database_now()
+    values = {"created_at": now, "touched_at": now, "closed_at": now, "state": "running"}
+    return Batch.objects.create(**(values | fields))
+
+
+def make_batch_job(batch: Batch, state: State = State.READY, **fields: Any) -> Job:
+    """Return a job of a batch; the batch's counts are the caller's to set."""
+    job = make_job(state, links=Links.BATCHED, **fields)
+    BatchJob.objects.create(job=job, batch=batch)
+    return job
+
+
+def make_dependency(job: Job, predecessor: Job, **fields: Any) -> Dependency:
+    Job.objects.filter(pk=predecessor.pk).update(links=predecessor.links | Links.AWAITED)
+    return Dependency.objects.create(job=job, predecessor=predecessor, **fields)
 
 
 def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = None) -> list[Claim]:

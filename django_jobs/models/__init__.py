@@ -1,7 +1,9 @@
 """Floor 2: the tables. Rows are read here and written only by ``store``."""
 
 from .attempt import Attempt
+from .batch import Batch, BatchJob, BatchTally
 from .dead_letter import AlertedError, DeadLetter
+from .dependency import Dependency
 from .enqueue_key import EnqueueKey
 from .job import Job
 from .limit import Limit, LimitNotice, Permit
@@ -15,10 +17,14 @@ from .worker import Worker
 __all__ = [
     "AlertedError",
     "Attempt",
+    "Batch",
+    "BatchJob",
+    "BatchTally",
     "CronSchedule",
     "DeadLetter",
     "DeadLetterGroup",
     "DeadLetterHour",
+    "Dependency",
     "EnqueueKey",
     "Job",
     "JobMark",

@@ -2,37 +2,29 @@
 
 from __future__ import annotations
 
-from functools import partial
-
-from django.db import transaction
 from django.db.models import QuerySet
 
-from .. import signals
 from ..models import Job
 from ..policy.states import State, sources
 from .clock import DatabaseNow
 from .dialects import open_dialect
-from .permits import drop_permits, split_limited
-from .selection import job_ids_in_chunks, lock
+from .follow import follow_cancelled
+from .mark_cancelled import mark_cancelled
+from .selection import job_ids_in_chunks
 
 
 def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
-    """Cancel those of the target's jobs that still wait and return how many were. One transaction for 1,000."""
+    """Cancel those of the target's jobs that still wait and return how many were. One transaction for 1,000.
+
+    What waits for them is cancelled too, and not counted.
+    """
     dialect, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
     cancelled = 0
     for ids in job_ids_in_chunks(target, states=sources("cancel"), using=connection.alias):
         with dialect.writing(connection):
-            locked = lock(ids, states=sources("cancel"), using=connection.alias)
-            jobs.filter(pk__in=locked).update(
-                state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
-            )
-            drop_permits(split_limited(locked, using=connection.alias)[1], using=connection.alias)
-            if signals.job_cancelled.has_listeners(Job):
-                transaction.on_commit(
-                    partial(_announce, locked, connection.alias), connection.alias, robust=True
-                )
-        cancelled += len(locked)
+            marked = mark_cancelled(ids, using=connection.alias)
+            follow_cancelled(marked, using=connection.alias)
+        cancelled += len(marked)
     return cancelled
 
 
@@ -56,8 +48,3 @@ def is_cancel_requested(job_id: int, *, using: str | None = None) -> bool:
     _, connection = open_dialect(using)
     asked = Job.objects.using(connection.alias).filter(pk=job_id, cancel_requested_at__isnull=False)
     return asked.exists()
-
-
-def _announce(ids: list[int], alias: str) -> None:
-    for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
-        signals.job_cancelled.send_robust(sender=Job, job=job)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from django.db import transaction
@@ -66,6 +67,19 @@ def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = N
             as_jobs(connection.alias, new, list(map(json.loads, texts)), inserted), using=connection.alias
         )
     return [row.job_id for row in inserted]
+
+
+def enqueue_stream(new: NewJob, texts: Iterable[str], *, using: str | None = None) -> Iterator[list[int]]:
+    """Do what ``enqueue_payloads`` does for any number of texts, and yield the ids of 5,000 jobs at a time.
+
+    All or none once it is read to its end: one transaction, in the caller's a savepoint. No more than a chunk is in
+    memory at any time, unless somebody listens to ``job_enqueued``.
+    """
+    dialect, connection = open_dialect(using)
+    left = iter(texts)
+    with dialect.writing(connection), transaction.atomic(using=connection.alias):
+        while chunk := list(islice(left, ROWS_A_STATEMENT)):
+            yield enqueue_payloads(new, chunk, using=connection.alias)
 
 
 def payload(name: str, arguments: Mapping[str, Any]) -> str:

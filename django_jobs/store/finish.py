@@ -52,15 +52,29 @@ def finish(
 def _save(
     dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[Ended], worker_id: int
 ) -> set[int]:
-    """Save a chunk; what follows from jobs with links commits together with their ends."""
-    if not any(one.claim.links for one in chunk):
-        return dialect.finish(connection, chunk, worker_id=worker_id)
-    with dialect.writing(connection):
-        saved = dialect.finish(connection, chunk, worker_id=worker_id)
-        follow(
-            [one for one in chunk if one.claim.links and one.claim.job_id in saved], using=connection.alias
-        )
-    return saved
+    """Save a chunk; what follows from jobs with links commits together with their ends.
+
+    A link that came after the claim is read from the row that was just written: then it is seen to right afterwards.
+    """
+    if any(one.claim.links for one in chunk):
+        with dialect.writing(connection):
+            links = dialect.finish(connection, chunk, worker_id=worker_id)
+            follow(_linked(chunk, links), using=connection.alias)
+    else:
+        links = dialect.finish(connection, chunk, worker_id=worker_id)
+        if any(links.values()):
+            with dialect.writing(connection):
+                follow(_linked(chunk, links), using=connection.alias)
+    return set(links)
+
+
+def _linked(chunk: Sequence[Ended], links: dict[int, int]) -> list[Ended]:
+    """Return those of the runs whose claim stood and whose jobs have links, with these."""
+    return [
+        one._replace(claim=one.claim._replace(links=bits))
+        for one in chunk
+        if (bits := links.get(one.claim.job_id, 0))
+    ]
 
 
 def _saved_before(ended: Sequence[Ended], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:

@@ -18,9 +18,9 @@ from ..policy.states import State
 from ..policy.uniqueness import KeyKind
 from .clock import database_now
 from .dialects import open_dialect
+from .let_go import let_go
 from .letters import delete_letters, letter_ids_of
 from .purge import delete_jobs
-from .selection import lock
 
 WINDOW = 2_000
 WORKER_RETENTION = timedelta(days=30)
@@ -44,8 +44,9 @@ def prune(
     """Delete jobs that ended longer ago than ``retention`` of their state allows (None: keep for ever).
 
     Reads at most ``windows`` windows of 2,000 ids (None: all), each its own transaction, starting
-    behind ``start_id``. Letters go with their dead jobs. A job stays as long as the window of its idempotency key:
-    whoever enqueues within it is given that job.
+    behind ``start_id``. Letters go with their dead jobs; what waits for a dead job that goes is cancelled. A job stays
+    while what waits for it may ask for its result, and as long as the window of its idempotency key: whoever enqueues
+    within it is given that job.
     """
     dialect, connection = open_dialect(using)
     now = database_now(using=connection.alias)
@@ -64,7 +65,7 @@ def prune(
         old = _without_kept(old, now=now, using=connection.alias) if old else []
         if old:
             with dialect.writing(connection):
-                locked = lock(old, states=cutoffs.keys(), using=connection.alias)
+                locked = let_go(old, states=cutoffs.keys(), using=connection.alias)
                 delete_letters(letter_ids_of(locked, using=connection.alias), using=connection.alias)
                 delete_jobs(locked, using=connection.alias)
             deleted += len(locked)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ..models import DeadLetter, Job
+from ..policy.links import Links
 from ..policy.states import sources
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
 from .letters import close_letters, letter_ids_of
 from .permits import make_ready
 from .selection import Target, job_ids_in_chunks, lock
+from .tally import count_redriven
 
 
 def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
@@ -23,7 +25,9 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     for ids in job_ids_in_chunks(target, states=sources("redrive"), using=connection.alias):
         with dialect.writing(connection):
             locked = lock(ids, states=sources("redrive"), using=connection.alias)
-            queues = set(jobs.filter(pk__in=locked).values_list("queue_name", flat=True))
+            rows = jobs.filter(pk__in=locked).values_list("pk", "queue_name", "links")
+            queues = {queue for _, queue, _ in rows}
+            batched = [pk for pk, _, links in rows if links & Links.BATCHED]
             make_ready(
                 locked,
                 using=connection.alias,
@@ -35,6 +39,8 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
             )
             letters = letter_ids_of(locked, using=connection.alias)
             close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=connection.alias)
+            if batched:
+                count_redriven(batched, using=connection.alias)
             ring_on_commit(queues, using=connection.alias)
         redriven += len(locked)
     return redriven

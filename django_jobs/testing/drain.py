@@ -22,6 +22,7 @@ from ..store.grant import admit
 from ..store.progress import save_notes
 from ..store.promote import promote
 from ..store.run_now import run_now
+from ..store.sum_up import sum_up_pending
 from ..store.workers import leave, register
 from ..worker.bench import Bench, Note, Settled
 from ..worker.run import arun, run
@@ -80,13 +81,21 @@ def drain(
     )
     drained = Drained()
     try:
-        while (one := _claim_next(bench, queues=queues, run_scheduled=run_scheduled)) is not None:
+        while (one := _next(bench, queues=queues, run_scheduled=run_scheduled)) is not None:
             if len(drained.job_ids) == most_runs:
                 raise RuntimeError(f"drain() stopped after {most_runs} runs; the last was of {one.name}")
             _run_and_finish(one, bench, drained)
     finally:
         leave(worker_id, Worker.State.STOPPED, using=settings.database)
     return drained
+
+
+def _next(bench: Bench, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
+    """Claim a job; where none is left end the batches that this ends, which else waits for the test's commit."""
+    one = _claim_next(bench, queues=queues, run_scheduled=run_scheduled)
+    if one is None and sum_up_pending(using=bench.using):
+        one = _claim_next(bench, queues=queues, run_scheduled=run_scheduled)
+    return one
 
 
 def _claim_next(bench: Bench, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:

@@ -17,6 +17,7 @@ from ..conf import Settings
 from ..models import DeadLetter
 from ..policy.states import State
 from ..store.alerts import take_alerts
+from ..store.batches import prune_batches
 from ..store.group_counts import prune_groups
 from ..store.limit_rules import bring_limits_in_step
 from ..store.marks import INTERVAL, mark_jobs, prune_marks
@@ -26,6 +27,7 @@ from ..store.prune_limits import prune_limits
 from ..store.queues import note_queues
 from ..store.rescue import rescue
 from ..store.rollup import fold, prune_sums
+from ..store.sweep import Swept, sweep
 from ..store.workers import declare_lost
 
 logger = logging.getLogger("django_jobs.worker")
@@ -58,12 +60,14 @@ class Maintenance:
         self._noted: set[str] = set()
         self._mark_at = self._prune_at = time.monotonic()
         self._prune_from: int | None = None
+        self._swept = Swept()
 
     def step(self) -> float:
         """Do what is due and return the seconds until the next round."""
         if not self._is_in_step:
             self._bring_limits_in_step()
         self._rescue()
+        self._sweep()
         self._note_queues()
         fold(using=self._settings.database)
         self._mark_jobs()
@@ -92,6 +96,21 @@ class Maintenance:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
         if rescued := rescue(rules=self._settings.rules, using=using):
             logger.warning("%s jobs of lost workers were rescued", rescued)
+
+    def _sweep(self) -> None:
+        """See to what batches and graphs need and a process that died left undone."""
+        settings = self._settings
+        self._swept = sweep(
+            self._swept, abandoned_after=settings.batch_abandoned_after, using=settings.database
+        )
+        if self._swept.followed:
+            logger.warning("%s jobs had ended, and what waits for them had not heard", self._swept.followed)
+        for batch_id in self._swept.abandoned:
+            logger.warning(
+                "batch %s was never closed, and its builder gave no sign of life for %s; it is closed as it is",
+                batch_id,
+                settings.batch_abandoned_after,
+            )
 
     def _note_queues(self) -> None:
         new = set(self._seen_queues()) - self._noted
@@ -140,6 +159,7 @@ class Maintenance:
         prune_groups(settings.retention.get(State.DEAD), using=settings.database)
         prune_marks(using=settings.database)
         prune_limits(using=settings.database)
+        prune_batches(settings.retention.get(State.SUCCEEDED), using=settings.database)
 
 
 def _text(letter: DeadLetter, number: int) -> str:

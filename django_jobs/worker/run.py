@@ -26,11 +26,12 @@ from ..exceptions import ClaimLost, JobTimeout, LimitKeyError, SerializationErro
 from ..policy.decide import JobFacts, decide
 from ..policy.links import Links
 from ..policy.outcomes import Discarded, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
-from ..serialization import TAG, loads
+from ..serialization import TAG, decode, loads, read_json
 from ..store.announce import announce_start
 from ..store.dialects import open_dialect
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
+from ..store.results import with_results
 from .bench import Bench, Call, Settled, context_of
 from .errors import describe
 from .outcome import outcome_of_error, outcome_of_value
@@ -76,26 +77,36 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     except SerializationError as error:
         return _unreadable(claim, error)
     try:
-        args, kwargs = definition.signature.call_arguments(loads(claim.arguments))
+        stored = _arguments(claim, bench)
+        args, kwargs = definition.signature.call_arguments(stored)
     except SerializationError as error:
         return _unreadable(claim, error)
     except Exception as error:  # noqa: BLE001 - loading a model instance may raise what that model's project raises
         return outcome_of_error(error, Call(claim, definition, [], {}, context, None), bench)
     if definition.options.takes_context:
         args.insert(0, context)
-    if definition.options.limits and not claim.links & Links.LIMITED and (lacks := _lacks(claim, definition)):
-        return lacks
+    if definition.options.limits and not claim.links & Links.LIMITED:
+        lacks = _lacks(claim, definition, stored)
+        if lacks is not None:
+            return lacks
     timeout = definition.options.resolve("timeout", claim.queue_name)
     return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None)
 
 
-def _lacks(claim: Claim, definition: JobDefinition[..., Any]) -> Outcome | None:
+def _lacks(claim: Claim, definition: JobDefinition[..., Any], stored: Any) -> Outcome | None:
     """Return what sends a job back that was enqueued before its limits were defined, or by who did not know them."""
     try:
-        needs = definition.needs(loads(claim.arguments))
+        needs = definition.needs(stored)
     except LimitKeyError as error:
         return Discarded(error=describe(error, job_name=claim.name))
     return Unadmitted(needs=needs) if needs else None
+
+
+def _arguments(claim: Claim, bench: Bench) -> Any:
+    """Read the arguments back, with the results that other jobs pass on; those are asked for where there is a tag."""
+    if TAG not in claim.arguments:
+        return loads(claim.arguments)
+    return decode(with_results(claim.job_id, read_json(claim.arguments), using=bench.using))
 
 
 def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Bench) -> Ended:

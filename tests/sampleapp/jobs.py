@@ -6,6 +6,7 @@ import asyncio
 import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -22,7 +23,9 @@ from django_jobs import (
     Rate,
     Snooze,
     Unique,
+    current_batch,
     current_job,
+    ended_batch,
     job,
     once,
 )
@@ -234,3 +237,35 @@ def record(
     Not in the summary.
     """
     return f"{user} {at.isoformat()} {amount} {tags} {kind} {reference} {until} {is_paid} {sorted(more)}"
+
+
+@job
+def add_all(numbers: list[int], extra: int = 0) -> int:
+    """Return the sum: the step behind a group."""
+    return sum(numbers) + extra
+
+
+@job
+def grow(depth: int) -> None:
+    """Add a job like this one to its own batch until ``depth`` is used up."""
+    if depth:
+        current_batch().add(grow.s(depth - 1))
+
+
+@job
+def tell_batch() -> int:
+    """Return which batch's end enqueued this."""
+    return ended_batch().id
+
+
+@job
+def return_too_much() -> str:
+    return "x" * 1_100_000
+
+
+@job(max_attempts=1)
+def fail_unless(path: str) -> str:
+    """Die where the file is not there: after a redrive it may be."""
+    if not Path(path).exists():
+        raise RuntimeError("it is not there")
+    return "it is there"

@@ -3,7 +3,7 @@ from django.db import transaction
 
 from django_jobs.models import Job
 from django_jobs.policy.states import WAITING_STATES, State
-from django_jobs.store import cancel as cancel_module
+from django_jobs.store import mark_cancelled as marking
 from django_jobs.store.cancel import cancel, is_cancel_requested, request_cancel
 from django_jobs.store.redrive import redrive
 from tests.factories import make_job, make_jobs, make_letter, make_worker, take
@@ -71,13 +71,13 @@ def test_more_than_a_thousand_jobs_are_all_cancelled():
 
 def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_left_alone(monkeypatch):
     job = make_job()
-    lock = cancel_module.lock
+    lock = marking.lock
 
     def claimed_just_before(*args, **kwargs):
         assert len(take(make_worker())) == 1
         return lock(*args, **kwargs)
 
-    monkeypatch.setattr(cancel_module, "lock", claimed_just_before)
+    monkeypatch.setattr(marking, "lock", claimed_just_before)
 
     assert cancel(job) == 0
     assert job.refresh().state == State.RUNNING

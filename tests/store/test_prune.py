@@ -137,13 +137,13 @@ def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
 
 def test_a_job_that_was_redriven_while_the_walk_went_on_is_kept(monkeypatch):
     job = make_ended(State.DEAD, 100)
-    lock = prune_module.lock
+    lock = prune_module.let_go
 
     def redriven_just_before(*args, **kwargs):
         Job.objects.filter(pk=job.pk).update(state=State.READY, ready_at=ago(seconds=0))
         return lock(*args, **kwargs)
 
-    monkeypatch.setattr(prune_module, "lock", redriven_just_before)
+    monkeypatch.setattr(prune_module, "let_go", redriven_just_before)
 
     assert prune(RETENTION).jobs == 0
     assert job.refresh().state == State.READY

@@ -205,8 +205,10 @@ class Dialect(Protocol):
         ``rooms`` maps limits to how many they have room for; one more of each line is read. No locks.
         """
 
-    def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
-        """Save what was decided on claims that are still ``worker_id``'s; return their job ids.
+    def finish(
+        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+    ) -> dict[int, int]:
+        """Save what was decided on claims that are still ``worker_id``'s; return their jobs' links, by id, as they are.
 
         Job, Attempt and DeadLetter are written together or not at all.
         """

@@ -118,7 +118,7 @@ WHERE id IN %s
 """
 
 OWNED = """
-SELECT id, claim_number, ready_at FROM django_jobs_job
+SELECT id, claim_number, ready_at, links FROM django_jobs_job
 WHERE id IN %s AND state = 'running' AND worker_id = %s
 FOR UPDATE
 """
@@ -308,15 +308,19 @@ class MySQL:
                 found += cursor.fetchall()
         return found
 
-    def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
+    def finish(
+        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+    ) -> dict[int, int]:
         """Save in one transaction: lock the claims that still stand, then write them all at once."""
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [[one.claim.job_id for one in ended], worker_id])
-            owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at in cursor.fetchall()}
+            rows = cursor.fetchall()
+            owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at, _ in rows}
+            links = {job_id: bits for job_id, _, _, bits in rows}
             standing = [one for one in ended if (one.claim.job_id, one.claim.claim_number) in owned]
             if standing:
                 self._write(cursor, standing, owned, worker_id)
-        return {one.claim.job_id for one in standing}
+        return {one.claim.job_id: links[one.claim.job_id] for one in standing}
 
     def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
         """Count in microseconds, the resolution of the columns."""

@@ -163,7 +163,7 @@ WITH ended AS MATERIALIZED (
     FROM ended
     WHERE job.id = ended.job_id AND job.id = ANY (%(ids)s::bigint[]) AND job.state = ended.held_state
       AND job.worker_id = ended.holder_id AND job.claim_number = ended.claim_number
-    RETURNING job.id, job.ready_at, job.started_at, job.finished_at, ended.claim_number, ended.number
+    RETURNING job.id, job.links, job.ready_at, job.started_at, job.finished_at, ended.claim_number, ended.number
 ), attempt AS (
     INSERT INTO django_jobs_attempt
         (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
@@ -171,7 +171,7 @@ WITH ended AS MATERIALIZED (
     SELECT id, claim_number, number, %(worker_id)s, 'succeeded', ready_at, started_at, finished_at, '', '', ''
     FROM saved
 )
-SELECT id FROM saved
+SELECT id, links FROM saved
 """
 
 FINISH_OTHERWISE = """
@@ -195,7 +195,7 @@ WITH ended AS MATERIALIZED (
     FROM ended
     WHERE job.id = ended.job_id AND job.id = ANY (%(ids)s::bigint[]) AND job.state = ended.held_state
       AND job.worker_id = ended.holder_id AND job.claim_number = ended.claim_number
-    RETURNING job.id, job.name, job.queue_name, job.ready_at, ended.*
+    RETURNING job.id, job.links, job.name, job.queue_name, job.ready_at, ended.*
 ), attempt AS (
     INSERT INTO django_jobs_attempt
         (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
@@ -211,7 +211,7 @@ WITH ended AS MATERIALIZED (
            to_timestamp(finished), 'open', ''
     FROM saved WHERE reason IS NOT NULL
 )
-SELECT id FROM saved
+SELECT id, links FROM saved
 """
 
 COUNT = COUNT_ATTEMPTS.format(
@@ -317,18 +317,20 @@ class PostgreSQL:
             heads: list[tuple[int, int, bool]] = cursor.fetchall()
         return heads
 
-    def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
+    def finish(
+        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+    ) -> dict[int, int]:
         """Save successes in one statement, everything else in another."""
-        saved: set[int] = set()
+        saved: dict[int, int] = {}
         successes = [one for one in ended if is_plain_success(one)]
         with connection.cursor() as cursor:
             if successes:
                 cursor.execute(FINISH_SUCCEEDED, _success_arrays(successes, worker_id))
-                saved.update(job_id for (job_id,) in cursor.fetchall())
+                saved.update(cursor.fetchall())
             if len(successes) < len(ended):
                 others = [one for one in ended if not is_plain_success(one)]
                 cursor.execute(FINISH_OTHERWISE, _other_records(others, worker_id))
-                saved.update(job_id for (job_id,) in cursor.fetchall())
+                saved.update(cursor.fetchall())
         return saved
 
     def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:

@@ -136,7 +136,7 @@ RETURNING id, links
 """.format(now=NOW.replace("%", "%%"))
 
 OWNED = """
-SELECT id, claim_number, ready_at FROM django_jobs_job
+SELECT id, claim_number, ready_at, links FROM django_jobs_job
 WHERE id IN (SELECT value FROM json_each(%s)) AND state = 'running' AND worker_id = %s
 """
 
@@ -302,15 +302,19 @@ class SQLite:
                 found += cursor.fetchall()
         return found
 
-    def finish(self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int) -> set[int]:
+    def finish(
+        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+    ) -> dict[int, int]:
         """Save in one transaction: see which claims still stand, then write them row by row in C."""
         with self.writing(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [json.dumps([one.claim.job_id for one in ended]), worker_id])
-            owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at in cursor.fetchall()}
+            rows = cursor.fetchall()
+            owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at, _ in rows}
+            links = {job_id: bits for job_id, _, _, bits in rows}
             standing = [one for one in ended if (one.claim.job_id, one.claim.claim_number) in owned]
             for statement, rows in _rows_to_write(standing, owned, worker_id):
                 cursor.executemany(statement, rows)
-        return {one.claim.job_id for one in standing}
+        return {one.claim.job_id: links[one.claim.job_id] for one in standing}
 
     def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
         """Count; SQLite's own instants are milliseconds, so that a wait of less is none or one of them."""

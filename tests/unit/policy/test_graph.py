@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from django_jobs.policy.graph import MOST_EDGES, MOST_NODES, GraphError, check_size, layers, order
+
+
+def names(number):
+    return [f"n{at}" for at in range(number)]
+
+
+@given(
+    st.integers(1, 30).flatmap(
+        lambda number: st.tuples(
+            st.permutations(range(number)),
+            st.lists(st.tuples(st.integers(0, number - 1), st.integers(0, number - 1)), max_size=60),
+        )
+    )
+)
+def test_every_node_comes_behind_all_that_it_waits_for(made):
+    rank, pairs = made
+    predecessors = [[] for _ in rank]
+    for one, other in pairs:
+        if rank[one] < rank[other] and one not in predecessors[other]:
+            predecessors[other].append(one)
+    ordered = order(predecessors, names(len(rank)))
+    assert sorted(ordered) == list(range(len(rank)))
+    place = {node: at for at, node in enumerate(ordered)}
+    for node, waits_for in enumerate(predecessors):
+        assert all(place[one] < place[node] for one in waits_for)
+    columns = layers(dict(enumerate(predecessors)))
+    column = {node: at for at, nodes in enumerate(columns) for node in nodes}
+    assert sorted(column) == list(range(len(rank)))
+    for node, waits_for in enumerate(predecessors):
+        assert column[node] == max((column[one] + 1 for one in waits_for), default=0)
+
+
+@pytest.mark.parametrize(
+    ("predecessors", "circle"),
+    [
+        ([[0]], "n0 waits for n0"),
+        ([[1], [0]], "n0 waits for n1 waits for n0"),
+        ([[], [0, 3], [1], [2]], "n1 waits for n3 waits for n2 waits for n1"),
+        ([[1], [2], [1]], "n1 waits for n2 waits for n1"),
+    ],
+)
+def test_a_circle_is_refused_and_named(predecessors, circle):
+    with pytest.raises(GraphError, match=f"no circle, got {circle}$"):
+        order(predecessors, names(len(predecessors)))
+
+
+def test_a_long_circle_is_named_in_part():
+    predecessors = [[(at + 1) % 50] for at in range(50)]
+    with pytest.raises(GraphError, match=r"n0 waits for n1 .* n9 and 41 more$"):
+        order(predecessors, names(50))
+
+
+def test_a_chain_as_long_as_a_graph_may_be_needs_no_deep_stack():
+    predecessors = [[], *([at] for at in range(MOST_NODES - 1))]
+    assert order(predecessors, names(MOST_NODES)) == list(range(MOST_NODES))
+
+
+def test_a_graph_beyond_the_bounds_is_refused_with_what_to_do():
+    check_size(MOST_NODES, MOST_EDGES)
+    with pytest.raises(
+        GraphError, match=r"at most 20,000 jobs in a graph, got 100,000; a Batch takes any number"
+    ):
+        order([[]] * 100_000, names(1))
+    with pytest.raises(GraphError, match=r"at most 100,000 edges in a graph, got 100,001"):
+        check_size(2, MOST_EDGES + 1)
+
+
+def test_columns_of_what_is_no_clean_graph_come_to_an_end():
+    assert layers({}) == []
+    assert layers({1: [2], 2: [1], 3: [99]}) == [[3], [1], [2]]
