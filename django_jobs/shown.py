@@ -49,6 +49,10 @@ SENTENCES = {
     Why.HELD_BACK: _("The called server asked for a pause: none of %(limit)s starts before %(until)s."),
     Why.LET_IN: _("It has come to a limit; a worker is about to let it in."),
     Why.LET_IN_AND_NO_WORKER: _("It has come to a limit, and no worker is alive to let it in."),
+    Why.WAITS_FOR_JOBS: _("It waits for these jobs to succeed: %(jobs)s."),
+    Why.WAITS_FOR_DEAD: _(
+        "It waits for jobs that are dead: %(jobs)s. Once they have been run again and succeed, it goes on."
+    ),
     Why.NAME_UNKNOWN: _(
         "No worker has known a job named %(name)s since %(since)s; it is offered again at %(due)s."
     ),

@@ -1,6 +1,7 @@
 """Floor 6: staff inspect, retry and purge in Django's admin. Every change is a verb of ``store``."""
 
 from .attempts import AttemptAdmin
+from .batches import BatchAdmin
 from .dead_letters import DeadLetterAdmin
 from .jobs import JobAdmin
 from .keys import EnqueueKeyAdmin, OnceRecordAdmin
@@ -13,6 +14,7 @@ from .workers import WorkerAdmin
 
 __all__ = [
     "AttemptAdmin",
+    "BatchAdmin",
     "CronScheduleAdmin",
     "DeadLetterAdmin",
     "EnqueueKeyAdmin",

@@ -20,12 +20,13 @@ from django.utils.translation import gettext_lazy as _
 from .. import registry
 from ..conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
 from ..definition import JobDefinition
-from ..exceptions import ConfigurationError, JobsError
+from ..exceptions import ConfigurationError, JobsError, ResultNotPassed
 from ..models import Job
 from ..policy.redact import unmask
 from ..serialization import decode
 from ..shown import shown
 from ..store.replay import copied_metadata, replay
+from ..store.results import with_results
 from .job_actions import log
 from .job_page import gone
 from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
@@ -133,6 +134,11 @@ def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         return gone(page, request, pk)
     if has_secrets(job):
         require(request, VIEW_ARGUMENTS)
+    try:
+        job.arguments = with_results(job.pk, job.arguments)
+    except ResultNotPassed as error:
+        page.message_user(request, str(error), messages.WARNING)
+        return HttpResponseRedirect(page.url("job_change", pk))
     definition = registry.find(job.name)
     form = None
     if definition is not None and may(request, VIEW_ARGUMENTS):
@@ -167,6 +173,7 @@ def copy_many(page: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None
     """Enqueue copies of selected jobs as they are; those with secrets need the permission to see these."""
     chosen = list(jobs.order_by("pk"))
     copied = [job for job in chosen if may(request, VIEW_ARGUMENTS) or not has_secrets(job)]
+    copied = [job for job in copied if _has_its_results(job)]
     ids = replay(Job.objects.filter(pk__in=[job.pk for job in copied])) if copied else []
     log(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
     text = ngettext(
@@ -179,6 +186,15 @@ def copy_many(page: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None
     page.message_user(
         request, format_html('{} <a href="{}">{}</a>', text, address, gettext("Show them")), messages.SUCCESS
     )
+
+
+def _has_its_results(job: Job) -> bool:
+    """Tell whether what other jobs pass on to this one is there to be copied."""
+    try:
+        with_results(job.pk, job.arguments)
+    except ResultNotPassed:
+        return False
+    return True
 
 
 def _make(form: CopyForm | None, job: Job) -> Job | None:

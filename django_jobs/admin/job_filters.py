@@ -123,6 +123,7 @@ class FilterForm(forms.Form):
     name = forms.CharField(label=_("Job"), required=False)
     worker = forms.CharField(label=_("Worker (id)"), required=False)
     schedule = forms.ChoiceField(label=_("Schedule"), required=False)
+    batch = forms.CharField(label=_("Batch (id)"), required=False)
     until = forms.CharField(label=_("Enqueued before"), required=False)
     argument = forms.CharField(label=_("Argument"), required=False)
     error = forms.CharField(label=_("Part of an error"), required=False)
@@ -131,6 +132,7 @@ class FilterForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["name"].widget.attrs |= {"list": "job-names"}
         self.fields["worker"].widget.attrs |= {"inputmode": "numeric"}
+        self.fields["batch"].widget.attrs |= {"inputmode": "numeric"}
         self.fields["until"].widget.attrs |= {"placeholder": "2026-03-01T09:30"}
         self.fields["argument"].widget.attrs |= {"placeholder": "user_id=7"}
         schedules = CronSchedule.objects.order_by("name").values_list("pk", "name")[:MOST_CHOICES]
@@ -144,7 +146,7 @@ class MoreFilter(_Parameters):
 
     title = _("more")
     template = "admin/django_jobs/job/filter_form.html"
-    parameters = ("name", "worker", "schedule", "until", "argument", "error", "ids")
+    parameters = ("name", "worker", "schedule", "batch", "until", "argument", "error", "ids")
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """Yield the form, the parameters that it keeps, and the names to pick from."""

@@ -20,6 +20,7 @@ from ..policy.limits import Kind, Phase
 from ..policy.links import Links
 from ..policy.states import State
 from ..shown import limit_words, sentence, shown
+from ..store.batches import batch_of
 from ..store.clock import database_now
 from ..store.explain import explain
 from ..store.find_keys import keys_of_job
@@ -28,6 +29,7 @@ from ..store.replay import COPY_OF
 from ..worker.errors import cut
 from .base import exactly
 from .job_actions import VERBS, act, say_one
+from .job_graph import drawn_graph
 from .job_timeline import timeline, whole_error
 from .job_words import duration_words, page_link, progress_bar, ran, state_words, waited
 from .limit_words import KINDS, PHASES
@@ -76,6 +78,7 @@ def detail(page: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
         "why": None if reason is None else sentence(reason, instant=exactly, sees_keys=sees),
         "facts": _facts(page, request, job),
         "timeline": life,
+        "graph": drawn_graph(page, job),
         "sees_arguments": sees,
         "values": _values(page, job) if sees else [],
         "buttons": buttons(page, request, job),
@@ -113,6 +116,7 @@ def _facts(page: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, An
     now = database_now()
     site = page.admin_site
     letter = _open_letter(job)
+    batch = batch_of(job.pk) if job.links & Links.BATCHED else None
     copied = job.metadata.get(COPY_OF) if isinstance(job.metadata, dict) else None
     facts = [
         (_("Job"), job.name),
@@ -131,6 +135,7 @@ def _facts(page: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, An
         (_("Limits"), _limits(page, request, job)),
         (_("Dead letter"), page_link(request, site, "deadletter", letter, f"#{letter}") if letter else ""),
         *[(_("Key"), _key(page, request, one)) for one in keys_of_job(job.pk)],
+        (_("Batch"), page_link(request, site, "batch", batch.pk, str(batch)) if batch else ""),
         (_("Copy of"), page_link(request, site, "job", copied, f"#{copied}") if type(copied) is int else ""),
     ]
     return [(name, value) for name, value in facts if value != ""]

@@ -24,7 +24,7 @@ class FilterError(ValueError):
 class JobFilter:
     """The jobs that match all that is set. Instants are when a job was enqueued, ``until`` itself excluded.
 
-    ``since`` may be a duration: so long before now. ``schedule`` and ``worker`` are ids, ``argument`` is
+    ``since`` may be a duration: so long before now. ``schedule``, ``batch`` and ``worker`` are ids, ``argument`` is
     ``name=value``, ``error`` part of an error's text, ``q`` an id, part of a name, or an argument.
     """
 
@@ -33,6 +33,7 @@ class JobFilter:
     name: str = ""
     worker: int | None = None
     schedule: int | None = None
+    batch: int | None = None
     since: datetime | timedelta | None = None
     until: datetime | None = None
     argument: str = ""
@@ -50,6 +51,7 @@ class JobFilter:
             name=given["name"],
             worker=_id("worker", given["worker"]),
             schedule=_id("schedule", given["schedule"]),
+            batch=_id("batch", given["batch"]),
             since=_since(given["since"], zone),
             until=_instant("until", given["until"], zone),
             argument=_argument("argument", given["argument"]),

@@ -17,6 +17,8 @@ from .states import State
 
 MOST_COUNTED = 10_000
 """Of the jobs before this one no more are counted."""
+MOST_NAMED = 5
+"""Of the jobs that a blocked one waits for no more are named."""
 
 
 class Why(StrEnum):
@@ -34,6 +36,8 @@ class Why(StrEnum):
     HELD_BACK = "held_back"
     LET_IN = "let_in"
     LET_IN_AND_NO_WORKER = "let_in_and_no_worker"
+    WAITS_FOR_JOBS = "waits_for_jobs"
+    WAITS_FOR_DEAD = "waits_for_dead"
     NAME_UNKNOWN = "name_unknown"
     NAME_UNKNOWN_DUE = "name_unknown_due"
     NOT_DUE = "not_due"
@@ -104,8 +108,9 @@ class WaitFacts:
     """What is known of a job and of its queue at the instant ``now``.
 
     ``served`` has the queues of each living worker, None for all. ``ahead`` counts the ready jobs before this
-    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's. ``is_limited``: it is under limits;
-    ``limit`` is the one at which it waits, None where no worker has come to look at it yet.
+    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's. ``waits_for`` has ids and states of
+    jobs that a blocked one waits for, the dead ones first, up to one more than MOST_NAMED. ``is_limited``: it is under
+    limits; ``limit`` is the one at which it waits, None where no worker has come to look at it yet.
     """
 
     state: State
@@ -124,13 +129,14 @@ class WaitFacts:
     run: RunFacts | None = None
     is_limited: bool = False
     limit: LimitFacts | None = None
+    waits_for: tuple[tuple[int, State], ...] = ()
 
 
 def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
     """Return why the job does not run, or where it does; None where it has ended."""
     match facts.state:
         case State.BLOCKED:
-            return _limited(facts) if facts.is_limited else Reason(why=Why.WAITS_FOR_A_JOB)
+            return _blocked(facts)
         case State.SCHEDULED:
             return _scheduled(facts)
         case State.READY:
@@ -141,6 +147,21 @@ def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
             return None
         case _:
             assert_never(facts.state)
+
+
+def _blocked(facts: WaitFacts) -> Reason:
+    if not facts.waits_for:
+        return _limited(facts) if facts.is_limited else Reason(why=Why.WAITS_FOR_A_JOB)
+    dead = [job_id for job_id, state in facts.waits_for if state is State.DEAD]
+    key = Why.WAITS_FOR_DEAD if dead else Why.WAITS_FOR_JOBS
+    return Reason(why=key, values={"jobs": _named(dead or [job_id for job_id, _ in facts.waits_for])})
+
+
+def _named(job_ids: list[int]) -> str:
+    """Return some ids and whether there are more."""
+    return ", ".join(f"#{one}" for one in job_ids[:MOST_NAMED]) + (
+        ", ..." if len(job_ids) > MOST_NAMED else ""
+    )
 
 
 def _limited(facts: WaitFacts) -> Reason:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import OuterRef, Q, Subquery, Sum
+from django.db.models import Count, OuterRef, Q, Subquery, Sum
 
 from ..exceptions import BatchEnded
 from ..models import Batch, BatchJob, BatchTally, Job
@@ -20,6 +20,7 @@ from .dialects.linked import hold_batch
 from .tally import count_added, count_change
 
 ABANDONED_AT_ONCE = 100
+MOST_COUNTED = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +186,15 @@ def _progress(batch: Batch, counts: Counts) -> Progress:
     """Take a batch for not ended where its counts say so and it has not been judged yet, and the other way round."""
     state = judge(batch.facts(counts)).state
     return Progress(state=state, waiting=max(counts.waiting, 0), **counts._asdict())
+
+
+def count_states(batch: Batch, *, using: str | None = None) -> dict[str, int] | None:
+    """Count a batch's own jobs that are still there by state; None where there are more than 20,000, or would be."""
+    if batch.total > MOST_COUNTED:
+        return None
+    _, connection = open_dialect(using)
+    jobs = Job.objects.using(connection.alias).filter(batch_job__batch=batch.pk)
+    return dict(jobs.order_by().values_list("state").annotate(number=Count("pk")))
 
 
 def batch_of(job_id: int, *, using: str | None = None) -> Batch | None:

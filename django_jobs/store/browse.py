@@ -6,6 +6,7 @@ What stands in an index is found wherever it lies in the table:
 what           by                                                     order
 =============  =====================================================  ==========================================
 ids, schedule  the key; of a schedule the jobs of its newest ticks     newest first
+batch          the index of batches' jobs                              newest first
 running        the index of running jobs                              newest first
 ready          the index of ready jobs                                queue, priority, the newest of each first
 scheduled      the index of scheduled jobs                            what is due first
@@ -28,7 +29,7 @@ from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
-from ..models import Attempt, DeadLetter, Job, Tick
+from ..models import Attempt, BatchJob, DeadLetter, Job, Tick
 from ..policy.job_filter import FilterError, JobFilter
 from ..policy.states import State
 from .argument_search import carrying, has_argument_index, is_of, possibly_of
@@ -144,6 +145,8 @@ class _Look:
             return self._by_index(
                 self._narrow(self.jobs.filter(pk__in=ids)), NEWEST_FIRST, after, is_narrow=False
             )
+        if self.wanted.batch is not None:
+            return self._in_batch(after)
         state = self.wanted.state
         if state in _ORDERS:
             return self._in_state(state, after)
@@ -165,7 +168,29 @@ class _Look:
             ticks = Tick.objects.using(self.alias).filter(schedule=wanted.schedule).order_by("-due_at")
             newest = ticks.values_list("job_id", flat=True)[:MOST_TICKS]
             named.append(set(newest) - {None})
-        return set.intersection(*named) if named else None
+        found = set.intersection(*named) if named else None
+        if found is None or wanted.batch is None:
+            return found
+        members = self._members(wanted.batch).filter(job__in=found)
+        return set(members.values_list("job_id", flat=True))
+
+    def _members(self, batch_id: int) -> QuerySet[BatchJob]:
+        return BatchJob.objects.using(self.alias).filter(batch=batch_id)
+
+    def _in_batch(self, after: str) -> Page:
+        """Return jobs of a batch; other conditions are looked for among a bounded number of them, by key."""
+        start = read_cursor(Job, NEWEST_FIRST, after)
+        members = self._members(self.wanted.batch or 0)
+        members = members if start is None else members.filter(job__lt=start[0])
+        most = max(self.scan // LOOKED_UP, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
+        ids = list(members.order_by("-job").values_list("job_id", flat=True)[: most + 1])
+        matching = self._narrow(self.jobs.filter(pk__in=ids[:most])).order_by(*NEWEST_FIRST)
+        rows = list(matching[: self.limit + 1])
+        edge = (ids[most - 1],) if len(ids) > most else None
+        if len(rows) > self.limit:
+            rows = rows[: self.limit]
+            edge = (rows[-1].pk,)
+        return self._as_page(rows, edge)
 
     def _in_state(self, state: State, after: str) -> Page:
         jobs = in_state(self.jobs, state)

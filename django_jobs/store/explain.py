@@ -9,11 +9,12 @@ from ..models import Attempt, Job, Queue, Worker
 from ..policy.links import Links
 from ..policy.outcomes import AttemptOutcome
 from ..policy.states import FINAL_STATES, State
-from ..policy.waiting import MOST_COUNTED, Reason, RunFacts, WaitFacts, why
+from ..policy.waiting import MOST_COUNTED, MOST_NAMED, Reason, RunFacts, WaitFacts, why
 from .browse import in_state
 from .clock import database_now
 from .dialects import open_dialect
 from .limit_facts import limit_facts
+from .successors import waits_for
 from .workers import ALIVE, served_queues
 
 
@@ -33,6 +34,10 @@ def _facts(job: Job, alias: str) -> WaitFacts:
     now = database_now(using=alias)
     if state is State.RUNNING:
         return WaitFacts(state=state, now=now, run=_run(job, alias))
+    if state is State.BLOCKED:
+        found = waits_for(job.pk, limit=MOST_NAMED + 1, using=alias)
+        if found:
+            return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(one)) for pk, _, one in found))
     paused = None
     ahead = 0
     is_limited = state is State.BLOCKED and bool(job.links & Links.LIMITED)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import logging
+from collections.abc import Iterable, Iterator
 from functools import partial
 
 from django.db import transaction
@@ -11,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from .. import signals
+from ..exceptions import ResultNotPassed
 from ..models import Job
 from ..policy.states import State
 from .clock import DatabaseNow
@@ -18,6 +20,9 @@ from .dialects import open_dialect
 from .dialects.base import NewJob
 from .doorbell import ring_on_commit
 from .enqueue import enqueue_payloads, payload
+from .results import with_results
+
+logger = logging.getLogger("django_jobs.store")
 
 CHUNK = 500
 POSITION, DONE = "django_jobs_position", "django_jobs_done"
@@ -29,13 +34,16 @@ COPY_OF = "copy_of"
 def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int]:
     """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
 
-    A copy has the same name, queue, priority, tries, arguments and metadata, with ``copy_of`` added. One
-    transaction for 500 jobs; those that are enqueued meanwhile are left alone, the copies themselves too.
+    A copy has the same name, queue, priority, tries, arguments and metadata, with ``copy_of`` added. It waits for no
+    other job: results that were passed to the original stand among its arguments. One transaction for 500 jobs; those
+    that are enqueued meanwhile are left alone, the copies themselves too. Raises ResultNotPassed.
     """
     dialect, connection = open_dialect(using)
     made: list[int] = []
     for originals in _chunks(target, connection.alias):
         with dialect.writing(connection):
+            for one in originals:
+                one.arguments = with_results(one.pk, one.arguments, using=connection.alias)
             made += _copy(originals, connection)
     return made
 
@@ -45,7 +53,8 @@ def replay_step(
 ) -> int | None:
     """Copy at most 500 jobs and move the place of the job that does it, in one transaction; return its sum so far.
 
-    None where the place is not ``position`` any more: another run of that job has copied these.
+    One that was passed results which are there no more is passed over, and logged. None where the place is not
+    ``position`` any more: another run of that job has copied these.
     """
     dialect, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias)
@@ -53,7 +62,7 @@ def replay_step(
         row = jobs.select_for_update().filter(pk=by_job).values_list("metadata", flat=True).first()
         if row is None or row.get(POSITION, "") != position:
             return None
-        chunk = list(originals.using(connection.alias).order_by("pk")[:CHUNK])
+        chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK], connection.alias))
         made = _copy(chunk, connection) if chunk else []
         done = int(row.get(DONE, 0)) + len(made)
         jobs.filter(pk=by_job).update(metadata={**row, POSITION: next_position, DONE: done})
@@ -71,6 +80,16 @@ def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
     while chunk := list(jobs.filter(pk__gt=last, pk__lte=newest or 0)[:CHUNK]):
         yield chunk
         last = chunk[-1].pk
+
+
+def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
+    for one in originals:
+        try:
+            one.arguments = with_results(one.pk, one.arguments, using=alias)
+        except ResultNotPassed as error:
+            logger.warning("job %s (%s) is not copied: %s", one.pk, one.name, error)
+        else:
+            yield one
 
 
 def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:

@@ -15,7 +15,7 @@ from django_jobs.models import Batch as BatchRow
 from django_jobs.policy.batches import BatchState
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
-from django_jobs.store import settle as settle_module
+from django_jobs.store import sum_up as sum_up_module
 from django_jobs.store.batches import batch_of, cancel_batch, close_abandoned, progress, prune_batches
 from django_jobs.store.cancel import cancel, request_cancel
 from django_jobs.store.finish import finish
@@ -440,7 +440,7 @@ def test_a_finish_never_waits_for_the_batchs_row_and_whoever_holds_it_looks_agai
 
 
 def test_many_tallies_are_summed_up_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(settle_module, "MANY_TALLIES", 3)
+    monkeypatch.setattr(sum_up_module, "MANY_TALLIES", 3)
     batch = make(9)
     for _ in range(8):
         run(number=1)
@@ -460,7 +460,7 @@ def test_a_batch_whose_last_finish_was_killed_before_its_look_is_found(
     from django_jobs.store import tally
 
     with monkeypatch.context() as patched:
-        patched.setattr(tally, "settle", lambda *_, **__: None)  # what a process does that is killed here
+        patched.setattr(tally, "sum_up", lambda *_, **__: None)  # what a process does that is killed here
         finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
     assert (state(batch), batch.progress().state) == ("running", BatchState.SUCCEEDED)
     assert sum_up_pending(using="default") == [batch.id]

@@ -163,6 +163,8 @@ BAD_VALUES = [
         ("STATUS_MAY_SEE", bad, "expected a function of (request, job), its dotted path, or None")
         for bad in ("may_see", 5, True, [])
     ),
+    ("BATCH_ABANDONED_AFTER", 0, "expected a positive duration"),
+    ("BATCH_ABANDONED_AFTER", None, "expected a timedelta or seconds"),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *(

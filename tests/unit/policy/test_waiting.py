@@ -102,6 +102,21 @@ CASES: list[tuple[dict[str, Any], Why, str]] = [
         Why.LET_IN_AND_NO_WORKER,
         "It has come to a limit, and no worker is alive to let it in.",
     ),
+    (
+        {"state": State.BLOCKED, "waits_for": ((7, State.RUNNING), (9, State.BLOCKED))},
+        Why.WAITS_FOR_JOBS,
+        "It waits for these jobs to succeed: #7, #9.",
+    ),
+    (
+        {"state": State.BLOCKED, "waits_for": ((9, State.DEAD), (7, State.RUNNING))},
+        Why.WAITS_FOR_DEAD,
+        "It waits for jobs that are dead: #9. Once they have been run again and succeed, it goes on.",
+    ),
+    (
+        {"state": State.BLOCKED, "waits_for": tuple((at, State.READY) for at in range(6))},
+        Why.WAITS_FOR_JOBS,
+        "It waits for these jobs to succeed: #0, #1, #2, #3, #4, ....",
+    ),
     (WAITING, Why.NOT_DUE, f"It is not due until {AT}."),
     (
         {**WAITING, "attempt": 1, "max_attempts": 5, "last_outcome": AttemptOutcome.FAILED},
