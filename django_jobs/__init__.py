@@ -8,7 +8,8 @@ from .batches import Batch, current_batch, ended_batch
 from .by_name import aenqueue, enqueue, using
 from .calls import RESULT, JobCall, result_of
 from .context import JobContext, current_job
-from .definition import EnqueueOptions, JobDefinition, job, schedule
+from .definition import JobDefinition, job, schedule
+from .enqueue_options import EnqueueOptions
 from .exceptions import (
     ArgumentsError,
     BatchEnded,

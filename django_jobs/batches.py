@@ -22,7 +22,8 @@ from django.db import DatabaseError
 
 from .calls import JobCall
 from .context import current_job
-from .definition import EnqueueOptions, JobDefinition
+from .definition import JobDefinition
+from .enqueue_options import EnqueueOptions
 from .exceptions import ConfigurationError, NoCurrentBatch, NoCurrentJob, WaitTimeout
 from .gathering import Gathering, begin_gathering, current_gathering, end_gathering
 from .policy.batches import ENDED_STATES, MAX_DESCRIPTION_LENGTH, Callback

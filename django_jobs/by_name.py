@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asgiref.sync import sync_to_async
 
 from . import registry
-from .definition import EnqueueOptions, JobDefinition
+from .definition import JobDefinition
+from .enqueue_options import EnqueueOptions
 from .options import JobOptions, check_name
 from .uniqueness import KeyFunction
 

@@ -10,7 +10,7 @@ from .exceptions import GraphRefused
 from .serialization import PassedResult
 
 if TYPE_CHECKING:
-    from .definition import EnqueueOptions
+    from .enqueue_options import EnqueueOptions
     from .models import Job
 
 

@@ -14,7 +14,7 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from .. import registry
 from ..conf import get_settings
-from ..definition import EnqueueOptions
+from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.health import find_neglect

@@ -14,6 +14,7 @@ from ..policy.states import State
 from ..policy.uniqueness import due_again
 from .clock import database_now
 from .dialects import open_dialect
+from .dialects.among import Among
 from .dialects.base import NewJob
 from .doorbell import ring_on_commit
 from .permits import arrive, drop_permits, insert_permits, put_to_sleep
@@ -102,9 +103,14 @@ def _replaced(new: NewJob, arguments: Mapping[str, Any] | None) -> dict[str, Any
 
 
 def _write(job: Job, changes: dict[str, Any], using: str) -> bool:
-    unchanged = Job.objects.using(using).filter(pk=job.pk, state=job.state, claim_number=job.claim_number)
-    if not unchanged.update(**changes):
-        return False
+    """Write by the primary key: by an index of states MariaDB would deadlock with a claim of the same job."""
+    dialect, connection = open_dialect(using)
+    unchanged = Job.objects.using(using).filter(
+        Among("pk", [job.pk]), state=job.state, claim_number=job.claim_number
+    )
+    with dialect.writing(connection):
+        if not unchanged.update(**changes):
+            return False
     for name, value in changes.items():
         setattr(job, name, value)
     ring_on_commit([job.queue_name], using=using)

@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponseBase
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
-from ..definition import EnqueueOptions
+from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, PayloadTooLarge, SerializationError
 from ..models import Job
 from ..policy.problems import Kind

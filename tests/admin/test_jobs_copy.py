@@ -170,3 +170,11 @@ def test_arguments_that_are_too_large_are_refused_at_their_field(admin_client: C
     job = factories.make_job(State.SUCCEEDED, name=sample.echo.name, arguments={})
     answer = admin_client.post(url("job_copy", job.pk), form({"value": "x" * 200}))
     assert "MAX_PAYLOAD_BYTES" in " ".join(answer.context["form"].errors["arguments"])
+
+
+def test_a_copy_of_a_unique_job_that_waits_already_is_none(admin_client: Client) -> None:
+    job = sample.sync.enqueue(7)
+    page = admin_client.post(url("job_copy", job.pk), form({"user_id": 7}), follow=True).content.decode()
+    assert f"No copy was enqueued: this job is unique, and job {job.pk} waits already." in page
+    assert Job.objects.count() == 1
+    assert not LogEntry.objects.exists()

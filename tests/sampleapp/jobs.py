@@ -269,3 +269,18 @@ def fail_unless(path: str) -> str:
     if not Path(path).exists():
         raise RuntimeError("it is not there")
     return "it is there"
+
+
+@job(
+    unique=Unique(by=("user_id",), on_conflict="replace"),
+    concurrency=Concurrency(1, key=lambda api, **_: api or None),
+)
+def sync_by_api(user_id: int, api: str = "") -> str:
+    """Be unique, and with an API under a limit of that."""
+    return f"{user_id} {api}"
+
+
+@job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10)), concurrency=1)
+def index_alone(user_id: int) -> int:
+    """Be put off, and one at a time."""
+    return user_id

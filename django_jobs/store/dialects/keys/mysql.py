@@ -33,7 +33,9 @@ SET job_id = %s, `key` = %s, held_since = UTC_TIMESTAMP(6),
     kept_until = TIMESTAMPADD(MICROSECOND, %s, UTC_TIMESTAMP(6))
 WHERE digest = %s
 """
-HOLD_BACK = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING} LOCK IN SHARE MODE"
+HOLD_BACK = f"""
+SELECT id FROM django_jobs_job FORCE INDEX (PRIMARY) WHERE id = %s AND state IN {WAITING} LOCK IN SHARE MODE
+"""
 
 INSERT_ONCE = """
 INSERT INTO django_jobs_oncerecord (digest, `key`, job_id, recorded_at)
