@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -130,6 +131,9 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
 
 
 def _refuse_event_loop() -> None:
+    """Raise OnceError in a thread that runs an event loop, unless Django itself was told to let that be."""
+    if os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
+        return
     try:
         asyncio.get_running_loop()
     except RuntimeError:
