@@ -7,7 +7,7 @@ import os
 
 import django
 
-from tests.databases import chosen_vendor, database
+from tests.databases import WITHOUT_ADMIN, chosen_vendor, database
 
 SECRET_KEY = "of the tests only"
 ALLOWED_HOSTS = ["*"]
@@ -19,9 +19,10 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 DATABASES = {"default": database(chosen_vendor())}
 
+ADMIN = [] if WITHOUT_ADMIN in os.environ else ["django.contrib.admin"]
 INSTALLED_APPS = [
     "django_jobs",
-    "django.contrib.admin",
+    *ADMIN,
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.messages",

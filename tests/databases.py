@@ -21,6 +21,8 @@ CONNECT_SECONDS = 5
 REQUIRE_ALL = "DJANGO_JOBS_TEST_REQUIRE_ALL"
 """Set where a program that a test needs must be there; see ``tests/required.py``."""
 
+WITHOUT_ADMIN = "DJANGO_JOBS_TEST_WITHOUT_ADMIN"
+"""Set for workers, which need none, and start sooner without."""
 CONNECT_TIMEOUT = "DJANGO_JOBS_TEST_CONNECT_TIMEOUT"
 """Set, in seconds, where a worker is to wait for a server that it can reach and that says nothing."""
 

@@ -145,6 +145,7 @@ def test_the_service_manager_is_told(
     assert sum("READY=1" in message for message in heard) == 1
 
 
+@pytest.mark.parametrize("service_manager", ["path"], indirect=True)
 def test_a_watchdog_meant_for_another_process_is_left_alone(
     start_worker: StartWorker,
     worker_environment: dict[str, str],

@@ -1,10 +1,8 @@
-"""Whatever a job does, its worker and the other jobs go on."""
+"""Whatever jobs do, their worker and the other jobs go on."""
 
 from __future__ import annotations
 
 from typing import Any
-
-import pytest
 
 from django_jobs.models import Job
 from tests.misbehaving import jobs as misbehaving
@@ -15,122 +13,97 @@ from .conftest import StartWorker
 from .running import outcomes
 
 
-def _run_beside_others(start_worker: StartWorker, definition: Any, *args: Any) -> tuple[Job, str]:
-    """Run the job in the one thread of a worker between two good ones; return it and what the worker said."""
-    before = sample.add.enqueue(1, 1)
-    job = definition.enqueue(*args)
-    after = [sample.add.enqueue(2, 2), misbehaving.count_customers.enqueue()]
+def _run_among_others(start_worker: StartWorker, *calls: Any) -> tuple[list[Job], str]:
+    """Run each job in the one thread of a worker, a good one before and two behind it; return what the worker said.
+
+    A call is a definition, or a tuple of it and its arguments.
+    """
+    jobs: list[Job] = []
+    good = [sample.add.enqueue(1, 1)]
+    for call in calls:
+        definition, *arguments = call if isinstance(call, tuple) else (call,)
+        jobs.append(definition.enqueue(*arguments))
+        good += [sample.add.enqueue(2, 2), misbehaving.count_customers.enqueue()]
     worker = start_worker("--burst", "--concurrency", "1")
     assert worker.wait() == 0
-    assert [one.refresh().state for one in (before, *after)] == ["succeeded"] * 3, worker.output
-    assert after[1].result == Customer.objects.count()
-    return job.refresh(), worker.output
+    assert {one.refresh().state for one in good} == {"succeeded"}, worker.output
+    assert {one.result for one in good[2::2]} == {Customer.objects.count()}
+    return [job.refresh() for job in jobs], worker.output
 
 
-@pytest.mark.parametrize(
-    ("definition", "error"),
-    [
-        (misbehaving.raise_system_exit, "SystemExit: 3"),
-        (misbehaving.raise_system_exit_async, "SystemExit: 3"),
-        (misbehaving.raise_keyboard_interrupt, "KeyboardInterrupt"),
-        (
-            misbehaving.raise_unprintable,
-            "tests.misbehaving.jobs.Unprintable: (its __str__ raised RuntimeError)",
-        ),
-    ],
-)
-def test_what_is_raised_is_recorded(start_worker: StartWorker, definition: Any, error: str) -> None:
-    job, _ = _run_beside_others(start_worker, definition)
-    assert job.state == "dead"
-    assert job.error == error
-    assert outcomes(job) == ["failed"]
+def test_what_is_raised_is_recorded_whatever_it_is(start_worker: StartWorker) -> None:
+    errors = {
+        misbehaving.raise_system_exit: "SystemExit: 3",
+        misbehaving.raise_system_exit_async: "SystemExit: 3",
+        misbehaving.raise_keyboard_interrupt: "KeyboardInterrupt",
+        misbehaving.raise_unprintable: "tests.misbehaving.jobs.Unprintable: (its __str__ raised RuntimeError)",
+        misbehaving.recurse_for_ever: "RecursionError: maximum recursion depth exceeded",
+        misbehaving.raise_strange_text: r"ValueError: NUL \x00, a lone surrogate \ud800, and no end xxx",
+        misbehaving.raise_long_name: "tests.misbehaving.jobs.EEE",
+    }
+    jobs, _ = _run_among_others(start_worker, *errors)
+    for job, error in zip(jobs, errors.values(), strict=True):
+        assert (job.state, outcomes(job)[-1]) == ("dead", "failed")
+        assert (job.error or "").startswith(error)
+    strange, long_name = (job.last_attempt for job in jobs[-2:])
+    assert strange is not None
+    assert "characters left out" in strange.error_message
+    assert len(strange.error_message) == 10_000
+    assert len(strange.traceback) <= 50_000
+    assert long_name is not None
+    assert len(long_name.error_class) == 200
+    assert jobs[-1].dead_letters.get().error_class == long_name.error_class
 
 
-def test_an_error_of_strange_and_endless_text_is_cut_and_cleaned(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.raise_strange_text)
-    attempt = job.last_attempt
-    assert attempt is not None
-    assert attempt.error_message.startswith(r"NUL \x00, a lone surrogate \ud800, and no end xxx")
-    assert "characters left out" in attempt.error_message
-    assert len(attempt.error_message) == 10_000
-    assert len(attempt.traceback) <= 50_000
+def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(start_worker: StartWorker) -> None:
+    reasons = {
+        misbehaving.return_object: "got builtins.object",
+        misbehaving.return_nan: "JSON cannot carry nan",
+        (misbehaving.return_much, 2_000_000): "DJANGO_JOBS['MAX_RESULT_BYTES'] allows 1000000",
+    }
+    jobs, output = _run_among_others(start_worker, *reasons)
+    for job, reason in zip(jobs, reasons.values(), strict=True):
+        assert (job.state, job.result, job.is_result_lost) == ("succeeded", None, True)
+        assert reason in output
+    assert output.count("succeeded, its result is not storable") == 3
 
 
-def test_a_class_name_longer_than_its_column_is_cut(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.raise_long_name)
-    attempt = job.last_attempt
-    assert attempt is not None
-    assert len(attempt.error_class) == 200
-    assert job.dead_letters.get().error_class == attempt.error_class
-
-
-def test_endless_recursion_is_an_error_like_any_other(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.recurse_for_ever)
-    assert job.state == "dead"
-    assert (job.error or "").startswith("RecursionError: maximum recursion depth exceeded")
-
-
-@pytest.mark.parametrize(
-    ("definition", "args", "reason"),
-    [
-        (misbehaving.return_object, (), "got builtins.object"),
-        (misbehaving.return_nan, (), "JSON cannot carry nan"),
-        (misbehaving.return_much, (2_000_000,), "DJANGO_JOBS['MAX_RESULT_BYTES'] allows 1000000"),
-    ],
-)
-def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(
-    start_worker: StartWorker, definition: Any, args: tuple[Any, ...], reason: str
+def test_a_connection_that_a_job_closed_or_cut_behind_djangos_back_is_replaced(
+    start_worker: StartWorker,
 ) -> None:
-    job, output = _run_beside_others(start_worker, definition, *args)
-    assert (job.state, job.result, job.is_result_lost) == ("succeeded", None, True)
-    assert "succeeded, its result is not storable" in output
-    assert reason in output
+    (closed, cut), _ = _run_among_others(
+        start_worker, misbehaving.close_connection, misbehaving.kill_connection
+    )
+    assert (closed.state, closed.result) == ("succeeded", 0)
+    assert cut.state == "succeeded"
 
 
-def test_a_closed_connection_is_opened_again(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.close_connection)
-    assert (job.state, job.result) == ("succeeded", 0)
-
-
-def test_a_connection_cut_behind_djangos_back_is_replaced(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.kill_connection)
-    assert job.state == "succeeded"
-
-
-def test_a_transaction_left_open_is_rolled_back(start_worker: StartWorker) -> None:
-    job, output = _run_beside_others(start_worker, misbehaving.leave_transaction_open)
-    assert job.state == "succeeded"
-    assert "a job left a transaction open on 'default'; it is rolled back" in output
+def test_a_transaction_left_open_or_broken_is_rolled_back(start_worker: StartWorker) -> None:
+    (left_open, broken), output = _run_among_others(
+        start_worker, misbehaving.leave_transaction_open, misbehaving.break_transaction
+    )
+    assert (left_open.state, broken.state) == ("succeeded", "dead")
+    assert output.count("a job left a transaction open on 'default'; it is rolled back") == 2
     assert not Customer.objects.exists()
 
 
-def test_a_broken_transaction_is_rolled_back(start_worker: StartWorker) -> None:
-    job, output = _run_beside_others(start_worker, misbehaving.break_transaction)
-    assert job.state == "dead"
-    assert "a job left a transaction open on 'default'; it is rolled back" in output
-    assert not Customer.objects.exists()
+def test_a_job_over_its_time_gets_job_timeout_and_may_clean_up(start_worker: StartWorker) -> None:
+    (*hung, cleaned_up), _ = _run_among_others(
+        start_worker, misbehaving.hang, misbehaving.hang_async, misbehaving.clean_up_after_timeout
+    )
+    for job in hung:
+        assert (job.state, outcomes(job)) == ("dead", ["timed_out"])
+        assert (job.error or "").startswith("django_jobs.exceptions.JobTimeout: ran longer than 0:00:0")
+    assert (cleaned_up.state, cleaned_up.result) == ("succeeded", "cleaned up")
 
 
-@pytest.mark.parametrize("definition", [misbehaving.hang, misbehaving.hang_async])
-def test_a_job_over_its_time_gets_job_timeout(start_worker: StartWorker, definition: Any) -> None:
-    job, _ = _run_beside_others(start_worker, definition)
-    assert job.state == "dead"
-    assert outcomes(job) == ["timed_out"]
-    assert (job.error or "").startswith("django_jobs.exceptions.JobTimeout: ran longer than 0:00:0")
-
-
-def test_a_job_may_clean_up_after_its_timeout(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.clean_up_after_timeout)
-    assert (job.state, job.result) == ("succeeded", "cleaned up")
-
-
-def test_a_backoff_of_none_is_dead_now(start_worker: StartWorker) -> None:
-    job, _ = _run_beside_others(start_worker, misbehaving.no_more_tries)
-    assert (job.state, job.attempt) == ("dead", 1)
-    assert job.dead_letters.get().reason == "not_retryable"
-
-
-def test_a_backoff_that_fails_falls_back_to_the_default(start_worker: StartWorker) -> None:
-    job, output = _run_beside_others(start_worker, misbehaving.bad_backoff)
-    assert job.state == "scheduled"
+def test_a_backoff_of_none_is_dead_now_and_one_that_fails_falls_back_to_the_default(
+    start_worker: StartWorker,
+) -> None:
+    (dead, again), output = _run_among_others(
+        start_worker, misbehaving.no_more_tries, misbehaving.bad_backoff
+    )
+    assert (dead.state, dead.attempt) == ("dead", 1)
+    assert dead.dead_letters.get().reason == "not_retryable"
+    assert again.state == "scheduled"
     assert "backoff of tests.misbehaving.jobs.bad_backoff failed; the default is used" in output

@@ -22,7 +22,7 @@ def test_burst_works_off_what_is_ready_and_due_and_exits_with_0(start_worker: St
     now = sample.add.enqueue(1, 2)
     many = sample.echo.enqueue_many([(number,) for number in range(1_000)])
     later = sample.add.using(run_after=timedelta(hours=1)).enqueue(3)
-    assert start_worker("--burst").wait() == 0
+    assert start_worker("--burst", complete=True).wait() == 0
     assert (now.refresh().state, now.result) == ("succeeded", 3)
     assert Job.objects.filter(pk__in=[job.pk for job in many], state="succeeded").count() == 1_000
     assert later.refresh().state == "scheduled"
@@ -151,7 +151,7 @@ def test_a_model_instance_is_loaded_fresh_and_its_loss_discards(start_worker: St
 
 def test_jobs_work_is_the_same_worker(start_worker: StartWorker) -> None:
     job = sample.add.enqueue(1, 1)
-    assert start_worker("--burst", command=("jobs", "work")).wait() == 0
+    assert start_worker("--burst", command=("jobs", "work"), complete=True).wait() == 0
     assert job.refresh().result == 2
 
 
