@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,7 +12,7 @@ import pytest
 
 from django_jobs.models import Attempt, Job, Worker
 from django_jobs.store.clock import database_now
-from tests.databases import chosen_vendor
+from tests.databases import ROOT, chosen_vendor
 from tests.misbehaving import jobs as misbehaving
 from tests.required import is_missing
 from tests.sampleapp import jobs as sample
@@ -17,6 +20,9 @@ from tests.sampleapp import jobs as sample
 from .conftest import StartWorker
 from .running import ended, wait_until
 
+pytestmark = pytest.mark.skipif(
+    chosen_vendor() == "sqlite", reason="SQLite's clock is its host's, and so are all workers"
+)
 STALE_AFTER = 20
 """An hour would be beyond it either way; a busy host's pause is not."""
 
@@ -36,9 +42,6 @@ def _with_clock(wrong: str) -> tuple[str, ...]:
     )
 
 
-@pytest.mark.skipif(
-    chosen_vendor() == "sqlite", reason="SQLite's clock is its host's, and so are all workers"
-)
 def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: StartWorker) -> None:
     workers = [
         start_worker(
@@ -77,3 +80,20 @@ def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: S
         assert began - slack <= attempt.started_at <= attempt.finished_at <= over + slack
     assert not Job.objects.filter(finished_at__gt=over + slack).exists()
     assert [worker.stop() for worker in workers] == [0, 0]
+
+
+@pytest.mark.parametrize(("wrong", "said"), [("+1h", "60 min ahead of"), ("-1h", "60 min behind")])
+def test_the_doctor_names_a_clock_that_differs_from_the_databases(
+    worker_environment: dict[str, str], wrong: str, said: str
+) -> None:
+    done = subprocess.run(
+        [*_with_clock(wrong), sys.executable, "-m", "django", "jobs", "doctor", "--json"],
+        env=worker_environment,
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    (found,) = [one for one in json.loads(done.stdout) if one["about"] == "clock"]
+    assert found["what"] == f"this host's clock is {said} the database's"
+    assert "NTP" in found["advice"]
