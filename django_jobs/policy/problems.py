@@ -39,10 +39,11 @@ class Kind(Enum):
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "The arguments do not fit the job",
     )
-    NO_IDEMPOTENCY = (
-        "no-idempotency",
-        HTTPStatus.NOT_IMPLEMENTED,
-        "Idempotency keys are not supported",
+    WRONG_KEY = ("wrong-idempotency-key", HTTPStatus.BAD_REQUEST, "The idempotency key cannot be used")
+    KEY_REUSED = (
+        "idempotency-key-reused",
+        HTTPStatus.CONFLICT,
+        "The idempotency key was used for other arguments",
     )
     # Any address
     WRONG_METHOD = ("wrong-method", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here")

@@ -17,11 +17,16 @@ from .negotiation import has_streams
 def accepted(request: HttpRequest, job: Job) -> JsonResponse:
     """Answer 202 with the signed address of the job's status page, and when it is worth looking there.
 
-    The body is ``{"id", "state", "links": {"status", "result", "events"}}``; ``events`` under ASGI only. Raises
-    ConfigurationError where the project does not include ``django_jobs.urls``.
+    The body is ``{"id", "state", "is_duplicate", "links": {"status", "result", "events"}}``; ``events`` under
+    ASGI only. Raises ConfigurationError where the project does not include ``django_jobs.urls``.
     """
     key = sign(job.pk)
-    body: dict[str, Any] = {"id": job.pk, "state": job.state, "links": links(request, key)}
+    body: dict[str, Any] = {
+        "id": job.pk,
+        "state": job.state,
+        "is_duplicate": job.is_duplicate,
+        "links": links(request, key),
+    }
     seconds = retry_after(
         State(job.state),
         age=timedelta(0),

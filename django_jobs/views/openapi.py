@@ -14,13 +14,14 @@ from ..policy.problems import Kind
 from .addresses import url
 from .arguments import schema_of_arguments
 from .bearer import authenticate
+from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
 from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problems
 from .problems import answering_problems, check_method
 
 NAME = "openapi.json"
 _ENQUEUE_PROBLEMS = (
     Kind.WRONG_BODY, Kind.NO_TOKEN, Kind.WRONG_TOKEN, Kind.TOKEN_REVOKED, Kind.JOB_NOT_ALLOWED, Kind.JOB_UNKNOWN,
-    Kind.WRONG_METHOD, Kind.TOO_LARGE, Kind.WRONG_CONTENT_TYPE, Kind.WRONG_ARGUMENTS, Kind.NO_IDEMPOTENCY,
+    Kind.WRONG_METHOD, Kind.TOO_LARGE, Kind.WRONG_CONTENT_TYPE, Kind.WRONG_ARGUMENTS, Kind.WRONG_KEY, Kind.KEY_REUSED,
 )  # fmt: skip
 
 
@@ -104,7 +105,15 @@ def _any_enqueue_path() -> Part:
 
 
 def _enqueue_operation(schema: Part) -> Part:
+    key = {
+        "name": IDEMPOTENCY_HEADER,
+        "in": "header",
+        "required": False,
+        "description": "The same key with the same arguments is the same job, for IDEMPOTENCY_WINDOW.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
+    }
     return {
+        "parameters": [key],
         "security": [{"token": []}],
         "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
         "responses": {

@@ -56,9 +56,10 @@ SCHEMAS: Part = {
         "properties": {
             "id": {"type": "integer"},
             "state": _STATES,
+            "is_duplicate": {"type": "boolean", "description": "The job was there already."},
             "links": {"$ref": "#/components/schemas/Links"},
         },
-        "required": ["id", "state", "links"],
+        "required": ["id", "state", "is_duplicate", "links"],
     },
     "Problem": {
         "type": "object",

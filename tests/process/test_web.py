@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
 from typing import Any, cast
@@ -13,6 +14,8 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from django_jobs.models import Job
+from django_jobs.store.tokens import create_token
 from django_jobs.views import status_url
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
@@ -86,6 +89,22 @@ def test_a_failure_is_told_as_problem_details(server: str, start_worker: StartWo
     status, headers, body = _get(server, f"{status_url(job)}?wait=25")
     assert (status, headers["Content-Type"], body["state"]) == (200, "application/problem+json", "dead")
     assert "the disk is full" not in json.dumps(body)
+
+
+def test_one_request_sent_many_times_at_once_is_one_job(server: str) -> None:
+    _, token = create_token("billing", job_names=[sample.add.name])
+    headers = {"Authorization": f"Bearer {token}", "Idempotency-Key": "order-7"}
+
+    def send(_: int) -> Any:
+        where = f"{server}/jobs/enqueue/{sample.add.name}/"
+        response = httpx.post(where, json={"first": 1}, headers=headers, timeout=DEADLINE_SECONDS)
+        assert response.status_code == 202, response.text
+        return response.json()
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(send, range(8)))
+    assert sorted(one["is_duplicate"] for one in answers) == [False] + [True] * 7
+    assert {one["id"] for one in answers} == set(Job.objects.values_list("pk", flat=True))
 
 
 def _events(response: httpx.Response) -> Iterator[dict[str, str]]:

@@ -220,9 +220,50 @@ def test_arguments_that_cannot_be_stored_are_named(token: str) -> None:
     assert "nested more than" in response.json()["detail"]
 
 
-def test_an_idempotency_key_is_refused_while_its_promise_cannot_be_kept(token: str) -> None:
-    response = _post(token, ADD, {"first": 1}, **{"Idempotency-Key": "a"})
-    assert _problem(response) == (501, "no-idempotency")
+def test_a_request_that_is_sent_again_is_the_first_ones_job(token: str) -> None:
+    first = _post(token, ADD, {"first": 1, "second": 2}, **{"idempotency-key": "order-7"})
+    drain()
+    again = _post(token, ADD, {"second": 2, "first": 1.0}, **{"idempotency-key": '"order-7"'})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert (first.json()["is_duplicate"], again.json()["is_duplicate"]) == (False, True)
+    assert again.json()["id"] == first.json()["id"]
+    assert Client().get(again["Location"]).json()["state"] == "succeeded"
+    assert Job.objects.count() == 1
+
+
+def test_keys_of_two_tokens_or_two_jobs_are_two_keys(token: str) -> None:
+    _, other = create_token("mailing", job_names=ALLOWED)
+    for sent in ((token, ADD, {"first": 1}), (other, ADD, {"first": 1}), (token, sample.echo.name, {})):
+        assert _post(*sent, **{"idempotency-key": "7"}).json()["is_duplicate"] is False
+    assert Job.objects.count() == 3
+
+
+def test_a_key_for_other_arguments_is_refused(token: str) -> None:
+    assert _post(token, ADD, {"first": 1}, **{"idempotency-key": "7"}).status_code == 202
+    response = _post(token, ADD, {"first": 2}, **{"idempotency-key": "7"})
+    assert response.status_code == 409
+    assert response.json()["type"].endswith(":idempotency-key-reused")
+    assert Job.objects.count() == 1
+
+
+@pytest.mark.parametrize("key", ["", '""', "x" * 300, "a\tb"])
+def test_a_key_that_cannot_be_one_is_refused(token: str, key: str) -> None:
+    response = _post(token, ADD, {"first": 1}, **{"idempotency-key": key})
+    assert _problem(response) == (400, "wrong-idempotency-key")
+
+
+def test_a_key_for_a_job_that_is_unique_anyway_is_refused() -> None:
+    _, token = create_token("billing", job_names=[sample.sync.name])
+    response = _post(token, sample.sync.name, {"user_id": 7}, **{"idempotency-key": "7"})
+    assert _problem(response) == (400, "wrong-idempotency-key")
+    assert "unique" in response.json()["detail"]
+
+
+def test_a_job_that_is_unique_says_that_it_was_there(token: str) -> None:
+    _, token = create_token("billing", job_names=[sample.sync.name])
+    answers = [_post(token, sample.sync.name, {"user_id": 7}).json() for _ in range(2)]
+    assert [one["is_duplicate"] for one in answers] == [False, True]
+    assert answers[0]["id"] == answers[1]["id"]
 
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])
