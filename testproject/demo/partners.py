@@ -1,7 +1,9 @@
 """The shop's partners, played by one local HTTP server: a carrier, a bank and some listeners.
 
 The carrier answers 503 now and then: to an order's first call, first two calls or none, by its number, so
-that every demo meets the same. The bank cannot charge one issuer's cards until it is mended.
+that every demo meets the same. It allows ten calls a second and answers 429 to more, and, as if somebody else
+had used them up, when it is first asked about some of the parcels. The bank cannot charge one issuer's cards until
+it is mended.
 """
 
 from __future__ import annotations
@@ -21,6 +23,10 @@ BROKEN_ISSUER = "4929"
 MOST_REFUSALS = 2
 SECONDS_ON_THE_WAY = 1.5
 SECONDS_A_CALL = 0.2
+CARRIER_CALLS_A_SECOND = 10
+RETRY_AFTER_SECONDS = 1
+BUSY_EVERY = 4
+"""Of so many parcels the carrier is busy when it is first asked about one, beginning with the first parcel."""
 
 Answer = tuple[HTTPStatus, dict[str, Any]]
 
@@ -37,8 +43,15 @@ class Partners:
         """What the bank has charged, by idempotency key."""
         self.heard: Counter[tuple[str, int]] = Counter()
         """How often each listener heard of each order."""
+        self.carrier_called_at: list[float] = []
+        """When each call to the carrier arrived, in seconds by a clock that only goes forward."""
+        self.busy = 0
+        """How often the carrier answered 429."""
+        self.on_the_way = 0
+        """How often the carrier said that a parcel has not arrived yet."""
         self.calls = 0
         self._fetched: dict[str, float] = {}
+        self._asked_about: set[str] = set()
         self._is_bank_broken = True
         self._lock = Lock()
         self._server = _Server((HOST, 0), _handler_for(self))
@@ -58,21 +71,33 @@ class Partners:
     def mend_bank(self) -> None:
         self._is_bank_broken = False
 
-    def answer(self, path: str, body: dict[str, Any], key: str) -> Answer:
+    def answer(self, path: str, body: dict[str, Any], key: str, *, arrived_at: float) -> Answer:
         """Answer one call. A repeated key gives the first answer again."""
         with self._lock:
             self.calls += 1
             match path.strip("/").split("/"):
-                case ["carrier", "shipments"]:
-                    return self._ship(body, key)
-                case ["carrier", "tracking"]:
-                    return self._track(body)
+                case ["carrier", what]:
+                    return self._carry(what, body, key, arrived_at)
                 case ["bank", "charges"]:
                     return self._charge(body, key)
                 case ["hooks", listener]:
                     self.heard[listener, body["order"]] += 1
                     return HTTPStatus.ACCEPTED, {}
         return HTTPStatus.NOT_FOUND, {"error": f"nobody is at {path}"}
+
+    def _carry(self, what: str, body: dict[str, Any], key: str, arrived_at: float) -> Answer:
+        lately = sum(1 for at in self.carrier_called_at if abs(arrived_at - at) < 1)
+        self.carrier_called_at.append(arrived_at)
+        if lately >= CARRIER_CALLS_A_SECOND or (what == "tracking" and self._is_busy(body)):
+            self.busy += 1
+            return HTTPStatus.TOO_MANY_REQUESTS, {"error": "too many calls"}
+        return self._track(body) if what == "tracking" else self._ship(body, key)
+
+    def _is_busy(self, body: dict[str, Any]) -> bool:
+        number = body["tracking_number"]
+        is_first = number not in self._asked_about
+        self._asked_about.add(number)
+        return is_first and int(number.rpartition("-")[2]) % BUSY_EVERY == 1
 
     def _ship(self, body: dict[str, Any], key: str) -> Answer:
         order = body["order"]
@@ -90,7 +115,9 @@ class Partners:
         fetched = self._fetched.get(body["tracking_number"])
         if fetched is None:
             return HTTPStatus.NOT_FOUND, {"error": "no such parcel"}
-        return HTTPStatus.OK, {"delivered": time.monotonic() - fetched >= SECONDS_ON_THE_WAY}
+        is_delivered = time.monotonic() - fetched >= SECONDS_ON_THE_WAY
+        self.on_the_way += not is_delivered
+        return HTTPStatus.OK, {"delivered": is_delivered}
 
     def _charge(self, body: dict[str, Any], key: str) -> Answer:
         if self._is_bank_broken and body["card"].startswith(BROKEN_ISSUER):
@@ -108,13 +135,17 @@ class _Server(ThreadingHTTPServer):
 def _handler_for(partners: Partners) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
+            arrived_at = time.monotonic()
             length = int(self.headers.get("Content-Length", 0))
             body = json.loads(self.rfile.read(length))
             time.sleep(SECONDS_A_CALL)
-            status, said = partners.answer(self.path, body, self.headers.get("Idempotency-Key", ""))
+            key = self.headers.get("Idempotency-Key", "")
+            status, said = partners.answer(self.path, body, key, arrived_at=arrived_at)
             content = json.dumps(said).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
+            if status is HTTPStatus.TOO_MANY_REQUESTS:
+                self.send_header("Retry-After", str(RETRY_AFTER_SECONDS))
             self.send_header("Content-Length", str(len(content)))
             self.end_headers()
             self.wfile.write(content)

@@ -16,6 +16,7 @@ from .checks import ACTOR, Check, alerts_received, alerts_wanted, look_at_all, l
 from .display import display_for
 from .errors import DemoFailed
 from .events import Events
+from .limit_checks import look_at_limits
 from .opening import open_shop, place_orders, say
 from .shop_at_work import ShopAtWork
 from .summary import print_checks, print_dead_letters, print_files, print_requests, print_work
@@ -52,7 +53,7 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
         orders=orders,
         refused_request=REFUSED_REQUEST,
     )
-    checks += [export, _stop_worker(shop)]
+    checks += [*look_at_limits(shop.partners), export, _stop_worker(shop)]
     print_work(console)
     print_requests(console, shopper.replies)
     print_checks(console, checks)

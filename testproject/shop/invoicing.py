@@ -13,15 +13,15 @@ from reportlab.platypus import Flowable, Paragraph, SimpleDocTemplate, Spacer, T
 from .models import Order
 
 
-def draw_invoice(order: Order) -> bytes:
-    """Return the PDF's bytes."""
+def draw_invoice(order: Order, *, number: int) -> bytes:
+    """Return the PDF's bytes; ``number`` is which of the customer's invoices it is."""
     styles = getSampleStyleSheet()
     customer = order.customer
     story: list[Flowable] = [
         Paragraph("The Shop", styles["Title"]),
         Paragraph(f"Invoice {order.pk:05}", styles["Heading1"]),
         Paragraph(f"{customer.name}, {customer.city}", styles["Normal"]),
-        Paragraph(f"{order.placed_at:%d %B %Y}", styles["Normal"]),
+        Paragraph(f"{order.placed_at:%d %B %Y}, your invoice number {number}", styles["Normal"]),
         Spacer(1, 10 * mm),
         _lines(order),
         Spacer(1, 10 * mm),

@@ -19,19 +19,45 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from django_jobs import Discard, Exponential, JobContext, Snooze, Unique, current_job, job, once, schedule
+from django_jobs import (
+    Breaker,
+    Concurrency,
+    Discard,
+    Exponential,
+    JobContext,
+    Rate,
+    RateLimited,
+    Snooze,
+    Unique,
+    current_job,
+    job,
+    once,
+    schedule,
+)
 from django_jobs.models import Job
 
 from .exporting import write_orders
 from .invoicing import draw_invoice
 from .models import Account, Customer, Invoice, Order, OrderLine, Payment, Picture, Shipment
-from .partner import PartnerRefused, PartnerUnavailable, post_json
+from .partner import PartnerBusy, PartnerRefused, PartnerUnavailable, post_json
 from .resizing import WIDTHS, resize
 from .webhooks import post_to_all
 
 BESTSELLERS = "bestsellers"
 # Half a second to begin with: in a demo nobody wants to wait for the default's 5 s, 25 s, 125 s.
 SOON = Exponential(first=timedelta(seconds=0.5), factor=2, maximum=timedelta(seconds=5))
+
+# The carrier allows ten calls a second, whoever of us calls. After five failures it is left alone for a moment.
+CARRIER_RATE = Rate(10, name="shop.carrier")
+CARRIER_BREAKER = Breaker(
+    failures=5, within=timedelta(seconds=10), open_for=timedelta(seconds=0.5), name="shop.carrier"
+)
+# Drawing keeps a processor busy: no more than two at once, on whichever host, so that requests stay fast.
+TWO_DRAW = Concurrency(2, name="shop.drawing")
+
+
+def _customer_of(order_id: int) -> int | None:
+    return Order.objects.filter(pk=order_id).values_list("customer", flat=True).first()
 
 
 @job(queue_name="emails", discard_on=Customer.DoesNotExist)
@@ -47,14 +73,21 @@ def send_welcome(customer_id: int) -> None:
     priority=10,
     discard_on=Order.DoesNotExist,
     timeout=timedelta(minutes=1),
+    order_key=_customer_of,
+    concurrency=TWO_DRAW,
 )
 def render_invoice(order_id: int) -> str:
-    """Draw the invoice, have it mailed, and return the file's name below MEDIA_ROOT."""
+    """Draw the invoice, have it mailed, and return the file's name below MEDIA_ROOT.
+
+    A customer's invoices are numbered 1, 2, 3: two of them must not be drawn at once, nor one before an earlier.
+    """
     order = Order.objects.select_related("customer").get(pk=order_id)
+    earlier = Invoice.objects.filter(order__customer=order.customer).exclude(order=order)
     with transaction.atomic():
-        invoice, is_new = Invoice.objects.get_or_create(order=order)
+        number = earlier.count() + 1
+        invoice, is_new = Invoice.objects.get_or_create(order=order, defaults={"number": number})
         if is_new:
-            invoice.pdf.save(f"invoice-{order.pk:05}.pdf", ContentFile(draw_invoice(order)))
+            invoice.pdf.save(f"invoice-{order.pk:05}.pdf", ContentFile(draw_invoice(order, number=number)))
             send_invoice.using(metadata=current_job().metadata).enqueue(order.pk)
     return str(invoice.pdf)
 
@@ -89,7 +122,7 @@ def resize_pictures() -> int:
     return len(resize_picture.enqueue_many([{"picture_id": pk} for pk in missing]))
 
 
-@job(queue_name="pictures", takes_context=True, discard_on=Picture.DoesNotExist)
+@job(queue_name="pictures", takes_context=True, discard_on=Picture.DoesNotExist, concurrency=TWO_DRAW)
 def resize_picture(context: JobContext, picture_id: int) -> list[str]:
     """Make every smaller size of one picture, and return the files' names."""
     picture = Picture.objects.get(pk=picture_id)
@@ -101,13 +134,20 @@ def resize_picture(context: JobContext, picture_id: int) -> list[str]:
     return list(picture.sizes.values())
 
 
-@job(queue_name="partners", backoff=SOON, retry_on=PartnerUnavailable, discard_on=Order.DoesNotExist)
+@job(
+    queue_name="partners",
+    backoff=SOON,
+    retry_on=PartnerUnavailable,
+    discard_on=Order.DoesNotExist,
+    rate_limit=CARRIER_RATE,
+    breaker=CARRIER_BREAKER,
+)
 def book_shipment(order_id: int) -> str:
     """Have the carrier fetch the parcel and return the tracking number."""
     order = Order.objects.select_related("customer").get(pk=order_id)
     try:
-        answer = post_json(
-            "/carrier/shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}"
+        answer = _ask_carrier(
+            "shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}"
         )
     except PartnerRefused as error:
         raise Discard(f"the carrier does not deliver to {order.customer.city}: {error}") from error
@@ -120,12 +160,19 @@ def book_shipment(order_id: int) -> str:
     return shipment.tracking_number
 
 
-@job(queue_name="partners", backoff=SOON, retry_on=PartnerUnavailable, discard_on=Shipment.DoesNotExist)
+@job(
+    queue_name="partners",
+    backoff=SOON,
+    retry_on=PartnerUnavailable,
+    discard_on=Shipment.DoesNotExist,
+    rate_limit=CARRIER_RATE,
+    breaker=CARRIER_BREAKER,
+)
 def follow_parcel(order_id: int) -> None:
     """Ask now and then whether the parcel has arrived; some time after it has, ask for a review."""
     shipment = Shipment.objects.select_related("order").get(order=order_id)
     number = shipment.tracking_number
-    if not post_json("/carrier/tracking", {"tracking_number": number}, key=number)["delivered"]:
+    if not _ask_carrier("tracking", {"tracking_number": number}, key=number)["delivered"]:
         raise Snooze(timedelta(seconds=1))
     review = ask_for_review.using(
         metadata=current_job().metadata, run_after=settings.SHOP_REVIEW_AFTER, priority=-10
@@ -134,6 +181,14 @@ def follow_parcel(order_id: int) -> None:
         on_its_way = Shipment.objects.filter(pk=shipment.pk, delivered_at=None)
         if on_its_way.update(delivered_at=timezone.now()):
             review.enqueue(shipment.order)
+
+
+def _ask_carrier(what: str, payload: dict[str, Any], *, key: str) -> dict[str, Any]:
+    """Ask the carrier; where it answers that it is asked too often, none of us asks before the time that it says."""
+    try:
+        return post_json(f"/carrier/{what}", payload, key=key)
+    except PartnerBusy as error:
+        raise RateLimited(error.retry_after) from error
 
 
 @job(queue_name="partners", max_attempts=3, backoff=[0.4, 0.8])

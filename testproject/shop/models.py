@@ -76,9 +76,10 @@ class OrderLine(models.Model):
 
 
 class Invoice(models.Model):
-    """The PDF of an order, and whether it has been mailed."""
+    """The PDF of an order, which of its customer's invoices it is, and whether it has been mailed."""
 
     order = models.OneToOneField(Order, on_delete=models.CASCADE)
+    number = models.PositiveIntegerField()
     pdf = models.FileField(upload_to="invoices")
     sent_at = models.DateTimeField(null=True, blank=True)
 

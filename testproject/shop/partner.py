@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from http import HTTPStatus
 from typing import Any
 
 from django.conf import settings
@@ -16,6 +17,14 @@ class PartnerUnavailable(Exception):
     """The partner cannot answer now (status 5xx, or no connection); a later try may go well."""
 
 
+class PartnerBusy(Exception):
+    """The partner is asked too often (status 429), and says when to ask again."""
+
+    def __init__(self, message: str, *, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
 class PartnerRefused(Exception):
     """The partner will not do this (status 4xx), however often it is asked."""
 
@@ -24,7 +33,7 @@ def post_json(path: str, payload: dict[str, Any], *, key: str) -> dict[str, Any]
     """Post ``payload`` and return the answer.
 
     ``key`` makes a repeated call harmless: a job may run twice, so the partner must be able to tell that
-    both calls are one. Raises PartnerUnavailable and PartnerRefused.
+    both calls are one. Raises PartnerUnavailable, PartnerBusy and PartnerRefused.
     """
     request = urllib.request.Request(
         settings.SHOP_PARTNERS_URL + path,
@@ -37,8 +46,11 @@ def post_json(path: str, payload: dict[str, Any], *, key: str) -> dict[str, Any]
             answer: dict[str, Any] = json.load(response)
             return answer
     except urllib.error.HTTPError as error:
+        said = f"{path} answered {error.code}: {_reason(error)}"
+        if error.code == HTTPStatus.TOO_MANY_REQUESTS:
+            raise PartnerBusy(said, retry_after=float(error.headers.get("Retry-After", 1))) from None
         kind = PartnerUnavailable if error.code >= 500 else PartnerRefused
-        raise kind(f"{path} answered {error.code}: {_reason(error)}") from None
+        raise kind(said) from None
     except OSError as error:
         raise PartnerUnavailable(f"{path} did not answer: {error}") from error
 

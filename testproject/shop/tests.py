@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from decimal import Decimal
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from django.core import mail
@@ -18,6 +23,7 @@ from django_jobs.testing import drain
 
 from .jobs import (
     book_payment,
+    book_shipment,
     clean_up,
     render_invoice,
     resize_pictures,
@@ -42,6 +48,10 @@ class ShopTestCase(TestCase):
         self.lamp = Product.objects.create(sku="lamp", name="Lamp", price=Decimal("49.90"), stock=3)
         Account.objects.create(name="sales")
 
+    def orders(self, number: int) -> list[Order]:
+        """Return so many orders of which nothing is enqueued."""
+        return [Order.objects.create(customer=self.customer) for _ in range(number)]
+
     def order(self, **changes: Any) -> Any:
         """Send an order of one lamp, or what ``changes`` make of it."""
         body = {
@@ -52,6 +62,32 @@ class ShopTestCase(TestCase):
         return self.client.post("/orders/", json.dumps(body | changes), content_type="application/json")
 
 
+@contextmanager
+def busy_partner(*, retry_after: int) -> Iterator[tuple[str, list[str]]]:
+    """Serve a partner who answers 429 to every call; yield its address and the paths that were called."""
+    calls: list[str] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            calls.append(self.path)
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.send_response(HTTPStatus.TOO_MANY_REQUESTS)
+            self.send_header("Retry-After", str(retry_after))
+            self.end_headers()
+
+        def log_message(self, *arguments: object) -> None:
+            """Keep silent."""
+
+    with HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}", calls
+        finally:
+            server.shutdown()
+            thread.join()
+
+
 class CreateOrderTests(ShopTestCase):
     def test_order_is_accepted_with_its_work_enqueued(self) -> None:
         response = self.order()
@@ -60,7 +96,8 @@ class CreateOrderTests(ShopTestCase):
         order = Order.objects.get()
         assert response["Location"] == f"/orders/{order.pk}/"
         assert len(json.loads(response.content)["jobs"]) == 4
-        assert {job.state for job in order.jobs} == {State.READY}
+        # Blocked are those that a limit has to let in first.
+        assert {job.state for job in order.jobs} == {State.READY, State.BLOCKED}
         assert Product.objects.get().stock == 2
 
     def test_order_that_is_rolled_back_enqueues_nothing(self) -> None:
@@ -133,6 +170,38 @@ class JobTests(ShopTestCase):
         ((_, content, _),) = sent.attachments
         assert content.startswith(b"%PDF-")
         assert (self.media / str(Invoice.objects.get().pdf)).read_bytes() == content
+
+    def test_invoices_of_a_customer_are_numbered_in_the_order_of_the_orders(self) -> None:
+        for _ in range(3):
+            self.order()
+        other = Customer.objects.create(name="Bo", email="bo@example.org", city="Oslo")
+        self.lamp.stock = 3
+        self.lamp.save()
+        self.order(customer=other.email)
+
+        drain(queues=["documents"])
+
+        invoices = Invoice.objects.order_by("order").values_list("order__customer__name", "number")
+        assert list(invoices) == [("Ada", 1), ("Ada", 2), ("Ada", 3), ("Bo", 1)]
+
+    def test_carrier_that_is_asked_too_often_is_asked_by_nobody_for_as_long_as_it_says(self) -> None:
+        first, second = book_shipment.enqueue_many([(order.pk,) for order in self.orders(2)])
+
+        with busy_partner(retry_after=30) as (url, calls), self.settings(SHOP_PARTNERS_URL=url):
+            drain(queues=["partners"])
+
+        assert calls == ["/carrier/shipments"]
+        assert (first.refresh().state, first.attempt) == (State.SCHEDULED, 0)
+        assert second.refresh().state == State.BLOCKED
+
+    def test_carrier_that_is_down_is_left_alone_after_five_failures(self) -> None:
+        jobs = book_shipment.enqueue_many([(order.pk,) for order in self.orders(7)])
+
+        drain(queues=["partners"])
+
+        failed = [job for job in jobs if job.refresh().attempts.exists()]
+        assert len(failed) == 5
+        assert {job.state for job in jobs if job not in failed} == {State.BLOCKED}
 
     def test_job_of_an_order_that_is_gone_is_dead_at_once(self) -> None:
         render_invoice.enqueue(order_id=404)

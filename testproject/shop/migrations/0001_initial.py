@@ -73,6 +73,7 @@ class Migration(migrations.Migration):
                         auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
                     ),
                 ),
+                ("number", models.PositiveIntegerField()),
                 ("pdf", models.FileField(upload_to="invoices")),
                 ("sent_at", models.DateTimeField(blank=True, null=True)),
                 ("order", models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, to="shop.order")),
