@@ -12,7 +12,8 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from django_jobs import Constant, Retry, current_job, job
+from django_jobs import Batch, Constant, Retry, current_job, job
+from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 NEVER_AGAIN = {"max_attempts": 1}
@@ -25,6 +26,15 @@ def wait_for_file(path: str, leave: str = "") -> str:
     while not Path(path).exists():
         time.sleep(0.005)
     return leave
+
+
+@job(max_attempts=1)
+def build_and_wait(path: str) -> None:
+    """Begin a batch, enqueue one job in it and wait for ``path`` before it is closed; do nothing the second time."""
+    if not Path(f"{path}.started").exists():
+        with Batch(on_failure=sample.named.s(1), on_success=sample.named.s(2)):
+            sample.echo.enqueue()
+            wait_for_file.function(path)
 
 
 @job
