@@ -97,6 +97,11 @@ class EnqueueOptions(Generic[P, R]):
             raise ConfigurationError(
                 f"{name}.after(...): count_only=True is for jobs that wait for no others"
             )
+        if self._has_key():
+            raise ConfigurationError(
+                f"{name}.enqueue_many(count_only=True): expected a job without a key, got one that is unique or has an"
+                " idempotency_key: each has to be looked at, which is what enqueue_many without count_only does"
+            )
         texts = (payload(name, self._encoded(one)) for one in self._bound(arguments))
         return place_stream(self._new_job(), texts)
 
@@ -122,9 +127,12 @@ class EnqueueOptions(Generic[P, R]):
     def _insert(self, bound: list[dict[str, Any]]) -> list[Job]:
         needs = [self.definition.needs(one) for one in bound] if self.definition.options.limits else ()
         encoded = [self._encoded(one) for one in bound]
-        if self.definition.options.unique or self.idempotency_key or self.idempotency_window:
+        if self._has_key():
             return self._insert_keyed(bound, encoded, needs)
         return place(self._new_job(), encoded, needs=needs, after=self.waits_for, on_dead=self.on_dead)
+
+    def _has_key(self) -> bool:
+        return bool(self.definition.options.unique or self.idempotency_key or self.idempotency_window)
 
     def _insert_keyed(
         self,

@@ -64,7 +64,9 @@ def exactly(value: datetime | None) -> str:
 
 def as_json(value: Any) -> SafeString:
     """Return ``value`` as indented JSON."""
-    return format_html("<pre>{}</pre>", json.dumps(value, indent=2, ensure_ascii=False))
+    return format_html(
+        '<pre dir="ltr" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False)
+    )
 
 
 def actor(request: HttpRequest) -> str:

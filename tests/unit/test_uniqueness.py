@@ -127,6 +127,12 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
         plain.using(idempotency_window=MINUTE).enqueue(1)
     with pytest.raises(ConfigurationError, match="expected a function of the arguments for enqueue_many"):
         plain.using(idempotency_key="k").enqueue_many([(1,), (2,)])
+    for keyed in (
+        job(name="sample.many", unique=Unique())(work),
+        plain.using(idempotency_key=lambda **_: "k"),
+    ):
+        with pytest.raises(ConfigurationError, match=r"count_only=True.*: expected a job without a key"):
+            keyed.enqueue_many([(1,)], count_only=True)
     with pytest.raises(ConfigurationError, match="expected a job without unique"):
         job(name="sample.unique", unique=Unique())(work).using(idempotency_key="k").enqueue(1)
 
