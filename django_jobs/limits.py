@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
@@ -33,6 +35,8 @@ OPTIONS: Mapping[Kind, str] = {
     Kind.BREAKER: "breaker",
     Kind.RATE: "rate_limit",
 }
+
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 class LimitOptions(TypedDict, total=False):
@@ -70,10 +74,15 @@ def as_limits(
 
 
 def check_keys(label: str, limits: tuple[Limit, ...], signature: CallSignature) -> None:
-    """Raise ConfigurationError where a limit's key names an argument that the job does not have."""
+    """Raise ConfigurationError where a limit's key names an argument that the job does not have.
+
+    What takes surplus arguments is none: it has no one value.
+    """
+    surplus = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    names = [name for name, one in signature.parameters.items() if one.kind not in surplus]
     for limit in limits:
-        if isinstance(limit.key, str) and limit.key not in signature.parameters:
-            known = ", ".join(signature.parameters) or "none"
+        if isinstance(limit.key, str) and limit.key not in names:
+            known = ", ".join(names) or "none"
             option = OPTIONS[limit.rule().kind]
             raise ConfigurationError(
                 f"{label}: {option}: expected the name of an argument ({known}) as key, got {limit.key!r}"
@@ -127,9 +136,10 @@ def _as_text(what: str, value: object) -> str:
             f"{what}: expected a key that is text, a whole number, UUID, date, model instance or a tuple of these, or"
             f" None for no limit; got {type(value).__name__}"
         )
-    if len(text) > MAX_KEY_LENGTH or "\0" in text:
+    if len(text) > MAX_KEY_LENGTH or _UNSTORABLE.search(text):
         raise LimitKeyError(
-            f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters without NUL, got {text[:40]!r}..."
+            f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters without NUL or half a surrogate pair, got"
+            f" {text[:40]!r}{'...' if len(text) > 40 else ''}"
         )
     return text
 

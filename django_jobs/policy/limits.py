@@ -36,7 +36,7 @@ _UNIT_SECONDS = {
     "d": 86400,
     "day": 86400,
 }
-_RATE = re.compile(r"\s*(\d+)\s*/\s*(\d*)\s*([a-z]+)\s*", re.ASCII)
+_RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{0,9})\s*([a-z]+)\s*", re.ASCII)
 LONGEST_WINDOW = timedelta(days=366)
 MOST_PERMITS = 100_000
 MAX_KEY_LENGTH = 200
@@ -90,7 +90,7 @@ class Rate:
                 f"burst / count * per of at most {LONGEST_WINDOW}",
                 self.burst,
             )
-        _require(self.counts_from in {"end", "start"}, "counts_from", "'end' or 'start'", self.counts_from)
+        _require(self.counts_from in ("end", "start"), "counts_from", "'end' or 'start'", self.counts_from)
         _check_key_and_name(self.key, self.name)
 
     @property
@@ -336,9 +336,8 @@ def _check_key_and_name(key: object, name: object) -> None:
         "the name of an argument or a function",
         key,
     )
-    _require(
-        name is None or (isinstance(name, str) and 0 < len(name) <= 200), "name", "1 to 200 characters", name
-    )
+    is_name = isinstance(name, str) and 0 < len(name) <= 200 and name.isprintable() and bool(name.strip())
+    _require(name is None or is_name, "name", "1 to 200 printable characters", name)
 
 
 def _require(holds: bool, option: str, expected: str, got: object) -> None:
