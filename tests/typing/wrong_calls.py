@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Constant, Exponential, JobContext, Unique, job, schedule, using
+from django_jobs import (
+    Breaker,
+    Concurrency,
+    Constant,
+    Exponential,
+    JobContext,
+    Order,
+    Rate,
+    RateLimited,
+    Unique,
+    job,
+    schedule,
+    using,
+)
 from django_jobs.models import Job
 
 
@@ -25,6 +38,20 @@ def with_context(context: JobContext, order_id: int) -> None: ...
 def unique(user_id: int) -> None: ...
 
 
+@job(
+    rate_limit="10/s",
+    concurrency=Concurrency(3, key="partner"),
+    order_key=lambda partner, **_: partner,
+    breaker=Breaker(failures=5, open_for=timedelta(minutes=5), key="partner"),
+)
+def limited(partner: str) -> int:
+    raise RateLimited(retry_after=30)
+
+
+@job(rate_limit=Rate(10, burst=20, counts_from="start"), order_key=Order(key="partner", steps_aside=True))
+def limited_otherwise(partner: str) -> None: ...
+
+
 @job
 async def asynchronous(url: str) -> int:
     return len(url)
@@ -41,6 +68,8 @@ def right_calls() -> None:
     print(unique.enqueue(7), is_duplicate)
     with_options.enqueue(order_id=3)
     with_context.enqueue(3)
+    limited.enqueue("acme")
+    limited_otherwise.enqueue("acme")
     print(one, many, text)
 
 
@@ -67,6 +96,20 @@ def wrong_calls() -> None:
     Unique(by=7)  # type: ignore[arg-type]
     Unique(debounce=10)  # type: ignore[arg-type]
     Unique(on_conflict="raise")  # type: ignore[arg-type]
+    limited.enqueue(7)  # type: ignore[arg-type]
+    job(rate_limit=5)  # type: ignore[call-overload]
+    job(rate_limit=Concurrency(3))  # type: ignore[call-overload]
+    job(concurrency="3")  # type: ignore[call-overload]
+    job(order_key=5)  # type: ignore[call-overload]
+    job(breaker=5)  # type: ignore[call-overload]
+    Rate("10")  # type: ignore[arg-type]
+    Rate(10, per=1)  # type: ignore[arg-type]
+    Rate(10, counts_from="middle")  # type: ignore[arg-type]
+    Concurrency(3, key=["partner"])  # type: ignore[arg-type]
+    Order()  # type: ignore[call-arg]
+    Breaker(5)  # type: ignore[call-arg]
+    Breaker(failures=5, within=60)  # type: ignore[arg-type]
+    RateLimited()  # type: ignore[call-arg]
     job(max_attempts="five")  # type: ignore[call-overload]
     job(backoff="soon")  # type: ignore[arg-type]
     job(backoff=Constant(timedelta(seconds=5)), retries=3)  # type: ignore[call-overload]
