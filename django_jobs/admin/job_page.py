@@ -63,7 +63,7 @@ class Value:
 
 
 def detail(page: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
-    """Return the page. At most a dozen statements, whatever the job has been through."""
+    """Return the page. At most two dozen statements, whatever the job has been through."""
     sees = may(request, VIEW_ARGUMENTS)
     reason = explain(job)
     life = timeline(job, sees_errors=sees)

@@ -21,7 +21,7 @@ from .workers import ALIVE, served_queues
 def explain(job: Job, *, using: str | None = None) -> Reason | None:
     """Return why the job, as it was read, does not run, or where it does; None where it has ended.
 
-    At most eight statements, none of which reads more than 10,001 rows of an index.
+    At most nine statements, none of which reads more than 10,001 rows of an index.
     """
     if job.state in FINAL_STATES:
         return None

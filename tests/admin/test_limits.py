@@ -166,6 +166,16 @@ def test_a_jobs_page_leads_to_its_limits(client: Client) -> None:
     assert "It waits for its turn in the order of" in page
 
 
+def test_a_jobs_page_takes_few_statements_at_a_limit(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    log_in(client, *SEES)
+    job = sample.sync_customer.enqueue_many([(1, "api")] * 20)[-1]
+    admit()
+    with django_assert_max_num_queries(26):
+        _get(client, url("job_change", job.pk))
+
+
 def test_a_limit_that_is_gone_is_told_of(client: Client) -> None:
     log_in(client, *SEES, "reopen_limit")
     for pk in ("7", "none", str(2**70)):

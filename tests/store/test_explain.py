@@ -215,7 +215,7 @@ def test_a_job_at_a_limit_takes_few_statements(django_assert_max_num_queries: An
     factories.make_worker()
     last = sample.sync_customer.enqueue_many([(1, "api")] * 12)[-1]
     admit()
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert explain(last) is not None
 
 
