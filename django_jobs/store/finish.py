@@ -69,11 +69,14 @@ def _save(
 
 
 def _linked(chunk: Sequence[Ended], links: dict[int, int]) -> list[Ended]:
-    """Return those of the runs whose claim stood and whose jobs have links, with these."""
+    """Return those of the runs whose claim stood and whose jobs have links, with these.
+
+    A claim's may have one more than its row: that of a job which was only now found to be under limits.
+    """
     return [
         one._replace(claim=one.claim._replace(links=bits))
         for one in chunk
-        if (bits := links.get(one.claim.job_id, 0))
+        if one.claim.job_id in links and (bits := links[one.claim.job_id] | one.claim.links)
     ]
 
 
