@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ..models import Dependency, Job
 from .dialects import open_dialect
+from .successors import ANY
 
 MOST_JOBS = 60
 MOST_EDGES = 400
@@ -60,7 +61,7 @@ def neighbours(job_id: int, *, using: str | None = None) -> Surroundings | None:
 def _edges_of(job_ids: Iterable[int], alias: str) -> list[tuple[int, int]]:
     """Return edges, as (job, predecessor), that begin or end at these jobs: a bounded number."""
     edges = Dependency.objects.using(alias)
-    before = edges.filter(is_met__in=[True, False], job__in=job_ids).values_list("job_id", "predecessor_id")
+    before = edges.filter(is_met__in=ANY, job__in=job_ids).values_list("job_id", "predecessor_id")
     behind = edges.filter(predecessor__in=job_ids).values_list("job_id", "predecessor_id")
     return list(before.union(behind, all=True)[:MOST_EDGES])
 

@@ -10,6 +10,7 @@ from ..models import Dependency, Job
 from ..policy.states import State
 from ..serialization import NOT_STORABLE, fill_in_results, has_results
 from .dialects import open_dialect
+from .successors import ANY
 
 
 def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> Any:
@@ -21,7 +22,7 @@ def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> An
     if not has_results(arguments):
         return arguments
     _, connection = open_dialect(using)
-    edges = Dependency.objects.using(connection.alias).filter(is_met__in=[True, False], job=job_id)
+    edges = Dependency.objects.using(connection.alias).filter(is_met__in=ANY, job=job_id)
     predecessors = list(edges.order_by("position").values_list("predecessor_id", flat=True))
     columns = ("pk", "name", "state", "result_data")
     rows = Job.objects.using(connection.alias).filter(pk__in=predecessors).values_list(*columns)

@@ -26,25 +26,19 @@ from ..models import Dependency, Job
 from ..policy.graph import OnDead
 from ..policy.states import State
 from .dialects import open_dialect
-from .dialects.linked import read_successors
+from .dialects.linked import meet_dependencies, read_successors
 from .release import release
 from .selection import CHUNK, lock
 
+UNMET, ANY = [False], [False, True]
+"""Values of ``is_met`` to look for: of ``is_met=False`` Django makes NOT is_met, which SQLite looks up in no index."""
 WINDOW = 2_000
-EDGES_A_STATEMENT = 5_000
 
 
 def meet(predecessors: Sequence[int], *, using: str) -> int:
-    """Note that these jobs succeeded; release what waits for nothing else, and return how many were released.
-
-    The edges are read first and changed by key: MariaDB would walk the index of unmet ones, and wait for others' locks.
-    """
-    edges = Dependency.objects.using(using)
-    rows = list(edges.filter(predecessor__in=predecessors).order_by().values_list("pk", "job_id", "is_met"))
-    unmet = [pk for pk, _, is_met in rows if not is_met]
-    for start in range(0, len(unmet), EDGES_A_STATEMENT):
-        edges.filter(pk__in=unmet[start : start + EDGES_A_STATEMENT]).update(is_met=True)
-    waiting = sorted({job_id for _, job_id, _ in rows})
+    """Note that these jobs succeeded; release what waits for nothing else, and return how many were released."""
+    _, connection = open_dialect(using)
+    waiting = meet_dependencies(connection, predecessors)
     return sum(
         _release_free(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
     )
@@ -60,7 +54,7 @@ def free(ids: Sequence[int], *, using: str) -> list[int]:
 
     A subquery with a limit, because an EXISTS lets PostgreSQL hash all unmet edges.
     """
-    unmet = Dependency.objects.using(using).filter(job=OuterRef("pk"), is_met=False).order_by()
+    unmet = Dependency.objects.using(using).filter(job=OuterRef("pk"), is_met__in=UNMET).order_by()
     jobs = Job.objects.using(using).filter(pk__in=ids).annotate(unmet=Subquery(unmet.values("job")[:1]))
     return list(jobs.filter(unmet__isnull=True).order_by("pk").values_list("pk", flat=True))
 
@@ -96,7 +90,7 @@ def overlooked(*, after: Place = (0, 0), using: str) -> tuple[dict[State | None,
     None stands for a predecessor whose row is gone. Nothing is found unless a process died at a bad moment.
     """
     behind = Q(job__gt=after[0]) | Q(job=after[0], pk__gt=after[1])
-    unmet = Dependency.objects.using(using).filter(behind, is_met=False, job__gte=after[0])
+    unmet = Dependency.objects.using(using).filter(behind, is_met__in=UNMET, job__gte=after[0])
     columns = ("job_id", "pk", "predecessor_id", "on_dead", "job__state")
     window = list(unmet.order_by("job", "pk").values_list(*columns)[:WINDOW])
     blocked = [row for row in window if row[4] == State.BLOCKED]
@@ -113,7 +107,7 @@ def overlooked(*, after: Place = (0, 0), using: str) -> tuple[dict[State | None,
 
 def waits_for(job_id: int, *, limit: int, using: str) -> list[tuple[int, str, str]]:
     """Return (id, name, state) of unfinished or unsuccessful jobs that a blocked one waits for, dead ones first."""
-    edges = Dependency.objects.using(using).filter(is_met=False, job=job_id)
+    edges = Dependency.objects.using(using).filter(is_met__in=UNMET, job=job_id)
     ids = list(edges.order_by("pk").values_list("predecessor_id", flat=True)[: limit * 10])
     rows = Job.objects.using(using).filter(pk__in=ids).values_list("pk", "name", "state")
     found = sorted(rows, key=lambda row: (row[2] != State.DEAD, row[0]))

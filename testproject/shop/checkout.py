@@ -9,9 +9,10 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from django_jobs import chain
 from django_jobs.models import Job
 
-from .jobs import announce_order, book_shipment, charge_card, render_invoice
+from .jobs import announce_order, book_shipment, charge_card, render_invoice, send_invoice
 from .models import Customer, Order, OrderLine, Payment, Product
 
 
@@ -47,7 +48,10 @@ def place_order(
 def _enqueue_work(order: Order, payment: Payment, *, metadata: dict[str, Any]) -> list[Job]:
     return [
         charge_card.using(metadata=metadata).enqueue(payment.pk),
-        render_invoice.using(metadata=metadata).enqueue(order.pk),
+        *chain(
+            render_invoice.using(metadata=metadata).s(order.pk),
+            send_invoice.using(metadata=metadata).s(order.pk).without_result(),
+        ).enqueue(),
         book_shipment.using(metadata=metadata).enqueue(order.pk),
         announce_order.using(metadata=metadata).enqueue(order.pk),
     ]

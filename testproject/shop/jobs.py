@@ -29,13 +29,17 @@ from django_jobs import (
     RateLimited,
     Snooze,
     Unique,
+    chord,
     current_job,
+    ended_batch,
+    group,
     job,
     once,
     schedule,
 )
 from django_jobs.models import Job
 
+from .contact_sheet import draw_contact_sheet
 from .exporting import write_orders
 from .invoicing import draw_invoice
 from .models import Account, Customer, Invoice, Order, OrderLine, Payment, Picture, Shipment
@@ -77,7 +81,7 @@ def send_welcome(customer_id: int) -> None:
     concurrency=TWO_DRAW,
 )
 def render_invoice(order_id: int) -> str:
-    """Draw the invoice, have it mailed, and return the file's name below MEDIA_ROOT.
+    """Draw the invoice and return the file's name below MEDIA_ROOT; the mail waits for it.
 
     A customer's invoices are numbered 1, 2, 3: two of them must not be drawn at once, nor one before an earlier.
     """
@@ -88,7 +92,6 @@ def render_invoice(order_id: int) -> str:
         invoice, is_new = Invoice.objects.get_or_create(order=order, defaults={"number": number})
         if is_new:
             invoice.pdf.save(f"invoice-{order.pk:05}.pdf", ContentFile(draw_invoice(order, number=number)))
-            send_invoice.using(metadata=current_job().metadata).enqueue(order.pk)
     return str(invoice.pdf)
 
 
@@ -114,12 +117,14 @@ def export_orders(context: JobContext) -> dict[str, Any]:
 
 @job(queue_name="pictures", unique=Unique())
 def resize_pictures() -> int:
-    """Enqueue the resizing of each picture that has no smaller sizes yet, and return how many there are.
+    """Have each picture resized that has no smaller sizes yet, all on one sheet then; return how many there are.
 
     Whoever clicks twice is given the job that waits already.
     """
-    missing = Picture.objects.filter(sizes={}).order_by("pk").values_list("pk", flat=True)
-    return len(resize_picture.enqueue_many([{"picture_id": pk} for pk in missing]))
+    missing = list(Picture.objects.filter(sizes={}).order_by("pk").values_list("pk", flat=True))
+    if missing:
+        chord(group(resize_picture.s(pk) for pk in missing), make_contact_sheet.s()).enqueue()
+    return len(missing)
 
 
 @job(queue_name="pictures", takes_context=True, discard_on=Picture.DoesNotExist, concurrency=TWO_DRAW)
@@ -132,6 +137,12 @@ def resize_picture(context: JobContext, picture_id: int) -> list[str]:
         context.set_progress(len(picture.sizes), len(WIDTHS), f"{width} pixels wide")
     picture.save(update_fields=["sizes"])
     return list(picture.sizes.values())
+
+
+@job(queue_name="pictures")
+def make_contact_sheet(sizes: list[list[str]]) -> str:
+    """Put the smallest size of each picture on one sheet; what the group before it returned is passed on."""
+    return draw_contact_sheet([names[-1] for names in sizes])
 
 
 @job(
@@ -270,6 +281,22 @@ def warm_bestsellers(number: int) -> list[str]:
 
 
 schedule("shop.warm-bestsellers", warm_bestsellers, every=timedelta(seconds=5), args={"number": 3})
+
+
+@job(queue_name="newsletter", priority=-20, discard_on=Customer.DoesNotExist)
+def send_newsletter_mail(customer_id: int, subject: str) -> None:
+    """Mail the newsletter to one customer."""
+    customer = Customer.objects.get(pk=customer_id)
+    send_mail(subject, f"Dear {customer.name}, there is news.", None, [customer.email])
+
+
+@job(queue_name="newsletter")
+def report_newsletter(subject: str) -> str:
+    """Tell the staff how many mails went out: enqueued by the end of the batch, however it ended."""
+    progress = ended_batch().progress()
+    text = f"{progress.succeeded} of {progress.total} mails were sent, {progress.dead} could not be."
+    mail_admins(f"Newsletter sent: {subject}", text)
+    return text
 
 
 @job(queue_name="emails", discard_on=Order.DoesNotExist)

@@ -21,6 +21,7 @@ from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
 
+from .contact_sheet import SHEET
 from .jobs import (
     book_payment,
     book_shipment,
@@ -95,8 +96,9 @@ class CreateOrderTests(ShopTestCase):
         assert response.status_code == 202
         order = Order.objects.get()
         assert response["Location"] == f"/orders/{order.pk}/"
-        assert len(json.loads(response.content)["jobs"]) == 4
-        # Blocked are those that a limit has to let in first.
+        assert len(json.loads(response.content)["jobs"]) == 5
+        assert [job.state for job in order.jobs if job.name.endswith("send_invoice")] == [State.BLOCKED]
+        # Blocked are those, besides, that a limit has to let in first.
         assert {job.state for job in order.jobs} == {State.READY, State.BLOCKED}
         assert Product.objects.get().stock == 2
 
@@ -256,6 +258,22 @@ class JobTests(ShopTestCase):
 
         assert any(one.subject.endswith("Digest: 1 orders") for one in mail.outbox)
 
+    def test_newsletter_goes_to_all_customers_and_its_end_is_reported(self) -> None:
+        Customer.objects.bulk_create(
+            Customer(name=f"Customer {at}", email=f"c{at}@example.org", city="Paris") for at in range(20)
+        )
+
+        response = self.client.post("/newsletters/", {"subject": "News"})
+
+        assert response.status_code == 202
+        self.assertContains(self.client.get(response["Location"]), "0 of 21 mails are sent")
+        Customer.objects.filter(email="c0@example.org").delete()
+        drain(queues=["newsletter"])
+        page = self.client.get(response["Location"])
+        self.assertContains(page, "20 of 21 mails are sent, 1 could not be; failed.")
+        assert [one.subject for one in mail.outbox].count("News") == 20
+        assert any("20 of 21 mails were sent" in one.body for one in mail.outbox)
+
     def test_bestsellers_are_cached_and_shown(self) -> None:
         self.order()
         warm_bestsellers.enqueue(3)
@@ -275,7 +293,9 @@ class JobTests(ShopTestCase):
 
         drained = drain()
 
-        assert drained.succeeded == 3
+        assert drained.succeeded == 4
+        with Image.open(self.media / SHEET) as sheet:
+            assert sheet.size == (2000, 200)
         for picture in Picture.objects.all():
             assert set(picture.sizes) == set(map(str, WIDTHS))
             with Image.open(self.media / picture.sizes["400"]) as smaller:

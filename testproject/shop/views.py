@@ -15,12 +15,15 @@ from django.urls import reverse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_GET, require_POST
 
+from django_jobs import Batch
+from django_jobs.models import Batch as BatchRow
 from django_jobs.models import Job
 from django_jobs.views import accepted, status_url
 
 from .checkout import OutOfStock, Wanted, place_order
 from .jobs import BESTSELLERS, enqueue_receipt, export_orders, resize_pictures
 from .models import Customer, Order, Payment, Picture, Product
+from .newsletter import start_newsletter
 
 ORDERS_SHOWN = 25
 
@@ -80,6 +83,25 @@ def ask_for_receipt(request: HttpRequest, order_id: int) -> JsonResponse:
 def resize_all(request: HttpRequest) -> JsonResponse:
     """Have all new pictures resized."""
     return JsonResponse({"jobs": [_job_row(resize_pictures.enqueue())]}, status=202)
+
+
+@csrf_exempt  # as above
+@require_POST
+def create_newsletter(request: HttpRequest) -> JsonResponse:
+    """Mail a newsletter to all customers: 202 with the address of its progress."""
+    subject = request.POST.get("subject") or "News from the shop"
+    batch = start_newsletter(subject)
+    url = reverse("shop:newsletter", args=[batch.id])
+    return JsonResponse({"batch": batch.id, "status": url}, status=202, headers={"Location": url})
+
+
+@require_GET
+def show_newsletter(request: HttpRequest, batch_id: int) -> HttpResponse:
+    """Show how many mails are out."""
+    batch = Batch.of(get_object_or_404(BatchRow, pk=batch_id))
+    progress = batch.progress()
+    context = {"batch": batch, "progress": progress, "is_over": progress.waiting == 0}
+    return render(request, "shop/newsletter.html", context)
 
 
 @require_GET

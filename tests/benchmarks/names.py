@@ -6,6 +6,7 @@ MEASURES = {
     "unique_again": "  unique, and one waits already",
     "idempotent": "  with an idempotency key",
     "enqueue_many": "enqueue_many of {bulk:,}",
+    "enqueue_stream": "enqueue_many of {stream:,}, counted",
     "drain": "drain of {drain:,}",
     "drain_one_thread": "  with --concurrency 1",
     "waiting": "  {waiting:,} others waiting",
@@ -15,6 +16,9 @@ MEASURES = {
     "keyed_rate": "  a rate limit by 1,000 keys, to plain",
     "keyed_concurrency": "  4 at once by 1,000 keys, to plain",
     "in_order": "  one after another by 1,000 keys, to plain",
+    "batch": "  in one batch",
+    "chain": "a chain of {chain:,} links",
+    "graph": "a graph {wide:,} wide and {deep:,} deep",
     "latency": "enqueue to start, every 20 to 60 ms",
     "latency_quiet": "enqueue to start, after a quiet second",
     "schedules": "{schedules:,} schedules due at once",
@@ -23,6 +27,6 @@ MEASURES = {
     "idle": "idle worker",
 }
 
-DRAINS = ("drain", "drain_one_thread", "waiting", "scheduled", "finished", "snapshot")
+DRAINS = ("drain", "drain_one_thread", "waiting", "scheduled", "finished", "snapshot", "batch")
 FEATURES = ("keyed_rate", "keyed_concurrency", "in_order")
 """Drains whose "limit" is the plain drain, taken in turns with them."""

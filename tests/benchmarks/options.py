@@ -20,6 +20,10 @@ class Sizes:
     drain: int = 50_000
     enqueue: int = 2_000
     bulk: int = 10_000
+    stream: int = 1_000_000
+    chain: int = 1_000
+    wide: int = 100
+    deep: int = 10
     latency: int = 200
     latency_quiet: int = 15
     waiting: int = 1_000_000

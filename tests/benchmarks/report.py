@@ -17,6 +17,17 @@ from .options import Options
 HEAD = ("", "engine", "limit", "ratio", "to plain", "last/first", "limit's")
 WIDTHS = (46, 12, 12, 8, 10, 11, 9)
 
+BESIDE: Mapping[str, Mapping[str, str]] = {
+    "enqueue_stream": {
+        "first_mib": "memory after the first jobs, MiB",
+        "peak_mib": "memory at its peak, MiB",
+    },
+    "drain": {"peak_mib": "memory of the worker, peak MiB"},
+    "chain": {"enqueue_ms": "enqueued within, ms"},
+    "graph": {"enqueue_ms": "enqueued within, ms"},
+}
+"""What else is told of a measure of jobs a second."""
+
 Figures = Mapping[str, Any]
 
 
@@ -73,6 +84,16 @@ GOALS = (
             ("keyed_concurrency", "concurrency by key to plain drain"),
             ("in_order", "order by key to plain drain"),
         )
+    ),
+    *(
+        Goal(
+            vendor=vendor,
+            title="drain of a batch to the plain one",
+            measure="batch",
+            figure="to_drain",
+            at_least=0.8,
+        )
+        for vendor in ("postgresql", "mysql", "sqlite")
     ),
     *(
         Goal(
@@ -179,21 +200,30 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
         yield (
             title,
             _number(engine["jobs_per_second"]),
-            _number(limit["jobs_per_second"]),
-            _number(_ratio(both)),
+            _number(limit["jobs_per_second"]) if limit else "",
+            _number(_ratio(both)) if limit else "",
             _number(engine["jobs_per_second"] / plain["engine"]["jobs_per_second"]) if is_variant else "",
             _number(engine["last_to_first"]) if name in (*DRAINS, *FEATURES) else "",
             _number(limit["last_to_first"]) if name in (*DRAINS, *FEATURES) else "",
         )
-        if name == "drain":
-            yield "  memory of the worker, peak MiB", _number(engine["peak_mib"])
+        yield from (_row(title, engine, figure) for figure, title in BESIDE.get(name, {}).items())
+
+
+def _row(title: str, engine: Figures, figure: str) -> tuple[str, ...]:
+    return f"  {title}", _number(engine[figure])
 
 
 def _reached(measured: Mapping[str, Any]) -> Iterator[tuple[Goal, float]]:
     for goal in GOALS:
         both = ((measured.get(goal.vendor) or {}).get("measures") or {}).get(goal.measure)
         if both:
-            yield goal, _ratio(both) if goal.figure == "ratio" else both["engine"][goal.figure]
+            if goal.figure == "ratio":
+                yield goal, _ratio(both)
+            elif goal.figure == "to_drain":
+                if plain := (measured[goal.vendor]["measures"]).get("drain"):
+                    yield goal, both["engine"]["jobs_per_second"] / plain["engine"]["jobs_per_second"]
+            else:
+                yield goal, both["engine"][goal.figure]
 
 
 def _ratio(both: Figures) -> float:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..names import DRAINS, FEATURES
-from . import drain, enqueue, idle, latency, pages, schedules
+from . import drain, enqueue, graphs, idle, latency, pages, schedules
 from .place import Figures, Place
 
 __all__ = ["TAKEN", "Figures", "Place", "Taken"]
@@ -23,8 +23,11 @@ TAKEN: Mapping[str, Taken] = {
     "unique_again": (enqueue.engine_unique_again, None),
     "idempotent": (enqueue.engine_idempotent, None),
     "enqueue_many": (enqueue.engine_many, enqueue.limit_many),
+    "enqueue_stream": (enqueue.engine_stream, None),
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
     **{name: (partial(drain.engine, name), partial(drain.engine, "drain")) for name in FEATURES},
+    "chain": (graphs.engine_chain, None),
+    "graph": (graphs.engine_graph, None),
     "latency": (latency.engine, latency.limit),
     "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
     "schedules": (schedules.engine_many, None),

@@ -14,6 +14,7 @@ from itertools import pairwise
 
 from django.db.models import Max
 
+from django_jobs import Batch
 from django_jobs.models import Attempt, Job
 from django_jobs.store.queues import pause, resume
 
@@ -43,8 +44,9 @@ def engine(name: str, place: Place) -> Figures:
     fill_of(name)(place.server, place.sizes, "django_jobs")
     first_id = _last_id(Job) + 1
     pause(QUEUE)
-    for start in range(0, number, BULK):
-        measured.enqueue_many([{"x": x} for x in range(start, min(start + BULK, number))])
+    with Batch() if name == "batch" else nullcontext():
+        for start in range(0, number, BULK):
+            measured.enqueue_many([{"x": x} for x in range(start, min(start + BULK, number))])
     place.server.settle(*ENGINE_TABLES)
     arguments = ["--concurrency", "1"] if name == "drain_one_thread" else []
     holding = place.server.hold_snapshot() if name == "snapshot" else nullcontext()

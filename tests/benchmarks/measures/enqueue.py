@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 
@@ -74,6 +76,19 @@ def _beside_plain(place: Place, enqueue: Callable[[int], object], *, is_empty: b
         "jobs_per_second": place.sizes.enqueue / seconds[enqueue],
         "to_plain": seconds[noop.enqueue] / seconds[enqueue],
     }
+
+
+def engine_stream(place: Place) -> Figures:
+    """Enqueue from an iterator in a process of its own, whose memory is told before and after."""
+    place.empty_engine()
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks.stream", str(place.sizes.bulk), str(place.sizes.stream)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    figures: Figures = json.loads(done.stdout)
+    return figures
 
 
 def _texts(number: int) -> list[str]:

@@ -7,7 +7,10 @@ from typing import Any, Protocol
 
 ENGINE_TABLES = (
     "django_jobs_attempt",
+    "django_jobs_batchjob",
+    "django_jobs_batchtally",
     "django_jobs_deadletter",
+    "django_jobs_dependency",
     "django_jobs_job",
     "django_jobs_permit",
     "django_jobs_worker",
