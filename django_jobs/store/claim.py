@@ -11,7 +11,8 @@ from ..models import Queue
 from ..policy.lines import Line, ReadyLines
 from ..policy.turns import Fair
 from .dialects import open_dialect
-from .dialects.base import Claim, Dialect, Look, Position, count_running
+from .dialects.base import Claim, Dialect, Look, Position
+from .dialects.reads import count_running
 
 __all__ = ["Claim", "Look", "claim", "claim_in_turn", "look"]
 

@@ -17,7 +17,8 @@ from ..policy.lines import Line
 from ..policy.rollup import ALL_QUEUES, span_start
 from ..policy.states import State
 from .dialects import open_dialect
-from .dialects.base import Waiting, read_waiting, written_out
+from .dialects.base import written_out
+from .dialects.reads import Waiting, read_waiting
 from .groups import Group, groups_page
 from .workers import ALIVE
 

@@ -12,7 +12,7 @@ from ..policy.diagnosis import SilentWorker, UnknownJobs
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from .clock import DatabaseNow, database_now
 from .dialects import open_dialect
-from .dialects.base import read_stranded
+from .dialects.reads import read_stranded
 from .workers import ALIVE
 
 SHOWN = 10

@@ -9,7 +9,8 @@ from ..models import Job
 from ..policy.states import State
 from .clock import database_now
 from .dialects import open_dialect
-from .dialects.base import Claim, read_held
+from .dialects.base import Claim
+from .dialects.reads import read_held
 
 
 def unheard_claims(known: Container[int], *, worker_id: int, using: str | None = None) -> list[Claim]:

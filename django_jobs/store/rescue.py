@@ -14,7 +14,8 @@ from ..policy.states import State
 from .announce import announce
 from .clock import database_now
 from .dialects import open_dialect
-from .dialects.base import Ended, read_stranded
+from .dialects.base import Ended
+from .dialects.reads import read_stranded
 from .finish import finish
 from .held import as_claim
 from .workers import leave

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ....policy.uniqueness import Key
 from .. import open_dialect
 from ..base import Inserted, NewJob
-from ..sqlite import LATER, NOW
+from ..sqlite_statements import LATER, NOW
 from .base import WAITING, Holder, NewOnce
 
 if TYPE_CHECKING:
