@@ -18,6 +18,7 @@ from .clock import DatabaseNow, database_now
 from .dialects import open_dialect
 from .dialects.linked import hold_batch
 from .tally import count_added, count_change
+from .undoable import undoable
 
 ABANDONED_AT_ONCE = 100
 MOST_COUNTED = 20_000
@@ -91,8 +92,8 @@ def growing(batch_id: int, *, using: str | None = None) -> Iterator[list[int]]:
 
     They are inserted in the block, with the link BATCHED. Raises BatchEnded before anything is written.
     """
-    dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    _, connection = open_dialect(using)
+    with undoable(using=connection.alias):
         hold_to_grow(batch_id, using=connection.alias)
         ids: list[int] = []
         yield ids

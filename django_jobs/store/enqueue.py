@@ -21,6 +21,7 @@ from .dialects import open_dialect
 from .dialects.base import Inserted, NewJob
 from .doorbell import ring_on_commit
 from .permits import insert_permits
+from .undoable import undoable
 
 ROWS_A_STATEMENT = 5_000
 BYTES_A_STATEMENT = 4_000_000
@@ -75,9 +76,9 @@ def enqueue_stream(new: NewJob, texts: Iterable[str], *, using: str | None = Non
     All or none once it is read to its end: one transaction, in the caller's a savepoint. No more than a chunk is in
     memory at any time, unless somebody listens to ``job_enqueued``.
     """
-    dialect, connection = open_dialect(using)
+    _, connection = open_dialect(using)
     left = iter(texts)
-    with dialect.writing(connection), transaction.atomic(using=connection.alias):
+    with undoable(using=connection.alias):
         while chunk := list(islice(left, ROWS_A_STATEMENT)):
             yield enqueue_payloads(new, chunk, using=connection.alias)
 

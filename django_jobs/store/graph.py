@@ -23,6 +23,7 @@ from .dialects.base import NewJob
 from .dialects.linked import insert_dependencies
 from .enqueue import enqueue
 from .follow import cancel_successors
+from .undoable import undoable
 
 SHOWN_MISSING = 10
 
@@ -67,8 +68,8 @@ def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list
     except GraphError as error:
         raise GraphRefused(str(error)) from None
     _refuse_delayed(nodes)
-    dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    _, connection = open_dialect(using)
+    with undoable(using=connection.alias):
         states = _mark_awaited(outside, connection.alias)
         jobs = _insert(nodes, ordered, states, connection.alias)
         ids = [job.pk for job in jobs]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any
 
@@ -28,10 +27,10 @@ from ..policy.links import Links
 from ..policy.outcomes import Discarded, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
 from ..serialization import TAG, decode, loads, read_json
 from ..store.announce import announce_start
-from ..store.dialects import open_dialect
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
 from ..store.results import with_results
+from ..store.undoable import undoable
 from .bench import Bench, Call, Settled, context_of
 from .errors import describe
 from .outcome import outcome_of_error, outcome_of_value
@@ -158,7 +157,7 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
 def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     """Commit the function's writes together with the finish, or neither."""
     try:
-        with _transaction(bench.using):
+        with undoable(using=bench.using):
             outcome = _perform(call, bench)
             ended = conclude(call.claim, outcome, started=started, bench=bench)
             if not isinstance(outcome, Succeeded):
@@ -172,12 +171,6 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
         outcome = outcome_of_error(error, call, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
-
-
-def _transaction(using: str) -> AbstractContextManager[Any]:
-    """Open a transaction; inside that of a test, a savepoint, so that a failure leaves no write there either."""
-    dialect, connection = open_dialect(using)
-    return transaction.atomic(using=using) if connection.in_atomic_block else dialect.writing(connection)
 
 
 def _say_started(claim: Claim, bench: Bench) -> None:

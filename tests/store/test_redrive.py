@@ -184,13 +184,13 @@ def test_a_purge_leaves_the_record_of_an_earlier_redrive():
 
 def test_a_purge_spares_a_job_that_is_redriven_between_its_two_looks(monkeypatch):
     job, letter = make_dead()
-    lock = purge_module.lock
+    let_go = purge_module.let_go
 
     def redriven_just_before(*args, **kwargs):
         redrive(letter, by="anna")
-        return lock(*args, **kwargs)
+        return let_go(*args, **kwargs)
 
-    monkeypatch.setattr(purge_module, "lock", redriven_just_before)
+    monkeypatch.setattr(purge_module, "let_go", redriven_just_before)
 
     assert purge(job) == 0
     assert job.refresh().state == State.READY

@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from django_jobs import (
     ArgumentsError,
@@ -163,7 +164,7 @@ def test_asynchronous_code_builds_batches_too() -> None:
     async def build_two() -> list[Batch]:
         return list(await asyncio.gather(build(2), build(3)))
 
-    batches = asyncio.run(build_two())
+    batches = async_to_sync(build_two)()
     assert [batch.progress().total for batch in batches] == [2, 3]
     drain()
     assert [batch.progress().state for batch in batches] == ["succeeded", "succeeded"]

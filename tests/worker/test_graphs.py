@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from django_jobs import (
     RESULT,
@@ -150,7 +150,7 @@ def test_asynchronous_code_enqueues_them_too() -> None:
             await sample.echo.s(3).aenqueue(),
         ]
 
-    assert len(asyncio.run(enqueue())) == 4
+    assert len(async_to_sync(enqueue)()) == 4
 
 
 class TestAResultThatCannotBePassedOn:
