@@ -154,7 +154,7 @@ class ExportTests(ShopTestCase):
         self.order()
 
         page = self.client.get(f"/orders/{Order.objects.get().pk}/", headers={"accept": "text/html"})
-        self.assertContains(page, "progressbar", count=4)
+        self.assertContains(page, "progressbar", count=5)
 
 
 class JobTests(ShopTestCase):

@@ -38,9 +38,9 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
         **settings: Any,
     ) -> RunningWorker:
         environment = {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(settings)}
-        if not complete:
+        if not complete and command == ("runworker",):
             environment[WITHOUT_ADMIN] = "1"
-            arguments = (*arguments, "--skip-checks") if command == ("runworker",) else arguments
+            arguments = (*arguments, "--skip-checks")
         worker = RunningWorker(environment, *arguments, command=command, before=before)
         started.append(worker)
         return worker
