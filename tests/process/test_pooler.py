@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from datetime import timedelta
 
-import psycopg
 import pytest
 from django.db import connection
 
@@ -22,6 +21,8 @@ from .running import ended, outcomes, wait_until
 
 if chosen_vendor() != "postgresql":
     pytest.skip("PgBouncer is PostgreSQL's", allow_module_level=True)
+
+import psycopg
 
 from tests.private.pgbouncer import PrivatePgBouncer
 
