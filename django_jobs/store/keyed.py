@@ -22,7 +22,8 @@ from ..models import Job
 from ..policy.limits import Need
 from ..policy.states import WAITING_STATES, State
 from ..policy.uniqueness import ConflictRule, Key, KeyKind, Verdict, decide_conflict
-from .dialects import open_dialect
+from .again import again_after_conflicts
+from .dialects import Dialect, open_dialect
 from .dialects.base import Inserted, NewJob
 from .dialects.keys import keys_of
 from .enqueue import announced, as_jobs, payload, refuse_large_metadata, ring_for, under_limits
@@ -66,6 +67,10 @@ def enqueue_keyed(
         _Asked(under_limits(new) if needed[at] else new, arguments[at], texts[at], key, rule, needed[at])
         for at, key in enumerate(keys)
     ]
+    return again_after_conflicts(lambda: _enqueue_all(dialect, connection, asked), using=using)
+
+
+def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Asked]) -> list[Job]:
     if len(asked) == 1 and not asked[0].needs:
         return [_enqueue_one(connection, asked[0])]
     jobs: dict[int, Job] = {}

@@ -15,17 +15,19 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from django.db import connections, transaction
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..conf import get_settings
 from ..exceptions import OnceError, PayloadTooLarge
 from ..models import OnceRecord
 from ..serialization import dumps
-from .dialects import Dialect, open_dialect
+from .again import again_after_conflicts
+from .dialects import open_dialect
 from .dialects.keys import keys_of
 from .dialects.keys.base import NewOnce
 from .latest import read_latest
+from .undoable import undoable
 
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE"})
 
@@ -37,16 +39,15 @@ def recording(record: NewOnce, *, using: str | None = None) -> Iterator[OnceReco
     In a transaction of its own, or a savepoint of the caller's. Raises OnceError where the first one's block writes to
     another database.
     """
-    dialect, connection = open_dialect(using)
-    with _transaction(dialect, connection):
-        earlier = _insert(record, connection)
-        with ExitStack() as guards:
-            if earlier is None:
-                for other in connections:
-                    if other != connection.alias:
-                        guard = _refuse_writes(record.key, other, connection.alias)
-                        guards.enter_context(connections[other].execute_wrapper(guard))
-            yield earlier
+    _, connection = open_dialect(using)
+    transaction, earlier = again_after_conflicts(lambda: _begin(record, connection), using=using)
+    with transaction as block:
+        if earlier is None:
+            for other in connections:
+                if other != connection.alias:
+                    guard = _refuse_writes(record.key, other, connection.alias)
+                    block.enter_context(connections[other].execute_wrapper(guard))
+        yield earlier
 
 
 def save_stored(record: NewOnce, value: Any, *, using: str | None = None) -> Any:
@@ -67,10 +68,12 @@ def save_stored(record: NewOnce, value: Any, *, using: str | None = None) -> Any
     return stored
 
 
-def _transaction(dialect: Dialect, connection: BaseDatabaseWrapper) -> Any:
-    if connection.in_atomic_block:
-        return transaction.atomic(using=connection.alias)
-    return dialect.writing(connection)
+def _begin(record: NewOnce, connection: BaseDatabaseWrapper) -> tuple[ExitStack, OnceRecord | None]:
+    """Open the transaction, which stays open, and insert the record: None, or the record that was there before."""
+    with ExitStack() as block:
+        block.enter_context(undoable(using=connection.alias))
+        earlier = _insert(record, connection)
+        return block.pop_all(), earlier
 
 
 def _insert(record: NewOnce, connection: BaseDatabaseWrapper) -> OnceRecord | None:

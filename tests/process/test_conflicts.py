@@ -12,6 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.concurrency import Background
 from tests.databases import chosen_vendor
+from tests.lock_waits import number_of, wait_for_waiters, waiters
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -27,13 +28,6 @@ ON_POSTGRESQL = pytest.mark.skipif(
 )
 UNDONE = "the {} met another transaction and was undone; trying again: .*[Dd]eadlock"
 
-WAITERS = {
-    "postgresql": "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
-    "mysql": "SELECT waiter.trx_mysql_thread_id FROM information_schema.innodb_lock_waits"
-    " JOIN information_schema.innodb_trx AS waiter ON waiter.trx_id = requesting_trx_id"
-    " JOIN information_schema.innodb_trx AS holder ON holder.trx_id = blocking_trx_id"
-    " WHERE holder.trx_mysql_thread_id = %s",
-}
 LOCK = "SELECT id FROM django_jobs_job WHERE id = %s FOR UPDATE"
 
 
@@ -45,11 +39,7 @@ class Session:
         wrapper.ensure_connection()
         if wrapper.vendor == "postgresql":
             self.execute("SET deadlock_timeout = '1h'")  # who looks finds itself the victim
-        ((number,),) = self.execute(
-            "SELECT pg_backend_pid()" if wrapper.vendor == "postgresql" else "SELECT connection_id()"
-        )
-        assert isinstance(number, int)
-        self.number = number
+        self.number = number_of(wrapper)
         wrapper.set_autocommit(False)
         if wrapper.vendor == "mysql":
             # InnoDB undoes the transaction that has done less.
@@ -76,26 +66,14 @@ def _session() -> Iterator[Session]:
         wrapper.dec_thread_sharing()
 
 
-def _waiters(number: int) -> list[int]:
-    """Return the server's numbers of the connections that wait for a lock which connection ``number`` holds."""
-    with connection.cursor() as cursor:
-        if connection.vendor == "mysql":
-            cursor.execute(
-                "SELECT sleep(0.15)"
-            )  # its lists are copies, renewed once nobody read them for 0.1 s
-        cursor.execute(WAITERS[connection.vendor], [number])
-        return [waiter for (waiter,) in cursor.fetchall()]
-
-
 def _wait_for_waiter(session: Session) -> int:
     """Wait until somebody waits for ``session`` and return the number of that connection."""
-    (waiter,) = wait_until(lambda: _waiters(session.number), "the worker to wait for a lock")
-    assert isinstance(waiter, int)
+    (waiter,) = wait_for_waiters(session.number)
     return waiter
 
 
 def _wait_until_waiting(session: Session, *, on: int) -> None:
-    wait_until(lambda: session.number in _waiters(on), "the test's own session to wait for the worker")
+    wait_until(lambda: session.number in waiters(on), "the test's own session to wait for the worker")
 
 
 def _check_calm(worker: RunningWorker) -> None:
@@ -155,7 +133,7 @@ def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(
 def _next_holder(holders: Iterable[Session]) -> Session:
     """Wait until the finisher waits for one of ``holders`` and return that."""
     waited_for: Session = wait_until(
-        lambda: next((holder for holder in holders if _waiters(holder.number)), None),
+        lambda: next((holder for holder in holders if waiters(holder.number)), None),
         "the finisher to wait for another row",
     )
     return waited_for

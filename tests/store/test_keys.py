@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from datetime import timedelta
+from queue import SimpleQueue
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -17,6 +18,7 @@ from django_jobs.store.purge import purge
 from tests.concurrency import DEADLINE_SECONDS, Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago
+from tests.lock_waits import number_of, wait_for_waiters
 from tests.sampleapp.jobs import add, echo
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -161,31 +163,21 @@ def test_two_that_come_at_the_same_instant_after_the_window_make_one_job() -> No
 def test_the_second_waits_for_the_firsts_commit_and_is_the_first_where_that_is_rolled_back(
     commits: bool,
 ) -> None:
-    inserted, let_go = threading.Event(), threading.Event()
+    inserted: SimpleQueue[int] = SimpleQueue()
+    let_go = threading.Event()
 
     def first() -> Job:
         with transaction.atomic():
             job = KEYED.enqueue(1)
-            inserted.set()
+            inserted.put(number_of(connection))
             assert let_go.wait(DEADLINE_SECONDS)
             transaction.set_rollback(not commits)
         return job
 
     running = Background(first)
-    assert inserted.wait(DEADLINE_SECONDS)
-    asked = threading.Event()
-
-    def second() -> Job:
-        def watch(execute, sql, params, many, context):  # type: ignore[no-untyped-def]
-            asked.set()
-            return execute(sql, params, many, context)
-
-        with connection.execute_wrapper(watch):
-            return KEYED.enqueue(2)
-
-    waiting = [Background(second), Background(second)]
-    assert asked.wait(DEADLINE_SECONDS)
-    assert not any(one.has_ended for one in waiting)
+    number = inserted.get(timeout=DEADLINE_SECONDS)
+    waiting = [Background(lambda: KEYED.enqueue(2)) for _ in range(2)]
+    wait_for_waiters(number, 2)
     let_go.set()
     jobs = [running.result(), *(one.result() for one in waiting)]
     if commits:

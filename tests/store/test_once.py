@@ -9,6 +9,7 @@ import threading
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -25,6 +26,7 @@ from tests.concurrency import DEADLINE_SECONDS, Background, run_together
 from tests.crashing import crash_at_every_point
 from tests.databases import ROOT
 from tests.factories import ago
+from tests.lock_waits import number_of, wait_for_waiters
 from tests.sampleapp.jobs import count_visit_by_key
 from tests.sampleapp.models import Customer
 
@@ -152,20 +154,21 @@ def test_two_at_the_same_instant_are_done_once_and_both_know_what_was_stored() -
 def test_the_second_waits_for_the_first_and_is_the_first_where_that_fails(
     customer: Customer, commits: bool
 ) -> None:
-    begun, let_go = threading.Event(), threading.Event()
+    begun: SimpleQueue[int] = SimpleQueue()
+    let_go = threading.Event()
 
     def first() -> None:
         with once("count", customer.pk, "k"):
             Customer.objects.filter(pk=customer.pk).update(visits=F("visits") + 1)
-            begun.set()
+            begun.put(number_of(connection))
             assert let_go.wait(DEADLINE_SECONDS)
             if not commits:
                 raise ZeroDivisionError
 
     running = Background(first)
-    assert begun.wait(DEADLINE_SECONDS)
+    number = begun.get(timeout=DEADLINE_SECONDS)
     waiting = [Background(lambda: count(customer)) for _ in range(2)]
-    assert not any(one.has_ended for one in waiting)
+    wait_for_waiters(number, 2)
     let_go.set()
     answers = sorted(bool(one.result()) for one in waiting)
     if commits:
