@@ -25,6 +25,10 @@ class Turns(Protocol):
     def took(self, line: Line, number: int) -> None:
         """Take note that so many jobs of a line were claimed."""
 
+    @property
+    def passes_over(self) -> bool:
+        """True where the lines after one may be claimed from though that one has more, for which there is no room."""
+
 
 @dataclass(slots=True)
 class Fair:
@@ -41,6 +45,11 @@ class Fair:
     def took(self, line: Line, number: int) -> None:
         """Remember nothing."""
 
+    @property
+    def passes_over(self) -> bool:
+        """Yes: an executor that is idle is not to wait for another that is not."""
+        return True
+
 
 @dataclass(frozen=True, slots=True)
 class Strict:
@@ -55,6 +64,11 @@ class Strict:
 
     def took(self, line: Line, number: int) -> None:
         """Remember nothing."""
+
+    @property
+    def passes_over(self) -> bool:
+        """No: an executor rather stays idle."""
+        return False
 
 
 @dataclass(slots=True)
@@ -80,6 +94,11 @@ class Weighted:
         """Move the queue on by what was taken of it."""
         name = line.queue_name
         self._passes[name] = self._passes.get(name, self._now) + number / self.weights.get(name, 1)
+
+    @property
+    def passes_over(self) -> bool:
+        """Yes: shares are kept over time, not within a round."""
+        return True
 
     def _forget_all_but(self, queues: Iterable[str]) -> None:
         """Forget queues that have fallen behind; one that is ahead has still to be waited for."""

@@ -111,7 +111,7 @@ class Claimer:
         if not self._lines.known:
             self._hungry = False
             return self._idle(now)
-        claimed = sum(self._claim(line) for line in self._turns.order(self._lines.known))
+        claimed = self._claim_in_turn()
         if not claimed and self._lines.known:
             return HUNGRY_SECONDS
         self._hungry = False
@@ -178,6 +178,15 @@ class Claimer:
             waiting=len(waiting),
             waiting_seconds=sum(self._run_times.expected(one.name) for one in waiting),
         )
+
+    def _claim_in_turn(self) -> int:
+        """Claim from the known lines, those whose turn it is first, and return how many."""
+        claimed = 0
+        for line in self._turns.order(self._lines.known):
+            claimed += self._claim(line)
+            if line in self._lines.known and not self._turns.passes_over:
+                break
+        return claimed
 
     def _claim(self, line: Line) -> int:
         """Claim from one line as much as there is room for, hand it over, and return how many."""

@@ -46,6 +46,11 @@ def echo(value: Any = None) -> Any:
 
 
 @job
+def doze(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+@job
 def add(first: int, second: int = 0) -> int:
     return first + second
 
