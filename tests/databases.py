@@ -52,8 +52,8 @@ def address(vendor: str) -> dict[str, str]:
 def database(vendor: str) -> dict[str, Any]:
     """Return the entry of DATABASES for ``vendor``. On SQLite the test database is a file as well."""
     name = os.environ.get("DJANGO_JOBS_TEST_NAME", "")
+    OUTPUT.mkdir(exist_ok=True)
     if vendor == "sqlite":
-        OUTPUT.mkdir(exist_ok=True)
         path = Path(name) if name else OUTPUT / "django_jobs.sqlite3"
         test_path = path.with_name(f"test_{path.name}")
         return {"ENGINE": _ENGINES[vendor], "NAME": str(path), "TEST": {"NAME": str(test_path)}}
