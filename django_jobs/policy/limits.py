@@ -258,13 +258,18 @@ class LimitState(NamedTuple):
     failures: tuple[float, ...] = ()
 
 
-def room(rule: Rule, state: LimitState, *, used: int, now: float) -> int:
-    """Return how many permits may be given out now, with ``used`` held or cooling."""
+def bound(rule: Rule, state: LimitState, *, now: float) -> int:
+    """Return how many permits may be held or cooling now for another to be given out."""
     if state.closed_until is not None and now < state.closed_until:
         return 0
     if rule.kind is Kind.BREAKER:
-        return max(1 - used, 0) if state.tripped else UNBOUNDED
-    return max(rule.capacity - used, 0)
+        return 1 if state.tripped else UNBOUNDED
+    return rule.capacity
+
+
+def room(rule: Rule, state: LimitState, *, used: int, now: float) -> int:
+    """Return how many permits may be given out now, with ``used`` held or cooling."""
+    return max(bound(rule, state, now=now) - used, 0)
 
 
 def after_tries(rule: Rule, state: LimitState, *, failed_at: list[float], succeeded: bool) -> LimitState:

@@ -74,7 +74,7 @@ def _linked(chunk: Sequence[Ended], links: dict[int, int]) -> list[Ended]:
     A claim's may have one more than its row: that of a job which was only now found to be under limits.
     """
     return [
-        one._replace(claim=one.claim._replace(links=bits))
+        one if bits == one.claim.links else one._replace(claim=one.claim._replace(links=bits))
         for one in chunk
         if one.claim.job_id in links and (bits := links[one.claim.job_id] | one.claim.links)
     ]

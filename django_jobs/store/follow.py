@@ -16,8 +16,8 @@ from .tally import count_ends
 
 def follow(ended: Sequence[Ended], *, using: str) -> None:
     """Do for each kind of link what the ends of these runs ask for. Only runs whose claim stood are given."""
-    for link, see_to in _DUTIES.items():
-        linked = [one for one in ended if one.claim.links & link]
+    for bit, see_to in _DUTIES.items():
+        linked = [one for one in ended if one.claim.links & bit]
         if linked:
             see_to(linked, using=using)
 
@@ -64,8 +64,9 @@ def _follow_batched(ended: Sequence[Ended], *, using: str) -> None:
     count_ends({one.claim.job_id: one.decision.state for one in ended}, using=using)
 
 
-_DUTIES: dict[Links, Callable[..., None]] = {
-    Links.LIMITED: settle,
-    Links.AWAITED: _follow_awaited,
-    Links.BATCHED: _follow_batched,
+# Plain numbers: what an enumeration's & takes is felt in a finish of hundreds.
+_DUTIES: dict[int, Callable[..., None]] = {
+    int(Links.LIMITED): settle,
+    int(Links.AWAITED): _follow_awaited,
+    int(Links.BATCHED): _follow_batched,
 }

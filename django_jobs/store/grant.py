@@ -12,15 +12,16 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.models import Count, Min
+from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ..models import Job, Limit, LimitNotice, Permit
-from ..policy.limits import Kind, Phase, room
+from ..models import Limit, LimitNotice, Permit
+from ..policy.limits import Kind, Phase, bound
 from ..policy.states import State
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .dialects.among import Among
 from .dialects.base import from_epoch
+from .dialects.limits import OpenLine, limits_of
 from .doorbell import ring_on_commit
 from .open_limits import OpenLimit, lock_limits
 from .permits import arrive
@@ -70,19 +71,17 @@ def grant(limits: Sequence[OpenLimit], *, now: datetime, using: str) -> int:
     rates = [limit.id for limit in limits if limit.rule.kind is Kind.RATE]
     if rates:
         _forget_cooled(rates, using)
-    used, free_at = _usage([limit.id for limit in limits], using)
+    _, connection = open_dialect(using)
     seconds = now.timestamp()
-    rooms = {
-        limit.id: min(room(limit.rule, limit.state, used=used.get(limit.id, 0), now=seconds), MOST_OF_ONE)
-        for limit in limits
-    }
-    lines = _read_lines(rooms, using)
-    wanted = {job_id: is_last for pk, line in lines.items() for job_id, is_last in line[: rooms[pk]]}
-    taken = _let_in(wanted, using)
+    bounds = {limit.id: bound(limit.rule, limit.state, now=seconds) for limit in limits}
+    lines = limits_of(connection).read_lines(connection, bounds, most=MOST_OF_ONE)
+    rooms = {pk: min(max(bounds[pk] - line.used, 0), MOST_OF_ONE) for pk, line in lines.items()}
+    wanted = dict(one for pk, line in lines.items() for one in line.waiting[: rooms[pk]])
+    taken = _let_in(wanted, connection)
     open_at: dict[datetime | None, list[int]] = defaultdict(list)
     for limit in limits:
-        line = lines.get(limit.id, [])
-        next_look = _next_look(limit, line, rooms[limit.id], taken, free_at.get(limit.id), now)
+        line = lines[limit.id]
+        next_look = _next_look(limit, line, rooms[limit.id], taken, now) if line.waiting else None
         if next_look != limit.open_at:
             open_at[next_look].append(limit.id)
     for at, ids in open_at.items():
@@ -134,64 +133,42 @@ def _forget_cooled(limit_ids: Iterable[int], using: str) -> None:
     cooled.filter(free_at__lte=DatabaseNow())._raw_delete(using)
 
 
-def _usage(limit_ids: Iterable[int], using: str) -> tuple[dict[int, int], dict[int, datetime]]:
-    """Return how many permits of each limit are held or cooling, and when the first of these is free."""
-    given = Permit.objects.using(using).filter(
-        Among("limit_id", limit_ids, by_key=False), phase__in=[Phase.HELD, Phase.COOLING]
-    )
-    rows = list(given.order_by().values_list("limit_id").annotate(number=Count("*"), free=Min("free_at")))
-    return {pk: number for pk, number, _ in rows}, {pk: free for pk, _, free in rows if free is not None}
+def _let_in(wanted: Mapping[int, bool], connection: BaseDatabaseWrapper) -> set[int]:
+    """Hand the permits to those of the jobs that nobody else has locked, and return these.
 
-
-def _read_lines(rooms: Mapping[int, int], using: str) -> dict[int, list[tuple[int, bool]]]:
-    """Return the head of each line: one more than there is room for, to know whether somebody is left."""
-    dialect, connection = open_dialect(using)
-    lines: dict[int, list[tuple[int, bool]]] = defaultdict(list)
-    for limit_id, job_id, is_last in dialect.read_line_heads(connection, rooms):
-        lines[limit_id].append((job_id, bool(is_last)))
-    return lines
-
-
-def _let_in(wanted: Mapping[int, bool], using: str) -> set[int]:
-    """Hand the permits to those of the jobs that nobody else has locked, and return these."""
+    ``wanted`` says of each job whether it then has all that it needs.
+    """
     if not wanted:
         return set()
-    jobs = Job.objects.using(using)
-    rows = jobs.filter(Among("pk", wanted)).order_by("pk").select_for_update(skip_locked=True)
-    found = list(rows.values_list("pk", "state", "queue_name"))
-    permits = Permit.objects.using(using).filter(run=0, phase=Phase.WAITING)
-    astray = [pk for pk, state, _ in found if state != State.BLOCKED]
-    if astray:
-        permits.filter(Among("job_id", astray)).update(phase=Phase.ASLEEP)
-    taken = {pk for pk, state, _ in found if state == State.BLOCKED}
-    permits.filter(Among("job_id", taken)).update(phase=Phase.HELD, since=DatabaseNow())
-    complete = [pk for pk in taken if wanted[pk]]
-    jobs.filter(Among("pk", complete)).update(state=State.READY, ready_at=DatabaseNow())
-    if len(complete) < len(taken):
-        arrive([pk for pk in taken if not wanted[pk]], using=using)
-    ring_on_commit({queue_name for _, _, queue_name in found}, using=using)
+    alias = connection.alias
+    complete = [pk for pk, is_last in wanted.items() if is_last]
+    found = limits_of(connection).let_in(connection, wanted, complete=complete)
+    taken = {one.job_id for one in found if one.state == State.BLOCKED}
+    if len(taken) < len(found):
+        astray = [one.job_id for one in found if one.job_id not in taken]
+        permits = Permit.objects.using(alias).filter(Among("job_id", astray), run=0, phase=Phase.WAITING)
+        permits.update(phase=Phase.ASLEEP)
+    further = [pk for pk in taken if not wanted[pk]] if len(complete) < len(wanted) else []
+    if further:
+        arrive(further, using=alias)
+    ring_on_commit({one.queue_name for one in found}, using=alias)
     return taken
 
 
 def _next_look(
-    limit: OpenLimit,
-    line: Sequence[tuple[int, bool]],
-    room: int,
-    taken: Collection[int],
-    free_at: datetime | None,
-    now: datetime,
+    limit: OpenLimit, line: OpenLine, room: int, taken: Collection[int], now: datetime
 ) -> datetime | None:
     """Return when a look may find something to give out, None: not before a run ends or a job comes."""
-    left = [job_id for job_id, _ in line if job_id not in taken]
+    left = sum(job_id not in taken for job_id, _ in line.waiting)
     if not left:
         return None
-    if len(left) > len(line) - room:
+    if left > len(line.waiting) - room:
         return now + HELD_UP
     closed_until = limit.state.closed_until
     if closed_until is not None and now.timestamp() < closed_until:
         return from_epoch(closed_until)
     if room == MOST_OF_ONE:
         return now
-    if free_at is None and limit.rule.cools_from_end:
+    if line.free_at is None and limit.rule.cools_from_end:
         return now + timedelta(seconds=limit.rule.window_seconds)
-    return free_at
+    return line.free_at

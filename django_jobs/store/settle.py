@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -43,7 +43,11 @@ def settle(ended: Sequence[Ended], *, using: str) -> None:
     whole window is not locked at all.
     """
     _admit_late([one for one in ended if one.decision.needs], using)
-    over = [one for one in ended if _ending(one) is not Ending.KEPT and not one.decision.needs]
+    over = {
+        one.claim.job_id: (one, ending)
+        for one in ended
+        if not one.decision.needs and (ending := _ending(one)) is not Ending.KEPT
+    }
     held, locked = _held_by(over, using)
     if not held:
         return
@@ -52,7 +56,7 @@ def settle(ended: Sequence[Ended], *, using: str) -> None:
     _give_back(held, now, using)
     _judge_breakers(held, now, using)
     _hold_back(held, now, using)
-    again = [one.claim.job_id for one in over if one.decision.state is State.BLOCKED]
+    again = [pk for pk, (one, _) in over.items() if one.decision.state is State.BLOCKED]
     if again:
         arrive(again, using=using)
     grant(locked, now=now, using=using)
@@ -80,26 +84,21 @@ def _admit_late(ended: Sequence[Ended], using: str) -> None:
         )
 
 
-def _held_by(ended: Sequence[Ended], using: str) -> tuple[list[_Held], list[OpenLimit]]:
+def _held_by(over: Mapping[int, tuple[Ended, Ending]], using: str) -> tuple[list[_Held], list[OpenLimit]]:
     """Return the permits that the runs held, and those of their limits that were locked."""
-    by_job = {one.claim.job_id: one for one in ended}
-    permits = Permit.objects.using(using).filter(Among("job_id", by_job), run=0, phase=Phase.HELD)
+    permits = Permit.objects.using(using).filter(Among("job_id", over), run=0, phase=Phase.HELD)
     rows = list(permits.values_list("job_id", "limit_id", "kind"))
     locked = lock_limits({limit_id for _, limit_id, kind in rows if kind != Kind.RATE}, using=using)
     rates = {limit_id for _, limit_id, kind in rows if kind == Kind.RATE}
     read = {limit.id: limit for limit in read_limits(rates, using=using)} if rates else {}
     refused = {
-        limit_id for job_id, limit_id, _ in rows if limit_id in rates and by_job[job_id].decision.holds_back
+        limit_id for job_id, limit_id, _ in rows if limit_id in rates and over[job_id][0].decision.holds_back
     }
     contended = [pk for pk, limit in read.items() if pk in refused or not limit.rule.cools_from_end]
     if contended:
         locked += lock_limits(contended, using=using)
     limits = read | {limit.id: limit for limit in locked}
-    held = [
-        _Held(limits[limit_id], by_job[job_id], _ending(by_job[job_id]))
-        for job_id, limit_id, _ in rows
-        if limit_id in limits
-    ]
+    held = [_Held(limits[limit_id], *over[job_id]) for job_id, limit_id, _ in rows if limit_id in limits]
     return held, locked
 
 

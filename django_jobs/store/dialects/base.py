@@ -8,7 +8,7 @@ runs unchanged on each.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -196,14 +196,6 @@ class Dialect(Protocol):
 
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Move up to ``limit`` due jobs from scheduled to ready, those under a limit to blocked."""
-
-    def read_line_heads(
-        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
-    ) -> list[tuple[int, int, bool]]:
-        """Return the first who wait at each limit, in order: limit, job, and whether it needs no more than this.
-
-        ``rooms`` maps limits to how many they have room for; one more of each line is read. No locks.
-        """
 
     def finish(
         self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int

@@ -8,7 +8,7 @@ the state: without that, a claim of ten locked a thousand rows.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -55,14 +55,12 @@ from .mysql_statements import (
     SET_LOOKS,
     TAKE,
 )
-from .reads import LINE_HEAD
 
 if TYPE_CHECKING:
     from django.db import Error as DatabaseError
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-LINES_A_STATEMENT = 100
 CONFLICTS = {1020, 1213}
 """ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
 
@@ -160,21 +158,6 @@ class MySQL:
             if due:
                 cursor.execute(PROMOTE, [[job_id for job_id, _ in due]])
         return Promoted(len(due), [job_id for job_id, links in due if links & Links.LIMITED])
-
-    def read_line_heads(
-        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
-    ) -> list[tuple[int, int, bool]]:
-        """Read a hundred ranges of the index in one statement: MariaDB knows no LATERAL."""
-        found: list[tuple[int, int, bool]] = []
-        limits = list(rooms.items())
-        with connection.cursor() as cursor:
-            for start in range(0, len(limits), LINES_A_STATEMENT):
-                part = limits[start : start + LINES_A_STATEMENT]
-                heads = (f"SELECT * FROM ({LINE_HEAD}) AS head_{at}" for at in range(len(part)))
-                values = [value for limit_id, room in part for value in (limit_id, room + 1)]
-                cursor.execute(" UNION ALL ".join(heads), values)
-                found += cursor.fetchall()
-        return found
 
     def finish(
         self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int

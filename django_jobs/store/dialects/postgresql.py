@@ -7,7 +7,7 @@ it is about to do: a generic plan of the claim walks the whole index (engine fin
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -133,17 +133,6 @@ WITH promoted AS (
     RETURNING id, links
 )
 SELECT count(*), coalesce(array_agg(id) FILTER (WHERE links & 1 = 1), '{}') FROM promoted
-"""
-
-LINE_HEADS = """
-SELECT head.*
-FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, room)
-CROSS JOIN LATERAL (
-    SELECT limit_id, job_id, is_last FROM django_jobs_permit
-    WHERE limit_id = open_limit.id AND phase = 1
-    ORDER BY urgency, job_id
-    LIMIT open_limit.room + 1
-) AS head
 """
 
 # The look-up stays by key (job.id = ANY): a join alone lets the planner walk the whole index of running jobs.
@@ -308,15 +297,6 @@ class PostgreSQL:
             cursor.execute(PROMOTE, [limit])
             return Promoted(*cursor.fetchone())
 
-    def read_line_heads(
-        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
-    ) -> list[tuple[int, int, bool]]:
-        """Read one range of the index for each limit, in one statement."""
-        with connection.cursor() as cursor:
-            cursor.execute(LINE_HEADS, [_array(rooms.keys()), _array(rooms.values())])
-            heads: list[tuple[int, int, bool]] = cursor.fetchall()
-        return heads
-
     def finish(
         self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
     ) -> dict[int, int]:
@@ -372,16 +352,17 @@ def _success_arrays(ended: Sequence[Ended], worker_id: int) -> dict[str, Any]:
     results = [one.decision.result for one in ended]
     return {
         "worker_id": worker_id,
-        "ids": _array(one.claim.job_id for one in ended),
-        "claim_numbers": _array(one.claim.claim_number for one in ended),
-        "numbers": _array(one.claim.attempt for one in ended),
-        "started": _array(one.started for one in ended),
-        "finished": _array(one.finished for one in ended),
+        "ids": array(one.claim.job_id for one in ended),
+        "claim_numbers": array(one.claim.claim_number for one in ended),
+        "numbers": array(one.claim.attempt for one in ended),
+        "started": array(one.started for one in ended),
+        "finished": array(one.finished for one in ended),
         "results": results if any(result is not None for result in results) else [None] * len(ended),
     }
 
 
-def _array(values: Iterable[float | None]) -> str:
+def array(values: Iterable[float | None]) -> str:
+    """Return numbers as an array literal."""
     return "{" + ",".join(map(str, values)) + "}"
 
 

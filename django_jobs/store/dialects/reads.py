@@ -88,9 +88,3 @@ def read_waiting(
             instants = [one for one in (before.oldest, as_instant(oldest)) if one is not None]
             found[name] = Waiting(max(number, before.number), min(instants, default=None))
     return found
-
-
-LINE_HEAD = """
-SELECT limit_id, job_id, is_last FROM django_jobs_permit
-WHERE limit_id = %s AND phase = 1 ORDER BY urgency, job_id LIMIT %s
-"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import sqlite3
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -34,7 +34,6 @@ from .base import (
     in_line,
     read_counted,
 )
-from .reads import LINE_HEAD
 from .sqlite_statements import (
     CLAIM_FROM_HEAD,
     CLAIM_FROM_POSITION,
@@ -167,17 +166,6 @@ class SQLite:
             cursor.execute(PROMOTE, [limit])
             promoted = cursor.fetchall()
         return Promoted(len(promoted), [job_id for job_id, links in promoted if links & Links.LIMITED])
-
-    def read_line_heads(
-        self, connection: BaseDatabaseWrapper, rooms: Mapping[int, int]
-    ) -> list[tuple[int, int, bool]]:
-        """Read limit by limit: a statement costs no way to a server."""
-        found: list[tuple[int, int, bool]] = []
-        with connection.cursor() as cursor:
-            for limit_id, room in rooms.items():
-                cursor.execute(LINE_HEAD, [limit_id, room + 1])
-                found += cursor.fetchall()
-        return found
 
     def finish(
         self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int

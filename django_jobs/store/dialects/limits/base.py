@@ -1,0 +1,52 @@
+"""What each database does to see who has the permits of limits and who waits, and to hand permits over."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+@dataclass(slots=True)
+class OpenLine:
+    """How many permits of a limit are held or cooling, when the first of these is free, and who is next in line.
+
+    ``waiting`` has jobs, and whether each needs no more than this.
+    """
+
+    used: int = 0
+    free_at: datetime | None = None
+    waiting: list[tuple[int, bool]] = field(default_factory=list)
+
+
+class LetIn(NamedTuple):
+    """A job that was locked to be let in, as it was then."""
+
+    job_id: int
+    state: str
+    queue_name: str
+
+
+class LimitDialect(Protocol):
+    """The part of a dialect for limits. All of it is called with the limits locked, in a transaction."""
+
+    def read_lines(
+        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
+    ) -> dict[int, OpenLine]:
+        """Return what is given out of each limit, and who waits first; one more than there is room for.
+
+        ``bounds`` maps limits to how many permits each may have given out at once; ``most``: room for no more is read.
+        No locks.
+        """
+
+    def let_in(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
+    ) -> list[LetIn]:
+        """Lock those of the jobs that nobody else has, and give the blocked ones among these what they wait for.
+
+        Those of ``complete`` become ready. Returns all that were locked.
+        """

@@ -1,0 +1,71 @@
+"""Limits on PostgreSQL: one statement to see the lines, one to let in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from ..postgresql import array
+from .base import LetIn, OpenLine
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Phases: 1 waits, 2 is held, 3 cools.
+LINES = """
+SELECT open_limit.id, given.number, given.free_at, head.job_id, head.is_last
+FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, bound)
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS number, min(free_at) AS free_at FROM django_jobs_permit
+    WHERE limit_id = open_limit.id AND phase IN (2, 3)
+) AS given
+LEFT JOIN LATERAL (
+    SELECT job_id, is_last FROM django_jobs_permit
+    WHERE limit_id = open_limit.id AND phase = 1
+    ORDER BY urgency, job_id
+    LIMIT least(greatest(open_limit.bound - given.number, 0), %s) + 1
+) AS head ON true
+"""
+
+# What is written is looked up by a list of keys: of a join with the few rows of a CTE the planner expects one row, and
+# compares each with each (measured: 12 ms for 200 jobs instead of 4).
+LET_IN = """
+WITH taken AS MATERIALIZED (
+    SELECT id, state, queue_name FROM django_jobs_job
+    WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
+), given AS (
+    UPDATE django_jobs_permit SET phase = 2, since = statement_timestamp()
+    WHERE job_id = ANY(ARRAY(SELECT id FROM taken WHERE state = 'blocked')) AND run = 0 AND phase = 1
+), made_ready AS (
+    UPDATE django_jobs_job SET state = 'ready', ready_at = statement_timestamp()
+    WHERE id = ANY(ARRAY(SELECT id FROM taken WHERE state = 'blocked' AND id = ANY(%(complete)s::bigint[])))
+)
+SELECT id, state, queue_name FROM taken
+"""
+
+
+class PostgreSQLLimits:
+    """Limits on PostgreSQL 13 and later."""
+
+    def read_lines(
+        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
+    ) -> dict[int, OpenLine]:
+        """Read two ranges of the index for each limit, all in one statement."""
+        lines: dict[int, OpenLine] = {}
+        with connection.cursor() as cursor:
+            cursor.execute(LINES, [array(bounds.keys()), array(bounds.values()), most])
+            for limit_id, used, free_at, job_id, is_last in cursor.fetchall():
+                line = lines.get(limit_id)
+                if line is None:
+                    line = lines[limit_id] = OpenLine(used, free_at)
+                if job_id is not None:
+                    line.waiting.append((job_id, is_last))
+        return lines
+
+    def let_in(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
+    ) -> list[LetIn]:
+        """Lock and write in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(LET_IN, {"ids": array(job_ids), "complete": array(complete)})
+            return list(map(LetIn._make, cursor.fetchall()))
