@@ -124,7 +124,7 @@ def _key(what: str, key: Key, signature: CallSignature, stored: Mapping[str, Any
 
 def _as_text(what: str, value: object) -> str:
     if isinstance(value, tuple) and value:
-        text = "/".join(_as_text(what, one) for one in value)
+        text = "/".join(_escaped(_as_text(what, one)) for one in value)
     elif isinstance(value, Model):
         text = f"{value._meta.label_lower}:{value.pk}"
     elif isinstance(value, Enum):
@@ -136,12 +136,20 @@ def _as_text(what: str, value: object) -> str:
             f"{what}: expected a key that is text, a whole number, UUID, date, model instance or a tuple of these, or"
             f" None for no limit; got {type(value).__name__}"
         )
-    if len(text) > MAX_KEY_LENGTH or _UNSTORABLE.search(text):
+    unstorable = _UNSTORABLE.search(text)
+    if len(text) > MAX_KEY_LENGTH or unstorable:
+        # The key itself is not said: it may be a secret's, and the error goes into logs.
+        found = f"{unstorable.group()!r} at {unstorable.start()}" if unstorable else f"{len(text)} characters"
         raise LimitKeyError(
             f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters without NUL or half a surrogate pair, got"
-            f" {text[:40]!r}{'...' if len(text) > 40 else ''}"
+            f" {found}"
         )
     return text
+
+
+def _escaped(part: str) -> str:
+    """Return a part of a key, so that ("a/b", "c") and ("a", "b/c") are two keys."""
+    return part.replace("\\", "\\\\").replace("/", "\\/")
 
 
 def _as_rate(value: object) -> Rate:

@@ -227,6 +227,9 @@ class Api(Enum):
         (Api.STRIPE, "stripe"),
         (Customer(pk=7), "sampleapp.customer:7"),
         (("eu", 7), "eu/7"),
+        (("a/b", "c"), "a\\/b/c"),
+        (("a", "b/c"), "a/b\\/c"),
+        (("a\\", "c"), "a\\\\/c"),
         ("x" * MAX_KEY_LENGTH, "x" * MAX_KEY_LENGTH),
     ],
 )
@@ -266,8 +269,10 @@ def test_what_is_no_key_fails_the_enqueue_naming_job_and_option(
     with pytest.raises(LimitKeyError) as caught:
         definition.enqueue(value)
 
-    assert str(caught.value).startswith("sample.limited: rate_limit: ")
-    assert message in str(caught.value)
+    said = str(caught.value)
+    assert said.startswith("sample.limited: rate_limit: ")
+    assert message in said
+    assert not isinstance(value, str) or value not in said
 
 
 @pytest.mark.parametrize(
