@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from enum import Enum, auto
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from ..models import Worker
 from ..models.base import MAX_ACTOR_LENGTH
@@ -105,9 +105,23 @@ def declare_lost(*, stale_after: timedelta, spare: int | None = None, using: str
 
     ``spare`` is the caller's own id: a worker that was frozen between its heartbeat and this must not bury itself.
     """
+    stale = _others_alive(spare, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
+    return stale.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
+
+
+def time_until_stale(
+    *, stale_after: timedelta, spare: int | None = None, using: str | None = None
+) -> timedelta | None:
+    """Return how soon the first living worker but ``spare`` will be stale should it stay silent; None: there is none.
+
+    One statement, by the database's clock.
+    """
+    others = _others_alive(spare, using).annotate(now=DatabaseNow()).order_by("heartbeat_at")
+    first = others.values_list("heartbeat_at", "now").first()
+    return None if first is None else first[0] + stale_after - first[1]
+
+
+def _others_alive(spare: int | None, using: str | None) -> QuerySet[Worker]:
     _, connection = open_dialect(using)
-    stale = Q(state__in=ALIVE, heartbeat_at__lt=DatabaseNow(-stale_after))
-    others = Worker.objects.using(connection.alias).filter(stale)
-    if spare is not None:
-        others = others.exclude(pk=spare)
-    return others.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
+    alive = Worker.objects.using(connection.alias).filter(state__in=ALIVE)
+    return alive if spare is None else alive.exclude(pk=spare)

@@ -28,7 +28,7 @@ from ..store.queues import note_queues
 from ..store.rescue import rescue
 from ..store.rollup import fold, prune_sums
 from ..store.sweep import Swept, sweep
-from ..store.workers import declare_lost
+from ..store.workers import declare_lost, time_until_stale
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -36,6 +36,8 @@ NEW_SECONDS = 30.0
 PRUNE_INTERVAL_SECONDS = 300.0
 WINDOWS_A_ROUND = 5
 LONGEST_INTERVAL_SECONDS = 5.0
+JUST_AFTER_SECONDS = 0.05
+"""How long after a worker has become stale it is looked at, so that it is stale by then."""
 
 
 class Maintenance:
@@ -75,7 +77,7 @@ class Maintenance:
             self._mail_admins()
         if time.monotonic() >= self._prune_at:
             self._prune()
-        return min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+        return self._until_next_round()
 
     def _bring_limits_in_step(self) -> None:
         """Have the code that was just started decide on limits whose rows an older version wrote."""
@@ -96,6 +98,19 @@ class Maintenance:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
         if rescued := rescue(rules=self._settings.rules, using=using):
             logger.warning("%s jobs of lost workers were rescued", rescued)
+
+    def _until_next_round(self) -> float:
+        """Return the seconds until a worker that has gone silent would be stale, or those of the interval, if fewer.
+
+        So the jobs of a dead host are rescued as soon as ``stale_after`` allows, not up to an interval later.
+        """
+        interval = min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+        until_stale = time_until_stale(
+            stale_after=self._settings.stale_after, spare=self._worker_id(), using=self._settings.database
+        )
+        if until_stale is None:
+            return interval
+        return min(interval, max(until_stale.total_seconds(), 0.0) + JUST_AFTER_SECONDS)
 
     def _sweep(self) -> None:
         """See to what batches and graphs need and a process that died left undone."""

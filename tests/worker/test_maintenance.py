@@ -49,6 +49,20 @@ def test_claims_of_a_worker_without_a_heartbeat_are_rescued() -> None:
     assert Worker.objects.get(pk=stale.pk).state == "lost"
 
 
+def test_the_next_round_is_when_a_silent_worker_becomes_stale() -> None:
+    """A dead host's jobs are rescued within STALE_AFTER of its last heartbeat, 15 s, not an interval later."""
+    factories.make_worker(heartbeat_at=factories.ago(seconds=12))
+    assert _maintain().step() <= 3.1
+
+
+def test_a_worker_that_is_alone_or_among_lively_ones_comes_again_after_the_interval() -> None:
+    own = factories.make_worker(heartbeat_at=factories.ago(seconds=14))
+    maintenance = _maintain(own)
+    assert maintenance.step() == 5
+    factories.make_worker()
+    assert maintenance.step() == 5
+
+
 def test_a_worker_never_buries_itself() -> None:
     """It may have been frozen between its heartbeat and this round."""
     own = factories.make_worker(heartbeat_at=factories.ago(hours=1))
