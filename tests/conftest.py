@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from django.db import connection
 
 from django_jobs.store import doorbell
 from tests.databases import ROOT, chosen_vendor
+from tests.flushing import quick_flush
 
 
 @pytest.fixture(scope="session")
@@ -17,6 +19,12 @@ def django_db_modify_db_settings() -> None:
         name = connection.settings_dict["TEST"]["NAME"]
         for ending in ("-wal", "-shm", "-journal"):
             Path(name + ending).unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quick_flush() -> Iterator[None]:
+    with quick_flush():
+        yield
 
 
 @pytest.fixture
