@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from secrets import token_urlsafe
 from typing import TYPE_CHECKING, Any
 
 from django import forms
@@ -22,6 +23,7 @@ from ..conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_n
 from ..definition import JobDefinition
 from ..exceptions import ConfigurationError, JobsError, ResultNotPassed
 from ..models import Job
+from ..once import once
 from ..policy.redact import unmask
 from ..serialization import decode
 from ..shown import shown
@@ -33,6 +35,10 @@ from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
 
 if TYPE_CHECKING:
     from .jobs import JobAdmin
+
+
+PRESS = "press"
+"""The field that tells one page's button from another's: pressed twice, it makes one copy."""
 
 
 class ArgumentsField(forms.JSONField):
@@ -144,8 +150,10 @@ def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     if definition is not None and may(request, VIEW_ARGUMENTS):
         form = CopyForm(request.POST if request.method == "POST" else None, job=job, definition=definition)
     if request.method == "POST" and (form is None or form.is_valid()):
-        made = _make(form, job)
+        made, is_first = _make_once(form, job, request.POST.get(PRESS, ""))
         if made is not None:
+            if is_first and not made.is_duplicate:
+                log(request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk})
             return _made(page, request, job, made)
         if form is None:
             return gone(page, request, pk)
@@ -160,6 +168,7 @@ def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         "is_known": definition is not None,
         "signature": f"{job.name}{definition.signature.signature}" if definition else "",
         "back": page.url("job_change", pk),
+        "press": request.POST.get(PRESS) or token_urlsafe(16),
     }
     return TemplateResponse(request, "admin/django_jobs/job/copy.html", context)
 
@@ -197,6 +206,27 @@ def _has_its_results(job: Job) -> bool:
     return True
 
 
+class _NotMadeError(Exception):
+    """Nothing was made, so the next press is the first."""
+
+
+def _make_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job | None, bool]:
+    """Return the copy and True, for each further press of the same page's button what the first has made and False."""
+    if not press:
+        return _make(form, job), True
+    try:
+        with once("copied in the admin", job.pk, press) as first:
+            if first:
+                made = _make(form, job)
+                if made is None:
+                    raise _NotMadeError
+                first.store(made.pk)
+                return made, True
+            return Job.objects.filter(pk=first.stored).first(), False
+    except _NotMadeError:
+        return None, True
+
+
 def _make(form: CopyForm | None, job: Job) -> Job | None:
     """Return the copy; None where the form has another mistake, or the job is gone."""
     if form is None:
@@ -217,7 +247,6 @@ def _made(page: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResp
         }
         page.message_user(request, text, messages.WARNING)
         return HttpResponseRedirect(page.url("job_change", made.pk))
-    log(request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk})
     address = page.url("job_change", made.pk)
     text = gettext("Job %(id)s is enqueued, a copy of job %(original)s.")
     text = text % {"id": made.pk, "original": job.pk}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 import pytest
@@ -25,6 +26,27 @@ pytestmark = pytest.mark.django_db(transaction=True)
 def form(arguments: Any, **fields: Any) -> dict[str, Any]:
     text = arguments if isinstance(arguments, str) else json.dumps(arguments)
     return {"arguments": text, "queue_name": "default", "priority": "0", **fields}
+
+
+def test_a_button_pressed_twice_makes_one_copy_also_where_the_first_press_was_refused(
+    admin_client: Client,
+) -> None:
+    job = sample.add.enqueue(1, 2)
+    page = admin_client.get(url("job_copy", job.pk)).content.decode()
+    (press,) = re.findall(r'name="press" value="([\w-]{20,})"', page)
+    wrong = admin_client.post(url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "press": press})
+    assert press in wrong.content.decode()
+
+    answers = [
+        admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": press})
+        for _ in range(2)
+    ]
+
+    copy = Job.objects.exclude(pk=job.pk).get()
+    assert [answer.headers["Location"] for answer in answers] == [url("job_change", copy.pk)] * 2
+    assert LogEntry.objects.count() == 1
+    admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": "another-page"})
+    assert Job.objects.count() == 3
 
 
 def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Client) -> None:
