@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from pytest_django import DjangoDbBlocker
 
 from django_jobs.store import doorbell
 from tests.databases import ROOT, chosen_vendor
-from tests.flushing import quick_flush
+from tests.flushing import permissions, quick_flush
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +22,12 @@ def django_db_modify_db_settings() -> None:
             Path(name + ending).unlink(missing_ok=True)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _quick_flush() -> Iterator[None]:
-    with quick_flush():
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Make the test database, and have its tables emptied quickly after each test."""
+    with django_db_blocker.unblock():
+        complete = permissions()
+    with quick_flush(complete):
         yield
 
 

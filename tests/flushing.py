@@ -1,14 +1,16 @@
 """Empty the tables after a test, quickly. The tests that need a real transaction are most of the suite.
 
-Django's flush, which pytest-django calls, then makes all content types and permissions anew; here they stay, as no test
-changes them. On PostgreSQL it truncates, which makes new files for each of thirty tables and their indexes; here
-only tables that a test has made large are, because dead rows would be in the way of the next one and of its plans.
+Django's flush, which pytest-django calls, then makes all content types and permissions anew; here they stay, and are
+made anew only where a test has lost some. On PostgreSQL it truncates, which makes new files for each of thirty tables
+and their indexes; here only tables that a test has made large are, because dead rows would be in the way of the
+next one and of its plans.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from django.core.management.commands import flush
@@ -22,9 +24,9 @@ SIZES = (
 
 
 @contextmanager
-def quick_flush() -> Iterator[None]:
-    """Have Django's flush empty the tables so."""
-    flush_all = connection.ops.sql_flush
+def quick_flush(complete: int) -> Iterator[None]:
+    """Have Django's flush empty the tables so; ``complete`` is how many permissions there are to be."""
+    flush_all, signal_all = connection.ops.sql_flush, flush.emit_post_migrate_signal
 
     def sql_flush(style: object, tables: Sequence[str], **options: bool) -> list[str]:
         names = [name for name in tables if name not in KEPT]
@@ -35,10 +37,21 @@ def quick_flush() -> Iterator[None]:
         deletes = [f"DELETE FROM {connection.ops.quote_name(name)}" for name in names if name not in large]
         return [*flush_all(style, large, **options), "; ".join(deletes)]
 
+    def signal(*arguments: Any, **options: Any) -> None:
+        if permissions() != complete:
+            signal_all(*arguments, **options)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(connection.ops, "sql_flush", sql_flush)
-        patch.setattr(flush, "emit_post_migrate_signal", lambda *_, **__: None)
+        patch.setattr(flush, "emit_post_migrate_signal", signal)
         yield
+
+
+def permissions() -> int:
+    """Count the permissions."""
+    from django.contrib.auth.models import Permission
+
+    return Permission.objects.count()
 
 
 def _large(names: Sequence[str]) -> list[str]:
