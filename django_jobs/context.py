@@ -11,7 +11,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from .exceptions import NoCurrentJob, PayloadTooLarge
+from .exceptions import Cancelled, NoCurrentJob, PayloadTooLarge
 from .serialization import dumps
 
 PROGRESS_INTERVAL_SECONDS = 0.5
@@ -19,8 +19,21 @@ PROGRESS_INTERVAL_SECONDS = 0.5
 MAX_PROGRESS_MESSAGE_LENGTH = 200
 CANCEL_LOOK_SECONDS = 1.0
 """Whether a job was asked to cancel is looked up at most this often."""
+ASKED_TO_END = "it was asked to end"
+"""The reason on the try of a job that ended because it was asked to."""
 
 SaveNotes = Callable[[dict[str, Any]], None]
+
+
+class Asked(int):
+    """Whether a job was asked to end: 0 or 1, and the same as a bool where it is called."""
+
+    def __call__(self) -> bool:
+        """Return it as a bool: ``cancel_requested()`` is as good as ``cancel_requested``."""
+        return bool(self)
+
+    def __repr__(self) -> str:
+        return repr(bool(self))
 
 
 class JobContext:
@@ -84,10 +97,11 @@ class JobContext:
         due_at = self.metadata.get("due_at")
         return datetime.fromisoformat(due_at) if isinstance(due_at, str) else None
 
-    def cancel_requested(self) -> bool:
-        """Tell whether this job was asked to end; then raise ``Cancelled``, or return what there is.
+    @property
+    def cancel_requested(self) -> Asked:
+        """True once this job was asked to end; then raise ``Cancelled``, or return what there is.
 
-        Asks the database at most once a second, so that it can stand in a loop.
+        Asks the database at most once a second, so that it can stand in a loop. May be called, too.
         """
         now = time.monotonic()
         if not self._is_cancel_requested and now - self._cancel_looked_at >= CANCEL_LOOK_SECONDS:
@@ -95,11 +109,21 @@ class JobContext:
 
             self._cancel_looked_at = now
             self._is_cancel_requested = is_cancel_requested(self.job_id)
-        return self._is_cancel_requested
+        return Asked(self._is_cancel_requested)
 
     async def acancel_requested(self) -> bool:
-        """Do what ``cancel_requested`` does, in an ``async def`` job."""
-        return await sync_to_async(self.cancel_requested)()
+        """Tell what ``cancel_requested`` is, in an ``async def`` job."""
+        return await sync_to_async(lambda: bool(self.cancel_requested))()
+
+    def raise_if_cancelled(self) -> None:
+        """Raise ``Cancelled`` where this job was asked to end; looks as seldom as ``cancel_requested`` does."""
+        if self.cancel_requested:
+            raise Cancelled(ASKED_TO_END)
+
+    async def araise_if_cancelled(self) -> None:
+        """Do what ``raise_if_cancelled`` does, in an ``async def`` job."""
+        if await self.acancel_requested():
+            raise Cancelled(ASKED_TO_END)
 
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Show how far the job is: ``done`` of ``total`` in any unit.

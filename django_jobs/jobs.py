@@ -69,8 +69,7 @@ def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str,
     wanted = JobFilter.from_query(jobs, zone=UTC)
     position, done = str(context.metadata.get(POSITION, "")), int(context.metadata.get(DONE, 0))
     while position != END:
-        if context.cancel_requested():
-            raise Cancelled
+        context.raise_if_cancelled()
         page = browse(wanted, after=position, limit=CHUNK)
         originals = Job.objects.filter(pk__in=[one.pk for one in page.rows if not one.name.startswith(OWN)])
         following = page.older or END
@@ -95,8 +94,7 @@ def _each_step(
     at_most = None if per_second is None else max(math.floor(per_second * PACE.total_seconds()), 1)
     pace = PACE if per_second is None else max(PACE, timedelta(seconds=1 / per_second))
     for found, looked_up_to in steps(wanted, after=int(context.metadata.get(POSITION, 0))):
-        if context.cancel_requested():
-            raise Cancelled
+        context.raise_if_cancelled()
         is_cut = at_most is not None and len(found) > at_most
         ids = found[:at_most]
         done += end(ids)

@@ -115,21 +115,26 @@ def _standing(job: Job) -> list[Step]:
             facts.append((gettext("waited"), duration_words(job.started_at - job.ready_at)))
         title = gettext("Try %(number)s runs") % {"number": job.attempt}
         steps = [Step(title=title, instant=job.started_at, kind="running", facts=facts)]
-        if job.cancel_requested_at:
-            steps.append(Step(title=gettext("Asked to end"), instant=job.cancel_requested_at, facts=[]))
-        return steps
+        return steps + _asked(job)
     if state == State.READY:
         return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting", facts=[])]
     if state == State.SCHEDULED:
         title = gettext("Next try due") if job.attempt else pgettext("when a job is to run", "Due")
         return [Step(title=title, instant=job.run_after, kind="waiting", facts=[])]
     if state == State.CANCELLED:
-        return [Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])]
+        cancelled = Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])
+        return [*_asked(job), cancelled]
     if state == State.DEAD:
         return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed", facts=[])]
     if state == State.SUCCEEDED:
         return [Step(title=gettext("Succeeded"), instant=job.finished_at, kind="succeeded", facts=[])]
     return []
+
+
+def _asked(job: Job) -> list[Step]:
+    if not job.cancel_requested_at:
+        return []
+    return [Step(title=gettext("Asked to end"), instant=job.cancel_requested_at, facts=[])]
 
 
 def whole_error(job: Job, claim_number: int) -> str | None:

@@ -19,7 +19,7 @@ from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
-from ..store.cancel import cancel
+from ..store.cancel import OPEN, CancelCounts, cancel_counted
 from ..store.dialects import open_dialect
 from ..store.find_keys import keys_of_job
 from ..store.prune import prune, prune_records, prune_ticks
@@ -76,10 +76,19 @@ def show(job_id: int) -> dict[str, Any]:
 
 
 def change(past: str, *, dry_run: bool, **chosen: Any) -> int:
-    """Retry, cancel or purge the jobs that match and return how many were; ``past`` is the verb's past form."""
+    """Retry or purge the jobs that match and return how many were; ``past`` is the verb's past form."""
     states, verb = _CHANGES[past]
     jobs = _matching(**chosen).filter(state__in=states)
     return jobs.count() if dry_run else verb(jobs)
+
+
+def cancel_jobs(*, dry_run: bool, **chosen: Any) -> CancelCounts:
+    """Cancel those of the jobs that match which wait, ask those which run to end, and return how many were each."""
+    jobs = _matching(**chosen).filter(state__in=OPEN)
+    if not dry_run:
+        return cancel_counted(jobs)
+    asked = jobs.filter(state=State.RUNNING, cancel_requested_at__isnull=True).count()
+    return CancelCounts(jobs.filter(state__in=sources("cancel")).count(), asked)
 
 
 def enqueue(
@@ -182,6 +191,5 @@ def _retry(jobs: QuerySet[Job]) -> int:
 
 _CHANGES: dict[str, tuple[frozenset[State], Callable[[QuerySet[Job]], int]]] = {
     "retried": (sources("redrive") | sources("run_now"), _retry),
-    "cancelled": (sources("cancel"), cancel),
     "purged": (FINAL_STATES, lambda jobs: purge(jobs, by=actor())),
 }

@@ -182,9 +182,10 @@ class Job(models.Model):
         return self
 
     def cancel(self) -> bool:
-        """Cancel the job if it is not running or ended yet, and tell whether it is cancelled now.
+        """Cancel the job if it waits, ask it to end if it runs, and tell whether it is cancelled now.
 
-        One guarded statement in the caller's transaction. The object is refreshed.
+        In the caller's transaction. The object is refreshed. A job that was asked does not run again, however its run
+        ends; ``wait()`` tells what became of it.
         """
         from ..store.cancel import cancel
 

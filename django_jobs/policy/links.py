@@ -8,10 +8,18 @@ from enum import IntFlag
 class Links(IntFlag):
     """A job without any pays nothing: its finish looks at nothing but this number.
 
-    LIMITED: it needs permits of limits. AWAITED: other jobs wait for it. BATCHED: it belongs to a batch.
+    LIMITED: it needs permits of limits. AWAITED: other jobs wait for it. BATCHED: it belongs to a batch. ASKED: it was
+    asked to end while it ran, and is not to run again.
     """
 
     NONE = 0
     LIMITED = 1
     AWAITED = 2
     BATCHED = 4
+    ASKED = 8
+
+
+TO_OTHERS = int(Links.LIMITED | Links.AWAITED | Links.BATCHED)
+"""Those by which the end of a job may let others run."""
+WHILE_IT_LIVES = 0x7FFF ^ int(Links.ASKED)
+"""Those that stay with a job that is begun anew."""

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ..models import Job
 from ..policy.links import Links
-from ..policy.states import State
+from ..policy.states import WAITING_STATES, State
 from .dialects.base import Ended
 from .mark_cancelled import mark_cancelled
 from .settle import settle
@@ -64,9 +64,16 @@ def _follow_batched(ended: Sequence[Ended], *, using: str) -> None:
     count_ends({one.claim.job_id: one.decision.state for one in ended}, using=using)
 
 
+def _follow_asked(ended: Sequence[Ended], *, using: str) -> None:
+    """Cancel those that were asked to end while they ran, and whose end of the run would have them run again."""
+    again = [one.claim.job_id for one in ended if one.decision.state in WAITING_STATES]
+    follow_cancelled(mark_cancelled(again, using=using), using=using)
+
+
 # Plain numbers: what an enumeration's & takes is felt in a finish of hundreds.
 _DUTIES: dict[int, Callable[..., None]] = {
     int(Links.LIMITED): settle,
     int(Links.AWAITED): _follow_awaited,
     int(Links.BATCHED): _follow_batched,
+    int(Links.ASKED): _follow_asked,
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from django.db.models import F
+
 from ..models import DeadLetter, Job
-from ..policy.links import Links
+from ..policy.links import WHILE_IT_LIVES, Links
 from ..policy.states import sources
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
@@ -36,6 +38,7 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
                 finished_at=None,
                 held_since=None,
                 cancel_requested_at=None,
+                links=F("links").bitand(WHILE_IT_LIVES),
             )
             letters = letter_ids_of(locked, using=connection.alias)
             close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=connection.alias)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from .. import registry
 from ..conf import Settings
 from ..policy.lines import Line, ReadyLines
+from ..policy.links import TO_OTHERS
 from ..policy.outcomes import Released
 from ..policy.prefetch import RunTimes, Stock, free_soon, room, share_room
 from ..policy.turns import Turns
@@ -142,7 +143,7 @@ class Claimer:
 
     def ended(self, claims: Iterable[Claim]) -> None:
         """Look now where runs have ended for whose end others may have waited: at a limit, or in a capped queue."""
-        if any(one.links or one.queue_name in self._lines.capped for one in claims):
+        if any(one.links & TO_OTHERS or one.queue_name in self._lines.capped for one in claims):
             self.expect_due(0)
 
     def seen_queues(self) -> set[str]:

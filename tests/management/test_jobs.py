@@ -126,6 +126,18 @@ def test_cancel_takes_ids_and_filters() -> None:
     assert {job.refresh().state for job in (one, two, three)} == {"cancelled"}
 
 
+def test_cancel_asks_what_runs_to_end() -> None:
+    factories.make_job()
+    running = factories.make_job(State.RUNNING)
+    assert (
+        _jobs("cancel", "--all", "--dry-run").strip() == "1 jobs would be cancelled, 1 would be asked to end"
+    )
+    assert running.refresh().cancel_requested_at is None
+    assert _jobs("cancel", "--all").strip() == "1 jobs cancelled, 1 asked to end"
+    assert running.refresh().cancel_requested_at is not None
+    assert json.loads(_jobs("cancel", "--all", "--json")) == {"cancelled": 0, "asked": 0, "dry_run": False}
+
+
 def test_purge_deletes_what_has_ended_only() -> None:
     factories.make_jobs(2, State.SUCCEEDED)
     waiting = factories.make_job()

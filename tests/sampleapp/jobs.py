@@ -85,7 +85,7 @@ def discard(reason: str) -> None:
 @job
 def end_if_asked() -> str:
     """End as cancelled where somebody has asked for it."""
-    if current_job().cancel_requested():
+    if current_job().cancel_requested:
         raise Cancelled("asked to")
     return "went on"
 
@@ -97,6 +97,13 @@ def wait_until_asked() -> None:
         if current_job().cancel_requested():
             raise Cancelled("asked to")
         time.sleep(0.1)
+
+
+@job
+def check_for_ever() -> None:
+    while True:
+        current_job().raise_if_cancelled()
+        time.sleep(0.02)
 
 
 @job

@@ -1,12 +1,35 @@
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
 
-from django_jobs.models import Job
+from django_jobs import Concurrency
+from django_jobs.models import Batch, BatchJob, Job, Permit
+from django_jobs.policy.limits import Phase
+from django_jobs.policy.links import Links
+from django_jobs.policy.outcomes import SUCCEEDED, Released, Snoozed
 from django_jobs.policy.states import WAITING_STATES, State
 from django_jobs.store import mark_cancelled as marking
-from django_jobs.store.cancel import cancel, is_cancel_requested, request_cancel
+from django_jobs.store.batches import progress
+from django_jobs.store.cancel import asked_to_end, cancel, cancel_counted, is_cancel_requested, request_cancel
+from django_jobs.store.finish import finish
 from django_jobs.store.redrive import redrive
-from tests.factories import make_job, make_jobs, make_letter, make_worker, take
+from django_jobs.store.rescue import rescue_worker
+from tests.concurrency import run_together
+from tests.factories import (
+    RULES,
+    ended,
+    failure,
+    make_batch,
+    make_dependency,
+    make_job,
+    make_jobs,
+    make_letter,
+    make_limit,
+    make_permit,
+    make_worker,
+    take,
+)
 
 pytestmark = pytest.mark.django_db
 
@@ -25,7 +48,7 @@ def test_a_job_that_waits_is_cancelled_and_never_claimed(state):
 
 
 @pytest.mark.parametrize("state", sorted(set(State) - WAITING_STATES))
-def test_a_job_that_runs_or_has_ended_is_left_alone(state):
+def test_a_job_that_runs_or_has_ended_is_not_cancelled(state):
     job = make_job(state)
     finished_at = job.finished_at
 
@@ -33,6 +56,7 @@ def test_a_job_that_runs_or_has_ended_is_left_alone(state):
 
     job.refresh()
     assert (job.state, job.finished_at) == (state, finished_at)
+    assert (job.cancel_requested_at is not None) is (state is State.RUNNING)
 
 
 def test_of_a_queryset_the_jobs_that_wait_are_cancelled():
@@ -69,7 +93,7 @@ def test_more_than_a_thousand_jobs_are_all_cancelled():
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
-def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_left_alone(monkeypatch):
+def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_asked_to_end(monkeypatch):
     job = make_job()
     lock = marking.lock
 
@@ -81,6 +105,7 @@ def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_left_alone(m
 
     assert cancel(job) == 0
     assert job.refresh().state == State.RUNNING
+    assert job.cancel_requested_at is not None
 
 
 def test_a_cancel_is_part_of_the_callers_transaction():
@@ -101,6 +126,7 @@ def test_the_job_itself_can_be_cancelled_and_tells_whether_it_is():
     assert waiting.cancel() is True
     assert running.cancel() is False
     assert running.state == State.RUNNING
+    assert running.cancel_requested_at is not None
 
 
 @pytest.mark.parametrize("target", ["all", 5, None, [1]])
@@ -142,3 +168,129 @@ def test_a_redriven_job_is_not_asked_any_more():
     redrive(job)
 
     assert not is_cancel_requested(job.pk)
+    assert not job.refresh().links & Links.ASKED
+
+
+def test_both_numbers_are_told_apart():
+    make_jobs(2)
+    make_jobs(3, State.RUNNING)
+
+    assert cancel_counted(Job.objects.all()) == (2, 3)
+    assert cancel_counted(Job.objects.all()) == (0, 0)
+
+
+def test_who_runs_and_was_asked_is_read_for_many_at_once(django_assert_num_queries):
+    running, other, ended_since = make_jobs(3, State.RUNNING)
+    cancel(Job.objects.filter(pk__in=[running.pk, ended_since.pk]))
+    Job.objects.filter(pk=ended_since.pk).update(state=State.SUCCEEDED)
+
+    with django_assert_num_queries(1):
+        assert asked_to_end([running.pk, other.pk, ended_since.pk]) == {running.pk}
+    assert asked_to_end([]) == frozenset()
+
+
+AGAIN = [
+    failure(),
+    failure(retry_in=timedelta(0)),
+    Snoozed(delay=timedelta(hours=1)),
+    Released(started=True),
+    Released(started=False),
+]
+
+
+@pytest.mark.parametrize("outcome", AGAIN)
+def test_a_run_that_was_asked_to_end_is_the_last(outcome):
+    make_job()
+    worker = make_worker()
+    [claim] = take(worker)
+    job = Job.objects.get()
+    assert job.cancel() is False
+
+    assert finish([ended(claim, outcome)], worker_id=worker.pk) == {job.pk}
+
+    assert (job.refresh().state, job.run_after) == (State.CANCELLED, None)
+    assert job.finished_at is not None
+    assert job.attempts.count() == (outcome != Released(started=False))
+    assert take(worker) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"), [(SUCCEEDED, State.SUCCEEDED), (failure(retry_in=None), State.DEAD)]
+)
+def test_a_run_that_ends_for_good_ends_as_it_does_also_where_it_was_asked(outcome, state):
+    make_job()
+    worker = make_worker()
+    [claim] = take(worker)
+    cancel(Job.objects.all())
+
+    finish([ended(claim, outcome)], worker_id=worker.pk)
+
+    assert Job.objects.get().state == state
+
+
+def test_a_job_that_was_asked_and_whose_worker_dies_does_not_run_again():
+    make_job()
+    worker = make_worker()
+    take(worker)
+    cancel(Job.objects.all())
+
+    assert rescue_worker(worker.pk, rules=RULES, reason="it died") == 1
+
+    job = Job.objects.get()
+    assert (job.state, job.attempts.get().outcome) == (State.CANCELLED, "lost")
+
+
+def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
+    batch = make_batch(total=2)
+    job = make_job(links=Links.BATCHED | Links.LIMITED)
+    after = make_job(State.BLOCKED, links=Links.BATCHED)
+    make_dependency(after, job.refresh())
+    for one in (job, after):
+        BatchJob.objects.create(job=one, batch=batch)
+    limit = make_limit(Concurrency(1))
+    make_permit(limit, job, phase=Phase.HELD, is_last=True)
+    next_in_line = make_permit(limit, is_last=True).job
+    worker = make_worker()
+    [claim] = take(worker)
+    cancel(job)
+
+    finish([ended(claim, failure())], worker_id=worker.pk)
+
+    assert [one.refresh().state for one in (job, after)] == [State.CANCELLED] * 2
+    assert progress(Batch.objects.get()).cancelled == 2
+    assert not Permit.objects.filter(job=job).exists()
+    assert next_in_line.refresh().state == State.READY
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", [SUCCEEDED, failure(), failure(retry_in=timedelta(0))])
+def test_a_cancel_that_meets_a_finish_is_never_in_vain(outcome):
+    worker = make_worker()
+    for _ in range(10):
+        job = make_job()
+        [claim] = take(worker)
+
+        run_together(
+            lambda claim=claim: finish([ended(claim, outcome)], worker_id=worker.pk),
+            lambda job=job: cancel(job),
+        )
+
+        state = State.SUCCEEDED if outcome == SUCCEEDED else State.CANCELLED
+        assert job.refresh().state == state
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_that_meets_a_claim_cancels_the_job_or_asks_it():
+    worker = make_worker()
+    for _ in range(10):
+        job = make_job()
+
+        claims, cancelled = run_together(lambda: take(worker), lambda job=job: cancel(job))
+
+        job.refresh()
+        assert cancelled + len(claims) == 1
+        assert (job.state, job.cancel_requested_at is not None) in {
+            (State.CANCELLED, False),
+            (State.RUNNING, True),
+        }
+        Job.objects.filter(pk=job.pk).update(state=State.CANCELLED)

@@ -51,6 +51,7 @@ class Model:
     worker_deaths: int = 0
     worker: int | None = None
     tries: int = 0
+    is_asked: bool = False
 
     def is_held_by(self, claim: Claim, worker: int) -> bool:
         return self.state is State.RUNNING and (self.claim_number, self.worker) == (
@@ -59,7 +60,7 @@ class Model:
         )
 
     def goes_to(self, state: State, *, gives_back: bool = False, records: bool = True) -> None:
-        self.state = state
+        self.state = State.CANCELLED if self.is_asked and state in WAITING_STATES else state
         self.attempt -= gives_back
         self.tries += records
 
@@ -168,11 +169,13 @@ class JobLife(RuleBasedStateMachine):
         model, target = self.jobs[pk], Job.objects.filter(pk=pk)
         if verb == "cancel":
             assert cancel(target) == (model.state in WAITING_STATES)
+            model.is_asked |= model.state is State.RUNNING
             model.state = State.CANCELLED if model.state in WAITING_STATES else model.state
         elif verb == "redrive":
             assert redrive(target, by="staff") == (model.state is State.DEAD)
             if model.state is State.DEAD:
                 model.state, model.attempt, model.worker_deaths = State.READY, 0, 0
+                model.is_asked = False
         else:
             assert run_now(target) == (model.state is State.SCHEDULED)
             model.state = State.READY if model.state is State.SCHEDULED else model.state

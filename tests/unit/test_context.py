@@ -2,9 +2,18 @@ from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
+from asgiref.sync import async_to_sync
 from django.test import override_settings
 
-from django_jobs import JobContext, NoCurrentJob, PayloadTooLarge, SerializationError, context, current_job
+from django_jobs import (
+    Cancelled,
+    JobContext,
+    NoCurrentJob,
+    PayloadTooLarge,
+    SerializationError,
+    context,
+    current_job,
+)
 from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, running_as
 from django_jobs.models import Job
 from django_jobs.policy.states import State
@@ -168,6 +177,34 @@ def test_whether_it_was_asked_to_end_is_looked_up_once_a_second(clock, django_as
     clock.now += 1
     with django_assert_num_queries(0):
         assert one.cancel_requested()
+
+
+@pytest.mark.django_db
+def test_a_request_is_an_attribute_that_may_be_called_and_a_check_that_raises(clock):
+    job = make_job(State.RUNNING)
+    one = make_context(job_id=job.pk)
+    assert not one.cancel_requested
+    assert one.cancel_requested() is False
+    one.raise_if_cancelled()
+    request_cancel(job)
+    clock.now += 1
+    assert one.cancel_requested
+    assert one.cancel_requested() is True
+    assert repr(one.cancel_requested) == "True"
+    with pytest.raises(Cancelled, match="it was asked to end"):
+        one.raise_if_cancelled()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_check_has_an_asynchronous_twin(clock):
+    job = make_job(State.RUNNING)
+    one = make_context(job_id=job.pk)
+    async_to_sync(one.araise_if_cancelled)()
+    request_cancel(job)
+    clock.now += 1
+    assert async_to_sync(one.acancel_requested)() is True
+    with pytest.raises(Cancelled, match="it was asked to end"):
+        async_to_sync(one.araise_if_cancelled)()
 
 
 def test_when_the_tick_was_due_that_fired_it():

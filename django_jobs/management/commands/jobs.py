@@ -49,7 +49,7 @@ class Command(BaseCommand):
         listing.add_argument("--limit", type=count, default=20, metavar="N", help="At most so many (20).")
         add("show", "Show one job with all its tries.").add_argument("id", type=int)
         retry = add("retry", "Run dead jobs again with all their tries, and waiting retries now.")
-        cancel = add("cancel", "Cancel jobs that wait.")
+        cancel = add("cancel", "Cancel jobs that wait, ask jobs that run to end.")
         purge = add("purge", "Delete jobs that have ended.")
         for chosen in (retry, cancel, purge):
             chosen.add_argument("ids", type=int, nargs="*", metavar="ID")
@@ -145,20 +145,29 @@ class Command(BaseCommand):
         self._change(options, "retried")
 
     def _cancel(self, options: dict[str, Any]) -> None:
-        self._change(options, "cancelled")
+        counts = verbs.cancel_jobs(dry_run=options["dry_run"], **self._chosen(options))
+        if options["json"]:
+            self.stdout.write(as_json({**counts._asdict(), "dry_run": options["dry_run"]}))
+            return
+        would_be = "would be " if options["dry_run"] else ""
+        asked = f", {counts.asked} {would_be}asked to end" if counts.asked else ""
+        self.stdout.write(f"{counts.cancelled} jobs {would_be}cancelled{asked}")
 
     def _purge(self, options: dict[str, Any]) -> None:
         self._change(options, "purged")
 
     def _change(self, options: dict[str, Any], past: str) -> None:
-        chosen = {"ids": options["ids"], **_filter(options)}
-        if not any(chosen.values()) and not options["all"]:
-            raise CommandError("say which: ids, --state, --queue, --name or --all")
-        changed = verbs.change(past, dry_run=options["dry_run"], **chosen)
+        changed = verbs.change(past, dry_run=options["dry_run"], **self._chosen(options))
         if options["json"]:
             self.stdout.write(as_json({past: changed, "dry_run": options["dry_run"]}))
         else:
             self.stdout.write(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
+
+    def _chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+        chosen = {"ids": options["ids"], **_filter(options)}
+        if not any(chosen.values()) and not options["all"]:
+            raise CommandError("say which: ids, --state, --queue, --name or --all")
+        return chosen
 
     def _enqueue(self, options: dict[str, Any]) -> None:
         row = verbs.enqueue(
