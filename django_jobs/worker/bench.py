@@ -14,6 +14,7 @@ from ..policy.decide import Rules
 from ..serialization import as_object, read_json
 from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim, Ended
+from .interrupts import Interrupts
 from .timeouts import Watchdog
 
 
@@ -41,6 +42,7 @@ class Bench:
     worker_id: Callable[[], int]
     note: Callable[[Note], None]
     watchdog: Watchdog = field(default_factory=Watchdog)
+    interrupts: Interrupts = field(default_factory=Interrupts)
     random: random.Random = field(default_factory=random.SystemRandom)
     rules: Rules = field(init=False)
 

@@ -19,11 +19,12 @@ from asgiref.sync import sync_to_async
 from django.db import transaction
 
 from .. import registry, signals
-from ..context import running_as
+from ..context import ASKED_TO_END, running_as
 from ..definition import JobDefinition
-from ..exceptions import ClaimLost, JobTimeout, LimitKeyError, SerializationError
+from ..exceptions import Cancelled, ClaimLost, JobTimeout, LimitKeyError, SerializationError
 from ..policy.decide import JobFacts, decide
 from ..policy.links import Links
+from ..policy.outcomes import Cancelled as CancelledOutcome
 from ..policy.outcomes import Discarded, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
 from ..serialization import TAG, decode, loads, read_json
 from ..store.announce import announce_start
@@ -68,6 +69,8 @@ async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
 
 def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     """Look the job up and read its arguments back; an outcome where that already decides how the run ends."""
+    if claim.links & Links.ASKED:
+        return CancelledOutcome(error=describe(Cancelled(ASKED_TO_END), job_name=claim.name))
     definition = registry.find(claim.name)
     if definition is None:
         return UnknownJob()
@@ -132,9 +135,10 @@ def _perform(call: Call, bench: Bench) -> Outcome:
     try:
         with running_as(call.context):
             if call.timeout_seconds is None:
-                value = call.definition.function(*call.args, **call.kwargs)
+                with bench.interrupts.around(call.claim):
+                    value = call.definition.function(*call.args, **call.kwargs)
             else:
-                with bench.watchdog.limit(call.timeout_seconds):
+                with bench.watchdog.limit(call.timeout_seconds), bench.interrupts.around(call.claim):
                     value = call.definition.function(*call.args, **call.kwargs)
         return outcome_of_value(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a job are its own affair
@@ -143,14 +147,18 @@ def _perform(call: Call, bench: Bench) -> Outcome:
 
 async def _aperform(call: Call, bench: Bench) -> Outcome:
     limit = asyncio.timeout(call.timeout_seconds)
+    task = bench.interrupts.around_task(call.claim)
     try:
         with running_as(call.context):
             async with limit:
-                value = await call.definition.function(*call.args, **call.kwargs)
+                with task:
+                    value = await call.definition.function(*call.args, **call.kwargs)
         return outcome_of_value(value, call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled job is a failed one
-        if isinstance(error, TimeoutError) and limit.expired():
+        if isinstance(error, TimeoutError | asyncio.CancelledError) and limit.expired():
             error = JobTimeout().with_traceback(error.__traceback__)
+        elif isinstance(error, asyncio.CancelledError) and task.was_interrupted:
+            error = Cancelled(ASKED_TO_END).with_traceback(error.__traceback__)
         return outcome_of_error(error, call, bench)
 
 

@@ -5,6 +5,7 @@
     worker process                           slot process (slot_process.py)
     thread of the executor                   main thread
         Assignment  ------- pipe ------->    run the job
+        "end it"    ------ signal ------>    Cancelled is raised in it
         Note, Note  <------ pipe --------    what the job says of itself
         Report      <------ pipe --------    how it ended, and how much memory the process has in use
 
@@ -16,8 +17,10 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import threading
 import time
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
 from typing import NamedTuple
@@ -29,6 +32,7 @@ from .exits import name_exit
 from .options import WorkerOptions
 from .outcome import outcome_of_hang, timeout_seconds
 from .run import conclude
+from .slot_interrupts import SIGNAL, shared_run
 from .slot_process import Assignment, Report, run_slot
 
 logger = logging.getLogger("django_jobs.worker")
@@ -53,7 +57,7 @@ class SlotFailed(Exception):
 class Slot:
     """Runs claims, one at a time, in a process that it starts where none is alive. Used by one thread.
 
-    ``keeps_process`` False: the process ends with the job. ``close`` may come from any thread.
+    ``keeps_process`` False: the process ends with the job. ``interrupt`` and ``close`` may come from any thread.
     """
 
     def __init__(self, options: WorkerOptions, bench: Bench, *, keeps_process: bool) -> None:
@@ -61,6 +65,8 @@ class Slot:
         self._keeps_process = keeps_process
         self._bench = bench
         self._live: _Live | None = None
+        self._claim: Claim | None = None
+        self._asked = shared_run()
         self._jobs = 0
         self._is_closed = False
         self._lock = threading.Lock()
@@ -77,17 +83,31 @@ class Slot:
         live = self._ready()
         clock = self._bench.clock
         started, deadline = clock.seconds(), self._deadline(claim)
+        self._runs(claim)
         try:
             live.pipe.send(Assignment(claim, self._bench.worker_id(), clock.now()))
             while isinstance(message := _receive(live, deadline), Note):
                 self._bench.note(message)
         except OSError:
             message = None
+        finally:
+            self._runs(None)
         if isinstance(message, Report):
             self._retire_if_due(live, message)
             return message.end
         outcome = self._outcome_of_silence(live, claim, deadline)
         return conclude(claim, outcome, started=started, bench=self._bench)
+
+    def interrupt(self, claim: Claim) -> None:
+        """Have ``Cancelled`` raised in the function of a run, where that is what runs here."""
+        with self._lock:
+            pid = None if self._live is None else self._live.process.pid
+            if pid is None or self._claim is not claim:
+                return
+            self._asked[:] = [claim.job_id, claim.claim_number]
+            # Not reaped while it has a claim: the number is no other process's yet.
+            with suppress(ProcessLookupError):
+                os.kill(pid, SIGNAL)
 
     def close(self) -> None:
         """Kill the process, whatever it does; ``run`` raises SlotClosed."""
@@ -102,6 +122,10 @@ class Slot:
             self._live.pipe.close()
             self._live.process.join(CLOSE_SECONDS)
             self._discard()
+
+    def _runs(self, claim: Claim | None) -> None:
+        with self._lock:
+            self._claim = claim
 
     def _ready(self) -> _Live:
         """Return the process, a new one where the last one is dead, once it is ready."""
@@ -120,7 +144,7 @@ class Slot:
     def _spawn(self) -> _Live:
         pipe, far_end = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
-            target=run_slot, args=(self._options, far_end), name="django_jobs slot"
+            target=run_slot, args=(self._options, far_end, self._asked), name="django_jobs slot"
         )
         with self._lock:
             if self._is_closed:

@@ -23,6 +23,7 @@ from .options import WorkerOptions
 if TYPE_CHECKING:
     from ..store.dialects.base import Claim, Ended
     from .bench import Bench, Settled
+    from .slot_interrupts import AskedRun
 
 _PR_SET_PDEATHSIG = 1
 
@@ -42,8 +43,11 @@ class Report(NamedTuple):
     resident_bytes: int
 
 
-def run_slot(options: WorkerOptions, pipe: Connection) -> None:
-    """Say that this process is ready, then run what comes through ``pipe`` until it is closed."""
+def run_slot(options: WorkerOptions, pipe: Connection, asked: AskedRun) -> None:
+    """Say that this process is ready, then run what comes through ``pipe`` until it is closed.
+
+    ``asked`` is where the worker writes which run is to end.
+    """
     _die_with_parent()
     # Not SIG_IGN, which programs that a job starts would inherit.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
@@ -54,25 +58,32 @@ def run_slot(options: WorkerOptions, pipe: Connection) -> None:
     from .console import log_to_terminal
 
     log_to_terminal(options.verbosity)
-    _serve(pipe)
+    _serve(pipe, asked)
 
 
-def _serve(pipe: Connection) -> None:
+def _serve(pipe: Connection, asked: AskedRun) -> None:
     from ..conf import get_settings
     from ..store.clock import DatabaseClock
     from .bench import Bench, Note
     from .lease import resident_bytes
+    from .slot_interrupts import SlotInterrupts
 
     worker_id = 0
     sending = threading.Lock()
+    interrupts = SlotInterrupts(asked)
 
     def send(message: Note | Report | None) -> None:
-        with sending:
+        with interrupts.undisturbed, sending:
             pipe.send(message)
 
     settings, clock = get_settings(), DatabaseClock()
     bench = Bench(
-        using=settings.database, settings=settings, clock=clock, worker_id=lambda: worker_id, note=send
+        using=settings.database,
+        settings=settings,
+        clock=clock,
+        worker_id=lambda: worker_id,
+        note=send,
+        interrupts=interrupts,
     )
     runner = asyncio.Runner()
     pipe.send("ready")
@@ -83,7 +94,9 @@ def _serve(pipe: Connection) -> None:
             break
         worker_id = assignment.worker_id
         clock.set(assignment.now)
-        send(Report(_run(assignment.claim, bench, runner), resident_bytes()))
+        end = _run(assignment.claim, bench, runner)
+        interrupts.disarm()
+        send(Report(end, resident_bytes()))
     # Threads that a job left behind must not hold up the end.
     sys.stdout.flush()
     sys.stderr.flush()

@@ -19,6 +19,7 @@ from ..store.clock import DatabaseClock
 from ..store.dialects.base import Claim
 from .announcer import Announcer
 from .bench import Bench
+from .cancel_watch import CancelWatch
 from .claimer import Claimer
 from .connections import bound_waits
 from .doorbells import choose_doorbell
@@ -145,6 +146,13 @@ class Worker:
             wake=self._wake_claimer,
             max_jobs=None if self._isolation.isolates_all else options.max_jobs,
         )
+        self._cancel_watch = CancelWatch(
+            using=settings.database,
+            executors=(self._threads, self._event_loop),
+            in_hand=self._in_hand,
+            give_back=self._give_back,
+        )
+        self._beat_at = 0.0
         self._scheduler = Scheduler(
             settings=settings,
             started=options.started,
@@ -263,13 +271,16 @@ class Worker:
         )
 
     def _beat(self) -> float:
-        self._pulse.heartbeat_tried()
-        if not self._lease.worker_id:
-            self._lease.acquire()
-            self._start_loops()
-        delay = self._lease.step()
-        self._pulse.heartbeat_saved()
-        return delay
+        """Renew the heartbeat where that is due, and look for requests to end."""
+        if time.monotonic() >= self._beat_at:
+            self._pulse.heartbeat_tried()
+            if not self._lease.worker_id:
+                self._lease.acquire()
+                self._start_loops()
+            delay = self._lease.step()
+            self._beat_at = time.monotonic() + delay
+            self._pulse.heartbeat_saved()
+        return min(self._cancel_watch.step(), max(self._beat_at - time.monotonic(), 0))
 
     def _start_loops(self) -> None:
         for loop in (self._finishing, self._announcing, self._listening, self._maintaining):

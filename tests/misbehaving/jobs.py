@@ -12,7 +12,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
-from django_jobs import Batch, Constant, Retry, current_job, job
+from django_jobs import Batch, Cancelled, Constant, Retry, current_job, job
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
@@ -276,3 +276,73 @@ def charge_card(order_id: int, *, card: str, headers: dict[str, str]) -> None:
 def tell_time() -> float:
     """Return what the worker's host holds for the time, in seconds since the epoch."""
     return time.time()
+
+
+def _say_heard(path: str) -> None:
+    Path(f"{path}.heard").touch()
+
+
+@job
+def sleep_for_ever(path: str) -> None:
+    _say_started(path)
+    time.sleep(3600)
+
+
+@job
+async def sleep_for_ever_async(path: str) -> None:
+    _say_started(path)
+    await asyncio.sleep(3600)
+
+
+@job(atomic=True)
+def write_and_sleep(path: str) -> None:
+    Customer.objects.create(name="never kept")
+    _say_started(path)
+    time.sleep(3600)
+
+
+@job
+def report_for_ever(path: str) -> None:
+    """Say something all the time, and each time what has to be passed on at once."""
+    _say_started(path)
+    number = 0
+    while True:
+        number += 1
+        current_job().set_progress(number, number + 1, "x" * 150)
+
+
+@job
+def hear_and_go_on(path: str) -> str:
+    """Ignore that it is to end: wait until ``path`` is there all the same."""
+    _say_started(path)
+    try:
+        time.sleep(3600)
+    except Cancelled:
+        _say_heard(path)
+    while not Path(path).exists():
+        time.sleep(0.005)
+    return "went on"
+
+
+@job
+async def hear_and_go_on_async(path: str) -> str:
+    """Do the same on the event loop."""
+    _say_started(path)
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        _say_heard(path)
+    while not await asyncio.to_thread(os.path.exists, path):  # noqa: ASYNC110 - the event is in another process
+        await asyncio.sleep(0.02)
+    return "went on"
+
+
+@job(timeout=2)
+async def hear_and_hang_async(path: str) -> None:
+    """Ignore that it is to end until its time is up."""
+    _say_started(path)
+    try:
+        await asyncio.sleep(3600)
+    except asyncio.CancelledError:
+        _say_heard(path)
+    await asyncio.sleep(3600)

@@ -30,6 +30,9 @@ class Executor(Protocol):
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""
 
+    def interrupt(self, claim: Claim) -> bool:
+        """Pass on to a run that it was asked to end, as far as it can be reached; False where it does not run here."""
+
     def stop(self) -> None:
         """Begin no more."""
 

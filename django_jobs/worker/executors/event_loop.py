@@ -72,6 +72,10 @@ class EventLoopExecutor:
         """Return what runs at this moment and since when (monotonic seconds)."""
         return list(self._running.values())
 
+    def interrupt(self, claim: Claim) -> bool:
+        """Cancel the task of a run while it is inside its function."""
+        return self._bench.interrupts.interrupt_task(claim)
+
     def stop(self) -> None:
         """Begin no more, and end the loop once nothing runs."""
         self._stopping = True

@@ -86,6 +86,15 @@ class ThreadExecutor:
         """Return what runs at this moment and since when (monotonic seconds)."""
         return [(claim, seat.since) for seat in self._seats if (claim := seat.claim) is not None]
 
+    def interrupt(self, claim: Claim) -> bool:
+        """Interrupt a run in a process of its own; one in a thread will look for itself."""
+        for seat in self._seats:
+            if seat.claim is claim:
+                if self._isolation.isolates(claim):
+                    seat.slot.interrupt(claim)
+                return True
+        return False
+
     @property
     def slots(self) -> int:
         """How many jobs can run at once."""
