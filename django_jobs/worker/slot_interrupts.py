@@ -31,6 +31,14 @@ def shared_run() -> AskedRun:
     return multiprocessing.get_context("spawn").RawArray(c_longlong, 2)
 
 
+class Interrupted(Cancelled, KeyboardInterrupt):
+    """What is raised: ``Cancelled``, and what a key at a terminal raises, at which drivers put things in order.
+
+    psycopg has the server end the statement at hand on KeyboardInterrupt, and the connection is whole again. At any
+    other exception it leaves the statement, with its locks, to run to its end.
+    """
+
+
 class _Within:
     """The block in which a plain function can be interrupted."""
 
@@ -121,4 +129,4 @@ class SlotInterrupts(Interrupts):
             task.interrupt()
         elif self._armed == asked and not self._is_held:
             self._armed = None
-            raise Cancelled(ASKED_TO_END)
+            raise Interrupted(ASKED_TO_END)

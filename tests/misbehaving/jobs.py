@@ -346,3 +346,12 @@ async def hear_and_hang_async(path: str) -> None:
     except asyncio.CancelledError:
         _say_heard(path)
     await asyncio.sleep(3600)
+
+
+@job
+def sleep_in_database(path: str) -> None:
+    """Be in the middle of a statement for an hour."""
+    connection.ensure_connection()
+    _say_started(path)
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SELECT pg_sleep(3600)")
