@@ -276,4 +276,9 @@ def _stored(callback: Callback, call: JobCall) -> dict[str, Any]:
             f"Batch({callback}): expected a run_after that is a timedelta, counted from the end of the batch, got"
             f" {new.run_after!r}"
         )
+    if new.expires_at is not None:
+        raise ConfigurationError(
+            f"Batch({callback}): expected an expires_at that is a timedelta, counted from the end of the batch, got"
+            f" {new.expires_at!r}"
+        )
     return as_stored(new, arguments)

@@ -43,6 +43,7 @@ def using(
     metadata: Mapping[str, Any] | None = None,
     idempotency_key: str | KeyFunction | None = None,
     idempotency_window: timedelta | None = None,
+    expires_at: datetime | timedelta | None = None,
 ) -> EnqueueOptions[..., Any]:
     """Return a job, by its name, with options for one enqueue: ``using("mail.send", priority=5).enqueue(7)``."""
     return _find(name).using(
@@ -53,6 +54,7 @@ def using(
         metadata=metadata,
         idempotency_key=idempotency_key,
         idempotency_window=idempotency_window,
+        expires_at=expires_at,
     )
 
 

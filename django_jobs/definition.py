@@ -22,6 +22,7 @@ from .options import (
     JobOptions,
     as_argument_names,
     as_exception_types,
+    as_expires,
     check_name,
 )
 from .policy.backoff import BackoffOption
@@ -96,10 +97,12 @@ class JobDefinition(Generic[P, R]):
         metadata: Mapping[str, Any] | None = None,
         idempotency_key: str | KeyFunction | None = None,
         idempotency_window: timedelta | None = None,
+        expires_at: datetime | timedelta | None = None,
     ) -> EnqueueOptions[P, R]:
         """Return this job with options for one enqueue.
 
-        ``run_after`` is an aware datetime or a timedelta from the database's now; ``metadata`` a small
+        ``run_after`` is an aware datetime or a timedelta from the database's now, and so is ``expires_at``: a job that
+        has not begun by then is cancelled; ``metadata`` a small
         JSON object that travels with the job. A second enqueue of this job with the same ``idempotency_key`` (or
         function of the arguments that returns it) within the window (default: the setting) returns the first job.
         Raises ConfigurationError naming the option.
@@ -112,6 +115,7 @@ class JobDefinition(Generic[P, R]):
             "metadata": metadata,
             "idempotency_key": idempotency_key,
             "idempotency_window": idempotency_window,
+            "expires_at": expires_at,
         }
         chosen = {option: value for option, value in given.items() if value is not None}
         return EnqueueOptions(definition=self).using(**chosen)
@@ -180,8 +184,10 @@ class _ContextDecorator:
         return _define(function, self.name, self.options, self.when)
 
 
-class _MoreOptions(ScheduleOptions, LimitOptions):
+class _MoreOptions(ScheduleOptions, LimitOptions, total=False):
     """What ``@job`` takes besides what it takes of its own."""
+
+    expires: timedelta | int | None
 
 
 @overload
@@ -249,6 +255,7 @@ def job(
     concurrency: Concurrency | int | None = None,
     order_key: Order | Key = None,
     breaker: Breaker | None = None,
+    expires: timedelta | int | None = None,
     **when: Unpack[ScheduleOptions],
 ) -> Any:
     """Make a function a job: ``@job`` or ``@job(option=...)``.
@@ -262,6 +269,7 @@ def job(
     atomic: the function's writes to the jobs' database and the finish commit together.
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
+    expires: for how long after it is due it is of use (timedelta or seconds); not begun by then, it is cancelled.
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
     rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; order_key: the name
@@ -292,6 +300,7 @@ def job(
         atomic=atomic,
         redact=as_argument_names(f"{label}: redact", redact),
         unique=unique,
+        expires=as_expires(f"{label}: expires", expires),
         schedulable=schedulable,
         takes_context=takes_context,
         limits=as_limits(

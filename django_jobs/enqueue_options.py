@@ -9,13 +9,16 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, overload
 
 from asgiref.sync import sync_to_async
+from django.utils import timezone
 
 from .calls import JobCall, passed_results
 from .exceptions import ArgumentsError, ConfigurationError
 from .options import LONG_AGO, check_enqueue_options, check_predecessors
 from .placing import place, place_keyed, place_stream
+from .policy.expiry import expected_instead, expiry_of
 from .policy.graph import OnDead
 from .policy.limits import Need
+from .policy.links import Links
 from .serialization import dumps, encode
 from .uniqueness import KeyFunction, keys_for
 
@@ -43,6 +46,7 @@ class EnqueueOptions(Generic[P, R]):
     metadata: Mapping[str, Any] = field(default_factory=lambda: _NO_METADATA)
     idempotency_key: str | KeyFunction | None = None
     idempotency_window: timedelta | None = None
+    expires_at: datetime | timedelta | None = None
     waits_for: tuple[int, ...] = ()
     on_dead: OnDead = OnDead.BLOCK
 
@@ -166,7 +170,7 @@ class EnqueueOptions(Generic[P, R]):
         options = self.definition.options
         queue_name = self.queue_name or options.resolve("queue_name")
         run_after = self.run_after
-        return NewJob(
+        new = NewJob(
             name=self.definition.name,
             queue_name=queue_name,
             priority=self.priority if self.priority is not None else options.resolve("priority", queue_name),
@@ -176,6 +180,23 @@ class EnqueueOptions(Generic[P, R]):
             else "{}",
             run_after=max(run_after, LONG_AGO) if isinstance(run_after, datetime) else None,
             delay_seconds=max(run_after.total_seconds(), 0) if isinstance(run_after, timedelta) else None,
+        )
+        return new if self.expires_at is None and options.expires is None else self._with_expiry(new)
+
+    def _with_expiry(self, new: NewJob) -> NewJob:
+        """Return the new job with its expiry. Raises ConfigurationError where it could never begin."""
+        name, options, now = self.definition.name, self.definition.options, timezone.now()
+        run_after = self.run_after
+        if run_after is None and options.unique is not None:
+            run_after = options.unique.debounce
+        expiry = expiry_of(self.expires_at, options.expires, run_after=run_after, now=now)
+        expected = expected_instead(expiry, run_after=run_after, now=now)
+        if expected is not None:
+            raise ConfigurationError(
+                f"{name}.using(expires_at): expected {expected}, got {self.expires_at!r}"
+            )
+        return new._replace(
+            links=int(new.links | Links.EXPIRES), expires_at=expiry.at, expires_seconds=expiry.seconds
         )
 
 

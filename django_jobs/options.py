@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, get_settings
+from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, as_duration, get_settings
 from .exceptions import ConfigurationError
 from .policy.backoff import LONGEST_WAIT, Backoff
 from .policy.graph import OnDead
@@ -36,6 +36,7 @@ class JobOptions:
     schedulable: bool = False
     limits: tuple[Limit, ...] = ()
     unique: Unique | None = None
+    expires: timedelta | None = None
 
     def resolve(self, option: str, queue_name: str | None = None) -> Any:
         """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""
@@ -92,11 +93,40 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
         raise ConfigurationError(
             f"{name}.using(run_after): expected a year up to {LAST_YEAR}, got {run_after!r}"
         )
+    _check_expires_at(f"{name}.using(expires_at)", options.get("expires_at"))
     metadata = options.get("metadata")
     if not (metadata is None or isinstance(metadata, Mapping)):
         raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
     check_idempotency(name, options)
     return checked
+
+
+def as_expires(option: str, value: object) -> timedelta | None:
+    """Return ``value`` (timedelta, seconds or None) as for how long a job is of use, or raise ConfigurationError."""
+    if value is None:
+        return None
+    expires = as_duration(option, value)
+    if not timedelta(0) < expires <= LONGEST_WAIT:
+        raise ConfigurationError(
+            f"{option}: expected more than zero and at most {LONGEST_WAIT}, got {value!r}"
+        )
+    return expires
+
+
+def _check_expires_at(option: str, value: object) -> None:
+    """Raise ConfigurationError unless it can be an expiry; whether it is past is looked at by the enqueue."""
+    if isinstance(value, timedelta):
+        as_expires(option, value)
+    elif isinstance(value, datetime):
+        if value.utcoffset() is None:
+            raise ConfigurationError(
+                f"{option}: expected an aware datetime, got the naive {value!r};"
+                " django.utils.timezone.make_aware() gives it a time zone"
+            )
+        if value.year > LAST_YEAR:
+            raise ConfigurationError(f"{option}: expected a year up to {LAST_YEAR}, got {value!r}")
+    elif value is not None:
+        raise ConfigurationError(f"{option}: expected an aware datetime or a timedelta, got {value!r}")
 
 
 def check_predecessors(name: str, jobs: Sequence[Any], on_dead: object) -> tuple[list[int], OnDead]:

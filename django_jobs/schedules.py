@@ -99,6 +99,7 @@ def spec_of(
         queue_name=queue_name,
         priority=job.options.resolve("priority", queue_name),
         max_attempts=job.options.resolve("max_attempts", queue_name),
+        expires=job.options.expires,
     )
 
 

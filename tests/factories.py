@@ -16,6 +16,7 @@ from django_jobs.models import (
     CronSchedule,
     DeadLetter,
     Dependency,
+    Expiry,
     Job,
     Limit,
     Permit,
@@ -168,6 +169,12 @@ def make_batch_job(batch: Batch, state: State = State.READY, **fields: Any) -> J
 def make_dependency(job: Job, predecessor: Job, **fields: Any) -> Dependency:
     Job.objects.filter(pk=predecessor.pk).update(links=predecessor.links | Links.AWAITED)
     return Dependency.objects.create(job=job, predecessor=predecessor, **fields)
+
+
+def make_expiry(job: Job, **fields: Any) -> Expiry:
+    """Return until when a job, which has the link EXPIRES, is of use: an hour; to be looked at by then."""
+    expires_at = fields.pop("expires_at", database_now() + timedelta(hours=1))
+    return Expiry.objects.create(job=job, **({"expires_at": expires_at, "look_at": expires_at} | fields))
 
 
 def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = None) -> list[Claim]:

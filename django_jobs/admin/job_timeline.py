@@ -11,8 +11,9 @@ from django.utils.translation import gettext, pgettext
 
 from ..models import Attempt, Job
 from ..policy.frames import Frame, project_frame
-from ..policy.states import State
+from ..policy.states import WAITING_STATES, State
 from ..worker.errors import cut, is_project_file
+from .base import exactly
 from .job_words import duration_words, outcome_words
 
 SHOWN_TRIES = 20
@@ -52,12 +53,15 @@ class Timeline:
 
 
 def timeline(job: Job, *, sees_errors: bool) -> Timeline:
-    """Return the life of a job with its newest tries. One statement, which reads no more of errors than is shown."""
+    """Return the life of a job with its newest tries.
+
+    One statement, which reads no more of errors than is shown; one more for a job that expires.
+    """
     tries = list(_tries(job, sees_errors=sees_errors)[: SHOWN_TRIES + 1])
     shown = tries[:SHOWN_TRIES][::-1]
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
     steps += [_try(one, sees_errors=sees_errors) for one in shown]
-    steps += _standing(job)
+    steps += _expired(job) or _standing(job)
     return Timeline(steps=steps, has_earlier=len(tries) > SHOWN_TRIES)
 
 
@@ -128,6 +132,16 @@ def _standing(job: Job) -> list[Step]:
         return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed", facts=[])]
     if state == State.SUCCEEDED:
         return [Step(title=gettext("Succeeded"), instant=job.finished_at, kind="succeeded", facts=[])]
+    return []
+
+
+def _expired(job: Job) -> list[Step]:
+    """Return what became of a job that was dropped for its age, or until when one that waits is of use."""
+    if job.state == State.CANCELLED and job.expired_at:
+        facts = [(gettext("was to begin by"), exactly(job.expires_at))]
+        return [Step(title=gettext("Expired"), instant=job.expired_at, kind="cancelled", facts=facts)]
+    if job.state in WAITING_STATES and job.expires_at:
+        return [*_standing(job), Step(title=gettext("Expires"), instant=job.expires_at, facts=[])]
     return []
 
 

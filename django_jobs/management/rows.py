@@ -41,6 +41,11 @@ def job_row(job: Job) -> dict[str, Any]:
     }
 
 
+def expiry_row(job: Job) -> dict[str, Any]:
+    """Return until when the job has to begin, and when it was dropped because it had not; None: neither."""
+    return {"expires_at": _iso(job.expires_at), "expired_at": _iso(job.expired_at)}
+
+
 def why(job: Job) -> str | None:
     """Return in a sentence why the job does not run, or where it does; None where it has ended."""
     reason = explain(job)

@@ -32,7 +32,7 @@ from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, wai
 from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
 from ..worker.scheduler import bring_in_step, fire_all, say_synced
-from .rows import attempt_rows, job_row, key_row, queue_row, schedule_row, why, worker_row
+from .rows import attempt_rows, expiry_row, job_row, key_row, queue_row, schedule_row, why, worker_row
 
 
 def status() -> dict[str, Any]:
@@ -72,7 +72,8 @@ def show(job_id: int) -> dict[str, Any]:
     if job is None:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
     keys = [key_row(one) for one in keys_of_job(job_id)]
-    return {**job_row(job), "why": why(job), "keys": keys or None, "attempts": attempt_rows(job)}
+    row = {**job_row(job), **expiry_row(job), "why": why(job), "keys": keys or None}
+    return {**row, "attempts": attempt_rows(job)}
 
 
 def change(past: str, *, dry_run: bool, **chosen: Any) -> int:
@@ -98,6 +99,7 @@ def enqueue(
     queue_name: str | None,
     priority: int | None,
     delay_seconds: float | None,
+    expires_seconds: float | None = None,
 ) -> dict[str, Any]:
     """Enqueue a registered job with the keywords of a JSON object and return its row, with ``is_duplicate``."""
     try:
@@ -110,6 +112,7 @@ def enqueue(
         queue_name=queue_name,
         priority=priority,
         run_after=None if delay_seconds is None else timedelta(seconds=delay_seconds),
+        expires_at=None if expires_seconds is None else timedelta(seconds=expires_seconds),
     )
     job = options.enqueue(**keywords)
     return {**job_row(job), "is_duplicate": job.is_duplicate}

@@ -5,6 +5,7 @@ from .batch import Batch, BatchJob, BatchTally
 from .dead_letter import AlertedError, DeadLetter
 from .dependency import Dependency
 from .enqueue_key import EnqueueKey
+from .expiry import Expiry
 from .job import Job
 from .limit import Limit, LimitNotice, Permit
 from .once_record import OnceRecord
@@ -26,6 +27,7 @@ __all__ = [
     "DeadLetterHour",
     "Dependency",
     "EnqueueKey",
+    "Expiry",
     "Job",
     "JobMark",
     "Limit",

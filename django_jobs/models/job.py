@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.db import models
@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import WaitTimeout
+from ..policy.links import Links
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..serialization import NOT_STORABLE, decode
 from .base import JobsManager, NameField, StateIndex
@@ -18,6 +19,7 @@ from .worker import Worker
 
 if TYPE_CHECKING:
     from .attempt import Attempt
+    from .expiry import Expiry
 
 MAX_PROGRESS_MESSAGE_LENGTH = 200
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
@@ -139,6 +141,23 @@ class Job(models.Model):
             "Job.save() would overwrite what a worker may have changed; use .enqueue(), .cancel() or the"
             " functions of django_jobs.store"
         )
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """Until when it has to begin in order to be of use; None: for ever. One statement where it expires."""
+        expiry = self._expiry
+        return expiry.expires_at if expiry else None
+
+    @property
+    def expired_at(self) -> datetime | None:
+        """When it was dropped because it was too old to be of use, None where it was not."""
+        expiry = self._expiry
+        return expiry.expired_at if expiry else None
+
+    @property
+    def _expiry(self) -> Expiry | None:
+        found: Expiry | None = getattr(self, "expiry", None) if self.links & Links.EXPIRES else None
+        return found
 
     @property
     def is_final(self) -> bool:

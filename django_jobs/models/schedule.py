@@ -32,6 +32,7 @@ class CronSchedule(models.Model):
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     priority = models.SmallIntegerField(default=0)
     max_attempts = models.SmallIntegerField()
+    expires = models.DurationField(null=True)
 
     cron = models.CharField(max_length=MAX_EXPRESSION_LENGTH, default="", blank=True)
     every = models.DurationField(null=True, blank=True)

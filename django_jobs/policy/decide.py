@@ -14,6 +14,7 @@ from .outcomes import (
     DeathReason,
     Discarded,
     Error,
+    Expired,
     Failed,
     Lost,
     Outcome,
@@ -72,7 +73,7 @@ class Decision:
     A job of a limit that is not ready at once is blocked until the limit lets it in again. ``holds_back``: the limit's
     whole key is to wait for ``delay`` too; ``needs``: what the job was found to lack of limits.
     ``death`` is set exactly where ``state`` is dead. ``holds``: the name is unknown, from now on where it
-    was not before; ``keeps_hold``: nobody looked whether it is.
+    was not before; ``keeps_hold``: nobody looked whether it is. ``has_expired``: it was too old to begin.
     """
 
     state: State
@@ -87,9 +88,11 @@ class Decision:
     death: DeathReason | None = None
     holds_back: bool = False
     needs: tuple[Need, ...] = ()
+    has_expired: bool = False
 
 
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
+EXPIRED = Decision(state=State.CANCELLED, attempt_outcome=None, gives_back_attempt=True, has_expired=True)
 
 
 def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
@@ -109,7 +112,7 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
             return _given_back(facts, started)
         case Lost():
             return _after_loss(outcome, facts, rules)
-        case Unadmitted() | UnknownJob():
+        case Expired() | Unadmitted() | UnknownJob():
             return _not_begun(outcome, facts, rules)
         case Unreadable(error=error):
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
@@ -132,7 +135,9 @@ def _given_back(facts: JobFacts, started: bool) -> Decision:
     )
 
 
-def _not_begun(outcome: Unadmitted | UnknownJob, facts: JobFacts, rules: Rules) -> Decision:
+def _not_begun(outcome: Expired | Unadmitted | UnknownJob, facts: JobFacts, rules: Rules) -> Decision:
+    if isinstance(outcome, Expired):
+        return EXPIRED
     if isinstance(outcome, UnknownJob):
         return _hold_or_bury(facts, rules)
     return Decision(

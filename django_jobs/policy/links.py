@@ -9,7 +9,7 @@ class Links(IntFlag):
     """A job without any pays nothing: its finish looks at nothing but this number.
 
     LIMITED: it needs permits of limits. AWAITED: other jobs wait for it. BATCHED: it belongs to a batch. ASKED: it was
-    asked to end while it ran, and is not to run again.
+    asked to end while it ran, and is not to run again. EXPIRES: it is of use only until an instant.
     """
 
     NONE = 0
@@ -17,9 +17,10 @@ class Links(IntFlag):
     AWAITED = 2
     BATCHED = 4
     ASKED = 8
+    EXPIRES = 16
 
 
 TO_OTHERS = int(Links.LIMITED | Links.AWAITED | Links.BATCHED)
 """Those by which the end of a job may let others run."""
-WHILE_IT_LIVES = 0x7FFF ^ int(Links.ASKED)
-"""Those that stay with a job that is begun anew."""
+STAY = 0x7FFF ^ int(Links.ASKED | Links.EXPIRES)
+"""Those that stay with a job that staff begin anew."""

@@ -92,6 +92,11 @@ class Cancelled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Expired:
+    """The function did not start: the job is too old to be of use."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
     """The worker gave the claim back. ``started`` tells whether the function had begun."""
 
@@ -131,6 +136,7 @@ Outcome = (
     | Discarded
     | Snoozed
     | Cancelled
+    | Expired
     | Released
     | Lost
     | Unadmitted

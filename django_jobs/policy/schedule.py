@@ -182,6 +182,7 @@ class ScheduleSpec:
     queue_name: str
     priority: int
     max_attempts: int
+    expires: timedelta | None = None
 
     @property
     def name(self) -> str:

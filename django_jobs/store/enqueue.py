@@ -20,6 +20,7 @@ from ..policy.states import State
 from .dialects import open_dialect
 from .dialects.base import Inserted, NewJob
 from .doorbell import ring_on_commit
+from .expiry import insert_expiries
 from .permits import insert_permits
 from .undoable import undoable
 
@@ -150,11 +151,12 @@ def _insert_limited(
 def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     dialect, connection = open_dialect(alias)
     chunks = list(_chunks(texts))
-    if len(chunks) == 1:
+    if len(chunks) == 1 and not new.expires:
         inserted = dialect.insert_jobs(connection, new, texts)
     else:
         with dialect.writing(connection):
             inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
+            insert_expiries(new, inserted, using=alias)
     ring_for(new, inserted[0], using=alias)
     return inserted
 

@@ -8,6 +8,7 @@ from ..models import Job
 from ..policy.links import Links
 from ..policy.states import WAITING_STATES, State
 from .dialects.base import Ended
+from .expiry import drop_expired
 from .mark_cancelled import mark_cancelled
 from .settle import settle
 from .successors import doomed, meet
@@ -70,10 +71,16 @@ def _follow_asked(ended: Sequence[Ended], *, using: str) -> None:
     follow_cancelled(mark_cancelled(again, using=using), using=using)
 
 
+def _follow_expiring(ended: Sequence[Ended], *, using: str) -> None:
+    """See to those that were too old to begin, and cancel those that would be by the time of their next run."""
+    follow_cancelled(drop_expired(ended, using=using), using=using)
+
+
 # Plain numbers: what an enumeration's & takes is felt in a finish of hundreds.
 _DUTIES: dict[int, Callable[..., None]] = {
     int(Links.LIMITED): settle,
     int(Links.AWAITED): _follow_awaited,
     int(Links.BATCHED): _follow_batched,
     int(Links.ASKED): _follow_asked,
+    int(Links.EXPIRES): _follow_expiring,
 }

@@ -27,6 +27,7 @@ from .dialects import Dialect, open_dialect
 from .dialects.base import Inserted, NewJob
 from .dialects.keys import keys_of
 from .enqueue import announced, as_jobs, payload, refuse_large_metadata, ring_for, under_limits
+from .expiry import insert_expiries
 from .latest import read_latest
 from .permits import insert_permits
 from .revise import revise
@@ -71,7 +72,7 @@ def enqueue_keyed(
 
 
 def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Asked]) -> list[Job]:
-    if len(asked) == 1 and not asked[0].needs:
+    if len(asked) == 1 and not asked[0].needs and not asked[0].new.expires:
         return [_enqueue_one(connection, asked[0])]
     jobs: dict[int, Job] = {}
     with dialect.writing(connection):
@@ -101,6 +102,7 @@ def _made(connection: BaseDatabaseWrapper, asked: _Asked, inserted: Inserted) ->
         insert_permits(
             [(inserted.job_id, asked.needs)], priority=asked.new.priority, waiting=waiting, using=alias
         )
+    insert_expiries(asked.new, [inserted], using=alias)
     ring_for(asked.new, inserted, using=alias)
     (job,) = announced(as_jobs(alias, asked.new, [asked.arguments], [inserted]), using=alias)
     return job

@@ -7,6 +7,7 @@ from collections.abc import Collection, Sequence
 from ..models import BatchJob, Dependency, Job
 from ..policy.links import Links
 from ..policy.states import State
+from .expiry import forget_expiries
 from .follow import cancel_successors
 from .successors import still_needed
 
@@ -25,6 +26,9 @@ def let_go(ids: Sequence[int], *, states: Collection[State], using: str) -> list
     batched = [pk for pk, _, links in rows if links & Links.BATCHED and pk not in needed]
     if batched:
         BatchJob.objects.using(using).filter(job__in=batched)._raw_delete(using)
+    expiring = [pk for pk, _, links in rows if links & Links.EXPIRES and pk not in needed]
+    if expiring:
+        forget_expiries(expiring, using=using)
     return [pk for pk, _, _ in rows if pk not in needed]
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from django.db.models import F
 
 from ..models import DeadLetter, Job
-from ..policy.links import WHILE_IT_LIVES, Links
+from ..policy.links import STAY, Links
 from ..policy.states import sources
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
+from .expiry import forget_expiries
 from .letters import close_letters, letter_ids_of
 from .permits import make_ready
 from .selection import Target, job_ids_in_chunks, lock
@@ -18,8 +19,9 @@ from .tally import count_redriven
 def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     """Make the target's dead jobs ready again and return how many were.
 
-    ``by`` is kept on the letters. A job that is no longer dead (redriven or purged by somebody else
-    meanwhile) is left alone, so nothing runs twice. One transaction for 1,000 jobs.
+    ``by`` is kept on the letters. One that would expire does so no more: staff want it now. A job that is no longer
+    dead (redriven or purged by somebody else meanwhile) is left alone, so nothing runs twice. One transaction for 1,000
+    jobs.
     """
     dialect, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias)
@@ -30,6 +32,7 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
             rows = jobs.filter(pk__in=locked).values_list("pk", "queue_name", "links")
             queues = {queue for _, queue, _ in rows}
             batched = [pk for pk, _, links in rows if links & Links.BATCHED]
+            expiring = [pk for pk, _, links in rows if links & Links.EXPIRES]
             make_ready(
                 locked,
                 using=connection.alias,
@@ -38,10 +41,12 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
                 finished_at=None,
                 held_since=None,
                 cancel_requested_at=None,
-                links=F("links").bitand(WHILE_IT_LIVES),
+                links=F("links").bitand(STAY),
             )
             letters = letter_ids_of(locked, using=connection.alias)
             close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=connection.alias)
+            if expiring:
+                forget_expiries(expiring, using=connection.alias)
             if batched:
                 count_redriven(batched, using=connection.alias)
             ring_on_commit(queues, using=connection.alias)

@@ -15,8 +15,9 @@ from ..policy.uniqueness import due_again
 from .clock import database_now
 from .dialects import open_dialect
 from .dialects.among import Among
-from .dialects.base import NewJob
+from .dialects.base import Inserted, NewJob
 from .doorbell import ring_on_commit
+from .expiry import forget_expiries, insert_expiries
 from .permits import arrive, drop_permits, insert_permits, put_to_sleep
 
 
@@ -32,36 +33,54 @@ def revise(
 
     With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its tries, under the
     limits that it ``needs`` then; a try that had failed stays on record. ``at_most`` bounds the time as ``due_again``
-    says, of a job that was never tried. The object is changed too. Of a job under no limit one statement and a look
-    at the clock.
+    says, of a job that was never tried. It expires when ``new`` would. The object is changed too. Of a job under no
+    limit, and without an expiry, one statement and a look at the clock.
     """
     dialect, connection = open_dialect(job._state.db)
     using = connection.alias
     is_limited, now = bool(job.links & Links.LIMITED), database_now(using=using)
     due = _due(job, new, at_most if job.attempt == 0 else None, now)
-    if not (is_limited or (needs and arguments is not None)):
+    limited = is_limited or bool(needs and arguments is not None)
+    expires = bool((job.links | new.links) & Links.EXPIRES)
+    if not (limited or expires):
         changes = _timed(job, due, now) | _replaced(new, arguments)
         return _write(job, changes, using)
     with dialect.writing(connection):
-        held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
-        moves = arguments is not None and held != {one.limit_id for one in needs}
-        changes = _timed(job, due, now, becomes=State.BLOCKED) | _replaced(new, arguments)
-        if moves:
-            changes |= {"links": job.links & ~Links.LIMITED | (Links.LIMITED if needs else 0)}
-            if changes["state"] != State.SCHEDULED:
-                changes |= {"state": State.BLOCKED, "ready_at": None, "run_after": None}
-        before = job.state
-        if not _write(job, changes, using):
-            return False
-        if moves:
-            drop_permits([job.pk], using=using)
-            waiting = job.state == State.BLOCKED
-            insert_permits([(job.pk, needs)], priority=job.priority, waiting=waiting, using=using)
-        elif before != State.SCHEDULED and job.state == State.SCHEDULED:
-            put_to_sleep([job.pk], using=using)
-        if job.state == State.BLOCKED:
-            arrive([job.pk], using=using)
-            job.refresh()
+        changes = _timed(job, due, now, becomes=State.BLOCKED if limited else State.READY)
+        changes |= _replaced(new, arguments)
+        if expires:
+            changes["links"] = int(job.links & ~Links.EXPIRES | new.links & Links.EXPIRES)
+        if limited:
+            written = _write_limited(job, changes, None if arguments is None else needs, using)
+        else:
+            written = _write(job, changes, using)
+        if written and expires:
+            forget_expiries([job.pk], using=using)
+            insert_expiries(new, [Inserted(job.pk, job.state, now, job.run_after, job.ready_at)], using=using)
+    return written
+
+
+def _write_limited(job: Job, changes: dict[str, Any], needs: Sequence[Need] | None, using: str) -> bool:
+    """Write a job that is under limits, or will be; ``needs`` None: under the same as before."""
+    held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
+    moves = needs is not None and held != {one.limit_id for one in needs}
+    if moves:
+        links = changes.get("links", job.links)
+        changes |= {"links": int(links & ~Links.LIMITED | (Links.LIMITED if needs else 0))}
+        if changes["state"] != State.SCHEDULED:
+            changes |= {"state": State.BLOCKED, "ready_at": None, "run_after": None}
+    before = job.state
+    if not _write(job, changes, using):
+        return False
+    if needs is not None and moves:
+        drop_permits([job.pk], using=using)
+        waiting = job.state == State.BLOCKED
+        insert_permits([(job.pk, needs)], priority=job.priority, waiting=waiting, using=using)
+    elif before != State.SCHEDULED and job.state == State.SCHEDULED:
+        put_to_sleep([job.pk], using=using)
+    if job.state == State.BLOCKED:
+        arrive([job.pk], using=using)
+        job.refresh()
     return True
 
 

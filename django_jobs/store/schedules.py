@@ -228,6 +228,7 @@ def _fields(spec: ScheduleSpec) -> dict[str, Any]:
         "queue_name": spec.queue_name,
         "priority": spec.priority,
         "max_attempts": spec.max_attempts,
+        "expires": spec.expires,
         "cron": timing.cron,
         "every": timing.every,
         "timezone": timing.timezone,

@@ -64,6 +64,8 @@ def settle(ended: Sequence[Ended], *, using: str) -> None:
 
 def _ending(ended: Ended) -> Ending:
     match ended.decision.state:
+        case State.CANCELLED if ended.decision.has_expired:
+            return Ending.KEPT  # used nothing up; given up as those of any waiting job that is cancelled
         case State.SUCCEEDED | State.CANCELLED:
             return Ending.OVER
         case State.DEAD:

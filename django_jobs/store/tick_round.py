@@ -12,6 +12,7 @@ from typing import NamedTuple
 from ..conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
 from ..exceptions import ConfigurationError
 from ..models import CronSchedule, Job, Tick
+from ..policy.links import Links
 from ..policy.overlap import Overlap, Verdict, decide_overlap
 from ..policy.schedule import TickOutcome, plan
 from ..policy.states import FINAL_STATES
@@ -267,10 +268,14 @@ def _as_row(tick: _Tick, now: datetime) -> NewTick:
 
 
 def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
+    """Return the job of a tick; it is of use for so long after the tick was due, a jitter not counted."""
+    expires = schedule.expires
     return NewJob(
         name=schedule.job_name,
         queue_name=schedule.queue_name,
         priority=schedule.priority,
         max_attempts=schedule.max_attempts,
         metadata=json.dumps({"due_at": due_at.isoformat()}),
+        links=int(Links.NONE if expires is None else Links.EXPIRES),
+        expires_at=None if expires is None else due_at + schedule.jitter + expires,
     )

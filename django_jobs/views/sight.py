@@ -16,6 +16,7 @@ from .. import registry
 from ..policy.problems import Kind
 from ..policy.states import State
 from ..policy.status import problem_of
+from ..store.expiry import was_dropped
 from ..store.watch import Seen, last_words, watch
 from .accepted import links
 from .access import VIEW_ARGUMENTS, check_may_see, has_permission
@@ -28,6 +29,7 @@ DETAILS = {
     ),
     State.CANCELLED: _("It was cancelled and has no result."),
 }
+EXPIRED = _("It could not be begun in time to be of use. It was cancelled and has no result.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,8 @@ def release_connections() -> None:
 
 
 def _detail(request: HttpRequest, seen: Seen) -> str:
+    if seen.state is State.CANCELLED and was_dropped(seen.job_id):
+        return str(EXPIRED)
     if has_permission(request, VIEW_ARGUMENTS):
         return last_words(seen.job_id) or str(DETAILS[seen.state])
     return str(DETAILS[seen.state])

@@ -18,6 +18,7 @@ from ..models import DeadLetter
 from ..policy.states import State
 from ..store.alerts import take_alerts
 from ..store.batches import prune_batches
+from ..store.expire import expire
 from ..store.group_counts import prune_groups
 from ..store.limit_rules import bring_limits_in_step
 from ..store.marks import INTERVAL, mark_jobs, prune_marks
@@ -70,6 +71,7 @@ class Maintenance:
             self._bring_limits_in_step()
         self._rescue()
         self._sweep()
+        self._expire()
         self._note_queues()
         fold(using=self._settings.database)
         self._mark_jobs()
@@ -126,6 +128,14 @@ class Maintenance:
                 batch_id,
                 settings.batch_abandoned_after,
             )
+
+    def _expire(self) -> None:
+        dropped, more = expire(using=self._settings.database)
+        while more:
+            number, more = expire(using=self._settings.database)
+            dropped += number
+        if dropped:
+            logger.warning("%s jobs were not begun in time to be of use; they are cancelled", dropped)
 
     def _note_queues(self) -> None:
         new = set(self._seen_queues()) - self._noted

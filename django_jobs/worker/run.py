@@ -25,10 +25,11 @@ from ..exceptions import Cancelled, ClaimLost, JobTimeout, LimitKeyError, Serial
 from ..policy.decide import JobFacts, decide
 from ..policy.links import Links
 from ..policy.outcomes import Cancelled as CancelledOutcome
-from ..policy.outcomes import Discarded, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
+from ..policy.outcomes import Discarded, Expired, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
 from ..serialization import TAG, decode, loads, read_json
 from ..store.announce import announce_start
 from ..store.dialects.base import Claim, Ended
+from ..store.expiry import is_past_expiry
 from ..store.finish import finish
 from ..store.results import with_results
 from ..store.undoable import undoable
@@ -58,8 +59,8 @@ async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
     for synchronous code.
     """
     started = bench.clock.seconds()
-    has_tags = TAG in claim.arguments
-    call = await sync_to_async(prepare)(claim, bench) if has_tags else prepare(claim, bench)
+    asks = TAG in claim.arguments or (claim.links and claim.links & Links.EXPIRES)
+    call = await sync_to_async(prepare)(claim, bench) if asks else prepare(claim, bench)
     if not isinstance(call, Call):
         return conclude(claim, call, started=None, bench=bench)
     if signals.job_started.receivers:
@@ -69,8 +70,8 @@ async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
 
 def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     """Look the job up and read its arguments back; an outcome where that already decides how the run ends."""
-    if claim.links & Links.ASKED:
-        return CancelledOutcome(error=describe(Cancelled(ASKED_TO_END), job_name=claim.name))
+    if claim.links and (outcome := _not_to_begin(claim, bench)) is not None:
+        return outcome
     definition = registry.find(claim.name)
     if definition is None:
         return UnknownJob()
@@ -93,6 +94,15 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
             return lacks
     timeout = definition.options.resolve("timeout", claim.queue_name)
     return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None)
+
+
+def _not_to_begin(claim: Claim, bench: Bench) -> Outcome | None:
+    """Return what a run comes to that its job was asked not to have, or that comes too late to be of use."""
+    if claim.links & Links.ASKED:
+        return CancelledOutcome(error=describe(Cancelled(ASKED_TO_END), job_name=claim.name))
+    if claim.links & Links.EXPIRES and is_past_expiry(claim.job_id, using=bench.using):
+        return Expired()
+    return None
 
 
 def _lacks(claim: Claim, definition: JobDefinition[..., Any], stored: Any) -> Outcome | None:

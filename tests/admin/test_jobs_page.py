@@ -10,8 +10,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from django_jobs.admin.base import exactly
 from django_jobs.admin.job_timeline import SHOWN_TRIES
 from django_jobs.models import Job
+from django_jobs.policy.links import Links
 from django_jobs.policy.states import State
 from tests import factories
 from tests.admin.staff import log_in, url
@@ -84,6 +86,23 @@ def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
     ):
         assert text in page, text
     assert page.index("In your code:") < page.index("<summary>Traceback</summary>")
+
+
+def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_client: Client) -> None:
+    waiting = factories.make_job(State.READY, links=Links.EXPIRES)
+    factories.make_expiry(waiting)
+    assert "Expires" in shown(admin_client, waiting)
+    dropped = factories.make_job(State.CANCELLED, links=Links.EXPIRES)
+    until = factories.ago(minutes=5)
+    factories.make_expiry(dropped, expires_at=until, look_at=None, expired_at=factories.ago(minutes=4))
+    page = shown(admin_client, dropped)
+    assert "Expired" in page
+    assert "was to begin by" in page
+    assert exactly(until) in page
+    asked = factories.make_job(State.CANCELLED, cancel_requested_at=factories.ago(minutes=1))
+    page = shown(admin_client, asked)
+    assert "Expire" not in page
+    assert page.index("Asked to end") < page.rindex("Cancelled")
 
 
 def test_the_newest_tries_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:

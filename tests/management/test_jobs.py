@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_jobs.models import DeadLetter, Job, Queue
+from django_jobs.models import DeadLetter, Expiry, Job, Queue
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from tests import factories
@@ -78,6 +78,19 @@ def test_show_says_why_a_job_does_not_run() -> None:
     assert _json("show", str(job.pk))["why"] == "It is ready, and no worker is alive."
     _jobs("pause", "mail")
     assert "why           The queue mail has been paused by " in _jobs("show", str(job.pk))
+
+
+def test_show_says_until_when_a_job_is_of_use() -> None:
+    row = _json("enqueue", sample.do_nothing.name, "--expires", "3600")
+    job = Job.objects.get(pk=row["id"])
+    shown = _json("show", str(job.pk))
+    assert job.expires_at is not None
+    assert shown["expires_at"] == job.expires_at.isoformat(timespec="milliseconds")
+    assert shown["expired_at"] is None
+    Expiry.objects.update(expired_at=database_now())
+    assert "expired at" in _jobs("show", str(job.pk))
+    with pytest.raises(CommandError, match="expected more than zero"):
+        _jobs("enqueue", sample.do_nothing.name, "--expires", "0")
 
 
 def test_show_names_the_key_of_a_job() -> None:

@@ -296,3 +296,9 @@ def sync_by_api(user_id: int, api: str = "") -> str:
 def index_alone(user_id: int) -> int:
     """Be put off, and one at a time."""
     return user_id
+
+
+@job(expires=timedelta(hours=1))
+def coupon(number: int) -> int:
+    """Return the number of a coupon that is good for an hour."""
+    return number

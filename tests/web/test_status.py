@@ -13,11 +13,12 @@ from django.urls import reverse
 from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
+from django_jobs.policy.links import Links
 from django_jobs.policy.states import State
 from django_jobs.store.progress import save_notes
 from django_jobs.views import accepted, status_url
 from django_jobs.views.addresses import sign
-from tests.factories import ago, make_job, make_letter, make_worker, take
+from tests.factories import ago, make_expiry, make_job, make_letter, make_worker, take
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db
@@ -90,6 +91,14 @@ def test_a_job_that_failed_is_problem_details(client: Client, state: State, slug
     assert body["title"]
     assert body["detail"]
     assert b"secret of the house" not in response.content
+
+
+def test_a_job_that_expired_says_so_to_everybody(client: Client) -> None:
+    job = make_job(State.CANCELLED, links=Links.EXPIRES)
+    make_expiry(job, expires_at=ago(minutes=5), look_at=None, expired_at=ago(minutes=4))
+    body = client.get(status_url(job)).json()
+    assert body["type"] == "urn:problem-type:django-jobs:job-cancelled"
+    assert body["detail"].startswith("It could not be begun in time to be of use.")
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from django_jobs.models import (
     RollupPosition,
     Worker,
 )
+from django_jobs.policy.links import Links
 from django_jobs.policy.states import State
 from django_jobs.worker.maintenance import Maintenance
 from tests import factories
@@ -149,3 +150,11 @@ def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
     assert DeadLetterHour.objects.count() == 1
     assert not JobMark.objects.filter(job_id=0).exists()
     assert not DeadLetterGroup.objects.exists()
+
+
+def test_jobs_that_are_too_old_to_be_of_use_are_cancelled() -> None:
+    job = factories.make_job(State.READY, links=Links.EXPIRES)
+    factories.make_expiry(job, expires_at=factories.ago(seconds=1))
+    _maintain()
+    assert job.refresh().state == "cancelled"
+    assert job.expired_at is not None

@@ -64,6 +64,9 @@ class Command(BaseCommand):
         enqueue.add_argument("--queue", metavar="NAME")
         enqueue.add_argument("--priority", type=int, metavar="N")
         enqueue.add_argument("--delay", type=float, metavar="SECONDS")
+        enqueue.add_argument(
+            "--expires", type=float, metavar="SECONDS", help="Cancel it if it has not begun by then."
+        )
         pause = add("pause", "Pause a queue: nothing of it is taken, what runs goes on.")
         resume = add("resume", "Resume a paused queue.")
         cap = add("cap", "Let so many of a queue's jobs run at once, over all workers.")
@@ -176,6 +179,7 @@ class Command(BaseCommand):
             queue_name=None if options["queue"] is None else as_queue_name("--queue", options["queue"]),
             priority=None if options["priority"] is None else as_priority("--priority", options["priority"]),
             delay_seconds=options["delay"],
+            expires_seconds=options["expires"],
         )
         already = "already " if row["is_duplicate"] else ""
         self.stdout.write(

@@ -34,6 +34,7 @@ class NewJob(NamedTuple):
     """What all jobs of one enqueue share. ``delay_seconds`` counts from the database's clock; it or ``run_after``.
 
     ``blocked``: what is due at once does not become ready, something has to release it. ``links``: bits of ``Links``.
+    With that of EXPIRES it expires at an instant, or so many seconds after its enqueue.
     """
 
     name: str
@@ -45,6 +46,18 @@ class NewJob(NamedTuple):
     delay_seconds: float | None = None
     blocked: bool = False
     links: int = 0
+    expires_at: datetime | None = None
+    expires_seconds: float | None = None
+
+    @property
+    def expires(self) -> bool:
+        """True where it is not of use for ever."""
+        return self.expires_at is not None or self.expires_seconds is not None
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """What the job's own row is made of."""
+        return self[:9]
 
 
 class Inserted(NamedTuple):

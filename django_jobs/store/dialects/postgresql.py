@@ -253,7 +253,7 @@ class PostgreSQL:
     ) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement, sent as one JSON text: an array is escaped in Python."""
         with connection.cursor() as cursor:
-            cursor.execute(INSERT_JOBS, [*new, f"[{','.join(arguments)}]"])
+            cursor.execute(INSERT_JOBS, [*new.columns, f"[{','.join(arguments)}]"])
             return sorted(map(Inserted._make, cursor.fetchall()))
 
     def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:

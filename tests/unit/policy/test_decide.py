@@ -12,6 +12,7 @@ from django_jobs.policy.outcomes import (
     DeathReason,
     Discarded,
     Error,
+    Expired,
     Failed,
     Lost,
     Released,
@@ -232,3 +233,9 @@ def test_every_decision_keeps_what_the_finish_relies_on(outcome, attempt, max_at
     assert decision.result is None or decision.state is State.SUCCEEDED
     if decision.state not in FINAL_STATES and attempt >= max_attempts:
         assert decision.gives_back_attempt, "a job that has used up its tries would run once more"
+
+
+def test_a_job_that_is_too_old_to_begin_is_cancelled_and_its_try_does_not_count():
+    decision = decided(Expired())
+    assert (decision.state, decision.attempt_outcome, decision.delay) == (State.CANCELLED, None, None)
+    assert (decision.gives_back_attempt, decision.has_expired) == (True, True)

@@ -71,7 +71,7 @@ class PostgreSQLKeys:
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
     ) -> Inserted | Holder | None:
         """Insert in one statement; a key that is there is looked at by a new snapshot."""
-        job = [*new, f"[{arguments}]"]
+        job = [*new.columns, f"[{arguments}]"]
         with connection.cursor() as cursor:
             cursor.execute(INSERT_KEYED, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
             if row := cursor.fetchone():

@@ -1,0 +1,54 @@
+"""Expiry: until when a new job is of use, and whether it could begin before that at all."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+
+class Expiry(NamedTuple):
+    """An instant, or seconds from the enqueue by the database's clock; neither: the job is of use for ever."""
+
+    at: datetime | None = None
+    seconds: float | None = None
+
+
+NEVER = Expiry()
+
+
+def expiry_of(
+    own: datetime | timedelta | None,
+    usual: timedelta | None,
+    *,
+    run_after: datetime | timedelta | None,
+    now: datetime,
+) -> Expiry:
+    """Return when a job expires: ``own`` is what its enqueue says, ``usual`` what its definition does.
+
+    An instant, or a time from the enqueue; ``usual`` counts from when the job is due.
+    """
+    match own, usual, run_after:
+        case datetime(), _, _:
+            return Expiry(at=own)
+        case timedelta(), _, _:
+            return Expiry(seconds=own.total_seconds())
+        case None, timedelta(), datetime():
+            return Expiry(at=max(run_after, now) + usual)
+        case None, timedelta(), timedelta():
+            return Expiry(seconds=(max(run_after, timedelta(0)) + usual).total_seconds())
+        case None, timedelta(), None:
+            return Expiry(seconds=usual.total_seconds())
+    return NEVER
+
+
+def expected_instead(expiry: Expiry, *, run_after: datetime | timedelta | None, now: datetime) -> str | None:
+    """Return in words what a job's expiry must be where with this one it could never begin, None where it could."""
+    expires = now + timedelta(seconds=expiry.seconds) if expiry.seconds is not None else expiry.at
+    if expires is None:
+        return None
+    if expires <= now:
+        return "an instant in the future"
+    due = now + run_after if isinstance(run_after, timedelta) else run_after
+    if due is not None and expires <= due:
+        return f"an instant after its run_after ({run_after})"
+    return None
