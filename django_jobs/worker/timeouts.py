@@ -48,7 +48,10 @@ class _Limit:
 
 
 class Watchdog:
-    """Watches the limits of all threads of the process from one thread, which starts with the first limit."""
+    """Watches the limits of all threads of the process from one thread, which starts with the first limit.
+
+    Should that thread die, the next limit starts another, and that one sees to what the dead one was to watch.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -64,7 +67,7 @@ class Watchdog:
     def add(self, limit: _Limit, due: float) -> None:
         """Watch ``limit`` until ``due`` (monotonic seconds)."""
         with self._lock:
-            if self._thread is None:
+            if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="jobs-watchdog", daemon=True)
                 self._thread.start()
             heapq.heappush(self._limits, (due, next(self._numbers), limit))

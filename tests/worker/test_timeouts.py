@@ -97,3 +97,21 @@ def test_a_closed_inbox_ends_even_where_its_last_batch_was_full(number: int) -> 
     while not inbox.is_ended:
         taken += inbox.take()
     assert taken == list(range(number))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watchdog_that_died_is_replaced_with_the_next_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog = Watchdog()
+
+    def fail() -> None:
+        monkeypatch.undo()
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(watchdog, "_fire_due", fail)
+    with watchdog.limit(DEADLINE_SECONDS):
+        first = watchdog._thread
+        assert first is not None
+        first.join(DEADLINE_SECONDS)
+        assert not first.is_alive()
+        with pytest.raises(JobTimeout), watchdog.limit(0.01):
+            _spin(threading.Event())
