@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from django_jobs import Breaker, once
-from django_jobs.models import EnqueueKey, OnceRecord
+from django_jobs import Batch, Breaker, chain, group, once
+from django_jobs.models import EnqueueKey, Job, OnceRecord
 from django_jobs.policy.limits import Phase
 from django_jobs.policy.states import State
 from django_jobs.store.tokens import create_token
 from tests import factories
-from tests.sampleapp.jobs import sync
+from tests.sampleapp.jobs import echo, sync
 
 from .visitor import Visitor
 
@@ -37,6 +37,8 @@ def rows() -> dict[str, Any]:
     limit = factories.make_limit(Breaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True)
     factories.make_permit(limit, running, phase=Phase.HELD)
     factories.make_permit(limit)
+    with Batch(description=HOSTILE) as batch:
+        chain(echo.s(HOSTILE), group(echo.s() for _ in range(3)), echo.s()).enqueue()
     return {
         "job": running.pk,
         "attempt": attempt.pk,
@@ -48,6 +50,7 @@ def rows() -> dict[str, Any]:
         "tick": factories.make_tick(schedule).pk,
         "enqueuekey": EnqueueKey.objects.get().pk,
         "oncerecord": OnceRecord.objects.get().pk,
+        "batch": batch.row.pk,
         "token": create_token("billing", job_names=["shop.render_invoice"])[0].pk,
     }
 
@@ -63,6 +66,10 @@ def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
             assert not visitor.scrolls_sideways(), page
     visitor.go("django_jobs_limit_reopen", rows["limit"])
     assert visitor.grave_violations() == []
+    visitor.go("django_jobs_job_change", Job.objects.latest("pk").pk)
+    assert visitor.page.query_selector("svg"), "the graph is drawn"
+    assert visitor.grave_violations() == []
+    assert not visitor.scrolls_sideways()
 
 
 def test_every_page_is_fit_for_everybody(visitor: Visitor, rows: dict[str, Any]) -> None:
