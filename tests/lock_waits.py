@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -17,6 +19,7 @@ WAITERS = {
     " JOIN information_schema.innodb_trx AS holder ON holder.trx_id = blocking_trx_id"
     " WHERE holder.trx_mysql_thread_id = %s",
 }
+LOCK = "SELECT id FROM django_jobs_job WHERE id = %s FOR UPDATE"
 NUMBER = {"postgresql": "SELECT pg_backend_pid()", "mysql": "SELECT connection_id()"}
 
 
@@ -45,3 +48,41 @@ def wait_for_waiters(number: int, count: int = 1) -> set[int]:
             raise AssertionError(f"{len(found)} wait for connection {number}, expected {count}")
         pause.wait(0.01)
     return found
+
+
+class Session:
+    """A transaction of the test's own that the server spares: it is never a deadlock's victim."""
+
+    def __init__(self, wrapper: BaseDatabaseWrapper) -> None:
+        self._wrapper = wrapper
+        wrapper.ensure_connection()
+        if wrapper.vendor == "postgresql":
+            self.execute("SET deadlock_timeout = '1h'")  # who looks finds itself the victim
+        self.number = number_of(wrapper)
+        wrapper.set_autocommit(False)
+        if wrapper.vendor == "mysql":
+            # InnoDB undoes the transaction that has done less.
+            names = ", ".join(["('ballast', 0)"] * 200)
+            self.execute(f"INSERT INTO sampleapp_customer (name, visits) VALUES {names}")
+
+    def execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
+        """Run a statement and return its rows."""
+        with self._wrapper.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def rollback(self) -> None:
+        """Let all its locks go."""
+        self._wrapper.rollback()
+
+
+@contextmanager
+def session() -> Iterator[Session]:
+    """Open a session on a connection of its own."""
+    wrapper = connection.copy()
+    wrapper.inc_thread_sharing()
+    try:
+        yield Session(wrapper)
+    finally:
+        wrapper.close()
+        wrapper.dec_thread_sharing()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 from typing import NamedTuple
 
 from django.db.models import F, QuerySet
@@ -10,6 +11,7 @@ from django.db.models import F, QuerySet
 from ..models import Job
 from ..policy.links import Links
 from ..policy.states import State, sources
+from .again import again_after_conflicts
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .dialects.among import Among
@@ -48,16 +50,20 @@ def cancel_counted(target: Job | QuerySet[Job], *, using: str | None = None) -> 
     the one state or in the other. A run that was asked to end and is to be followed by another is the job's last: see
     ``follow``.
     """
-    dialect, connection = open_dialect(using)
+    _, connection = open_dialect(using)
     alias = connection.alias
-    cancelled = asked = 0
-    for ids in job_ids_in_chunks(target, states=OPEN, using=alias):
-        with dialect.writing(connection):
-            marked = mark_cancelled(ids, using=alias)
-            follow_cancelled(marked, using=alias)
-            asked += _ask(set(ids).difference(marked), alias)
-        cancelled += len(marked)
-    return CancelCounts(cancelled, asked)
+    chunks = job_ids_in_chunks(target, states=OPEN, using=alias)
+    counts = [again_after_conflicts(partial(_cancel, ids, alias), using=alias) for ids in chunks]
+    return CancelCounts(sum(one.cancelled for one in counts), sum(one.asked for one in counts))
+
+
+def _cancel(ids: list[int], alias: str) -> CancelCounts:
+    dialect, connection = open_dialect(alias)
+    with dialect.writing(connection):
+        marked = mark_cancelled(ids, using=alias)
+        follow_cancelled(marked, using=alias)
+        asked = _ask(set(ids).difference(marked), alias)
+    return CancelCounts(len(marked), asked)
 
 
 def _ask(ids: Collection[int], alias: str) -> int:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from ..models import Attempt, DeadLetter, Job
 from ..policy.states import FINAL_STATES
+from .again import again_after_conflicts
 from .dialects import open_dialect
 from .let_go import let_go
 from .letters import close_letters, letter_ids_of
@@ -17,17 +20,23 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
     What waits or runs is left alone: cancel it first. What waits for a dead job that is purged is cancelled; a job
     whose result may still be asked for stays. One transaction for 1,000 jobs.
     """
-    dialect, connection = open_dialect(using)
-    purged = 0
-    for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=connection.alias):
-        with dialect.writing(connection):
-            locked = let_go(ids, states=FINAL_STATES, using=connection.alias)
-            letters = letter_ids_of(locked, using=connection.alias)
-            close_letters(letters, DeadLetter.Status.PURGED, by=by, using=connection.alias)
-            DeadLetter.objects.using(connection.alias).filter(pk__in=letters).update(job=None)
-            delete_jobs(locked, using=connection.alias)
-        purged += len(locked)
-    return purged
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    return sum(
+        again_after_conflicts(partial(_purge, ids, by, alias), using=alias)
+        for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=alias)
+    )
+
+
+def _purge(ids: list[int], by: str, alias: str) -> int:
+    dialect, connection = open_dialect(alias)
+    with dialect.writing(connection):
+        locked = let_go(ids, states=FINAL_STATES, using=alias)
+        letters = letter_ids_of(locked, using=alias)
+        close_letters(letters, DeadLetter.Status.PURGED, by=by, using=alias)
+        DeadLetter.objects.using(alias).filter(pk__in=letters).update(job=None)
+        delete_jobs(locked, using=alias)
+    return len(locked)
 
 
 def delete_jobs(ids: list[int], *, using: str) -> None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from django.db.models import F
 
 from ..models import DeadLetter, Job
 from ..policy.links import STAY, Links
 from ..policy.states import sources
+from .again import again_after_conflicts
 from .dialects import open_dialect
 from .doorbell import ring_on_commit
 from .expiry import forget_expiries
@@ -23,32 +26,37 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     dead (redriven or purged by somebody else meanwhile) is left alone, so nothing runs twice. One transaction for 1,000
     jobs.
     """
-    dialect, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
-    redriven = 0
-    for ids in job_ids_in_chunks(target, states=sources("redrive"), using=connection.alias):
-        with dialect.writing(connection):
-            locked = lock(ids, states=sources("redrive"), using=connection.alias)
-            rows = jobs.filter(pk__in=locked).values_list("pk", "queue_name", "links")
-            queues = {queue for _, queue, _ in rows}
-            batched = [pk for pk, _, links in rows if links & Links.BATCHED]
-            expiring = [pk for pk, _, links in rows if links & Links.EXPIRES]
-            make_ready(
-                locked,
-                using=connection.alias,
-                attempt=0,
-                worker_deaths=0,
-                finished_at=None,
-                held_since=None,
-                cancel_requested_at=None,
-                links=F("links").bitand(STAY),
-            )
-            letters = letter_ids_of(locked, using=connection.alias)
-            close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=connection.alias)
-            if expiring:
-                forget_expiries(expiring, using=connection.alias)
-            if batched:
-                count_redriven(batched, using=connection.alias)
-            ring_on_commit(queues, using=connection.alias)
-        redriven += len(locked)
-    return redriven
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    return sum(
+        again_after_conflicts(partial(_redrive, ids, by, alias), using=alias)
+        for ids in job_ids_in_chunks(target, states=sources("redrive"), using=alias)
+    )
+
+
+def _redrive(ids: list[int], by: str, alias: str) -> int:
+    dialect, connection = open_dialect(alias)
+    with dialect.writing(connection):
+        locked = lock(ids, states=sources("redrive"), using=alias)
+        rows = Job.objects.using(alias).filter(pk__in=locked).values_list("pk", "queue_name", "links")
+        queues = {queue for _, queue, _ in rows}
+        batched = [pk for pk, _, links in rows if links & Links.BATCHED]
+        expiring = [pk for pk, _, links in rows if links & Links.EXPIRES]
+        make_ready(
+            locked,
+            using=alias,
+            attempt=0,
+            worker_deaths=0,
+            finished_at=None,
+            held_since=None,
+            cancel_requested_at=None,
+            links=F("links").bitand(STAY),
+        )
+        letters = letter_ids_of(locked, using=alias)
+        close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=alias)
+        if expiring:
+            forget_expiries(expiring, using=alias)
+        if batched:
+            count_redriven(batched, using=alias)
+        ring_on_commit(queues, using=alias)
+    return len(locked)

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from django.db import connection
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from tests.concurrency import Background
 from tests.databases import chosen_vendor
-from tests.lock_waits import number_of, wait_for_waiters, waiters
+from tests.lock_waits import LOCK, Session, session, wait_for_waiters, waiters
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -27,43 +26,6 @@ ON_POSTGRESQL = pytest.mark.skipif(
     chosen_vendor() != "postgresql", reason="elsewhere no claim ever waits for a lock that another may hold"
 )
 UNDONE = "the {} met another transaction and was undone; trying again: .*[Dd]eadlock"
-
-LOCK = "SELECT id FROM django_jobs_job WHERE id = %s FOR UPDATE"
-
-
-class Session:
-    """A transaction of the test's own that the server spares: it is never a deadlock's victim."""
-
-    def __init__(self, wrapper: BaseDatabaseWrapper) -> None:
-        self._wrapper = wrapper
-        wrapper.ensure_connection()
-        if wrapper.vendor == "postgresql":
-            self.execute("SET deadlock_timeout = '1h'")  # who looks finds itself the victim
-        self.number = number_of(wrapper)
-        wrapper.set_autocommit(False)
-        if wrapper.vendor == "mysql":
-            # InnoDB undoes the transaction that has done less.
-            names = ", ".join(["('ballast', 0)"] * 200)
-            self.execute(f"INSERT INTO sampleapp_customer (name, visits) VALUES {names}")
-
-    def execute(self, statement: str, *values: object) -> list[tuple[object, ...]]:
-        with self._wrapper.cursor() as cursor:
-            cursor.execute(statement, values)
-            return list(cursor.fetchall()) if cursor.description else []
-
-    def rollback(self) -> None:
-        self._wrapper.rollback()
-
-
-@contextmanager
-def _session() -> Iterator[Session]:
-    wrapper = connection.copy()
-    wrapper.inc_thread_sharing()
-    try:
-        yield Session(wrapper)
-    finally:
-        wrapper.close()
-        wrapper.dec_thread_sharing()
 
 
 def _wait_for_waiter(session: Session) -> int:
@@ -98,8 +60,8 @@ def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(
     wait_for_start(Path(gate))
 
     with ExitStack() as stack:
-        keeper = stack.enter_context(_session())
-        holders = {stack.enter_context(_session()): job for job in jobs}
+        keeper = stack.enter_context(session())
+        holders = {stack.enter_context(session()): job for job in jobs}
         keeper.execute(LOCK, first.pk)
         Path(gate).touch()
         _wait_for_waiter(keeper)
@@ -160,7 +122,7 @@ def three_locks(transactional_db: None) -> Iterator[None]:
 @pytest.mark.usefixtures("three_locks")
 def test_a_claim_that_was_a_deadlocks_victim_is_made_again(start_worker: StartWorker) -> None:
     """Held up at the second lock, the claimer is waited for because of the first; the third closes the ring."""
-    with _session() as keeper, _session() as other:
+    with session() as keeper, session() as other:
         keeper.execute("SELECT pg_advisory_xact_lock(2)")
         other.execute("SELECT pg_advisory_xact_lock(3)")
         job = sample.echo.enqueue("claimed")
