@@ -16,6 +16,8 @@ BROKEN = {
     "RESCUE_WITHOUT_RECHECK": "a rescue writes what it saw a moment ago",
     "NO_RESCUE": "nobody rescues",
     "CANCEL_WITHOUT_RECHECK": "a cancel writes what it saw a moment ago",
+    "FINISH_FORGETS_REQUEST": "a finish has what was asked to end run again",
+    "RESCUE_FORGETS_REQUEST": "a rescue has what was asked to end run again",
 }
 
 

@@ -1,7 +1,7 @@
 /* One job, two workers and whoever else touches it: claim, finish, give back, rescue, cancel, redrive.
  *
  * Each atomic block is one guarded statement of store/. Between two of them anything may happen: a worker
- * dies, or is declared lost and goes on as a zombie; another rescues; staff cancel or redrive.
+ * dies, or is declared lost and goes on as a zombie; another rescues; staff cancel, ask a run to end, or redrive.
  *
  *   invariant                                    kept by
  *   ---------                                    -------
@@ -11,10 +11,11 @@
  *   staff touch no job that runs                 store/selection.py: locked and looked at again
  *   tries are bounded by max_attempts            policy/decide.py
  *   worker deaths are bounded                    policy/decide.py, _after_loss
+ *   what was asked to end runs no more           store/follow.py: a run that is to be followed by another was the last
  *   no job is lost                               store/rescue.py: what a lost worker holds is rescued
  *
  * Broken on purpose, to show that the checks bite: -DFENCE_BY_ATTEMPT, -DFINISH_BY_ID, -DRESCUE_WITHOUT_RECHECK,
- * -DNO_RESCUE, -DCANCEL_WITHOUT_RECHECK.
+ * -DNO_RESCUE, -DCANCEL_WITHOUT_RECHECK, -DFINISH_FORGETS_REQUEST, -DRESCUE_FORGETS_REQUEST.
  */
 #define MAX_ATTEMPTS 2
 #define MAX_DEATHS   2
@@ -27,6 +28,8 @@ mtype = { ready, running, succeeded, cancelled, dead };
 
 mtype state = ready;
 byte attempt = 0, claim_number = 0, owner = 0, deaths = 0;
+
+bool asked = false;      /* to end, while it ran */
 
 bool lost[IDS];
 byte next_id = 1, losses = 0, releases = 0, redrives = 0;
@@ -48,6 +51,25 @@ bool has_succeeded = false, was_cancelled = false;
 #endif
 #endif
 
+/* The run is over, and another is to follow. */
+inline again() {
+    if
+    :: asked -> state = cancelled; was_cancelled = true
+    :: else -> state = ready
+    fi
+}
+
+#ifdef FINISH_FORGETS_REQUEST
+#define AGAIN_AFTER_FINISH() state = ready
+#else
+#define AGAIN_AFTER_FINISH() again()
+#endif
+#ifdef RESCUE_FORGETS_REQUEST
+#define AGAIN_AFTER_RESCUE() state = ready
+#else
+#define AGAIN_AFTER_RESCUE() again()
+#endif
+
 inline register(me) {
     d_step { me = next_id; next_id++; assert(next_id <= IDS) }
 }
@@ -60,9 +82,9 @@ inline finish(me) {
             holder = 0;
             if
             :: state = succeeded; has_succeeded = true
-            :: attempt < MAX_ATTEMPTS -> state = ready           /* failed, and is tried again */
+            :: attempt < MAX_ATTEMPTS -> AGAIN_AFTER_FINISH()    /* failed, and is tried again */
             :: attempt >= MAX_ATTEMPTS -> state = dead
-            :: releases < MAX_RELEASES -> releases++; attempt--; state = ready    /* snoozed or given back */
+            :: releases < MAX_RELEASES -> releases++; attempt--; AGAIN_AFTER_FINISH()    /* snoozed or given back */
             fi
         :: else -> skip                                          /* the claim was lost: nothing is written */
         fi
@@ -76,7 +98,7 @@ end:
     do
     :: atomic {
         state == ready ->
-            assert(!has_succeeded && !was_cancelled);
+            assert(!has_succeeded && !was_cancelled && !asked);
             state = running; owner = me;
             attempt++; claim_number++;
             assert(attempt <= MAX_ATTEMPTS);
@@ -119,7 +141,7 @@ end:
                assert(deaths <= MAX_DEATHS);
                if
                :: deaths >= MAX_DEATHS -> state = dead
-               :: else -> attempt--; state = ready
+               :: else -> attempt--; AGAIN_AFTER_RESCUE()
                fi
 #ifndef RESCUE_WITHOUT_RECHECK
            :: else -> skip                                       /* it finished, or was rescued, meanwhile */
@@ -139,8 +161,9 @@ end:
 #else
     :: atomic { state == ready -> assert(holder == 0); state = cancelled; was_cancelled = true }
 #endif
+    :: atomic { state == running && !asked -> asked = true }
     :: atomic { state == dead && redrives < MAX_REDRIVES -> assert(holder == 0);
-           redrives++; attempt = 0; deaths = 0; state = ready }
+           redrives++; attempt = 0; deaths = 0; asked = false; state = ready }
     od
 }
 
