@@ -16,7 +16,7 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from .exceptions import ConfigurationError
-from .policy.backoff import Backoff, Exponential, as_backoff
+from .policy.backoff import LONGEST_WAIT, Backoff, Exponential, as_backoff
 from .policy.decide import Rules
 from .policy.states import State
 
@@ -64,6 +64,8 @@ class Settings:
     once_retention: timedelta | None = timedelta(days=90)
     max_payload_bytes: int = 1_000_000
     max_result_bytes: int = 1_000_000
+    result_ttl: timedelta | None = None
+    result_storage: str | None = None
     heartbeat_interval: timedelta = timedelta(seconds=5)
     stale_after: timedelta = timedelta(seconds=15)
     poll_interval: timedelta = timedelta(seconds=1)
@@ -117,6 +119,18 @@ def as_timeout(option: str, value: object) -> timedelta | None:
     if timeout <= timedelta(0):
         raise ConfigurationError(f"{option}: expected a positive timeout, got {value!r}")
     return timeout
+
+
+def as_result_ttl(option: str, value: object) -> timedelta | None:
+    """Return ``value`` (timedelta, seconds or None) as a result's time to live, or raise ConfigurationError."""
+    if value is None:
+        return None
+    ttl = as_duration(option, value)
+    if not timedelta(0) < ttl <= LONGEST_WAIT:
+        raise ConfigurationError(
+            f"{option}: expected a duration above zero, of {LONGEST_WAIT.days} days at most, got {value!r}"
+        )
+    return ttl
 
 
 def as_priority(option: str, value: object) -> int:
@@ -196,6 +210,11 @@ def read_settings(given: object) -> Settings:
             f"{SETTING}['DATABASE']: expected an alias of DATABASES"
             f" ({', '.join(sorted(django_settings.DATABASES))}), got {settings.database!r}"
         )
+    if settings.result_storage is not None and settings.result_storage not in django_settings.STORAGES:
+        raise ConfigurationError(
+            f"{SETTING}['RESULT_STORAGE']: expected an alias of STORAGES"
+            f" ({', '.join(sorted(django_settings.STORAGES))}) or None, got {settings.result_storage!r}"
+        )
     return settings
 
 
@@ -269,6 +288,10 @@ def _period(option: str, value: object) -> timedelta | None:
     return None if value is None else _positive(option, value)
 
 
+def _text_or_none(option: str, value: object) -> str | None:
+    return None if value is None else _text(option, value)
+
+
 def _name_parts(option: str, value: object) -> tuple[str, ...]:
     if isinstance(value, (list, tuple, set, frozenset)) and all(
         isinstance(one, str) and one for one in value
@@ -318,6 +341,8 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "once_retention": _period,
     "max_payload_bytes": _count,
     "max_result_bytes": _count,
+    "result_ttl": as_result_ttl,
+    "result_storage": _text_or_none,
     "heartbeat_interval": _positive,
     "stale_after": _positive,
     "poll_interval": _positive,
@@ -352,7 +377,7 @@ def _cut(value: object) -> str:
 
 
 def _forget_settings(*, setting: str, **_: object) -> None:
-    if setting in {SETTING, "DATABASES"}:
+    if setting in {SETTING, "DATABASES", "STORAGES"}:
         get_settings.cache_clear()
 
 

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import registry
 from .calls import JobCall
-from .conf import JOB_OPTION_CHECKS
+from .conf import JOB_OPTION_CHECKS, as_result_ttl
 from .context import JobContext
 from .enqueue_options import EnqueueOptions, ManyArguments
 from .exceptions import ConfigurationError
@@ -209,6 +209,7 @@ def job(
     atomic: bool = ...,
     redact: Collection[str] = ...,
     unique: Unique | None = ...,
+    result_ttl: timedelta | float | None = ...,
     schedulable: bool = ...,
     **more: Unpack[_MoreOptions],
 ) -> _ContextDecorator: ...
@@ -228,6 +229,7 @@ def job(
     atomic: bool = ...,
     redact: Collection[str] = ...,
     unique: Unique | None = ...,
+    result_ttl: timedelta | float | None = ...,
     schedulable: bool = ...,
     takes_context: Literal[False] = ...,
     **more: Unpack[_MoreOptions],
@@ -249,6 +251,7 @@ def job(
     atomic: bool = False,
     redact: Collection[str] = (),
     unique: Unique | None = None,
+    result_ttl: timedelta | float | None = None,
     schedulable: bool = False,
     takes_context: bool = False,
     rate_limit: Rate | str | None = None,
@@ -270,6 +273,7 @@ def job(
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
     expires: for how long after it is due it is of use (timedelta or seconds); not begun by then, it is cancelled.
+    result_ttl: how long the result is kept once the job has succeeded; default the setting RESULT_TTL.
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
     rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; order_key: the name
@@ -301,6 +305,7 @@ def job(
         redact=as_argument_names(f"{label}: redact", redact),
         unique=unique,
         expires=as_expires(f"{label}: expires", expires),
+        result_ttl=as_result_ttl(f"{label}: result_ttl", result_ttl),
         schedulable=schedulable,
         takes_context=takes_context,
         limits=as_limits(

@@ -60,6 +60,18 @@ class NoCurrentBatch(JobsError, LookupError):
     """``current_batch()`` was called where no batch is built, or by a job that is in none."""
 
 
+class ResultExpired(JobsError, LookupError):
+    """The job has succeeded, and its result was kept no longer than ``RESULT_TTL`` or ``result_ttl`` says."""
+
+
+class ResultUnreadable(JobsError, OSError):
+    """The job's result stands in a file of ``RESULT_STORAGE`` that cannot be read. ``is_gone``: it is there no more."""
+
+    def __init__(self, message: str, *, is_gone: bool) -> None:
+        super().__init__(message)
+        self.is_gone = is_gone
+
+
 class ResultNotPassed(SerializationError):
     """A job waits for another's result, and that cannot be passed on: it is gone, or could not be stored."""
 

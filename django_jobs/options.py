@@ -37,6 +37,7 @@ class JobOptions:
     limits: tuple[Limit, ...] = ()
     unique: Unique | None = None
     expires: timedelta | None = None
+    result_ttl: timedelta | None = None
 
     def resolve(self, option: str, queue_name: str | None = None) -> Any:
         """Return the option's value: the job's own, its queue's (DJANGO_JOBS['QUEUES']) or the default."""

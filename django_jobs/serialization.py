@@ -48,6 +48,10 @@ _PLAIN = frozenset({bool, type(None)})
 
 NOT_STORABLE = {TAG: "not_storable"}
 """Stands for a result that could not be carried; it has no reader."""
+EXPIRED = {TAG: "expired"}
+"""Stands for a result that was kept no longer."""
+RESULT_FILE = "result_file"
+"""The tag of the mark for a result that stands in a file; ``result_files`` reads it."""
 RESULT = "result"
 
 

@@ -17,6 +17,16 @@ ROOT_URLCONF = "testproject.test_urls"
 STATIC_URL = "static/"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    "results": {
+        "BACKEND": "django.core.files.storage.FileSystemStorage",
+        "OPTIONS": {"location": os.environ.get("DJANGO_JOBS_TEST_RESULTS", "/nonexistent")},
+    },
+    "broken": {"BACKEND": "tests.sampleapp.storage.BrokenStorage"},
+}
+
 DATABASES = {"default": database(chosen_vendor())}
 
 ADMIN = [] if WITHOUT_ADMIN in os.environ else ["django.contrib.admin"]

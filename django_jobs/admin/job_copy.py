@@ -21,7 +21,7 @@ from django.utils.translation import gettext_lazy as _
 from .. import registry
 from ..conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
 from ..definition import JobDefinition
-from ..exceptions import ConfigurationError, JobsError, ResultNotPassed
+from ..exceptions import ConfigurationError, JobsError, ResultNotPassed, ResultUnreadable
 from ..models import Job
 from ..once import once
 from ..policy.redact import unmask
@@ -142,7 +142,7 @@ def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
         require(request, VIEW_ARGUMENTS)
     try:
         job.arguments = with_results(job.pk, job.arguments)
-    except ResultNotPassed as error:
+    except (ResultNotPassed, ResultUnreadable) as error:
         page.message_user(request, str(error), messages.WARNING)
         return HttpResponseRedirect(page.url("job_change", pk))
     definition = registry.find(job.name)
@@ -201,7 +201,7 @@ def _has_its_results(job: Job) -> bool:
     """Tell whether what other jobs pass on to this one is there to be copied."""
     try:
         with_results(job.pk, job.arguments)
-    except ResultNotPassed:
+    except (ResultNotPassed, ResultUnreadable):
         return False
     return True
 

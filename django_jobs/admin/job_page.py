@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import json
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from ..exceptions import ResultUnreadable
 from ..models import DeadLetter, EnqueueKey, Job
 from ..policy.limits import Kind, Phase
 from ..policy.links import Links
 from ..policy.states import State
+from ..result_files import ResultFile
 from ..shown import limit_words, sentence, shown
 from ..store.batches import batch_of
 from ..store.clock import database_now
@@ -37,6 +41,8 @@ from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
 
 if TYPE_CHECKING:
     from .jobs import JobAdmin
+
+logger = logging.getLogger("django_jobs.admin")
 
 SHOWN_CHARACTERS = 20_000
 """Of a value that is longer this much is shown, with a link to the whole."""
@@ -173,17 +179,33 @@ def _values(page: JobAdmin, job: Job) -> list[Value]:
     for key, label in VALUES.items():
         if key == "result" and job.result_data is None:
             continue
-        text = value_text(job, key)
-        whole = page.url("job_text", job.pk, key) if len(text) > SHOWN_CHARACTERS else None
+        file = job.result_file if key == "result" else None
+        text = value_text(job, key) if file is None else _file_words(file)
+        is_cut = file is not None or len(text) > SHOWN_CHARACTERS
+        whole = page.url("job_text", job.pk, key) if is_cut else None
         values.append(Value(label=label, text=cut(text, SHOWN_CHARACTERS), whole=whole))
     return values
+
+
+def _file_words(file: ResultFile) -> str:
+    return gettext("The result is large and stands in a file: %(size)s.") % {
+        "size": filesizeformat(file.bytes)
+    }
 
 
 def value_text(job: Job, key: str) -> str:
     """Return arguments, metadata or result as indented JSON, secrets masked."""
     if key == "result" and job.is_result_lost:
         return gettext("The function returned what JSON cannot carry; the worker's log says more.")
-    value = job.result_data if key == "result" else getattr(job, key)
+    if key == "result" and job.is_result_expired:
+        return gettext("The result has expired: it was kept for a time, which is over.")
+    try:
+        value = job.result_json if key == "result" else getattr(job, key)
+    except ResultUnreadable:
+        logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
+        return gettext(
+            "The file in which the result stands cannot be read; the log of this server says more."
+        )
     return json.dumps(shown(job, value), indent=2, ensure_ascii=False)
 
 

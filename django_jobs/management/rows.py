@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, Tick, Worker
 from ..policy.cron_words import in_words
 from ..policy.uniqueness import KeyKind
@@ -37,13 +38,20 @@ def job_row(job: Job) -> dict[str, Any]:
         "progress": None
         if job.progress_done is None
         else {"done": job.progress_done, "total": job.progress_total, "message": job.progress_message},
-        "result": shown(job, job.result_data),
+        "result": _result(job),
     }
 
 
 def expiry_row(job: Job) -> dict[str, Any]:
     """Return until when the job has to begin, and when it was dropped because it had not; None: neither."""
     return {"expires_at": _iso(job.expires_at), "expired_at": _iso(job.expired_at)}
+
+
+def _result(job: Job) -> Any:
+    try:
+        return shown(job, job.result_data if job.is_result_lost else job.result_json)
+    except JobsError as error:
+        return str(error)
 
 
 def why(job: Job) -> str | None:

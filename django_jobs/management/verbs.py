@@ -22,6 +22,7 @@ from ..policy.states import FINAL_STATES, State, sources
 from ..store.cancel import OPEN, CancelCounts, cancel_counted
 from ..store.dialects import open_dialect
 from ..store.find_keys import keys_of_job
+from ..store.kept_results import expire_results
 from ..store.prune import prune, prune_records, prune_ticks
 from ..store.prune_keys import prune_keys, prune_once
 from ..store.purge import purge
@@ -167,6 +168,7 @@ def prune_now() -> int:
     prune_ticks(settings.tick_retention)
     prune_keys()
     prune_once(settings.once_retention)
+    expire_results()
     return pruned.jobs
 
 

@@ -10,10 +10,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
-from ..exceptions import WaitTimeout
+from ..exceptions import ResultExpired, WaitTimeout
 from ..policy.links import Links
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
-from ..serialization import NOT_STORABLE, decode
+from ..result_files import ResultFile, read_result, result_file
+from ..serialization import EXPIRED, NOT_STORABLE, decode
 from .base import JobsManager, NameField, StateIndex
 from .worker import Worker
 
@@ -168,9 +169,32 @@ class Job(models.Model):
     def result(self) -> Any:
         """What the function returned; None where it returned None, has not ended, or JSON cannot carry it.
 
-        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone.
+        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone, ResultExpired
+        where the result is kept no longer, ResultUnreadable where it stands in a file that cannot be read.
         """
-        return None if self.is_result_lost else decode(self.result_data)
+        return decode(self.result_json)
+
+    @property
+    def result_json(self) -> Any:
+        """The same as JSON, tags and all. Raises ResultExpired and ResultUnreadable."""
+        if self.is_result_lost:
+            return None
+        if self.is_result_expired:
+            raise ResultExpired(
+                f"the result of job {self.pk} ({self.name}) has expired: its time to live is over"
+            )
+        file = self.result_file
+        return self.result_data if file is None else read_result(file)
+
+    @property
+    def result_file(self) -> ResultFile | None:
+        """The file of RESULT_STORAGE in which the result stands, None where the row has it itself."""
+        return result_file(self.result_data)
+
+    @property
+    def is_result_expired(self) -> bool:
+        """True where the function succeeded and its result was kept no longer than its time to live."""
+        return bool(self.result_data == EXPIRED)
 
     @property
     def is_result_lost(self) -> bool:

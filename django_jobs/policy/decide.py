@@ -16,6 +16,7 @@ from .outcomes import (
     Error,
     Expired,
     Failed,
+    Keeping,
     Lost,
     Outcome,
     Released,
@@ -72,6 +73,7 @@ class Decision:
     in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
     A job of a limit that is not ready at once is blocked until the limit lets it in again. ``holds_back``: the limit's
     whole key is to wait for ``delay`` too; ``needs``: what the job was found to lack of limits.
+    ``keeping``: how the result is kept, where that takes more than the job's row.
     ``death`` is set exactly where ``state`` is dead. ``holds``: the name is unknown, from now on where it
     was not before; ``keeps_hold``: nobody looked whether it is. ``has_expired``: it was too old to begin.
     """
@@ -89,6 +91,7 @@ class Decision:
     holds_back: bool = False
     needs: tuple[Need, ...] = ()
     has_expired: bool = False
+    keeping: Keeping | None = None
 
 
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
@@ -98,8 +101,8 @@ EXPIRED = Decision(state=State.CANCELLED, attempt_outcome=None, gives_back_attem
 def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
     """Return what happens next to a job whose run ended with ``outcome``."""
     match outcome:
-        case Succeeded(result=result):
-            return _succeeded(result)
+        case Succeeded(result=result, keeping=keeping):
+            return _succeeded(result, keeping)
         case Failed():
             return _after_failure(outcome, facts)
         case Discarded(error=error):
@@ -120,10 +123,12 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
             assert_never(outcome)
 
 
-def _succeeded(result: str | None) -> Decision:
+def _succeeded(result: str | None, keeping: Keeping | None) -> Decision:
     if result is None:
         return SUCCEEDED_WITHOUT_RESULT
-    return Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result)
+    return Decision(
+        state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result, keeping=keeping
+    )
 
 
 def _given_back(facts: JobFacts, started: bool) -> Decision:

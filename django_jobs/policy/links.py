@@ -10,6 +10,7 @@ class Links(IntFlag):
 
     LIMITED: it needs permits of limits. AWAITED: other jobs wait for it. BATCHED: it belongs to a batch. ASKED: it was
     asked to end while it ran, and is not to run again. EXPIRES: it is of use only until an instant.
+    KEPT: its result has a time to live, or a file; set when it has succeeded.
     """
 
     NONE = 0
@@ -18,6 +19,7 @@ class Links(IntFlag):
     BATCHED = 4
     ASKED = 8
     EXPIRES = 16
+    KEPT = 32
 
 
 TO_OTHERS = int(Links.LIMITED | Links.AWAITED | Links.BATCHED)

@@ -46,10 +46,23 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Keeping:
+    """How a result is kept: for ``ttl`` (None: as long as the job), in a file of a storage where it is large."""
+
+    ttl: timedelta | None = None
+    storage: str = ""
+    file_name: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
-    """The function returned. ``result`` is JSON text, or None for a result of None or one not storable."""
+    """The function returned. ``result`` is JSON text, or None for a result of None or one not storable.
+
+    ``keeping`` None: it is kept in the job's row as long as that.
+    """
 
     result: str | None = None
+    keeping: Keeping | None = None
 
 
 SUCCEEDED = Succeeded()

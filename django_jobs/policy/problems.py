@@ -25,6 +25,12 @@ class Kind(Enum):
     JOB_NOT_ENDED = ("job-not-ended", HTTPStatus.CONFLICT, "The job has not ended")
     RESULT_WITHHELD = ("result-withheld", HTTPStatus.FORBIDDEN, "The result is not yours to see")
     RESULT_LOST = ("result-lost", HTTPStatus.GONE, "The result was not kept")
+    RESULT_EXPIRED = ("result-expired", HTTPStatus.GONE, "The result has expired")
+    RESULT_UNREADABLE = (
+        "result-unreadable",
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The result cannot be read at the moment",
+    )
     # Enqueue
     NO_TOKEN = ("no-token", HTTPStatus.UNAUTHORIZED, "A token is needed")
     WRONG_TOKEN = ("wrong-token", HTTPStatus.UNAUTHORIZED, "The token is not valid")

@@ -12,6 +12,7 @@ from ..policy.fingerprint import fingerprint
 from .dialects import open_dialect
 from .dialects.base import Claim, Dialect, Ended
 from .follow import follow
+from .kept_results import discard, keep
 
 LETTERS_A_STATEMENT = 1_000_000
 """At most four bytes each: well under MySQL's smallest default ``max_allowed_packet``."""
@@ -27,7 +28,8 @@ def finish(
     """Save the decisions and return the ids of the jobs whose claims were still ``worker_id``'s.
 
     Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction
-    elsewhere, for 4 MB of results and errors. A claim that was lost is logged and nothing is written for it.
+    elsewhere, for 4 MB of results and errors. A claim that was lost is logged, nothing is written for it, and
+    its result's file is deleted.
     ``again``: an earlier call with these runs failed, perhaps after the server had saved them; what is saved counts.
     Not for a run whose own writes depend on the answer.
     """
@@ -46,6 +48,7 @@ def finish(
                     one.claim.name,
                     one.claim.claim_number,
                 )
+                discard(one)
     return saved
 
 
@@ -56,9 +59,12 @@ def _save(
 
     A link that came after the claim is read from the row that was just written: then it is seen to right afterwards.
     """
-    if any(one.claim.links for one in chunk):
+    kept = [one for one in chunk if one.decision.keeping is not None]
+    if kept or any(one.claim.links for one in chunk):
         with dialect.writing(connection):
             links = dialect.finish(connection, chunk, worker_id=worker_id)
+            if kept := [one for one in kept if one.claim.job_id in links]:
+                keep(kept, using=connection.alias)
             follow(_linked(chunk, links), using=connection.alias)
     else:
         links = dialect.finish(connection, chunk, worker_id=worker_id)

@@ -9,6 +9,7 @@ from ..policy.links import Links
 from ..policy.states import State
 from .expiry import forget_expiries
 from .follow import cancel_successors
+from .kept_results import let_results_go
 from .successors import still_needed
 
 
@@ -29,6 +30,9 @@ def let_go(ids: Sequence[int], *, states: Collection[State], using: str) -> list
     expiring = [pk for pk, _, links in rows if links & Links.EXPIRES and pk not in needed]
     if expiring:
         forget_expiries(expiring, using=using)
+    kept = [pk for pk, _, links in rows if links & Links.KEPT and pk not in needed]
+    if kept:
+        let_results_go(kept, using=using)
     return [pk for pk, _, _ in rows if pk not in needed]
 
 

@@ -6,13 +6,14 @@ import json
 import logging
 from collections.abc import Iterable, Iterator
 from functools import partial
+from typing import Any
 
 from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from .. import signals
-from ..exceptions import ResultNotPassed
+from ..exceptions import PayloadTooLarge, ResultNotPassed
 from ..models import Job
 from ..policy.states import State
 from .clock import DatabaseNow
@@ -43,7 +44,7 @@ def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int
     for originals in _chunks(target, connection.alias):
         with dialect.writing(connection):
             for one in originals:
-                one.arguments = with_results(one.pk, one.arguments, using=connection.alias)
+                one.arguments = _filled_in(one, connection.alias)
             made += _copy(originals, connection)
     return made
 
@@ -85,11 +86,24 @@ def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
 def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
     for one in originals:
         try:
-            one.arguments = with_results(one.pk, one.arguments, using=alias)
+            one.arguments = _filled_in(one, alias)
         except ResultNotPassed as error:
             logger.warning("job %s (%s) is not copied: %s", one.pk, one.name, error)
         else:
             yield one
+
+
+def _filled_in(one: Job, alias: str) -> Any:
+    """Return the arguments with the results that were passed. Raises ResultNotPassed, also where that is too much."""
+    filled = with_results(one.pk, one.arguments, using=alias)
+    if filled is not one.arguments:
+        try:
+            payload(one.name, filled)
+        except PayloadTooLarge as error:
+            raise ResultNotPassed(
+                f"what was passed to job {one.pk} is too large for a copy: {error}"
+            ) from error
+    return filled
 
 
 def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:

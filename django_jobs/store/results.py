@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ..exceptions import ResultNotPassed
+from ..exceptions import ResultNotPassed, ResultUnreadable
 from ..models import Dependency, Job
 from ..policy.states import State
-from ..serialization import NOT_STORABLE, fill_in_results, has_results
+from ..result_files import read_result, result_file
+from ..serialization import EXPIRED, NOT_STORABLE, fill_in_results, has_results
 from .dialects import open_dialect
 from .successors import ANY
 
@@ -17,7 +18,7 @@ def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> An
     """Return stored arguments (JSON) with the results of the job's predecessors in place of the marks for them.
 
     Two statements where there is a mark, none otherwise. Raises ResultNotPassed, which names the job whose result
-    is missing.
+    is missing, and ResultUnreadable where it stands in a file that cannot be read at the moment.
     """
     if not has_results(arguments):
         return arguments
@@ -48,4 +49,14 @@ class _Result:
                 f"{what}: it could not be stored, being larger than MAX_RESULT_BYTES or nothing that JSON can carry;"
                 " have the job return a key instead"
             )
-        return result
+        if result == EXPIRED:
+            raise ResultNotPassed(f"{what}: it has expired; give the job that returns it a longer result_ttl")
+        file = result_file(result)
+        if file is None:
+            return result
+        try:
+            return read_result(file)
+        except ResultUnreadable as error:
+            if error.is_gone:
+                raise ResultNotPassed(f"{what}: {error}") from error
+            raise

@@ -181,6 +181,8 @@ def job_paths(*, longest_wait: float) -> Part:
                         Kind.JOB_CANCELLED,
                         Kind.RESULT_WITHHELD,
                         Kind.RESULT_LOST,
+                        Kind.RESULT_EXPIRED,
+                        Kind.RESULT_UNREADABLE,
                     ),
                 },
             },

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from ..exceptions import SerializationError
+from ..exceptions import ResultExpired, ResultUnreadable, SerializationError
 from ..models import Job
 from ..policy.problems import Kind
 from ..policy.states import State
@@ -15,6 +16,8 @@ from ..shown import shown
 from .plain import as_plain
 from .problems import Problem, answering_problems, check_method
 from .sight import DETAILS, Sight, is_withheld, job_gone, look, may_see_result
+
+logger = logging.getLogger("django_jobs.views")
 
 
 @answering_problems
@@ -61,6 +64,21 @@ def _plain_result(job: Job) -> Any:
     if job.is_result_lost:
         raise lost
     try:
-        return as_plain(shown(job, job.result_data))
+        return as_plain(shown(job, job.result_json))
+    except ResultExpired as error:
+        raise Problem(
+            Kind.RESULT_EXPIRED, "the job has succeeded; what it returned was kept for a time, which is over"
+        ) from error
+    except ResultUnreadable as error:
+        logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
+        raise lost if error.is_gone else _unreadable() from error
     except SerializationError as error:
         raise lost from error
+
+
+def _unreadable() -> Problem:
+    return Problem(
+        Kind.RESULT_UNREADABLE,
+        "the job has succeeded; the storage of what it returned does not answer as it should, so ask again later",
+        headers={"Retry-After": "30"},
+    )

@@ -18,6 +18,7 @@ from ..policy.states import State
 from ..store.announce import is_heard
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
+from ..store.kept_results import discard
 from ..store.progress import save_notes
 from .bench import Note, Settled
 from .inbox import Inbox
@@ -92,8 +93,8 @@ class Finisher:
         """Return the ended runs, of two ends of one run (it ended while it was given back) the first."""
         first: dict[int, Ended] = {}
         for item in self._batch:
-            if isinstance(item, Ended):
-                first.setdefault(item.claim.job_id, item)
+            if isinstance(item, Ended) and first.setdefault(item.claim.job_id, item) is not item:
+                discard(item)
         return list(first.values())
 
     def _save_notes(self, notes: list[Note]) -> None:
@@ -121,6 +122,7 @@ class Finisher:
             logger.exception(
                 "the end of job %s cannot be stored; it is made a dead letter", ended[0].claim.job_id
             )
+            discard(ended[0])
             return finish([_buried(ended[0], error)], worker_id=self._worker_id(), using=self._using)
 
     def _follow(self, saved: list[Ended]) -> None:

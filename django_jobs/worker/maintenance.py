@@ -20,6 +20,7 @@ from ..store.alerts import take_alerts
 from ..store.batches import prune_batches
 from ..store.expire import expire
 from ..store.group_counts import prune_groups
+from ..store.kept_results import expire_results
 from ..store.limit_rules import bring_limits_in_step
 from ..store.marks import INTERVAL, mark_jobs, prune_marks
 from ..store.prune import prune, prune_records, prune_ticks
@@ -35,6 +36,7 @@ logger = logging.getLogger("django_jobs.worker")
 
 NEW_SECONDS = 30.0
 PRUNE_INTERVAL_SECONDS = 300.0
+RESULTS_INTERVAL_SECONDS = 60.0
 WINDOWS_A_ROUND = 5
 LONGEST_INTERVAL_SECONDS = 5.0
 JUST_AFTER_SECONDS = 0.05
@@ -61,7 +63,7 @@ class Maintenance:
         # A process that replaces another of the same command has nothing newer to say.
         self._is_in_step = time.monotonic() - started > NEW_SECONDS
         self._noted: set[str] = set()
-        self._mark_at = self._prune_at = time.monotonic()
+        self._mark_at = self._prune_at = self._results_at = time.monotonic()
         self._prune_from: int | None = None
         self._swept = Swept()
 
@@ -79,6 +81,8 @@ class Maintenance:
             self._mail_admins()
         if time.monotonic() >= self._prune_at:
             self._prune()
+        if time.monotonic() >= self._results_at:
+            self._expire_results()
         return self._until_next_round()
 
     def _bring_limits_in_step(self) -> None:
@@ -173,6 +177,14 @@ class Maintenance:
         if pruned.next_id is None:
             self._prune_records()
             self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
+
+    def _expire_results(self) -> None:
+        """Let go of results whose time is over; the next round goes on where there are more."""
+        let = expire_results(windows=WINDOWS_A_ROUND, using=self._settings.database)
+        if let.results:
+            logger.info("let go of %s results", let.results)
+        if not let.more:
+            self._results_at = time.monotonic() + RESULTS_INTERVAL_SECONDS
 
     def _prune_records(self) -> None:
         settings = self._settings

@@ -11,7 +11,16 @@ from .. import registry
 from ..exceptions import Cancelled as CancelledByJob
 from ..exceptions import Discard, JobTimeout, RateLimited, Retry, SerializationError, Snooze
 from ..policy.backoff import Exponential, wait_after
-from ..policy.outcomes import SUCCEEDED, Cancelled, Discarded, Failed, Outcome, Snoozed, Succeeded
+from ..policy.outcomes import (
+    SUCCEEDED,
+    Cancelled,
+    Discarded,
+    Failed,
+    Keeping,
+    Outcome,
+    Snoozed,
+    Succeeded,
+)
 from ..serialization import NOT_STORABLE, dumps
 from ..store.dialects.base import Claim
 from .bench import Bench, Call, context_of
@@ -19,22 +28,31 @@ from .errors import describe
 
 logger = logging.getLogger("django_jobs.worker")
 
+LOST = Succeeded(result=json.dumps(NOT_STORABLE))
+"""The function has done its work, and what it returned could not be stored."""
 
-def outcome_of_value(value: Any, claim: Claim, bench: Bench) -> Succeeded:
-    """Return the success with its result as JSON text, or with the mark that it could not be stored."""
+
+def outcome_of_value(value: Any, call: Call, bench: Bench) -> Succeeded:
+    """Return the success with its result as JSON text, or with the mark that it could not be stored.
+
+    ``large_results.put_away`` has to see to the result where it is larger than the database takes.
+    """
     if value is None:
         return SUCCEEDED
-    most = bench.settings.max_result_bytes
+    claim, most = call.claim, bench.settings.max_result_bytes
+    ttl = call.definition.options.result_ttl or bench.settings.result_ttl
     try:
         text = dumps(value, what="result")
         if len(text) * 4 > most and (size := len(text.encode())) > most:
+            if bench.settings.result_storage is not None:
+                return Succeeded(result=text, keeping=Keeping(ttl=ttl, storage=bench.settings.result_storage))
             raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {most}")
     except Exception as error:  # noqa: BLE001 - a strange type may raise anything while it is read
         logger.warning(
             "job %s (%s) succeeded, its result is not storable: %s", claim.job_id, claim.name, error
         )
-        text = json.dumps(NOT_STORABLE)
-    return Succeeded(result=text)
+        return LOST
+    return Succeeded(result=text, keeping=Keeping(ttl=ttl) if ttl else None)
 
 
 def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:

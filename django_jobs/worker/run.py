@@ -35,6 +35,7 @@ from ..store.results import with_results
 from ..store.undoable import undoable
 from .bench import Bench, Call, Settled, context_of
 from .errors import describe
+from .large_results import is_large, put_away, take_back
 from .outcome import outcome_of_error, outcome_of_value
 
 logger = logging.getLogger("django_jobs.worker")
@@ -150,7 +151,7 @@ def _perform(call: Call, bench: Bench) -> Outcome:
             else:
                 with bench.watchdog.limit(call.timeout_seconds), bench.interrupts.around(call.claim):
                     value = call.definition.function(*call.args, **call.kwargs)
-        return outcome_of_value(value, call.claim, bench)
+        return put_away(outcome_of_value(value, call, bench), call.claim, bench)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a job are its own affair
         return outcome_of_error(error, call, bench)
 
@@ -163,7 +164,8 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
             async with limit:
                 with task:
                     value = await call.definition.function(*call.args, **call.kwargs)
-        return outcome_of_value(value, call.claim, bench)
+        outcome = outcome_of_value(value, call, bench)
+        return await sync_to_async(put_away)(outcome, call.claim, bench) if is_large(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled job is a failed one
         if isinstance(error, TimeoutError | asyncio.CancelledError) and limit.expired():
             error = JobTimeout().with_traceback(error.__traceback__)
@@ -174,6 +176,7 @@ async def _aperform(call: Call, bench: Bench) -> Outcome:
 
 def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     """Commit the function's writes together with the finish, or neither."""
+    outcome: Outcome | None = None
     try:
         with undoable(using=bench.using):
             outcome = _perform(call, bench)
@@ -187,6 +190,7 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
     except ClaimLost:
         return Settled(call.claim, None)
     except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
+        take_back(outcome, error)
         outcome = outcome_of_error(error, call, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
 

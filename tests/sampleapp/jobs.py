@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
+from django.db import IntegrityError
 from django.db.models import F
 
 from django_jobs import (
@@ -156,6 +158,24 @@ def enqueue_another(depth: int) -> None:
     """Enqueue a job like this one until ``depth`` is used up."""
     if depth:
         enqueue_another.enqueue(depth - 1)
+
+
+@job(result_ttl=timedelta(hours=1))
+def echo_for_an_hour(value: Any = None) -> Any:
+    return value
+
+
+@job(atomic=True)
+def break_transaction(customer_id: int, value: Any) -> Any:
+    """Return as if all were well, in a transaction that can only be rolled back."""
+    with contextlib.suppress(IntegrityError):
+        Customer(pk=customer_id, name="a second one").save(force_insert=True)
+    return value
+
+
+@job(atomic=True)
+def echo_atomic(value: Any = None) -> Any:
+    return value
 
 
 @job(rate_limit=Rate(2, per=timedelta(hours=1), key="api"))

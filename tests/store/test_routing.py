@@ -22,6 +22,7 @@ from django_jobs.store.find_keys import find_keys, find_once
 from django_jobs.store.finish import finish
 from django_jobs.store.group_counts import prune_groups
 from django_jobs.store.groups import find_group, groups_page
+from django_jobs.store.kept_results import expire_results
 from django_jobs.store.marks import id_after, id_before, mark_jobs, prune_marks
 from django_jobs.store.mute import mute, unmute
 from django_jobs.store.progress import save_notes
@@ -104,6 +105,7 @@ CALLS = {
     "enqueue a unique job": lambda: [sync_newest.enqueue(7) for _ in range(2)],
     "once": lambda: [do_once() for _ in range(2)],
     "keys": lambda: (sync.enqueue(7), find_keys("x"), find_once("x"), prune_keys(), prune_once(timedelta(0))),
+    "expire results": expire_results,
     "promote": promote,
     "claim and finish": finish_one,
     "rescue": lambda: rescue(rules=RULES),

@@ -33,6 +33,8 @@ def test_every_setting_is_read():
             "RETENTION": {"succeeded": 3600, "dead": None},
             "MAX_PAYLOAD_BYTES": 10,
             "MAX_RESULT_BYTES": 11,
+            "RESULT_TTL": 3600,
+            "RESULT_STORAGE": "results",
             "HEARTBEAT_INTERVAL": 1,
             "STALE_AFTER": 2,
             "POLL_INTERVAL": 3,
@@ -62,6 +64,7 @@ def test_every_setting_is_read():
     assert settings.poll_interval_unrung == timedelta(milliseconds=500)
     assert (settings.max_payload_bytes, settings.max_result_bytes) == (10, 11)
     assert (settings.claim_batch, settings.async_concurrency) == (12, 13)
+    assert (settings.result_ttl, settings.result_storage) == (HOUR, "results")
     assert settings.mail_admins is True
     assert settings.ring is False
     assert settings.redact == ("pin",)
@@ -151,6 +154,14 @@ BAD_VALUES = [
         for bad in ("5", True, [5])
     ),
     *((key, 0, "expected a positive duration") for key in ("TICK_RETENTION", "ONCE_RETENTION")),
+    *(("RESULT_TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
+    *(("RESULT_TTL", bad, "of 3650 days at most") for bad in (0, -1, timedelta.max)),
+    *(("RESULT_STORAGE", bad, "expected a name") for bad in (5, "", True)),
+    (
+        "RESULT_STORAGE",
+        "attic",
+        "expected an alias of STORAGES (broken, default, results, staticfiles) or None",
+    ),
     ("STATUS_MAX_WAIT", -1, "expected a duration of zero or more"),
     *(("STATUS_MAX_AGE", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
     ("STATUS_MAX_AGE", 0, "expected a positive duration"),

@@ -1,0 +1,71 @@
+"""A result over HTTP that stands in a file, has expired, or cannot be read."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.result_files import write_result
+from django_jobs.serialization import EXPIRED
+from django_jobs.views import status_url
+from tests.factories import ago, make_job
+from tests.results import files, storing
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def _storing(tmp_path: Path) -> Iterator[None]:
+    with storing(tmp_path):
+        yield
+
+
+def _job() -> Job:
+    file = write_result('{"n":1,"password":"hunter2"}', job_id=7, day=ago().date(), storage="results")
+    return make_job(State.SUCCEEDED, result_data=file.mark())
+
+
+def _answer(client: Client, job: Job) -> tuple[int, Any]:
+    response = client.get(f"{status_url(job)}result/")
+    body = response.json()
+    return response.status_code, body.get("type", "").rpartition(":")[2] or body["result"]
+
+
+def test_a_result_in_a_file_is_answered_as_any_other_is(client: Client) -> None:
+    assert _answer(client, _job()) == (200, {"n": 1, "password": "********"})
+
+
+def test_a_result_that_has_expired_is_gone(client: Client) -> None:
+    job = make_job(State.SUCCEEDED, result_data=EXPIRED)
+    assert _answer(client, job) == (410, "result-expired")
+    assert client.get(status_url(job)).json()["state"] == "succeeded"
+
+
+def test_a_result_whose_file_is_gone_is_lost(
+    client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = _job()
+    files(tmp_path)[0].unlink()
+    assert _answer(client, job) == (410, "result-lost")
+    assert "it is gone" in caplog.text
+
+
+def test_a_storage_that_is_down_is_worth_another_try(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = _job()
+    Job.objects.filter(pk=job.pk).update(result_data=job.result_data | {"storage": "broken"})
+    assert _answer(client, job) == (503, "result-unreadable")
+    assert client.get(f"{status_url(job)}result/")["Retry-After"] == "30"
+    assert "the storage is down" in caplog.text
+
+
+def test_half_a_mark_is_no_file(client: Client) -> None:
+    job = make_job(State.SUCCEEDED, result_data={"$type": "result_file", "name": 7})
+    assert _answer(client, job) == (410, "result-lost")
