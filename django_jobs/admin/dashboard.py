@@ -66,7 +66,7 @@ class Dashboard:
         return TemplateResponse(request, "admin/django_jobs/dashboard.html", context)
 
     def now(self, request: HttpRequest) -> JsonResponse:
-        """Return what changes of the page: its parts above and below the chart as HTML, and the chart's data."""
+        """Return what changes of the page: its parts above and below the charts as HTML, and the charts' data."""
         self._enter(request)
         seen = snapshot(period=PERIODS[_period(request)])
         context = self._context(request, seen)
@@ -195,13 +195,17 @@ def _notices(seen: Snapshot) -> Any:
 
 
 def _chart(seen: Snapshot) -> dict[str, Any]:
-    """Return the chart's data: seconds since the epoch and counts, a list each."""
+    """Return the charts' data, a list each: seconds since the epoch, counts, and seconds that half and 95 % took."""
     return {
         "span": seen.span_seconds,
         "at": [int(point.starts_at.timestamp()) for point in seen.series],
         "succeeded": [point.succeeded for point in seen.series],
         "retried": [point.retried for point in seen.series],
         "dead": [point.dead for point in seen.series],
+        "wait50": [point.wait.p50 for point in seen.series],
+        "wait95": [point.wait.p95 for point in seen.series],
+        "run50": [point.run.p50 for point in seen.series],
+        "run95": [point.run.p95 for point in seen.series],
     }
 
 
@@ -209,12 +213,13 @@ def _percentiles(durations: Durations) -> list[str]:
     return [duration_words(_seconds(value)) or "-" for value in (durations.p50, durations.p95, durations.p99)]
 
 
-def _point(point: Point, seen: Snapshot) -> dict[str, str]:
+def _point(point: Point, seen: Snapshot) -> dict[str, Any]:
     return {
         "at": _time(point.starts_at, seen.now),
         "succeeded": _count(point.succeeded),
         "retried": _count(point.retried),
         "dead": _count(point.dead),
+        "durations": [*_percentiles(point.wait)[:2], *_percentiles(point.run)[:2]],
     }
 
 

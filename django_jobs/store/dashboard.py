@@ -43,23 +43,25 @@ class Bounded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long ``number`` tries waited, or ran: half of them under ``p50`` seconds, and so on."""
+
+    number: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What ended in one span of time."""
+    """What ended in one span of time, and how long it had waited and ran."""
 
     starts_at: datetime
     succeeded: int = 0
     retried: int = 0
     dead: int = 0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Durations:
-    """How long ``number`` tries waited, or ran: half of them under ``p50`` seconds, and so on."""
-
-    number: int
-    p50: float | None
-    p95: float | None
-    p99: float | None
+    wait: Durations = Durations()
+    run: Durations = Durations()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -234,12 +236,18 @@ def _series(rows: Iterable[Rollup], now: datetime, period: timedelta) -> list[Po
     by_start = {row.starts_at: row for row in rows}
     first, span = _first_start(now, period), timedelta(seconds=PERIODS[period])
     starts = [first + at * span for at in range(period // span)]
-    return [
-        Point(starts_at=start, succeeded=row.succeeded, retried=row.retried, dead=row.dead)
-        if (row := by_start.get(start))
-        else Point(starts_at=start)
-        for start in starts
-    ]
+    return [_point(row) if (row := by_start.get(start)) else Point(starts_at=start) for start in starts]
+
+
+def _point(row: Rollup) -> Point:
+    return Point(
+        starts_at=row.starts_at,
+        succeeded=row.succeeded,
+        retried=row.retried,
+        dead=row.dead,
+        wait=_durations([row.waits]),
+        run=_durations([row.runs]),
+    )
 
 
 def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:

@@ -17,6 +17,7 @@ from tests import factories
 pytestmark = pytest.mark.django_db(transaction=True)
 
 PAGE, NOW = "admin:django_jobs_dashboard", "admin:django_jobs_dashboard_now"
+PARTS, TIMES = ("succeeded", "retried", "dead"), ("wait50", "wait95", "run50", "run95")
 HOSTILE = "<script>alert(1)</script>"
 
 
@@ -72,7 +73,7 @@ def test_who_may_not_see_jobs_is_refused(client: Client, name: str) -> None:
 @pytest.mark.parametrize(("period", "points"), [("1h", 60), ("24h", 144), ("7d", 168), ("nonsense", 60)])
 def test_the_chart_has_the_points_of_its_period(client: Client, period: str, points: int) -> None:
     answer = _login(client, "view_job").get(reverse(NOW), {"period": period}).json()
-    assert {len(answer["chart"][part]) for part in ("at", "succeeded", "retried", "dead")} == {points}
+    assert {len(answer["chart"][part]) for part in ("at", *PARTS, *TIMES)} == {points}
 
 
 def test_what_ended_is_in_the_figures_and_in_the_chart(client: Client) -> None:
@@ -82,6 +83,28 @@ def test_what_ended_is_in_the_figures_and_in_the_chart(client: Client) -> None:
     answer = _login(client, "view_job").get(reverse(NOW)).json()
     assert sum(answer["chart"]["succeeded"]) == 4
     assert '<span class="jobs-figure-value">4</span>' in answer["figures"]
+
+
+def test_how_long_it_waited_and_ran_is_in_the_chart_and_in_its_table(client: Client) -> None:
+    ended_at = factories.ago(minutes=5)
+    for seconds in (*[1] * 18, 200, 200):
+        started_at = ended_at - timedelta(seconds=0.05)
+        factories.make_attempt(
+            factories.make_job(State.SUCCEEDED),
+            outcome="succeeded",
+            ready_at=started_at - timedelta(seconds=seconds),
+            started_at=started_at,
+            finished_at=ended_at,
+        )
+    fold(settle=timedelta(0))
+    answer = _login(client, "view_job").get(reverse(NOW)).json()
+    (found,) = [
+        values for values in zip(*(answer["chart"][part] for part in TIMES), strict=True) if any(values)
+    ]
+    assert found == tuple(pytest.approx(seconds, rel=0.1) for seconds in (1, 200, 0.05, 0.05))
+    assert "The charts as a table" in answer["now"]
+    assert "<td>20</td><td>0</td><td>0</td><td>" in answer["now"]
+    assert "<td>-</td><td>-</td><td>-</td><td>-</td>" in answer["now"], "spans in which nothing ended"
 
 
 def test_names_that_somebody_meant_badly_are_escaped(client: Client) -> None:

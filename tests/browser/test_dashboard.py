@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
+from django_jobs.policy.states import State
+from django_jobs.store.rollup import fold
+from tests import factories
 from tests.process.running import RunningWorker
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -32,6 +36,54 @@ def test_an_empty_dashboard_says_what_to_do(visitor: Visitor) -> None:
     assert "Start one with manage.py runworker" in visitor.text()
     visitor.picture("dashboard-empty")
     assert visitor.grave_violations() == []
+
+
+@pytest.fixture
+def history(worker_environment: dict[str, str]) -> None:
+    """Fifty minutes of jobs that waited longer and longer, with a gap."""
+    for minute in (*range(1, 20), *range(28, 50)):
+        ended_at = factories.ago(minutes=minute)
+        for share in (0.1, 0.2, 0.2, 4):
+            started_at = ended_at - timedelta(seconds=share)
+            factories.make_attempt(
+                factories.make_job(State.SUCCEEDED),
+                outcome="succeeded",
+                ready_at=started_at - timedelta(seconds=share * 300 / minute),
+                started_at=started_at,
+                finished_at=ended_at,
+            )
+    fold(settle=timedelta(0))
+
+
+def _shows_times(visitor: Visitor, name: str) -> None:
+    visitor.go("django_jobs_dashboard")
+    legend = visitor.page.inner_text("#jobs-times .u-legend")
+    assert [one for one in ("Waited, 50%", "Waited, 95%", "Ran, 50%", "Ran, 95%") if one not in legend] == []
+    width = visitor.page.locator("#jobs-times .u-over").bounding_box()["width"]
+    visitor.page.hover("#jobs-times .u-over", position={"x": width * 0.9, "y": 20})
+    assert "ms" in visitor.page.inner_text("#jobs-times .u-legend"), "the values under the cursor"
+    visitor.picture(name)
+    visitor.page.click("text=The charts as a table")
+    assert visitor.page.locator(".jobs-as-table tbody tr").count() == 60
+    assert visitor.grave_violations() == []
+    assert not visitor.scrolls_sideways()
+
+
+@pytest.mark.usefixtures("history")
+def test_waiting_and_run_times_are_drawn_and_told(visitor: Visitor) -> None:
+    _shows_times(visitor, "dashboard-times")
+
+
+@pytest.mark.dark
+@pytest.mark.usefixtures("history")
+def test_they_can_be_told_apart_in_the_dark(visitor: Visitor) -> None:
+    _shows_times(visitor, "dashboard-times-dark")
+
+
+@pytest.mark.phone
+@pytest.mark.usefixtures("history")
+def test_they_fit_on_a_phone(visitor: Visitor) -> None:
+    _shows_times(visitor, "dashboard-times-phone")
 
 
 def test_the_dashboard_moves_while_a_worker_runs(visitor: Visitor, worker: RunningWorker) -> None:

@@ -58,6 +58,28 @@ def test_a_period_that_is_none_of_the_three_is_refused():
         snapshot(period=timedelta(hours=2))
 
 
+def test_each_span_has_its_own_percentiles():
+    ended_at = ago(minutes=5)
+    for seconds in (*[1] * 18, 100, 100):
+        started_at = ended_at - timedelta(seconds=seconds / 10)
+        make_attempt(
+            make_job(State.SUCCEEDED),
+            outcome="succeeded",
+            ready_at=started_at - timedelta(seconds=seconds),
+            started_at=started_at,
+            finished_at=ended_at,
+        )
+    fold(settle=NOW)
+
+    (busy,) = [point for point in snapshot().series if point.succeeded]
+    assert (busy.wait.number, busy.run.number) == (20, 20)
+    assert [busy.wait.p50, busy.wait.p95] == [pytest.approx(1, rel=0.1), pytest.approx(100, rel=0.1)]
+    assert [busy.run.p50, busy.run.p95] == [pytest.approx(0.1, rel=0.1), pytest.approx(10, rel=0.1)]
+    assert {(point.wait.p50, point.run.p95) for point in snapshot().series if not point.succeeded} == {
+        (None, None)
+    }
+
+
 def make_history():
     """End tries over the last ten days, so that each period holds some and leaves some out."""
     now = database_now()

@@ -1,4 +1,4 @@
-/* Draws the dashboard's chart and renews the page every few seconds, while somebody looks at it. */
+/* Draws the dashboard's charts and renews the page every few seconds, while somebody looks at it. */
 "use strict";
 
 (function () {
@@ -6,13 +6,18 @@
     const PATIENCE_MS = 10000;
     const CHART_HEIGHT = 240;
     const PARTS = ["succeeded", "retried", "dead"];
+    const TIMES = ["wait50", "wait95", "run50", "run95"];
+    const STEPS = [0.00001, 0.0001, 0.001, 0.01, 0.1, 1, 10, 60, 600, 3600, 21600, 86400, 864000, 8640000, 864000000];
+    const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1], ["millisecond", 0.001]];
 
+    const language = document.documentElement.lang;
     const box = document.getElementById("jobs-chart");
+    const timesBox = document.getElementById("jobs-times");
     const state = document.getElementById("jobs-state");
     const figures = document.getElementById("jobs-figures");
     const now = document.getElementById("jobs-now");
     let data = JSON.parse(document.getElementById("jobs-chart-data").textContent);
-    let chart = null;
+    let charts = [];
     let timer = null;
     let seenAt = figures.querySelector("[data-seen]").dataset.seen;
 
@@ -34,42 +39,84 @@
             width: 0,
             points: {show: false},
             paths: uPlot.paths.bars({size: [0.8, 40], align: 1}),
-            value: (_, __, ___, i) => (i === null || i === undefined ? "–" : data[part][i].toLocaleString(document.documentElement.lang)),
+            value: (_, __, ___, i) => (i === null || i === undefined ? "–" : data[part][i].toLocaleString(language)),
         };
     }
 
-    function draw() {
-        if (chart) {
-            chart.destroy();
-        }
-        const axis = {
+    function axis() {
+        return {
             stroke: colour("--body-quiet-color"),
             grid: {stroke: colour("--hairline-color"), width: 1},
             ticks: {stroke: colour("--hairline-color"), width: 1},
             font: "12px system-ui, sans-serif",
         };
-        chart = new uPlot({
-            width: box.clientWidth,
+    }
+
+    /* What both charts share. The legend's time is the start of a span, wherever in it something is drawn. */
+    function options(where, y, yAxis, lines) {
+        return {
+            width: where.clientWidth,
             height: CHART_HEIGHT,
             tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), box.dataset.zone),
             cursor: {drag: {x: false, y: false}, points: {show: false}},
             scales: {
                 x: {range: () => [data.at[0], data.at[data.at.length - 1] + data.span]},
-                y: {range: (_, __, most) => [0, Math.max(most * 1.1, 1)]},
+                y,
             },
             axes: [
-                {...axis, values: [
+                {...axis(), values: [
                     [86400, "{MM}-{DD}", null, null, null, null, null, null, 1],
                     [3600, "{HH}:{mm}", "\n{MM}-{DD}", null, "\n{MM}-{DD}", null, null, null, 1],
                     [60, "{HH}:{mm}", null, null, null, null, null, null, 1],
                 ]},
-                {...axis, size: 60, values: (_, values) => values.map((one) => (Number.isInteger(one) ? one.toLocaleString(document.documentElement.lang) : ""))},
+                {...axis(), size: 60, ...yAxis},
             ],
+            legend: {markers: {dash: (self, i) => (self.series[i].dash?.length ? "dashed" : "solid")}},
             series: [
-                {value: (_, seconds) => (seconds === null ? "" : new Date(seconds * 1000).toLocaleString(document.documentElement.lang, {timeZone: box.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
-                series("dead"), series("retried"), series("succeeded"),
+                {value: (_, __, ___, i) => (i === null || i === undefined ? "" : new Date(data.at[i] * 1000).toLocaleString(language, {timeZone: box.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
+                ...lines,
             ],
-        }, stacked(), box);
+        };
+    }
+
+    /* 0.0123 as "12 ms", in the page's language. */
+    function duration(seconds) {
+        const [unit, size] = UNITS.find(([, size]) => seconds >= size) || UNITS[UNITS.length - 1];
+        return new Intl.NumberFormat(language, {style: "unit", unit, unitDisplay: "short", maximumSignificantDigits: 2}).format(seconds / size);
+    }
+
+    function times() {
+        return [data.at.map((start) => start + data.span / 2), ...TIMES.map((name) => data[name])];
+    }
+
+    function line(name) {
+        const isHalf = name.endsWith("50");
+        return {
+            label: timesBox.dataset[name],
+            stroke: colour(`--jobs-${name.slice(0, -2)}`),
+            width: isHalf ? 2 : 1.5,
+            dash: isHalf ? [] : [5, 4],
+            points: {show: true, size: 4, fill: colour(`--jobs-${name.slice(0, -2)}`)},
+            value: (_, seconds) => (seconds === null || seconds === undefined ? "–" : duration(seconds)),
+        };
+    }
+
+    function draw() {
+        charts.forEach((chart) => chart.destroy());
+        charts = [
+            new uPlot(options(
+                box,
+                {range: (_, __, most) => [0, Math.max(most * 1.1, 1)]},
+                {values: (_, values) => values.map((one) => (Number.isInteger(one) ? one.toLocaleString(language) : ""))},
+                [series("dead"), series("retried"), series("succeeded")],
+            ), stacked(), box),
+            new uPlot(options(
+                timesBox,
+                {distr: 3, range: (_, least, most) => (least > 0 ? [STEPS.findLast((step) => step <= least), STEPS.find((step) => step > most)] : [0.001, 1])},
+                {splits: (_, __, least, most) => STEPS.filter((step) => step >= least && step <= most), filter: (_, splits) => splits, values: (_, values) => values.map(duration)},
+                TIMES.map(line),
+            ), times(), timesBox),
+        ];
     }
 
     function say(words, isStale) {
@@ -113,14 +160,15 @@
             document.querySelector(`#content [href="${CSS.escape(focused)}"]`)?.focus({preventScroll: true});
         }
         data = answer.chart;
-        chart.setData(stacked());
+        charts[0].setData(stacked());
+        charts[1].setData(times());
     }
 
     draw();
     say(state.dataset.fresh, false);
     timer = setTimeout(renew, RENEW_MS);
     document.addEventListener("visibilitychange", renew);
-    new ResizeObserver(() => chart.setSize({width: box.clientWidth, height: CHART_HEIGHT})).observe(box);
+    new ResizeObserver(() => charts.forEach((chart, i) => chart.setSize({width: [box, timesBox][i].clientWidth, height: CHART_HEIGHT}))).observe(box);
     new MutationObserver(draw).observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]});
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();
