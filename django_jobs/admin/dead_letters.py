@@ -10,7 +10,7 @@ from django.contrib.admin.utils import unquote
 from django.contrib.admin.views.main import ChangeList
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
@@ -18,6 +18,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ..models import DeadLetter
+from ..policy.filter_times import FilterError
+from ..store.letter_search import id_bounds
 from ..store.windows import Window, newest_first
 from . import exports, groups, letter_page, matching
 from .letter_filters import FILTERS, filter_of
@@ -38,7 +40,10 @@ class LetterChangeList(WindowChangeList):
         has_status = request.GET.get("status", "open") != "all"
         if has_status and given <= {"fingerprint"} and not self.query:
             return newest_first(rows, below=below, limit=self.list_per_page, scan=WHOLE_TABLE)
-        return newest_first(rows, below=below, limit=self.list_per_page)
+        above, highest = id_bounds(filter_of(request))
+        if highest is not None:
+            below = highest if below is None else min(below, highest)
+        return newest_first(rows, below=below, above=above, limit=self.list_per_page)
 
 
 @admin.register(DeadLetter)
@@ -84,7 +89,10 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
                 if not self.has_view_permission(request):
                     raise PermissionDenied
                 request.current_app = self.admin_site.name
-                answer: HttpResponse = view(self, request, **kwargs)
+                try:
+                    answer: HttpResponse = view(self, request, **kwargs)
+                except FilterError as error:
+                    return self._refuse(request, error)
                 return answer
 
             return path(route, self.admin_site.admin_view(wrapped), name=f"django_jobs_{name}")
@@ -128,12 +136,21 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the list, with links to what can be done to all that match it."""
         request.current_app = self.admin_site.name
+        try:
+            wanted = filter_of(request)
+        except FilterError as error:
+            return self._refuse(request, error)
         own = {
-            "matching": matching.links(self, request, filter_of(request)),
+            "matching": matching.links(self, request, wanted),
             "exports": exports.links(self, request),
         }
         answer: HttpResponse = super().changelist_view(request, {**own, **(extra_context or {})})
         return answer
+
+    def _refuse(self, request: HttpRequest, error: FilterError) -> HttpResponse:
+        """Answer an address that says nothing with what is wrong with it, and the whole list."""
+        self.message_user(request, str(error), messages.ERROR)
+        return HttpResponseRedirect(self.url("deadletter_changelist"))
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None

@@ -12,8 +12,9 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from ..models import DeadLetter
+from ..policy.letter_filter import LetterFilter
 from ..store.letter_search import steps
-from .letter_filters import filter_of
+from .letter_filters import filter_of, status_of
 from .permissions import VIEW_ARGUMENTS, may, require
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def links(page: DeadLetterAdmin, request: HttpRequest) -> list[tuple[Any, str]]:
     """Return label and address of the exports of what the list shows, where the user may read it."""
     if not may(request, VIEW_ARGUMENTS):
         return []
-    query = urlencode(filter_of(request).as_address())
+    status = request.GET.get("status")
+    query = urlencode(filter_of(request).as_address() | ({"status": status} if status else {}))
     return [
         (label, page.url("deadletter_export", form) + f"?{query}")
         for form, label in (("csv", _("Export as CSV")), ("json", _("Export as JSON")))
@@ -47,11 +49,11 @@ def links(page: DeadLetterAdmin, request: HttpRequest) -> list[tuple[Any, str]]:
 
 
 def export_view(page: DeadLetterAdmin, request: HttpRequest, form: str) -> HttpResponseBase:
-    """Return the open letters of the filter, oldest first; a line each."""
+    """Return the letters of the filter and status, the open ones where none is given, oldest first; a line each."""
     if form not in KINDS:
         raise Http404
     require(request, VIEW_ARGUMENTS)
-    rows = _rows(filter_of(request))
+    rows = _rows(filter_of(request), status_of(request))
     lines = _as_csv(rows) if form == "csv" else _as_json(rows)
     answer = StreamingHttpResponse(lines, content_type=KINDS[form])
     ending = "csv" if form == "csv" else "jsonl"
@@ -59,8 +61,8 @@ def export_view(page: DeadLetterAdmin, request: HttpRequest, form: str) -> HttpR
     return answer
 
 
-def _rows(wanted: Any) -> Iterator[tuple[Any, ...]]:
-    for ids, _until in steps(wanted):
+def _rows(wanted: LetterFilter, status: str | None) -> Iterator[tuple[Any, ...]]:
+    for ids, _until in steps(wanted, status=status):
         if ids:
             yield from DeadLetter.objects.filter(pk__in=ids).order_by("pk").values_list(*FIELDS)
 

@@ -15,7 +15,8 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from ..jobs import replay_matching
-from ..policy.job_filter import FilterError, JobFilter
+from ..policy.filter_times import FilterError
+from ..policy.job_filter import JobFilter
 from ..policy.states import State
 from ..store.browse import browse
 from ..store.clock import database_now

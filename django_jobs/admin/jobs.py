@@ -17,7 +17,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Job
-from ..policy.job_filter import FilterError
+from ..policy.filter_times import FilterError
 from ..policy.states import State
 from . import job_copy, job_page, job_replay
 from .job_actions import VERBS, act, say_many

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from django.contrib.admin import SimpleListFilter
+from django import forms
+from django.contrib.admin import ListFilter, SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
+from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..models import DeadLetter, Queue
 from ..policy.letter_filter import LetterFilter
 from ..policy.outcomes import DeathReason
+from ..store.letter_search import died_within
+from .job_filters import PERIODS
 from .permissions import VIEW_ARGUMENTS, may
 
 REASONS = {
@@ -33,12 +37,21 @@ def reason_words(reason: str) -> str:
 
 
 def filter_of(request: HttpRequest) -> LetterFilter:
-    """Return the filter that an address says. Texts of errors are searched for those who may read them only."""
+    """Return the filter that an address says. Texts of errors are searched for those who may read them only.
+
+    Raises FilterError for a time that is none.
+    """
     parameters = request.GET if request.method != "POST" else request.POST
     given = {key: value for key, value in parameters.items() if isinstance(value, str)}
     if not may(request, VIEW_ARGUMENTS):
         given.pop("error", None)
-    return LetterFilter.from_address(given)
+    return LetterFilter.from_address(given, zone=get_current_timezone())
+
+
+def status_of(request: HttpRequest) -> str | None:
+    """Return the status that an address asks for, the open ones where it asks for none; None: all."""
+    status = request.GET.get("status") or "open"
+    return None if status == "all" else status
 
 
 class StatusFilter(SimpleListFilter):
@@ -144,4 +157,69 @@ class ErrorTextFilter(_FieldFilter):
         return queryset.filter(Q(error_class__icontains=text) | Q(error_message__icontains=text))
 
 
-FILTERS = (StatusFilter, ReasonFilter, JobNameFilter, QueueFilter, FingerprintFilter, ErrorTextFilter)
+class TimesForm(forms.Form):
+    """From and until when, as they are typed; ``policy/filter_times.py`` judges them."""
+
+    since = forms.CharField(label=_("From"), required=False)
+    until = forms.CharField(label=_("Until"), required=False)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for field in self.fields.values():
+            field.widget.attrs |= {"placeholder": "2026-03-01T09:30"}
+
+
+class TimesFilter(ListFilter):
+    """When the job died: a period that ends now, or from and until as typed."""
+
+    title = _("time of death")
+    template = "admin/django_jobs/deadletter/times_filter.html"
+    parameters = ("since", "until")
+
+    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
+        super().__init__(request, params, model, model_admin)
+        self._request = request
+        for name in self.parameters:
+            if params.pop(name, None):
+                self.used_parameters[name] = request.GET.get(name, "")
+
+    def has_output(self) -> bool:
+        """Tell that there is something to choose."""
+        return True
+
+    def expected_parameters(self) -> list[str | None]:
+        """Return the names of the parameters."""
+        return list(self.parameters)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the letters of that time."""
+        return died_within(queryset, filter_of(request))
+
+    def choices(self, changelist: Any) -> Any:
+        """Yield the periods and the form, with the parameters that it keeps."""
+        given = self._request.GET
+        periods = [
+            {
+                "selected": given.get("since", "") == value and not given.get("until"),
+                "query_string": changelist.get_query_string({"since": value or None}, ["until"]),
+                "display": text,
+            }
+            for value, text in (("", _("All")), *PERIODS)
+        ]
+        kept = [pair for pair in changelist.params.items() if pair[0] not in self.parameters]
+        yield {
+            "periods": periods,
+            "form": TimesForm(given, auto_id="times-%s", use_required_attribute=False),
+            "kept": kept,
+        }
+
+
+FILTERS = (
+    StatusFilter,
+    TimesFilter,
+    ReasonFilter,
+    JobNameFilter,
+    QueueFilter,
+    FingerprintFilter,
+    ErrorTextFilter,
+)

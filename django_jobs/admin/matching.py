@@ -19,6 +19,7 @@ from ..models import Job
 from ..policy.letter_filter import LetterFilter
 from ..shown import sentence
 from ..store.cancel import request_cancel
+from ..store.clock import database_now
 from ..store.explain import explain
 from ..store.letter_search import Counted, count_open, newest_ids
 from .base import actor, exactly
@@ -97,6 +98,7 @@ def ask_view(page: DeadLetterAdmin, request: HttpRequest, verb: str) -> HttpResp
 
 
 def _start(request: HttpRequest, verb: LetterVerb, wanted: LetterFilter, how: dict[str, Any]) -> Job | None:
+    wanted = wanted.frozen(database_now())
     counted = count_open(wanted)
     total: int | None = None if counted.is_more else counted.number
     letters = LetterFilter.from_json({**wanted.as_json(), "up_to_id": counted.up_to_id})

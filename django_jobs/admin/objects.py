@@ -14,7 +14,7 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 
-from ..policy.job_filter import FilterError
+from ..policy.filter_times import FilterError
 from ..store.browse import browse_object
 from ..store.clock import database_now
 from .job_words import duration_words, ran, state_words, waited

@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
+from .filter_times import FilterError, as_instant, as_since, as_text
 from .states import State
 
 MOST_IDS = 1_000
 _BIGGEST_ID = 2**63 - 1
-_PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
-
-
-class FilterError(ValueError):
-    """A parameter that does not say which jobs are meant; the message names it, what was expected and what came."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,8 +47,8 @@ class JobFilter:
             worker=_id("worker", given["worker"]),
             schedule=_id("schedule", given["schedule"]),
             batch=_id("batch", given["batch"]),
-            since=_since(given["since"], zone),
-            until=_instant("until", given["until"], zone),
+            since=as_since("since", given["since"], zone),
+            until=as_instant("until", given["until"], zone),
             argument=_argument("argument", given["argument"]),
             error=given["error"],
             q=given["q"],
@@ -135,36 +130,12 @@ def _ids(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(one for one in (_id("ids", part) for part in parts) if one is not None))
 
 
-def _since(text: str, zone: tzinfo) -> datetime | timedelta | None:
-    period = _PERIOD.fullmatch(text)
-    if period is None or not any(period.groups()):
-        return _instant("since", text, zone)
-    days, hours, minutes = (int(part or 0) for part in period.groups())
-    return timedelta(days=days, hours=hours, minutes=minutes)
-
-
-def _instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
-    if not text:
-        return None
-    try:
-        # A plus that was not escaped in the address comes as a space.
-        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
-        return instant if instant.tzinfo else instant.replace(tzinfo=zone)
-    except ValueError:
-        raise FilterError(
-            f"{parameter}: expected an instant such as 2026-03-01T09:30, got {text!r}"
-        ) from None
-
-
 def _text(value: object) -> str:
     match value:
         case None:
             return ""
-        case datetime():
-            return value.isoformat()
-        case timedelta():
-            minutes = value // timedelta(minutes=1)
-            return f"P{minutes // 1440}DT{minutes // 60 % 24}H{minutes % 60}M"
+        case datetime() | timedelta():
+            return as_text(value)
         case tuple():
             return ",".join(map(str, value))
         case _:

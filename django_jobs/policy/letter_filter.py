@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-ADDRESS_FIELDS = ("fingerprint", "job_name", "queue_name", "reason", "error")
+from .filter_times import as_instant, as_since, as_text
+
+TEXTS = ("fingerprint", "job_name", "queue_name", "reason", "error")
+TIMES = ("since", "until")
+ADDRESS_FIELDS = (*TEXTS, *TIMES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LetterFilter:
     """Open letters that match all of what is given.
 
-    ``error`` is part of the class or the message. ``up_to_id`` keeps out letters that come later; ``ids`` names the
+    ``error`` is part of the class or the message. Instants are when the job died, ``until`` itself excluded; ``since``
+    may be a duration: so long before now. ``up_to_id`` keeps out letters that come later; ``ids`` names the
     letters themselves.
     """
 
@@ -22,36 +28,56 @@ class LetterFilter:
     queue_name: str = ""
     reason: str = ""
     error: str = ""
+    since: datetime | timedelta | None = None
+    until: datetime | None = None
     up_to_id: int | None = None
     ids: tuple[int, ...] | None = None
 
     @classmethod
-    def from_address(cls, parameters: Mapping[str, str]) -> LetterFilter:
-        """Read the parameters of a list's address; what is no filter is passed over."""
+    def from_address(cls, parameters: Mapping[str, str], *, zone: tzinfo = UTC) -> LetterFilter:
+        """Read the parameters of a list's address; what is no filter is passed over.
+
+        ``zone`` is that of instants without one. Raises FilterError for a time that is none.
+        """
         given: dict[str, Any] = {name: parameters.get(name, "").strip() for name in ADDRESS_FIELDS}
-        return cls(**given)
+        return cls(
+            **{name: given[name] for name in TEXTS},
+            since=as_since("since", given["since"], zone),
+            until=as_instant("until", given["until"], zone),
+        )
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> LetterFilter:
-        """Read what ``as_json`` wrote. Raises ValueError for a key that is none."""
+        """Read what ``as_json`` wrote. Raises ValueError for a key or a time that is none."""
         known = {one.name for one in fields(cls)}
         if unknown := sorted(given.keys() - known):
             raise ValueError(
                 f"expected a filter of {', '.join(sorted(known))}; got the unknown {', '.join(unknown)}"
             )
         ids = given.get("ids")
-        return cls(**{**given, "ids": None if ids is None else tuple(ids)})
+        times = {
+            "since": as_since("since", given.get("since", ""), UTC),
+            "until": as_instant("until", given.get("until", ""), UTC),
+        }
+        return cls(**{**given, **times, "ids": None if ids is None else tuple(ids)})
 
     def as_json(self) -> dict[str, Any]:
         """Return what is given, as a job's argument."""
-        given = {name: value for name, value in asdict(self).items() if value is not None and value != ""}
+        given: dict[str, Any] = dict(self.as_address())
+        if self.up_to_id is not None:
+            given["up_to_id"] = self.up_to_id
         if self.ids is not None:
             given["ids"] = list(self.ids)
         return given
 
     def as_address(self) -> dict[str, str]:
         """Return the parameters of a list's address."""
-        return {name: value for name in ADDRESS_FIELDS if (value := getattr(self, name))}
+        given = {name: value for name in TEXTS if (value := getattr(self, name))}
+        return given | {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
+
+    def frozen(self, now: datetime) -> LetterFilter:
+        """Return the same with a duration counted from ``now``: what it matches does not move any more."""
+        return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
 
     @property
     def is_everything(self) -> bool:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, Model, Q, QuerySet, UUIDField
 
-from ..policy.job_filter import FilterError
+from ..policy.filter_times import FilterError
 
 M = TypeVar("M", bound=Model)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from django_jobs.store.cancel import request_cancel
 from django_jobs.store.letter_search import count_open, newest_ids, open_letters, steps
 from django_jobs.testing import drain
 from tests import factories
+from tests.factories import ago
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -125,6 +127,12 @@ def test_a_count_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_filter_goes_into_arguments_and_addresses_and_comes_back() -> None:
     wanted = LetterFilter(fingerprint=GROUP, error="no card", up_to_id=7, ids=(1, 2))
     assert LetterFilter.from_json(wanted.as_json()) == wanted
+    of_a_time = LetterFilter(since=ago(hours=2), until=ago(hours=1))
+    assert LetterFilter.from_json(of_a_time.as_json()) == of_a_time
+    assert LetterFilter.from_address(of_a_time.as_address()) == of_a_time
+    assert LetterFilter.from_address({"since": "PT2H"}).frozen(ago(hours=1)).since == pytest.approx(
+        ago(hours=3), abs=timedelta(minutes=1)
+    )
     assert LetterFilter.from_address(wanted.as_address()) == LetterFilter(fingerprint=GROUP, error="no card")
     with pytest.raises(ValueError, match="got the unknown colour"):
         LetterFilter.from_json({"colour": "red"})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test import Client
@@ -12,6 +14,7 @@ from django_jobs.store.groups import groups_page
 from django_jobs.store.letter_search import count_open, newest_ids, steps
 from tests import factories
 from tests.admin.staff import log_in, url
+from tests.factories import ago
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -76,6 +79,9 @@ def test_no_page_of_letters_scans_a_table(client: Client, many_letters: None) ->
         "?job_name=sample",
         "?error=broke",
         "?q=broke",
+        "?since=PT1H",
+        "?since=2020-01-01&until=2020-02-01",
+        "?until=2100-01-01&status=all",
     )
     addresses = [url("deadletter_changelist") + query for query in queries]
     with CaptureQueriesContext(connection) as captured:
@@ -91,5 +97,7 @@ def test_no_step_of_a_bulk_job_scans_a_table(many_letters: None) -> None:
         newest_ids(LetterFilter(fingerprint=PRINT), 10)
         next(steps(LetterFilter(fingerprint=PRINT)))
         next(steps(LetterFilter(error="nothing has this")))
+        count_open(LetterFilter(since=timedelta(hours=1)))
+        next(steps(LetterFilter(since=ago(hours=1), until=ago(hours=-1))))
         groups_page()
     assert _scans(captured) == []

@@ -1,0 +1,43 @@
+"""From and until when somebody looks, as parameters of an address: instants, and durations before now."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta, tzinfo
+
+_PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
+
+
+class FilterError(ValueError):
+    """A parameter that does not say what is meant; the message names it, what was expected and what came."""
+
+
+def as_since(parameter: str, text: str, zone: tzinfo) -> datetime | timedelta | None:
+    """Return an instant, or a duration such as P1DT2H: so long before now. Raises FilterError."""
+    period = _PERIOD.fullmatch(text)
+    if period is None or not any(period.groups()):
+        return as_instant(parameter, text, zone)
+    days, hours, minutes = (int(part or 0) for part in period.groups())
+    return timedelta(days=days, hours=hours, minutes=minutes)
+
+
+def as_instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
+    """Return an instant; one without a zone is in ``zone``. Raises FilterError."""
+    if not text:
+        return None
+    try:
+        # A plus that was not escaped in the address comes as a space.
+        instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
+        return instant if instant.tzinfo else instant.replace(tzinfo=zone)
+    except ValueError:
+        raise FilterError(
+            f"{parameter}: expected an instant such as 2026-03-01T09:30, got {text!r}"
+        ) from None
+
+
+def as_text(value: datetime | timedelta) -> str:
+    """Return the text that reads as this instant or duration."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    minutes = value // timedelta(minutes=1)
+    return f"P{minutes // 1440}DT{minutes // 60 % 24}H{minutes % 60}M"
