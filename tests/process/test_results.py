@@ -28,6 +28,7 @@ def test_every_pool_writes_large_results(
     jobs = [one.enqueue(LARGE) for one in (sample.echo, sample.echo_async, sample.echo_atomic)]
     worker = start_worker("--burst", "--pool", pool, **SETTINGS)
     assert worker.wait() == 0, worker.output
+    assert [job.refresh().state for job in jobs] == ["succeeded"] * 3, worker.output
     with storing(tmp_path):
         assert [job.refresh().result for job in jobs] == [LARGE] * 3, worker.output
     assert len(files(tmp_path)) == KeptResult.objects.count() == 3
