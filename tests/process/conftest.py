@@ -11,6 +11,7 @@ from tests.databases import CONNECT_TIMEOUT, WITHOUT_ADMIN, address
 
 from .proxy import Proxy
 from .running import RunningWorker
+from .sessions import sessions, wait_until_ended
 
 StartWorker = Callable[..., RunningWorker]
 
@@ -29,6 +30,7 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
     the admin and the system checks: a fifth more of the processor's time.
     """
     started: list[RunningWorker] = []
+    before_any = sessions()
 
     def start(
         *arguments: str,
@@ -48,6 +50,8 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
     yield start
     for worker in started:
         worker.kill()
+    if started:
+        wait_until_ended(before_any)
 
 
 @pytest.fixture
