@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
-from functools import lru_cache
+from functools import lru_cache, partial
 from types import MappingProxyType
 from typing import Any
 
@@ -25,6 +25,7 @@ MAX_NAME_LENGTH = 200
 MAX_QUEUE_NAME_LENGTH = 100
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_ATTEMPTS_BOUND = 10_000
+MAX_LOG_LETTERS = 1_000_000
 
 MaySee = Callable[[Any, Any], bool]
 """``(request, job) -> bool``: may whoever sent the request see the job and its result, without a signed address?"""
@@ -66,6 +67,8 @@ class Settings:
     max_result_bytes: int = 1_000_000
     result_ttl: timedelta | None = None
     result_storage: str | None = None
+    max_log_lines: int = 200
+    max_log_line_length: int = 2_000
     heartbeat_interval: timedelta = timedelta(seconds=5)
     stale_after: timedelta = timedelta(seconds=15)
     poll_interval: timedelta = timedelta(seconds=1)
@@ -205,6 +208,10 @@ def read_settings(given: object) -> Settings:
             f" ({settings.heartbeat_interval}), got {settings.stale_after}; one late heartbeat would cost a"
             " worker its claims"
         )
+    if (letters := settings.max_log_lines * settings.max_log_line_length) > MAX_LOG_LETTERS:
+        raise ConfigurationError(
+            f"{SETTING}['MAX_LOG_LINES']: expected at most {MAX_LOG_LETTERS}, times MAX_LOG_LINE_LENGTH, got {letters}"
+        )
     if settings.database not in django_settings.DATABASES:
         raise ConfigurationError(
             f"{SETTING}['DATABASE']: expected an alias of DATABASES"
@@ -262,6 +269,12 @@ def _count_or_none(option: str, value: object) -> int:
     if type(value) is int and value >= 0:
         return value
     raise ConfigurationError(f"{option}: expected a whole number of zero or more, got {value!r}")
+
+
+def _within(option: str, value: object, *, least: int, most: int) -> int:
+    if type(value) is int and least <= value <= most:
+        return value
+    raise ConfigurationError(f"{option}: expected a whole number from {least} to {most}, got {value!r}")
 
 
 def _may_see(option: str, value: object) -> MaySee | str | None:
@@ -343,6 +356,8 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "max_result_bytes": _count,
     "result_ttl": as_result_ttl,
     "result_storage": _text_or_none,
+    "max_log_lines": partial(_within, least=0, most=10_000),
+    "max_log_line_length": partial(_within, least=100, most=100_000),
     "heartbeat_interval": _positive,
     "stale_after": _positive,
     "poll_interval": _positive,

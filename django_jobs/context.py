@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
@@ -17,10 +18,19 @@ from .serialization import dumps
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
 MAX_PROGRESS_MESSAGE_LENGTH = 200
+MAX_LOG_LEVEL = 1_000
 CANCEL_LOOK_SECONDS = 1.0
 """Whether a job was asked to cancel is looked up at most this often."""
 ASKED_TO_END = "it was asked to end"
 """The reason on the try of a job that ended because it was asked to."""
+
+
+class KeepsLog(Protocol):
+    """Takes the lines that a run logs."""
+
+    def add(self, *, level: str, logger: str, message: str) -> None:
+        """Take a line; returns at once."""
+
 
 SaveNotes = Callable[[dict[str, Any]], None]
 
@@ -48,6 +58,7 @@ class JobContext:
         "_is_cancel_requested",
         "_last_saved_at",
         "_last_total",
+        "_log",
         "_save",
         "attempt",
         "enqueued",
@@ -71,6 +82,7 @@ class JobContext:
         enqueued: float,
         metadata: dict[str, Any],
         save: SaveNotes,
+        log: KeepsLog | None = None,
     ) -> None:
         self.job_id = job_id
         self.name = name
@@ -81,6 +93,7 @@ class JobContext:
         self.enqueued = enqueued
         self.metadata = metadata
         self._save = save
+        self._log = log
         self._last_saved_at: float | None = None
         self._last_total: int | None = None
         self._cancel_looked_at = -CANCEL_LOOK_SECONDS
@@ -145,6 +158,18 @@ class JobContext:
             }
         )
 
+    def log(self, text: str, level: int | str = logging.INFO) -> None:
+        """Keep a line on this try, whatever the project's LOGGING says; returns at once, saved as progress is.
+
+        Raises ValueError for a level that ``logging`` does not know.
+        """
+        self.keep(level=_level_name(level), logger="", message=str(text))
+
+    def keep(self, *, level: str, logger: str, message: str) -> None:
+        """Keep a line that a logger of this name made."""
+        if self._log is not None:
+            self._log.add(level=level, logger=logger, message=message)
+
     def save_metadata(self) -> None:
         """Save ``metadata`` as it is now; the next try sees it.
 
@@ -158,6 +183,17 @@ class JobContext:
                 f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
             )
         self._save({"metadata": json.loads(text)})
+
+
+def _level_name(level: int | str) -> str:
+    known = logging.getLevelNamesMapping()
+    if isinstance(level, str) and level.upper() in known:
+        return level.upper()
+    if type(level) is int and 0 <= level <= MAX_LOG_LEVEL:
+        return logging.getLevelName(level)
+    raise ValueError(
+        f"log(level=...): expected one of {', '.join(known)}, or a number from 0 to {MAX_LOG_LEVEL}; got {level!r}"
+    )
 
 
 def _storable(text: str) -> str:
@@ -176,6 +212,11 @@ def current_job() -> JobContext:
         raise NoCurrentJob(
             "current_job() works inside a job that a worker runs; a plain call of the function has none"
         ) from None
+
+
+def running_job() -> JobContext | None:
+    """Return the context of the job that is running here, None outside of one."""
+    return _current.get(None)
 
 
 class running_as:  # noqa: N801 - reads as a statement: with running_as(context)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from ..exceptions import JobsError
-from ..models import CronSchedule, EnqueueKey, Job, Tick, Worker
+from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import in_words
 from ..policy.uniqueness import KeyKind
 from ..shown import sentence, shown, shown_of
@@ -76,9 +76,21 @@ def attempt_rows(job: Job) -> list[dict[str, Any]]:
             "error_class": attempt.error_class,
             "error_message": attempt.error_message,
             "traceback": attempt.traceback,
+            "log": log_row(attempt.log),
         }
         for attempt in job.attempts.order_by("claim_number")
     ]
+
+
+def log_row(log: JobLog | None) -> dict[str, Any] | None:
+    """Return what a run logged, None where that is nothing; ``omitted`` lines are missing behind the first ``head``."""
+    if log is None:
+        return None
+    lines = [
+        {"at": _iso(one.at), "level": one.level, "logger": one.logger, "message": one.message}
+        for one in log.lines
+    ]
+    return {"lines": lines, "head": log.head, "omitted": log.omitted}
 
 
 def key_row(key: EnqueueKey) -> dict[str, Any]:

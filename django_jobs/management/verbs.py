@@ -33,7 +33,17 @@ from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, wai
 from ..store.tick_round import Ticked
 from ..store.workers import ALIVE, served_queues
 from ..worker.scheduler import bring_in_step, fire_all, say_synced
-from .rows import attempt_rows, expiry_row, job_row, key_row, queue_row, schedule_row, why, worker_row
+from .rows import (
+    attempt_rows,
+    expiry_row,
+    job_row,
+    key_row,
+    log_row,
+    queue_row,
+    schedule_row,
+    why,
+    worker_row,
+)
 
 
 def status() -> dict[str, Any]:
@@ -72,9 +82,10 @@ def show(job_id: int) -> dict[str, Any]:
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
+    running = log_row(job.log) if job.state == State.RUNNING else None
     keys = [key_row(one) for one in keys_of_job(job_id)]
     row = {**job_row(job), **expiry_row(job), "why": why(job), "keys": keys or None}
-    return {**row, "attempts": attempt_rows(job)}
+    return {**row, "attempts": attempt_rows(job), "log": running}
 
 
 def change(past: str, *, dry_run: bool, **chosen: Any) -> int:

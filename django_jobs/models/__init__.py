@@ -7,6 +7,7 @@ from .dependency import Dependency
 from .enqueue_key import EnqueueKey
 from .expiry import Expiry
 from .job import Job
+from .job_log import JobLog
 from .kept_result import KeptResult
 from .limit import Limit, LimitNotice, Permit
 from .once_record import OnceRecord
@@ -30,6 +31,7 @@ __all__ = [
     "EnqueueKey",
     "Expiry",
     "Job",
+    "JobLog",
     "JobMark",
     "KeptResult",
     "Limit",

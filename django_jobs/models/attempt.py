@@ -10,6 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from ..policy.outcomes import AttemptOutcome
 from .base import JobsManager
 from .job import Job
+from .job_log import JobLog
 from .worker import Worker
 
 MAX_ERROR_CLASS_LENGTH = 200
@@ -59,6 +60,12 @@ class Attempt(models.Model):
         if not self.error_class:
             return None
         return f"{self.error_class}: {self.error_message}" if self.error_message else self.error_class
+
+    @property
+    def log(self) -> JobLog | None:
+        """What this try logged; None where that is nothing."""
+        logs = JobLog.objects.using(self._state.db)
+        return logs.filter(job=self.job_id, claim_number=self.claim_number).first()
 
     @property
     def duration(self) -> timedelta | None:

@@ -21,6 +21,7 @@ from .worker import Worker
 if TYPE_CHECKING:
     from .attempt import Attempt
     from .expiry import Expiry
+    from .job_log import JobLog
 
 MAX_PROGRESS_MESSAGE_LENGTH = 200
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
@@ -218,6 +219,14 @@ class Job(models.Model):
     def last_attempt(self) -> Attempt | None:
         """The try that ended last, or None."""
         return self.attempts.last()
+
+    @property
+    def log(self) -> JobLog | None:
+        """What the newest run logged, the one at hand included; None where that is nothing."""
+        from .job_log import JobLog
+
+        logs = JobLog.objects.using(self._state.db)
+        return logs.filter(job=self.pk, claim_number=self.claim_number).first()
 
     def refresh(self) -> Job:
         """Read the row again and return this same object. Raises ``Job.DoesNotExist`` where it was purged."""

@@ -10,6 +10,7 @@ from .again import again_after_conflicts
 from .dialects import open_dialect
 from .let_go import let_go
 from .letters import close_letters, letter_ids_of
+from .logs import delete_logs
 from .permits import delete_permits
 from .selection import Target, job_ids_in_chunks
 
@@ -40,7 +41,8 @@ def _purge(ids: list[int], by: str, alias: str) -> int:
 
 
 def delete_jobs(ids: list[int], *, using: str) -> None:
-    """Delete jobs and their attempts and permits in three statements, without loading them."""
+    """Delete jobs and their attempts, logs and permits in five statements at most, without loading them."""
     Attempt.objects.using(using).filter(job__in=ids)._raw_delete(using)
+    delete_logs(ids, using=using)
     delete_permits(ids, using=using)
     Job.objects.using(using).filter(pk__in=ids)._raw_delete(using)

@@ -19,12 +19,13 @@ from ..store.claim import Claim, claim_in_turn, look
 from ..store.clock import DatabaseClock
 from ..store.finish import finish
 from ..store.grant import admit
+from ..store.logs import save_log
 from ..store.progress import save_notes
 from ..store.promote import promote
 from ..store.run_now import run_now
 from ..store.sum_up import sum_up_pending
 from ..store.workers import leave, register
-from ..worker.bench import Bench, Note, Settled
+from ..worker.bench import Bench, LogNote, Note, Settled
 from ..worker.run import arun, run
 
 MOST_RUNS = 10_000
@@ -78,6 +79,7 @@ def drain(
         clock=DatabaseClock(),
         worker_id=lambda: worker_id,
         note=lambda note: _save_note(note, worker_id, settings.database),
+        hear_log=lambda _: None,
     )
     drained = Drained()
     try:
@@ -126,5 +128,8 @@ def _run_and_finish(one: Claim, bench: Bench, drained: Drained) -> None:
         announce([ended], using=bench.using)
 
 
-def _save_note(note: Note, worker_id: int, using: str) -> None:
+def _save_note(note: Note | LogNote, worker_id: int, using: str) -> None:
+    if isinstance(note, LogNote):
+        save_log(note.claim, note.lines(), worker_id=worker_id, using=using)
+        return
     save_notes(note.claim, note.fields, worker_id=worker_id, using=using)

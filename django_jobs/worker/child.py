@@ -46,8 +46,10 @@ def run_child(
 
     django.setup()
     from .console import log_to_terminal
+    from .log_capture import capture_logs
 
     log_to_terminal(options.verbosity)
+    capture_logs()
     code, drained = _serve(options, to_supervisor, begun, pulse, signals)
     if drained:
         # What the project registered for the end of a process may run, but not hold it up for ever.

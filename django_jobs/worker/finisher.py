@@ -19,15 +19,16 @@ from ..store.announce import is_heard
 from ..store.dialects.base import Claim, Ended
 from ..store.finish import finish
 from ..store.kept_results import discard
+from ..store.logs import save_log
 from ..store.progress import save_notes
-from .bench import Note, Settled
+from .bench import LogNote, Note, Settled
 from .inbox import Inbox
 
 logger = logging.getLogger("django_jobs.worker")
 
 MOST_AT_ONCE = 1_000
 
-Item = Ended | Settled | Note
+Item = Ended | Settled | Note | LogNote
 
 
 class Finisher:
@@ -76,6 +77,7 @@ class Finisher:
 
     def _save(self) -> None:
         self._save_notes([item for item in self._batch if isinstance(item, Note)])
+        self._save_logs({item.claim: item for item in self._batch if isinstance(item, LogNote)}.values())
         ended = self._first_ends()
         again, self._again = self._again, True
         saved = self._finish(ended, again=again)
@@ -110,6 +112,14 @@ class Finisher:
                 save_notes(note.claim, note.fields, worker_id=self._worker_id(), using=self._using)
             except (DataError, IntegrityError):
                 logger.exception("job %s: its progress could not be saved", note.claim.job_id)
+
+    def _save_logs(self, notes: Iterable[LogNote]) -> None:
+        """Save what runs have logged so far, before their ends."""
+        for note in notes:
+            try:
+                save_log(note.claim, note.lines(), worker_id=self._worker_id(), using=self._using)
+            except (DataError, IntegrityError):
+                logger.exception("job %s: its log could not be saved", note.claim.job_id)
 
     def _finish(self, ended: list[Ended], *, again: bool) -> set[int]:
         """Save a batch; where the database refuses its data, halve it until the one at fault is alone."""

@@ -16,7 +16,7 @@ from datetime import timedelta
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import transaction
+from django.db import DataError, IntegrityError, transaction
 
 from .. import registry, signals
 from ..context import ASKED_TO_END, running_as
@@ -31,9 +31,10 @@ from ..store.announce import announce_start
 from ..store.dialects.base import Claim, Ended
 from ..store.expiry import is_past_expiry
 from ..store.finish import finish
+from ..store.logs import save_log
 from ..store.results import with_results
 from ..store.undoable import undoable
-from .bench import Bench, Call, Settled, context_of
+from .bench import Bench, Call, Settled, context_of, log_of
 from .errors import describe
 from .large_results import is_large, put_away, take_back
 from .outcome import outcome_of_error, outcome_of_value
@@ -50,7 +51,9 @@ def run(claim: Claim, bench: Bench) -> Ended | Settled:
     _say_started(claim, bench)
     if call.definition.options.atomic:
         return _run_atomic(call, started, bench)
-    return conclude(claim, _perform(call, bench), started=started, bench=bench)
+    outcome = _perform(call, bench)
+    _end_log(call)
+    return conclude(claim, outcome, started=started, bench=bench)
 
 
 async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
@@ -66,7 +69,9 @@ async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
         return conclude(claim, call, started=None, bench=bench)
     if signals.job_started.receivers:
         await sync_to_async(_say_started)(claim, bench)
-    return conclude(claim, await _aperform(call, bench), started=started, bench=bench)
+    outcome = await _aperform(call, bench)
+    _end_log(call)
+    return conclude(claim, outcome, started=started, bench=bench)
 
 
 def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
@@ -77,7 +82,8 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
     if definition is None:
         return UnknownJob()
     try:
-        context = context_of(claim, bench)
+        log = log_of(claim, bench)
+        context = context_of(claim, bench, log=log)
     except SerializationError as error:
         return _unreadable(claim, error)
     try:
@@ -94,7 +100,7 @@ def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
         if lacks is not None:
             return lacks
     timeout = definition.options.resolve("timeout", claim.queue_name)
-    return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None)
+    return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None, log)
 
 
 def _not_to_begin(claim: Claim, bench: Bench) -> Outcome | None:
@@ -183,16 +189,38 @@ def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
             ended = conclude(call.claim, outcome, started=started, bench=bench)
             if not isinstance(outcome, Succeeded):
                 transaction.set_rollback(True, using=bench.using)
+                _end_log(call)
                 return ended
+            _save_log(call, bench)
             if not finish([ended], worker_id=bench.worker_id(), using=bench.using):
                 raise ClaimLost
+        if call.log is not None:
+            call.log.close()
         return Settled(call.claim, ended)
     except ClaimLost:
         return Settled(call.claim, None)
     except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
         take_back(outcome, error)
+        _end_log(call)
         outcome = outcome_of_error(error, call, bench)
         return conclude(call.claim, outcome, started=started, bench=bench)
+
+
+def _end_log(call: Call) -> None:
+    if call.log is not None:
+        call.log.end()
+
+
+def _save_log(call: Call, bench: Bench) -> None:
+    """Save what an atomic job has logged with its finish: behind that, nothing is saved any more."""
+    kept = None if call.log is None else call.log.kept()
+    if kept is None or not kept.lines:
+        return
+    try:
+        with undoable(using=bench.using):
+            save_log(call.claim, kept, worker_id=bench.worker_id(), using=bench.using)
+    except (DataError, IntegrityError):
+        logger.exception("job %s: its log could not be saved", call.claim.job_id)
 
 
 def _say_started(claim: Claim, bench: Bench) -> None:

@@ -27,13 +27,13 @@ from typing import NamedTuple
 
 from ..policy.outcomes import Lost, Outcome
 from ..store.dialects.base import Claim, Ended
-from .bench import Bench, Note, Settled
+from .bench import Bench, LogNote, Note, Settled
 from .exits import name_exit
 from .options import WorkerOptions
 from .outcome import outcome_of_hang, timeout_seconds
 from .run import conclude
 from .slot_interrupts import SIGNAL, shared_run
-from .slot_process import Assignment, Report, run_slot
+from .slot_process import Assignment, Report, Said, run_slot
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -86,8 +86,8 @@ class Slot:
         self._runs(claim)
         try:
             live.pipe.send(Assignment(claim, self._bench.worker_id(), clock.now()))
-            while isinstance(message := _receive(live, deadline), Note):
-                self._bench.note(message)
+            while isinstance(message := _receive(live, deadline), Note | Said):
+                self._bench.note(message if isinstance(message, Note) else _as_note(message))
         except OSError:
             message = None
         finally:
@@ -218,6 +218,10 @@ def _receive(live: _Live, deadline: float | None) -> object | None:
     except (EOFError, OSError):
         return None
     return message
+
+
+def _as_note(said: Said) -> LogNote:
+    return LogNote(said.claim, lambda: said.kept)
 
 
 def _exit(live: _Live) -> str:

@@ -17,6 +17,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NamedTuple
 
+from ..policy.log_lines import KeptLines
 from .exits import EXIT_DONE
 from .options import WorkerOptions
 
@@ -34,6 +35,13 @@ class Assignment(NamedTuple):
     claim: Claim
     worker_id: int
     now: datetime
+
+
+class Said(NamedTuple):
+    """What a run has logged so far."""
+
+    claim: Claim
+    kept: KeptLines
 
 
 class Report(NamedTuple):
@@ -56,15 +64,17 @@ def run_slot(options: WorkerOptions, pipe: Connection, asked: AskedRun) -> None:
 
     django.setup()
     from .console import log_to_terminal
+    from .log_capture import capture_logs
 
     log_to_terminal(options.verbosity)
+    capture_logs()
     _serve(pipe, asked)
 
 
 def _serve(pipe: Connection, asked: AskedRun) -> None:
     from ..conf import get_settings
     from ..store.clock import DatabaseClock
-    from .bench import Bench, Note
+    from .bench import Bench, LogNote, Note
     from .lease import resident_bytes
     from .slot_interrupts import SlotInterrupts
 
@@ -72,9 +82,10 @@ def _serve(pipe: Connection, asked: AskedRun) -> None:
     sending = threading.Lock()
     interrupts = SlotInterrupts(asked)
 
-    def send(message: Note | Report | None) -> None:
+    def send(message: Note | LogNote | Report) -> None:
         with interrupts.undisturbed, sending:
-            pipe.send(message)
+            # Read inside the block: what was read later is sent later.
+            pipe.send(Said(message.claim, message.lines()) if isinstance(message, LogNote) else message)
 
     settings, clock = get_settings(), DatabaseClock()
     bench = Bench(

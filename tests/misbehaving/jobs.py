@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
+import logging
 import os
 import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from django_jobs import Batch, Cancelled, Constant, Retry, current_job, job
@@ -355,3 +357,39 @@ def sleep_in_database(path: str) -> None:
     _say_started(path)
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SELECT pg_sleep(3600)")
+
+
+@job(max_attempts=2, backoff=Constant(timedelta(seconds=0.01)))
+def talk(number: int = 3) -> None:
+    """Log by a logger, by the context, and what cannot be written out; the first try fails behind that."""
+    logger = logging.getLogger("shop.talk")
+    for at in range(number):
+        logger.warning("line %s", at)
+    logger.warning("%d of them", "x")
+    current_job().log("said NUL \0 and \ud800", level="debug")
+    if current_job().attempt == 1:
+        raise RuntimeError("once")
+
+
+@job
+async def talk_async() -> None:
+    logging.getLogger("shop.talk").warning("from the loop")
+    await sync_to_async(logging.getLogger("shop.talk").warning)("from a thread")
+
+
+@job
+def talk_and_wait(path: str) -> None:
+    """Say two lines, the second too early to be saved with the first, and wait for a file."""
+    current_job().log("first")
+    current_job().log("second")
+    wait_for_file.function(path)
+
+
+@job(atomic=True)
+def talk_atomic() -> None:
+    current_job().log("inside")
+
+
+@job
+def say_nothing() -> None:
+    logging.getLogger("django_jobs.worker").warning("not a job's")

@@ -129,6 +129,8 @@ COUNTS = ["MAX_PAYLOAD_BYTES", "MAX_RESULT_BYTES", "CLAIM_BATCH", "ASYNC_CONCURR
 NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
 
 BAD_VALUES = [
+    *[("MAX_LOG_LINES", bad, "expected a whole number from 0 to 10000") for bad in ("5", True, -1, 10_001)],
+    *[("MAX_LOG_LINE_LENGTH", bad, "expected a whole number from 100") for bad in ("5", None, 99, 100_001)],
     *(
         (key, bad, "expected a timedelta or seconds")
         for key in [*DURATIONS, "SHUTDOWN_GRACE", "HANG_GRACE", "STATUS_MAX_WAIT"]

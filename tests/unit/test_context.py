@@ -212,3 +212,26 @@ def test_when_the_tick_was_due_that_fired_it():
     assert make_context(metadata={"due_at": due_at.isoformat()}).due_at == due_at
     assert make_context().due_at is None
     assert make_context(metadata={"due_at": 7}).due_at is None
+
+
+def test_a_line_is_kept_with_the_name_of_its_level():
+    lines = []
+    one = make_context(log=SimpleNamespace(add=lambda **line: lines.append(line)))
+    one.log("a")
+    one.log("b", level="warning")
+    one.log("c", level=25)
+    assert [(line["level"], line["message"]) for line in lines] == [
+        ("INFO", "a"),
+        ("WARNING", "b"),
+        ("Level 25", "c"),
+    ]
+
+
+@pytest.mark.parametrize("level", ["loud", True, -1, None, 10**6])
+def test_a_level_that_there_is_not_is_refused(level):
+    with pytest.raises(ValueError, match=r"log\(level=\.\.\.\): expected one of .*DEBUG"):
+        make_context().log("a", level=level)
+
+
+def test_a_line_is_lost_where_none_are_kept():
+    make_context().log("a")

@@ -134,7 +134,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json(row))
             return
-        attempts = row.pop("attempts")
+        attempts, running = row.pop("attempts"), row.pop("log")
         self.stdout.write(as_lines(row))
         for attempt in attempts:
             self.stdout.write(f"\ntry {attempt['number']}: {attempt['outcome']}")
@@ -143,6 +143,17 @@ class Command(BaseCommand):
                 self.stdout.write(
                     attempt["traceback"] or f"{attempt['error_class']}: {attempt['error_message']}"
                 )
+            self._say_log(attempt["log"])
+        if running is not None:
+            self.stdout.write("\nlogged so far:")
+            self._say_log(running)
+
+    def _say_log(self, log: dict[str, Any] | None) -> None:
+        for number, line in enumerate(log["lines"] if log else []):
+            if log and log["omitted"] and number == log["head"]:
+                self.stdout.write(f"  ... {log['omitted']} lines left out ...")
+            said = f"{line['logger']}: {line['message']}" if line["logger"] else line["message"]
+            self.stdout.write(f"  {line['at']} {line['level']:<7} {said}")
 
     def _retry(self, options: dict[str, Any]) -> None:
         self._change(options, "retried")

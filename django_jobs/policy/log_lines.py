@@ -1,0 +1,66 @@
+"""Which lines of a run's log are kept: the first and the last ones, each of bounded length."""
+
+from __future__ import annotations
+
+import itertools
+from collections import deque
+from typing import NamedTuple
+
+
+class LogLine(NamedTuple):
+    """One line: ``at`` in seconds since the epoch, the level's name, the logger's, and the message."""
+
+    at: float
+    level: str
+    logger: str
+    message: str
+
+
+class KeptLines(NamedTuple):
+    """What is kept of ``total`` lines: the first ``head`` of ``lines`` came before those left out."""
+
+    lines: list[LogLine]
+    head: int
+    total: int
+
+
+class LogLines:
+    """Takes any number of lines and keeps ``most`` of them: the first half and the last.
+
+    Takes no lock, because a job may be interrupted anywhere by its timeout, also while it adds a line here: each step
+    is one call of C code. Lines are numbered, so that those left out need not be counted.
+    """
+
+    __slots__ = ("_head", "_numbers", "_room", "_tail")
+
+    def __init__(self, *, most: int) -> None:
+        self._room = most // 2
+        self._head: list[tuple[int, LogLine]] = []
+        self._tail: deque[tuple[int, LogLine]] = deque(maxlen=most - self._room)
+        self._numbers = itertools.count()
+
+    def add(self, line: LogLine) -> None:
+        """Take a line."""
+        number = next(self._numbers)
+        if number < self._room:
+            self._head.append((number, line))
+        else:
+            self._tail.append((number, line))
+
+    def kept(self) -> KeptLines:
+        """Return what is kept so far, in order."""
+        head, tail = sorted(self._head), sorted(self._tail)
+        last = (tail or head)[-1][0] if tail or head else -1
+        return KeptLines([line for _, line in head + tail], len(head), last + 1)
+
+
+def shorten(text: str, *, most: int) -> str:
+    """Return ``text`` of at most ``most`` characters: the first fifth and the end, which says more."""
+    if len(text) <= most:
+        return text
+    gap = f" ... {len(text) - most} characters left out ... "
+    room = most - len(gap)
+    if room <= 0:
+        return text[:most]
+    head = room // 5
+    return text[:head] + gap + text[len(text) - (room - head) :]
