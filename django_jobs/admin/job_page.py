@@ -34,6 +34,7 @@ from ..worker.errors import cut
 from .base import exactly
 from .job_actions import VERBS, act, say_one
 from .job_graph import drawn_graph
+from .job_log import running_part
 from .job_timeline import timeline, whole_error
 from .job_words import duration_words, page_link, progress_bar, ran, state_words, waited
 from .limit_words import KINDS, PHASES
@@ -86,6 +87,8 @@ def detail(page: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
         "timeline": life,
         "graph": drawn_graph(page, job),
         "sees_arguments": sees,
+        "running_part": running_part(job) if sees else "",
+        "log_url": page.url("job_log", job.pk),
         "values": _values(page, job) if sees else [],
         "buttons": buttons(page, request, job),
         "attempts_url": page.url("attempt_changelist") + f"?job__id__exact={job.pk}",

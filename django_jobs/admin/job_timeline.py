@@ -9,7 +9,7 @@ from typing import Any
 from django.db.models.functions import Left, Length, Right
 from django.utils.translation import gettext, pgettext
 
-from ..models import Attempt, Job
+from ..models import Attempt, Job, JobLog
 from ..policy.frames import Frame, project_frame
 from ..policy.states import WAITING_STATES, State
 from ..worker.errors import cut, is_project_file
@@ -37,6 +37,7 @@ class Step:
     claim_number: int | None = None
     attempt_id: int | None = None
     is_cut: bool = False
+    log: JobLog | None = None
 
     @property
     def text_key(self) -> str:
@@ -55,12 +56,13 @@ class Timeline:
 def timeline(job: Job, *, sees_errors: bool) -> Timeline:
     """Return the life of a job with its newest tries.
 
-    One statement, which reads no more of errors than is shown; one more for a job that expires.
+    Two statements, which read no more of errors than is shown; one more for a job that expires.
     """
     tries = list(_tries(job, sees_errors=sees_errors)[: SHOWN_TRIES + 1])
     shown = tries[:SHOWN_TRIES][::-1]
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
-    steps += [_try(one, sees_errors=sees_errors) for one in shown]
+    logs = _logs(job, shown) if sees_errors else {}
+    steps += [_try(one, sees_errors=sees_errors, log=logs.get(one.claim_number)) for one in shown]
     steps += _expired(job) or _standing(job)
     return Timeline(steps=steps, has_earlier=len(tries) > SHOWN_TRIES)
 
@@ -76,7 +78,15 @@ def _tries(job: Job, *, sees_errors: bool) -> Any:
     return rows.defer("error_message", "traceback")
 
 
-def _try(attempt: Any, *, sees_errors: bool) -> Step:
+def _logs(job: Job, tries: list[Any]) -> dict[int, JobLog]:
+    """Return what these tries logged, by claim number."""
+    if not tries:
+        return {}
+    logs = JobLog.objects.filter(job=job.pk, claim_number__in=[one.claim_number for one in tries])
+    return {one.claim_number: one for one in logs}
+
+
+def _try(attempt: Any, *, sees_errors: bool, log: JobLog | None) -> Step:
     facts: list[tuple[str, Any]] = [(gettext("outcome"), outcome_words(attempt.outcome))]
     if attempt.ready_at is not None:
         facts.append((gettext("waited"), duration_words(attempt.waited)))
@@ -92,6 +102,7 @@ def _try(attempt: Any, *, sees_errors: bool) -> Step:
         "claim_number": attempt.claim_number,
         "attempt_id": attempt.pk,
         "error": attempt.error_class,
+        "log": log,
     }
     if sees_errors and attempt.error_class:
         step |= _error(attempt)

@@ -19,7 +19,7 @@ from django.utils.translation import gettext_lazy as _
 from ..models import Job
 from ..policy.filter_times import FilterError
 from ..policy.states import State
-from . import job_copy, job_page, job_replay
+from . import job_copy, job_log, job_page, job_replay
 from .job_actions import VERBS, act, say_many
 from .job_filters import FILTERS, read_filter
 from .job_list import JobChangeList, seen_at
@@ -90,6 +90,7 @@ class JobAdmin(WindowedAdmin[Job]):
             replay,
             at("<int:pk>/act/<slug:key>/", job_page.act_view, "act"),
             at("<int:pk>/copy/", job_copy.copy_view, "copy"),
+            at("<int:pk>/log/", job_log.log_view, "log"),
             at("<int:pk>/purge/", job_page.purge_view, "purge"),
             at("<int:pk>/text/<slug:what>/", job_page.text_view, "text"),
             *super().get_urls(),

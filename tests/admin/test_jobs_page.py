@@ -12,7 +12,7 @@ from django.test import Client
 
 from django_jobs.admin.base import exactly
 from django_jobs.admin.job_timeline import SHOWN_TRIES
-from django_jobs.models import Job
+from django_jobs.models import Job, JobLog
 from django_jobs.policy.links import Links
 from django_jobs.policy.states import State
 from tests import factories
@@ -331,3 +331,54 @@ def test_a_dead_job_links_its_letter_and_a_copy_its_original(admin_client: Clien
     copy = factories.make_job(metadata={"copy_of": letter.job_id})
     assert url("job_change", letter.job_id) in shown(admin_client, copy)
     assert shown(admin_client, factories.make_job(metadata={"copy_of": "<b>"}))
+
+
+def make_log(job: Job, *messages: str, claim_number: int = 1, total: int | None = None) -> JobLog:
+    data = [[1.5, "WARNING", "shop", message] for message in messages]
+    return JobLog.objects.create(
+        job=job, claim_number=claim_number, data=data, head=1, total=total or len(data)
+    )
+
+
+def test_each_try_shows_what_it_logged_and_how_much_was_left_out(admin_client: Client) -> None:
+    job = factories.make_job(State.DEAD)
+    factories.make_attempt(job)
+    make_log(job, HOSTILE, "the last", total=9)
+
+    page = shown(admin_client, job)
+
+    assert "<script>alert" not in page
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
+    assert "7 lines left out" in page
+    assert page.index("7 lines left out") < page.index("the last")
+    assert "job.js" not in page
+
+
+def test_what_a_running_job_logs_is_on_its_page_and_can_be_fetched_anew(admin_client: Client) -> None:
+    job = factories.make_job(State.RUNNING, progress_done=1, progress_total=4)
+    make_log(job, HOSTILE)
+    page = shown(admin_client, job)
+    assert url("job_log", job.pk) in page
+    assert "alert(1)" in page
+
+    make_log(job, "of another run", claim_number=2)
+    answer = admin_client.get(url("job_log", job.pk))
+    assert "no-store" in answer["Cache-Control"]
+    assert answer.json()["runs"] is True
+    assert "&lt;script&gt;alert(1)" in answer.json()["part"]
+    assert "progress" in answer.json()["part"]
+    assert "of another run" not in answer.json()["part"]
+
+    Job.objects.update(state=State.SUCCEEDED)
+    assert admin_client.get(url("job_log", job.pk)).json() == {"part": "", "runs": False}
+    assert admin_client.get(url("job_log", 10**9)).status_code == 404
+
+
+def test_logs_are_for_those_who_may_see_arguments(client: Client) -> None:
+    log_in(client, "view_job")
+    running, dead = factories.make_job(State.RUNNING), factories.make_job(State.DEAD)
+    factories.make_attempt(dead)
+    for job in (running, dead):
+        make_log(job, "a secret")
+        assert "a secret" not in shown(client, job)
+        assert client.get(url("job_log", job.pk)).status_code == 403
