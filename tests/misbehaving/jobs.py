@@ -393,3 +393,12 @@ def talk_atomic() -> None:
 @job
 def say_nothing() -> None:
     logging.getLogger("django_jobs.worker").warning("not a job's")
+
+
+@job
+def say_when_told(folder: str) -> None:
+    """Say a line for each of two files once it is there."""
+    for name in ("first", "second"):
+        wait_for_file.function(f"{folder}/{name}")
+        current_job().log(f"<b>the {name} line</b>")
+        current_job().set_progress(1, 2, f"said {name}")
