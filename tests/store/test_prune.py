@@ -120,7 +120,7 @@ def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
     for _ in range(20):
         make_job(State.SUCCEEDED)
 
-    with django_assert_max_num_queries(8):
+    with django_assert_max_num_queries(9):
         assert prune(RETENTION) == prune_module.Pruned(jobs=1, next_id=None)
 
 
