@@ -16,10 +16,16 @@ from .sessions import sessions, wait_until_ended
 StartWorker = Callable[..., RunningWorker]
 
 
+ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs", "test_working"}
+"""What a version of Python or Django may well change: signals, threads, tasks, logging, the command itself."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/process" in str(item.path):
             item.add_marker(pytest.mark.process)
+            if item.path.stem in ON_EVERY_VERSION:
+                item.add_marker(pytest.mark.every_version)
 
 
 @pytest.fixture
