@@ -15,9 +15,9 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt
+from ..policy.cut import cut
 from ..policy.outcomes import AttemptOutcome
 from ..store.windows import Window, newest_first
-from ..worker.errors import cut
 from .base import exactly
 from .job_filters import Choices
 from .job_words import OUTCOMES, duration_words, outcome_words, page_link

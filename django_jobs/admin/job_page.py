@@ -19,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..exceptions import ResultUnreadable
 from ..models import DeadLetter, EnqueueKey, Job
+from ..policy.cut import cut
 from ..policy.limits import Kind, Phase
 from ..policy.links import Links
 from ..policy.states import State
@@ -30,7 +31,6 @@ from ..store.explain import explain
 from ..store.find_keys import keys_of_job
 from ..store.limit_pages import limits_of
 from ..store.replay import COPY_OF
-from ..worker.errors import cut
 from .base import exactly
 from .job_actions import VERBS, act, say_one
 from .job_graph import drawn_graph

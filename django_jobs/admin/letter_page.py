@@ -11,9 +11,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..models import DeadLetter
+from ..policy.cut import cut
 from ..policy.frames import project_frame
 from ..store.resolve import note_letter
-from ..worker.errors import cut, is_project_file
+from ..worker.errors import is_project_file
 from .base import exactly
 from .job_words import page_link
 from .letter_filters import reason_words

@@ -1,4 +1,4 @@
-"""Which lines of a run's log are kept: the first and the last ones, each of bounded length."""
+"""Which lines of a run's log are kept: the first and the last ones."""
 
 from __future__ import annotations
 
@@ -52,15 +52,3 @@ class LogLines:
         head, tail = sorted(self._head), sorted(self._tail)
         last = (tail or head)[-1][0] if tail or head else -1
         return KeptLines([line for _, line in head + tail], len(head), last + 1)
-
-
-def shorten(text: str, *, most: int) -> str:
-    """Return ``text`` of at most ``most`` characters: the first fifth and the end, which says more."""
-    if len(text) <= most:
-        return text
-    gap = f" ... {len(text) - most} characters left out ... "
-    room = most - len(gap)
-    if room <= 0:
-        return text[:most]
-    head = room // 5
-    return text[:head] + gap + text[len(text) - (room - head) :]

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 
 from ..models.attempt import MAX_ERROR_CLASS_LENGTH
+from ..policy.cut import cut
 from ..policy.fingerprint import fingerprint
 from ..policy.outcomes import Error
 
@@ -48,15 +49,6 @@ def is_project_file(path: str) -> bool:
 def clean(text: str) -> str:
     """Return ``text`` without what PostgreSQL refuses: NUL and lone surrogates, written as escapes."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
-
-
-def cut(text: str, most: int) -> str:
-    """Return ``text`` of at most ``most`` characters: the first fifth and the end, which says more."""
-    if len(text) <= most:
-        return text
-    gap = f"\n... {len(text) - most} characters left out ...\n"
-    head = most // 5
-    return text[:head] + gap + text[-(most - head - len(gap)) :]
 
 
 def _message(exception: BaseException) -> str:

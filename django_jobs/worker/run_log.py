@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ..policy.log_lines import KeptLines, LogLine, LogLines, shorten
+from ..policy.cut import cut
+from ..policy.log_lines import KeptLines, LogLine, LogLines
 from ..store.clock import DatabaseClock
 from .errors import clean
 from .inbox import Inbox
@@ -49,7 +50,8 @@ class RunLog:
             return
         if self._lines is None:
             self._lines = LogLines(most=self._most)
-        text = shorten(clean(shorten(message, most=self._longest)), most=self._longest)
+        # Cut before it is cleaned, which may be long work, and after, which may have made it longer.
+        text = cut(clean(cut(message, self._longest, around=" ")), self._longest, around=" ")
         name = clean(logger[:MAX_NAME_LENGTH])
         self._lines.add(LogLine(self._clock.seconds(), clean(level[:MAX_NAME_LENGTH]), name, text))
         if not self._is_told:

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_jobs.worker.errors import clean, cut, describe
+from django_jobs.policy.cut import cut
+from django_jobs.worker.errors import clean, describe
 
 
 def _raised(function: object) -> BaseException:
