@@ -10,9 +10,11 @@ from django.db.models.functions import Left, Length, Right
 from django.utils.translation import gettext, pgettext
 
 from ..models import Attempt, Job, JobLog
+from ..policy.cut import cut
 from ..policy.frames import Frame, project_frame
 from ..policy.states import WAITING_STATES, State
-from ..worker.errors import cut, is_project_file
+from ..store.logs import logs_of
+from ..worker.errors import is_project_file
 from .base import exactly
 from .job_words import duration_words, outcome_words
 
@@ -61,7 +63,8 @@ def timeline(job: Job, *, sees_errors: bool) -> Timeline:
     tries = list(_tries(job, sees_errors=sees_errors)[: SHOWN_TRIES + 1])
     shown = tries[:SHOWN_TRIES][::-1]
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
-    logs = _logs(job, shown) if sees_errors else {}
+    claims = [one.claim_number for one in shown] if sees_errors else []
+    logs = logs_of(job.pk, claims) if claims else {}
     steps += [_try(one, sees_errors=sees_errors, log=logs.get(one.claim_number)) for one in shown]
     steps += _expired(job) or _standing(job)
     return Timeline(steps=steps, has_earlier=len(tries) > SHOWN_TRIES)
@@ -76,14 +79,6 @@ def _tries(job: Job, *, sees_errors: bool) -> Any:
             traceback_size=Length("traceback"),
         )
     return rows.defer("error_message", "traceback")
-
-
-def _logs(job: Job, tries: list[Any]) -> dict[int, JobLog]:
-    """Return what these tries logged, by claim number."""
-    if not tries:
-        return {}
-    logs = JobLog.objects.filter(job=job.pk, claim_number__in=[one.claim_number for one in tries])
-    return {one.claim_number: one for one in logs}
 
 
 def _try(attempt: Any, *, sees_errors: bool, log: JobLog | None) -> Step:

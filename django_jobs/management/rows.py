@@ -13,6 +13,7 @@ from ..policy.cron_words import in_words
 from ..policy.uniqueness import KeyKind
 from ..shown import sentence, shown, shown_of
 from ..store.explain import explain
+from ..store.logs import logs_of
 from ..store.stats import QueueStats
 
 JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
@@ -65,7 +66,8 @@ def why(job: Job) -> str | None:
 
 
 def attempt_rows(job: Job) -> list[dict[str, Any]]:
-    """Return the job's tries, the first one first."""
+    """Return the job's tries, the first one first. Two statements."""
+    logs = logs_of(job.pk, using=job._state.db)
     return [
         {
             "number": attempt.number,
@@ -76,7 +78,7 @@ def attempt_rows(job: Job) -> list[dict[str, Any]]:
             "error_class": attempt.error_class,
             "error_message": attempt.error_message,
             "traceback": attempt.traceback,
-            "log": log_row(attempt.log),
+            "log": log_row(logs.get(attempt.claim_number)),
         }
         for attempt in job.attempts.order_by("claim_number")
     ]

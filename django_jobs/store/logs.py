@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from ..models import JobLog
 from ..policy.log_lines import KeptLines
 from .dialects import logs, open_dialect
@@ -13,6 +15,17 @@ def save_log(claim: Claim, kept: KeptLines, *, worker_id: int, using: str | None
     """Write what a run has logged so far; nothing where the claim is lost. One guarded statement."""
     _, connection = open_dialect(using)
     logs.save_log(connection, claim, kept, worker_id=worker_id)
+
+
+def logs_of(
+    job_id: int, claim_numbers: Collection[int] | None = None, *, using: str | None = None
+) -> dict[int, JobLog]:
+    """Return what a job's runs logged, by claim number: of these runs, or of all. One statement."""
+    _, connection = open_dialect(using)
+    rows = JobLog.objects.using(connection.alias).filter(job=job_id)
+    if claim_numbers is not None:
+        rows = rows.filter(claim_number__in=claim_numbers)
+    return {one.claim_number: one for one in rows}
 
 
 def delete_logs(job_ids: list[int], *, using: str) -> None:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from django_jobs.models import DeadLetter, Expiry, Job, Queue
 from django_jobs.policy.states import State
@@ -71,6 +73,17 @@ def test_show_has_every_try() -> None:
     text = _jobs("show", str(job.pk))
     assert '{"user_id": 7}' in text
     assert "ValueError: no" in text
+
+
+def test_show_takes_no_statement_more_for_more_tries(django_assert_num_queries: Any) -> None:
+    few, many = factories.make_job(), factories.make_job()
+    for number in range(1, 12):
+        factories.make_attempt(many, number=number, claim_number=number)
+    factories.make_attempt(few)
+    with CaptureQueriesContext(connection) as one:
+        _json("show", str(few.pk))
+    with django_assert_num_queries(len(one)):
+        assert len(_json("show", str(many.pk))["attempts"]) == 11
 
 
 def test_show_says_why_a_job_does_not_run() -> None:
