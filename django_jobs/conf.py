@@ -124,16 +124,16 @@ def as_timeout(option: str, value: object) -> timedelta | None:
     return timeout
 
 
-def as_result_ttl(option: str, value: object) -> timedelta | None:
-    """Return ``value`` (timedelta, seconds or None) as a result's time to live, or raise ConfigurationError."""
+def as_span(option: str, value: object) -> timedelta | None:
+    """Return ``value`` (timedelta, seconds or None) as a duration above zero, or raise ConfigurationError."""
     if value is None:
         return None
-    ttl = as_duration(option, value)
-    if not timedelta(0) < ttl <= LONGEST_WAIT:
+    span = as_duration(option, value)
+    if not timedelta(0) < span <= LONGEST_WAIT:
         raise ConfigurationError(
-            f"{option}: expected a duration above zero, of {LONGEST_WAIT.days} days at most, got {value!r}"
+            f"{option}: expected more than zero and at most {LONGEST_WAIT}, got {value!r}"
         )
-    return ttl
+    return span
 
 
 def as_priority(option: str, value: object) -> int:
@@ -354,7 +354,7 @@ _READERS: dict[str, Callable[[str, object], Any]] = {
     "once_retention": _period,
     "max_payload_bytes": _count,
     "max_result_bytes": _count,
-    "result_ttl": as_result_ttl,
+    "result_ttl": as_span,
     "result_storage": _text_or_none,
     "max_log_lines": partial(_within, least=0, most=10_000),
     "max_log_line_length": partial(_within, least=100, most=100_000),

@@ -12,7 +12,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import registry
 from .calls import JobCall
-from .conf import JOB_OPTION_CHECKS, as_result_ttl
+from .conf import JOB_OPTION_CHECKS, as_span
 from .context import JobContext
 from .enqueue_options import EnqueueOptions, ManyArguments
 from .exceptions import ConfigurationError
@@ -22,7 +22,6 @@ from .options import (
     JobOptions,
     as_argument_names,
     as_exception_types,
-    as_expires,
     check_name,
 )
 from .policy.backoff import BackoffOption
@@ -304,8 +303,8 @@ def job(
         atomic=atomic,
         redact=as_argument_names(f"{label}: redact", redact),
         unique=unique,
-        expires=as_expires(f"{label}: expires", expires),
-        result_ttl=as_result_ttl(f"{label}: result_ttl", result_ttl),
+        expires=as_span(f"{label}: expires", expires),
+        result_ttl=as_span(f"{label}: result_ttl", result_ttl),
         schedulable=schedulable,
         takes_context=takes_context,
         limits=as_limits(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, as_duration, get_settings
+from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, as_span, get_settings
 from .exceptions import ConfigurationError
 from .policy.backoff import LONGEST_WAIT, Backoff
 from .policy.graph import OnDead
@@ -76,25 +76,11 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
     for option, value in options.items():
         if option in JOB_OPTION_CHECKS:
             checked[option] = JOB_OPTION_CHECKS[option](f"{name}.using({option})", value)
-    run_after = options.get("run_after")
-    if not (run_after is None or isinstance(run_after, timedelta | datetime)):
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected an aware datetime or a timedelta, got {run_after!r}"
-        )
-    if isinstance(run_after, timedelta) and run_after > LONGEST_WAIT:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected at most {LONGEST_WAIT}, got {run_after!r}"
-        )
-    if isinstance(run_after, datetime) and run_after.utcoffset() is None:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected an aware datetime, got the naive {run_after!r};"
-            " django.utils.timezone.make_aware() gives it a time zone"
-        )
-    if isinstance(run_after, datetime) and run_after.year > LAST_YEAR:
-        raise ConfigurationError(
-            f"{name}.using(run_after): expected a year up to {LAST_YEAR}, got {run_after!r}"
-        )
-    _check_expires_at(f"{name}.using(expires_at)", options.get("expires_at"))
+    _check_instant(f"{name}.using(run_after)", options.get("run_after"))
+    expires_at = options.get("expires_at")
+    if isinstance(expires_at, timedelta):
+        as_span(f"{name}.using(expires_at)", expires_at)
+    _check_instant(f"{name}.using(expires_at)", expires_at)
     metadata = options.get("metadata")
     if not (metadata is None or isinstance(metadata, Mapping)):
         raise ConfigurationError(f"{name}.using(metadata): expected a dict, got {metadata!r}")
@@ -102,32 +88,19 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
     return checked
 
 
-def as_expires(option: str, value: object) -> timedelta | None:
-    """Return ``value`` (timedelta, seconds or None) as for how long a job is of use, or raise ConfigurationError."""
-    if value is None:
-        return None
-    expires = as_duration(option, value)
-    if not timedelta(0) < expires <= LONGEST_WAIT:
-        raise ConfigurationError(
-            f"{option}: expected more than zero and at most {LONGEST_WAIT}, got {value!r}"
-        )
-    return expires
-
-
-def _check_expires_at(option: str, value: object) -> None:
-    """Raise ConfigurationError unless it can be an expiry; whether it is past is looked at by the enqueue."""
-    if isinstance(value, timedelta):
-        as_expires(option, value)
-    elif isinstance(value, datetime):
-        if value.utcoffset() is None:
-            raise ConfigurationError(
-                f"{option}: expected an aware datetime, got the naive {value!r};"
-                " django.utils.timezone.make_aware() gives it a time zone"
-            )
-        if value.year > LAST_YEAR:
-            raise ConfigurationError(f"{option}: expected a year up to {LAST_YEAR}, got {value!r}")
-    elif value is not None:
+def _check_instant(option: str, value: object) -> None:
+    """Raise ConfigurationError unless it is None, a timedelta that is not too long, or an aware datetime."""
+    if not (value is None or isinstance(value, timedelta | datetime)):
         raise ConfigurationError(f"{option}: expected an aware datetime or a timedelta, got {value!r}")
+    if isinstance(value, timedelta) and value > LONGEST_WAIT:
+        raise ConfigurationError(f"{option}: expected at most {LONGEST_WAIT}, got {value!r}")
+    if isinstance(value, datetime) and value.utcoffset() is None:
+        raise ConfigurationError(
+            f"{option}: expected an aware datetime, got the naive {value!r};"
+            " django.utils.timezone.make_aware() gives it a time zone"
+        )
+    if isinstance(value, datetime) and value.year > LAST_YEAR:
+        raise ConfigurationError(f"{option}: expected a year up to {LAST_YEAR}, got {value!r}")
 
 
 def check_predecessors(name: str, jobs: Sequence[Any], on_dead: object) -> tuple[list[int], OnDead]:

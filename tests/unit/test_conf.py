@@ -157,7 +157,7 @@ BAD_VALUES = [
     ),
     *((key, 0, "expected a positive duration") for key in ("TICK_RETENTION", "ONCE_RETENTION")),
     *(("RESULT_TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
-    *(("RESULT_TTL", bad, "of 3650 days at most") for bad in (0, -1, timedelta.max)),
+    *(("RESULT_TTL", bad, "at most 3650 days") for bad in (0, -1, timedelta.max)),
     *(("RESULT_STORAGE", bad, "expected a name") for bad in (5, "", True)),
     (
         "RESULT_STORAGE",
@@ -231,6 +231,13 @@ def test_a_worker_may_miss_a_heartbeat_without_being_lost():
         read_settings({"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 19})
 
     assert read_settings({"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 20}).stale_after == timedelta(seconds=20)
+
+
+def test_a_log_may_not_be_larger_than_a_row_should_be():
+    with pytest.raises(ConfigurationError, match=r"\['MAX_LOG_LINES'\]: expected at most 1000000, times"):
+        read_settings({"MAX_LOG_LINES": 1_000, "MAX_LOG_LINE_LENGTH": 1_001})
+
+    assert read_settings({"MAX_LOG_LINES": 1_000, "MAX_LOG_LINE_LENGTH": 1_000}).max_log_lines == 1_000
 
 
 @pytest.mark.parametrize(

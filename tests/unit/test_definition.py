@@ -139,7 +139,7 @@ def test_the_queue_that_an_enqueue_chooses_gives_its_options():
         ({"backoff": [-1]}, "backoff: expected a wait of zero or more seconds, got -1"),
         ({"timeout": 0}, "timeout: expected a positive timeout, got 0"),
         ({"timeout": timedelta(seconds=-1)}, "timeout: expected a positive timeout"),
-        ({"result_ttl": 0}, "result_ttl: expected a duration above zero, of 3650 days at most, got 0"),
+        ({"result_ttl": 0}, "result_ttl: expected more than zero and at most 3650 days, 0:00:00, got 0"),
         ({"result_ttl": "5"}, "result_ttl: expected a timedelta or seconds, got '5'"),
         ({"timeout": "5"}, "timeout: expected a timedelta or seconds, got '5'"),
         (
