@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -36,8 +37,8 @@ def read_filter(request: HttpRequest) -> JobFilter:
     return wanted
 
 
-class _Parameters(admin.ListFilter):
-    """Takes its parameters out of what Django would look up; ``store/browse.py`` filters by them."""
+class ParametersFilter(admin.ListFilter):
+    """Takes its parameters out of what Django would look up: others filter by them."""
 
     parameters: tuple[str, ...]
 
@@ -61,12 +62,12 @@ class _Parameters(admin.ListFilter):
         return list(self.parameters)
 
 
-class Choices(_Parameters):
+class Choices(ParametersFilter, ABC):
     """One parameter with a few values to choose from."""
 
+    @abstractmethod
     def values(self) -> list[tuple[str, Any]]:
         """Return (value, text) pairs."""
-        raise NotImplementedError
 
     def choices(self, changelist: ChangeList) -> Iterator[Any]:
         """Yield what the template shows; a value that is none of the choices is shown as one."""
@@ -141,7 +142,7 @@ class FilterForm(forms.Form):
             del self.fields["argument"], self.fields["error"]
 
 
-class MoreFilter(_Parameters):
+class MoreFilter(ParametersFilter):
     """Everything that is typed, in one form."""
 
     title = _("more")

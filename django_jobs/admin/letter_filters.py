@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from django import forms
-from django.contrib.admin import ListFilter, SimpleListFilter
+from django.contrib.admin import SimpleListFilter
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.utils.timezone import get_current_timezone
@@ -17,7 +17,7 @@ from ..models import DeadLetter, Queue
 from ..policy.letter_filter import LetterFilter
 from ..policy.outcomes import DeathReason
 from ..store.letter_search import died_within
-from .job_filters import PERIODS
+from .job_filters import PERIODS, ParametersFilter
 from .permissions import VIEW_ARGUMENTS, may
 
 REASONS = {
@@ -169,27 +169,12 @@ class TimesForm(forms.Form):
             field.widget.attrs |= {"placeholder": "2026-03-01T09:30"}
 
 
-class TimesFilter(ListFilter):
+class TimesFilter(ParametersFilter):
     """When the job died: a period that ends now, or from and until as typed."""
 
     title = _("time of death")
     template = "admin/django_jobs/deadletter/times_filter.html"
     parameters = ("since", "until")
-
-    def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
-        super().__init__(request, params, model, model_admin)
-        self._request = request
-        for name in self.parameters:
-            if params.pop(name, None):
-                self.used_parameters[name] = request.GET.get(name, "")
-
-    def has_output(self) -> bool:
-        """Tell that there is something to choose."""
-        return True
-
-    def expected_parameters(self) -> list[str | None]:
-        """Return the names of the parameters."""
-        return list(self.parameters)
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the letters of that time."""
@@ -197,7 +182,7 @@ class TimesFilter(ListFilter):
 
     def choices(self, changelist: Any) -> Any:
         """Yield the periods and the form, with the parameters that it keeps."""
-        given = self._request.GET
+        given = self.request.GET
         periods = [
             {
                 "selected": given.get("since", "") == value and not given.get("until"),
