@@ -35,17 +35,6 @@ class KeepsLog(Protocol):
 SaveNotes = Callable[[dict[str, Any]], None]
 
 
-class Asked(int):
-    """Whether a job was asked to end: 0 or 1, and the same as a bool where it is called."""
-
-    def __call__(self) -> bool:
-        """Return it as a bool: ``cancel_requested()`` is as good as ``cancel_requested``."""
-        return bool(self)
-
-    def __repr__(self) -> str:
-        return repr(bool(self))
-
-
 class JobContext:
     """The run at hand: which job, which try, and what it may say while it runs.
 
@@ -111,10 +100,10 @@ class JobContext:
         return datetime.fromisoformat(due_at) if isinstance(due_at, str) else None
 
     @property
-    def cancel_requested(self) -> Asked:
+    def cancel_requested(self) -> bool:
         """True once this job was asked to end; then raise ``Cancelled``, or return what there is.
 
-        Asks the database at most once a second, so that it can stand in a loop. May be called, too.
+        Asks the database at most once a second, so that it can stand in a loop.
         """
         now = time.monotonic()
         if not self._is_cancel_requested and now - self._cancel_looked_at >= CANCEL_LOOK_SECONDS:
@@ -122,11 +111,11 @@ class JobContext:
 
             self._cancel_looked_at = now
             self._is_cancel_requested = is_cancel_requested(self.job_id)
-        return Asked(self._is_cancel_requested)
+        return self._is_cancel_requested
 
     async def acancel_requested(self) -> bool:
         """Tell what ``cancel_requested`` is, in an ``async def`` job."""
-        return await sync_to_async(lambda: bool(self.cancel_requested))()
+        return await sync_to_async(lambda: self.cancel_requested)()
 
     def raise_if_cancelled(self) -> None:
         """Raise ``Cancelled`` where this job was asked to end; looks as seldom as ``cancel_requested`` does."""

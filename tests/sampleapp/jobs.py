@@ -96,7 +96,7 @@ def end_if_asked() -> str:
 def wait_until_asked() -> None:
     """Run until somebody asks for its end, for a minute at the most."""
     for _ in range(600):
-        if current_job().cancel_requested():
+        if current_job().cancel_requested:
             raise Cancelled("asked to")
         time.sleep(0.1)
 
