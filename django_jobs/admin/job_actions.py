@@ -129,7 +129,7 @@ def _success(key: str, pk: int, now: Job | None) -> str:
     if now is None:
         return gettext("Job %(id)s is purged.") % values
     if key == "cancel" and now.state != State.CANCELLED:
-        return gettext("Job %(id)s has been asked to end; it does so when it next looks.") % values
+        return gettext("Job %(id)s has been asked to end.") % values
     if key == "cancel":
         return gettext("Job %(id)s is cancelled.") % values
     return gettext("Job %(id)s is ready: a worker takes it when its turn comes.") % values

@@ -9,7 +9,8 @@ import pytest
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from tests import factories
-from tests.process.running import RunningWorker, wait_until
+from tests.concurrency import wait_until
+from tests.process.running import RunningWorker
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
