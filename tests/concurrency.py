@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -89,3 +90,14 @@ def elsewhere(function: Callable[[], Any], *, using: str = "default") -> Iterato
     finally:
         leave.set()
         holder.result()
+
+
+def wait_until(holds: Callable[[], Any], what: str = "", *, seconds: float = DEADLINE_SECONDS) -> Any:
+    """Wait until ``holds()`` is true and return what it returned."""
+    deadline = time.monotonic() + seconds
+    pause = threading.Event()
+    while not (value := holds()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited in vain: {what or holds}")
+        pause.wait(0.01)
+    return value

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from django.db import connection
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from tests.concurrency import DEADLINE_SECONDS
+from tests.concurrency import wait_until
 
 WAITERS = {
     "postgresql": "SELECT pid FROM pg_stat_activity WHERE %s = ANY (pg_blocking_pids(pid))",
@@ -42,12 +40,13 @@ def waiters(number: int) -> set[int]:
 
 def wait_for_waiters(number: int, count: int = 1) -> set[int]:
     """Wait until ``count`` connections wait for a lock of connection ``number``, and return their numbers."""
-    deadline, pause = time.monotonic() + DEADLINE_SECONDS, threading.Event()
-    while len(found := waiters(number)) < count:
-        if time.monotonic() > deadline:
-            raise AssertionError(f"{len(found)} wait for connection {number}, expected {count}")
-        pause.wait(0.01)
-    return found
+
+    def all_of_them() -> set[int] | None:
+        found = waiters(number)
+        return found if len(found) >= count else None
+
+    waiting: set[int] = wait_until(all_of_them, f"{count} to wait for connection {number}")
+    return waiting
 
 
 class Session:

@@ -390,6 +390,16 @@ def talk_atomic() -> None:
     current_job().log("inside")
 
 
+@job(atomic=True, max_attempts=1)
+def fail_atomic_with_a_log() -> None:
+    """Log an error with its traceback, and fail, so that what the job wrote is rolled back."""
+    try:
+        raise ZeroDivisionError("by nobody")
+    except ZeroDivisionError:
+        logging.getLogger("shop.talk").exception("before the end")
+    raise ValueError("the end")
+
+
 @job
 def say_nothing() -> None:
     logging.getLogger("django_jobs.worker").warning("not a job's")

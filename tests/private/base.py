@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.process.running import wait_until
+from tests.concurrency import wait_until
 
 STOP_SECONDS = 60
 

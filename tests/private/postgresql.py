@@ -9,7 +9,7 @@ from contextlib import suppress
 
 import psycopg
 
-from tests.process.running import wait_until
+from tests.concurrency import wait_until
 from tests.required import is_missing
 
 from .base import PrivateServer, find_program

@@ -10,14 +10,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from django_jobs.models import Job
+from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.databases import ROOT
-
-DEADLINE_SECONDS = 30
 
 
 class RunningWorker:
@@ -98,17 +95,6 @@ class RunningWorker:
     @property
     def output(self) -> str:
         return "\n".join(self.lines)
-
-
-def wait_until(holds: Callable[[], Any], what: str = "", *, seconds: float = DEADLINE_SECONDS) -> Any:
-    """Wait until ``holds()`` is true and return what it returned."""
-    deadline = time.monotonic() + seconds
-    pause = threading.Event()
-    while not (value := holds()):
-        if time.monotonic() > deadline:
-            raise AssertionError(f"waited in vain: {what or holds}")
-        pause.wait(0.01)
-    return value
 
 
 def wait_for_start(path: Path) -> int:

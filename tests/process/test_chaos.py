@@ -23,8 +23,9 @@ from tests.chaos import jobs as kinds
 from tests.chaos.audit import audit
 from tests.chaos.connections import cut_all_other_connections
 from tests.chaos.records import read_records, unfinished
+from tests.concurrency import wait_until
 from tests.process.conftest import StartWorker
-from tests.process.running import RunningWorker, wait_until
+from tests.process.running import RunningWorker
 
 SECONDS = float(os.environ.get("DJANGO_JOBS_TEST_CHAOS_SECONDS", "6"))
 

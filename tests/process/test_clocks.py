@@ -12,13 +12,14 @@ import pytest
 
 from django_jobs.models import Attempt, Job, Worker
 from django_jobs.store.clock import database_now
+from tests.concurrency import wait_until
 from tests.databases import ROOT, chosen_vendor
 from tests.misbehaving import jobs as misbehaving
 from tests.required import is_missing
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import ended, wait_until
+from .running import ended
 
 pytestmark = pytest.mark.skipif(
     chosen_vendor() == "sqlite", reason="SQLite's clock is its host's, and so are all workers"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from django.db import connection
 
-from tests.concurrency import Background
+from tests.concurrency import Background, wait_until
 from tests.databases import chosen_vendor
 from tests.lock_waits import LOCK, Session, session, wait_for_waiters, waiters
 from tests.misbehaving import jobs as misbehaving
@@ -17,7 +17,7 @@ from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import RunningWorker, ended, outcomes, wait_for_start, wait_until
+from .running import RunningWorker, ended, outcomes, wait_for_start
 
 pytestmark = pytest.mark.skipif(
     chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks"

@@ -8,10 +8,11 @@ from django.db import transaction
 
 from django_jobs.models import Worker
 from django_jobs.store.workers import leave, request_stop
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 
 from .conftest import StartWorker
-from .running import outcomes, wait_for_start, wait_until
+from .running import outcomes, wait_for_start
 
 SOON = {"HEARTBEAT_INTERVAL": 0.1}
 

@@ -8,10 +8,11 @@ import pytest
 from django.db import connection
 
 from django_jobs.models import Worker
+from tests.concurrency import wait_until
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import ended, wait_until
+from .running import ended
 
 
 def _idle_worker(start_worker: StartWorker, **settings: float) -> None:

@@ -16,13 +16,14 @@ from django_jobs.models import Job, Worker
 from django_jobs.store.clock import database_now
 from django_jobs.store.queues import pause
 from django_jobs.store.rescue import rescue_worker
+from tests.concurrency import wait_until
 from tests.factories import RULES
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 
 def test_the_claims_of_a_killed_process_run_again_at_once(start_worker: StartWorker, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from django_jobs.models import Job, Worker
 from django_jobs.worker.worker import Worker as WorkerThreads
+from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.dying import VARIABLE
 from tests.factories import make_schedule
@@ -23,7 +24,7 @@ from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 SETTINGS = {"HEARTBEAT_INTERVAL": 0.1, "STALE_AFTER": 60, "POLL_INTERVAL": 0.05}
 LOOPS = re.findall(r'self\._loop\(\s*"(\w+)"', inspect.getsource(WorkerThreads))

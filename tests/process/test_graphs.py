@@ -15,11 +15,12 @@ from django_jobs import Batch, chain, chord, group
 from django_jobs.models import Batch as BatchRow
 from django_jobs.models import BatchTally, Dependency, Job
 from django_jobs.store.redrive import redrive
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import ended, wait_for_start, wait_until
+from .running import ended, wait_for_start
 
 pytestmark = pytest.mark.timeout(240)
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 
 from django_jobs.models import Worker
+from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
 from .proxy import TO_CLIENT, TO_SERVER, Proxy
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 pytestmark = pytest.mark.skipif(
     chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection"

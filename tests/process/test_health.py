@@ -18,10 +18,11 @@ from typing import Any
 import pytest
 
 from django_jobs.models import Queue, Worker
+from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
-from tests.process.running import DEADLINE_SECONDS, RunningWorker, wait_for_start, wait_until
+from tests.process.running import DEADLINE_SECONDS, RunningWorker, wait_for_start
 from tests.sampleapp import jobs as sample
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]

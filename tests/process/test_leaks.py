@@ -8,11 +8,11 @@ import pytest
 from django.db import connection
 
 from django_jobs.models import Job, Worker
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import wait_until
 
 JOBS, ROUNDS = 20_000, 5
 MIB = 1 << 20

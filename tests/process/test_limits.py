@@ -11,11 +11,11 @@ import pytest
 from django_jobs.models import Job, Permit, Worker
 from django_jobs.policy.states import State
 from django_jobs.store.queues import cap
+from tests.concurrency import wait_until
 from tests.sampleapp import calls
 
 from .conftest import StartWorker
 from .partner import Partner, open_partner
-from .running import wait_until
 
 QUICK = {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 2}
 

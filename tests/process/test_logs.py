@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from django_jobs.models import Job, JobLog
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
-from tests.process.running import ended, outcomes, wait_for_start, wait_until
+from tests.process.running import ended, outcomes, wait_for_start
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -44,6 +45,19 @@ def test_each_try_keeps_its_own_log(start_worker: StartWorker, pool: str) -> Non
     assert quiet.log is None
     assert worker.stop() == 0, worker.output
     assert any("line 0" in line for line in worker.lines), "Python's last resort hears of it as before"
+
+
+@POOLS
+def test_the_log_of_an_atomic_job_that_failed_outlives_the_rollback(
+    start_worker: StartWorker, pool: str
+) -> None:
+    job = misbehaving.fail_atomic_with_a_log.enqueue()
+    worker = start_worker("--pool", pool)
+    assert ended(job) == ["dead"], worker.output
+
+    ((_, message),) = said(job.refresh().log)
+    assert message.startswith("before the end\nTraceback")
+    assert message.endswith("ZeroDivisionError: by nobody")
 
 
 @POOLS

@@ -8,13 +8,14 @@ import pytest
 from django.db import connection
 
 from django_jobs.models import Job
+from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
 from .proxy import Proxy
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 pytestmark = pytest.mark.skipif(
     chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection"

@@ -9,11 +9,12 @@ from django.db import connection
 
 from django_jobs.models import Worker
 from tests.chaos.connections import cut_all_other_connections
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 
 @pytest.mark.skipif(

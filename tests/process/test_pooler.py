@@ -12,12 +12,13 @@ import pytest
 from django.db import connection
 
 from django_jobs.models import Worker
+from tests.concurrency import wait_until
 from tests.databases import ROOT, chosen_vendor
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_until
+from .running import ended, outcomes
 
 if chosen_vendor() != "postgresql":
     pytest.skip("PgBouncer is PostgreSQL's", allow_module_level=True)

@@ -20,13 +20,14 @@ from django_jobs.models import Attempt, DeadLetter, Job, Worker
 from tests.chaos import jobs as kinds
 from tests.chaos.audit import audit
 from tests.chaos.records import read_records, unfinished
+from tests.concurrency import wait_until
 from tests.databases import ROOT, chosen_vendor
 from tests.misbehaving import jobs as misbehaving
 from tests.private import PrivateServer, new_server
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import RunningWorker, ended, outcomes, wait_for_start, wait_until
+from .running import RunningWorker, ended, outcomes, wait_for_start
 
 GONE_SECONDS = 60.0 if "DJANGO_JOBS_TEST_LONG" in os.environ else 5.0
 EXPECTED = {**kinds.EXPECTED, misbehaving.wait_for_file.name: "succeeded"}

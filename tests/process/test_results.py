@@ -8,10 +8,11 @@ import pytest
 
 from django_jobs.models import Job, KeptResult
 from django_jobs.store.purge import purge
+from tests.concurrency import wait_until
 from tests.factories import ago
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
-from tests.process.running import ended, wait_until
+from tests.process.running import ended
 from tests.results import LARGE, files, storing
 from tests.sampleapp import jobs as sample
 

@@ -19,11 +19,12 @@ from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
 from django_jobs.store.cancel import request_cancel
 from django_jobs.store.schedules import put_schedule
 from django_jobs.store.tick import tick_now
+from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.factories import make_schedule
 from tests.fastclock import VARIABLE, clock_from, fast_now
 from tests.process.conftest import StartWorker
-from tests.process.running import ended, wait_until
+from tests.process.running import ended
 from tests.sampleapp import jobs as sample
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]

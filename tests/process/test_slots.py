@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from django_jobs.models import Job, Worker
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
-from tests.process.running import ended, outcomes, wait_for_start, wait_until
+from tests.process.running import ended, outcomes, wait_for_start
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 

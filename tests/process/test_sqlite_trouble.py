@@ -17,10 +17,11 @@ import pytest
 from django.db import connection
 
 from django_jobs.store.dialects.sqlite import BUSY_SECONDS
+from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
-from tests.process.running import DEADLINE_SECONDS, ended, outcomes, wait_for_start, wait_until
+from tests.process.running import DEADLINE_SECONDS, ended, outcomes, wait_for_start
 
 pytestmark = [
     pytest.mark.process,

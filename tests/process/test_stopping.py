@@ -12,12 +12,13 @@ import pytest
 from django.db import transaction
 
 from django_jobs.models import Attempt, Job, Worker
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 
 def test_sigterm_lets_what_runs_finish(start_worker: StartWorker, tmp_path: Path) -> None:

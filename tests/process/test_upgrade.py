@@ -17,6 +17,7 @@ import pytest
 
 from django_jobs.models import Job, Tick, Worker
 from django_jobs.store.cancel import cancel
+from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.factories import make_schedule
 from tests.misbehaving import jobs as misbehaving
@@ -24,7 +25,7 @@ from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 SETTINGS = {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 2, "JOB_DEFAULTS": {"backoff": [0.1]}}
 ENQUEUE = """

@@ -10,12 +10,13 @@ import pytest
 import django_jobs
 from django_jobs.models import Job, Queue, Worker
 from django_jobs.store.queues import pause, resume
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import ended, outcomes, wait_for_start, wait_until
+from .running import ended, outcomes, wait_for_start
 
 
 def test_burst_works_off_what_is_ready_and_due_and_exits_with_0(start_worker: StartWorker) -> None:

@@ -16,8 +16,8 @@ from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.views import status_url, stream
 from django_jobs.views.watcher import watcher
+from tests.concurrency import wait_until
 from tests.factories import make_job
-from tests.process.running import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
 

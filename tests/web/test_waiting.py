@@ -19,8 +19,8 @@ from django_jobs.policy.states import State
 from django_jobs.store.watch import watch
 from django_jobs.views import status_url
 from django_jobs.views.watcher import Watch, watcher
+from tests.concurrency import wait_until
 from tests.factories import make_job, make_jobs
-from tests.process.running import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("quick")]
 
