@@ -19,6 +19,7 @@ from .clock import DatabaseNow
 from .dialects import open_dialect
 from .dialects.among import Among
 from .dialects.base import Ended, from_epoch
+from .dialects.limits import Held, limits_of
 from .grant import grant
 from .hold_back import hold_back
 from .open_limits import OpenLimit, lock_limits, read_limits, write_state
@@ -48,10 +49,14 @@ def settle(ended: Sequence[Ended], *, using: str) -> None:
         for one in ended
         if not one.decision.needs and (ending := _ending(one)) is not Ending.KEPT
     }
-    held, locked = _held_by(over, using)
-    if not held:
+    if not over:
         return
     dialect, connection = open_dialect(using)
+    gone = [pk for pk, (_, ending) in over.items() if ending is Ending.OVER]
+    rows = limits_of(connection).take_back(connection, over, over=gone)
+    held, locked = _lock_limits_of(rows, over, using)
+    if not held:
+        return
     now = dialect.now(connection)
     _give_back(held, now, using)
     _judge_breakers(held, now, using)
@@ -86,10 +91,10 @@ def _admit_late(ended: Sequence[Ended], using: str) -> None:
         )
 
 
-def _held_by(over: Mapping[int, tuple[Ended, Ending]], using: str) -> tuple[list[_Held], list[OpenLimit]]:
-    """Return the permits that the runs held, and those of their limits that were locked."""
-    permits = Permit.objects.using(using).filter(Among("job_id", over), run=0, phase=Phase.HELD)
-    rows = list(permits.values_list("job_id", "limit_id", "kind"))
+def _lock_limits_of(
+    rows: Sequence[Held], over: Mapping[int, tuple[Ended, Ending]], using: str
+) -> tuple[list[_Held], list[OpenLimit]]:
+    """Return the permits with their limits and runs, and those of the limits that were locked."""
     locked = lock_limits({limit_id for _, limit_id, kind in rows if kind != Kind.RATE}, using=using)
     rates = {limit_id for _, limit_id, kind in rows if kind == Kind.RATE}
     read = {limit.id: limit for limit in read_limits(rates, using=using)} if rates else {}
@@ -105,25 +110,20 @@ def _held_by(over: Mapping[int, tuple[Ended, Ending]], using: str) -> tuple[list
 
 
 def _give_back(held: Sequence[_Held], now: datetime, using: str) -> None:
-    """Write what becomes of the permits: a statement for each kind and fate."""
-    gone: dict[Kind, list[int]] = defaultdict(list)
+    """Write what becomes of the permits that were not deleted: a statement for each kind and fate."""
     asleep: dict[Kind, list[int]] = defaultdict(list)
     cooling: list[_Held] = []
     copies: list[_Held] = []
     for one in held:
         phase, cools = fate(one.limit.rule, one.ending)
         job_id = one.ended.claim.job_id
-        if phase is None:
-            gone[one.limit.rule.kind].append(job_id)
-        elif phase is Phase.ASLEEP:
+        if phase is Phase.ASLEEP:
             asleep[one.limit.rule.kind].append(job_id)
         elif phase is Phase.COOLING:
             cooling.append(one)
         if cools:
             copies.append(one)
     permits = Permit.objects.using(using).filter(run=0)
-    for kind, ids in gone.items():
-        permits.filter(Among("job_id", ids), kind=kind)._raw_delete(using)
     for kind, ids in asleep.items():
         permits.filter(Among("job_id", ids), kind=kind).update(phase=Phase.ASLEEP, since=DatabaseNow())
     uses: dict[datetime, list[int]] = defaultdict(list)
@@ -132,7 +132,8 @@ def _give_back(held: Sequence[_Held], now: datetime, using: str) -> None:
     for free_at, ids in uses.items():
         rates = permits.filter(Among("job_id", ids), kind=Kind.RATE)
         rates.update(phase=Phase.COOLING, since=DatabaseNow(), free_at=free_at)
-    Permit.objects.using(using).bulk_create([_copy(one, now) for one in copies])
+    if copies:
+        Permit.objects.using(using).bulk_create([_copy(one, now) for one in copies])
 
 
 def _copy(held: _Held, now: datetime) -> Permit:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from .base import LimitDialect, OpenLine
+from .base import Held, LimitDialect, OpenLine
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["LimitDialect", "OpenLine", "limits_of"]
+__all__ = ["Held", "LimitDialect", "OpenLine", "limits_of"]
 
 
 def limits_of(connection: BaseDatabaseWrapper) -> LimitDialect:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from django.db.models import Count, Min
 
 from ....models import Job, Permit
-from ....policy.limits import Phase
+from ....policy.limits import Kind, Phase
 from ....policy.states import State
 from ..among import Among
 from ..now import DatabaseNow
-from .base import LetIn, OpenLine
+from .base import Held, LetIn, OpenLine
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -32,6 +32,18 @@ class LimitsApart(ABC):
         self, connection: BaseDatabaseWrapper, lengths: Mapping[int, int]
     ) -> Iterable[tuple[int, int, bool]]:
         """Return so many of those who wait first at each limit, in order: limit, job, and whether it needs no more."""
+
+    def take_back(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
+    ) -> list[Held]:
+        """Read, then delete."""
+        permits = Permit.objects.using(connection.alias).filter(run=0, phase=Phase.HELD)
+        rows = permits.filter(Among("job_id", job_ids)).values_list("job_id", "limit_id", "kind")
+        held = list(map(Held._make, rows))
+        gone = {one.job_id for one in held if one.kind != Kind.RATE}.intersection(over)
+        if gone:
+            permits.filter(Among("job_id", gone)).exclude(kind=Kind.RATE)._raw_delete(connection.alias)
+        return held
 
     def read_lines(
         self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int

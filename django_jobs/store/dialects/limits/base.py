@@ -31,16 +31,31 @@ class LetIn(NamedTuple):
     queue_name: str
 
 
+class Held(NamedTuple):
+    """A permit that a run had."""
+
+    job_id: int
+    limit_id: int
+    kind: int
+
+
 class LimitDialect(Protocol):
-    """The part of a dialect for limits. All of it is called with the limits locked, in a transaction."""
+    """The part of a dialect for limits, for use in a transaction."""
+
+    def take_back(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
+    ) -> list[Held]:
+        """Return the permits that the runs of these jobs, locked by the caller, had.
+
+        Those of the jobs ``over``, which will not run again, are deleted, but for rates', whose uses still count.
+        """
 
     def read_lines(
         self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
     ) -> dict[int, OpenLine]:
-        """Return what is given out of each limit, and who waits first; one more than there is room for.
+        """Return what is given out of each limit, locked by the caller, and who waits first; one more than has room.
 
         ``bounds`` maps limits to how many permits each may have given out at once; ``most``: room for no more is read.
-        No locks.
         """
 
     def let_in(
@@ -48,5 +63,5 @@ class LimitDialect(Protocol):
     ) -> list[LetIn]:
         """Lock those of the jobs that nobody else has, and give the blocked ones among these what they wait for.
 
-        Those of ``complete`` become ready. Returns all that were locked.
+        The limits are locked by the caller. Those of ``complete`` become ready. Returns all that were locked.
         """

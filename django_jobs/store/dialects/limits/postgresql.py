@@ -1,4 +1,4 @@
-"""Limits on PostgreSQL: one statement to see the lines, one to let in."""
+"""Limits on PostgreSQL: one statement to take back, one to see the lines, one to let in."""
 
 from __future__ import annotations
 
@@ -6,12 +6,29 @@ from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 from ..postgresql import array
-from .base import LetIn, OpenLine
+from .base import Held, LetIn, OpenLine
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Phases: 1 waits, 2 is held, 3 cools.
+# Phases: 1 waits, 2 is held, 3 cools. Kind 4 is a rate, the last that a job takes: where another was the last, none is
+# looked for.
+TAKE_BACK = """
+WITH gone AS (
+    DELETE FROM django_jobs_permit
+    WHERE job_id = ANY(%(over)s::bigint[]) AND run = 0 AND phase = 2 AND kind <> 4
+    RETURNING job_id, limit_id, kind, is_last
+)
+SELECT job_id, limit_id, kind FROM gone
+UNION ALL
+SELECT job_id, limit_id, kind FROM django_jobs_permit
+WHERE job_id = ANY(ARRAY(SELECT unnest(%(over)s::bigint[]) EXCEPT SELECT job_id FROM gone WHERE is_last))
+  AND run = 0 AND phase = 2 AND kind = 4
+UNION ALL
+SELECT job_id, limit_id, kind FROM django_jobs_permit
+WHERE job_id = ANY(%(others)s::bigint[]) AND run = 0 AND phase = 2
+"""
+
 LINES = """
 SELECT open_limit.id, given.number, given.free_at, head.job_id, head.is_last
 FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, bound)
@@ -46,6 +63,15 @@ SELECT id, state, queue_name FROM taken
 
 class PostgreSQLLimits:
     """Limits on PostgreSQL 13 and later."""
+
+    def take_back(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
+    ) -> list[Held]:
+        """Read and delete in one statement."""
+        others = set(job_ids).difference(over)
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE_BACK, {"over": array(over), "others": array(others)})
+            return list(map(Held._make, cursor.fetchall()))
 
     def read_lines(
         self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
