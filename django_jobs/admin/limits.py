@@ -106,9 +106,7 @@ class LimitAdmin(WindowedAdmin[Limit]):
     change_list_template = "admin/django_jobs/limit/change_list.html"
 
     class Media:
-        css: ClassVar[Any] = {
-            "all": ("django_jobs/admin.css", "django_jobs/job.css", "django_jobs/letters.css")
-        }
+        css: ClassVar[Any] = {"all": ("django_jobs/admin.css", "django_jobs/job.css")}
 
     def url(self, name: str, *args: Any) -> str:
         """Return the address of one of this app's pages on this site."""
