@@ -22,7 +22,7 @@ from ..policy.filter_times import FilterError
 from ..store.letter_search import id_bounds
 from ..store.windows import Window, newest_first
 from . import exports, groups, letter_page, matching
-from .letter_filters import FILTERS, filter_of
+from .letter_filters import FILTERS, filter_of, reason_words
 from .letter_verbs import VERBS, act
 from .paging import WindowChangeList, WindowedAdmin
 from .permissions import PURGE_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, may
@@ -50,7 +50,7 @@ class LetterChangeList(WindowChangeList):
 class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
     """Lists letters, the newest first; those of one error are a group, which has a page of its own."""
 
-    list_display = ("died_at", "job_name", "error", "reason", "status", "job_link")
+    list_display = ("died_at", "job_name", "error", "why", "status", "job_link")
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("job_name",)
@@ -174,6 +174,11 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
     def error_name(self, letter: DeadLetter) -> str:
         """Return the class without its module."""
         return letter.error_class.rpartition(".")[2]
+
+    @admin.display(description=_("reason"))
+    def why(self, letter: DeadLetter) -> str:
+        """Return why the job died, in words."""
+        return reason_words(letter.reason)
 
     @admin.display(description=_("job"))
     def job_link(self, letter: DeadLetter) -> str | SafeString:

@@ -50,6 +50,7 @@ def test_the_list_shows_open_letters_unless_others_are_asked_for(client: Client)
     assert {"shop.gone", "shop.open"} <= {
         name for name in ("shop.gone", "shop.open") if name in _list(client, "?status=all")
     }
+    assert '<td class="field-why">attempts used up</td>' in _list(client)
 
 
 @pytest.mark.parametrize(

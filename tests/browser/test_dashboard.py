@@ -40,7 +40,8 @@ def test_an_empty_dashboard_says_what_to_do(visitor: Visitor) -> None:
 
 @pytest.fixture
 def history(worker_environment: dict[str, str]) -> None:
-    """Fifty minutes of jobs that waited longer and longer, with a gap."""
+    """Fifty minutes of jobs that waited longer and longer, with a gap, and a schedule of a long name."""
+    factories.make_schedule("testproject.shop.jobs.warm_the_bestsellers_of_all_our_shops_every_minute")
     for minute in (*range(1, 20), *range(28, 50)):
         ended_at = factories.ago(minutes=minute)
         for share in (0.1, 0.2, 0.2, 4):
@@ -67,6 +68,7 @@ def _shows_times(visitor: Visitor, name: str) -> None:
     assert visitor.page.locator(".jobs-as-table tbody tr").count() == 60
     assert visitor.grave_violations() == []
     assert not visitor.scrolls_sideways()
+    assert visitor.mislaid() == []
 
 
 @pytest.mark.usefixtures("history")

@@ -64,6 +64,7 @@ def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
             violations = visitor.grave_violations()
             assert violations == [], "\n".join([page, *violations])
             assert not visitor.scrolls_sideways(), page
+            assert visitor.mislaid() == [], page
     visitor.go("django_jobs_limit_reopen", rows["limit"])
     assert visitor.grave_violations() == []
     visitor.go("django_jobs_job_change", Job.objects.latest("pk").pk)

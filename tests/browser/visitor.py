@@ -11,6 +11,19 @@ SCREEN = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 GRAVE = {"serious", "critical"}
+MISLAID = """() => {
+    const title = document.createRange();
+    title.selectNodeContents(document.querySelector("#content h1"));
+    const at = title.getBoundingClientRect();
+    const lies = one => one.left < at.right && one.right > at.left && one.top < at.bottom && one.bottom > at.top;
+    const over = [...document.querySelectorAll("#content a, #content button")]
+        .filter(one => lies(one.getBoundingClientRect()))
+        .map(one => "on the title: " + one.innerText);
+    const cut = [...document.querySelectorAll("#content *")]
+        .filter(one => getComputedStyle(one).overflowX === "hidden" && one.scrollWidth > one.clientWidth + 1)
+        .map(one => "cut off: " + one.outerHTML.slice(0, 200));
+    return [...over, ...cut];
+}"""
 DJANGOS = ["#header", ".breadcrumbs", "#nav-sidebar", "#changelist-search"]
 
 
@@ -65,6 +78,10 @@ class Visitor:
     def _hear(self, text: str) -> None:
         if self._listens:
             self.said.append(f"{self.page.url}: {text}")
+
+    def mislaid(self) -> list[str]:
+        """Return what lies on the page's title, and what is wider than the frame that hides the rest of it."""
+        return list(self.page.evaluate(MISLAID))
 
     def scrolls_sideways(self) -> bool:
         """Tell whether the page is wider than the window."""
