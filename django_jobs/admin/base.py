@@ -12,8 +12,10 @@ from django.http import HttpRequest
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
+from django.utils.translation import gettext
 
 from ..conf import get_settings
+from ..policy.filter_values import FilterError
 
 M = TypeVar("M", bound=Model)
 
@@ -55,6 +57,15 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
         """Leave the buttons out: there is nothing to save."""
         context.update(show_save=False, show_save_and_continue=False, show_save_and_add_another=False)
         return super().render_change_form(request, context, *args, **kwargs)
+
+
+def refusal(error: FilterError) -> str:
+    """Return what is wrong with a parameter of an address, in the current language."""
+    return gettext("%(parameter)s: expected %(expected)s, got %(got)s") % {
+        "parameter": error.parameter,
+        "expected": gettext(error.expected) % error.values,
+        "got": repr(error.got),
+    }
 
 
 def exactly(value: datetime | None) -> str:

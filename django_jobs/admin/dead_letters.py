@@ -18,10 +18,11 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ..models import DeadLetter
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..store.letter_search import id_bounds
 from ..store.windows import Window, newest_first
 from . import exports, groups, letter_page, matching
+from .base import refusal
 from .letter_filters import FILTERS, filter_of, reason_words
 from .letter_verbs import VERBS, act
 from .paging import WindowChangeList, WindowedAdmin
@@ -149,7 +150,7 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
 
     def _refuse(self, request: HttpRequest, error: FilterError) -> HttpResponse:
         """Answer an address that says nothing with what is wrong with it, and the whole list."""
-        self.message_user(request, str(error), messages.ERROR)
+        self.message_user(request, refusal(error), messages.ERROR)
         return HttpResponseRedirect(self.url("deadletter_changelist"))
 
     def change_view(

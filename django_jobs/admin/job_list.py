@@ -10,7 +10,7 @@ from django.db.models import prefetch_related_objects
 from django.http import HttpRequest
 
 from ..models import Job
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..store.browse import Page, browse
 from ..store.clock import database_now
 from .job_filters import read_filter

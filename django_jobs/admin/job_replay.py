@@ -15,11 +15,12 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext
 
 from ..jobs import replay_matching
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..policy.job_filter import JobFilter
 from ..policy.states import State
 from ..store.browse import browse
 from ..store.clock import database_now
+from .base import refusal
 from .job_actions import log
 from .job_filters import read_filter
 from .permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
@@ -53,7 +54,7 @@ def replay_view(page: JobAdmin, request: HttpRequest) -> HttpResponse:
     try:
         wanted = read_filter(request)
     except FilterError as error:
-        page.message_user(request, str(error), messages.ERROR)
+        page.message_user(request, refusal(error), messages.ERROR)
         return HttpResponseRedirect(page.url("job_changelist"))
     back = f"{page.url('job_changelist')}?{urlencode(wanted.to_query())}"
     if wanted.state is not State.SUCCEEDED:

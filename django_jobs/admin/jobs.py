@@ -17,9 +17,10 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Job
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..policy.states import State
 from . import job_copy, job_log, job_page, job_replay
+from .base import refusal
 from .job_actions import VERBS, act, say_many
 from .job_filters import FILTERS, read_filter
 from .job_list import JobChangeList, seen_at
@@ -113,7 +114,7 @@ class JobAdmin(WindowedAdmin[Job]):
             try:
                 read_filter(request)
             except FilterError as error:
-                self.message_user(request, str(error), messages.ERROR)
+                self.message_user(request, refusal(error), messages.ERROR)
                 return HttpResponseRedirect(self.url("job_changelist"))
         own = {"replay_address": job_replay.address(self, request)}
         answer: HttpResponse = super().changelist_view(request, {**own, **(extra_context or {})})

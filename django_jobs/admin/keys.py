@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..models import EnqueueKey, Job, OnceRecord
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..policy.redact import redact
 from ..policy.uniqueness import KeyKind
 from ..shown import secret_parts

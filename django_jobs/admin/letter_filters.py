@@ -158,7 +158,7 @@ class ErrorTextFilter(_FieldFilter):
 
 
 class TimesForm(forms.Form):
-    """From and until when, as they are typed; ``policy/filter_times.py`` judges them."""
+    """From and until when, as they are typed; ``policy/filter_values.py`` judges them."""
 
     since = forms.CharField(label=_("From"), required=False)
     until = forms.CharField(label=_("Until"), required=False)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 
 from .. import registry
 from ..models import Limit
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..policy.limits import Kind
 from ..shown import shown_key
 from ..store.limit_pages import LimitFilter, LimitsPage, ShownLimit, limits_page

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -92,7 +93,9 @@ def ask_view(page: DeadLetterAdmin, request: HttpRequest, verb: str) -> HttpResp
         "fields": [form["first"], form["per_second"], form["delay"]]
         if verb == "redrive"
         else [form["first"]],
-        "back": page.url("deadletter_changelist") + f"?{urlencode(wanted.as_address())}",
+        "is_rest": wanted.up_to_id is not None,
+        "back": page.url("deadletter_changelist")
+        + f"?{urlencode(replace(wanted, up_to_id=None).as_address())}",
     }
     return TemplateResponse(request, "admin/django_jobs/deadletter/ask.html", context)
 
@@ -100,8 +103,8 @@ def ask_view(page: DeadLetterAdmin, request: HttpRequest, verb: str) -> HttpResp
 def _start(request: HttpRequest, verb: LetterVerb, wanted: LetterFilter, how: dict[str, Any]) -> Job | None:
     wanted = wanted.frozen(database_now())
     counted = count_open(wanted)
-    total: int | None = None if counted.is_more else counted.number
-    letters = LetterFilter.from_json({**wanted.as_json(), "up_to_id": counted.up_to_id})
+    wanted = replace(wanted, up_to_id=counted.up_to_id)
+    letters, total = wanted, None if counted.is_more else counted.number
     if how["first"]:
         ids = newest_ids(wanted, how["first"])
         letters, total = LetterFilter(ids=tuple(ids)), len(ids)

@@ -14,9 +14,10 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.translation import gettext
 
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..store.browse import browse_object
 from ..store.clock import database_now
+from .base import refusal
 from .job_words import duration_words, ran, state_words, waited
 from .paging import BELOW
 
@@ -65,7 +66,7 @@ class JobsForObjectMixin(_Admin):
         try:
             page = browse_object(row, argument=self.jobs_argument, after=request.GET.get(BELOW, ""))
         except FilterError as error:
-            self.message_user(request, str(error), messages.ERROR)
+            self.message_user(request, refusal(error), messages.ERROR)
             return HttpResponseRedirect(address)
         prefetch_related_objects(page.rows, "worker")
         now = database_now()

@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
+from django.utils import translation
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -224,7 +225,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     @admin.display(description=_("reading"))
     def reading(self, schedule: CronSchedule) -> str:
         """Return the expression in plain words."""
-        return in_words(schedule.cron, every=schedule.every) or "-"
+        return in_words(schedule.cron, every=schedule.every, translations=translation) or "-"
 
     @admin.display(description=_("next due"), ordering="next_due_at")
     def next_due(self, schedule: CronSchedule) -> str:

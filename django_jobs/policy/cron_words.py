@@ -2,42 +2,39 @@
 
 from __future__ import annotations
 
+import gettext
 import re
+from collections.abc import Callable
 from datetime import timedelta
 
 from .cron import ALIASES
+from .cron_phrases import SHORT_DAYS, SHORT_MONTHS, Phrases, Translations
 
-_DAYS = ("Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
-_MONTHS = (
-    "", "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
-    "December",
-)  # fmt: skip
-_SHORT_DAYS = {name[:3].lower(): number for number, name in enumerate(_DAYS[:7])}
-_SHORT_MONTHS = {name[:3].lower(): number for number, name in enumerate(_MONTHS) if name}
-_ORDINALS = {1: "first", 2: "second", 3: "third", 4: "fourth", 5: "fifth"}
+ENGLISH = gettext.NullTranslations()
 _SUNDAY = 7
 """The highest number of a weekday, which is also the lowest, 0."""
 _RANGES: tuple[tuple[int, int, dict[str, int]], ...] = (
-    (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, _SHORT_MONTHS), (0, _SUNDAY, _SHORT_DAYS), (0, 59, {}),
+    (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, SHORT_MONTHS), (0, _SUNDAY, SHORT_DAYS), (0, 59, {}),
 )  # fmt: skip
 _MOST_LISTED = 12
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-def in_words(cron: str, *, every: timedelta | None = None) -> str:
+def in_words(cron: str, *, every: timedelta | None = None, translations: Translations = ENGLISH) -> str:
     """Return what a valid expression, or a period, means. Anything else comes back as it is."""
+    say = Phrases(translations)
     if every is not None:
-        return f"Every {_period(every)}"
+        return _capitalised(_period(say, every))
     fields = ALIASES.get(cron.strip().lower(), cron).split()
     if len(fields) not in {5, 6}:
         return cron
     try:
-        return _sentence([*fields, "0"][:6])
+        return _sentence(say, [*fields, "0"][:6])
     except ValueError:
         return cron
 
 
-def _sentence(fields: list[str]) -> str:
+def _sentence(say: Phrases, fields: list[str]) -> str:
     minute, hour, day, month, weekday, second = (
         _plainer(field, lowest, highest, names)
         for field, (lowest, highest, names) in zip(fields, _RANGES, strict=True)
@@ -45,13 +42,13 @@ def _sentence(fields: list[str]) -> str:
     both = fields[2].startswith("*") or fields[4].startswith("*")
     if not both and "?" not in {day, weekday} and "*" in {day, weekday}:
         day = weekday = "*"  # either will do, and one is every day written as a range
-    parts = [_time(second, minute, hour), _dates(day, weekday, both=both)]
-    if parts[0].startswith("at ") and not parts[1] and "of every" not in parts[0]:
-        parts.append("every day")
+    is_daily = day in {"?", "*"} and weekday in {"?", "*"}
+    parts = [_time(say, second, minute, hour), _dates(say, day, weekday, both=both)]
+    if is_daily and _has_moments(second, minute, hour):
+        parts.append(say.every("day"))
     if month != "*":
-        parts.append("in " + _listed(month, _month, "month"))
-    text = " ".join(part for part in parts if part)
-    return text[0].upper() + text[1:]
+        parts.append(say.gettext("in %(months)s", months=_listed(say, month, say.month, "month")))
+    return _capitalised(" ".join(part for part in parts if part))
 
 
 def _plainer(field: str, lowest: int, highest: int, names: dict[str, int]) -> str:
@@ -94,121 +91,164 @@ def _values(part: str, lowest: int, highest: int, names: dict[str, int]) -> list
     return list(range(first, last + 1, int(step) if slash else 1))
 
 
-def _period(every: timedelta) -> str:
+def _period(say: Phrases, every: timedelta) -> str:
     seconds = every.total_seconds()
     for size, unit in _UNITS:
         if seconds >= size and seconds % size == 0:
-            number = int(seconds // size)
-            return unit if number == 1 else f"{number} {unit}s"
-    return f"{seconds:g} seconds"
+            return say.every(unit, seconds // size)
+    return say.every("second", seconds)
 
 
-def _time(second: str, minute: str, hour: str) -> str:
-    if all(_is_numbers(field) for field in (second, minute, hour)) and "," not in minute + second:
+def _time(say: Phrases, second: str, minute: str, hour: str) -> str:
+    if _is_times(second, minute, hour):
         seconds = "" if second == "0" else f":{int(second):02}"
         times = [f"{int(one):02}:{int(minute):02}{seconds}" for one in hour.split(",")]
-        return "at " + _joined(times)
+        return say.gettext("at %(times)s", times=say.joined(times))
     parts = []
     if second == "*":
-        parts.append("every second")
+        parts.append(say.every("second"))
     elif second != "0":
-        parts.append(_every(second, "second"))
+        parts.append(_every(say, second, "second"))
     if minute == "*":
-        parts.append("every minute" if second == "0" else "")
+        parts.append(say.every("minute") if second == "0" else "")
     elif minute != "0" or second != "0" or hour != "*":
         on_the_hour = minute == second == "0"
-        parts.append("on the hour" if on_the_hour else _every(minute, "minute"))
+        parts.append(say.gettext("on the hour") if on_the_hour else _every(say, minute, "minute"))
     if hour == "*":
-        parts.append("every hour" if minute == second == "0" else "")
-        if not minute.startswith("*") and not minute == second == "0":
-            parts.append("of every hour")
+        parts.append(say.every("hour") if minute == second == "0" else "")
+        if _is_of_every_hour(second, minute):
+            parts.append(say.gettext("of every hour"))
     else:
-        parts.append(_of_hours(hour))
+        parts.append(_of_hours(say, hour))
     return " ".join(part for part in parts if part)
 
 
-def _of_hours(hour: str) -> str:
+def _of_hours(say: Phrases, hour: str) -> str:
     if step := re.fullmatch(r"\*/(\d+)", hour):
-        return "of every hour" if step[1] == "1" else f"of every {_ordinal(int(step[1]))} hour"
+        if step[1] == "1":
+            return say.gettext("of every hour")
+        return say.gettext("of every %(ordinal)s hour", ordinal=say.ordinal(int(step[1])))
     if _is_range(hour):
         first, last = hour.split("-")
-        return f"from {int(first):02}:00 to {int(last):02}:59"
-    return "of " + ("" if _is_hashed(hour) else "hour ") + _listed(hour, _plain, "hour")
+        return say.gettext(
+            "from %(first)s to %(last)s", first=f"{int(first):02}:00", last=f"{int(last):02}:59"
+        )
+    listed = _listed(say, hour, _plain, "hour")
+    if _is_hashed(hour):
+        return say.gettext("of %(hours)s", hours=listed)
+    return say.gettext("of hour %(hours)s", hours=listed)
 
 
-def _every(field: str, unit: str) -> str:
+def _every(say: Phrases, field: str, unit: str) -> str:
     if step := re.fullmatch(r"\*/(\d+)", field):
-        return f"every {unit}" if step[1] == "1" else f"every {step[1]} {unit}s"
-    listed = _listed(field, _plain, unit)
-    return f"at {listed}" if _is_hashed(field) else f"at {unit} {listed}"
+        return say.every(unit, int(step[1]))
+    listed = _listed(say, field, _plain, unit)
+    if _is_hashed(field):
+        return say.gettext("at %(moment)s", moment=listed)
+    if unit == "second":
+        return say.gettext("at second %(seconds)s", seconds=listed)
+    return say.gettext("at minute %(minutes)s", minutes=listed)
 
 
-def _dates(day: str, weekday: str, *, both: bool) -> str:
-    days = _month_days(day)
-    weekdays = "" if weekday in {"*", "?"} else "on " + _listed(weekday, _weekday, "weekday")
-    if days and weekdays:
-        return f"{days}, {'if it is' if both else 'and'} {weekdays}"
-    return days or weekdays or ""
+def _has_moments(second: str, minute: str, hour: str) -> bool:
+    """Tell whether the time begins with "at" and names no rhythm, so that it wants to hear of which days."""
+    if _is_times(second, minute, hour):
+        return True
+    first = second if second != "0" else minute
+    if first in {"*", "0"} or first.startswith("*/"):
+        return False
+    of_every = hour.startswith("*/") or (hour == "*" and _is_of_every_hour(second, minute))
+    return not of_every
 
 
-def _month_days(day: str) -> str:
+def _is_times(second: str, minute: str, hour: str) -> bool:
+    return all(_is_numbers(field) for field in (second, minute, hour)) and "," not in minute + second
+
+
+def _is_of_every_hour(second: str, minute: str) -> bool:
+    return not minute.startswith("*") and not minute == second == "0"
+
+
+def _dates(say: Phrases, day: str, weekday: str, *, both: bool) -> str:
+    days = _month_days(say, day)
+    if weekday in {"*", "?"}:
+        return days
+
+    def named(value: str) -> str:
+        return _weekday(say, value)
+
+    weekdays = _listed(say, weekday, named, "weekday")
+    if days and both:
+        return say.gettext("%(days)s, if it is on %(weekdays)s", days=days, weekdays=weekdays)
+    if days:
+        return say.gettext("%(days)s, and on %(weekdays)s", days=days, weekdays=weekdays)
+    return say.gettext("on %(weekdays)s", weekdays=weekdays)
+
+
+def _month_days(say: Phrases, day: str) -> str:
     if day in {"?", "*"}:
         return ""
     if day.lower() == "l":
-        return "on the last day of the month"
+        return say.gettext("on the last day of the month")
     if step := re.fullmatch(r"\*/(\d+)", day):
-        return f"on every {_ordinal(int(step[1]))} day of the month, from the first on"
-    if nearest := re.fullmatch(r"w?(\d+)w?", day, re.IGNORECASE):
-        return (
-            f"on {'the weekday nearest to ' if 'w' in day.lower() else ''}day {int(nearest[1])} of the month"
+        return say.gettext(
+            "on every %(ordinal)s day of the month, from the first on", ordinal=say.ordinal(int(step[1]))
         )
+    if nearest := re.fullmatch(r"w?(\d+)w?", day, re.IGNORECASE):
+        number = int(nearest[1])
+        if "w" in day.lower():
+            return say.gettext("on the weekday nearest to day %(day)s of the month", day=number)
+        return say.gettext("on day %(days)s of the month", days=number)
     if _is_hashed(day):
-        return f"on {_listed(day, _plain, 'day')} of the month"
+        return say.gettext("on %(days)s of the month", days=_listed(say, day, _plain, "day"))
     parts = day.lower().split(",")
     numbers = ",".join(part for part in parts if part != "l")
-    listed = f"{'days' if re.search('[,-]', numbers) else 'day'} {_listed(numbers, _plain, 'day')}"
-    return f"on {listed}{' and the last day' if 'l' in parts else ''} of the month"
+    listed = _listed(say, numbers, _plain, "day")
+    match bool(re.search("[,-]", numbers)), "l" in parts:
+        case True, True:
+            return say.gettext("on days %(days)s and the last day of the month", days=listed)
+        case True, False:
+            return say.gettext("on days %(days)s of the month", days=listed)
+        case False, True:
+            return say.gettext("on day %(days)s and the last day of the month", days=listed)
+        case _:
+            return say.gettext("on day %(days)s of the month", days=listed)
 
 
-def _listed(field: str, name: object, unit: str) -> str:
-    return _joined([_part(part, name, unit) for part in field.split(",")])
+def _listed(say: Phrases, field: str, name: Callable[[str], str], unit: str) -> str:
+    return say.joined([_part(say, part, name, unit) for part in field.split(",")])
 
 
-def _part(part: str, name: object, unit: str) -> str:
+def _part(say: Phrases, part: str, name: Callable[[str], str], unit: str) -> str:
     whole, _, step = part.partition("/")
     if _is_hashed(whole):
         inside = re.search(r"\((.*)\)", whole)
-        of_its_own = f"{'an' if unit == 'hour' else 'a'} {unit} of its own" + (
-            f" within {inside[1]}" if inside else ""
-        )
-        return f"{of_its_own} and every {step} from there" if step else of_its_own
-    text = f"every {unit}" if whole == "*" else whole
+        own = say.of_its_own(unit)
+        if inside:
+            own = say.gettext("%(part)s within %(range)s", part=own, range=inside[1])
+        return say.gettext("%(part)s and every %(step)s from there", part=own, step=step) if step else own
     if _is_range(whole):
         first, last = whole.split("-")
-        text = f"{name(first)} to {name(last)}"  # type: ignore[operator]  # one of the three below
-    elif whole != "*":
-        text = name(whole)  # type: ignore[operator]  # the same
+        text = say.gettext("%(first)s to %(last)s", first=name(first), last=name(last))
+    elif whole == "*":
+        text = say.every(unit)
+    else:
+        text = name(whole)
         if step:
-            text = f"{text} on"
-    return f"{text} in steps of {step}" if step else text
+            text = say.gettext("%(part)s on", part=text)
+    return say.gettext("%(part)s in steps of %(step)s", part=text, step=step) if step else text
 
 
 def _plain(value: str) -> str:
     return str(int(value)) if value.isdecimal() else value
 
 
-def _month(value: str) -> str:
-    number = int(value) if value.isdecimal() else _SHORT_MONTHS.get(value.lower(), 0)
-    return _MONTHS[number] if 1 <= number <= 12 else value
-
-
-def _weekday(value: str) -> str:
+def _weekday(say: Phrases, value: str) -> str:
     if nth := re.fullmatch(r"(\w+)#(\d)", value):
-        return f"the {_ORDINALS.get(int(nth[2]), nth[2])} {_weekday(nth[1])} of the month"
+        return say.nth_weekday(int(nth[2]), _weekday(say, nth[1]))
     if last := re.fullmatch(r"l(\w+)", value, re.IGNORECASE):
-        return f"the last {_weekday(last[1])} of the month"
-    number = int(value) if value.isdecimal() else _SHORT_DAYS.get(value.lower(), 99)
-    return _DAYS[number] if number <= 7 else value
+        return say.gettext("the last %(weekday)s of the month", weekday=_weekday(say, last[1]))
+    return say.weekday(value)
 
 
 def _is_hashed(field: str) -> bool:
@@ -223,10 +263,5 @@ def _is_range(field: str) -> bool:
     return re.fullmatch(r"\w+-\w+", field) is not None
 
 
-def _ordinal(number: int) -> str:
-    ending = "th" if number % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"
-
-
-def _joined(parts: list[str]) -> str:
-    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+def _capitalised(text: str) -> str:
+    return text[0].upper() + text[1:]

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from .filter_times import FilterError, as_instant, as_since, as_text
+from .filter_values import BIGGEST_ID, FilterError, as_id, as_instant, as_since, as_text
+from .messages import gettext_noop
 from .states import State
 
 MOST_IDS = 1_000
-_BIGGEST_ID = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,9 +44,9 @@ class JobFilter:
             state=_state(given["state"]),
             queue=given["queue"],
             name=given["name"],
-            worker=_id("worker", given["worker"]),
-            schedule=_id("schedule", given["schedule"]),
-            batch=_id("batch", given["batch"]),
+            worker=as_id("worker", given["worker"]),
+            schedule=as_id("schedule", given["schedule"]),
+            batch=as_id("batch", given["batch"]),
             since=as_since("since", given["since"], zone),
             until=as_instant("until", given["until"], zone),
             argument=_argument("argument", given["argument"]),
@@ -74,7 +74,7 @@ class JobFilter:
         """The id that was searched for, or None."""
         text = self.q.removeprefix("#")
         is_id = text.isascii() and text.isdigit() and len(text) < 20
-        return min(int(text), _BIGGEST_ID) if is_id else None
+        return min(int(text), BIGGEST_ID) if is_id else None
 
     @property
     def name_part(self) -> str:
@@ -102,7 +102,7 @@ def as_argument(text: str) -> tuple[str, Any]:
 
 def _argument(parameter: str, text: str) -> str:
     if text and ("=" not in text or not text.partition("=")[0].strip()):
-        raise FilterError(f"{parameter}: expected a name and a value such as user_id=7, got {text!r}")
+        raise FilterError(parameter, gettext_noop("a name and a value such as user_id=7"), text)
     return text
 
 
@@ -112,22 +112,14 @@ def _state(text: str) -> State | None:
     try:
         return State(text)
     except ValueError:
-        raise FilterError(f"state: expected one of {', '.join(State)}, got {text!r}") from None
-
-
-def _id(parameter: str, text: str) -> int | None:
-    if not text:
-        return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= _BIGGEST_ID):
-        raise FilterError(f"{parameter}: expected an id, got {text!r}")
-    return int(text)
+        raise FilterError("state", gettext_noop("one of %(states)s"), text, states=", ".join(State)) from None
 
 
 def _ids(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > MOST_IDS:
-        raise FilterError(f"ids: expected at most {MOST_IDS} ids, got {len(parts)}")
-    return tuple(dict.fromkeys(one for one in (_id("ids", part) for part in parts) if one is not None))
+        raise FilterError("ids", gettext_noop("at most %(most)d ids"), len(parts), most=MOST_IDS)
+    return tuple(dict.fromkeys(one for one in (as_id("ids", part) for part in parts) if one is not None))
 
 
 def _text(value: object) -> str:

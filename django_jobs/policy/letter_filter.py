@@ -7,11 +7,11 @@ from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
-from .filter_times import as_instant, as_since, as_text
+from .filter_values import as_id, as_instant, as_since, as_text
 
 TEXTS = ("fingerprint", "job_name", "queue_name", "reason", "error")
 TIMES = ("since", "until")
-ADDRESS_FIELDS = (*TEXTS, *TIMES)
+ADDRESS_FIELDS = (*TEXTS, *TIMES, "up_to_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +37,14 @@ class LetterFilter:
     def from_address(cls, parameters: Mapping[str, str], *, zone: tzinfo = UTC) -> LetterFilter:
         """Read the parameters of a list's address; what is no filter is passed over.
 
-        ``zone`` is that of instants without one. Raises FilterError for a time that is none.
+        ``zone`` is that of instants without one. Raises FilterError for a time, or an id, that is none.
         """
         given: dict[str, Any] = {name: parameters.get(name, "").strip() for name in ADDRESS_FIELDS}
         return cls(
             **{name: given[name] for name in TEXTS},
             since=as_since("since", given["since"], zone),
             until=as_instant("until", given["until"], zone),
+            up_to_id=as_id("up_to_id", given["up_to_id"]),
         )
 
     @classmethod
@@ -55,17 +56,16 @@ class LetterFilter:
                 f"expected a filter of {', '.join(sorted(known))}; got the unknown {', '.join(unknown)}"
             )
         ids = given.get("ids")
-        times = {
+        bounds = {
             "since": as_since("since", given.get("since", ""), UTC),
             "until": as_instant("until", given.get("until", ""), UTC),
+            "up_to_id": as_id("up_to_id", str(given.get("up_to_id", ""))),
         }
-        return cls(**{**given, **times, "ids": None if ids is None else tuple(ids)})
+        return cls(**{**given, **bounds, "ids": None if ids is None else tuple(ids)})
 
     def as_json(self) -> dict[str, Any]:
         """Return what is given, as a job's argument."""
         given: dict[str, Any] = dict(self.as_address())
-        if self.up_to_id is not None:
-            given["up_to_id"] = self.up_to_id
         if self.ids is not None:
             given["ids"] = list(self.ids)
         return given
@@ -73,7 +73,8 @@ class LetterFilter:
     def as_address(self) -> dict[str, str]:
         """Return the parameters of a list's address."""
         given = {name: value for name in TEXTS if (value := getattr(self, name))}
-        return given | {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
+        given |= {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
+        return given if self.up_to_id is None else given | {"up_to_id": str(self.up_to_id)}
 
     def frozen(self, now: datetime) -> LetterFilter:
         """Return the same with a duration counted from ``now``: what it matches does not move any more."""

@@ -30,7 +30,7 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
 from ..models import Attempt, BatchJob, DeadLetter, Job, Tick
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
 from ..policy.job_filter import JobFilter
 from ..policy.states import State
 from .argument_search import carrying, has_argument_index, is_of, possibly_of

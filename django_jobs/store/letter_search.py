@@ -25,7 +25,7 @@ SLACK = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """How many match, counted up to a limit, and the newest letter's id at that moment."""
+    """How many match, counted up to a limit, and the id of the newest letter that may at that moment."""
 
     number: int
     is_more: bool
@@ -71,7 +71,7 @@ def _instant(since: Any) -> Any:
 
 
 def id_bounds(wanted: LetterFilter, *, using: str | None = None) -> tuple[int, int | None]:
-    """Return the ids above and below which letters of the filter's time are: 0 and None where it has none.
+    """Return the ids above and below which the filter's letters are: 0 and None where it sets no bounds.
 
     A statement for each end that is given, by the index of ``died_at``.
     """
@@ -87,6 +87,8 @@ def id_bounds(wanted: LetterFilter, *, using: str | None = None) -> tuple[int, i
     if wanted.until is not None:
         last = letters.filter(died_at__lt=wanted.until).order_by("-died_at").values("pk")[:SLACK]
         below = (last.aggregate(highest=Max("pk"))["highest"] or 0) + 1
+    if wanted.up_to_id is not None:
+        below = wanted.up_to_id + 1 if below is None else min(below, wanted.up_to_id + 1)
     return above, below
 
 
@@ -97,12 +99,12 @@ def count_open(wanted: LetterFilter, *, using: str | None = None) -> Counted:
     found = open_letters(wanted, using=connection.alias)
     above, below = id_bounds(wanted, using=connection.alias)
     highest = newest if below is None else min(newest, below - 1)
-    is_indexed = set(wanted.as_address()) <= {"fingerprint"} and not wanted.ids
+    is_indexed = set(wanted.as_address()) <= {"fingerprint", "up_to_id"} and not wanted.ids
     if not is_indexed:
         found = found.filter(pk__gt=max(highest - COUNT_SCAN, above), pk__lte=highest)
     number = found.order_by("-pk").values("pk")[: MOST_COUNTED + 1].count()
     is_more = number > MOST_COUNTED or (not is_indexed and highest - above > COUNT_SCAN)
-    return Counted(number=min(number, MOST_COUNTED), is_more=is_more, up_to_id=newest)
+    return Counted(number=min(number, MOST_COUNTED), is_more=is_more, up_to_id=highest)
 
 
 def newest_ids(wanted: LetterFilter, limit: int, *, using: str | None = None) -> list[int]:
@@ -129,8 +131,6 @@ def steps(
     above, below = id_bounds(wanted, using=connection.alias)
     after = max(after, above)
     last = whole.aggregate(last=Max("pk"))["last"] or 0
-    if wanted.up_to_id is not None:
-        last = min(last, wanted.up_to_id)
     if below is not None:
         last = min(last, below - 1)
     while after < last:

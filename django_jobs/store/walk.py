@@ -17,7 +17,8 @@ from uuid import UUID
 
 from django.db.models import DateTimeField, Model, Q, QuerySet, UUIDField
 
-from ..policy.filter_times import FilterError
+from ..policy.filter_values import FilterError
+from ..policy.messages import gettext_noop
 
 M = TypeVar("M", bound=Model)
 
@@ -80,7 +81,7 @@ def read_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any
             raise ValueError
         return tuple(_typed(model, key, value) for key, value in zip(keys, values, strict=True))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise FilterError(f"below: expected where a page ended, got {text[:100]!r}") from None
+        raise FilterError("below", gettext_noop("where a page ended"), text[:100]) from None
 
 
 def _as_text(value: datetime | UUID) -> str:

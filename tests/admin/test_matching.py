@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import html
 import json
 from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.utils.translation import override
 
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
@@ -93,10 +95,49 @@ def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
     page = client.get(address).content.decode()
     assert "How they end" in page
     assert page.count("sample #") == 2
-    assert url("deadletter_matching", "redrive") + f"?fingerprint={PRINT}" in page
-    _start(client, "redrive")
+    rest = html.unescape(page).partition(url("deadletter_matching", "redrive"))[2].partition('"')[0]
+    died_again = factories.make_letter(fingerprint=PRINT).pk
+    asked = client.get(url("deadletter_matching", "redrive") + rest).content.decode()
+    assert "3 open letters match." in asked
+    assert "what has died since then, or again, is left out" in asked
+    _start(client, "redrive", rest)
+    _run_bulk()
+    assert list(DeadLetter.objects.filter(status="open").values_list("pk", flat=True)) == [died_again]
+
+
+@pytest.mark.parametrize("up_to_id", ["x", "-1", "9" * 19, "٣"])
+def test_a_bound_that_is_no_id_is_told_of(client: Client, up_to_id: str) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    _letters(1)
+    page = client.get(url("deadletter_matching", "redrive"), {"up_to_id": up_to_id}, follow=True)
+    assert "Up_to_id: expected an id, got" in page.content.decode()
+
+
+def test_the_highest_bound_is_none(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    _letters(2)
+    query = f"?up_to_id={2**63 - 1}"
+    assert (
+        "2 open letters match." in client.get(url("deadletter_matching", "redrive") + query).content.decode()
+    )
+    _start(client, "redrive", query, first="1")
+    _start(client, "redrive", query)
     _run_bulk()
     assert not DeadLetter.objects.filter(status="open").exists()
+
+
+def test_a_wrong_filter_is_told_in_the_users_language(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    for query, expected in (
+        (
+            {"since": "soon"},
+            "Since: erwartet wird ein Zeitpunkt wie 2026-03-01T09:30, angegeben ist &#x27;soon&#x27;",
+        ),
+        ({"up_to_id": "x"}, "Up_to_id: erwartet wird eine ID, angegeben ist &#x27;x&#x27;"),
+    ):
+        with override("de"):
+            page = client.get(url("deadletter_changelist"), query, follow=True)
+        assert expected in page.content.decode()
 
 
 def test_at_a_rate_it_goes_in_steps_and_can_be_stopped(client: Client) -> None:

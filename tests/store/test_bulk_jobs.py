@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -133,7 +134,7 @@ def test_a_filter_goes_into_arguments_and_addresses_and_comes_back() -> None:
     assert LetterFilter.from_address({"since": "PT2H"}).frozen(ago(hours=1)).since == pytest.approx(
         ago(hours=3), abs=timedelta(minutes=1)
     )
-    assert LetterFilter.from_address(wanted.as_address()) == LetterFilter(fingerprint=GROUP, error="no card")
+    assert LetterFilter.from_address(wanted.as_address()) == replace(wanted, ids=None)
     with pytest.raises(ValueError, match="got the unknown colour"):
         LetterFilter.from_json({"colour": "red"})
 

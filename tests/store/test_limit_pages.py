@@ -9,7 +9,7 @@ import pytest
 
 from django_jobs import Breaker, Concurrency, Order, Rate
 from django_jobs.models import Limit
-from django_jobs.policy.filter_times import FilterError
+from django_jobs.policy.filter_values import FilterError
 from django_jobs.policy.limits import Kind, Phase
 from django_jobs.policy.states import State
 from django_jobs.store import limit_pages as module

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 
 import pytest
+from django.utils import translation
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,47 @@ def test_an_expression_in_plain_words(cron: str, words: str) -> None:
 )
 def test_a_period_in_plain_words(seconds: float, words: str) -> None:
     assert in_words("", every=timedelta(seconds=seconds)) == words
+
+
+@pytest.mark.parametrize(
+    ("cron", "german", "french"),
+    [
+        ("0 9 * * 1", "Um 09:00 am Montag", "À 09:00 chaque lundi"),
+        ("0 0 * * *", "Um 00:00 jeden Tag", "À 00:00 chaque jour"),
+        ("* * * * *", "Jede Minute", "Chaque minute"),
+        ("*/15 * * * *", "Alle 15 Minuten", "Toutes les 15 minutes"),
+        (
+            "*/10 9-17 * * mon-fri",
+            "Alle 10 Minuten von 09:00 bis 17:59 am Montag bis Freitag",
+            "Toutes les 10 minutes de 09:00 à 17:59 chaque lundi à vendredi",
+        ),
+        (
+            "0 */2 * * *",
+            "Zur vollen Stunde jeder 2. Stunde",
+            "À l\u2019heure pile de chaque 2e heure",
+        ),
+        (
+            "0 0 */13 * 5",
+            "Um 00:00 an den Tagen 1, 14 und 27 des Monats, sofern es am Freitag ist",
+            "À 00:00 les 1, 14 et 27 du mois, si c\u2019est un vendredi",
+        ),
+        (
+            "5 0 * mar 5#3",
+            "Um 00:05 am dritten Freitag des Monats im März",
+            "À 00:05 chaque troisième vendredi du mois en mars",
+        ),
+        (
+            "H H * * *",
+            "Zur eigenen Minute der eigenen Stunde jeden Tag",
+            "À une minute qui lui est propre d\u2019une heure qui lui est propre chaque jour",
+        ),
+        ("what is this", "what is this", "what is this"),
+    ],
+)
+def test_it_is_said_in_the_readers_language(cron: str, german: str, french: str) -> None:
+    for language, words in (("de", german), ("fr", french)):
+        with translation.override(language):
+            assert in_words(cron, translations=translation) == words
 
 
 @settings(max_examples=500)

@@ -1,15 +1,28 @@
-"""From and until when somebody looks, as parameters of an address: instants, and durations before now."""
+"""What somebody looks for, as parameters of an address: instants, durations before now, ids."""
 
 from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta, tzinfo
 
+from .messages import gettext_noop
+
+BIGGEST_ID = 2**63 - 1
 _PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
 
 
 class FilterError(ValueError):
-    """A parameter that does not say what is meant; the message names it, what was expected and what came."""
+    """A parameter that does not say what is meant.
+
+    ``expected`` is a text of the catalogues, with ``values`` for its placeholders, and ``got`` is what came.
+    """
+
+    def __init__(self, parameter: str, expected: str, got: object, **values: object) -> None:
+        super().__init__(f"{parameter}: expected {expected % values}, got {got!r}")
+        self.parameter = parameter
+        self.expected = expected
+        self.values = values
+        self.got = got
 
 
 def as_since(parameter: str, text: str, zone: tzinfo) -> datetime | timedelta | None:
@@ -30,9 +43,16 @@ def as_instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
         instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
         return instant if instant.tzinfo else instant.replace(tzinfo=zone)
     except ValueError:
-        raise FilterError(
-            f"{parameter}: expected an instant such as 2026-03-01T09:30, got {text!r}"
-        ) from None
+        raise FilterError(parameter, gettext_noop("an instant such as 2026-03-01T09:30"), text) from None
+
+
+def as_id(parameter: str, text: str) -> int | None:
+    """Return the id of a row. Raises FilterError."""
+    if not text:
+        return None
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BIGGEST_ID):
+        raise FilterError(parameter, gettext_noop("an id"), text)
+    return int(text)
 
 
 def as_text(value: datetime | timedelta) -> str:
