@@ -8,6 +8,9 @@ from ..policy.graph import OnDead
 from .base import JobsManager
 from .job import Job
 
+AWAITED_BY = "django_jobs_awaited_by"
+"""The index of a job's successors."""
+
 
 class Dependency(models.Model):
     """``job`` is blocked until ``predecessor`` has succeeded: then ``is_met``, for ever.
@@ -42,7 +45,7 @@ class Dependency(models.Model):
         default_permissions = ()
         indexes = [
             models.Index(name="django_jobs_waits_for", fields=["is_met", "job"]),
-            models.Index(name="django_jobs_awaited_by", fields=["predecessor", "job"]),
+            models.Index(name=AWAITED_BY, fields=["predecessor", "job"]),
         ]
 
     def __str__(self) -> str:

@@ -10,6 +10,9 @@ from django.db import models
 from .base import JobsManager
 from .job import Job
 
+BY_CLAIM = "django_jobs_joblog_claim"
+"""The index of a job's logs."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownLine:
@@ -42,7 +45,7 @@ class JobLog(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(name="django_jobs_joblog_claim", fields=["job", "claim_number"]),
+            models.UniqueConstraint(name=BY_CLAIM, fields=["job", "claim_number"]),
         ]
 
     def __str__(self) -> str:

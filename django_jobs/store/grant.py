@@ -129,7 +129,7 @@ def _as_limit(notice: LimitNotice) -> Limit:
 def _forget_cooled(limit_ids: Iterable[int], using: str) -> None:
     """Delete the uses that count no more. Read first: a delete would lock what MariaDB reads in search of them."""
     permits = Permit.objects.using(using).filter(phase=Phase.COOLING)
-    cooled = permits.filter(Among("limit_id", limit_ids, by_key=False), free_at__lte=DatabaseNow())
+    cooled = permits.filter(Among("limit_id", limit_ids, index=None), free_at__lte=DatabaseNow())
     job_ids = set(cooled.values_list("job_id", flat=True))
     if job_ids:
         permits.filter(Among("job_id", job_ids), free_at__lte=DatabaseNow())._raw_delete(using)

@@ -19,6 +19,7 @@ from ..policy.graph import GraphError, OnDead, check_size, order
 from ..policy.links import Links
 from ..policy.states import State
 from .dialects import open_dialect
+from .dialects.among import Among
 from .dialects.base import NewJob
 from .dialects.linked import insert_dependencies
 from .enqueue import enqueue
@@ -94,7 +95,7 @@ def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
     """Lock jobs, mark them as awaited and return their states. Raises GraphRefused where one is gone."""
     if not ids:
         return {}
-    jobs = Job.objects.using(alias).filter(pk__in=ids)
+    jobs = Job.objects.using(alias).filter(Among("pk", ids))
     rows = jobs.select_for_update().order_by("pk").values_list("pk", "state", "links")
     locked = {pk: (State(state), links) for pk, state, links in rows}
     missing = [str(one) for one in ids if one not in locked]
@@ -105,7 +106,9 @@ def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
         )
     unmarked = [pk for pk, (_, links) in locked.items() if not links & Links.AWAITED]
     if unmarked:
-        Job.objects.using(alias).filter(pk__in=unmarked).update(links=F("links").bitor(int(Links.AWAITED)))
+        Job.objects.using(alias).filter(Among("pk", unmarked)).update(
+            links=F("links").bitor(int(Links.AWAITED))
+        )
     return {pk: state for pk, (state, _) in locked.items()}
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ..models import BatchJob, Dependency, Job
+from ..models.dependency import AWAITED_BY
 from ..policy.links import Links
 from ..policy.states import State
+from .dialects.among import Among
 from .expiry import forget_expiries
 from .follow import cancel_successors
 from .kept_results import let_results_go
@@ -20,13 +22,13 @@ def let_go(ids: Sequence[int], *, states: Collection[State], using: str) -> list
     after it, has not ended well: that may ask for its result. A batch keeps its counts. Looked up by key alone, as
     in ``selection.lock``; one statement where no job has links.
     """
-    jobs = Job.objects.using(using).filter(pk__in=ids).select_for_update().order_by("pk")
+    jobs = Job.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
     rows = [row for row in jobs.values_list("pk", "state", "links") if row[1] in states]
     awaited = {pk: state for pk, state, links in rows if links & Links.AWAITED}
     needed = _see_to_awaited(awaited, using) if awaited else set()
     batched = [pk for pk, _, links in rows if links & Links.BATCHED and pk not in needed]
     if batched:
-        BatchJob.objects.using(using).filter(job__in=batched)._raw_delete(using)
+        BatchJob.objects.using(using).filter(Among("job_id", batched))._raw_delete(using)
     expiring = [pk for pk, _, links in rows if links & Links.EXPIRES and pk not in needed]
     if expiring:
         forget_expiries(expiring, using=using)
@@ -41,5 +43,6 @@ def _see_to_awaited(states: dict[int, str], alias: str) -> set[int]:
     cancel_successors(cancelled=[pk for pk, state in states.items() if state == State.DEAD], using=alias)
     needed = still_needed([pk for pk, state in states.items() if state == State.SUCCEEDED], using=alias)
     going = [pk for pk in states if pk not in needed]
-    Dependency.objects.using(alias).filter(predecessor__in=going)._raw_delete(alias)
+    edges = Dependency.objects.using(alias).filter(Among("predecessor_id", going, index=AWAITED_BY))
+    edges._raw_delete(alias)
     return needed

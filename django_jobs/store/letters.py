@@ -8,6 +8,7 @@ from collections.abc import Collection
 from ..models import DeadLetter, RollupPosition
 from ..models.base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH
 from .clock import DatabaseNow
+from .dialects.among import Among
 from .group_counts import count_closed
 
 
@@ -31,7 +32,7 @@ def close_letters(
     if not is_open:
         return 0
     changes = {} if note is None else {"note": note[:MAX_NOTE_LENGTH]}
-    letters.filter(pk__in=list(is_open)).update(
+    letters.filter(Among("pk", is_open)).update(
         status=status, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH], **changes
     )
     count_closed(Counter(is_open.values()), using=using)
@@ -54,11 +55,11 @@ def delete_letters(ids: Collection[int], *, using: str) -> int:
         elif not was_open and not is_folded:
             closed[fingerprint] -= 1  # taken away when it was ended, and never to be added by a fold
     count_closed(closed, using=using)
-    DeadLetter.objects.using(using).filter(pk__in=[pk for pk, _, _ in locked])._raw_delete(using)
+    DeadLetter.objects.using(using).filter(Among("pk", [pk for pk, _, _ in locked]))._raw_delete(using)
     return len(locked)
 
 
 def _locked(ids: Collection[int], *, using: str) -> list[tuple[int, str, str]]:
     """Lock letters by key alone, in its order (see ``selection.lock``)."""
-    rows = DeadLetter.objects.using(using).filter(pk__in=list(ids)).select_for_update().order_by("pk")
+    rows = DeadLetter.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
     return list(rows.values_list("pk", "status", "fingerprint"))

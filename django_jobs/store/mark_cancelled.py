@@ -11,6 +11,7 @@ from .. import signals
 from ..models import Job
 from ..policy.states import State, sources
 from .clock import DatabaseNow
+from .dialects.among import Among
 from .permits import drop_permits, split_limited
 from .selection import CHUNK, lock
 
@@ -28,7 +29,7 @@ def mark_cancelled(
 def _mark(ids: Sequence[int], states: frozenset[State], alias: str) -> list[int]:
     locked = lock(ids, states=states, using=alias)
     if locked:
-        Job.objects.using(alias).filter(pk__in=locked).update(
+        Job.objects.using(alias).filter(Among("pk", locked)).update(
             state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
         )
         drop_permits(split_limited(locked, using=alias)[1], using=alias)

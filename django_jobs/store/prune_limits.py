@@ -41,7 +41,7 @@ def prune_limits(*, using: str | None = None) -> int:
 
 
 def _prune(ids: list[int], alias: str) -> int:
-    cooled = Permit.objects.using(alias).filter(Among("limit_id", ids, by_key=False), phase=Phase.COOLING)
+    cooled = Permit.objects.using(alias).filter(Among("limit_id", ids, index=None), phase=Phase.COOLING)
     cooled.filter(free_at__lte=DatabaseNow())._raw_delete(alias)
     limits = Limit.objects.using(alias)
     permits = Permit.objects.using(alias).filter(limit=OuterRef("pk"))

@@ -9,6 +9,7 @@ from django.db.models import Q, QuerySet
 
 from ..models import DeadLetter, Job
 from ..policy.states import State
+from .dialects.among import Among
 
 CHUNK = 1_000
 
@@ -83,5 +84,5 @@ def lock(ids: Sequence[int], *, states: Collection[State], using: str) -> list[i
     Looked up by key alone: with the state in the condition MariaDB walks the index of states and
     locks whatever it passes. SQLite's transaction holds the whole file anyway.
     """
-    jobs = Job.objects.using(using).filter(pk__in=ids).select_for_update().order_by("pk")
+    jobs = Job.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
     return [pk for pk, state in jobs.values_list("pk", "state") if state in states]

@@ -13,10 +13,25 @@ from django_jobs.store.cancel import cancel
 from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.finish import finish
 from django_jobs.store.promote import promote
+from django_jobs.store.purge import purge
 from django_jobs.store.redrive import redrive
+from django_jobs.store.resolve import resolve
 from django_jobs.store.run_now import run_now
 from tests.concurrency import Background, elsewhere, run_together
-from tests.factories import ago, ended, failure, make_job, make_jobs, make_letter, make_worker, take
+from tests.factories import (
+    ago,
+    ended,
+    failure,
+    make_attempt,
+    make_batch,
+    make_batch_job,
+    make_dependency,
+    make_job,
+    make_jobs,
+    make_letter,
+    make_worker,
+    take,
+)
 from tests.sampleapp.jobs import echo
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -153,6 +168,44 @@ def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
     assert cancelled + len(claims) == 80
     assert {job.pk for job in jobs if job.refresh().state == State.RUNNING} == set(ids(claims))
     assert Job.objects.filter(state=State.CANCELLED, worker__isnull=True, attempt=0).count() == cancelled
+
+
+def _linked(state, number, fingerprint):
+    """Return so many jobs with all that hangs on a job: tries, letters, a batch, jobs that wait for them."""
+    jobs = []
+    for _ in range(number):
+        job = make_batch_job(make_batch(), state)
+        make_attempt(job)
+        make_dependency(make_job(State.BLOCKED), job)
+        if state is State.DEAD:
+            make_letter(job, fingerprint=fingerprint)
+        jobs.append(job.pk)
+    return Job.objects.filter(pk__in=jobs)
+
+
+def _resolve(jobs):
+    return resolve(DeadLetter.objects.filter(job__in=jobs))
+
+
+@pytest.mark.usefixtures("_many_writers")
+@pytest.mark.parametrize("number", [10, 100])
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        (redrive, State.DEAD),
+        (_resolve, State.DEAD),
+        (purge, State.DEAD),
+        (purge, State.CANCELLED),
+        (cancel, State.READY),
+    ],
+)
+def test_what_staff_do_to_jobs_waits_for_nobody_who_does_it_to_others(verb, state, number):
+    others = _linked(state, 10, "a" * 32)
+    mine = _linked(state, number, "b" * 32)
+
+    with elsewhere(lambda: verb(others)) as held:
+        assert held == 10
+        assert soon(lambda: verb(mine)) == number
 
 
 def test_a_redrive_by_two_people_at_once_is_done_once():

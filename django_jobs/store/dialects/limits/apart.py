@@ -51,7 +51,7 @@ class LimitsApart(ABC):
         """Count first, because there is no LATERAL to read only as many as there is room for."""
         lines = {limit_id: OpenLine() for limit_id in bounds}
         given = Permit.objects.using(connection.alias).filter(
-            Among("limit_id", bounds, by_key=False), phase__in=[Phase.HELD, Phase.COOLING]
+            Among("limit_id", bounds, index=None), phase__in=[Phase.HELD, Phase.COOLING]
         )
         used = given.order_by().values_list("limit_id").annotate(number=Count("*"), free=Min("free_at"))
         for limit_id, number, free_at in used:
