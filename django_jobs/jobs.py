@@ -1,8 +1,8 @@
 """Jobs of the engine's own: what staff do to everything that matches a filter, in small steps, in the background.
 
-Each step ends open letters, so a job that was killed and runs again goes on where it was, and nothing is done
-twice; its count may then lack the last step. A rate is kept by snoozing between steps: the job never sits in a
-worker, and can be stopped any time.
+Each step is committed together with the place where the next one begins, so a job that was killed and runs again
+goes on where it was: nothing is done twice, and nothing is left out of its count. A rate is kept by snoozing between
+steps: the job never sits in a worker, and can be stopped any time.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from datetime import UTC, timedelta
+from functools import partial
 from typing import Any
 
 from .context import current_job
@@ -19,10 +20,11 @@ from .models import DeadLetter, Job
 from .policy.job_filter import JobFilter
 from .policy.letter_filter import LetterFilter
 from .store.browse import browse
+from .store.bulk import DONE, POSITION, Position, take_step
 from .store.letter_search import steps
 from .store.purge import purge
 from .store.redrive import redrive
-from .store.replay import CHUNK, DONE, POSITION, replay_step
+from .store.replay import CHUNK, replay_chunk
 from .store.resolve import resolve
 
 PACE = timedelta(seconds=1)
@@ -60,26 +62,14 @@ def resolve_matching(
 
 @job(name="django_jobs.replay_matching")
 def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str, int]:
-    """Enqueue a copy of every job of the filter, except of jobs like this one; return how many were.
-
-    The place where it goes on is written together with the copies: however often it is killed, each job is
-    copied once.
-    """
-    context = current_job()
+    """Enqueue a copy of every job of the filter, except of jobs like this one; return how many were."""
+    bulk = _BulkJob(total)
     wanted = JobFilter.from_query(jobs, zone=UTC)
-    position, done = str(context.metadata.get(POSITION, "")), int(context.metadata.get(DONE, 0))
-    while position != END:
-        context.raise_if_cancelled()
-        page = browse(wanted, after=position, limit=CHUNK)
+    while bulk.position != END:
+        page = browse(wanted, after=str(bulk.position or ""), limit=CHUNK)
         originals = Job.objects.filter(pk__in=[one.pk for one in page.rows if not one.name.startswith(OWN)])
-        following = page.older or END
-        made = replay_step(originals, by_job=context.job_id, position=position, next_position=following)
-        if made is None:
-            raise Cancelled("another run of this job goes on with it")
-        position, done = following, made
-        context.metadata |= {POSITION: position, DONE: done}
-        context.set_progress(done, None if total is None else max(total, done))
-    return {"done": done}
+        bulk.take_step(partial(replay_chunk, originals), next_position=page.older or END)
+    return {"done": bulk.done}
 
 
 def _each_step(
@@ -88,20 +78,35 @@ def _each_step(
     end: Callable[[list[int]], int],
     per_second: float | None = None,
 ) -> dict[str, int]:
-    context = current_job()
+    bulk = _BulkJob(total)
     wanted = LetterFilter.from_json(letters)
-    done = int(context.metadata.get(DONE, 0))
     at_most = None if per_second is None else max(math.floor(per_second * PACE.total_seconds()), 1)
     pace = PACE if per_second is None else max(PACE, timedelta(seconds=1 / per_second))
-    for found, looked_up_to in steps(wanted, after=int(context.metadata.get(POSITION, 0))):
-        context.raise_if_cancelled()
+    for found, looked_up_to in steps(wanted, after=int(bulk.position or 0)):
         is_cut = at_most is not None and len(found) > at_most
         ids = found[:at_most]
-        done += end(ids)
-        context.metadata[DONE] = done
-        context.metadata[POSITION] = ids[-1] if is_cut else looked_up_to
-        context.save_metadata()
-        context.set_progress(done, None if total is None else max(total, done))
+        bulk.take_step(partial(end, ids), next_position=ids[-1] if is_cut else looked_up_to)
         if at_most is not None and ids:
             raise Snooze(pace)
-    return {"done": done}
+    return {"done": bulk.done}
+
+
+class _BulkJob:
+    """The job that runs here: where it goes on, and to how many it has done its work."""
+
+    def __init__(self, total: int | None) -> None:
+        self._context = current_job()
+        self._total = total
+        self.position: Position = self._context.metadata.get(POSITION)
+        self.done = int(self._context.metadata.get(DONE, 0))
+
+    def take_step(self, work: Callable[[], int], *, next_position: Position) -> None:
+        """Do the work and go on behind ``next_position``. Raises Cancelled where this run is to end."""
+        self._context.raise_if_cancelled()
+        done = take_step(self._context.job_id, work, position=self.position, next_position=next_position)
+        if done is None:
+            raise Cancelled("another run of this job goes on with it")
+        self.position, self.done = next_position, done
+        # Whoever saves this run's metadata saves the place, too.
+        self._context.metadata |= {POSITION: next_position, DONE: done}
+        self._context.set_progress(done, None if self._total is None else max(self._total, done))

@@ -16,6 +16,7 @@ from .. import signals
 from ..exceptions import PayloadTooLarge, ResultNotPassed
 from ..models import Job
 from ..policy.states import State
+from .bulk import DONE, POSITION
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .dialects.base import NewJob
@@ -26,8 +27,6 @@ from .results import with_results
 logger = logging.getLogger("django_jobs.store")
 
 CHUNK = 500
-POSITION, DONE = "django_jobs_position", "django_jobs_done"
-"""Keys in the metadata of the job that copies many: behind which place it goes on, and how many it has made."""
 COPY_OF = "copy_of"
 """The key in a copy's metadata that has the original's id."""
 
@@ -49,25 +48,15 @@ def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int
     return made
 
 
-def replay_step(
-    originals: QuerySet[Job], *, by_job: int, position: str, next_position: str, using: str | None = None
-) -> int | None:
-    """Copy at most 500 jobs and move the place of the job that does it, in one transaction; return its sum so far.
+def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
+    """Copy the first 500 of these jobs, in one transaction, and return how many were.
 
-    One that was passed results which are there no more is passed over, and logged. None where the place is not
-    ``position`` any more: another run of that job has copied these.
+    One that was passed results which are there no more is passed over, and logged.
     """
     dialect, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
     with dialect.writing(connection):
-        row = jobs.select_for_update().filter(pk=by_job).values_list("metadata", flat=True).first()
-        if row is None or row.get(POSITION, "") != position:
-            return None
         chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK], connection.alias))
-        made = _copy(chunk, connection) if chunk else []
-        done = int(row.get(DONE, 0)) + len(made)
-        jobs.filter(pk=by_job).update(metadata={**row, POSITION: next_position, DONE: done})
-    return done
+        return len(_copy(chunk, connection)) if chunk else 0
 
 
 def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:

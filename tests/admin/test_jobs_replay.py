@@ -12,7 +12,8 @@ from django_jobs import jobs as engine_jobs
 from django_jobs.jobs import replay_matching
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.replay import replay, replay_step
+from django_jobs.store.bulk import take_step
+from django_jobs.store.replay import replay
 from django_jobs.testing import drain
 from tests import factories
 
@@ -62,24 +63,15 @@ def test_a_run_that_was_killed_goes_on_behind_what_it_has_copied(monkeypatch: py
     def killed_after_two(*args: Any, **kwargs: Any) -> int | None:
         if len(steps) == 2:
             raise RuntimeError("killed")
-        steps.append(replay_step(*args, **kwargs))
+        steps.append(take_step(*args, **kwargs))
         return steps[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine_jobs, "replay_step", killed_after_two)
+        patch.setattr(engine_jobs, "take_step", killed_after_two)
         assert _run(job).state == State.SCHEDULED
     assert len(_copies()) == 4
     Job.objects.filter(pk=job.pk).update(state=State.READY, ready_at=job.enqueued_at, run_after=None)
     assert _run(job).result == {"done": 5}
-    assert _copies() == [one.pk for one in done]
-
-
-def test_two_runs_of_one_job_copy_each_once() -> None:
-    job = factories.make_job(State.RUNNING)
-    done = factories.make_jobs(3, State.SUCCEEDED)
-    originals = Job.objects.filter(state=State.SUCCEEDED)
-    assert replay_step(originals, by_job=job.pk, position="", next_position="7") == 3
-    assert replay_step(originals, by_job=job.pk, position="", next_position="7") is None
     assert _copies() == [one.pk for one in done]
 
 
