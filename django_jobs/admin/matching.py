@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, LogEntry
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.response import TemplateResponse
 from django.utils.formats import number_format
@@ -18,6 +19,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Job
 from ..policy.letter_filter import LetterFilter
+from ..policy.states import FINAL_STATES, State
 from ..shown import sentence
 from ..store.cancel import request_cancel
 from ..store.clock import database_now
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
     from .dead_letters import DeadLetterAdmin
 
 MOST_FIRST = 1_000
+MOST_SHOWN = 100
+"""Of the few: so many jobs, the newest."""
 LONGEST_DELAY_MINUTES = 7 * 24 * 60
 FASTEST = 500
 BULK = {verb.in_bulk.name: key for key, verb in VERBS.items()}
@@ -125,33 +129,36 @@ def _start(request: HttpRequest, verb: LetterVerb, wanted: LetterFilter, how: di
 
 
 def progress_view(page: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Show how far such a job is; once a few were redriven, how each of them ended."""
+    """Show how far such a job is; of a few, how each of them ends."""
     job, verb = _bulk_job(pk)
     require(request, VERBS[verb].permission)
     letters = job.arguments["letters"]
     wanted = LetterFilter.from_address(job.metadata.get("filter") or {})
+    few = _few(letters, page)
     context = {
         **page.admin_site.each_context(request),
         "opts": page.opts,
         "media": page.media,
-        "title": VERBS[verb].all_label,
+        "title": VERBS[verb].all_label
+        if few is None
+        else gettext("%(verb)s: a few first") % {"verb": VERBS[verb].label},
         "job": job,
-        "filter": list(wanted.as_address().items()),
+        "filter": list(replace(wanted, up_to_id=None).as_address().items()),
         "status": status_of(job, verb),
+        "few": few,
         "now_address": page.url("deadletter_bulk_now", pk),
         "stop_address": page.url("deadletter_bulk_stop", pk),
-        "jobs": _states_of(letters.get("ids") or [], page),
-        "rest": _rest(page, verb, wanted) if letters.get("ids") and job.is_final else None,
+        "rest": _rest(page, verb, wanted) if few is not None and job.is_final else None,
         "job_address": page.url("job_change", pk),
     }
     return TemplateResponse(request, "admin/django_jobs/deadletter/bulk.html", context)
 
 
 def now_view(page: DeadLetterAdmin, request: HttpRequest, pk: int) -> JsonResponse:
-    """Return how far it is, for the page's script."""
+    """Return how far it is and, of a few, how each of them ends, for the page's script."""
     job, verb = _bulk_job(pk)
     require(request, VERBS[verb].permission)
-    answer = JsonResponse(status_of(job, verb))
+    answer = JsonResponse({**status_of(job, verb), "few": _few(job.arguments["letters"], page)})
     answer["Cache-Control"] = "no-store"
     return answer
 
@@ -192,16 +199,28 @@ def _bulk_job(pk: int) -> tuple[Job, str]:
     return job, BULK[job.name]
 
 
-def _states_of(letter_ids: list[int], page: DeadLetterAdmin) -> list[tuple[str, str, str]]:
-    jobs = (
-        Job.objects.filter(dead_letters__in=letter_ids[:MOST_FIRST])
-        .only("pk", "name", "state")
-        .order_by("-pk")
-    )
-    return [
-        (f"{job.name} #{job.pk}", state_words(job.state), page.url("job_change", job.pk))
-        for job in jobs[:100]
-    ]
+def _few(letters: dict[str, Any], page: DeadLetterAdmin) -> dict[str, Any] | None:
+    """Return how the jobs of a few letters end: a sum in words, the newest hundred, and whether all are over."""
+    if not letters.get("ids"):
+        return None
+    jobs = Job.objects.filter(dead_letters__in=letters["ids"][:MOST_FIRST])
+    counts = dict(jobs.order_by().values_list("state").annotate(Count("pk")))
+    newest = jobs.order_by("-pk").values_list("pk", "name", "state")[:MOST_SHOWN]
+    return {
+        "text": ", ".join(
+            f"{number_format(counts[state])} {state_words(state)}" for state in State if state in counts
+        ),
+        "jobs": [
+            {
+                "id": pk,
+                "name": f"{name} #{pk}",
+                "state": state_words(state),
+                "address": page.url("job_change", pk),
+            }
+            for pk, name, state in newest
+        ],
+        "are_over": FINAL_STATES.issuperset(counts),
+    }
 
 
 def _rest(page: DeadLetterAdmin, verb: str, wanted: LetterFilter) -> str:

@@ -93,8 +93,17 @@ def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
     newest = list(DeadLetter.objects.order_by("-pk").values_list("status", flat=True))
     assert newest == ["redriven", "redriven", "open", "open", "open"]
     page = client.get(address).content.decode()
+    assert "Redrive: a few first" in page
     assert "How they end" in page
     assert page.count("sample #") == 2
+    assert "2 ready" in page
+    bulk = Job.objects.get(name="django_jobs.redrive_matching")
+    Job.objects.filter(dead_letters=DeadLetter.objects.filter(status="redriven").latest("pk")).update(
+        state=State.DEAD
+    )
+    few = json.loads(client.get(url("deadletter_bulk_now", bulk.pk)).content)["few"]
+    assert (few["text"], few["are_over"]) == ("1 ready, 1 dead", False)
+    assert [one["state"] for one in few["jobs"]] == ["dead", "ready"]
     rest = html.unescape(page).partition(url("deadletter_matching", "redrive"))[2].partition('"')[0]
     died_again = factories.make_letter(fingerprint=PRINT).pk
     asked = client.get(url("deadletter_matching", "redrive") + rest).content.decode()

@@ -61,8 +61,34 @@ def test_a_group_is_purged_after_it_was_said_how_many(visitor: Visitor, worker: 
     assert visitor.grave_violations() == []
     visitor.page.get_by_role("button", name="Purge").click()
     visitor.wait_for_text("The job has succeeded.", seconds=40)
-    visitor.picture("redrive")
     assert set(DeadLetter.objects.values_list("status", flat=True)) == {"purged"}
+
+
+def test_a_few_are_redriven_first_and_then_the_rest(visitor: Visitor, worker: RunningWorker) -> None:
+    for _ in range(12):
+        _dead_job()
+    visitor.go("django_jobs_deadlettergroup", PRINT)
+    visitor.page.get_by_role("link", name="Redrive all that match").click()
+    visitor.page.fill("input[name=first]", "10")
+    visitor.page.get_by_role("button", name="Redrive").click()
+    visitor.wait_for_text("The job has succeeded.", seconds=40)
+    visitor.wait_for_text("10 succeeded")
+    assert visitor.page.locator(".letter-list li").all_inner_texts() == [
+        f"{sample.count_visit_once.name} #{pk} succeeded"
+        for pk in Job.objects.filter(state=State.SUCCEEDED, name=sample.count_visit_once.name)
+        .order_by("-pk")
+        .values_list("pk", flat=True)
+    ]
+    assert visitor.grave_violations() == []
+    assert visitor.mislaid() == []
+    visitor.picture("tour-redrive")
+    assert DeadLetter.objects.filter(status="open").count() == 2
+    visitor.page.get_by_role("link", name="Now the rest").click()
+    visitor.wait_for_text("2 open letters match.")
+    visitor.page.get_by_role("button", name="Redrive").click()
+    visitor.wait_for_text("2 redriven. The job has succeeded.", seconds=40)
+    wait_until(lambda: not Customer.objects.exclude(visits=1).exists(), "each to be visited once")
+    assert set(DeadLetter.objects.values_list("status", "resolved_by")) == {("redriven", "ada")}
 
 
 def test_nothing_starts_in_a_queue_that_was_paused(visitor: Visitor, worker: RunningWorker) -> None:
