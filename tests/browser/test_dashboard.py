@@ -99,3 +99,28 @@ def test_the_dashboard_moves_while_a_worker_runs(visitor: Visitor, worker: Runni
     assert _shown(visitor, "Waiting now") == "0"
     assert visitor.page.query_selector("#jobs-chart canvas")
     visitor.picture("dashboard-moving")
+
+
+HIDE = """isHidden => {
+    Object.defineProperty(document, "hidden", {configurable: true, get: () => isHidden});
+    document.dispatchEvent(new Event("visibilitychange"));
+}"""
+
+
+def test_the_dashboard_asks_for_nothing_while_its_tab_is_hidden(visitor: Visitor) -> None:
+    visitor.page.clock.install()
+    visitor.go("django_jobs_dashboard")
+    asked: list[str] = []
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    with visitor.page.expect_request("**/dashboard/now/**"):
+        visitor.page.clock.run_for(5_000)
+    visitor.page.wait_for_load_state("networkidle")
+
+    visitor.page.evaluate(HIDE, True)
+    asked.clear()
+    visitor.page.clock.run_for(60_000)
+    assert asked == []
+    assert "Not renewed while it is not looked at" in visitor.page.inner_text("#jobs-state")
+
+    with visitor.page.expect_request("**/dashboard/now/**"):
+        visitor.page.evaluate(HIDE, False)
