@@ -101,11 +101,10 @@ class EnqueueOptions(Generic[P, R]):
             raise ConfigurationError(
                 f"{name}.after(...): count_only=True is for jobs that wait for no others"
             )
-        if self._has_key():
-            raise ConfigurationError(
-                f"{name}.enqueue_many(count_only=True): expected a job without a key, got one that is unique or has an"
-                " idempotency_key: each has to be looked at, which is what enqueue_many without count_only does"
-            )
+        self._refuse_key(
+            "enqueue_many(count_only=True)",
+            "each has to be looked at, which is what enqueue_many without count_only does",
+        )
         texts = (payload(name, self._encoded(one)) for one in self._bound(arguments))
         return place_stream(self._new_job(), texts)
 
@@ -118,7 +117,11 @@ class EnqueueOptions(Generic[P, R]):
         return await sync_to_async(self.enqueue_many)(arguments)
 
     def prepared(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[NewJob, dict[str, Any]]:
-        """Return what an enqueue with these arguments inserts, without inserting it. Raises what ``enqueue`` does."""
+        """Return what an enqueue with these arguments inserts, without inserting it. Raises what ``enqueue`` does.
+
+        For a graph's job, or a batch's callback: one with a key raises ConfigurationError.
+        """
+        self._refuse_key("s()", "a job that is there already is no part of this graph or batch")
         return self._new_job(), self._encoded(self.definition.signature.bind(args, kwargs))
 
     def _encoded(self, bound: dict[str, Any]) -> dict[str, Any]:
@@ -146,10 +149,7 @@ class EnqueueOptions(Generic[P, R]):
     ) -> list[Job]:
         options, new = self.definition.options, self._new_job()
         if self.waits_for:
-            raise ConfigurationError(
-                f"{self.definition.name}.after(...): expected a job without a key, got one that is unique or has an"
-                " idempotency_key: who is given the job that is there already does not wait for what you named"
-            )
+            self._refuse_key("after(...)", "a job that is there already does not wait for what you named")
         keys, rule = keys_for(
             self.definition.name,
             [self.definition.signature.by_name(one) for one in bound],
@@ -163,6 +163,13 @@ class EnqueueOptions(Generic[P, R]):
         elif options.unique is not None and options.unique.debounce is not None:
             new = new._replace(delay_seconds=options.unique.debounce.total_seconds())
         return place_keyed(new, encoded, keys, rule, needs=needs)
+
+    def _refuse_key(self, where: str, why: str) -> None:
+        if self._has_key():
+            raise ConfigurationError(
+                f"{self.definition.name}.{where}: expected a job without a key, got one that is unique or has an"
+                f" idempotency_key: {why}"
+            )
 
     def _new_job(self) -> NewJob:
         from .store.dialects.base import NewJob

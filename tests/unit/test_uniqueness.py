@@ -2,7 +2,18 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs import ArgumentsError, ConfigurationError, SerializationError, Unique, job, registry
+from django_jobs import (
+    ArgumentsError,
+    Batch,
+    ConfigurationError,
+    SerializationError,
+    Unique,
+    chain,
+    chord,
+    group,
+    job,
+    registry,
+)
 from django_jobs.policy.uniqueness import ConflictRule, OnConflict
 from django_jobs.uniqueness import idempotency_key_of, unique_key_of
 
@@ -133,6 +144,17 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
     ):
         with pytest.raises(ConfigurationError, match=r"count_only=True.*: expected a job without a key"):
             keyed.enqueue_many([(1,)], count_only=True)
+        for of_many in (
+            chain(keyed.s(1), plain.s()),
+            group(plain.s(1), keyed.s(1)),
+            chord(group(plain.s(1)), keyed.s()),
+        ):
+            with pytest.raises(
+                ConfigurationError, match=r"s\(\): expected a job without a key, got one that is"
+            ):
+                of_many.enqueue()
+        with pytest.raises(ConfigurationError, match="is no part of this graph or batch"):
+            Batch(on_success=keyed.s(1)).__enter__()
     with pytest.raises(ConfigurationError, match="expected a job without unique"):
         job(name="sample.unique", unique=Unique())(work).using(idempotency_key="k").enqueue(1)
 
