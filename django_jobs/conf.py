@@ -26,6 +26,8 @@ MAX_QUEUE_NAME_LENGTH = 100
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_ATTEMPTS_BOUND = 10_000
 MAX_LOG_LETTERS = 1_000_000
+MAX_ALIAS_LENGTH = 100
+"""Of RESULT_STORAGE: it is stored beside each result that it keeps."""
 
 MaySee = Callable[[Any, Any], bool]
 """``(request, job) -> bool``: may whoever sent the request see the job and its result, without a signed address?"""
@@ -216,6 +218,11 @@ def read_settings(given: object) -> Settings:
         raise ConfigurationError(
             f"{SETTING}['DATABASE']: expected an alias of DATABASES"
             f" ({', '.join(sorted(django_settings.DATABASES))}), got {settings.database!r}"
+        )
+    if len(settings.result_storage or "") > MAX_ALIAS_LENGTH:
+        raise ConfigurationError(
+            f"{SETTING}['RESULT_STORAGE']: expected an alias of up to {MAX_ALIAS_LENGTH} characters, got"
+            f" {settings.result_storage!r}"
         )
     if settings.result_storage is not None and settings.result_storage not in django_settings.STORAGES:
         raise ConfigurationError(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from django.db import models
 
+from ..conf import MAX_ALIAS_LENGTH
 from ..result_files import MAX_NAME_LENGTH as MAX_FILE_NAME_LENGTH
 from .base import JobsManager
-
-MAX_ALIAS_LENGTH = 100
 
 
 class KeptResult(models.Model):

@@ -159,6 +159,7 @@ BAD_VALUES = [
     *(("RESULT_TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
     *(("RESULT_TTL", bad, "at most 3650 days") for bad in (0, -1, timedelta.max)),
     *(("RESULT_STORAGE", bad, "expected a name") for bad in (5, "", True)),
+    ("RESULT_STORAGE", "x" * 101, "expected an alias of up to 100 characters"),
     (
         "RESULT_STORAGE",
         "attic",
