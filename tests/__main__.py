@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests puts this folder first on the path
-from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, VENDORS, why_not  # noqa: E402 - see above
+from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, USED, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5
 
@@ -55,6 +55,7 @@ def main(arguments: list[str]) -> int:
         first = vendor == usable[0]
         return run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage, output=output)
 
+    os.environ[USED] = ",".join(usable)
     if options.require_all:
         os.environ[REQUIRE_ALL] = "1"
 

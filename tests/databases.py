@@ -21,6 +21,9 @@ CONNECT_SECONDS = 5
 REQUIRE_ALL = "DJANGO_JOBS_TEST_REQUIRE_ALL"
 """Set where a program that a test needs must be there; see ``tests/required.py``."""
 
+USED = "DJANGO_JOBS_TEST_USED"
+"""The vendors, with commas, on which ``python3 tests`` runs the suite, this one among them."""
+
 WITHOUT_ADMIN = "DJANGO_JOBS_TEST_WITHOUT_ADMIN"
 """Set for workers, which need none, and start sooner without."""
 CONNECT_TIMEOUT = "DJANGO_JOBS_TEST_CONNECT_TIMEOUT"
@@ -39,6 +42,11 @@ def chosen_vendor() -> str:
     if vendor not in VENDORS:
         raise ValueError(f"DJANGO_JOBS_TEST_DATABASE: expected one of {', '.join(VENDORS)}, got {vendor!r}")
     return vendor
+
+
+def used_vendors() -> list[str]:
+    """Return the vendors on which the suite is run, one after another or side by side; one where pytest runs alone."""
+    return os.environ.get(USED, chosen_vendor()).split(",")
 
 
 def address(vendor: str) -> dict[str, str]:

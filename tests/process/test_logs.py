@@ -14,6 +14,7 @@ from tests.process.running import ended, outcomes, wait_for_start
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
+QUICK = {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 1}
 POOLS = pytest.mark.parametrize("pool", ["threads", "processes"])
 
 
@@ -63,13 +64,13 @@ def test_the_log_of_an_atomic_job_that_failed_outlives_the_rollback(
 @POOLS
 def test_what_was_saved_of_a_killed_run_stays(start_worker: StartWorker, pool: str, tmp_path: Path) -> None:
     job = misbehaving.talk_and_wait.enqueue(str(tmp_path / "go"))
-    worker = start_worker("--pool", pool)
+    worker = start_worker("--pool", pool, **QUICK)
     wait_for_start(tmp_path / "go")
     wait_until(lambda: said(job.refresh().log) == [("", "first"), ("", "second")], "both lines to be saved")
 
     worker.kill()
     (tmp_path / "go").touch()
-    start_worker("--pool", pool)
+    start_worker("--pool", pool, **QUICK)
     assert ended(job) == ["succeeded"]
 
     assert outcomes(job) == ["lost", "succeeded"]
