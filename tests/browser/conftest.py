@@ -70,12 +70,15 @@ def address(worker_environment: dict[str, str]) -> Iterator[str]:
 
 @pytest.fixture
 def visitor(browser: Any, address: str, request: pytest.FixtureRequest) -> Iterator[Visitor]:
-    """A superuser who has logged in. Marks: ``phone`` for its width, ``dark`` for its theme."""
+    """A superuser who has logged in. Marks: ``phone`` for its width, ``dark`` for its theme, ``rtl`` for Hebrew."""
     User.objects.create_superuser("ada", password="secret")
     is_phone = request.node.get_closest_marker("phone") is not None
     is_dark = request.node.get_closest_marker("dark") is not None
+    is_rtl = request.node.get_closest_marker("rtl") is not None
     context = browser.new_context(
-        viewport=PHONE if is_phone else SCREEN, color_scheme="dark" if is_dark else "light"
+        viewport=PHONE if is_phone else SCREEN,
+        color_scheme="dark" if is_dark else "light",
+        locale="he" if is_rtl else "en",
     )
     visitor = Visitor(context.new_page(), address, SCREENSHOTS)
     visitor.log_in("ada", "secret")

@@ -56,11 +56,12 @@ def rows() -> dict[str, Any]:
 
 
 def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
+    direction = "-rtl" if visitor.page.get_attribute("html", "dir") == "rtl" else ""
     for model, pk in rows.items():
         for page, args in ((f"django_jobs_{model}_changelist", ()), (f"django_jobs_{model}_change", (pk,))):
             visitor.go(page, *args)
             assert visitor.page.query_selector("#content"), page
-            visitor.picture(f"{page}-{visitor.page.viewport_size['width']}")
+            visitor.picture(f"{page}-{visitor.page.viewport_size['width']}{direction}")
             violations = visitor.grave_violations()
             assert violations == [], "\n".join([page, *violations])
             assert not visitor.scrolls_sideways(), page
@@ -80,6 +81,21 @@ def test_every_page_is_fit_for_everybody(visitor: Visitor, rows: dict[str, Any])
 @pytest.mark.dark
 def test_every_page_is_readable_in_the_dark(visitor: Visitor, rows: dict[str, Any]) -> None:
     _visit_all(visitor, rows)
+
+
+@pytest.mark.rtl
+def test_every_page_turns_round_for_those_who_read_from_right_to_left(
+    visitor: Visitor, rows: dict[str, Any]
+) -> None:
+    visitor.go("index")
+    assert visitor.page.get_attribute("html", "dir") == "rtl"
+    _visit_all(visitor, rows)
+    visitor.go("django_jobs_dashboard")
+    assert not visitor.scrolls_sideways()
+    visitor.picture("dashboard-rtl")
+    visitor.go("django_jobs_job_change", rows["job"])
+    first, second = (visitor.page.locator(".job-facts > div").nth(at).bounding_box() for at in (0, 1))
+    assert first["x"] > second["x"]
 
 
 @pytest.mark.phone
