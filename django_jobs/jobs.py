@@ -15,7 +15,7 @@ from typing import Any
 
 from .context import current_job
 from .definition import job
-from .exceptions import Cancelled, Snooze
+from .exceptions import Snooze
 from .models import DeadLetter, Job
 from .policy.job_filter import JobFilter
 from .policy.letter_filter import LetterFilter
@@ -101,11 +101,15 @@ class _BulkJob:
         self.done = int(self._context.metadata.get(DONE, 0))
 
     def take_step(self, work: Callable[[], int], *, next_position: Position) -> None:
-        """Do the work and go on behind ``next_position``. Raises Cancelled where this run is to end."""
+        """Do the work and go on behind ``next_position``.
+
+        Raises Cancelled where the job was asked to end, and Snooze where another run of it, declared lost and alive
+        all the same, is ahead: the next try goes on behind whatever has been done.
+        """
         self._context.raise_if_cancelled()
         done = take_step(self._context.job_id, work, position=self.position, next_position=next_position)
         if done is None:
-            raise Cancelled("another run of this job goes on with it")
+            raise Snooze(PACE)
         self.position, self.done = next_position, done
         # Whoever saves this run's metadata saves the place, too.
         self._context.metadata |= {POSITION: next_position, DONE: done}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from django_jobs import jobs as engine_jobs
 from django_jobs.jobs import purge_matching, redrive_matching, resolve_matching
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.letter_filter import LetterFilter
 from django_jobs.policy.states import State
 from django_jobs.store import letter_search
+from django_jobs.store.bulk import take_step
 from django_jobs.store.cancel import request_cancel
 from django_jobs.store.letter_search import count_open, newest_ids, open_letters, steps
 from django_jobs.testing import drain
@@ -63,6 +66,24 @@ def test_a_few_are_named_by_their_ids() -> None:
     assert ids == [letters[3].pk, letters[2].pk]
     _run(redrive_matching.enqueue(LetterFilter(ids=tuple(ids)).as_json()))
     assert DeadLetter.objects.filter(status="redriven").count() == 2
+
+
+def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(letter_search, "STEP", 2)
+    _letters(5)
+    job = redrive_matching.enqueue({"fingerprint": GROUP}, total=5)
+
+    def overtaken(job_id: int, work: Callable[[], int], **places: Any) -> int | None:
+        """Do the step twice: as the run that was declared lost and lives on does it, and as this run tries to."""
+        assert take_step(job_id, work, **places) == 2
+        return take_step(job_id, work, **places)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine_jobs, "take_step", overtaken)
+        _run(job)
+    assert (job.refresh().state, job.attempt, _ready()) == ("scheduled", 0, 2)
+    _run(job)
+    assert (job.refresh().state, job.result, _ready()) == ("succeeded", {"done": 5}, 5)
 
 
 def test_with_a_rate_a_run_does_one_step_and_snoozes_without_using_up_a_try() -> None:
