@@ -16,7 +16,7 @@ from django_jobs.models import Job, Worker
 from django_jobs.store.clock import database_now
 from django_jobs.store.queues import pause
 from django_jobs.store.rescue import rescue_worker
-from tests.concurrency import wait_until
+from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.factories import RULES
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
@@ -71,22 +71,33 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     assert ended(again) == ["succeeded"]
 
 
+def _states_of_threads(pid: int) -> set[str]:
+    stats = [task.read_text() for task in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return {stat.rpartition(")")[2].split()[0] for stat in stats}
+
+
 def _freeze(pid: int) -> None:
     """Stop a process at a moment in which it does not hold SQLite's only lock."""
     while True:
         os.kill(pid, signal.SIGSTOP)
-        if connection.vendor != "sqlite":
+        # Threads stop one by one: one that has not yet may still take the lock.
+        wait_until(lambda: _states_of_threads(pid) == {"T"}, "all its threads to stop")
+        if connection.vendor != "sqlite" or _can_write(within=0.2):
             return
-        other = sqlite3.connect(connection.settings_dict["NAME"], timeout=0.5, isolation_level=None)
-        try:
-            other.execute("BEGIN IMMEDIATE")
-            other.execute("ROLLBACK")
-        except sqlite3.OperationalError:
-            os.kill(pid, signal.SIGCONT)
-        else:
-            return
-        finally:
-            other.close()
+        os.kill(pid, signal.SIGCONT)
+        assert _can_write(within=DEADLINE_SECONDS), "it goes on, and lets go of the lock"
+
+
+def _can_write(*, within: float) -> bool:
+    other = sqlite3.connect(connection.settings_dict["NAME"], timeout=within, isolation_level=None)
+    try:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("ROLLBACK")
+    except sqlite3.OperationalError:
+        return False
+    finally:
+        other.close()
+    return True
 
 
 def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWorker, tmp_path: Path) -> None:
