@@ -35,12 +35,12 @@ from .exceptions import (
     UnknownJobError,
     WaitTimeout,
 )
-from .graphs import Graph, Node, chain, chord, group
 from .once import Once, once
 from .policy.backoff import Constant, Exponential, Linear
 from .policy.limits import Breaker, Concurrency, Order, Rate
 from .schedules import ScheduleDefinition
 from .uniqueness import Unique
+from .workflows import Graph, Node, chain, chord, group
 
 __version__ = "0.1.0"
 

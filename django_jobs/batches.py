@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any, Self
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
+from .batch_context import Gathering, begin_gathering, current_gathering, end_gathering
 from .calls import JobCall
 from .context import current_job
 from .definition import JobDefinition
 from .enqueue_options import EnqueueOptions
 from .exceptions import ConfigurationError, NoCurrentBatch, NoCurrentJob, WaitTimeout
-from .gathering import Gathering, begin_gathering, current_gathering, end_gathering
 from .policy.batches import ENDED_STATES, MAX_DESCRIPTION_LENGTH, Callback
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from .models import Batch as BatchRow
     from .models import Job
-    from .store.batches import Progress
+    from .store.batches.batch import Progress
 
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
 
@@ -143,13 +143,13 @@ class Batch:
 
     def progress(self) -> Progress:
         """Return how many jobs there are and how they ended, as it is now. Two statements, however many jobs."""
-        from .store.batches import progress
+        from .store.batches.batch import progress
 
         return progress(self.row)
 
     def cancel(self, *, by: str = "") -> int:
         """Cancel what waits, ask what runs to end, and return how many jobs were either; nothing is added any more."""
-        from .store.batches import cancel_batch
+        from .store.batches.batch import cancel_batch
 
         return cancel_batch(self.id, by=by)
 
@@ -180,7 +180,7 @@ class Batch:
                     "a Batch is built by one block; current_batch() adds to it from its own jobs"
                 )
             return
-        from .store.batches import open_batch
+        from .store.batches.batch import open_batch
 
         around = current_gathering()
         row = open_batch(
@@ -191,7 +191,7 @@ class Batch:
         self._id = row.pk
 
     def _end(self, error: BaseException | None) -> None:
-        from .store.batches import cancel_batch, close_batch
+        from .store.batches.batch import cancel_batch, close_batch
 
         if not self._is_builder:
             return
@@ -211,7 +211,7 @@ def current_batch() -> Batch:
     gathering = current_gathering()
     if gathering is not None:
         return Batch.get(gathering.batch_id)
-    from .store.batches import batch_of
+    from .store.batches.batch import batch_of
 
     try:
         row = batch_of(current_job().job_id)
@@ -224,7 +224,7 @@ def current_batch() -> Batch:
 
 def ended_batch() -> Batch:
     """Return the batch whose end enqueued the running job, its callback. Raises NoCurrentBatch in any other job."""
-    from .store.sum_up import BATCH_KEY
+    from .store.batches.apply_deltas import BATCH_KEY
 
     try:
         batch_id = current_job().metadata.get(BATCH_KEY)
@@ -266,7 +266,7 @@ def _as_callback(callback: Callback, given: object) -> JobCall:
 
 
 def _stored(callback: Callback, call: JobCall) -> dict[str, Any]:
-    from .store.sum_up import as_stored
+    from .store.batches.apply_deltas import as_stored
 
     if call.options.waits_for:
         raise ConfigurationError(f"Batch({callback}): expected a job that waits for no others")

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from .arguments.serialization import PassedResult
 from .exceptions import GraphRefused
-from .serialization import PassedResult
 
 if TYPE_CHECKING:
     from .enqueue_options import EnqueueOptions

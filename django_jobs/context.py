@@ -12,8 +12,8 @@ from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
+from .arguments.serialization import dumps
 from .exceptions import Cancelled, NoCurrentJob, PayloadTooLarge
-from .serialization import dumps
 
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
@@ -107,7 +107,7 @@ class JobContext:
         """
         now = time.monotonic()
         if not self._is_cancel_requested and now - self._cancel_looked_at >= CANCEL_LOOK_SECONDS:
-            from .store.cancel import is_cancel_requested
+            from .store.lifecycle.cancel import is_cancel_requested
 
             self._cancel_looked_at = now
             self._is_cancel_requested = is_cancel_requested(self.job_id)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec,
 from django.views.decorators.debug import sensitive_variables
 
 from . import registry
+from .arguments.signature import CallSignature
 from .calls import JobCall
 from .conf import JOB_OPTION_CHECKS, as_span
 from .context import JobContext
@@ -34,7 +35,6 @@ from .schedules import (
     define_schedule,
     origin_of,
 )
-from .signature import CallSignature
 from .uniqueness import KeyFunction, Unique, check_unique
 
 if TYPE_CHECKING:

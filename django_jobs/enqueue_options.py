@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar, ove
 from asgiref.sync import sync_to_async
 from django.utils import timezone
 
+from .arguments.serialization import dumps, encode
 from .calls import JobCall, passed_results
+from .enqueueing import place, place_keyed, place_stream
 from .exceptions import ArgumentsError, ConfigurationError
 from .options import LONG_AGO, check_enqueue_options, check_predecessors
-from .placing import place, place_keyed, place_stream
 from .policy.expiry import expected_instead, expiry_of
+from .policy.flags import Links
 from .policy.graph import OnDead
 from .policy.limits import Need
-from .policy.links import Links
-from .serialization import dumps, encode
 from .uniqueness import KeyFunction, keys_for
 
 if TYPE_CHECKING:
     from .definition import JobDefinition
     from .models import Job
-    from .store.dialects.base import NewJob
+    from .store.dialects.base.jobs import NewJob
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -94,7 +94,7 @@ class EnqueueOptions(Generic[P, R]):
                 raise ArgumentsError(f"{error} (in item {at} of enqueue_many)") from None
 
     def _stream(self, arguments: ManyArguments) -> int:
-        from .store.enqueue import payload
+        from .store.enqueue.insert import payload
 
         name = self.definition.name
         if self.waits_for:
@@ -172,7 +172,7 @@ class EnqueueOptions(Generic[P, R]):
             )
 
     def _new_job(self) -> NewJob:
-        from .store.dialects.base import NewJob
+        from .store.dialects.base.jobs import NewJob
 
         options = self.definition.options
         queue_name = self.queue_name or options.resolve("queue_name")

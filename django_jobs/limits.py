@@ -13,6 +13,7 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, LimitKeyError
 from .policy.limits import (
     MAX_KEY_LENGTH,
@@ -27,7 +28,6 @@ from .policy.limits import (
     need,
     parse_rate,
 )
-from .signature import CallSignature
 
 OPTIONS: Mapping[Kind, str] = {
     Kind.ORDER: "order_key",

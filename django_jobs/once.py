@@ -8,14 +8,14 @@ from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .arguments.serialization import decode, encode
 from .context import current_job
 from .exceptions import NoCurrentJob, OnceError
 from .policy.uniqueness import MAX_KEY_LENGTH, canonical, digest_of
-from .serialization import decode, encode
 
 if TYPE_CHECKING:
     from .models import OnceRecord
-    from .store.dialects.keys.base import NewOnce
+    from .store.dialects.base.keys import NewOnce
 
 _NO_ASYNC = (
     "once(): Django's transactions do not work in asynchronous code; put the block into a function and"
@@ -59,7 +59,7 @@ class Once:
         Raises OnceError where this is not the first or the block has ended, SerializationError and
         PayloadTooLarge.
         """
-        from .store.once import save_stored
+        from .store.enqueue.once import save_stored
 
         if not self:
             raise OnceError(f"once({self._record.key}): only the first may store; this was done before")
@@ -91,7 +91,7 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
         self._first: Once | None = None
 
     def __enter__(self) -> Once:
-        from .store.once import recording
+        from .store.enqueue.once import recording
 
         _refuse_event_loop()
         record = self._new_record()
@@ -114,7 +114,7 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
         """Never reached; ``async with`` looks for it before it enters."""
 
     def _new_record(self) -> NewOnce:
-        from .store.dialects.keys.base import NewOnce
+        from .store.dialects.base.keys import NewOnce
 
         parts = [encode(part, what=f"once: part {at + 1} of the key") for at, part in enumerate(self._key)]
         whole = canonical(parts)

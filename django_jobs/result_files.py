@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
+from .arguments.serialization import RESULT_FILE, TAG, read_json
 from .exceptions import ResultUnreadable
-from .serialization import RESULT_FILE, TAG, read_json
 
 FOLDER = "django_jobs/results"
 MAX_NAME_LENGTH = 500

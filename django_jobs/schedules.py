@@ -10,12 +10,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
+from .arguments.serialization import encode
 from .conf import MAX_NAME_LENGTH, as_duration
 from .exceptions import ConfigurationError, JobsError
 from .policy.cron import CronError
 from .policy.overlap import Overlap
 from .policy.schedule import CatchUp, Manner, ScheduleSpec, Timing
-from .serialization import encode
 
 if TYPE_CHECKING:
     from .definition import JobDefinition

@@ -9,13 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from . import registry
+from .arguments.serialization import decode
 from .conf import get_settings
 from .definition import JobDefinition
 from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
 from .models import CronSchedule
 from .policy.schedule import ScheduleSpec
 from .schedules import spec_of
-from .serialization import decode
 
 
 def schedulable_jobs() -> list[JobDefinition[Any, Any]]:

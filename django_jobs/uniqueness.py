@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Literal
 
+from .arguments.serialization import encode
 from .conf import get_settings
 from .exceptions import ArgumentsError, ConfigurationError, JobsError
 from .policy.backoff import LONGEST_WAIT
@@ -24,7 +25,6 @@ from .policy.uniqueness import (
     canonical,
     digest_of,
 )
-from .serialization import encode
 
 KeyFunction = Callable[..., Any]
 """Called with the job's arguments by name, defaults filled in; returns the key, anything that an argument may be."""

@@ -3,4 +3,4 @@
 from django.contrib import admin
 from django.urls import include, path
 
-urlpatterns = [path("admin/", admin.site.urls), path("jobs/", include("django_jobs.urls"))]
+urlpatterns = [path("admin/", admin.site.urls), path("jobs/", include("django_jobs.web.urls"))]

@@ -9,7 +9,7 @@ from django.views.static import serve
 
 urlpatterns = [
     path("admin/", admin.site.urls),
-    path("jobs/", include("django_jobs.urls")),
+    path("jobs/", include("django_jobs.web.urls")),
     re_path(r"^media/(?P<path>.*)$", serve, {"document_root": settings.MEDIA_ROOT}),
     path("", include("testproject.shop.urls")),
 ]

@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from pytest_django import DjangoDbBlocker
 
-from django_jobs.store import doorbell
+from django_jobs.store import notify
 from tests.databases import ROOT, chosen_vendor
 from tests.flushing import permissions, quick_flush
 
@@ -50,4 +50,4 @@ def worker_environment(transactional_db: None) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _fresh_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget who was rung: the window between two rings is not to reach from one test into the next."""
-    monkeypatch.setattr(doorbell, "_last_rung", {})
+    monkeypatch.setattr(notify, "_last_rung", {})

@@ -24,15 +24,15 @@ from django_jobs.models import (
     Tick,
     Worker,
 )
+from django_jobs.policy.claim_cursors import ReadyLines
 from django_jobs.policy.decide import JobFacts, Rules, decide
+from django_jobs.policy.flags import Links
 from django_jobs.policy.limits import Breaker, Concurrency, Order, Phase, Rate, need
-from django_jobs.policy.lines import ReadyLines
-from django_jobs.policy.links import Links
 from django_jobs.policy.outcomes import Error, Failed, Outcome
 from django_jobs.policy.states import State
-from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.clock import database_now
-from django_jobs.store.dialects.base import Claim, Ended
+from django_jobs.store.dialects.base.jobs import Claim, Ended
+from django_jobs.store.lifecycle.claim import claim_in_turn, look
 
 RULES = Rules(unknown_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
 

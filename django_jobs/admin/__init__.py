@@ -1,13 +1,13 @@
 """Floor 6: staff inspect, retry and purge in Django's admin. Every change is a verb of ``store``."""
 
 from .attempts import AttemptAdmin
-from .batches import BatchAdmin
-from .dead_letters import DeadLetterAdmin
-from .jobs import JobAdmin
-from .keys import EnqueueKeyAdmin, OnceRecordAdmin
-from .limits import LimitAdmin
-from .objects import JobsForObjectMixin
+from .batches.admin import BatchAdmin
+from .dead_letters.admin import DeadLetterAdmin
+from .idempotency import EnqueueKeyAdmin, OnceRecordAdmin
+from .jobs.admin import JobAdmin
+from .limits.admin import LimitAdmin
 from .queues import QueueAdmin
+from .related_jobs import JobsForObjectMixin
 from .schedules import CronScheduleAdmin, TickAdmin
 from .tokens import TokenAdmin
 from .workers import WorkerAdmin

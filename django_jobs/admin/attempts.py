@@ -15,14 +15,14 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt
-from ..policy.cut import cut
 from ..policy.outcomes import AttemptOutcome
-from ..store.windows import Window, newest_first
-from .base import exactly
-from .job_filters import Choices
-from .job_words import OUTCOMES, duration_words, outcome_words, page_link
-from .paging import WindowChangeList, WindowedAdmin
-from .permissions import VIEW_ARGUMENTS, may
+from ..policy.truncate import cut
+from ..store.search.newest_first import Window, newest_first
+from .jobs.filters import Choices
+from .jobs.labels import OUTCOMES, duration_words, outcome_words, page_link
+from .site.base import exactly
+from .site.paging import WindowChangeList, WindowedAdmin
+from .site.permissions import VIEW_ARGUMENTS, may
 
 LARGE = ("job__arguments", "job__metadata", "job__result_data")
 SHOWN_MESSAGE = 100

@@ -1,7 +1,7 @@
 """The dashboard: one page of what happens now and happened lately, renewed by one JSON answer.
 
-``store/dashboard.py`` has the numbers. Here they become words; the template is the same for the first view and for
-each renewal, so that the page needs no script to be read.
+``store/stats/dashboard.py`` has the numbers. Here they become words; the template is the same for the first view
+and for each renewal, so that the page needs no script to be read.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from ..store.dashboard import Bounded, Durations, Point, QueueNow, Snapshot, WorkerNow, snapshot
-from ..store.groups import Group
-from .job_words import duration_words
-from .permissions import VIEW_ARGUMENTS, may, require
+from ..store.dead_letters.groups import Group
+from ..store.stats.dashboard import Bounded, Durations, Point, QueueNow, Snapshot, WorkerNow, snapshot
+from .jobs.labels import duration_words
+from .site.permissions import VIEW_ARGUMENTS, may, require
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 PERIOD_NAMES = {"1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days")}

@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Queue
-from ..store.dashboard import queues_now
 from ..store.queues import MOST_RUNNING, cap, pause, resume
-from .base import ReadOnlyAdmin, actor, exactly
+from ..store.stats.dashboard import queues_now
 from .dashboard import dashboard_urls, queue_words
-from .permissions import PAUSE, may, require
+from .site.base import ReadOnlyAdmin, actor, exactly
+from .site.permissions import PAUSE, may, require
 
 
 class QueueChangeList(ChangeList):

@@ -25,13 +25,13 @@ from ..policy.cron import CronError
 from ..policy.cron_words import in_words
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, Manner, ScheduleSpec, TickOutcome, Timing
+from ..redaction import shown_of
 from ..schedules import spec_of
-from ..shown import shown_of
 from ..staff_schedules import check_stored_arguments, schedulable_job, schedulable_jobs
 from ..store.clock import database_now
-from ..store.schedules import delete_schedule, pause_schedule, put_schedule, resume_schedule
-from ..store.tick import tick_now
-from .base import ReadOnlyAdmin, _ModelAdmin, actor, as_json, exactly
+from ..store.schedules.definitions import delete_schedule, pause_schedule, put_schedule, resume_schedule
+from ..store.schedules.tick import tick_now
+from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, as_json, exactly
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[CronSchedule]

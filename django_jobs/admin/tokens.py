@@ -18,8 +18,8 @@ from django.utils.translation import ngettext
 from .. import registry
 from ..models import Token
 from ..store.tokens import create_token, revoke
-from .base import ReadOnlyAdmin, actor, exactly
-from .permissions import REVOKE, may, require
+from .site.base import ReadOnlyAdmin, actor, exactly
+from .site.permissions import REVOKE, may, require
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only

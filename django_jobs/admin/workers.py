@@ -19,11 +19,11 @@ from ..conf import get_settings
 from ..models import Job, Worker
 from ..policy.states import State
 from ..store.clock import database_now
-from ..store.windows import Window
+from ..store.search.newest_first import Window
 from ..store.workers import ALIVE, request_stop
-from .base import actor, exactly
-from .paging import WindowChangeList, WindowedAdmin
-from .permissions import STOP, may, require
+from .site.base import actor, exactly
+from .site.paging import WindowChangeList, WindowedAdmin
+from .site.permissions import STOP, may, require
 
 MOST_RUNNING = 200
 """Running jobs that are shown, over all workers of a page."""

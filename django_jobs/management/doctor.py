@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from .. import registry
+from ..arguments.serialization import decode
 from ..conf import get_settings
-from ..policy.diagnosis import Finding, Rows, Server, diagnose
-from ..serialization import decode
-from ..store import examine
-from ..store.schema import read_schema
-from ..store.server import read_server
+from ..policy.doctor import Finding, Rows, Server, diagnose
+from ..store.doctor import rows as examine
+from ..store.doctor.schema import read_schema
+from ..store.doctor.server import read_server
 
 CALLS_TRIED = 1_000
 CALLS_SHOWN = 10

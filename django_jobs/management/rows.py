@@ -11,10 +11,10 @@ from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import in_words
 from ..policy.uniqueness import KeyKind
-from ..shown import sentence, shown, shown_of
-from ..store.explain import explain
+from ..redaction import sentence, shown, shown_of
+from ..store.doctor.why_not_running import explain
 from ..store.logs import logs_of
-from ..store.stats import QueueStats
+from ..store.stats.counts import QueueStats
 
 JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_attempts", "enqueued_at")
 

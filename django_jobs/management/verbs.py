@@ -19,20 +19,20 @@ from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
 from ..policy.health import find_neglect
 from ..policy.states import FINAL_STATES, State, sources
-from ..store.cancel import OPEN, CancelCounts, cancel_counted
 from ..store.dialects import open_dialect
-from ..store.find_keys import keys_of_job
-from ..store.kept_results import expire_results
-from ..store.prune import prune, prune_records, prune_ticks
-from ..store.prune_keys import prune_keys, prune_once
-from ..store.purge import purge
+from ..store.enqueue.prune_keys import prune_keys, prune_once
+from ..store.lifecycle.cancel import OPEN, CancelCounts, cancel_counted
+from ..store.lifecycle.prune import prune, prune_records, prune_ticks
+from ..store.lifecycle.purge import purge
+from ..store.lifecycle.redrive import redrive
+from ..store.lifecycle.run_now import run_now
 from ..store.queues import MOST_RUNNING, cap, pause, resume
-from ..store.redrive import redrive
-from ..store.run_now import run_now
-from ..store.stats import open_dead_letters, overdue_schedules, queue_stats, waiting_queues
-from ..store.tick_round import Ticked
+from ..store.results.retention import expire_results
+from ..store.schedules.tick_round import Ticked
+from ..store.search.keys import keys_of_job
+from ..store.stats.counts import open_dead_letters, overdue_schedules, queue_stats, waiting_queues
 from ..store.workers import ALIVE, served_queues
-from ..worker.scheduler import bring_in_step, fire_all, say_synced
+from ..worker.duties.scheduler import bring_in_step, fire_all, say_synced
 from .rows import (
     attempt_rows,
     expiry_row,

@@ -12,7 +12,7 @@ from ..conf import as_queue_name
 from ..exceptions import ConfigurationError
 from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions
-from ..worker.supervisor import supervise
+from ..worker.process.supervisor import supervise
 
 MOST_WEIGHT = 1_000
 

@@ -8,10 +8,10 @@ from .enqueue_key import EnqueueKey
 from .expiry import Expiry
 from .job import Job
 from .job_log import JobLog
-from .kept_result import KeptResult
 from .limit import Limit, LimitNotice, Permit
 from .once_record import OnceRecord
 from .queue import Queue
+from .result_retention import KeptResult
 from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
 from .token import Token

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from ..arguments.serialization import EXPIRED, NOT_STORABLE, decode
 from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import ResultExpired, WaitTimeout
-from ..policy.links import Links
+from ..policy.flags import Links
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..result_files import ResultFile, read_result, result_file
-from ..serialization import EXPIRED, NOT_STORABLE, decode
 from .base import JobsManager, NameField, StateIndex
 from .worker import Worker
 
@@ -239,7 +239,7 @@ class Job(models.Model):
         In the caller's transaction. The object is refreshed. A job that was asked does not run again, however its run
         ends; ``wait()`` tells what became of it.
         """
-        from ..store.cancel import cancel
+        from ..store.lifecycle.cancel import cancel
 
         cancel(type(self).objects.using(self._state.db).filter(pk=self.pk), using=self._state.db)
         return self.refresh().state == State.CANCELLED

@@ -1,6 +1,6 @@
 """What the admin's pages count by, kept by workers' maintenance so that no page counts a table of jobs.
 
-``store/rollup.py`` folds attempts and dead letters into these rows, each of them exactly once, a few
+``store/stats/rollup.py`` folds attempts and dead letters into these rows, each of them exactly once, a few
 seconds after they were written.
 """
 

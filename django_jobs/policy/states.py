@@ -38,7 +38,7 @@ INITIAL_STATES = WAITING_STATES
 TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
     "release": frozenset({(State.BLOCKED, State.READY)}),
     "promote": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),
-    "hold_back": frozenset({(State.READY, State.BLOCKED)}),
+    "revoke": frozenset({(State.READY, State.BLOCKED)}),
     "claim": frozenset({(State.READY, State.RUNNING)}),
     "finish": frozenset(
         {
@@ -56,7 +56,7 @@ TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
     "cancel": frozenset((state, State.CANCELLED) for state in WAITING_STATES),
     "redrive": frozenset({(State.DEAD, State.READY), (State.DEAD, State.BLOCKED)}),
     "run_now": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),
-    "revise": frozenset(
+    "reschedule": frozenset(
         {
             (State.SCHEDULED, State.READY),
             (State.SCHEDULED, State.BLOCKED),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 
-from .problems import Kind
+from .http_problems import Kind
 from .states import FINAL_STATES, State
 
 SOONEST_SECONDS, LATEST_SECONDS = 1, 60

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from functools import partial
 
 from ..models import Job
-from .again import again_after_conflicts
 from .dialects import open_dialect
+from .transactions import retry_on_conflict
 
 POSITION, DONE = "django_jobs_position", "django_jobs_done"
 """Keys in the job's metadata: behind which place it goes on, and to how many rows it has done its work."""
@@ -31,7 +31,7 @@ def take_step(
     """
     _, connection = open_dialect(using)
     step = partial(_take_step, job_id, work, position, next_position, connection.alias)
-    return again_after_conflicts(step, using=connection.alias)
+    return retry_on_conflict(step, using=connection.alias)
 
 
 def _take_step(

@@ -6,7 +6,7 @@ import time
 from datetime import UTC, datetime
 
 from .dialects import open_dialect
-from .dialects.now import DatabaseNow
+from .dialects.shared.now import DatabaseNow
 
 __all__ = ["DatabaseClock", "DatabaseNow", "database_now"]
 

@@ -7,9 +7,10 @@ from collections.abc import Collection
 from ..models import JobLog
 from ..models.job_log import BY_CLAIM
 from ..policy.log_lines import KeptLines
-from .dialects import logs, open_dialect
-from .dialects.among import Among
-from .dialects.base import Claim
+from .dialects import open_dialect
+from .dialects.base.jobs import Claim
+from .dialects.shared import logs
+from .dialects.shared.by_id import Among
 
 
 def save_log(claim: Claim, kept: KeptLines, *, worker_id: int, using: str | None = None) -> None:

@@ -8,7 +8,7 @@ from ..models import Queue
 from ..models.base import MAX_ACTOR_LENGTH
 from .clock import DatabaseNow
 from .dialects import open_dialect
-from .doorbell import ring_on_commit
+from .notify import ring_on_commit
 
 MOST_RUNNING = 1_000_000
 

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from ..models import DeadLetter, Job
 from ..policy.states import State
-from .dialects.among import Among
+from .dialects.shared.by_id import Among
 
 CHUNK = 1_000
 

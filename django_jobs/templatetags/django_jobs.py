@@ -9,9 +9,9 @@ from django.http import HttpRequest
 
 from ..exceptions import ConfigurationError
 from ..models import Job
-from ..views.addresses import sign
-from ..views.progress import progress_context
-from ..views.sight import is_withheld
+from ..web.progress import progress_context
+from ..web.signing import sign
+from ..web.visible_job import is_withheld
 
 register = template.Library()
 

@@ -12,21 +12,21 @@ from asgiref.sync import async_to_sync
 from .. import __version__, registry
 from ..conf import get_settings
 from ..models import Job, Worker
-from ..policy.lines import ReadyLines
+from ..policy.claim_cursors import ReadyLines
 from ..policy.states import State
-from ..store.announce import announce
-from ..store.claim import Claim, claim_in_turn, look
+from ..store.batches.apply_deltas import sum_up_pending
 from ..store.clock import DatabaseClock
-from ..store.finish import finish
-from ..store.grant import admit
+from ..store.lifecycle.claim import Claim, claim_in_turn, look
+from ..store.lifecycle.finish import finish
+from ..store.lifecycle.progress import save_notes
+from ..store.lifecycle.promote import promote
+from ..store.lifecycle.run_now import run_now
+from ..store.lifecycle.signals import announce
+from ..store.limits.admit import admit
 from ..store.logs import save_log
-from ..store.progress import save_notes
-from ..store.promote import promote
-from ..store.run_now import run_now
-from ..store.sum_up import sum_up_pending
 from ..store.workers import leave, register
-from ..worker.bench import Bench, LogNote, Note, Settled
-from ..worker.run import arun, run
+from ..worker.execution.run import arun, run
+from ..worker.execution.runtime import Bench, LogNote, Note, Settled
 
 MOST_RUNS = 10_000
 

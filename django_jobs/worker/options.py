@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..policy.turns import Fair, Strict, Turns, Weighted
+from ..policy.queue_order import Fair, Strict, Turns, Weighted
 
 THREADS, PROCESSES = "threads", "processes"
 POOLS = (THREADS, PROCESSES)

@@ -16,28 +16,28 @@ from ..models import Worker as WorkerRow
 from ..policy.outcomes import Outcome, Released
 from ..policy.prefetch import RunTimes
 from ..store.clock import DatabaseClock
-from ..store.dialects.base import Claim
-from .announcer import Announcer
-from .bench import Bench
-from .cancel_watch import CancelWatch
-from .claimer import Claimer
-from .connections import bound_waits
-from .doorbells import choose_doorbell
+from ..store.dialects.base.jobs import Claim
+from .duties.cancel_requests import CancelWatch
+from .duties.heartbeat import Lease
+from .duties.maintenance import Maintenance
+from .duties.notifiers import choose_doorbell
+from .duties.scheduler import Scheduler
+from .execution.classify import outcome_of_hang, timeout_seconds
+from .execution.run import conclude
+from .execution.runtime import Bench
 from .executors.base import take_back
 from .executors.event_loop import EventLoopExecutor
+from .executors.isolation import Isolation
 from .executors.threads import ThreadExecutor
-from .finisher import Finisher
-from .isolation import Isolation
-from .lease import Lease
-from .loop import Loop
-from .maintenance import Maintenance
+from .liveness import SharedPulse
 from .options import WorkerOptions
-from .outage import Outage
-from .outcome import outcome_of_hang, timeout_seconds
-from .pulse import SharedPulse
-from .run import conclude
-from .scheduler import Scheduler
-from .watched_thread import WatchedThread
+from .pipeline.announcer import Announcer
+from .pipeline.claimer import Claimer
+from .pipeline.finisher import Finisher
+from .threads.connections import bound_waits
+from .threads.db_outage import Outage
+from .threads.loop import Loop
+from .threads.watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_GET, require_POST
 from django_jobs import Batch
 from django_jobs.models import Batch as BatchRow
 from django_jobs.models import Job
-from django_jobs.views import accepted, status_url
+from django_jobs.web import accepted, status_url
 
 from .checkout import OutOfStock, Wanted, place_order
 from .jobs import BESTSELLERS, enqueue_receipt, export_orders, resize_pictures

@@ -1,4 +1,4 @@
-"""The dashboard's page and its renewals. What the numbers are is held by ``tests/store/test_dashboard.py``."""
+"""The dashboard's page and its renewals. What the numbers are is held by ``tests/store/stats/test_dashboard.py``."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from django_jobs.policy.states import State
-from django_jobs.store.rollup import fold
+from django_jobs.store.stats.rollup import fold
 from tests import factories
 
 pytestmark = pytest.mark.django_db(transaction=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django_jobs.models import Attempt, DeadLetter
-from django_jobs.store.rollup import fold
+from django_jobs.store.stats.rollup import fold
 from django_jobs.store.workers import register
 
 from .backlog import defaults, execute, fill_jobs, insert

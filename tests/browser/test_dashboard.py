@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.policy.states import State
-from django_jobs.store.rollup import fold
+from django_jobs.store.stats.rollup import fold
 from tests import factories
 from tests.process.running import RunningWorker
 from tests.sampleapp import jobs as sample

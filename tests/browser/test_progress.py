@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import pytest
 
-from django_jobs.views import status_url
+from django_jobs.web import status_url
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker, start_worker
 from tests.sampleapp import jobs as sample

@@ -9,7 +9,7 @@ import pytest
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.rollup import fold
+from django_jobs.store.stats.rollup import fold
 from tests import factories
 
 from .visitor import Visitor

@@ -14,8 +14,8 @@ import pytest
 from django_jobs import registry
 from django_jobs.models import Job, Limit
 from django_jobs.policy.states import State
-from django_jobs.store.grant import admit
-from django_jobs.store.run_now import run_now
+from django_jobs.store.lifecycle.run_now import run_now
+from django_jobs.store.limits.admit import admit
 from django_jobs.testing import drain
 from tests import factories, sampleapp
 from tests.databases import ROOT

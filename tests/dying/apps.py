@@ -29,11 +29,11 @@ class DyingConfig(AppConfig):
 
     def ready(self) -> None:
         from django_jobs import signals
-        from django_jobs.worker import health_server, supervisor
         from django_jobs.worker.executors.event_loop import EventLoopExecutor
         from django_jobs.worker.executors.threads import ThreadExecutor
-        from django_jobs.worker.loop import Loop
-        from django_jobs.worker.service_manager import ServiceManager
+        from django_jobs.worker.process import health_server, supervisor
+        from django_jobs.worker.process.service_manager import ServiceManager
+        from django_jobs.worker.threads.loop import Loop
         from django_jobs.worker.worker import Worker
 
         signals.job_succeeded.connect(_hear)  # without a receiver the announcer has nothing to do

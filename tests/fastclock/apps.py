@@ -13,9 +13,9 @@ class FastClockConfig(AppConfig):
     name = "tests.fastclock"
 
     def ready(self) -> None:
-        from django_jobs.store import tick
         from django_jobs.store.dialects import open_dialect
-        from django_jobs.worker import scheduler
+        from django_jobs.store.schedules import tick
+        from django_jobs.worker.duties import scheduler
 
         dialect, _ = open_dialect()
 

@@ -17,8 +17,8 @@ from django.db.migrations.loader import MigrationLoader
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store import server
 from django_jobs.store.clock import database_now
+from django_jobs.store.doctor import server
 from tests import factories
 from tests.sampleapp import jobs as sample
 

@@ -12,7 +12,7 @@ import pytest
 from django.db import connection
 from django.db.models import Count
 
-from django_jobs.jobs import purge_matching, redrive_matching
+from django_jobs.builtin_jobs import purge_matching, redrive_matching
 from django_jobs.models import Attempt, DeadLetter, Job, Worker
 from django_jobs.policy.states import State
 from tests import factories

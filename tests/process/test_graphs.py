@@ -14,7 +14,7 @@ from django.db import connection
 from django_jobs import Batch, chain, chord, group
 from django_jobs.models import Batch as BatchRow
 from django_jobs.models import BatchTally, Dependency, Job
-from django_jobs.store.redrive import redrive
+from django_jobs.store.lifecycle.redrive import redrive
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from django_jobs.models import Job, KeptResult
-from django_jobs.store.purge import purge
+from django_jobs.store.lifecycle.purge import purge
 from tests.concurrency import wait_until
 from tests.factories import ago
 from tests.misbehaving import jobs as misbehaving

@@ -16,9 +16,9 @@ from cronsim import CronSim
 from django_jobs.models import CronSchedule, Job, Tick, Worker
 from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
-from django_jobs.store.cancel import request_cancel
-from django_jobs.store.schedules import put_schedule
-from django_jobs.store.tick import tick_now
+from django_jobs.store.lifecycle.cancel import request_cancel
+from django_jobs.store.schedules.definitions import put_schedule
+from django_jobs.store.schedules.tick import tick_now
 from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.factories import make_schedule

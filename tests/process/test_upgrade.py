@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from django_jobs.models import Job, Tick, Worker
-from django_jobs.store.cancel import cancel
+from django_jobs.store.lifecycle.cancel import cancel
 from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.factories import make_schedule

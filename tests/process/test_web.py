@@ -16,7 +16,7 @@ import pytest
 
 from django_jobs.models import Job
 from django_jobs.store.tokens import create_token
-from django_jobs.views import status_url
+from django_jobs.web import status_url
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
 from tests.sampleapp import jobs as sample

@@ -5,14 +5,14 @@
  *
  *   invariant                                    kept by
  *   ---------                                    -------
- *   no finish without the claim                  the guard of store/finish.py: running, this worker, this number
- *   claim numbers only grow                      store/claim.py; nothing ever gives one back
+ *   no finish without the claim                  the guard of store/lifecycle/finish.py: running, this worker, this number
+ *   claim numbers only grow                      store/lifecycle/claim.py; nothing ever gives one back
  *   what has succeeded or is cancelled stays so  policy/states.py; the guards of claim, finish and rescue
  *   staff touch no job that runs                 store/selection.py: locked and looked at again
  *   tries are bounded by max_attempts            policy/decide.py
  *   worker deaths are bounded                    policy/decide.py, _after_loss
- *   what was asked to end runs no more           store/follow.py: a run that is to be followed by another was the last
- *   no job is lost                               store/rescue.py: what a lost worker holds is rescued
+ *   what was asked to end runs no more           store/lifecycle/after_finish.py: a run that is to be followed by another was the last
+ *   no job is lost                               store/lifecycle/rescue.py: what a lost worker holds is rescued
  *
  * Broken on purpose, to show that the checks bite: -DFENCE_BY_ATTEMPT, -DFINISH_BY_ID, -DRESCUE_WITHOUT_RECHECK,
  * -DNO_RESCUE, -DCANCEL_WITHOUT_RECHECK, -DFINISH_FORGETS_REQUEST, -DRESCUE_FORGETS_REQUEST.

@@ -11,10 +11,10 @@ from django.db.models import QuerySet
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from django_jobs.store.bulk import take_step
-from django_jobs.store.purge import purge
-from django_jobs.store.redrive import redrive
-from django_jobs.store.replay import replay_chunk
-from django_jobs.store.resolve import resolve
+from django_jobs.store.dead_letters.resolve import resolve
+from django_jobs.store.lifecycle.purge import purge
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.lifecycle.replay import replay_chunk
 from tests import factories
 from tests.concurrency import run_together
 from tests.crashing import crash_at_every_point

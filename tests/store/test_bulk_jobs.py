@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from django_jobs import jobs as engine_jobs
-from django_jobs.jobs import purge_matching, redrive_matching, resolve_matching
+from django_jobs import builtin_jobs as engine_jobs
+from django_jobs.builtin_jobs import purge_matching, redrive_matching, resolve_matching
 from django_jobs.models import DeadLetter, Job
-from django_jobs.policy.letter_filter import LetterFilter
+from django_jobs.policy.dead_letter_filter import LetterFilter
 from django_jobs.policy.states import State
-from django_jobs.store import letter_search
 from django_jobs.store.bulk import take_step
-from django_jobs.store.cancel import request_cancel
-from django_jobs.store.letter_search import count_open, newest_ids, open_letters, steps
+from django_jobs.store.dead_letters import search
+from django_jobs.store.dead_letters.search import count_open, newest_ids, open_letters, steps
+from django_jobs.store.lifecycle.cancel import request_cancel
 from django_jobs.testing import drain
 from tests import factories
 from tests.factories import ago
@@ -36,7 +36,7 @@ def _ready() -> int:
 
 
 def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letter_search, "STEP", 2)
+    monkeypatch.setattr(search, "STEP", 2)
     _letters(5)
     other = factories.make_letter(fingerprint="b" * 32)
     job = redrive_matching.enqueue({"fingerprint": GROUP}, by="ada", total=5)
@@ -69,7 +69,7 @@ def test_a_few_are_named_by_their_ids() -> None:
 
 
 def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letter_search, "STEP", 2)
+    monkeypatch.setattr(search, "STEP", 2)
     _letters(5)
     job = redrive_matching.enqueue({"fingerprint": GROUP}, total=5)
 
@@ -127,8 +127,8 @@ def test_a_filter_of_the_errors_text_looks_into_class_and_message() -> None:
 
 
 def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letter_search, "STEP", 1)
-    monkeypatch.setattr(letter_search, "SCAN_STEPS", 2)
+    monkeypatch.setattr(search, "STEP", 1)
+    monkeypatch.setattr(search, "SCAN_STEPS", 2)
     (first,) = _letters(1)
     for _ in range(5):
         factories.make_letter(fingerprint="b" * 32)
@@ -139,7 +139,7 @@ def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_a_count_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(letter_search, "MOST_COUNTED", 3)
+    monkeypatch.setattr(search, "MOST_COUNTED", 3)
     _letters(3)
     assert (count_open(LetterFilter()).number, count_open(LetterFilter()).is_more) == (3, False)
     _letters(1)

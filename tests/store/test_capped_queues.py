@@ -7,7 +7,7 @@ import pytest
 from django_jobs.models import Job, Queue
 from django_jobs.policy.outcomes import SUCCEEDED, Lost
 from django_jobs.policy.states import State
-from django_jobs.store.finish import finish
+from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.queues import cap, pause
 from tests.concurrency import run_together
 from tests.factories import ended, make_jobs, make_worker, take
@@ -39,8 +39,8 @@ def test_other_queues_are_claimed_as_before():
 
 
 def test_a_cap_holds_from_its_commit_on_for_a_worker_that_has_looked_before_it():
-    from django_jobs.policy.lines import ReadyLines
-    from django_jobs.store.claim import claim, look
+    from django_jobs.policy.claim_cursors import ReadyLines
+    from django_jobs.store.lifecycle.claim import claim, look
 
     make_jobs(5)
     lines, worker = ReadyLines(), make_worker()

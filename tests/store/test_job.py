@@ -6,11 +6,11 @@ from datetime import timedelta
 import pytest
 
 from django_jobs import WaitTimeout
+from django_jobs.arguments.serialization import NOT_STORABLE
 from django_jobs.models import Job
 from django_jobs.policy.outcomes import Discarded, Error, Succeeded
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.serialization import NOT_STORABLE
-from django_jobs.store.finish import finish
+from django_jobs.store.lifecycle.finish import finish
 from tests.concurrency import DEADLINE_SECONDS, Background
 from tests.factories import ended, make_attempt, make_job, make_worker, take
 

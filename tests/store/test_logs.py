@@ -3,8 +3,8 @@ import pytest
 from django_jobs.models import Job, JobLog
 from django_jobs.policy.log_lines import KeptLines, LogLine
 from django_jobs.policy.states import State
+from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.logs import save_log
-from django_jobs.store.purge import purge
 from django_jobs.testing import drain
 from tests.factories import make_job, make_worker, take
 from tests.misbehaving import jobs as misbehaving

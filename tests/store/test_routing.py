@@ -8,35 +8,35 @@ from django.db.models import Q
 from django.test import override_settings
 
 from django_jobs import enqueue, once, using
+from django_jobs.arguments.serialization import loads
 from django_jobs.models import DeadLetter, Job, Queue, Worker
-from django_jobs.policy.lines import ReadyLines
+from django_jobs.policy.claim_cursors import ReadyLines
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.states import State
-from django_jobs.serialization import loads
-from django_jobs.store.alerts import take_alerts
-from django_jobs.store.cancel import cancel
-from django_jobs.store.claim import claim_in_turn, look
 from django_jobs.store.clock import database_now
-from django_jobs.store.dashboard import snapshot
-from django_jobs.store.find_keys import find_keys, find_once
-from django_jobs.store.finish import finish
-from django_jobs.store.group_counts import prune_groups
-from django_jobs.store.groups import find_group, groups_page
-from django_jobs.store.kept_results import expire_results
-from django_jobs.store.marks import id_after, id_before, mark_jobs, prune_marks
-from django_jobs.store.mute import mute, unmute
-from django_jobs.store.progress import save_notes
-from django_jobs.store.promote import promote
-from django_jobs.store.prune import prune, prune_records
-from django_jobs.store.prune_keys import prune_keys, prune_once
-from django_jobs.store.purge import purge
+from django_jobs.store.dead_letters.alerts import take_alerts
+from django_jobs.store.dead_letters.group_counts import prune_groups
+from django_jobs.store.dead_letters.groups import find_group, groups_page
+from django_jobs.store.dead_letters.mute import mute, unmute
+from django_jobs.store.dead_letters.resolve import note_letter, resolve
+from django_jobs.store.enqueue.prune_keys import prune_keys, prune_once
+from django_jobs.store.lifecycle.cancel import cancel
+from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.progress import save_notes
+from django_jobs.store.lifecycle.promote import promote
+from django_jobs.store.lifecycle.prune import prune, prune_records
+from django_jobs.store.lifecycle.purge import purge
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.lifecycle.rescue import rescue, rescue_worker
+from django_jobs.store.lifecycle.run_now import run_now
 from django_jobs.store.queues import note_queues, pause, resume
-from django_jobs.store.redrive import redrive
-from django_jobs.store.rescue import rescue, rescue_worker
-from django_jobs.store.resolve import note_letter, resolve
-from django_jobs.store.rollup import fold, prune_sums
-from django_jobs.store.run_now import run_now
-from django_jobs.store.stats import open_dead_letters, queue_stats
+from django_jobs.store.results.retention import expire_results
+from django_jobs.store.search.id_checkpoints import id_after, id_before, mark_jobs, prune_marks
+from django_jobs.store.search.keys import find_keys, find_once
+from django_jobs.store.stats.counts import open_dead_letters, queue_stats
+from django_jobs.store.stats.dashboard import snapshot
+from django_jobs.store.stats.rollup import fold, prune_sums
 from django_jobs.store.workers import Heard, beat, declare_lost, leave, register
 from tests.factories import RULES, ago, ended, failure, make_job, make_letter, make_worker, take
 from tests.sampleapp.jobs import sync, sync_newest

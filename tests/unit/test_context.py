@@ -17,7 +17,7 @@ from django_jobs import (
 from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, running_as
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.cancel import request_cancel
+from django_jobs.store.lifecycle.cancel import request_cancel
 from tests.factories import make_job
 
 

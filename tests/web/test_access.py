@@ -13,8 +13,8 @@ from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.views import status_url
-from django_jobs.views.status import status
+from django_jobs.web import status_url
+from django_jobs.web.status import status
 from tests.admin.staff import log_in
 from tests.factories import make_attempt, make_job, make_letter
 

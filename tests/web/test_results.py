@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from django_jobs.arguments.serialization import EXPIRED
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.result_files import write_result
-from django_jobs.serialization import EXPIRED
-from django_jobs.views import status_url
+from django_jobs.web import status_url
 from tests.factories import ago, make_job
 from tests.results import files, storing
 

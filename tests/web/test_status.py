@@ -13,11 +13,11 @@ from django.urls import reverse
 from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
-from django_jobs.policy.links import Links
+from django_jobs.policy.flags import Links
 from django_jobs.policy.states import State
-from django_jobs.store.progress import save_notes
-from django_jobs.views import accepted, status_url
-from django_jobs.views.addresses import sign
+from django_jobs.store.lifecycle.progress import save_notes
+from django_jobs.web import accepted, status_url
+from django_jobs.web.signing import sign
 from tests.factories import ago, make_expiry, make_job, make_letter, make_worker, take
 from tests.sampleapp import jobs as sample
 

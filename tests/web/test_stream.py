@@ -14,8 +14,8 @@ from django.test import AsyncClient, override_settings
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.views import status_url, stream
-from django_jobs.views.watcher import watcher
+from django_jobs.web import status_url, stream
+from django_jobs.web.status_poller import watcher
 from tests.concurrency import wait_until
 from tests.factories import make_job
 

@@ -16,9 +16,9 @@ from django.test import Client, override_settings
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.watch import watch
-from django_jobs.views import status_url
-from django_jobs.views.watcher import Watch, watcher
+from django_jobs.store.status import watch
+from django_jobs.web import status_url
+from django_jobs.web.status_poller import Watch, watcher
 from tests.concurrency import wait_until
 from tests.factories import make_job, make_jobs
 

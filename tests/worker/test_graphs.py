@@ -22,9 +22,9 @@ from django_jobs import (
     result_of,
 )
 from django_jobs.models import DeadLetter, Dependency, Job
-from django_jobs.store.purge import delete_jobs
-from django_jobs.store.redrive import redrive
-from django_jobs.store.replay import replay
+from django_jobs.store.lifecycle.purge import delete_jobs
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.lifecycle.replay import replay
 from django_jobs.testing import drain
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer

@@ -16,7 +16,7 @@ from ...management.doctor import find_all
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
 from ...management.tokens import add_token_arguments, run_token_verb
 from ...management.working import add_worker_arguments, count, work
-from ...policy.diagnosis import Gravity
+from ...policy.doctor import Gravity
 from ...policy.states import State
 
 

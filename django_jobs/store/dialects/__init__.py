@@ -9,7 +9,7 @@ from django.db import Error as DatabaseError
 
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
-from .base import Dialect, connection_of
+from .base.jobs import Dialect, connection_of
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -24,15 +24,15 @@ SUPPORTED_VENDORS = frozenset({"postgresql", "mysql", "sqlite"})
 def _dialect_for(vendor: str) -> Dialect:
     match vendor:
         case "postgresql":
-            from .postgresql import PostgreSQL
+            from .postgresql.jobs import PostgreSQL
 
             return PostgreSQL()
         case "mysql":
-            from .mysql import MySQL
+            from .mysql.jobs import MySQL
 
             return MySQL()
         case "sqlite":
-            from .sqlite import SQLite
+            from .sqlite.jobs import SQLite
 
             return SQLite()
         case _:

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from typing import Protocol
 
-from ...store.dialects.base import Claim
+from ...store.dialects.base.jobs import Claim
 
 
 class Executor(Protocol):

@@ -11,11 +11,11 @@ from functools import partial
 
 from asgiref.sync import sync_to_async
 
-from ...store.dialects.base import Claim, Ended
-from ..bench import Bench, Settled
-from ..connections import tidy_connections
-from ..run import arun
-from ..watched_thread import WatchedThread
+from ...store.dialects.base.jobs import Claim, Ended
+from ..execution.run import arun
+from ..execution.runtime import Bench, Settled
+from ..threads.connections import tidy_connections
+from ..threads.watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 

@@ -12,13 +12,13 @@ from queue import SimpleQueue
 from django.db import connections
 
 from ...policy.outcomes import Released
-from ...store.dialects.base import Claim, Ended
-from ..bench import Bench, Settled
-from ..connections import check_idle_connections, tidy_connections
-from ..isolation import Isolation
-from ..run import conclude, run
-from ..slot import Slot, SlotClosed, SlotFailed
-from ..watched_thread import WatchedThread
+from ...store.dialects.base.jobs import Claim, Ended
+from ..execution.run import conclude, run
+from ..execution.runtime import Bench, Settled
+from ..threads.connections import check_idle_connections, tidy_connections
+from ..threads.watched_thread import WatchedThread
+from .isolation import Isolation
+from .job_process import Slot, SlotClosed, SlotFailed
 
 logger = logging.getLogger("django_jobs.worker")
 

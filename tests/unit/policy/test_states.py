@@ -13,6 +13,9 @@ from django_jobs.policy.states import (
     is_legal,
     sources,
 )
+from tests.databases import ROOT
+
+STORE = ROOT / "django_jobs/store"
 
 ALL_STATES = {"blocked", "scheduled", "ready", "running", "succeeded", "cancelled", "dead"}
 
@@ -74,7 +77,9 @@ def test_nothing_but_a_claim_leads_to_running_and_nothing_but_a_finish_to_succee
 
 @pytest.mark.parametrize("verb", sorted(TRANSITIONS.keys() - {"release"}))
 def test_each_verb_is_a_function_in_a_file_of_its_own(verb):
-    assert callable(getattr(importlib.import_module(f"django_jobs.store.{verb}"), verb))
+    (path,) = (path for path in STORE.rglob(f"{verb}.py") if f"\ndef {verb}(" in path.read_text())
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    assert callable(getattr(importlib.import_module(module), verb))
 
 
 @pytest.mark.parametrize(

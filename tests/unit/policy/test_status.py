@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.policy.problems import Kind
+from django_jobs.policy.http_problems import Kind
 from django_jobs.policy.states import FINAL_STATES, State
 from django_jobs.policy.status import problem_of, read_wait, retry_after
 

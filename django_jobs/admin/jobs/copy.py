@@ -1,0 +1,254 @@
+"""Enqueue a copy of a job: as it is, or with its arguments changed and checked against the signature."""
+
+from __future__ import annotations
+
+import json
+from secrets import token_urlsafe
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import messages
+from django.contrib.admin.models import ADDITION
+from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.db.models import QuerySet
+from django.forms.fields import InvalidJSONInput
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.utils.html import format_html
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from ... import registry
+from ...arguments.serialization import decode
+from ...conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
+from ...definition import JobDefinition
+from ...exceptions import ConfigurationError, JobsError, ResultNotPassed, ResultUnreadable
+from ...models import Job
+from ...once import once
+from ...policy.redact import unmask
+from ...redaction import shown
+from ...store.lifecycle.replay import copied_metadata, replay
+from ...store.results.inputs import with_results
+from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
+from .actions import log
+from .page import gone
+
+if TYPE_CHECKING:
+    from .admin import JobAdmin
+
+
+PRESS = "press"
+"""The field that tells one page's button from another's: pressed twice, it makes one copy."""
+
+
+class ArgumentsField(forms.JSONField):
+    """A JSON object, the empty one too; what is nested too deeply is a mistake at the field."""
+
+    empty_values = (None, "")
+
+    def to_python(self, value: Any) -> Any:
+        """Return the parsed JSON."""
+        try:
+            return super().to_python(value)
+        except RecursionError:
+            raise ValidationError(_("Enter JSON that is nested less deeply.")) from None
+
+    def bound_data(self, data: Any, initial: Any) -> Any:
+        """Return what was typed, as it was typed where it cannot be read."""
+        try:
+            return super().bound_data(data, initial)
+        except RecursionError:
+            return InvalidJSONInput(data)
+
+
+class CopyForm(forms.Form):
+    """What a copy may have of its own. ``cleaned_data['call']`` holds positions and keywords for the job."""
+
+    arguments = ArgumentsField(
+        label=_("Arguments"),
+        widget=forms.Textarea({"rows": 12, "cols": 80, "spellcheck": "false", "class": "vLargeTextField"}),
+        help_text=_(
+            "A JSON object of the job's arguments. A mask that is left as it is keeps the secret behind it."
+        ),
+    )
+    queue_name = forms.CharField(label=_("Queue"), max_length=MAX_QUEUE_NAME_LENGTH)
+    priority = forms.IntegerField(label=_("Priority"), min_value=MIN_PRIORITY, max_value=MAX_PRIORITY)
+
+    def __init__(self, data: Any, *, job: Job, definition: JobDefinition[Any, Any]) -> None:
+        initial = {
+            "arguments": shown(job, job.arguments),
+            "queue_name": job.queue_name,
+            "priority": job.priority,
+        }
+        super().__init__(data, initial=initial)
+        self.job, self.definition = job, definition
+        self.fields["arguments"].encoder = _Readable  # type: ignore[attr-defined]
+
+    def clean_queue_name(self) -> str:
+        """Hold the name to what a queue may be called."""
+        try:
+            return as_queue_name("queue", self.cleaned_data["queue_name"])
+        except ConfigurationError as error:
+            raise ValidationError(str(error)) from None
+
+    def clean_arguments(self) -> tuple[list[Any], dict[str, Any]]:
+        """Return the call that the arguments make, secrets put back behind their masks."""
+        given = self.cleaned_data["arguments"]
+        if not isinstance(given, dict):
+            raise ValidationError(_('Enter a JSON object such as {"user_id": 7}.'))
+        job, signature = self.job, self.definition.signature
+        try:
+            whole = unmask(given, original=job.arguments, masked=shown(job, job.arguments))
+            args, kwargs = signature.call_arguments(decode(whole))
+            signature.bind(args, kwargs)
+        except (JobsError, ValueError, TypeError, ArithmeticError) as error:
+            raise ValidationError(str(error)) from None
+        except ObjectDoesNotExist as error:
+            raise ValidationError(
+                _("A row that the arguments refer to is gone: %(error)s"), params={"error": error}
+            ) from None
+        return args, kwargs
+
+    def enqueue(self) -> Job:
+        """Enqueue what the form says, by the job's definition. Raises JobsError where that refuses it."""
+        data, job = self.cleaned_data, self.job
+        args, kwargs = data["arguments"]
+        metadata = decode(copied_metadata(job))
+        options = self.definition.using(
+            queue_name=data["queue_name"],
+            priority=data["priority"],
+            max_attempts=job.max_attempts,
+            metadata=metadata,
+        )
+        return options.enqueue(*args, **kwargs)
+
+
+class _Readable(json.JSONEncoder):
+    """Writes JSON over several lines, for a person to edit."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2, "ensure_ascii": False})
+
+
+def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the form, or enqueue what it says; the copy of a job that code here does not know is as it is."""
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+    require(request, ENQUEUE)
+    job = page.get_object(request, str(pk))
+    if job is None:
+        return gone(page, request, pk)
+    if has_secrets(job):
+        require(request, VIEW_ARGUMENTS)
+    try:
+        job.arguments = with_results(job.pk, job.arguments)
+    except (ResultNotPassed, ResultUnreadable) as error:
+        page.message_user(request, str(error), messages.WARNING)
+        return HttpResponseRedirect(page.url("job_change", pk))
+    definition = registry.find(job.name)
+    form = None
+    if definition is not None and may(request, VIEW_ARGUMENTS):
+        form = CopyForm(request.POST if request.method == "POST" else None, job=job, definition=definition)
+    if request.method == "POST" and (form is None or form.is_valid()):
+        made, is_first = _make_once(form, job, request.POST.get(PRESS, ""))
+        if made is not None:
+            if is_first and not made.is_duplicate:
+                log(request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk})
+            return _made(page, request, job, made)
+        if form is None:
+            return gone(page, request, pk)
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "original": job,
+        "title": gettext("Enqueue a copy of job %(id)s") % {"id": pk},
+        "subtitle": job.name,
+        "media": page.media,
+        "form": form,
+        "is_known": definition is not None,
+        "signature": f"{job.name}{definition.signature.signature}" if definition else "",
+        "back": page.url("job_change", pk),
+        "press": request.POST.get(PRESS) or token_urlsafe(16),
+    }
+    return TemplateResponse(request, "admin/django_jobs/job/copy.html", context)
+
+
+def has_secrets(job: Job) -> bool:
+    """Tell whether anything of what a copy takes over is masked."""
+    return any(shown(job, value) != value for value in (job.arguments, job.metadata))
+
+
+def copy_many(page: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+    """Enqueue copies of selected jobs as they are; those with secrets need the permission to see these."""
+    chosen = list(jobs.order_by("pk"))
+    copied = [job for job in chosen if may(request, VIEW_ARGUMENTS) or not has_secrets(job)]
+    copied = [job for job in copied if _has_its_results(job)]
+    ids = replay(Job.objects.filter(pk__in=[job.pk for job in copied])) if copied else []
+    log(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
+    text = ngettext(
+        "%(made)d copy of %(chosen)d job enqueued.", "%(made)d copies of %(chosen)d jobs enqueued.", len(ids)
+    ) % {"made": len(ids), "chosen": len(chosen)}
+    if not ids:
+        page.message_user(request, text, messages.WARNING)
+        return
+    address = f"{page.url('job_changelist')}?ids={','.join(map(str, ids))}"
+    page.message_user(
+        request, format_html('{} <a href="{}">{}</a>', text, address, gettext("Show them")), messages.SUCCESS
+    )
+
+
+def _has_its_results(job: Job) -> bool:
+    """Tell whether what other jobs pass on to this one is there to be copied."""
+    try:
+        with_results(job.pk, job.arguments)
+    except (ResultNotPassed, ResultUnreadable):
+        return False
+    return True
+
+
+class _NotMadeError(Exception):
+    """Nothing was made, so the next press is the first."""
+
+
+def _make_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job | None, bool]:
+    """Return the copy and True, for each further press of the same page's button what the first has made and False."""
+    if not press:
+        return _make(form, job), True
+    try:
+        with once("copied in the admin", job.pk, press) as first:
+            if first:
+                made = _make(form, job)
+                if made is None:
+                    raise _NotMadeError
+                first.store(made.pk)
+                return made, True
+            return Job.objects.filter(pk=first.stored).first(), False
+    except _NotMadeError:
+        return None, True
+
+
+def _make(form: CopyForm | None, job: Job) -> Job | None:
+    """Return the copy; None where the form has another mistake, or the job is gone."""
+    if form is None:
+        return Job.objects.filter(pk__in=replay(job)).first()
+    try:
+        return form.enqueue()
+    except (JobsError, ValueError, TypeError) as error:
+        form.add_error("arguments", str(error))
+    except ObjectDoesNotExist as error:
+        form.add_error(None, str(error))
+    return None
+
+
+def _made(page: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResponse:
+    if made.is_duplicate:
+        text = gettext("No copy was enqueued: this job is unique, and job %(id)s waits already.") % {
+            "id": made.pk
+        }
+        page.message_user(request, text, messages.WARNING)
+        return HttpResponseRedirect(page.url("job_change", made.pk))
+    address = page.url("job_change", made.pk)
+    text = gettext("Job %(id)s is enqueued, a copy of job %(original)s.")
+    text = text % {"id": made.pk, "original": job.pk}
+    page.message_user(request, text, messages.SUCCESS)
+    return HttpResponseRedirect(address)

@@ -1,0 +1,289 @@
+"""A job's page: why it waits, its life step by step, its values, and buttons for what may be done to it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.contrib import messages
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.defaultfilters import filesizeformat
+from django.template.response import TemplateResponse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from ...exceptions import ResultUnreadable
+from ...models import DeadLetter, EnqueueKey, Job
+from ...policy.flags import Links
+from ...policy.limits import Kind, Phase
+from ...policy.states import State
+from ...policy.truncate import cut
+from ...redaction import limit_words, sentence, shown
+from ...result_files import ResultFile
+from ...store.batches.batch import batch_of
+from ...store.clock import database_now
+from ...store.doctor.why_not_running import explain
+from ...store.lifecycle.replay import COPY_OF
+from ...store.limits.search import limits_of
+from ...store.search.keys import keys_of_job
+from ..limits.labels import KINDS, PHASES
+from ..site.base import exactly
+from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
+from .actions import VERBS, act, say_one
+from .graph import drawn_graph
+from .labels import duration_words, page_link, progress_bar, ran, state_words, waited
+from .log import running_part
+from .timeline import timeline, whole_error
+
+if TYPE_CHECKING:
+    from .admin import JobAdmin
+
+logger = logging.getLogger("django_jobs.admin")
+
+SHOWN_CHARACTERS = 20_000
+"""Of a value that is longer this much is shown, with a link to the whole."""
+VALUES = {"arguments": _("Arguments"), "metadata": _("Metadata"), "result": _("Result")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Button:
+    """A thing to do: a form that posts where ``is_post``, a link to a page that asks first where not."""
+
+    label: Any
+    address: str
+    is_post: bool = True
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Value:
+    """A value as it may be shown; ``whole`` is the address of the whole where this is cut."""
+
+    label: Any
+    text: str
+    whole: str | None
+
+
+def detail(page: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
+    """Return the page. At most two dozen statements, whatever the job has been through."""
+    sees = may(request, VIEW_ARGUMENTS)
+    reason = explain(job)
+    life = timeline(job, sees_errors=sees)
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "original": job,
+        "title": gettext("Job %(id)s") % {"id": job.pk},
+        "subtitle": job.name,
+        "media": page.media,
+        "state": state_words(job.state),
+        "why": None if reason is None else sentence(reason, instant=exactly, sees_keys=sees),
+        "facts": _facts(page, request, job),
+        "timeline": life,
+        "graph": drawn_graph(page, job),
+        "sees_arguments": sees,
+        "running_part": running_part(job) if sees else "",
+        "log_url": page.url("job_log", job.pk),
+        "values": _values(page, job) if sees else [],
+        "buttons": buttons(page, request, job),
+        "attempts_url": page.url("attempt_changelist") + f"?job__id__exact={job.pk}",
+        "history_url": page.url("job_history", job.pk),
+    }
+    return TemplateResponse(request, "admin/django_jobs/job/detail.html", context)
+
+
+def buttons(page: JobAdmin, request: HttpRequest, job: Job) -> list[Button]:
+    """Return what the user may do to a job in this state."""
+    offered = []
+    labels = {
+        "run_now": _("Run now") if job.state == State.SCHEDULED else None,
+        "retry": _("Retry now") if job.state == State.DEAD else None,
+        "cancel": _("Cancel") if job.state != State.RUNNING else _("Ask to end"),
+    }
+    for key, label in labels.items():
+        verb = VERBS[key]
+        is_asked = key == "cancel" and job.cancel_requested_at is not None
+        if label and job.state in verb.states and not is_asked and may(request, verb.permission):
+            offered.append(Button(label=label, address=page.url("job_act", job.pk, key), kind=key))
+    if may(request, ENQUEUE):
+        copy = page.url("job_copy", job.pk)
+        offered.append(Button(label=_("Enqueue a copy"), address=copy, is_post=False, kind="copy"))
+    purge = VERBS["purge"]
+    if job.state in purge.states and may(request, purge.permission):
+        address = page.url("job_purge", job.pk)
+        offered.append(Button(label=_("Purge"), address=address, is_post=False, kind="purge"))
+    return offered
+
+
+def _facts(page: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, Any]]:
+    """Return the (name, value) pairs at the head of the page, what is not known left out."""
+    now = database_now()
+    site = page.admin_site
+    letter = _open_letter(job)
+    batch = batch_of(job.pk) if job.links & Links.BATCHED else None
+    copied = job.metadata.get(COPY_OF) if isinstance(job.metadata, dict) else None
+    facts = [
+        (_("Job"), job.name),
+        (_("Queue"), page_link(request, site, "queue", job.queue_name, job.queue_name)),
+        (_("Priority"), job.priority),
+        (_("Tries"), f"{job.attempt} / {job.max_attempts}"),
+        (_("Progress"), progress_bar(job)),
+        (_("Waited"), duration_words(waited(job, now=now))),
+        (_("Ran"), duration_words(ran(job, now=now))),
+        (
+            _("Last worker"),
+            page_link(request, site, "worker", job.worker_id, job.worker) if job.worker else "",
+        ),
+        (_("Worker deaths"), job.worker_deaths or ""),
+        (_("Name unknown since"), exactly(job.held_since) if job.held_since else ""),
+        (_("Limits"), _limits(page, request, job)),
+        (_("Dead letter"), page_link(request, site, "deadletter", letter, f"#{letter}") if letter else ""),
+        *[(_("Key"), _key(page, request, one)) for one in keys_of_job(job.pk)],
+        (_("Batch"), page_link(request, site, "batch", batch.pk, str(batch)) if batch else ""),
+        (_("Copy of"), page_link(request, site, "job", copied, f"#{copied}") if type(copied) is int else ""),
+    ]
+    return [(name, value) for name, value in facts if value != ""]
+
+
+def _key(page: JobAdmin, request: HttpRequest, key: EnqueueKey) -> Any:
+    """Return a link to a key of the job; its text only for those who may see arguments."""
+    text = key.key if may(request, VIEW_ARGUMENTS) else key.digest.hex[:8]
+    return page_link(request, page.admin_site, "enqueuekey", key.pk, text)
+
+
+def _limits(page: JobAdmin, request: HttpRequest, job: Job) -> str | SafeString:
+    """Return links to the limits that the job is under, each with how far it has come there."""
+    if not job.links & Links.LIMITED:
+        return ""
+    sees = may(request, VIEW_ARGUMENTS)
+    pairs = []
+    for permit in limits_of(job.pk):
+        kind = Kind(permit.limit.kind)
+        text = f"{KINDS[kind]} {limit_words(kind, permit.limit.name, permit.limit.key, sees_keys=sees)}"
+        link = page_link(request, page.admin_site, "limit", permit.limit_id, text)
+        pairs.append((link, PHASES[Phase(permit.phase)]))
+    return format_html_join("; ", "{} ({})", pairs)
+
+
+def _open_letter(job: Job) -> int | None:
+    if job.state != State.DEAD:
+        return None
+    letters = DeadLetter.objects.filter(job=job.pk).order_by("-pk")
+    return letters.values_list("pk", flat=True).first()
+
+
+def _values(page: JobAdmin, job: Job) -> list[Value]:
+    values = []
+    for key, label in VALUES.items():
+        if key == "result" and job.result_data is None:
+            continue
+        file = job.result_file if key == "result" else None
+        text = value_text(job, key) if file is None else _file_words(file)
+        is_cut = file is not None or len(text) > SHOWN_CHARACTERS
+        whole = page.url("job_text", job.pk, key) if is_cut else None
+        values.append(Value(label=label, text=cut(text, SHOWN_CHARACTERS), whole=whole))
+    return values
+
+
+def _file_words(file: ResultFile) -> str:
+    return gettext("The result is large and stands in a file: %(size)s.") % {
+        "size": filesizeformat(file.bytes)
+    }
+
+
+def value_text(job: Job, key: str) -> str:
+    """Return arguments, metadata or result as indented JSON, secrets masked."""
+    if key == "result" and job.is_result_lost:
+        return gettext("The function returned what JSON cannot carry; the worker's log says more.")
+    if key == "result" and job.is_result_expired:
+        return gettext("The result has expired: it was kept for a time, which is over.")
+    try:
+        value = job.result_json if key == "result" else getattr(job, key)
+    except ResultUnreadable:
+        logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
+        return gettext(
+            "The file in which the result stands cannot be read; the log of this server says more."
+        )
+    return json.dumps(shown(job, value), indent=2, ensure_ascii=False)
+
+
+def text_view(page: JobAdmin, request: HttpRequest, pk: int, what: str) -> HttpResponse:
+    """Return the whole of a value, or of a try's error, as plain text."""
+    job = _visible(page, request, pk)
+    require(request, VIEW_ARGUMENTS)
+    text: str | None = None
+    if what in VALUES:
+        text = value_text(job, what)
+    elif what.startswith("try-") and what[4:].isascii() and what[4:].isdigit() and len(what) < 14:
+        text = whole_error(job, int(what[4:]))
+    if text is None:
+        raise Http404(gettext("There is no such text."))
+    answer = HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
+    answer["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def act_view(page: JobAdmin, request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """Do what a button says, and go back to the page with a message that says what came of it."""
+    verb = VERBS.get(key)
+    if request.method != "POST" or verb is None or key == "purge":
+        raise Http404
+    _require_view(page, request)
+    require(request, verb.permission)
+    is_there = say_one(page, request, key, pk, act(request, verb, [pk]))
+    return HttpResponseRedirect(page.url("job_change", pk) if is_there else page.url("job_changelist"))
+
+
+def purge_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask whether a job is to be deleted for good, and do it."""
+    _require_view(page, request)
+    require(request, VERBS["purge"].permission)
+    if request.method == "POST":
+        is_there = say_one(page, request, "purge", pk, act(request, VERBS["purge"], [pk]))
+        return HttpResponseRedirect(page.url("job_change", pk) if is_there else page.url("job_changelist"))
+    job = page.get_object(request, str(pk))
+    if job is None:
+        return gone(page, request, pk)
+    return confirm_purge(page, request, [job], back=page.url("job_change", pk), fields=[])
+
+
+def confirm_purge(
+    page: JobAdmin, request: HttpRequest, jobs: list[Job], *, back: str, fields: list[tuple[str, Any]]
+) -> TemplateResponse:
+    """Return the page that asks; ``fields`` are posted with the answer."""
+    context = {
+        **page.admin_site.each_context(request),
+        "opts": page.opts,
+        "title": gettext("Purge jobs"),
+        "media": page.media,
+        "original": jobs[0] if len(jobs) == 1 else None,
+        "jobs": [(job, state_words(job.state)) for job in jobs],
+        "fields": fields,
+        "back": back,
+    }
+    return TemplateResponse(request, "admin/django_jobs/job/purge.html", context)
+
+
+def gone(page: JobAdmin, request: HttpRequest, pk: int | str) -> HttpResponse:
+    """Say that a job is not there any more, and go to the list."""
+    text = gettext("Job %(id)s is gone: it was purged or pruned meanwhile.") % {"id": pk}
+    page.message_user(request, text, messages.WARNING)
+    return HttpResponseRedirect(page.url("job_changelist"))
+
+
+def _require_view(page: JobAdmin, request: HttpRequest) -> None:
+    if not page.has_view_permission(request):
+        raise PermissionDenied
+
+
+def _visible(page: JobAdmin, request: HttpRequest, pk: int) -> Job:
+    _require_view(page, request)
+    job = page.get_object(request, str(pk))
+    if job is None:
+        raise Http404(gettext("There is no such job."))
+    return job

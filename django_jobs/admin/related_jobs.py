@@ -1,0 +1,102 @@
+"""``JobsForObjectMixin``: from the page of any row of the project to the jobs that carry it as an argument."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from django.contrib import admin, messages
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.db.models import prefetch_related_objects
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.loader import select_template
+from django.template.response import TemplateResponse
+from django.urls import path, reverse
+from django.utils.translation import gettext
+
+from ..policy.filter_values import FilterError
+from ..store.clock import database_now
+from ..store.search.jobs import browse_object
+from .jobs.labels import duration_words, ran, state_words, waited
+from .site.base import refusal
+from .site.paging import BELOW
+
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+else:
+    _Admin = object
+
+
+class JobsForObjectMixin(_Admin):
+    """Adds a link *Jobs* to the change page of a ModelAdmin, and the page that it leads to.
+
+    Put it before ``ModelAdmin``. Shown are jobs that were given the row itself, at any depth of their arguments,
+    and with ``jobs_argument = "user_id"`` those that were given its key under that name. Users need
+    ``django_jobs.view_job``.
+    """
+
+    jobs_argument: ClassVar[str | None] = None
+
+    def get_urls(self) -> list[Any]:
+        """Add the page of the jobs."""
+        view = self.admin_site.admin_view(self.jobs_view)
+        name = f"{self.opts.app_label}_{self.opts.model_name}_jobs"
+        return [path("<path:object_id>/jobs/", view, name=name), *super().get_urls()]
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Put the link into whatever template the page has."""
+        response: Any = super().render_change_form(request, context, *args, **kwargs)
+        row = context.get("original")
+        if row is None or not request.user.has_perm("django_jobs.view_job"):
+            return response
+        names = response.template_name
+        parent = select_template([names] if isinstance(names, str) else list(names))
+        response.template_name = "admin/django_jobs/job/with_jobs_link.html"
+        response.context_data |= {"jobs_parent": parent, "jobs_url": self._url("jobs", row.pk)}
+        return response
+
+    def jobs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """List the jobs, a page at a time. At most ten statements."""
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            raise Http404(gettext("There is no such row."))
+        if not self.has_view_permission(request, row) or not request.user.has_perm("django_jobs.view_job"):
+            raise PermissionDenied
+        address = self._url("jobs", row.pk)
+        try:
+            page = browse_object(row, argument=self.jobs_argument, after=request.GET.get(BELOW, ""))
+        except FilterError as error:
+            self.message_user(request, refusal(error), messages.ERROR)
+            return HttpResponseRedirect(address)
+        prefetch_related_objects(page.rows, "worker")
+        now = database_now()
+        site = self.admin_site
+        rows = [
+            {
+                "job": job,
+                "url": reverse(f"{site.name}:django_jobs_job_change", args=[job.pk]),
+                "state": state_words(job.state),
+                "waited": duration_words(waited(job, now=now)),
+                "ran": duration_words(ran(job, now=now)),
+            }
+            for job in page.rows
+        ]
+        context = {
+            **site.each_context(request),
+            "opts": self.opts,
+            "original": row,
+            "title": gettext("Jobs of %(row)s") % {"row": row},
+            "rows": rows,
+            "page": page,
+            "address": address,
+            "is_first": BELOW not in request.GET,
+            "back": self._url("change", row.pk),
+            "list_url": self._url("changelist"),
+        }
+        request.current_app = site.name
+        return TemplateResponse(request, "admin/django_jobs/job/of_object.html", context)
+
+    def _url(self, name: str, *args: Any) -> str:
+        return reverse(
+            f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args
+        )

@@ -1,0 +1,293 @@
+"""Arguments and results as JSON text, with a closed list of tagged types.
+
+A value that JSON has no word for is written as ``{"$type": <tag>, "value": <text>}``. Only the tags
+below are ever read back; nothing named in the database is imported or called. Tuples come back as lists.
+
+=============  =====================================================================
+tag            carries
+=============  =====================================================================
+datetime       ISO 8601, aware or naive
+date, time     ISO 8601
+timedelta      whole microseconds
+uuid, decimal  their text
+bytes          base64
+int, float     numbers that a database's JSON type would change (over 64 bits, exponents)
+text           strings that PostgreSQL's jsonb refuses (NUL, lone surrogates), escaped
+dict           a dict that itself has the key ``$type``
+model          a model instance, by reference: ``app_label.model``, primary key, database
+result         the result of a job that this one waits for: ``of`` its number among those, null for a list of all
+=============  =====================================================================
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, cast
+from uuid import UUID
+
+from django.apps import apps
+from django.db import connections
+from django.db.models import Model
+from django.utils.connection import ConnectionDoesNotExist
+from django.utils.functional import Promise
+
+from ..exceptions import ResultNotPassed, SerializationError
+
+TAG = "$type"
+MAX_DEPTH = 30
+"""MariaDB reads JSON of 32 levels; one is the object of arguments, one the tag of a value."""
+_BIGGEST_INT = 2**63 - 1
+_PLAIN = frozenset({bool, type(None)})
+
+NOT_STORABLE = {TAG: "not_storable"}
+"""Stands for a result that could not be carried; it has no reader."""
+EXPIRED = {TAG: "expired"}
+"""Stands for a result that was kept no longer."""
+RESULT_FILE = "result_file"
+"""The tag of the mark for a result that stands in a file; ``result_files`` reads it."""
+RESULT = "result"
+
+
+@dataclass(frozen=True, slots=True)
+class PassedResult:
+    """Stands in arguments for the result of one of the jobs that are waited for, by number; None: a list of all."""
+
+    of: int | None = None
+
+
+def dumps(value: object, *, what: str) -> str:
+    """Return ``value`` as compact JSON text. ``what`` names it in the SerializationError raised otherwise."""
+    return json.dumps(encode(value, what=what), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+_read_json = json.JSONDecoder().decode
+
+
+def loads(text: str) -> Any:
+    """Return the value of what ``dumps`` wrote.
+
+    Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own
+    ``DoesNotExist`` where a referenced row is gone.
+    """
+    return decode(read_json(text))
+
+
+def read_json(text: str) -> Any:
+    """Return stored JSON as it is, tags and all. Raises SerializationError where it is no JSON."""
+    try:
+        return _read_json(text)
+    except (ValueError, RecursionError) as error:
+        raise SerializationError(f"stored JSON cannot be read: {error}") from error
+
+
+def encode(value: object, *, what: str, depth: int = 0) -> Any:
+    """Return ``value`` built of JSON's own types only, tags included."""
+    kind = type(value)
+    if kind in _PLAIN:
+        return value
+    if kind is str:
+        return _encode_text(cast("str", value), what)
+    if kind is int:
+        return _encode_int(cast("int", value))
+    if depth > MAX_DEPTH:
+        raise SerializationError(f"{what}: nested more than {MAX_DEPTH} levels deep")
+    if isinstance(value, dict):
+        return _encode_dict(value, what, depth)
+    if isinstance(value, (list, tuple)):
+        return [encode(item, what=f"{what}[{at}]", depth=depth + 1) for at, item in enumerate(value)]
+    return _encode_other(value, what)
+
+
+def decode(value: Any) -> Any:
+    """Return the Python value of decoded JSON, tags resolved."""
+    if isinstance(value, list):
+        return [decode(item) for item in value]
+    if isinstance(value, dict):
+        if TAG in value:
+            return _untag(value)
+        return {key: decode(item) for key, item in value.items()}
+    return value
+
+
+def has_results(value: Any) -> bool:
+    """Tell whether decoded JSON has a mark for a result that is to be filled in."""
+    if isinstance(value, list):
+        return any(map(has_results, value))
+    if isinstance(value, dict):
+        return value.get(TAG) == RESULT or any(map(has_results, _parts(value).values()))
+    return False
+
+
+def _parts(value: dict[str, Any]) -> dict[str, Any]:
+    """Return what of a JSON object may hold marks: of a tagged one a dict's items only, whatever its keys are."""
+    if TAG not in value:
+        return value
+    inner = value.get("value") if value[TAG] == "dict" else None
+    return inner if isinstance(inner, dict) else {}
+
+
+def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
+    """Return decoded JSON with the marks for results replaced by what ``results`` give, which is JSON too.
+
+    Raises ResultNotPassed for a mark that counts beyond them.
+    """
+    if isinstance(value, list):
+        return [fill_in_results(item, results) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get(TAG) != RESULT:
+        parts = {key: fill_in_results(item, results) for key, item in _parts(value).items()}
+        return {**value, "value": parts} if value.get(TAG) == "dict" else {**value, **parts}
+    number = value.get("of")
+    if number is None:
+        return [read() for read in results]
+    if type(number) is int and 0 <= number < len(results):
+        return results[number]()
+    raise ResultNotPassed(
+        f"the result of predecessor {number!r} is asked for; the job has {len(results)} of them"
+    )
+
+
+def as_object(value: object, what: str) -> dict[str, Any]:
+    """Return ``value`` if it is a dict. Raises SerializationError naming ``what`` where it is not."""
+    if isinstance(value, dict):
+        return value
+    raise SerializationError(f"{what}: expected a JSON object, got {type(value).__name__}")
+
+
+def _encode_int(value: int) -> Any:
+    return value if -_BIGGEST_INT <= value <= _BIGGEST_INT else _tagged("int", hex(value))
+
+
+def _encode_text(value: str, what: str) -> Any:
+    if value.isascii():
+        return _tagged("text", value.encode("unicode_escape").decode("ascii")) if "\0" in value else value
+    try:
+        value.encode("utf-8")
+    except UnicodeEncodeError:
+        return _tagged("text", value.encode("unicode_escape").decode("ascii"))
+    return _tagged("text", value.encode("unicode_escape").decode("ascii")) if "\0" in value else value
+
+
+def _encode_dict(value: dict[Any, Any], what: str, depth: int) -> Any:
+    for key in value:
+        if not isinstance(key, str):
+            raise SerializationError(f"{what}: keys of a dict must be strings, got {key!r}")
+        if not isinstance(_encode_text(str(key), what), str):
+            raise SerializationError(f"{what}: keys of a dict must be valid text without NUL, got {key!r}")
+    tagged = TAG in value
+    levels = 2 if tagged else 1
+    encoded = {
+        str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()
+    }
+    return _tagged("dict", encoded) if tagged else encoded
+
+
+def _encode_other(value: object, what: str) -> Any:
+    if isinstance(value, float):
+        return _encode_float(value, what)
+    if isinstance(value, Enum) and isinstance(value, (str, int)):
+        return encode(value.value, what=what)
+    if isinstance(value, int):
+        return encode(int(value), what=what)
+    if isinstance(value, (str, Promise)):
+        return _encode_text(str(value), what)
+    if isinstance(value, Model):
+        return _encode_model(value, what)
+    if isinstance(value, PassedResult):
+        return {TAG: RESULT, "of": value.of}
+    for kind, (tag, write) in _WRITERS.items():
+        if isinstance(value, kind):
+            return _tagged(tag, write(value))
+    raise SerializationError(
+        f"{what}: expected what JSON can carry, a datetime, date, time, timedelta, UUID, Decimal, bytes or a"
+        f" saved model instance; got {type(value).__module__}.{type(value).__qualname__}"
+    )
+
+
+def _encode_float(value: float, what: str) -> Any:
+    if not math.isfinite(value):
+        raise SerializationError(f"{what}: JSON cannot carry {value}")
+    text = repr(float(value))
+    return _tagged("float", text) if "e" in text or value == 0 else float(value)
+
+
+def _encode_model(value: Model, what: str) -> Any:
+    if value.pk is None or value._state.adding:
+        raise SerializationError(
+            f"{what}: {value._meta.label} instance is not saved yet; save it before it is enqueued"
+        )
+    return {
+        TAG: "model",
+        "model": value._meta.label_lower,
+        "pk": encode(value.pk, what=what),
+        "using": value._state.db,
+    }
+
+
+def _tagged(tag: str, value: Any) -> dict[str, Any]:
+    return {TAG: tag, "value": value}
+
+
+def _untag(value: dict[str, Any]) -> Any:
+    tag = value[TAG]
+    reader = _READERS.get(tag) if isinstance(tag, str) else None
+    if reader is None:
+        raise SerializationError(f"unknown tag {tag!r}; known are {', '.join(sorted(_READERS))}")
+    try:
+        return reader(value)
+    except ResultNotPassed:
+        raise
+    except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise SerializationError(f"a stored {tag} cannot be read: {error}") from error
+
+
+def _refuse_result(value: dict[str, Any]) -> Any:
+    raise ResultNotPassed(
+        "the result of another job stands here, and was not filled in: this job waited for none"
+    )
+
+
+def _load_model(value: dict[str, Any]) -> Model:
+    try:
+        model = apps.get_model(value["model"])
+        connections[value["using"]]
+    except (LookupError, ConnectionDoesNotExist) as error:
+        raise SerializationError(f"a stored model reference cannot be read: {error}") from error
+    loaded: Model = model._base_manager.using(value["using"]).get(pk=decode(value["pk"]))
+    return loaded
+
+
+_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
+    datetime: ("datetime", lambda value: value.isoformat()),
+    date: ("date", lambda value: value.isoformat()),
+    time: ("time", lambda value: value.isoformat()),
+    timedelta: ("timedelta", lambda value: str(value // timedelta(microseconds=1))),
+    UUID: ("uuid", str),
+    Decimal: ("decimal", str),
+    bytes: ("bytes", lambda value: base64.b64encode(value).decode("ascii")),
+    bytearray: ("bytes", lambda value: base64.b64encode(value).decode("ascii")),
+}
+
+_READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "datetime": lambda tagged: datetime.fromisoformat(tagged["value"]),
+    "date": lambda tagged: date.fromisoformat(tagged["value"]),
+    "time": lambda tagged: time.fromisoformat(tagged["value"]),
+    "timedelta": lambda tagged: timedelta(microseconds=int(tagged["value"])),
+    "uuid": lambda tagged: UUID(tagged["value"]),
+    "decimal": lambda tagged: Decimal(tagged["value"]),
+    "bytes": lambda tagged: base64.b64decode(tagged["value"], validate=True),
+    "int": lambda tagged: int(tagged["value"], 16),
+    "float": lambda tagged: float(tagged["value"]),
+    "text": lambda tagged: tagged["value"].encode("ascii").decode("unicode_escape"),
+    "dict": lambda tagged: {key: decode(item) for key, item in tagged["value"].items()},
+    "model": _load_model,
+    RESULT: _refuse_result,
+}

@@ -1,0 +1,88 @@
+"""How arguments are bound to a job's signature, stored by name, and turned back into a call.
+
+Stored is one JSON object: parameter name or keyword to value, ``*`` to the list of surplus positions, ``**``
+to keywords that share a name with a positional-only parameter. So a row can be searched by argument, and
+the order of parameters may change between deploys.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from ..exceptions import ArgumentsError, ConfigurationError, SerializationError
+from .serialization import as_object
+
+POSITIONS = "*"
+KEYWORDS = "**"
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+class CallSignature:
+    """The signature of a job's function, without the context that the worker passes."""
+
+    def __init__(self, function: Callable[..., Any], *, name: str, takes_context: bool) -> None:
+        self.name = name
+        parameters = list(inspect.signature(function).parameters.values())
+        if takes_context:
+            if not parameters or parameters[0].kind not in _POSITIONAL:
+                raise ConfigurationError(
+                    f"@job {name}: takes_context=True needs a first parameter for the context"
+                )
+            parameters = parameters[1:]
+        self.signature = inspect.Signature(parameters)
+        self.parameters = self.signature.parameters
+
+    def bind(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the arguments by parameter name. Raises ArgumentsError naming the job and the argument."""
+        try:
+            bound = self.signature.bind(*args, **kwargs).arguments
+        except TypeError as error:
+            raise ArgumentsError(f"{self.name}{self.signature}: {error}") from None
+        stored: dict[str, Any] = {}
+        for name, value in bound.items():
+            kind = self.parameters[name].kind
+            if kind is inspect.Parameter.VAR_POSITIONAL:
+                stored[POSITIONS] = list(value)
+            elif kind is inspect.Parameter.VAR_KEYWORD:
+                taken = {*self.parameters, POSITIONS, KEYWORDS}
+                clashing = {key: value.pop(key) for key in list(value) if key in taken}
+                stored.update(value)
+                if clashing:
+                    stored[KEYWORDS] = clashing
+            else:
+                stored[name] = value
+        return stored
+
+    def by_name(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """Return all arguments by name, those not given with their defaults; surplus positions as one list."""
+        filled: dict[str, Any] = {
+            name: one.default
+            for name, one in self.parameters.items()
+            if one.default is not inspect.Parameter.empty
+        }
+        for name, one in self.parameters.items():
+            if one.kind is inspect.Parameter.VAR_POSITIONAL:
+                filled[name] = stored.get(POSITIONS, [])
+        named = {name: value for name, value in stored.items() if name not in {POSITIONS, KEYWORDS}}
+        return {**filled, **stored.get(KEYWORDS, {}), **named}
+
+    def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
+        """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.
+
+        Raises SerializationError where ``stored`` is nothing that ``bind`` makes: an edit by hand, say.
+        """
+        left = dict(as_object(stored, "arguments"))
+        surplus = left.pop(POSITIONS, [])
+        if not isinstance(surplus, list):
+            raise SerializationError(
+                f"arguments: expected an array under {POSITIONS!r}, got {type(surplus).__name__}"
+            )
+        keywords = as_object(left.pop(KEYWORDS, {}), f"arguments[{KEYWORDS!r}]")
+        positions = []
+        for parameter in self.parameters.values():
+            if parameter.kind not in _POSITIONAL or parameter.name not in left:
+                break
+            positions.append(left.pop(parameter.name))
+        return [*positions, *surplus], {**left, **keywords}

@@ -1,0 +1,1 @@
+"""Batches: open and close them, and count how their jobs ended."""

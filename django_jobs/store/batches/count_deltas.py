@@ -1,0 +1,69 @@
+"""Tally: what ends, begins again or is added in batches is noted in rows of its own, in the same transaction.
+
+Nobody writes to the batch's row for it, so that any number may end at once. Once the transaction has committed,
+the batches are looked at (``sum_up``): whoever commits last sees everybody's tallies, and ends the batch.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+
+from django.db import transaction
+
+from ...policy.batches import Counts
+from ...policy.states import State
+from ..dialects import open_dialect
+from ..dialects.shared.dependencies import insert_members, insert_tallies, read_batches_of
+from .apply_deltas import sum_up
+
+_CHANGES = {
+    State.SUCCEEDED: Counts(succeeded=1),
+    State.DEAD: Counts(dead=1),
+    State.CANCELLED: Counts(cancelled=1),
+}
+
+
+def count_ends(states: Mapping[int, State], *, using: str) -> None:
+    """Note that jobs, by id, ended in these states; those that did not end, or are in no batch, are passed over."""
+    _count({job_id: _CHANGES[state] for job_id, state in states.items() if state in _CHANGES}, using)
+
+
+def count_redriven(job_ids: Sequence[int], *, using: str) -> None:
+    """Note that dead jobs are none any more."""
+    _count(dict.fromkeys(job_ids, Counts(dead=-1)), using)
+
+
+def count_added(batch_id: int, job_ids: Sequence[int], *, using: str) -> None:
+    """Put jobs that were just inserted into a batch, whose row the caller holds."""
+    _, connection = open_dialect(using)
+    insert_members(connection, batch_id, job_ids)
+    count_change(batch_id, Counts(total=len(job_ids)), using=using)
+
+
+def count_change(batch_id: int, change: Counts, *, using: str) -> None:
+    """Note a change of one batch's counts; none of them: that it is to be looked at."""
+    _, connection = open_dialect(using)
+    insert_tallies(connection, [(batch_id, change)])
+    sum_up_on_commit([batch_id], using=using)
+
+
+def sum_up_on_commit(batch_ids: Iterable[int], *, using: str) -> None:
+    """Look at batches once the caller's transaction has committed; at once where there is none."""
+    transaction.on_commit(partial(sum_up, sorted(batch_ids), using=using), using=using, robust=True)
+
+
+def _count(changes: Mapping[int, Counts], alias: str) -> None:
+    """Insert one tally a batch; the pairs are counted first, since most of a thousand are alike."""
+    _, connection = open_dialect(alias)
+    numbers = Counter(
+        (batch_id, changes[job_id]) for batch_id, job_id in read_batches_of(connection, sorted(changes))
+    )
+    sums: dict[int, Counts] = {}
+    for (batch_id, change), number in numbers.items():
+        many = Counts(*(part * number for part in change))
+        sums[batch_id] = sums.get(batch_id, Counts()).plus(many)
+    if sums:
+        insert_tallies(connection, sums.items())
+        sum_up_on_commit(sums, using=alias)

@@ -1,0 +1,1 @@
+"""Dead letters: search, groups by error, resolve, alerts."""

@@ -1,0 +1,43 @@
+"""Mark cancelled: waiting jobs become cancelled, by one guarded statement; what follows is seen to elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from django.db import transaction
+
+from ... import signals
+from ...models import Job
+from ...policy.states import State, sources
+from ..clock import DatabaseNow
+from ..dialects.shared.by_id import Among
+from ..limits.permits import drop_permits, split_limited
+from ..selection import CHUNK, lock
+
+
+def mark_cancelled(
+    ids: Sequence[int], *, states: frozenset[State] = sources("cancel"), using: str
+) -> list[int]:
+    """Cancel those of the jobs that wait, in the caller's transaction, and return their ids in order."""
+    marked: list[int] = []
+    for start in range(0, len(ids), CHUNK):
+        marked += _mark(ids[start : start + CHUNK], states, using)
+    return marked
+
+
+def _mark(ids: Sequence[int], states: frozenset[State], alias: str) -> list[int]:
+    locked = lock(ids, states=states, using=alias)
+    if locked:
+        Job.objects.using(alias).filter(Among("pk", locked)).update(
+            state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
+        )
+        drop_permits(split_limited(locked, using=alias)[1], using=alias)
+        if signals.job_cancelled.has_listeners(Job):
+            transaction.on_commit(partial(_announce, locked, alias), alias, robust=True)
+    return locked
+
+
+def _announce(ids: list[int], alias: str) -> None:
+    for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
+        signals.job_cancelled.send_robust(sender=Job, job=job)

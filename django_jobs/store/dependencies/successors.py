@@ -1,0 +1,114 @@
+"""Successors: what the end of a job means for those that wait for it.
+
+::
+
+    predecessor succeeded           the edge is met; a job whose edges are all met is released
+    predecessor dead                the job stays blocked until it is redriven, or is cancelled (``on_dead``)
+    predecessor cancelled, purged   nothing can release the job any more: it is cancelled, and what waits for it
+
+All of it commits together with the end itself. Two predecessors may end at the same moment, neither of them seeing
+that the other's edge is met: so each first locks the job that waits, in order of key, and then looks; the second
+waits for the first to commit and sees what it did. A job cannot be missed, and no sweep is needed for that.
+
+An edge may be added to a job that is running, whose worker does not know of it. Adding locks the predecessor's row
+(``store/workflows/enqueue.py``), so it comes either before the finish, which reads the bit AWAITED from the row it
+writes, or after it, and sees the state. If that finish was a transaction of its own and its process dies before the
+next one, ``repair`` finds the edge.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db.models import OuterRef, Q, Subquery
+
+from ...models import Dependency, Job
+from ...policy.graph import OnDead
+from ...policy.states import State
+from ..dialects import open_dialect
+from ..dialects.shared.dependencies import meet_dependencies, read_successors
+from ..selection import CHUNK, lock
+from .release import release
+
+UNMET, ANY = [False], [False, True]
+"""Values of ``is_met`` to look for: of ``is_met=False`` Django makes NOT is_met, which SQLite looks up in no index."""
+WINDOW = 2_000
+
+
+def meet(predecessors: Sequence[int], *, using: str) -> int:
+    """Note that these jobs succeeded; release what waits for nothing else, and return how many were released."""
+    _, connection = open_dialect(using)
+    waiting = meet_dependencies(connection, predecessors)
+    return sum(
+        _release_free(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
+    )
+
+
+def _release_free(ids: Sequence[int], alias: str) -> int:
+    blocked = lock(ids, states={State.BLOCKED}, using=alias)
+    return release(free(blocked, using=alias), using=alias) if blocked else 0
+
+
+def free(ids: Sequence[int], *, using: str) -> list[int]:
+    """Return those of the jobs that wait for no other, in order. One look a job into the index of unmet edges.
+
+    A subquery with a limit, because an EXISTS lets PostgreSQL hash all unmet edges.
+    """
+    unmet = Dependency.objects.using(using).filter(job=OuterRef("pk"), is_met__in=UNMET).order_by()
+    jobs = Job.objects.using(using).filter(pk__in=ids).annotate(unmet=Subquery(unmet.values("job")[:1]))
+    return list(jobs.filter(unmet__isnull=True).order_by("pk").values_list("pk", flat=True))
+
+
+def doomed(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> list[int]:
+    """Return, in order, the jobs that have to be cancelled because of these, whether they still wait or not."""
+    _, connection = open_dialect(using)
+    found: set[int] = set()
+    if dead:
+        found |= read_successors(connection, dead, cancelled_by_death_only=True)
+    if cancelled:
+        found |= read_successors(connection, cancelled, cancelled_by_death_only=False)
+    return sorted(found)
+
+
+def still_needed(ids: Sequence[int], *, using: str) -> set[int]:
+    """Return those of the jobs whose results may still be asked for: something that waits for them has not ended well.
+
+    A dead one counts: it may be redriven.
+    """
+    ended_well = [State.SUCCEEDED.value, State.CANCELLED.value]
+    edges = Dependency.objects.using(using).filter(predecessor__in=ids)
+    return set(edges.exclude(job__state__in=ended_well).order_by().values_list("predecessor_id", flat=True))
+
+
+Place = tuple[int, int]
+"""A job that waits and one of its edges: behind which the look for overlooked edges goes on."""
+
+
+def overlooked(*, after: Place = (0, 0), using: str) -> tuple[dict[State | None, list[int]], Place | None]:
+    """Look at 2,000 unmet edges; return their ended predecessors by state, and where to go on, None at the end.
+
+    None stands for a predecessor whose row is gone. Nothing is found unless a process died at a bad moment.
+    """
+    behind = Q(job__gt=after[0]) | Q(job=after[0], pk__gt=after[1])
+    unmet = Dependency.objects.using(using).filter(behind, is_met__in=UNMET, job__gte=after[0])
+    columns = ("job_id", "pk", "predecessor_id", "on_dead", "job__state")
+    window = list(unmet.order_by("job", "pk").values_list(*columns)[:WINDOW])
+    blocked = [row for row in window if row[4] == State.BLOCKED]
+    predecessors = {row[2] for row in blocked}
+    states = dict(Job.objects.using(using).filter(pk__in=predecessors).values_list("pk", "state"))
+    cancels = {row[2] for row in blocked if row[3] == OnDead.CANCEL}
+    found: dict[State | None, list[int]] = {}
+    for one in sorted(predecessors):
+        state = State(states[one]) if one in states else None
+        if state in {State.SUCCEEDED, State.CANCELLED, None} or (state is State.DEAD and one in cancels):
+            found.setdefault(state, []).append(one)
+    return found, window[-1][:2] if len(window) == WINDOW else None
+
+
+def waits_for(job_id: int, *, limit: int, using: str) -> list[tuple[int, str, str]]:
+    """Return (id, name, state) of unfinished or unsuccessful jobs that a blocked one waits for, dead ones first."""
+    edges = Dependency.objects.using(using).filter(is_met__in=UNMET, job=job_id)
+    ids = list(edges.order_by("pk").values_list("predecessor_id", flat=True)[: limit * 10])
+    rows = Job.objects.using(using).filter(pk__in=ids).values_list("pk", "name", "state")
+    found = sorted(rows, key=lambda row: (row[2] != State.DEAD, row[0]))
+    return found[:limit]

@@ -1,0 +1,97 @@
+"""Keys on PostgreSQL: a new key and its job in one statement; a key that is there in two or three.
+
+::
+
+    insert the key, which waits for whoever inserts the same ──new──> insert the job under the id that the key has
+      └── there ──> who holds it? ──free──> give it to a new job, if the one that was seen has it still
+
+One statement for both ways is planned anew each time and takes twice as long as the short one (measured: 0.95 ms
+beside 0.52 ms, a plain enqueue 0.43 ms). A key that is held is neither locked nor written, so that two
+transactions which are both skipped do not wait for each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....policy.uniqueness import Key
+from ..base.jobs import Inserted, NewJob
+from ..base.keys import WAITING, Holder, NewOnce
+from .jobs import INSERT
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+_NEXT_JOB = "nextval(pg_get_serial_sequence('django_jobs_job', 'id'))"
+
+_JOB = INSERT.format(id_column="id, ", id="holding.job_id, ", source="CROSS JOIN holding")
+
+INSERT_KEYED = f"""
+WITH holding AS (
+    INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, held_since, kept_until)
+    VALUES (%s, %s, %s, %s, {_NEXT_JOB}, statement_timestamp(), statement_timestamp() + %s * interval '1 second')
+    ON CONFLICT (digest) DO NOTHING
+    RETURNING job_id
+) {_JOB}
+"""
+HOLDER = """
+SELECT enqueue_key.job_id,
+       job.id IS NULL OR job.state <> ALL (%s::text[]) OR (%s AND enqueue_key.kept_until <= statement_timestamp())
+FROM django_jobs_enqueuekey AS enqueue_key LEFT JOIN django_jobs_job AS job ON job.id = enqueue_key.job_id
+WHERE enqueue_key.digest = %s
+"""
+TAKE_OVER = f"""
+WITH holding AS (
+    UPDATE django_jobs_enqueuekey
+    SET job_id = {_NEXT_JOB}, key = %s, held_since = statement_timestamp(),
+        kept_until = statement_timestamp() + %s * interval '1 second'
+    WHERE digest = %s AND job_id = %s
+    RETURNING job_id
+) {_JOB}
+"""
+
+# A row that is share-locked is passed over by claims, which want it for themselves, and lets others skip too.
+HOLD_BACK = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING} FOR SHARE"
+
+INSERT_ONCE = """
+INSERT INTO django_jobs_oncerecord (digest, key, job_id, recorded_at)
+VALUES (%s, %s, %s, statement_timestamp())
+ON CONFLICT (digest) DO NOTHING
+"""
+
+
+class PostgreSQLKeys:
+    """Keys on PostgreSQL 14 and later."""
+
+    def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
+        """Always: where a transaction is isolated from it, writing fails and says so."""
+        return True
+
+    def insert_keyed(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
+    ) -> Inserted | Holder | None:
+        """Insert in one statement; a key that is there is looked at by a new snapshot."""
+        job = [*new.columns, f"[{arguments}]"]
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT_KEYED, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
+            if row := cursor.fetchone():
+                return Inserted._make(row)
+            cursor.execute(HOLDER, ["{" + ",".join(key.states) + "}", key.expires, key.digest])
+            holder_id, is_free = cursor.fetchone() or (None, False)
+            if is_free:
+                cursor.execute(TAKE_OVER, [key.text, key.seconds, key.digest, holder_id, *job])
+                row = cursor.fetchone()
+                return Inserted._make(row) if row else None
+        return None if holder_id is None else Holder(holder_id)
+
+    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+        """Lock the row in a mode that others may have too."""
+        with connection.cursor() as cursor:
+            cursor.execute(HOLD_BACK, [job_id])
+            return cursor.fetchone() is not None
+
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+        """Insert in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT_ONCE, record)
+            return bool(cursor.rowcount)

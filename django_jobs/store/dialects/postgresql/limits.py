@@ -1,0 +1,97 @@
+"""Limits on PostgreSQL: one statement to take back, one to see the lines, one to let in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
+
+from ..base.limits import Held, LetIn, OpenLine
+from .jobs import array
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Phases: 1 waits, 2 is held, 3 cools. Kind 4 is a rate, the last that a job takes: where another was the last, none is
+# looked for.
+TAKE_BACK = """
+WITH gone AS (
+    DELETE FROM django_jobs_permit
+    WHERE job_id = ANY(%(over)s::bigint[]) AND run = 0 AND phase = 2 AND kind <> 4
+    RETURNING job_id, limit_id, kind, is_last
+)
+SELECT job_id, limit_id, kind FROM gone
+UNION ALL
+SELECT job_id, limit_id, kind FROM django_jobs_permit
+WHERE job_id = ANY(ARRAY(SELECT unnest(%(over)s::bigint[]) EXCEPT SELECT job_id FROM gone WHERE is_last))
+  AND run = 0 AND phase = 2 AND kind = 4
+UNION ALL
+SELECT job_id, limit_id, kind FROM django_jobs_permit
+WHERE job_id = ANY(%(others)s::bigint[]) AND run = 0 AND phase = 2
+"""
+
+LINES = """
+SELECT open_limit.id, given.number, given.free_at, head.job_id, head.is_last
+FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, bound)
+CROSS JOIN LATERAL (
+    SELECT count(*)::int AS number, min(free_at) AS free_at FROM django_jobs_permit
+    WHERE limit_id = open_limit.id AND phase IN (2, 3)
+) AS given
+LEFT JOIN LATERAL (
+    SELECT job_id, is_last FROM django_jobs_permit
+    WHERE limit_id = open_limit.id AND phase = 1
+    ORDER BY urgency, job_id
+    LIMIT least(greatest(open_limit.bound - given.number, 0), %s) + 1
+) AS head ON true
+"""
+
+# What is written is looked up by a list of keys: of a join with the few rows of a CTE the planner expects one row, and
+# compares each with each (measured: 12 ms for 200 jobs instead of 4).
+LET_IN = """
+WITH taken AS MATERIALIZED (
+    SELECT id, state, queue_name FROM django_jobs_job
+    WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
+), given AS (
+    UPDATE django_jobs_permit SET phase = 2, since = statement_timestamp()
+    WHERE job_id = ANY(ARRAY(SELECT id FROM taken WHERE state = 'blocked')) AND run = 0 AND phase = 1
+), made_ready AS (
+    UPDATE django_jobs_job SET state = 'ready', ready_at = statement_timestamp()
+    WHERE id = ANY(ARRAY(SELECT id FROM taken WHERE state = 'blocked' AND id = ANY(%(complete)s::bigint[])))
+)
+SELECT id, state, queue_name FROM taken
+"""
+
+
+class PostgreSQLLimits:
+    """Limits on PostgreSQL 13 and later."""
+
+    def take_back(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
+    ) -> list[Held]:
+        """Read and delete in one statement."""
+        others = set(job_ids).difference(over)
+        with connection.cursor() as cursor:
+            cursor.execute(TAKE_BACK, {"over": array(over), "others": array(others)})
+            return list(map(Held._make, cursor.fetchall()))
+
+    def read_lines(
+        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
+    ) -> dict[int, OpenLine]:
+        """Read two ranges of the index for each limit, all in one statement."""
+        lines: dict[int, OpenLine] = {}
+        with connection.cursor() as cursor:
+            cursor.execute(LINES, [array(bounds.keys()), array(bounds.values()), most])
+            for limit_id, used, free_at, job_id, is_last in cursor.fetchall():
+                line = lines.get(limit_id)
+                if line is None:
+                    line = lines[limit_id] = OpenLine(used, free_at)
+                if job_id is not None:
+                    line.waiting.append((job_id, is_last))
+        return lines
+
+    def let_in(
+        self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
+    ) -> list[LetIn]:
+        """Lock and write in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(LET_IN, {"ids": array(job_ids), "complete": array(complete)})
+            return list(map(LetIn._make, cursor.fetchall()))

@@ -1,0 +1,57 @@
+"""Count who has, and who waits for, the permits of some limits: one statement, a bounded walk of the index for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..base.jobs import as_instant
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+# Phases: 1 waits, 2 is held, 3 cools. Ordered as the index of lines is, so that each part is a walk that stops.
+IN_USE = """
+SELECT %s AS limit_id, 1 AS is_use, count(*) AS number, min(since) AS since FROM (
+    SELECT since FROM django_jobs_permit WHERE limit_id = %s AND phase >= 2 AND (phase = 2 OR free_at > %s)
+    ORDER BY phase, urgency, job_id LIMIT %s
+) AS given
+"""
+WAITING = """
+SELECT %s AS limit_id, 0 AS is_use, count(*) AS number, min(since) AS since FROM (
+    SELECT since FROM django_jobs_permit WHERE limit_id = %s AND phase = 1 ORDER BY urgency, job_id LIMIT %s
+) AS waiting
+"""
+
+
+class LimitLine(NamedTuple):
+    """How many permits of a limit count, how many jobs wait at it, and since when the first of those has."""
+
+    in_use: int
+    waiting: int
+    waiting_since: datetime | None
+
+
+def read_limit_lines(
+    connection: BaseDatabaseWrapper, limit_ids: Sequence[int], *, now: datetime, most: int
+) -> dict[int, LimitLine]:
+    """Count each limit's permits and line, both up to ``most``; who has waited longest is looked for among those."""
+    if not limit_ids:
+        return {}
+    instant = connection.ops.adapt_datetimefield_value(now)
+    parts: list[tuple[str, list[Any]]] = [(WAITING, [pk, pk, most]) for pk in limit_ids]
+    parts += [(IN_USE, [pk, pk, instant, most]) for pk in limit_ids]
+    in_use = dict.fromkeys(limit_ids, 0)
+    waiting: dict[int, tuple[int, datetime | None]] = dict.fromkeys(limit_ids, (0, None))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            " UNION ALL ".join(f"SELECT * FROM ({part}) AS part_{at}" for at, (part, _) in enumerate(parts)),
+            [value for _, values in parts for value in values],
+        )
+        for pk, is_use, number, since in cursor.fetchall():
+            if is_use:
+                in_use[pk] = number
+            else:
+                waiting[pk] = (number, as_instant(since))
+    return {pk: LimitLine(in_use[pk], *waiting[pk]) for pk in limit_ids}

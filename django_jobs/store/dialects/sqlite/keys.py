@@ -1,0 +1,80 @@
+"""Keys on SQLite: one writer at a time, so a few small statements in one transaction are as good as one.
+
+The first of them writes: where the caller's transaction has only read so far, it has the write lock, or waits for
+it, before anything is decided.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....policy.uniqueness import Key
+from .. import open_dialect
+from ..base.jobs import Inserted, NewJob
+from ..base.keys import WAITING, Holder, NewOnce
+from .statements import LATER, NOW
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+NOBODY = 0
+"""The job of a key that its own transaction has just made."""
+
+# With the six digits that Django writes, which pages of these rows compare with.
+_NOW = f"""({NOW.replace("%", "%%")} || '000')"""
+_LATER = f"""({LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f")} || '000')"""
+
+LOCK_KEY = f"""
+INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, held_since, kept_until)
+VALUES (%s, %s, %s, %s, {NOBODY}, {_NOW}, {_NOW})
+ON CONFLICT (digest) DO UPDATE
+    SET job_id = CASE WHEN %s AND kept_until <= {_NOW} THEN {NOBODY} ELSE job_id END
+RETURNING job_id
+"""
+STATE = "SELECT state FROM django_jobs_job WHERE id = %s"
+GIVE_KEY = f"""
+UPDATE django_jobs_enqueuekey SET job_id = %s, key = %s, held_since = {_NOW}, kept_until = {_LATER}
+WHERE digest = %s
+"""
+WAITS = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING}"
+INSERT_ONCE = f"""
+INSERT INTO django_jobs_oncerecord (digest, key, job_id, recorded_at) VALUES (%s, %s, %s, {_NOW})
+ON CONFLICT (digest) DO NOTHING
+"""
+
+
+class SQLiteKeys:
+    """Keys on SQLite 3.37 and later."""
+
+    def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
+        """Always: whoever writes has the whole file."""
+        return True
+
+    def insert_keyed(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
+    ) -> Inserted | Holder | None:
+        """Insert the key, the job, and the job's id on the key."""
+        dialect, _ = open_dialect(connection.alias)
+        with dialect.writing(connection), connection.cursor() as cursor:
+            cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
+            ((holder_id,),) = cursor.fetchall()
+            if holder_id != NOBODY:
+                cursor.execute(STATE, [holder_id])
+                row = cursor.fetchone()
+                if row is not None and row[0] in key.states:
+                    return Holder(holder_id)
+            (inserted,) = dialect.insert_jobs(connection, new, [arguments])
+            cursor.execute(GIVE_KEY, [inserted.job_id, key.text, f"{key.seconds:+.6f}", key.digest])
+        return inserted
+
+    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+        """Look only: this transaction writes, so no claim gets in before it ends."""
+        with connection.cursor() as cursor:
+            cursor.execute(WAITS, [job_id])
+            return cursor.fetchone() is not None
+
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+        """Insert in one statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(INSERT_ONCE, record)
+            return bool(cursor.rowcount)

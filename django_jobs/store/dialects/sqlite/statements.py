@@ -1,0 +1,143 @@
+"""The statements of SQLite, each read top to bottom; who runs them is in ``sqlite.py``."""
+
+from __future__ import annotations
+
+from ..base.jobs import COUNT_ATTEMPTS
+
+NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
+SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
+LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
+
+INSERT_JOBS = """
+INSERT INTO django_jobs_job
+    (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
+     attempt, claim_number, worker_deaths, progress_message, links)
+SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.value,
+       CASE WHEN new.due > new.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
+       new.now,
+       CASE WHEN new.due > new.now THEN new.due END,
+       CASE WHEN new.due > new.now OR new.blocked THEN NULL ELSE new.now END,
+       0, 0, 0, '', new.links
+FROM (SELECT %s AS name, %s AS queue_name, %s AS priority, %s AS max_attempts, %s AS metadata,
+             {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked, %s AS links) AS new
+CROSS JOIN json_each(%s) AS given
+ORDER BY given.key
+RETURNING id, state, enqueued_at, run_after, ready_at
+""".format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
+
+LOOK = f"""
+WITH RECURSIVE line (queue_name, priority) AS (
+    SELECT * FROM (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
+                   ORDER BY queue_name, priority LIMIT 1)
+    UNION ALL
+    SELECT further.queue_name, further.priority
+    FROM line JOIN django_jobs_job AS further ON further.id = (
+        SELECT id FROM django_jobs_job
+        WHERE state = 'ready' AND (queue_name, priority) > (line.queue_name, line.priority)
+        ORDER BY queue_name, priority LIMIT 1
+    )
+)
+SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
+               FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
+       (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitnotice) THEN {NOW} ELSE min(open_at) END
+        FROM django_jobs_limit),
+       open_line.queue_name, open_line.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
+FROM (SELECT 1) AS always
+LEFT JOIN (
+    SELECT queue_name, priority FROM line
+    WHERE NOT EXISTS (
+        SELECT 1 FROM django_jobs_queue WHERE name = line.queue_name AND paused_at IS NOT NULL
+    )
+) AS open_line ON true
+"""
+
+CLAIM = """
+UPDATE django_jobs_job
+SET state = 'running', attempt = attempt + 1, claim_number = claim_number + 1, worker_id = %(worker_id)s,
+    started_at = {now}
+WHERE id IN (
+    SELECT id FROM django_jobs_job
+    WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
+      AND NOT EXISTS (
+          SELECT 1 FROM django_jobs_queue
+          WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
+      )
+    ORDER BY ready_at, id
+    LIMIT %(limit)s
+)
+RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
+          {enqueued}, {ready}, {held}, {started}, worker_deaths, links
+"""
+_SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
+_CLAIM_PARTS = {
+    "now": NOW.replace("%", "%%"),
+    "enqueued": f"coalesce({_SINCE_EPOCH.format('enqueued_at')}, {_SINCE_EPOCH.format('started_at')})",
+    # What was edited by hand may be no instant at all; such a job runs like any other.
+    "ready": f"coalesce({_SINCE_EPOCH.format('ready_at')}, {_SINCE_EPOCH.format('started_at')})",
+    "held": _SINCE_EPOCH.format("held_since"),
+    "started": _SINCE_EPOCH.format("started_at"),
+}
+CLAIM_FROM_HEAD = CLAIM.format(**_CLAIM_PARTS, behind_position="")
+CLAIM_FROM_POSITION = CLAIM.format(
+    **_CLAIM_PARTS, behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)"
+)
+
+PROMOTE = """
+UPDATE django_jobs_job
+SET state = CASE WHEN links & 1 THEN 'blocked' ELSE 'ready' END,
+    ready_at = CASE WHEN links & 1 THEN NULL ELSE {now} END,
+    run_after = NULL
+WHERE id IN (
+    SELECT id FROM django_jobs_job WHERE state = 'scheduled' AND run_after <= {now}
+    ORDER BY run_after, id LIMIT %s
+)
+RETURNING id, links
+""".format(now=NOW.replace("%", "%%"))
+
+OWNED = """
+SELECT id, claim_number, ready_at, links FROM django_jobs_job
+WHERE id IN (SELECT value FROM json_each(%s)) AND state = 'running' AND worker_id = %s
+"""
+
+FINISH_JOB = """
+UPDATE django_jobs_job
+SET state = %s, result = %s, attempt = attempt - %s, worker_deaths = worker_deaths + %s,
+    run_after = CASE WHEN %s THEN {later} END,
+    held_since = CASE WHEN %s THEN coalesce(held_since, {now}) WHEN %s THEN held_since END,
+    started_at = coalesce(%s, started_at), finished_at = %s
+WHERE id = %s
+""".format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
+
+FINISH_JOB_SUCCEEDED = """
+UPDATE django_jobs_job
+SET state = 'succeeded', result = %s, held_since = NULL, started_at = %s, finished_at = %s
+WHERE id = %s
+"""
+
+RECORD_ATTEMPT = """
+INSERT INTO django_jobs_attempt
+    (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
+     error_class, error_message, traceback)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+"""
+
+RECORD_LETTER = """
+INSERT INTO django_jobs_deadletter
+    (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
+     died_at, status, resolved_by)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
+"""
+
+COUNT = COUNT_ATTEMPTS.format(
+    minute="CAST(strftime('%%s', finished_at) AS integer) / 60",
+    waited=f"round({_SINCE_EPOCH.format('started_at')} - {_SINCE_EPOCH.format('ready_at')}, 6)",
+    ran=f"round({_SINCE_EPOCH.format('finished_at')} - {_SINCE_EPOCH.format('started_at')}, 6)",
+)
+
+INSERT_TICKS = """
+INSERT INTO django_jobs_tick
+    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
+"""
+SET_LOOKS = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_look_at = %s WHERE id = %s"

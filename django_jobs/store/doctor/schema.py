@@ -1,0 +1,42 @@
+"""Compare the tables with what the migrations should have made."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.db.migrations.executor import MigrationExecutor
+
+from ...policy.doctor import Schema
+from ..dialects import open_dialect
+
+INVALID = """
+SELECT index.relname FROM pg_index
+JOIN pg_class AS index ON index.oid = pg_index.indexrelid
+JOIN pg_class AS jobs ON jobs.oid = pg_index.indrelid
+WHERE NOT pg_index.indisvalid AND jobs.relname = ANY(%s) AND pg_table_is_visible(jobs.oid)
+"""
+
+
+def read_schema(*, using: str | None = None) -> Schema:
+    """Return what is missing; a migration that was not applied explains the rest, so that is all that is said then."""
+    _, connection = open_dialect(using)
+    executor = MigrationExecutor(connection)
+    ours = [node for node in executor.loader.graph.leaf_nodes() if node[0] == "django_jobs"]
+    unapplied = [
+        migration.name
+        for migration, _ in executor.migration_plan(ours)
+        if migration.app_label == "django_jobs"
+    ]
+    if unapplied:
+        return Schema(unapplied=unapplied)
+    tables = []
+    missing = []
+    with connection.cursor() as cursor:
+        for model in apps.get_app_config("django_jobs").get_models():
+            tables.append(model._meta.db_table)
+            there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+            wanted = [*model._meta.indexes, *model._meta.constraints]
+            missing += [one.name for one in wanted if one.name not in there]
+        if connection.vendor != "postgresql":
+            return Schema(missing=missing)
+        cursor.execute(INVALID, [tables])
+        return Schema(missing=missing, invalid=[name for (name,) in cursor.fetchall()])

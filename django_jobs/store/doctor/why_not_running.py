@@ -1,0 +1,105 @@
+"""Explain: gather what decides whether a job runs now, in a few bounded statements."""
+
+from __future__ import annotations
+
+from django.db.models import QuerySet
+
+from ...conf import get_settings
+from ...models import Attempt, Job, Queue, Worker
+from ...policy.flags import Links
+from ...policy.outcomes import AttemptOutcome
+from ...policy.states import FINAL_STATES, State
+from ...policy.why_not_running import MOST_COUNTED, MOST_NAMED, Reason, RunFacts, WaitFacts, why
+from ..clock import database_now
+from ..dependencies.successors import waits_for
+from ..dialects import open_dialect
+from ..limits.facts import limit_facts
+from ..search.jobs import in_state
+from ..workers import ALIVE, served_queues
+
+
+def explain(job: Job, *, using: str | None = None) -> Reason | None:
+    """Return why the job, as it was read, does not run, or where it does; None where it has ended.
+
+    At most nine statements, none of which reads more than 10,001 rows of an index.
+    """
+    if job.state in FINAL_STATES:
+        return None
+    _, connection = open_dialect(using)
+    return why(_facts(job, connection.alias), stale_after=get_settings().stale_after)
+
+
+def _facts(job: Job, alias: str) -> WaitFacts:
+    state = State(job.state)
+    now = database_now(using=alias)
+    if state is State.RUNNING:
+        return WaitFacts(state=state, now=now, run=_run(job, alias))
+    if state is State.BLOCKED:
+        found = waits_for(job.pk, limit=MOST_NAMED + 1, using=alias)
+        if found:
+            return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(one)) for pk, _, one in found))
+    paused = None
+    ahead = 0
+    is_limited = state is State.BLOCKED and bool(job.links & Links.LIMITED)
+    if state is State.READY:
+        paused = Queue.objects.using(alias).filter(pk=job.queue_name, paused_at__isnull=False).first()
+        ahead = 0 if paused else count_ahead(job, using=alias)
+    return WaitFacts(
+        state=state,
+        now=now,
+        name=job.name,
+        queue_name=job.queue_name,
+        run_after=job.run_after,
+        attempt=job.attempt,
+        max_attempts=job.max_attempts,
+        held_since=job.held_since,
+        last_outcome=_last_outcome(job, alias) if state is State.SCHEDULED else None,
+        paused_at=paused.paused_at if paused else None,
+        paused_by=paused.paused_by if paused else "",
+        served=tuple(served_queues(stale_after=get_settings().stale_after, using=alias)),
+        ahead=ahead,
+        is_limited=is_limited,
+        limit=limit_facts(job.pk, now=now, using=alias) if is_limited else None,
+    )
+
+
+def _run(job: Job, alias: str) -> RunFacts:
+    worker = Worker.objects.using(alias).filter(pk=job.worker_id or 0).first()
+    return RunFacts(
+        worker=str(worker) if worker else None,
+        is_alive=worker is not None and worker.state in ALIVE,
+        heartbeat_at=worker.heartbeat_at if worker else None,
+        started_at=job.started_at,
+        cancel_requested_at=job.cancel_requested_at,
+    )
+
+
+def _last_outcome(job: Job, alias: str) -> AttemptOutcome | None:
+    tries = Attempt.objects.using(alias).filter(job=job.pk).order_by("-claim_number")
+    outcome = tries.values_list("outcome", flat=True).first()
+    return AttemptOutcome(outcome) if outcome else None
+
+
+def count_ahead(job: Job, *, using: str | None = None) -> int:
+    """Count the ready jobs of its queue that are claimed before this one, up to 10,001.
+
+    Each part is one range of the index of ready jobs, so that what stands behind the job is not read.
+    """
+    _, connection = open_dialect(using)
+    line = in_state(Job.objects.using(connection.alias), State.READY).filter(queue_name=job.queue_name)
+    same = line.filter(priority=job.priority)
+    parts = (
+        line.filter(priority__gt=job.priority),
+        same.filter(ready_at__lt=job.ready_at),
+        same.filter(ready_at=job.ready_at, pk__lt=job.pk),
+    )
+    found = 0
+    for part in parts:
+        found += _count(part, most=MOST_COUNTED + 1 - found)
+        if found > MOST_COUNTED:
+            break
+    return found
+
+
+def _count(jobs: QuerySet[Job], *, most: int) -> int:
+    return jobs.order_by().values("pk")[:most].count()

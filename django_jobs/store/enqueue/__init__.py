@@ -1,0 +1,1 @@
+"""Insert jobs: plain, unique, at a later time."""

@@ -1,0 +1,96 @@
+"""Once: a block and the record that it was done, committed together or not at all.
+
+::
+
+    transaction or savepoint ── insert the record ──new──> the block runs, may store a value ── commit both
+                                      └─ there ──> what the first one stored
+
+Whoever comes second while the first is under way waits for its end, and is the first where that is rolled back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...arguments.serialization import dumps
+from ...conf import get_settings
+from ...exceptions import OnceError, PayloadTooLarge
+from ...models import OnceRecord
+from ..dialects import open_dialect
+from ..dialects.base.keys import NewOnce
+from ..dialects.keys import keys_of
+from ..transactions import read_latest, retry_on_conflict, savepoint
+
+_WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE"})
+
+
+@contextmanager
+def recording(record: NewOnce, *, using: str | None = None) -> Iterator[OnceRecord | None]:
+    """Record the block and give None, or give the record of the block that was first.
+
+    In a transaction of its own, or a savepoint of the caller's. Raises OnceError where the first one's block writes to
+    another database.
+    """
+    _, connection = open_dialect(using)
+    transaction, earlier = retry_on_conflict(lambda: _begin(record, connection), using=using)
+    with transaction as block:
+        if earlier is None:
+            for other in connections:
+                if other != connection.alias:
+                    guard = _refuse_writes(record.key, other, connection.alias)
+                    block.enter_context(connections[other].execute_wrapper(guard))
+        yield earlier
+
+
+def save_stored(record: NewOnce, value: Any, *, using: str | None = None) -> Any:
+    """Save, in the block's transaction, what those that come later are given; return it as JSON.
+
+    Raises SerializationError for what JSON cannot carry and PayloadTooLarge.
+    """
+    text = dumps(value, what=f"once({record.key}): what is stored")
+    most = get_settings().max_result_bytes
+    if len(text.encode()) > most:
+        raise PayloadTooLarge(
+            f"once({record.key}): what is stored has {len(text.encode())} bytes; DJANGO_JOBS['MAX_RESULT_BYTES']"
+            f" allows {most}. Keep large data in a table or a file and store its key"
+        )
+    _, connection = open_dialect(using)
+    stored = json.loads(text)
+    OnceRecord.objects.using(connection.alias).filter(pk=record.digest).update(stored=stored)
+    return stored
+
+
+def _begin(record: NewOnce, connection: BaseDatabaseWrapper) -> tuple[ExitStack, OnceRecord | None]:
+    """Open the transaction, which stays open, and insert the record: None, or the record that was there before."""
+    with ExitStack() as block:
+        block.enter_context(savepoint(using=connection.alias))
+        earlier = _insert(record, connection)
+        return block.pop_all(), earlier
+
+
+def _insert(record: NewOnce, connection: BaseDatabaseWrapper) -> OnceRecord | None:
+    records = OnceRecord.objects.using(connection.alias).filter(pk=record.digest)
+    while not keys_of(connection).insert_once(connection, record):
+        earlier = read_latest(records, connection)
+        if earlier is not None:
+            return earlier
+    return None
+
+
+def _refuse_writes(key: str, other: str, alias: str) -> Callable[..., Any]:
+    def refuse(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        if str(sql).lstrip("( \n\t").partition(" ")[0].upper() in _WRITES:
+            raise OnceError(
+                f"once({key}): the block writes to the database {other!r}, and its record is in {alias!r}"
+                " (DJANGO_JOBS['DATABASE']): a crash between the two commits would lose one of them. Write there"
+                " outside of the block"
+            )
+        return execute(sql, params, many, context)
+
+    return refuse

@@ -1,0 +1,58 @@
+"""Prune keys: delete those of enqueues that hold no more, and records of ``once`` that are old."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from ...models import EnqueueKey, Job, OnceRecord
+from ...policy.uniqueness import HOLDING_STATES, UNIQUE_KEPT, KeyKind
+from ..clock import DatabaseNow, database_now
+from ..dialects import open_dialect
+
+WINDOW = 2_000
+
+
+def prune_keys(*, using: str | None = None) -> int:
+    """Delete idempotency keys whose window is over and unique keys whose job has ended; return how many.
+
+    2,000 a transaction, by the index of ``kept_until``. The key of a job that has not ended is looked at again a day
+    later. What another transaction is about to take over is passed over.
+    """
+    dialect, connection = open_dialect(using)
+    keys, jobs = EnqueueKey.objects.using(connection.alias), Job.objects.using(connection.alias)
+    deleted, looked_at = 0, WINDOW
+    while looked_at == WINDOW:
+        with dialect.writing(connection):
+            over = keys.filter(kept_until__lt=DatabaseNow()).order_by("kept_until", "digest")
+            rows = list(
+                over.select_for_update(skip_locked=True).values_list("digest", "kind", "job_id")[:WINDOW]
+            )
+            unique = [job_id for _, kind, job_id in rows if kind == KeyKind.UNIQUE]
+            live = set(
+                jobs.filter(pk__in=unique, state__in=HOLDING_STATES).values_list("pk", flat=True)
+                if unique
+                else ()
+            )
+            held = [digest for digest, kind, job_id in rows if kind == KeyKind.UNIQUE and job_id in live]
+            if held:
+                keys.filter(pk__in=held).update(kept_until=DatabaseNow(UNIQUE_KEPT))
+            if len(held) < len(rows):
+                free = {digest for digest, _, _ in rows} - set(held)
+                keys.filter(pk__in=free)._raw_delete(connection.alias)
+            deleted += len(rows) - len(held)
+        looked_at = len(rows)
+    return deleted
+
+
+def prune_once(period: timedelta | None, *, using: str | None = None) -> int:
+    """Delete records of ``once`` older than ``period`` (None: none) and return how many; 2,000 a statement."""
+    if period is None:
+        return 0
+    _, connection = open_dialect(using)
+    records = OnceRecord.objects.using(connection.alias)
+    old = records.filter(recorded_at__lt=database_now(using=connection.alias) - period)
+    deleted = 0
+    while digests := list(old.order_by("recorded_at", "digest").values_list("pk", flat=True)[:WINDOW]):
+        records.filter(pk__in=digests)._raw_delete(connection.alias)
+        deleted += len(digests)
+    return deleted

@@ -1,0 +1,130 @@
+"""Enqueue with a key: insert the job that holds it, or say which one does and what becomes of that.
+
+::
+
+    insert with the key ──held──> read the holder ──decide──> skip, or revise ──it has begun meanwhile──+
+           ^                                           └────it holds the key no more─────────────────────+
+           +---------------------------------------------------------------------------------------------+
+
+Each step is one guarded statement or transaction; each turn means that another transaction was faster. In a
+caller's transaction the key is rolled back with the job, and a job that was skipped for is held back until the
+commit: it sees what the caller has written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, assert_never
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+from ...models import Job
+from ...policy.limits import Need
+from ...policy.states import WAITING_STATES, State
+from ...policy.uniqueness import ConflictRule, Key, KeyKind, Verdict, decide_conflict
+from ..dialects import Dialect, open_dialect
+from ..dialects.base.jobs import Inserted, NewJob
+from ..dialects.keys import keys_of
+from ..limits.permits import insert_permits
+from ..transactions import read_latest, retry_on_conflict
+from .expiry import insert_expiries
+from .insert import announced, as_jobs, payload, refuse_large_metadata, ring_for, under_limits
+from .reschedule import revise
+
+
+class _Asked(NamedTuple):
+    """One job to be enqueued under a key; ``text`` is its arguments' payload, ``needs`` the limits it is under."""
+
+    new: NewJob
+    arguments: Mapping[str, Any]
+    text: str
+    key: Key
+    rule: ConflictRule
+    needs: Sequence[Need]
+
+
+def enqueue_keyed(
+    new: NewJob,
+    arguments: Sequence[Mapping[str, Any]],
+    keys: Sequence[Key],
+    rule: ConflictRule,
+    *,
+    needs: Sequence[Sequence[Need]] = (),
+    using: str | None = None,
+) -> list[Job]:
+    """Enqueue one job for each of ``arguments`` under its key and return the jobs, duplicates marked, in that order.
+
+    ``needs`` has, for each, the limits that it is under; empty: none of them is under any.
+
+    One statement on PostgreSQL for a job that is new, four at most for one that is not. Many are one
+    transaction, in the order of their keys, so that two such enqueues do not deadlock.
+    """
+    texts = [payload(new.name, one) for one in arguments]
+    refuse_large_metadata(new)
+    dialect, connection = open_dialect(using)
+    needed = needs or [()] * len(keys)
+    asked = [
+        _Asked(under_limits(new) if needed[at] else new, arguments[at], texts[at], key, rule, needed[at])
+        for at, key in enumerate(keys)
+    ]
+    return retry_on_conflict(lambda: _enqueue_all(dialect, connection, asked), using=using)
+
+
+def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Asked]) -> list[Job]:
+    if len(asked) == 1 and not asked[0].needs and not asked[0].new.expires:
+        return [_enqueue_one(connection, asked[0])]
+    jobs: dict[int, Job] = {}
+    with dialect.writing(connection):
+        for at in sorted(range(len(asked)), key=lambda at: asked[at].key.digest):
+            jobs[at] = _enqueue_one(connection, asked[at])
+    return [jobs[at] for at in range(len(asked))]
+
+
+def _enqueue_one(connection: BaseDatabaseWrapper, asked: _Asked) -> Job:
+    dialect = keys_of(connection)
+    while True:
+        found = dialect.insert_keyed(connection, asked.new, asked.text, asked.key)
+        if isinstance(found, Inserted):
+            return _made(connection, asked, found)
+        if found is None:
+            continue
+        job = read_latest(Job.objects.using(connection.alias).filter(pk=found.job_id), connection)
+        if job is not None and _is_settled(connection, job, asked):
+            job.is_duplicate = True
+            return job
+
+
+def _made(connection: BaseDatabaseWrapper, asked: _Asked, inserted: Inserted) -> Job:
+    alias = connection.alias
+    if asked.needs:
+        waiting = inserted.state == State.BLOCKED
+        insert_permits(
+            [(inserted.job_id, asked.needs)], priority=asked.new.priority, waiting=waiting, using=alias
+        )
+    insert_expiries(asked.new, [inserted], using=alias)
+    ring_for(asked.new, inserted, using=alias)
+    (job,) = announced(as_jobs(alias, asked.new, [asked.arguments], [inserted]), using=alias)
+    return job
+
+
+def _is_settled(connection: BaseDatabaseWrapper, job: Job, asked: _Asked) -> bool:
+    """Do with the holder what was decided; False where it is not any more what the decision was made on."""
+    verdict = decide_conflict(asked.rule.on_conflict, holder=State(job.state), states=asked.key.states)
+    match verdict:
+        case Verdict.ENQUEUE:
+            return False
+        case Verdict.SKIP:
+            held_back = (
+                asked.key.kind == KeyKind.UNIQUE
+                and job.state in WAITING_STATES
+                and connection.in_atomic_block
+            )
+            return not held_back or keys_of(connection).hold_back(connection, job.pk)
+        case Verdict.REPLACE:
+            return revise(
+                job, asked.new, arguments=asked.arguments, needs=asked.needs, at_most=asked.rule.at_most
+            )
+        case Verdict.RESCHEDULE:
+            return revise(job, asked.new, arguments=None, at_most=asked.rule.at_most)
+        case _:
+            assert_never(verdict)

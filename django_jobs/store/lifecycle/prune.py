@@ -1,0 +1,143 @@
+"""Prune: delete what has ended long enough ago, by the retention of its state.
+
+Walks the primary key, window by window, and stops at the first job enqueued after the youngest cutoff:
+a job ends after it was enqueued, so nothing behind that can be old enough. No index on the end of
+a job is needed, which every finish would have to pay for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Exists, OuterRef
+
+from ...models import AlertedError, DeadLetter, EnqueueKey, Job, Tick, Worker
+from ...policy.states import State
+from ...policy.uniqueness import KeyKind
+from ..clock import database_now
+from ..dead_letters.close import delete_letters, letter_ids_of
+from ..dialects import open_dialect
+from .deletable import let_go
+from .purge import delete_jobs
+
+WINDOW = 2_000
+WORKER_RETENTION = timedelta(days=30)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """How many were deleted, and where the walk over the jobs stands: None when it came to its end."""
+
+    jobs: int
+    next_id: int | None
+
+
+def prune(
+    retention: Mapping[State, timedelta | None],
+    *,
+    start_id: int = 0,
+    windows: int | None = None,
+    using: str | None = None,
+) -> Pruned:
+    """Delete jobs that ended longer ago than ``retention`` of their state allows (None: keep for ever).
+
+    Reads at most ``windows`` windows of 2,000 ids (None: all), each its own transaction, starting
+    behind ``start_id``. Letters go with their dead jobs; what waits for a dead job that goes is cancelled. A job stays
+    while what waits for it may ask for its result, and as long as the window of its idempotency key: whoever enqueues
+    within it is given that job.
+    """
+    dialect, connection = open_dialect(using)
+    now = database_now(using=connection.alias)
+    cutoffs = {state: now - period for state, period in retention.items() if period is not None}
+    deleted, last = 0, start_id
+    if not cutoffs:
+        return Pruned(jobs=0, next_id=None)
+    while windows is None or windows > 0:
+        rows = list(
+            Job.objects.using(connection.alias)
+            .filter(pk__gt=last)
+            .order_by("pk")
+            .values_list("pk", "state", "finished_at", "enqueued_at")[:WINDOW]
+        )
+        old = [pk for pk, state, finished, _ in rows if _is_older(state, finished, cutoffs)]
+        old = _without_kept(old, now=now, using=connection.alias) if old else []
+        if old:
+            with dialect.writing(connection):
+                locked = let_go(old, states=cutoffs.keys(), using=connection.alias)
+                delete_letters(letter_ids_of(locked, using=connection.alias), using=connection.alias)
+                delete_jobs(locked, using=connection.alias)
+            deleted += len(locked)
+        if len(rows) < WINDOW or rows[-1][3] > max(cutoffs.values()):
+            return Pruned(jobs=deleted, next_id=None)
+        last = rows[-1][0]
+        windows = None if windows is None else windows - 1
+    return Pruned(jobs=deleted, next_id=last)
+
+
+def _without_kept(ids: list[int], *, now: datetime, using: str) -> list[int]:
+    keys = EnqueueKey.objects.using(using).filter(
+        job_id__in=ids, kind=KeyKind.IDEMPOTENCY, kept_until__gt=now
+    )
+    kept = set(keys.values_list("job_id", flat=True))
+    return [pk for pk in ids if pk not in kept]
+
+
+def prune_records(
+    retention: Mapping[State, timedelta | None], *, alerted_for: timedelta, using: str | None = None
+) -> int:
+    """Delete old worker rows, letters whose job is gone, and alert marks; return how many."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    now = database_now(using=alias)
+    gone = Worker.objects.using(alias).filter(
+        state__in=[Worker.State.STOPPED, Worker.State.LOST], heartbeat_at__lt=now - WORKER_RETENTION
+    )
+    running = Job.objects.using(alias).filter(state=State.RUNNING, worker=OuterRef("pk"))
+    deleted, _ = gone.exclude(Exists(running)).delete() if gone.exists() else (0, {})
+    deleted += AlertedError.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
+    period = retention.get(State.DEAD)
+    if period is not None:
+        deleted += _prune_orphans(now - period, alias)
+    return deleted
+
+
+def _prune_orphans(cutoff: datetime, alias: str) -> int:
+    """Delete letters whose job is gone, 2,000 a transaction."""
+    dialect, connection = open_dialect(alias)
+    orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=cutoff)
+    deleted = 0
+    while ids := list(orphans.values_list("pk", flat=True)[:WINDOW]):
+        with dialect.writing(connection):
+            deleted += delete_letters(ids, using=alias)
+    return deleted
+
+
+def prune_ticks(period: timedelta | None, *, using: str | None = None) -> int:
+    """Delete ticks decided longer ago than ``period`` (None: none) and return how many; 2,000 a transaction.
+
+    Ids rise with the time of the decision, so only what is deleted is read. A tick whose job has not ended stays.
+    """
+    if period is None:
+        return 0
+    _, connection = open_dialect(using)
+    cutoff = database_now(using=connection.alias) - period
+    ticks = Tick.objects.using(connection.alias)
+    deleted, last = 0, 0
+    while True:
+        rows = list(
+            ticks.filter(pk__gt=last).order_by("pk").values_list("pk", "decided_at", "is_open")[:WINDOW]
+        )
+        old = [pk for pk, decided_at, is_open in rows if decided_at < cutoff and not is_open]
+        if old:
+            ticks.filter(pk__in=old)._raw_delete(connection.alias)
+            deleted += len(old)
+        if len(rows) < WINDOW or rows[-1][1] >= cutoff:
+            return deleted
+        last = rows[-1][0]
+
+
+def _is_older(state: str, finished_at: datetime | None, cutoffs: Mapping[State, datetime]) -> bool:
+    cutoff = cutoffs.get(State(state))
+    return cutoff is not None and finished_at is not None and finished_at < cutoff

@@ -1,0 +1,50 @@
+"""Purge: staff delete jobs that have ended; their dead letters stay behind as a record, marked purged."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...models import Attempt, DeadLetter, Job
+from ...models.attempt import BY_CLAIM
+from ...policy.states import FINAL_STATES
+from ..dead_letters.close import close_letters, letter_ids_of
+from ..dialects import open_dialect
+from ..dialects.shared.by_id import Among
+from ..limits.permits import delete_permits
+from ..logs import delete_logs
+from ..selection import Target, job_ids_in_chunks
+from ..transactions import retry_on_conflict
+from .deletable import let_go
+
+
+def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
+    """Delete the target's jobs that are in a final state, with their attempts, and return how many were.
+
+    What waits or runs is left alone: cancel it first. What waits for a dead job that is purged is cancelled; a job
+    whose result may still be asked for stays. One transaction for 1,000 jobs.
+    """
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    return sum(
+        retry_on_conflict(partial(_purge, ids, by, alias), using=alias)
+        for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=alias)
+    )
+
+
+def _purge(ids: list[int], by: str, alias: str) -> int:
+    dialect, connection = open_dialect(alias)
+    with dialect.writing(connection):
+        locked = let_go(ids, states=FINAL_STATES, using=alias)
+        letters = letter_ids_of(locked, using=alias)
+        close_letters(letters, DeadLetter.Status.PURGED, by=by, using=alias)
+        DeadLetter.objects.using(alias).filter(Among("pk", letters)).update(job=None)
+        delete_jobs(locked, using=alias)
+    return len(locked)
+
+
+def delete_jobs(ids: list[int], *, using: str) -> None:
+    """Delete jobs and their attempts, logs and permits in four statements, without loading them."""
+    Attempt.objects.using(using).filter(Among("job_id", ids, index=BY_CLAIM))._raw_delete(using)
+    delete_logs(ids, using=using)
+    delete_permits(ids, using=using)
+    Job.objects.using(using).filter(Among("pk", ids))._raw_delete(using)

@@ -1,0 +1,142 @@
+"""Replay: enqueue copies of jobs as they are, whatever became of the originals."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any
+
+from django.db import transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import QuerySet
+
+from ... import signals
+from ...exceptions import PayloadTooLarge, ResultNotPassed
+from ...models import Job
+from ...policy.states import State
+from ..bulk import DONE, POSITION
+from ..clock import DatabaseNow
+from ..dialects import open_dialect
+from ..dialects.base.jobs import NewJob
+from ..enqueue.insert import enqueue_payloads, payload
+from ..notify import ring_on_commit
+from ..results.inputs import with_results
+
+logger = logging.getLogger("django_jobs.store")
+
+CHUNK = 500
+COPY_OF = "copy_of"
+"""The key in a copy's metadata that has the original's id."""
+
+
+def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int]:
+    """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
+
+    A copy has the same name, queue, priority, tries, arguments and metadata, with ``copy_of`` added. It waits for no
+    other job: results that were passed to the original stand among its arguments. One transaction for 500 jobs; those
+    that are enqueued meanwhile are left alone, the copies themselves too. Raises ResultNotPassed.
+    """
+    dialect, connection = open_dialect(using)
+    made: list[int] = []
+    for originals in _chunks(target, connection.alias):
+        with dialect.writing(connection):
+            for one in originals:
+                one.arguments = _filled_in(one, connection.alias)
+            made += _copy(originals, connection)
+    return made
+
+
+def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
+    """Copy the first 500 of these jobs, in one transaction, and return how many were.
+
+    One that was passed results which are there no more is passed over, and logged.
+    """
+    dialect, connection = open_dialect(using)
+    with dialect.writing(connection):
+        chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK], connection.alias))
+        return len(_copy(chunk, connection)) if chunk else 0
+
+
+def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
+    """Yield the jobs by key, those only that are there now."""
+    jobs = Job.objects.using(alias).filter(pk=target.pk) if isinstance(target, Job) else target.using(alias)
+    if jobs.query.is_sliced:
+        raise TypeError("expected a queryset without a slice; name the ids in it instead")
+    jobs = jobs.order_by("pk")
+    newest = jobs.reverse().values_list("pk", flat=True).first()
+    last = 0
+    while chunk := list(jobs.filter(pk__gt=last, pk__lte=newest or 0)[:CHUNK]):
+        yield chunk
+        last = chunk[-1].pk
+
+
+def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
+    for one in originals:
+        try:
+            one.arguments = _filled_in(one, alias)
+        except ResultNotPassed as error:
+            logger.warning("job %s (%s) is not copied: %s", one.pk, one.name, error)
+        else:
+            yield one
+
+
+def _filled_in(one: Job, alias: str) -> Any:
+    """Return the arguments with the results that were passed. Raises ResultNotPassed, also where that is too much."""
+    filled = with_results(one.pk, one.arguments, using=alias)
+    if filled is not one.arguments:
+        try:
+            payload(one.name, filled)
+        except PayloadTooLarge as error:
+            raise ResultNotPassed(
+                f"what was passed to job {one.pk} is too large for a copy: {error}"
+            ) from error
+    return filled
+
+
+def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
+    alias = connection.alias
+    if connection.features.can_return_rows_from_bulk_insert:
+        copies = Job.objects.using(alias).bulk_create([_copied(one) for one in originals])
+        ids = [one.pk for one in copies]
+        ring_on_commit({one.queue_name for one in originals}, using=alias)
+        if signals.job_enqueued.has_listeners(Job):
+            transaction.on_commit(partial(_announce, ids, alias), using=alias, robust=True)
+        return ids
+    return [
+        job_id
+        for one in originals
+        for job_id in enqueue_payloads(_as_new(one), [payload(one.name, one.arguments)], using=alias)
+    ]
+
+
+def _copied(job: Job) -> Job:
+    return Job(
+        name=job.name,
+        queue_name=job.queue_name,
+        priority=job.priority,
+        state=State.READY,
+        arguments=job.arguments,
+        metadata=copied_metadata(job),
+        max_attempts=job.max_attempts,
+        enqueued_at=DatabaseNow(),
+        ready_at=DatabaseNow(),
+    )
+
+
+def _as_new(job: Job) -> NewJob:
+    """Return a copy for MySQL, which cannot return the ids of many rows."""
+    metadata = json.dumps(copied_metadata(job), ensure_ascii=False)
+    return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
+
+
+def copied_metadata(job: Job) -> dict[str, object]:
+    """Return what a copy begins with: the original's metadata, but not how far a job of many steps had come."""
+    kept = job.metadata if isinstance(job.metadata, dict) else {}
+    return {key: value for key, value in kept.items() if key not in {POSITION, DONE}} | {COPY_OF: job.pk}
+
+
+def _announce(ids: list[int], alias: str) -> None:
+    for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
+        signals.job_enqueued.send_robust(sender=Job, job=job)

@@ -1,0 +1,95 @@
+"""Rescue: give the claims of lost workers a next run, by the same guarded finish as any other end."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection
+from datetime import datetime
+
+from ...models import Job, Worker
+from ...policy.decide import JobFacts, Rules, decide
+from ...policy.flags import Links
+from ...policy.outcomes import Lost
+from ...policy.states import State
+from ..clock import database_now
+from ..dialects import open_dialect
+from ..dialects.base.jobs import Ended
+from ..dialects.shared.reads import read_stranded
+from ..workers import leave
+from .finish import finish
+from .signals import announce
+from .unanswered_claims import as_claim
+
+BATCH = 500
+NOBODY = -1
+"""Owns what runs under no worker at all: no verb makes such a row, a restored backup may."""
+
+
+def rescue(
+    *,
+    rules: Rules,
+    worker_id: int | None = None,
+    ran: Collection[int] | None = None,
+    reason: str = "",
+    using: str | None = None,
+) -> int:
+    """Decide and save ``Lost`` for up to 500 jobs that run under a worker which is lost, stopped or gone.
+
+    ``worker_id`` looks at that worker's only; ``ran`` are the ids of those jobs whose functions had begun,
+    None: nobody can tell. Returns how many were rescued; call again until 0. The finish names worker
+    and claim number, so a zombie that finishes first wins and a rescue changes nothing, and the other
+    way round.
+    """
+    _, connection = open_dialect(using)
+    now = database_now(using=connection.alias)
+    stranded = read_stranded(connection, limit=BATCH, worker_id=worker_id)
+    rescued = 0
+    for owner, jobs in _by_worker(stranded, connection.alias).items():
+        said = reason or f"worker {owner} died or stopped answering while it had this job"
+        ended = [
+            _lost(job, Lost(reason=said, ran=ran is None or job.pk in ran), now=now, rules=rules)
+            for job in jobs
+        ]
+        saved = finish(ended, worker_id=owner, using=connection.alias)
+        announce([one for one in ended if one.claim.job_id in saved], using=connection.alias)
+        rescued += len(saved)
+    return rescued
+
+
+def rescue_worker(
+    worker_id: int,
+    *,
+    rules: Rules,
+    ran: Collection[int] | None = None,
+    reason: str = "",
+    using: str | None = None,
+) -> int:
+    """Declare one worker lost and rescue all its claims at once; for whoever saw the process die."""
+    leave(worker_id, Worker.State.LOST, using=using)
+    rescued = 0
+    while more := rescue(rules=rules, worker_id=worker_id, ran=ran, reason=reason, using=using):
+        rescued += more
+    return rescued
+
+
+def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
+    jobs: dict[int, list[Job]] = defaultdict(list)
+    running = Job.objects.using(alias).filter(pk__in=ids, state=State.RUNNING)
+    running.filter(worker__isnull=True).update(worker=NOBODY)
+    rows = running.filter(worker__isnull=False)
+    for job in rows.defer("arguments", "metadata", "result_data").order_by("pk"):
+        jobs[job.worker_id].append(job)  # type: ignore[index]  # filtered to be set
+    return jobs
+
+
+def _lost(job: Job, outcome: Lost, *, now: datetime, rules: Rules) -> Ended:
+    facts = JobFacts(
+        job.attempt,
+        job.max_attempts,
+        worker_deaths=job.worker_deaths,
+        is_limited=bool(job.links & Links.LIMITED),
+    )
+    decision = decide(outcome, facts, rules=rules)
+    claim = as_claim(job, now=now)
+    started = job.started_at.timestamp() if job.started_at and outcome.ran else None
+    return Ended(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

@@ -1,0 +1,53 @@
+"""Prune limits: forget keys that nobody holds, waits for or has used lately. A key that comes back is made anew."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from django.db.models import Exists, OuterRef
+
+from ...models import Limit, Permit
+from ...policy.limits import Phase
+from ..clock import DatabaseNow
+from ..dialects import open_dialect
+from ..dialects.shared.by_id import Among
+
+WINDOW = 1_000
+SETTLED = timedelta(days=1)
+"""For how long a breaker's failures, and a closing that has passed, are remembered."""
+
+
+def prune_limits(*, using: str | None = None) -> int:
+    """Delete uses that no longer count and limits that have nothing left; return how many limits. 1,000 at a time.
+
+    A limit that somebody has locked is left for the next time.
+    """
+    dialect, connection = open_dialect(using)
+    alias = connection.alias
+    pruned, last = 0, -(2**63)
+    while True:
+        ids = list(
+            Limit.objects.using(alias)
+            .filter(pk__gt=last)
+            .order_by("pk")
+            .values_list("pk", flat=True)[:WINDOW]
+        )
+        if ids:
+            with dialect.writing(connection):
+                pruned += _prune(ids, alias)
+        if len(ids) < WINDOW:
+            return pruned
+        last = ids[-1]
+
+
+def _prune(ids: list[int], alias: str) -> int:
+    cooled = Permit.objects.using(alias).filter(Among("limit_id", ids, index=None), phase=Phase.COOLING)
+    cooled.filter(free_at__lte=DatabaseNow())._raw_delete(alias)
+    limits = Limit.objects.using(alias)
+    permits = Permit.objects.using(alias).filter(limit=OuterRef("pk"))
+    idle = limits.filter(pk__in=ids, is_tripped=False, failures=[]).exclude(Exists(permits))
+    idle = idle.exclude(closed_until__gt=DatabaseNow(-SETTLED))
+    locked = limits.filter(Among("pk", idle.values_list("pk", flat=True)), open_at=None)
+    gone = list(locked.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    limits.filter(Among("pk", gone))._raw_delete(alias)
+    return len(gone)

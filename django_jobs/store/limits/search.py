@@ -1,0 +1,175 @@
+"""Browse limits: which there are, who has their permits, who waits; each page in bounded time, however many there are.
+
+::
+
+    a name and a kind   the index of names    by key
+    a name              the index of names    by kind and key
+    all else            the index of names    by name, kind and key, a bounded number of entries at a time
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.db.models import QuerySet
+
+from ...models import Job, Limit, Permit
+from ...policy.limits import Kind, Phase, Rule
+from ..clock import database_now
+from ..dialects import open_dialect
+from ..dialects.shared.permit_counts import read_limit_lines
+from ..search.keyset_pages import as_cursor, read_cursor, walk
+from ..search.newest_first import ROWS, SCAN
+
+MOST_COUNTED = 1_000
+"""Of a limit's permits, and of its line, no more are counted for a list."""
+SHOWN_PERMITS = 100
+_KEYS = ("name", "kind", "key")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitFilter:
+    """Which limits: of a kind, of a name, with a text in their key."""
+
+    kind: Kind | None = None
+    name: str = ""
+    key_part: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownLimit:
+    """One limit as it stands. ``in_use`` and ``waiting`` are counted up to one more than MOST_COUNTED."""
+
+    limit: Limit
+    rule: Rule
+    in_use: int
+    waiting: int
+    waiting_since: datetime | None
+    now: datetime
+
+    @property
+    def is_closed(self) -> bool:
+        """True where nobody is let in, whatever there is room for."""
+        return self.limit.closed_until is not None and self.limit.closed_until > self.now
+
+    @property
+    def can_be_reopened(self) -> bool:
+        """True where it is closed, or lets one job try."""
+        return self.is_closed or self.limit.is_tripped
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsPage:
+    """Some limits. ``older`` is where the next page begins; ``is_cut``: the look ended before the page was full."""
+
+    rows: list[ShownLimit]
+    older: str | None
+    is_cut: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PermitOfJob:
+    """A permit with its job's name and state, both empty where the job is gone."""
+
+    permit: Permit
+    job_name: str
+    job_state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitPermits:
+    """The first hundred of those who hold permits, who wait, and of the uses that still count."""
+
+    held: list[PermitOfJob]
+    waiting: list[PermitOfJob]
+    cooling: list[PermitOfJob]
+
+
+def limits_page(
+    wanted: LimitFilter, *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+) -> LimitsPage:
+    """Return up to ``limit`` limits behind ``after`` (a page's ``older``), by name, kind and key.
+
+    At most four statements. Raises FilterError where ``after`` is nothing that a page of this filter had.
+    """
+    _, connection = open_dialect(using)
+    rows = Limit.objects.using(connection.alias)
+    keys: tuple[str, ...] = _KEYS
+    if wanted.name:
+        rows, keys = rows.filter(name=wanted.name), keys[1:]
+        if wanted.kind is not None:
+            rows, keys = rows.filter(kind=wanted.kind), keys[1:]
+    is_narrow = bool(wanted.key_part) or (wanted.kind is not None and not wanted.name)
+    walked = walk(
+        rows,
+        keys,
+        narrow=(lambda limits: _narrow(limits, wanted)) if is_narrow else None,
+        after=read_cursor(Limit, keys, after),
+        limit=limit,
+        scan=scan,
+    )
+    return LimitsPage(
+        rows=_shown(walked.rows, connection.alias),
+        older=as_cursor(walked.edge),
+        is_cut=walked.edge is not None and len(walked.rows) < limit,
+    )
+
+
+def find_limit(limit_id: int, *, using: str | None = None) -> ShownLimit | None:
+    """Return one limit as it stands, None where there is none of this id. Three statements."""
+    _, connection = open_dialect(using)
+    found = _shown(Limit.objects.using(connection.alias).filter(pk=limit_id), connection.alias)
+    return found[0] if found else None
+
+
+def permits_of(limit_id: int, *, now: datetime, using: str | None = None) -> LimitPermits:
+    """Return who holds permits of a limit, who waits and what cools, a hundred of each. Four statements."""
+    _, connection = open_dialect(using)
+    permits = Permit.objects.using(connection.alias).filter(limit=limit_id).order_by("urgency", "job")
+    held = list(permits.filter(phase=Phase.HELD)[:SHOWN_PERMITS])
+    waiting = list(permits.filter(phase=Phase.WAITING)[:SHOWN_PERMITS])
+    cooling = list(permits.filter(phase=Phase.COOLING, free_at__gt=now)[:SHOWN_PERMITS])
+    ids = {permit.job_id for permit in (*held, *waiting, *cooling)}
+    rows = Job.objects.using(connection.alias).filter(pk__in=ids).values_list("pk", "name", "state")
+    jobs = {pk: (name, state) for pk, name, state in rows}
+
+    def with_jobs(some: Sequence[Permit]) -> list[PermitOfJob]:
+        found = ((permit, *jobs.get(permit.job_id, ("", ""))) for permit in some)
+        return [PermitOfJob(permit=permit, job_name=name, job_state=state) for permit, name, state in found]
+
+    return LimitPermits(held=with_jobs(held), waiting=with_jobs(waiting), cooling=with_jobs(cooling))
+
+
+def limits_of(job_id: int, *, using: str | None = None) -> list[Permit]:
+    """Return what a job needs or has of limits for its next run, or the one at hand, each with its limit."""
+    _, connection = open_dialect(using)
+    permits = Permit.objects.using(connection.alias).filter(job=job_id, run=0)
+    return list(permits.select_related("limit").order_by("kind"))
+
+
+def _narrow(limits: QuerySet[Limit], wanted: LimitFilter) -> QuerySet[Limit]:
+    if wanted.kind is not None:
+        limits = limits.filter(kind=wanted.kind)
+    return limits.filter(key__contains=wanted.key_part) if wanted.key_part else limits
+
+
+def _shown(limits: Sequence[Limit] | QuerySet[Limit], alias: str) -> list[ShownLimit]:
+    rows = list(limits)
+    if not rows:
+        return []
+    _, connection = open_dialect(alias)
+    now = database_now(using=alias)
+    lines = read_limit_lines(connection, [row.pk for row in rows], now=now, most=MOST_COUNTED + 1)
+    return [
+        ShownLimit(
+            limit=row,
+            rule=Rule.from_json(row.rule),
+            in_use=lines[row.pk].in_use,
+            waiting=lines[row.pk].waiting,
+            waiting_since=lines[row.pk].waiting_since,
+            now=now,
+        )
+        for row in rows
+    ]

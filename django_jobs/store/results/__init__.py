@@ -1,0 +1,1 @@
+"""Results: their retention, and how they reach the jobs that depend on them."""

@@ -1,0 +1,1 @@
+"""Cron schedules: their rows, and the ticks that fire jobs."""

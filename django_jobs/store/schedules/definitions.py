@@ -1,0 +1,255 @@
+"""Schedules: write, pause, resume and delete them, and bring those of the code in step with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+from django.db.models import Q
+
+from ...exceptions import ConfigurationError
+from ...models import CronSchedule, Tick
+from ...models.base import MAX_ACTOR_LENGTH
+from ...policy.schedule import ScheduleSpec, Timing
+from ..clock import DatabaseNow
+from ..dialects import open_dialect
+from ..notify import ring_schedulers_on_commit
+from .queued_ticks import WAITING_LOOK, has_waiting, skip_waiting
+
+CHUNK = 1_000
+TOLERANCE = timedelta(seconds=1)
+"""Processes that one supervisor started reckon when it did so by different reads of the database's clock."""
+
+Judge = Callable[[CronSchedule], ScheduleSpec]
+"""Says what a row of staff comes to by the code at hand, or raises ConfigurationError saying what is wrong with it."""
+
+
+class Synced(NamedTuple):
+    """The names of the schedules that a sync wrote: made, changed, disabled, or found bad (with the reason)."""
+
+    made: list[str]
+    changed: list[str]
+    disabled: list[str]
+    problems: list[str]
+
+
+def put_schedule(
+    spec: ScheduleSpec, *, replaces: CronSchedule | None = None, using: str | None = None
+) -> CronSchedule:
+    """Write a schedule of staff, a new one or in place of ``replaces``, and return it.
+
+    Its history stays; where its times have changed it is next due after now. Raises ConfigurationError
+    where the name is taken or the row is the code's.
+    """
+    dialect, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias).select_for_update()
+    with dialect.writing(connection):
+        row = rows.filter(pk=replaces.pk).first() if replaces is not None else CronSchedule()
+        if row is None:
+            raise ConfigurationError(f"schedule {spec.name!r} has been deleted meanwhile")
+        if row.is_from_code:
+            raise ConfigurationError(f"schedule {row.name!r} is defined in code; change it there")
+        if rows.filter(name=spec.name).exclude(pk=row.pk).exists():
+            raise ConfigurationError(f"name: there is a schedule {spec.name!r} already")
+        now = dialect.now(connection)
+        _write(row, spec, now=now, using=connection.alias)
+        row.defined_at = now
+        row.save(using=connection.alias)
+        ring_schedulers_on_commit(using=connection.alias)
+    return row
+
+
+def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> bool:
+    """Pause a schedule and tell whether it was not paused; what it has fired goes on, what waits is skipped."""
+    dialect, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias).filter(pk=schedule.pk, paused_at__isnull=True)
+    with dialect.writing(connection):
+        changed = rows.update(
+            paused_at=DatabaseNow(), paused_by=by[:MAX_ACTOR_LENGTH], next_due_at=None, next_look_at=None
+        )
+        if changed:
+            skip_waiting(schedule, reason="the schedule was paused while it waited", using=connection.alias)
+    return bool(changed)
+
+
+def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool:
+    """Resume a schedule, next due after now, and tell whether it was paused."""
+    dialect, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias).select_for_update()
+    with dialect.writing(connection):
+        row = rows.filter(pk=schedule.pk, paused_at__isnull=False).first()
+        if row is None:
+            return False
+        row.paused_at, row.paused_by = None, ""
+        _set_next(row, row.timing, dialect.now(connection))
+        row.save(using=connection.alias)
+        ring_schedulers_on_commit(using=connection.alias)
+    return True
+
+
+def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None:
+    """Delete a schedule with its ticks; its jobs stay. Raises ConfigurationError where code defines it."""
+    dialect, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias)
+    if rows.filter(pk=schedule.pk, is_from_code=True, disabled_at__isnull=True).exists():
+        raise ConfigurationError(
+            f"schedule {schedule.name!r} is defined in code; remove it there, or pause it"
+        )
+    ticks = Tick.objects.using(connection.alias).filter(schedule=schedule.pk).order_by("pk")
+    rows.filter(pk=schedule.pk).update(next_due_at=None, next_look_at=None)
+    while ids := list(ticks.values_list("pk", flat=True)[:CHUNK]):
+        ticks.filter(pk__in=ids)._raw_delete(connection.alias)
+    with dialect.writing(connection):
+        rows.filter(pk=schedule.pk).delete()
+
+
+def sync_schedules(
+    specs: Iterable[ScheduleSpec], *, judge: Judge, started_at: datetime, using: str | None = None
+) -> Synced:
+    """Bring the rows in step with the code that began to run at ``started_at``.
+
+    What the code defines is made or changed, what it defines no more is disabled, rows of staff are judged.
+    Where versions run side by side, the one that began last has the say: a row that younger code
+    has written is left alone. A handful of statements where nothing has changed.
+    """
+    dialect, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias)
+    now = dialect.now(connection)
+    wanted = {spec.name: spec for spec in specs}
+    found = {row.name: row for row in rows.order_by("pk")}
+    made = [spec for name, spec in wanted.items() if name not in found]
+    new = [_written(spec, started_at, now) for spec in made]
+    rows.bulk_create(new, ignore_conflicts=True, batch_size=CHUNK)
+
+    synced = Synced([spec.name for spec in made], [], [], [])
+    touched: list[int] = []
+    for row in found.values():
+        verdict = _verdict(row, wanted.get(row.name), judge)
+        if _is_younger(row, started_at) or not _needs_change(row, verdict):
+            continue
+        with dialect.writing(connection):
+            locked = rows.select_for_update().filter(pk=row.pk).first()
+            if locked is None or _is_younger(locked, started_at):
+                continue
+            touched.append(row.pk)
+            _bring_in_step(locked, verdict, synced, now=now, using=connection.alias)
+            locked.is_from_code = locked.is_from_code or row.name in wanted
+            locked.defined_at = started_at
+            locked.save(using=connection.alias)
+    same = [row.pk for row in found.values() if row.pk not in touched]
+    for start in range(0, len(same), CHUNK):
+        older = Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE)
+        rows.filter(older, pk__in=same[start : start + CHUNK]).update(defined_at=started_at)
+    if made or touched:
+        ring_schedulers_on_commit(using=connection.alias)
+    return synced
+
+
+class _Problem(str):
+    """What is wrong with a row of staff."""
+
+
+_Verdict = ScheduleSpec | _Problem | None
+"""What a row is to be: as specified, set aside with a problem, or (None) disabled."""
+
+
+def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: Judge) -> _Verdict:
+    if spec is not None or row.is_from_code:
+        return spec
+    try:
+        return judge(row)
+    except ConfigurationError as error:
+        return _Problem(error)
+
+
+def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
+    if verdict is None:
+        return row.disabled_at is None
+    if isinstance(verdict, _Problem):
+        return row.problem != verdict
+    return row.disabled_at is not None or bool(row.problem) or _differs(row, verdict)
+
+
+def _bring_in_step(
+    row: CronSchedule, verdict: _Verdict, synced: Synced, *, now: datetime, using: str
+) -> None:
+    if verdict is None:
+        row.disabled_at, row.next_due_at, row.next_look_at = now, None, None
+        skip_waiting(row, reason="no code defines the schedule any more", using=using)
+        synced.disabled.append(row.name)
+    elif isinstance(verdict, _Problem):
+        row.problem, row.next_due_at, row.next_look_at = str(verdict), None, None
+        skip_waiting(row, reason=f"cannot fire: {verdict}", using=using)
+        synced.problems.append(f"{row.name}: {verdict}")
+    else:
+        _write(row, verdict, now=now, using=using)
+        synced.changed.append(row.name)
+
+
+def _is_younger(row: CronSchedule, started_at: datetime) -> bool:
+    return row.defined_at is not None and row.defined_at > started_at + TOLERANCE
+
+
+def _written(spec: ScheduleSpec, started_at: datetime, now: datetime) -> CronSchedule:
+    row = CronSchedule(is_from_code=True, defined_at=started_at)
+    _fill(row, spec)
+    _set_next(row, spec.timing, now)
+    return row
+
+
+def _differs(row: CronSchedule, spec: ScheduleSpec) -> bool:
+    return any(getattr(row, field) != value for field, value in _fields(spec).items())
+
+
+def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime, using: str) -> None:
+    """Make ``row`` what ``spec`` says; a schedule whose times stay the same keeps its next tick."""
+    keeps_times = row.next_due_at is not None and row.timing == spec.timing
+    _fill(row, spec)
+    if keeps_times:
+        return
+    _set_next(row, spec.timing, now)
+    if row.next_look_at is not None and has_waiting(row, using=using):
+        row.next_look_at = min(row.next_look_at, now + WAITING_LOOK)
+
+
+def _fill(row: CronSchedule, spec: ScheduleSpec) -> None:
+    for field, value in _fields(spec).items():
+        setattr(row, field, value)
+    row.problem, row.disabled_at = "", None
+
+
+def _fields(spec: ScheduleSpec) -> dict[str, Any]:
+    timing, manner = spec.timing, spec.manner
+    return {
+        "name": timing.name,
+        "job_name": spec.job_name,
+        "arguments": spec.arguments,
+        "queue_name": spec.queue_name,
+        "priority": spec.priority,
+        "max_attempts": spec.max_attempts,
+        "expires": spec.expires,
+        "cron": timing.cron,
+        "every": timing.every,
+        "timezone": timing.timezone,
+        "jitter": timing.jitter,
+        "overlap": manner.overlap.value,
+        "catch_up": manner.catch_up.value,
+        "catch_up_limit": manner.catch_up_limit,
+    }
+
+
+def _set_next(row: CronSchedule, timing: Timing, now: datetime) -> None:
+    """Set when the row is due next, after ``now``; never while it is paused or may not fire."""
+    if row.paused_at is not None or row.disabled_at is not None or row.problem:
+        row.next_due_at = row.next_look_at = None
+        return
+    row.next_due_at = timing.next(now)
+    row.next_look_at = None if row.next_due_at is None else timing.look_at(row.next_due_at)
+
+
+def find_schedules(names: Sequence[str], *, using: str | None = None) -> list[CronSchedule]:
+    """Return the schedules of these names, all where none is given, in the order of their names."""
+    _, connection = open_dialect(using)
+    rows = CronSchedule.objects.using(connection.alias).order_by("name")
+    return list(rows.filter(name__in=names) if names else rows)

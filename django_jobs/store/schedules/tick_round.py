@@ -1,0 +1,281 @@
+"""One round of ticks: schedules that are locked, what is decided on each, and the few statements that save it all."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import NamedTuple
+
+from ...conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
+from ...exceptions import ConfigurationError
+from ...models import CronSchedule, Job, Tick
+from ...policy.flags import Links
+from ...policy.overlap import Overlap, Verdict, decide_overlap
+from ...policy.schedule import TickOutcome, plan
+from ...policy.states import FINAL_STATES
+from ..dialects import open_dialect
+from ..dialects.base.jobs import Looks, NewJob, NewTick
+from ..enqueue.insert import enqueue_payloads, payload
+from ..lifecycle.cancel import request_cancel
+from .queued_ticks import WAITING_LOOK, skip_waiting
+
+
+class Ticked(NamedTuple):
+    """How many ticks of a round came to what; ``full``: more may be due."""
+
+    fired: int = 0
+    waiting: int = 0
+    skipped: int = 0
+    missed: int = 0
+    problems: tuple[str, ...] = ()
+    """Names of schedules that will not be looked at any more, with the reason."""
+    latest_by: timedelta = timedelta(0)
+    """How late the latest of the fired ticks was."""
+    full: bool = False
+    looked_at: int = 0
+    """How many schedules: none where others hold all that is due."""
+
+
+@dataclass(slots=True)
+class _Tick:
+    """A tick of this round, lighter than a model's instance; ``id`` where its row is there, because it waited."""
+
+    schedule_id: int
+    due_at: datetime
+    outcome: TickOutcome = TickOutcome.WAITING
+    reason: str = ""
+    job_id: int | None = None
+    is_open: bool = False
+    requested_by: str = ""
+    id: int | None = None
+
+
+class TickRound:
+    """Decides on ``schedules``, which the caller's transaction has locked, and saves in that transaction."""
+
+    def __init__(self, schedules: Sequence[CronSchedule], *, now: datetime, using: str) -> None:
+        self.schedules = schedules
+        self._now = now
+        self._using = using
+        self._payloads: dict[int, str] = {}
+        self._decided: list[_Tick] = []
+        self._fired: list[tuple[CronSchedule, _Tick]] = []
+        self._replaced: list[int] = []
+        self._looks: list[Looks] = []
+        self._problems: list[CronSchedule] = []
+        self._running: dict[int, list[_Tick]] = defaultdict(list)
+        self._waiting: dict[int, list[_Tick]] = defaultdict(list)
+        self._read_open_ticks()
+
+    def decide_due(self) -> TickRound:
+        """Decide on all that is due."""
+        decided = self._decided_already()
+        for schedule in self.schedules:
+            try:
+                self._payloads[schedule.pk] = _payload(schedule)
+                self._decide(schedule, decided)
+            except (ValueError, TypeError, ArithmeticError, LookupError) as error:
+                schedule.problem = str(error)
+                self._problems.append(schedule)
+                self._looks.append(Looks(schedule.pk, None, None))
+        return self
+
+    def decide_by_hand(self, schedule: CronSchedule, by: str) -> TickRound:
+        """Decide on a tick of now that somebody asked for."""
+        self._payloads[schedule.pk] = _payload(schedule)
+        self._let_in(schedule, _Tick(schedule.pk, self._now, requested_by=by))
+        if self._waiting[schedule.pk] and schedule.next_look_at is not None:
+            look_at = min(schedule.next_look_at, self._now + WAITING_LOOK)
+            self._looks.append(Looks(schedule.pk, schedule.next_due_at, look_at))
+        return self
+
+    def save(self) -> Ticked:
+        """Write jobs, ticks and the times of the next look."""
+        dialect, connection = open_dialect(self._using)
+        if self._replaced:
+            request_cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
+        self._insert_jobs()
+        new = [_as_row(tick, self._now) for tick in self._decided if tick.id is None]
+        if new:
+            dialect.insert_ticks(connection, new)
+        for tick in self._decided:
+            if tick.id is not None:
+                Tick.objects.using(self._using).filter(pk=tick.id).update(
+                    outcome=tick.outcome, reason=tick.reason, job_id=tick.job_id, decided_at=self._now
+                )
+        if self._looks:
+            dialect.set_looks(connection, self._looks)
+        for schedule in self._problems:
+            CronSchedule.objects.using(self._using).filter(pk=schedule.pk).update(problem=schedule.problem)
+            skip_waiting(schedule, reason=f"cannot fire: {schedule.problem}", using=self._using)
+        return self._count()
+
+    def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
+        timing, manner = schedule.timing, schedule.manner
+        manner.check()
+        next_due_at = schedule.next_due_at or timing.next(self._now)
+        planned = (
+            None if next_due_at is None else plan(timing, manner, next_due_at=next_due_at, now=self._now)
+        )
+        if planned is None or planned.next_due_at is None:
+            raise ValueError(f"cron: expected an expression that fires some day, got {schedule.cron!r}")
+        waiting = self._waiting[schedule.pk]
+        if waiting and not self._running[schedule.pk]:
+            self._fire(schedule, waiting.pop(0))
+        for due_at in planned.missed:
+            if (schedule.pk, due_at) not in decided:
+                reason = f"nobody was there to fire it; decided at {self._now:%Y-%m-%d %H:%M:%S} UTC"
+                self._record(_Tick(schedule.pk, due_at), TickOutcome.MISSED, reason)
+        for due_at in planned.fire:
+            if (schedule.pk, due_at) not in decided:
+                self._let_in(schedule, _Tick(schedule.pk, due_at))
+        look_at = planned.next_look_at
+        if waiting:
+            look_at = min(look_at or self._now + WAITING_LOOK, self._now + WAITING_LOOK)
+        self._looks.append(Looks(schedule.pk, planned.next_due_at, look_at))
+
+    def _let_in(self, schedule: CronSchedule, tick: _Tick) -> None:
+        """Do with a tick that is due what the schedule wants where another of its jobs has not ended."""
+        running, waiting = self._running[schedule.pk], self._waiting[schedule.pk]
+        manner = schedule.manner
+        verdict = decide_overlap(
+            manner.overlap, unfinished=len(running), waiting=len(waiting), room=manner.room
+        )
+        match verdict:
+            case Verdict.FIRE:
+                self._fire(schedule, tick)
+            case Verdict.REPLACE:
+                self._replaced += [one.job_id for one in running if one.job_id]
+                running.clear()
+                self._fire(schedule, tick)
+            case Verdict.WAIT if not schedule.is_firing:
+                why = "and nothing waits while the schedule is paused"
+                self._record(tick, TickOutcome.SKIPPED, f"{self._reason(running)}, {why}")
+            case Verdict.WAIT:
+                waiting.append(tick)
+                tick.is_open = True
+                self._record(tick, TickOutcome.WAITING, self._reason(running))
+            case Verdict.SKIP:
+                more = f", and {len(waiting)} waiting for it" if waiting else ""
+                self._record(tick, TickOutcome.SKIPPED, self._reason(running) + more)
+
+    def _fire(self, schedule: CronSchedule, tick: _Tick) -> None:
+        tick.is_open = schedule.overlap != Overlap.ALLOW
+        self._running[schedule.pk].append(tick)
+        self._fired.append((schedule, tick))
+        self._record(tick, TickOutcome.FIRED, "")
+
+    def _record(self, tick: _Tick, outcome: TickOutcome, reason: str) -> None:
+        tick.outcome, tick.reason = outcome, reason
+        self._decided.append(tick)
+
+    def _reason(self, running: Sequence[_Tick]) -> str:
+        ids = [str(tick.job_id) for tick in running if tick.job_id is not None]
+        return f"job {', '.join(ids)} has not ended" if ids else "the job of the tick before has not ended"
+
+    def _read_open_ticks(self) -> None:
+        """Read which ticks wait and which jobs have not ended; ticks whose job has ended are closed."""
+        ticks = Tick.objects.using(self._using)
+        of_these = ticks.filter(is_open=True, schedule__in=[one.pk for one in self.schedules])
+        rows = of_these.order_by("due_at", "pk")
+        columns = ("schedule_id", "due_at", "outcome", "reason", "job_id", "is_open", "requested_by", "id")
+        open_ticks = [_Tick(*row) for row in rows.values_list(*columns)]
+        jobs = [tick.job_id for tick in open_ticks if tick.job_id is not None]
+        unfinished = set(
+            Job.objects.using(self._using)
+            .filter(pk__in=jobs)
+            .exclude(state__in=FINAL_STATES)
+            .values_list("pk", flat=True)
+        )
+        ended = []
+        for tick in open_ticks:
+            if tick.outcome == TickOutcome.WAITING:
+                self._waiting[tick.schedule_id].append(tick)
+            elif tick.job_id in unfinished:
+                self._running[tick.schedule_id].append(tick)
+            else:
+                ended.append(tick.id or 0)
+        if ended:
+            ticks.filter(pk__in=ended).update(is_open=False)
+
+    def _decided_already(self) -> set[tuple[int, datetime]]:
+        """Return the ticks that are there although their schedule says they are not decided: restored, set back."""
+        due = [one.next_due_at for one in self.schedules if one.next_due_at is not None]
+        if not due:
+            return set()
+        ticks = Tick.objects.using(self._using).filter(
+            schedule__in=[one.pk for one in self.schedules], due_at__gte=min(due), due_at__lte=self._now
+        )
+        return set(ticks.values_list("schedule_id", "due_at"))
+
+    def _insert_jobs(self) -> None:
+        """Insert the fired jobs, equal ones in one statement, and give each tick its job's id."""
+        groups: dict[NewJob, list[tuple[CronSchedule, _Tick]]] = defaultdict(list)
+        for schedule, tick in self._fired:
+            groups[_new_job(schedule, tick.due_at)].append((schedule, tick))
+        for new, members in groups.items():
+            payloads = [self._payloads[schedule.pk] for schedule, _ in members]
+            ids = enqueue_payloads(new, payloads, using=self._using)
+            for (_, tick), job_id in zip(members, ids, strict=True):
+                tick.job_id = job_id
+
+    def _count(self) -> Ticked:
+        number = dict.fromkeys(TickOutcome, 0)
+        for tick in self._decided:
+            number[tick.outcome] += 1
+        return Ticked(
+            fired=number[TickOutcome.FIRED],
+            waiting=number[TickOutcome.WAITING],
+            skipped=number[TickOutcome.SKIPPED],
+            missed=number[TickOutcome.MISSED],
+            problems=tuple(f"{one.name}: {one.problem}" for one in self._problems),
+            latest_by=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
+            looked_at=len(self.schedules),
+        )
+
+
+def _payload(schedule: CronSchedule) -> str:
+    """Return the arguments as JSON text; an error where firing would fail, and the round with it: an edited row."""
+    if not isinstance(schedule.arguments, dict):
+        raise ConfigurationError(
+            f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}"
+        )
+    if not MIN_PRIORITY <= schedule.priority <= MAX_PRIORITY:
+        raise ConfigurationError(
+            f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}"
+        )
+    if not 1 <= schedule.max_attempts <= MAX_ATTEMPTS_BOUND:
+        raise ConfigurationError(
+            f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}"
+        )
+    return payload(schedule.job_name, schedule.arguments)
+
+
+def _as_row(tick: _Tick, now: datetime) -> NewTick:
+    return NewTick(
+        tick.schedule_id,
+        tick.due_at,
+        now,
+        tick.outcome.value,
+        tick.reason,
+        tick.job_id,
+        tick.is_open,
+        tick.requested_by,
+    )
+
+
+def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
+    """Return the job of a tick; it is of use for so long after the tick was due, a jitter not counted."""
+    expires = schedule.expires
+    return NewJob(
+        name=schedule.job_name,
+        queue_name=schedule.queue_name,
+        priority=schedule.priority,
+        max_attempts=schedule.max_attempts,
+        metadata=json.dumps({"due_at": due_at.isoformat()}),
+        links=int(Links.NONE if expires is None else Links.EXPIRES),
+        expires_at=None if expires is None else due_at + schedule.jitter + expires,
+    )

@@ -1,0 +1,1 @@
+"""Pages of jobs and keys in bounded time, however large the tables."""

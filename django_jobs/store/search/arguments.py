@@ -1,0 +1,115 @@
+"""Search by argument: conditions that jobs carry a value, or a reference to a row, among their arguments."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+from django.db.models import Model, Q, QuerySet, TextField
+from django.db.models.fields.json import KeyTransform
+from django.db.models.functions import Cast
+
+from ...arguments.serialization import TAG, encode
+from ...models import Job
+from ..dialects.base.jobs import connection_of
+
+Jobs = QuerySet[Job]
+
+
+def carrying(jobs: Jobs, name: str, value: Any) -> Jobs:
+    """Return the jobs whose argument ``name`` is ``value``, stands for it, or refers to the row of that key.
+
+    Where the database can ask what JSON contains, that is asked, because an index (PostgreSQL's GIN) may serve it.
+    """
+    rows, condition = _carries(jobs, name, value)
+    return rows.filter(condition)
+
+
+def _carries(rows: Jobs, name: str, value: Any) -> tuple[Jobs, Q]:
+    either = Q()
+    if connection_of(rows.db).features.supports_json_field_contains:
+        for shape in _shapes(value):
+            either |= Q(arguments__contains={name: shape})
+        return rows, either
+    at = KeyTransform(name, "arguments")
+    key = KeyTransform("pk", at)
+    rows = rows.alias(
+        argument=at,
+        argument_value=KeyTransform("value", at),
+        argument_tag=KeyTransform(TAG, at),
+        argument_pk=key,
+        argument_pk_value=KeyTransform("value", key),
+    )
+    either = Q(argument=value)
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        either |= Q(argument_tag="model", argument_pk=value)
+    if isinstance(value, str):
+        either |= Q(argument_value=value) | Q(argument_tag="model", argument_pk_value=value)
+    return rows, either
+
+
+def _shapes(value: Any) -> Iterator[Any]:
+    """Yield how a value may be stored: as it is, as the key of a row, or under a tag (a UUID, a date)."""
+    yield value
+    if isinstance(value, (int, str)) and not isinstance(value, bool):
+        yield {TAG: "model", "pk": value}
+    if isinstance(value, str):
+        yield {"value": value}
+        yield {TAG: "model", "pk": {"value": value}}
+
+
+def has_argument_index(rows: Jobs) -> bool:
+    """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
+    connection = connection_of(rows.db)
+    if connection.vendor != "postgresql":
+        return False
+    with connection.cursor() as cursor:
+        there = connection.introspection.get_constraints(cursor, Job._meta.db_table)
+    return any(one.get("type") == "gin" and one["columns"] == ["arguments"] for one in there.values())
+
+
+def possibly_of(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
+    """Return jobs whose arguments have the name of the row's model and its key, or the key under a name: a sieve.
+
+    How a database writes JSON differs (spaces, the order of keys), so ``is_of`` decides.
+    """
+    needles = Q()
+    for needle in _key_texts(target):
+        needles |= Q(arguments_text__contains=needle)
+    rows: Jobs = jobs.alias(arguments_text=Cast("arguments", TextField()))
+    condition = needles & Q(arguments_text__contains=json.dumps(target._meta.label_lower))
+    if argument is not None:
+        rows, carries = _carries(rows, argument, _plain_key(target))
+        condition |= carries
+    return rows.filter(condition)
+
+
+def is_of(arguments: Any, target: Model, *, argument: str | None) -> bool:
+    """Tell whether stored arguments have, at any depth, a reference to the row, or its key under the given name."""
+    if argument is not None and isinstance(arguments, dict):
+        keys = (encode(target.pk, what="pk"), _plain_key(target), str(target.pk))
+        if any(type(one) is not bool and one == arguments.get(argument) for one in keys):
+            return True
+    return _refers_to(arguments, target)
+
+
+def _refers_to(value: Any, target: Model) -> bool:
+    if isinstance(value, dict):
+        if value.get(TAG) == "model" and value.get("model") == target._meta.label_lower:
+            return bool(value.get("pk") == encode(target.pk, what="pk"))
+        return any(_refers_to(one, target) for one in value.values())
+    return isinstance(value, list) and any(_refers_to(one, target) for one in value)
+
+
+def _plain_key(target: Model) -> Any:
+    """Return the key as a search finds it: a number or a text, whatever tag it is stored under."""
+    return target.pk if isinstance(target.pk, int) else str(target.pk)
+
+
+def _key_texts(target: Model) -> list[str]:
+    key = encode(target.pk, what="pk")
+    if isinstance(key, dict):
+        return [json.dumps(key["value"], ensure_ascii=False)]
+    text = json.dumps(key, ensure_ascii=False)
+    return [f'"pk": {text}', f'"pk":{text}']

@@ -1,0 +1,355 @@
+"""Browse: the jobs that a filter matches, a page at a time, each in bounded time however large the table.
+
+What stands in an index is found wherever it lies in the table:
+
+=============  =====================================================  ==========================================
+what           by                                                     order
+=============  =====================================================  ==========================================
+ids, schedule  the key; of a schedule the jobs of its newest ticks     newest first
+batch          the index of batches' jobs                              newest first
+running        the index of running jobs                              newest first
+ready          the index of ready jobs                                queue, priority, the newest of each first
+scheduled      the index of scheduled jobs                            what is due first
+dead           the index of dead letters by status                    what died last first
+an argument    PostgreSQL's GIN index where somebody has made it       newest first
+all else       a bounded window of ids                                newest first
+=============  =====================================================  ==========================================
+
+Other conditions are looked for among a bounded number of entries of that index; a page says where that was so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
+from django.db.models.functions import Lower
+
+from ...models import Attempt, BatchJob, DeadLetter, Job, Tick
+from ...policy.filter_values import FilterError
+from ...policy.job_filter import JobFilter
+from ...policy.states import State
+from ..clock import database_now
+from ..dialects import open_dialect
+from .arguments import carrying, has_argument_index, is_of, possibly_of
+from .id_checkpoints import id_after, id_before
+from .keyset_pages import as_cursor, read_cursor, walk
+from .newest_first import ROWS, SCAN, newest_first
+
+__all__ = ["FilterError", "JobFilter", "Page", "browse", "browse_object", "in_state", "pages"]
+
+MOST_TICKS = 1_000
+"""Of a schedule's ticks the newest so many are looked at."""
+MOST_INDEXED = 10_000
+"""More jobs with one argument than this are looked for by windows: they are not rare."""
+LOOKED_UP = 10
+"""Of dead letters so many times fewer are looked at where each one's job is to be looked up by its key."""
+
+NEWEST_FIRST = ("-id",)
+_ORDERS = {
+    State.RUNNING: NEWEST_FIRST,
+    State.READY: ("-queue_name", "-priority", "-ready_at", "-id"),
+    State.SCHEDULED: ("run_after", "id"),
+}
+_DEAD = (DeadLetter.Status.OPEN, DeadLetter.Status.RESOLVED)
+"""The letters whose jobs are dead by now."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some jobs that match. ``older`` is where the next page begins, None at the end.
+
+    ``is_cut``: the look ended before the page was full. ``lowest`` and ``highest`` are the ids between which it
+    looked, 0 and 0 where it went along an index.
+    """
+
+    rows: list[Job]
+    older: str | None
+    is_cut: bool = False
+    lowest: int = 0
+    highest: int = 0
+
+
+def browse(
+    wanted: JobFilter, *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+) -> Page:
+    """Return up to ``limit`` of the jobs that match, behind ``after`` (a page's ``older``); at most six statements.
+
+    Their arguments, metadata and results are deferred. Raises FilterError where ``after`` is nothing that a page of
+    this filter had.
+    """
+    return _Look(wanted, limit=limit, scan=scan, using=using).page(after)
+
+
+def pages(
+    wanted: JobFilter, *, limit: int = 1_000, scan: int = SCAN, using: str | None = None
+) -> Iterator[Page]:
+    """Yield page after page until the end; a filter with a duration is counted from now."""
+    wanted = wanted.frozen(database_now(using=using))
+    page = browse(wanted, limit=limit, scan=scan, using=using)
+    yield page
+    while page.older is not None:
+        page = browse(wanted, after=page.older, limit=limit, scan=scan, using=using)
+        yield page
+
+
+def browse_object(
+    target: Model,
+    *,
+    argument: str | None = None,
+    after: str = "",
+    limit: int = ROWS,
+    scan: int = SCAN,
+    using: str | None = None,
+) -> Page:
+    """Return jobs that carry a row: a reference to it at any depth, or its key as the argument of the given name.
+
+    Newest first, in bounded windows of ids.
+    """
+    _, connection = open_dialect(using)
+    jobs = possibly_of(Job.objects.using(connection.alias), target, argument=argument)
+    page = _window(jobs, after=after, above=0, limit=limit, scan=scan)
+    rows = [job for job in page.rows if is_of(job.arguments, target, argument=argument)]
+    return replace(page, rows=rows)
+
+
+def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
+    """Return the jobs in a state, named in the statement itself: only so does SQLite use that state's index."""
+    return jobs.filter(state=RawSQL(f"'{state.value}'", ()))  # noqa: S611 - one of seven constants
+
+
+def _light(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """Leave out what may be large; it is read where somebody asks for it."""
+    return jobs.defer("arguments", "metadata", "result_data")
+
+
+class _Look:
+    """One look at the jobs of a filter."""
+
+    def __init__(self, wanted: JobFilter, *, limit: int, scan: int, using: str | None) -> None:
+        _, connection = open_dialect(using)
+        self.alias = connection.alias
+        if isinstance(wanted.since, timedelta):
+            wanted = wanted.frozen(database_now(using=self.alias))
+        self.wanted, self.limit, self.scan = wanted, limit, scan
+        self.jobs: QuerySet[Job] = _light(Job.objects.using(self.alias))
+        self.letters = DeadLetter.objects.using(self.alias)
+
+    def page(self, after: str) -> Page:
+        """Return the page by the index that serves the filter best."""
+        ids = self._ids()
+        if ids is not None:
+            return self._by_index(
+                self._narrow(self.jobs.filter(pk__in=ids)), NEWEST_FIRST, after, is_narrow=False
+            )
+        if self.wanted.batch is not None:
+            return self._in_batch(after)
+        state = self.wanted.state
+        if state in _ORDERS:
+            return self._in_state(state, after)
+        if state is State.DEAD:
+            return self._dead(after)
+        if self.wanted.wanted_arguments and has_argument_index(self.jobs):
+            found = self._by_arguments(after)
+            if found is not None:
+                return found
+        return self._in_window(after)
+
+    def _ids(self) -> set[int] | None:
+        """Return the ids that the filter names, None where it names none."""
+        wanted = self.wanted
+        named = [set(wanted.ids)] if wanted.ids else []
+        if wanted.job_id is not None:
+            named.append({wanted.job_id})
+        if wanted.schedule is not None:
+            ticks = Tick.objects.using(self.alias).filter(schedule=wanted.schedule).order_by("-due_at")
+            newest = ticks.values_list("job_id", flat=True)[:MOST_TICKS]
+            named.append(set(newest) - {None})
+        found = set.intersection(*named) if named else None
+        if found is None or wanted.batch is None:
+            return found
+        members = self._members(wanted.batch).filter(job__in=found)
+        return set(members.values_list("job_id", flat=True))
+
+    def _members(self, batch_id: int) -> QuerySet[BatchJob]:
+        return BatchJob.objects.using(self.alias).filter(batch=batch_id)
+
+    def _in_batch(self, after: str) -> Page:
+        """Return jobs of a batch; other conditions are looked for among a bounded number of them, by key."""
+        start = read_cursor(Job, NEWEST_FIRST, after)
+        members = self._members(self.wanted.batch or 0)
+        members = members if start is None else members.filter(job__lt=start[0])
+        most = max(self.scan // LOOKED_UP, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
+        ids = list(members.order_by("-job").values_list("job_id", flat=True)[: most + 1])
+        matching = self._narrow(self.jobs.filter(pk__in=ids[:most])).order_by(*NEWEST_FIRST)
+        rows = list(matching[: self.limit + 1])
+        edge = (ids[most - 1],) if len(ids) > most else None
+        if len(rows) > self.limit:
+            rows = rows[: self.limit]
+            edge = (rows[-1].pk,)
+        return self._as_page(rows, edge)
+
+    def _in_state(self, state: State, after: str) -> Page:
+        jobs = in_state(self.jobs, state)
+        keys: tuple[str, ...] = _ORDERS[state]
+        if state is State.READY and self.wanted.queue:
+            jobs, keys = jobs.filter(queue_name=self.wanted.queue), keys[1:]
+        return self._by_index(jobs, keys, after, is_narrow=self._is_narrow(besides={"state"}))
+
+    def _by_index(self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool) -> Page:
+        walked = walk(
+            jobs,
+            keys,
+            narrow=self._narrow if is_narrow else None,
+            after=read_cursor(Job, keys, after),
+            limit=self.limit,
+            scan=self.scan,
+        )
+        return self._as_page(walked.rows, walked.edge)
+
+    def _dead(self, after: str) -> Page:
+        """Return dead jobs by their newest letter, those of open and of resolved letters in one order.
+
+        Names and queues are the letters' own; for all else a smaller number of letters is looked at, and their jobs
+        by key: a join is planned by guesses of how many match, and may read all jobs.
+        """
+        start = read_cursor(DeadLetter, NEWEST_FIRST, after)
+        of_jobs = self._is_narrow(besides={"state", "queue", "name"})
+        limit = max(self.scan // LOOKED_UP, self.limit) if of_jobs else self.limit
+        is_named = bool(self.wanted.queue or self.wanted.name)
+        walks = [
+            walk(
+                self.letters.filter(status=status, job__isnull=False).only("job_id", "status"),
+                NEWEST_FIRST,
+                narrow=self._named_letters if is_named else None,
+                after=start,
+                limit=limit,
+                scan=self.scan,
+            )
+            for status in _DEAD
+        ]
+        edges = [walked.edge[0] for walked in walks if walked.edge is not None]
+        reached = max(edges, default=0)
+        letters = sorted((one for walked in walks for one in walked.rows), key=lambda one: -one.pk)
+        seen = [one for one in letters if one.pk >= reached]
+        edge = (reached,) if edges else None
+        if of_jobs:
+            matching = self._matching(seen)
+            seen = [one for one in seen if one.job_id in matching]
+        if len(seen) > self.limit:
+            seen = seen[: self.limit]
+            edge = (seen[-1].pk,)
+        return self._as_page(self._dead_jobs(seen), edge)
+
+    def _matching(self, letters: list[DeadLetter]) -> set[int]:
+        """Return which of the letters' jobs match; of an error, also where the letter alone has the text."""
+        rows = self._add(self.jobs.filter(pk__in=[one.job_id for one in letters]))
+        if self.wanted.error:
+            says = _says(self.wanted.error)
+            said = self.letters.filter(says, pk__in=[one.pk for one in letters])
+            rows = rows.alias(failed=self._try(says))
+            rows = rows.filter(
+                Q(failed__isnull=False) | Q(pk__in=[one.job_id or 0 for one in said.only("job_id")])
+            )
+        return set(rows.values_list("pk", flat=True))
+
+    def _dead_jobs(self, letters: list[DeadLetter]) -> list[Job]:
+        """Return the letters' jobs that are dead still, each by the newest of its letters only."""
+        resolved = [one.job_id for one in letters if one.status == DeadLetter.Status.RESOLVED]
+        died_again = self.letters.filter(job__in=resolved, status=DeadLetter.Status.OPEN)
+        again = set(died_again.values_list("job_id", flat=True)) if resolved else set()
+        shown = [
+            one.job_id
+            for one in letters
+            if one.job_id is not None and (one.status == DeadLetter.Status.OPEN or one.job_id not in again)
+        ]
+        jobs = {job.pk: job for job in self.jobs.filter(pk__in=shown)}
+        dead = (jobs[pk] for pk in dict.fromkeys(shown) if pk in jobs)
+        return [job for job in dead if job.state == State.DEAD]
+
+    def _by_arguments(self, after: str) -> Page | None:
+        """Return jobs by the index of arguments, or None where so many match that a window finds them."""
+        found = self._narrow(self.jobs).order_by().values_list("pk", flat=True)
+        ids = list(found[: MOST_INDEXED + 1])
+        if len(ids) > MOST_INDEXED:
+            return None
+        start = read_cursor(Job, NEWEST_FIRST, after)
+        ids = sorted((one for one in ids if start is None or one < start[0]), reverse=True)
+        rows = list(self.jobs.filter(pk__in=ids[: self.limit]).order_by(*NEWEST_FIRST))
+        edge = (ids[self.limit - 1],) if len(ids) > self.limit else None
+        return self._as_page(rows, edge)
+
+    def _in_window(self, after: str) -> Page:
+        wanted = self.wanted
+        above = id_before(wanted.since, using=self.alias) if isinstance(wanted.since, datetime) else 0
+        if wanted.until is not None and not after:
+            highest = id_after(wanted.until, using=self.alias)
+            after = "" if highest is None else f"[{highest + 1}]"
+        return _window(self._narrow(self.jobs), after=after, above=above, limit=self.limit, scan=self.scan)
+
+    def _is_narrow(self, *, besides: set[str]) -> bool:
+        served = besides | ({"queue"} if self.wanted.state is State.READY else set())
+        return bool(set(self.wanted.to_query()) - served)
+
+    def _as_page(self, rows: list[Job], edge: tuple[Any, ...] | None) -> Page:
+        return Page(rows=rows, older=as_cursor(edge), is_cut=edge is not None and len(rows) < self.limit)
+
+    def _narrow(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
+        """Add every condition of the filter."""
+        rows = self._add(self._named(jobs, "queue_name", "name"))
+        if self.wanted.error:
+            rows = rows.alias(failed=self._try(_says(self.wanted.error))).filter(failed__isnull=False)
+        return rows if self.wanted.state is None else in_state(rows, self.wanted.state)
+
+    def _named_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        return self._named(letters, "queue_name", "job_name")
+
+    def _named(self, rows: QuerySet[Any], queue: str, name: str) -> QuerySet[Any]:
+        given = {queue: self.wanted.queue, name: self.wanted.name}
+        return rows.filter(**{column: text for column, text in given.items() if text})
+
+    def _add(self, rows: QuerySet[Job]) -> QuerySet[Job]:
+        """Add the conditions other than queue, name, state and error."""
+        wanted = self.wanted
+        given = {"enqueued_at__gte": wanted.since, "enqueued_at__lt": wanted.until}
+        rows = rows.filter(**{name: instant for name, instant in given.items() if instant})
+        if wanted.name_part:
+            # Names have a binary collation on MySQL and MariaDB, by which icontains minds the case.
+            rows = rows.alias(lower_name=Lower("name")).filter(lower_name__contains=wanted.name_part.lower())
+        if wanted.worker is not None:
+            rows = rows.alias(worked=self._try(Q(worker=wanted.worker)))
+            rows = rows.filter(Q(worker=wanted.worker) | Q(worked__isnull=False))
+        for name, value in wanted.wanted_arguments:
+            rows = carrying(rows, name, value)
+        return rows
+
+    def _try(self, condition: Q) -> Subquery:
+        """Return a try of the job by the index of jobs.
+
+        Not EXISTS: PostgreSQL may answer that by a join that reads all attempts; a subquery with a limit it asks row
+        by row.
+        """
+        tries = Attempt.objects.using(self.alias).filter(condition, job=OuterRef("pk"))
+        return Subquery(tries.order_by().values("pk")[:1])
+
+
+def _says(text: str) -> Q:
+    """Return the condition, on tries and letters alike, that an error has this text."""
+    return Q(error_class__icontains=text) | Q(error_message__icontains=text)
+
+
+def _window(jobs: QuerySet[Job], *, after: str, above: int, limit: int, scan: int) -> Page:
+    start = read_cursor(Job, NEWEST_FIRST, after)
+    window = newest_first(jobs, below=start[0] if start else None, above=above, limit=limit, scan=scan)
+    older = None if window.older is None else as_cursor((window.older,))
+    return Page(
+        rows=window.rows,
+        older=older,
+        is_cut=older is not None and len(window.rows) < limit,
+        lowest=window.lowest,
+        highest=window.highest,
+    )

@@ -1,0 +1,100 @@
+"""Find keys: those of enqueues and records of ``once``, a page at a time, each in bounded time.
+
+In the order of the indexes that pruning needs; a text is looked for among a bounded number of their entries, and a
+whole idempotency key of a known job by its digest, wherever it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from django.db.models import Model, Q, QuerySet
+
+from ...models import EnqueueKey, Job, OnceRecord
+from ...policy.uniqueness import KeyKind, digest_of
+from ..dialects import open_dialect
+from .keyset_pages import as_cursor, read_cursor, walk
+from .newest_first import ROWS, SCAN
+
+M = TypeVar("M", bound=Model)
+
+KEYS = ("-kept_until", "-digest")
+RECORDS = ("-recorded_at", "-digest")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyPage(Generic[M]):
+    """Some rows. ``older`` is where the next page begins, None at the end; ``is_cut``: the look ended before."""
+
+    rows: list[M]
+    older: str | None
+    is_cut: bool
+
+
+def find_keys(
+    text: str = "",
+    *,
+    names: Sequence[str] = (),
+    after: str = "",
+    limit: int = ROWS,
+    scan: int = SCAN,
+    using: str | None = None,
+) -> KeyPage[EnqueueKey]:
+    """Return keys with ``text`` in them or in their job's name, those kept longest first, with their jobs.
+
+    An idempotency key that is ``text`` of a job among ``names`` comes first. At most four statements. Raises
+    FilterError where ``after`` is nothing that a page had.
+    """
+    _, connection = open_dialect(using)
+    keys = EnqueueKey.objects.using(connection.alias)
+    page = _page(keys, KEYS, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan)
+    if text and names and not after:
+        digests = [digest_of(KeyKind.IDEMPOTENCY, name, text) for name in names]
+        exact = list(keys.filter(pk__in=digests))
+        found = {one.pk for one in exact}
+        page = KeyPage(
+            rows=exact + [one for one in page.rows if one.pk not in found],
+            older=page.older,
+            is_cut=page.is_cut,
+        )
+    jobs = Job.objects.using(connection.alias).defer("arguments", "metadata", "result_data")
+    in_bulk = jobs.in_bulk([one.job_id for one in page.rows])
+    for one in page.rows:
+        if one.job_id in in_bulk:
+            one.job = in_bulk[one.job_id]
+    return page
+
+
+def find_once(
+    text: str = "", *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+) -> KeyPage[OnceRecord]:
+    """Return records of ``once`` with ``text`` in their key, the newest first; at most two statements.
+
+    Raises FilterError where ``after`` is nothing that a page had.
+    """
+    _, connection = open_dialect(using)
+    records = OnceRecord.objects.using(connection.alias)
+    return _page(records, RECORDS, Q(key__contains=text), text, after, limit, scan)
+
+
+def keys_of_job(job_id: int, *, using: str | None = None) -> list[EnqueueKey]:
+    """Return the keys that a job holds or held last, by their index."""
+    _, connection = open_dialect(using)
+    return list(EnqueueKey.objects.using(connection.alias).filter(job=job_id).order_by("kind", "digest"))
+
+
+def _page(
+    rows: QuerySet[M], order: tuple[str, ...], matches: Q, text: str, after: str, limit: int, scan: int
+) -> KeyPage[M]:
+    walked = walk(
+        rows,
+        order,
+        narrow=(lambda some: some.filter(matches)) if text else None,
+        after=read_cursor(rows.model, order, after),
+        limit=limit,
+        scan=scan,
+    )
+    older = as_cursor(walked.edge)
+    return KeyPage(rows=walked.rows, older=older, is_cut=older is not None and len(walked.rows) < limit)

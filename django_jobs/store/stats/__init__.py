@@ -1,0 +1,1 @@
+"""Counts and rollups that the admin and the commands read."""

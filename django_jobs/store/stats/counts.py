@@ -1,0 +1,85 @@
+"""Stats: how many jobs stand where."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, Min
+
+from ...models import CronSchedule, DeadLetter, Job, Queue
+from ...policy.health import WaitingQueue
+from ...policy.states import State
+from ..clock import database_now
+from ..dialects import open_dialect
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueStats:
+    """One queue: ``jobs`` maps each state to a count; ``oldest_ready_at`` is the head of the line."""
+
+    name: str
+    jobs: dict[State, int]
+    oldest_ready_at: datetime | None
+    paused_at: datetime | None
+    paused_by: str
+
+
+def queue_stats(*, using: str | None = None) -> list[QueueStats]:
+    """Count every queue's jobs by state, sorted by name. Two statements; reads the whole job table."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    pauses = {queue.name: queue for queue in Queue.objects.using(alias).all()}
+    counts: dict[str, dict[State, int]] = {name: {} for name in pauses}
+    oldest: dict[str, datetime] = {}
+    rows = (
+        Job.objects.using(alias)
+        .order_by()
+        .values_list("queue_name", "state")
+        .annotate(number=Count("pk"), oldest=Min("ready_at"))
+    )
+    for queue_name, state, number, ready_at in rows:
+        counts.setdefault(queue_name, {})[State(state)] = number
+        if state == State.READY and ready_at is not None:
+            oldest[queue_name] = ready_at
+    return [
+        QueueStats(
+            name=name,
+            jobs={state: counts[name].get(state, 0) for state in State},
+            oldest_ready_at=oldest.get(name),
+            paused_at=pauses[name].paused_at if name in pauses else None,
+            paused_by=pauses[name].paused_by if name in pauses else "",
+        )
+        for name in sorted(counts)
+    ]
+
+
+def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
+    """Return the queues, not paused, that have ready jobs, with how long the first has been ready.
+
+    A step of an index for each queue and priority, however many jobs wait.
+    """
+    dialect, connection = open_dialect(using)
+    seen = dialect.look(connection, None)
+    ready = Job.objects.using(connection.alias).filter(state=State.READY)
+    waited: dict[str, float] = {}
+    for line in seen.lines:
+        in_line = ready.filter(queue_name=line.queue_name, priority=line.priority)
+        first = in_line.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
+        if first is not None:
+            seconds = max((seen.now - first).total_seconds(), 0)
+            waited[line.queue_name] = max(seconds, waited.get(line.queue_name, 0))
+    return [WaitingQueue(name=name, waited=seconds) for name, seconds in sorted(waited.items())]
+
+
+def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:
+    """Return how many schedules nobody has looked at although they were due longer than ``by`` ago."""
+    _, connection = open_dialect(using)
+    schedules = CronSchedule.objects.using(connection.alias)
+    return schedules.filter(next_look_at__lt=database_now(using=connection.alias) - by).count()
+
+
+def open_dead_letters(*, using: str | None = None) -> int:
+    """Count the open dead letters. One statement over an index."""
+    _, connection = open_dialect(using)
+    return DeadLetter.objects.using(connection.alias).filter(status=DeadLetter.Status.OPEN).count()

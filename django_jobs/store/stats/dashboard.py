@@ -1,0 +1,399 @@
+"""All numbers of the dashboard, in at most 20 statements and bounded time, whatever the tables' size."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
+
+from ...conf import get_settings
+from ...models import Attempt, CronSchedule, DeadLetter, Job, Queue, Rollup, RollupPosition, Worker
+from ...policy.claim_cursors import Line
+from ...policy.histogram import percentile
+from ...policy.rollup import ALL_QUEUES, span_start
+from ...policy.states import State
+from ..dead_letters.groups import Group, groups_page
+from ..dialects import open_dialect
+from ..dialects.base.jobs import written_out
+from ..dialects.shared.reads import Waiting, read_waiting
+from ..workers import ALIVE
+
+PERIODS = {timedelta(hours=1): 60, timedelta(hours=24): 600, timedelta(days=7): 3600}
+"""What a dashboard may show, and in spans of how many seconds."""
+
+MOST_COUNTED = 10_000
+MOST_QUEUES = 100
+MOST_WORKERS = 100
+MOST_RUNNING = 1_000
+TICKS = 10
+GROUPS = 10
+RATE_MINUTES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounded:
+    """A number that was counted up to a limit: with ``is_more`` there are more than ``number``."""
+
+    number: int
+    is_more: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Durations:
+    """How long ``number`` tries waited, or ran: half of them under ``p50`` seconds, and so on."""
+
+    number: int = 0
+    p50: float | None = None
+    p95: float | None = None
+    p99: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """What ended in one span of time, and how long it had waited and ran."""
+
+    starts_at: datetime
+    succeeded: int = 0
+    retried: int = 0
+    dead: int = 0
+    wait: Durations = Durations()
+    run: Durations = Durations()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueNow:
+    """One queue now. ``per_minute``: tries that ended a minute, over the last ten whole minutes.
+
+    ``oldest_seconds`` of a paused queue with more than 10,000 waiting is that of the oldest which was looked at.
+    """
+
+    name: str
+    waiting: Bounded
+    oldest_seconds: float | None
+    running: int
+    per_minute: float
+    paused_at: datetime | None
+    paused_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningJob:
+    """What a worker runs at this moment."""
+
+    job_id: int
+    name: str
+    queue_name: str
+    since: datetime | None
+    progress_done: int | None
+    progress_total: int | None
+    progress_message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerNow:
+    """One worker that is not known to be gone; ``is_stale``: its heartbeat has stopped."""
+
+    worker_id: int
+    hostname: str
+    pid: int
+    state: str
+    is_stale: bool
+    queues: list[str]
+    concurrency: int
+    version: str
+    memory_bytes: int | None
+    started_at: datetime
+    heartbeat_at: datetime
+    stop_requested_at: datetime | None
+    running: list[RunningJob]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NextTick:
+    """A tick to come."""
+
+    schedule_id: int
+    schedule_name: str
+    job_name: str
+    due_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """The dashboard at one moment.
+
+    ``counted_until``: what ended up to then is in ``series``; None before anything was folded. The ``are_..._cut``
+    tell that there is more than the list holds; with ``is_running_cut`` jobs are missing from the workers' lists.
+    ``retries`` and ``scheduled`` are those among the 10,000 scheduled jobs that are due next.
+    """
+
+    now: datetime
+    period: timedelta
+    span_seconds: int
+    series: list[Point]
+    totals: Point
+    wait: Durations
+    run: Durations
+    counted_until: datetime | None
+    queues: list[QueueNow]
+    are_queues_cut: bool
+    workers: list[WorkerNow]
+    are_workers_cut: bool
+    running: int
+    is_running_cut: bool
+    scheduled: Bounded
+    retries: Bounded
+    next_retry_at: datetime | None
+    ticks: list[NextTick]
+    open_letters: Bounded
+    groups: list[Group]
+
+
+def snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None) -> Snapshot:
+    """Read everything that the dashboard shows. Raises ValueError for a period that is none of ``PERIODS``."""
+    if period not in PERIODS:
+        raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
+    dialect, connection = open_dialect(using)
+    alias = connection.alias
+    seen = dialect.look(connection, None)
+    rows = _sums(seen.now, period, alias)
+    series = _series(rows, seen.now, period)
+    running, number_by_queue = _running(alias)
+    queues = _queues(seen.now, seen.lines, number_by_queue, alias)
+    workers = _workers(seen.now, running, alias)
+    shown = sum(len(worker.running) for worker in workers[:MOST_WORKERS])
+    return Snapshot(
+        now=seen.now,
+        period=period,
+        span_seconds=PERIODS[period],
+        series=series,
+        totals=Point(
+            starts_at=series[0].starts_at,
+            succeeded=sum(point.succeeded for point in series),
+            retried=sum(point.retried for point in series),
+            dead=sum(point.dead for point in series),
+        ),
+        wait=_durations(row.waits for row in rows),
+        run=_durations(row.runs for row in rows),
+        counted_until=counted_until(using=alias),
+        queues=queues[:MOST_QUEUES],
+        are_queues_cut=len(queues) > MOST_QUEUES,
+        workers=workers[:MOST_WORKERS],
+        are_workers_cut=len(workers) > MOST_WORKERS,
+        running=number_by_queue.total(),
+        is_running_cut=shown < number_by_queue.total(),
+        **_scheduled(alias),
+        ticks=_ticks(alias),
+        open_letters=_open_letters(alias),
+        groups=groups_page(limit=GROUPS, now=seen.now, using=alias).groups,
+    )
+
+
+def queues_now(*, using: str | None = None) -> list[QueueNow]:
+    """Return the first 100 queues as they stand now, sorted by name; five statements however many."""
+    dialect, connection = open_dialect(using)
+    seen = dialect.look(connection, None)
+    _, number_by_queue = _running(connection.alias)
+    return _queues(seen.now, seen.lines, number_by_queue, connection.alias)[:MOST_QUEUES]
+
+
+def counted_until(*, using: str | None = None) -> datetime | None:
+    """Return the instant up to which ended tries have been folded, None before the first fold."""
+    _, connection = open_dialect(using)
+    newest_folded = (
+        Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
+    )
+    positions = RollupPosition.objects.using(connection.alias).filter(pk=RollupPosition.Source.ATTEMPTS)
+    position = positions.annotate(ended_at=Subquery(newest_folded.values("finished_at")[:1])).first()
+    if position is None:
+        return None
+    return position.seen_at if position.done_id >= position.seen_id else position.ended_at
+
+
+def _sums(now: datetime, period: timedelta, alias: str) -> list[Rollup]:
+    seconds = PERIODS[period]
+    return list(
+        Rollup.objects.using(alias).filter(
+            span_seconds=seconds,
+            starts_at__gte=_first_start(now, period),
+            starts_at__lte=now,
+            queue_name=ALL_QUEUES,
+        )
+    )
+
+
+def _first_start(now: datetime, period: timedelta) -> datetime:
+    """Return the start of the first span: the last, present one is counted as part of the period."""
+    seconds = PERIODS[period]
+    return span_start(now.timestamp(), seconds) - period + timedelta(seconds=seconds)
+
+
+def _series(rows: Iterable[Rollup], now: datetime, period: timedelta) -> list[Point]:
+    by_start = {row.starts_at: row for row in rows}
+    first, span = _first_start(now, period), timedelta(seconds=PERIODS[period])
+    starts = [first + at * span for at in range(period // span)]
+    return [_point(row) if (row := by_start.get(start)) else Point(starts_at=start) for start in starts]
+
+
+def _point(row: Rollup) -> Point:
+    return Point(
+        starts_at=row.starts_at,
+        succeeded=row.succeeded,
+        retried=row.retried,
+        dead=row.dead,
+        wait=_durations([row.waits]),
+        run=_durations([row.runs]),
+    )
+
+
+def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:
+    counts: Counter[int] = Counter()
+    for histogram in histograms:
+        counts.update({int(bucket): number for bucket, number in histogram.items()})
+    return Durations(
+        number=counts.total(),
+        p50=percentile(counts, 0.5),
+        p95=percentile(counts, 0.95),
+        p99=percentile(counts, 0.99),
+    )
+
+
+def _running(alias: str) -> tuple[list[Job], Counter[str]]:
+    """Return what runs, the oldest first and up to a limit, and how many run in each queue."""
+    jobs = Job.objects.using(alias).filter(state=written_out(State.RUNNING))
+    rows = list(
+        jobs.order_by("pk").only(
+            "name",
+            "queue_name",
+            "worker_id",
+            "started_at",
+            "progress_done",
+            "progress_total",
+            "progress_message",
+        )[: MOST_RUNNING + 1]
+    )
+    if len(rows) <= MOST_RUNNING:
+        return rows, Counter(job.queue_name for job in rows)
+    numbers = jobs.order_by().values_list("queue_name").annotate(number=Count("pk"))
+    return rows[:MOST_RUNNING], Counter(dict(numbers))
+
+
+def _queues(now: datetime, lines: list[Line], running: Counter[str], alias: str) -> list[QueueNow]:
+    _, connection = open_dialect(alias)
+    rates = _rates(now, alias)
+    rows = {queue.name: queue for queue in Queue.objects.using(alias).order_by("name")[: MOST_QUEUES + 1]}
+    names = sorted(set(rows) | {line.queue_name for line in lines} | set(running) | set(rates))
+    names = names[: MOST_QUEUES + 1]
+    waiting = read_waiting(connection, queues=names[:MOST_QUEUES], heads=lines, limit=MOST_COUNTED + 1)
+    nothing = Waiting(0, None)
+    return [
+        _queue(name, rows.get(name), waiting.get(name, nothing), now, running[name], rates.get(name, 0))
+        for name in names
+    ]
+
+
+def _queue(
+    name: str, row: Queue | None, waiting: Waiting, now: datetime, running: int, ended: int
+) -> QueueNow:
+    return QueueNow(
+        name=name,
+        waiting=_bounded(waiting.number),
+        oldest_seconds=max((now - waiting.oldest).total_seconds(), 0) if waiting.oldest else None,
+        running=running,
+        per_minute=ended / RATE_MINUTES,
+        paused_at=row.paused_at if row else None,
+        paused_by=row.paused_by if row else "",
+    )
+
+
+def _rates(now: datetime, alias: str) -> dict[str, int]:
+    """Return how many tries ended in each queue in the last ten whole minutes."""
+    this_minute = span_start(now.timestamp(), 60)
+    rows = Rollup.objects.using(alias).filter(
+        span_seconds=60,
+        starts_at__gte=this_minute - timedelta(minutes=RATE_MINUTES),
+        starts_at__lt=this_minute,
+    )
+    sums = rows.order_by().values_list("queue_name").annotate(Sum("succeeded"), Sum("retried"), Sum("dead"))
+    return {name: sum(numbers) for name, *numbers in sums if name not in {ALL_QUEUES, ""}}
+
+
+def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerNow]:
+    """Return the workers that are not known to be gone, up to one more than are shown."""
+    stale_before = now - get_settings().stale_after
+    jobs: dict[int | None, list[RunningJob]] = {}
+    for job in running:
+        jobs.setdefault(job.worker_id, []).append(
+            RunningJob(
+                job_id=job.pk,
+                name=job.name,
+                queue_name=job.queue_name,
+                since=job.started_at,
+                progress_done=job.progress_done,
+                progress_total=job.progress_total,
+                progress_message=job.progress_message,
+            )
+        )
+    rows = Worker.objects.using(alias).filter(state__in=ALIVE).order_by("pk")[: MOST_WORKERS + 1]
+    return [
+        WorkerNow(
+            worker_id=row.pk,
+            hostname=row.hostname,
+            pid=row.pid,
+            state=row.state,
+            is_stale=row.heartbeat_at < stale_before,
+            queues=row.queues,
+            concurrency=row.concurrency,
+            version=row.version,
+            memory_bytes=row.memory_bytes,
+            started_at=row.started_at,
+            heartbeat_at=row.heartbeat_at,
+            stop_requested_at=row.stop_requested_at,
+            running=jobs.get(row.pk, []),
+        )
+        for row in rows
+    ]
+
+
+def _scheduled(alias: str) -> dict[str, Any]:
+    is_retry = Q(attempt__gt=0)
+    first = (
+        Job.objects.using(alias)
+        .filter(state=written_out(State.SCHEDULED), run_after__isnull=False)  # MariaDB's index holds all jobs
+        .order_by("run_after", "pk")
+        .values("pk", "run_after", "attempt")[: MOST_COUNTED + 1]
+    )
+    found = first.aggregate(
+        number=Count("pk"),
+        retries=Count("pk", filter=is_retry),
+        next_retry_at=Min("run_after", filter=is_retry),
+    )
+    scheduled = _bounded(found["number"])
+    return {
+        "scheduled": scheduled,
+        "retries": Bounded(number=min(found["retries"], MOST_COUNTED), is_more=scheduled.is_more),
+        "next_retry_at": found["next_retry_at"],
+    }
+
+
+def _ticks(alias: str) -> list[NextTick]:
+    rows = CronSchedule.objects.using(alias).filter(next_look_at__isnull=False, next_due_at__isnull=False)
+    ticks = [
+        NextTick(schedule_id=row.pk, schedule_name=row.name, job_name=row.job_name, due_at=row.next_due_at)
+        for row in rows.order_by("next_look_at", "pk")[:TICKS]
+        if row.next_due_at is not None
+    ]
+    return sorted(ticks, key=lambda tick: (tick.due_at, tick.schedule_id))
+
+
+def _open_letters(alias: str) -> Bounded:
+    letters = DeadLetter.objects.using(alias).filter(status=DeadLetter.Status.OPEN).order_by("pk")
+    return _bounded(letters.values("pk")[: MOST_COUNTED + 1].aggregate(number=Count("pk"))["number"])
+
+
+def _bounded(number: int) -> Bounded:
+    return Bounded(number=min(number, MOST_COUNTED), is_more=number > MOST_COUNTED)

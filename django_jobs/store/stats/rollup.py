@@ -1,0 +1,250 @@
+"""Fold what ended into sums that pages can read: each attempt and each dead letter exactly once.
+
+Ids are handed out before their rows are committed, so a row may come up behind a newer one. Hence two steps::
+
+    note     seen_id = the newest id, seen_at = now
+    fold     once seen_at is ``settle`` ago: the ids in (done_id, seen_id], 10,000 a transaction
+
+A transaction locks both positions, looks whether ``done_id`` still is what its count began at, and writes the sums
+together with the new ``done_id``. So whoever is killed leaves both or neither, of two that fold at once one stops,
+and sums have one writer at a time. Attempts are counted before, without locks; letters, of which there are few,
+under the lock, because ``letters.delete_letters`` must know on which side of ``done_id`` a letter is.
+
+An engine's own transaction is far shorter than ``settle``. A row that is committed later all the same (by hand, or
+from a frozen server) is missing from sums; an attempt that is purged within ``settle`` is, too.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from datetime import datetime, timedelta
+
+from django.db.models import Max, Min
+
+from ...models import Attempt, DeadLetter, DeadLetterHour, Rollup, RollupPosition
+from ...policy.rollup import KEPT, Counted, Span, Sums, span_start, sums_by_span
+from ..clock import DatabaseNow, database_now
+from ..dead_letters.group_counts import DIED_AT, FoldedLetter, add_letters, instant_of
+from ..dialects import open_dialect
+
+SETTLE = timedelta(seconds=10)
+ATTEMPTS_A_RANGE = 10_000
+LETTERS_A_RANGE = 2_000
+RANGES_A_ROUND = 20
+HOUR_SECONDS = 3600
+HOURS_KEPT = timedelta(days=8)
+SOURCES: dict[str, type[Attempt | DeadLetter]] = {
+    RollupPosition.Source.ATTEMPTS: Attempt,
+    RollupPosition.Source.LETTERS: DeadLetter,
+}
+
+
+def fold(*, settle: timedelta = SETTLE, using: str | None = None) -> int:
+    """Fold what has settled, 20 ranges of each table at most, and return how many rows that were.
+
+    Called by every worker every few seconds; with nothing to do it is five statements.
+    """
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    _make_positions(alias)
+    return _fold_source(RollupPosition.Source.ATTEMPTS, _fold_attempts, settle, alias) + _fold_source(
+        RollupPosition.Source.LETTERS, _fold_letters, settle, alias
+    )
+
+
+def prune_sums(*, using: str | None = None) -> int:
+    """Delete sums of spans, and of groups' hours, that no page shows any more; return how many were."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    now = database_now(using=alias)
+    deleted = DeadLetterHour.objects.using(alias).filter(starts_at__lt=now - HOURS_KEPT).delete()[0]
+    for seconds, kept in KEPT.items():
+        old = Rollup.objects.using(alias).filter(span_seconds=seconds, starts_at__lt=now - kept)
+        deleted += old.delete()[0]
+    return deleted
+
+
+def _make_positions(alias: str) -> None:
+    positions = RollupPosition.objects.using(alias)
+    missing = set(SOURCES) - set(positions.values_list("source", flat=True))
+    if missing:
+        positions.bulk_create(
+            [RollupPosition(source=source) for source in sorted(missing)], ignore_conflicts=True
+        )
+
+
+def _fold_source(
+    source: RollupPosition.Source,
+    fold_range: Callable[[int, int, str], int | None],
+    settle: timedelta,
+    alias: str,
+) -> int:
+    folded = 0
+    for _ in range(RANGES_A_ROUND):
+        position = RollupPosition.objects.using(alias).get(pk=source)
+        if position.done_id >= position.seen_id:
+            position = _note(position, settle, alias)
+        if position.done_id >= position.seen_id or not _has_settled(position, settle, alias):
+            break
+        size = ATTEMPTS_A_RANGE if source == RollupPosition.Source.ATTEMPTS else LETTERS_A_RANGE
+        number = fold_range(position.done_id, _range_end(position, size, alias), alias)
+        if number is None:
+            break
+        folded += number
+    return folded
+
+
+def _note(position: RollupPosition, settle: timedelta, alias: str) -> RollupPosition:
+    """Note what is newest, unless nothing is and that was noted lately."""
+    rows = SOURCES[position.source].objects.using(alias)
+    newest = max(rows.aggregate(newest=Max("pk"))["newest"] or 0, position.done_id)
+    if newest == position.seen_id and not _has_settled(position, settle, alias):
+        return position
+    same = RollupPosition.objects.using(alias).filter(
+        pk=position.pk, done_id=position.done_id, seen_id=position.seen_id
+    )
+    same.update(seen_id=newest, seen_at=DatabaseNow())
+    return RollupPosition.objects.using(alias).get(pk=position.pk)
+
+
+def _has_settled(position: RollupPosition, settle: timedelta, alias: str) -> bool:
+    if position.seen_at is None or not settle:
+        return True
+    return position.seen_at <= database_now(using=alias) - settle
+
+
+def _range_end(position: RollupPosition, size: int, alias: str) -> int:
+    """Return the last id of the next range; ids that are gone, millions after years of pruning, are skipped."""
+    rows = SOURCES[position.source].objects.using(alias)
+    first = rows.filter(pk__gt=position.done_id).aggregate(first=Min("pk"))["first"]
+    return position.seen_id if first is None else min(first + size - 1, position.seen_id)
+
+
+def _fold_attempts(above: int, upto: int, alias: str) -> int | None:
+    dialect, connection = open_dialect(alias)
+    counted = dialect.count_attempts(connection, above=above, upto=upto)
+    with dialect.writing(connection):
+        if not _advance(RollupPosition.Source.ATTEMPTS, above, upto, alias):
+            return None
+        _add_sums(counted, alias)
+    return sum(one.number for one in counted)
+
+
+def _fold_letters(above: int, upto: int, alias: str) -> int | None:
+    dialect, connection = open_dialect(alias)
+    with dialect.writing(connection):
+        if not _advance(RollupPosition.Source.LETTERS, above, upto, alias):
+            return None
+        letters = _read_letters(above, upto, alias)
+        if letters:
+            add_letters(letters, using=alias)
+            _add_hours(letters, alias)
+            _add_sums(_count_deaths(letters), alias)
+    return len(letters)
+
+
+def _read_letters(above: int, upto: int, alias: str) -> list[FoldedLetter]:
+    rows = DeadLetter.objects.using(alias).filter(pk__gt=above, pk__lte=upto).order_by("pk")
+    now = database_now(using=alias)
+    return [
+        FoldedLetter(pk, fingerprint, instant_of(died_at) or now, queue_name)
+        for pk, fingerprint, died_at, queue_name in rows.values_list(
+            "pk", "fingerprint", DIED_AT, "queue_name"
+        )
+    ]
+
+
+def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str) -> bool:
+    """Lock both positions and move one on; False where somebody else has moved it."""
+    locked = list(RollupPosition.objects.using(alias).select_for_update().order_by("pk"))
+    if not any(one.source == source and one.done_id == done_id for one in locked):
+        return False
+    RollupPosition.objects.using(alias).filter(pk=source).update(done_id=upto)
+    return True
+
+
+def _count_deaths(letters: Iterable[FoldedLetter]) -> list[Counted]:
+    numbers = Counter((int(one.died_at.timestamp() // 60), one.queue_name) for one in letters)
+    return [Counted(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()]
+
+
+def _add_sums(counted: Iterable[Counted], alias: str) -> None:
+    """Add to the rows of the three spans; the caller holds the positions, so nobody else writes them."""
+    sums = sums_by_span(counted, now=database_now(using=alias))
+    there = _read_sums(sums, alias)
+    rows = []
+    for span, added in sums.items():
+        row = there.get(span) or Rollup(
+            span_seconds=span.seconds, starts_at=span.starts_at, queue_name=span.queue_name
+        )
+        row.succeeded += added.succeeded
+        row.retried += added.retried
+        row.dead += added.dead
+        row.waits = _added(row.waits, added.waits)
+        row.runs = _added(row.runs, added.runs)
+        row.pk = None
+        rows.append(row)
+    _upsert(
+        rows,
+        unique=["span_seconds", "starts_at", "queue_name"],
+        fields=["succeeded", "retried", "dead", "waits", "runs"],
+        alias=alias,
+    )
+
+
+def _read_sums(sums: dict[Span, Sums], alias: str) -> dict[Span, Rollup]:
+    there: dict[Span, Rollup] = {}
+    for seconds in {span.seconds for span in sums}:
+        starts = [span.starts_at for span in sums if span.seconds == seconds]
+        rows = Rollup.objects.using(alias).filter(
+            span_seconds=seconds, starts_at__gte=min(starts), starts_at__lte=max(starts)
+        )
+        there |= {Span(seconds, row.starts_at, row.queue_name): row for row in rows}
+    return there
+
+
+def _added(histogram: dict[str, int], counts: Counter[int]) -> dict[str, int]:
+    total = Counter({int(bucket): number for bucket, number in histogram.items()}) + counts
+    return {str(bucket): total[bucket] for bucket in sorted(total)}
+
+
+def _add_hours(letters: Iterable[FoldedLetter], alias: str) -> None:
+    added = Counter((one.fingerprint, _hour_of(one.died_at)) for one in letters)
+    starts = [starts_at for _, starts_at in added]
+    rows = DeadLetterHour.objects.using(alias).filter(
+        starts_at__gte=min(starts),
+        starts_at__lte=max(starts),
+        fingerprint__in={fingerprint for fingerprint, _ in added},
+    )
+    there = {(row.fingerprint, row.starts_at): row.number for row in rows}
+    _upsert(
+        [
+            DeadLetterHour(fingerprint=key[0], starts_at=key[1], number=there.get(key, 0) + number)
+            for key, number in added.items()
+        ],
+        unique=["fingerprint", "starts_at"],
+        fields=["number"],
+        alias=alias,
+    )
+
+
+def _hour_of(instant: datetime) -> datetime:
+    return span_start(instant.timestamp(), HOUR_SECONDS)
+
+
+def _upsert(
+    rows: list[Rollup] | list[DeadLetterHour], *, unique: list[str], fields: list[str], alias: str
+) -> None:
+    """Insert rows, or write their new sums over the old: one statement for many, where an update is slow."""
+    if not rows:
+        return
+    _, connection = open_dialect(alias)
+    names_target = connection.features.supports_update_conflicts_with_target
+    type(rows[0]).objects.using(alias).bulk_create(
+        rows,  # type: ignore[arg-type]  # all of one model
+        update_conflicts=True,
+        update_fields=fields,
+        unique_fields=unique if names_target else None,
+        batch_size=500,
+    )

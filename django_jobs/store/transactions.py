@@ -1,0 +1,58 @@
+"""Transactions: retry after a conflict, use a savepoint inside the caller's, read a row past an old snapshot."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from django.db import DatabaseError, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Model, QuerySet
+
+from .dialects import is_conflict, open_dialect
+from .dialects.keys import keys_of
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+def retry_on_conflict(work: Callable[[], T], *, using: str | None = None) -> T:
+    """Return what ``work``, one transaction, returns; call it again as often as it is the victim of a conflict.
+
+    Each time another transaction was faster, so there is always progress. InnoDB has such victims by design: if the
+    first to insert a key is rolled back, two that waited for it both hold the gap that it leaves, and each waits
+    for the other to insert there (MySQL manual, "Locks Set by Different SQL Statements").
+
+    In a caller's transaction the error goes to the caller: it is that whole transaction that was rolled back.
+    """
+    _, connection = open_dialect(using)
+    while True:
+        try:
+            return work()
+        except DatabaseError as error:
+            if connection.in_atomic_block or not is_conflict(connection, error):
+                raise
+
+
+def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
+    """Open a transaction, or a savepoint in the caller's: an error in the block rolls back the block's writes alone.
+
+    ``dialect.writing`` joins the caller's transaction instead. That costs no statement, but an error that passes
+    through it leaves the caller's transaction fit for nothing but a rollback.
+    """
+    dialect, connection = open_dialect(using)
+    if connection.in_atomic_block:
+        return transaction.atomic(using=connection.alias)
+    return dialect.writing(connection)
+
+
+def read_latest(rows: QuerySet[M], connection: BaseDatabaseWrapper) -> M | None:
+    """Return the newest committed version of the one row, or None, also if the transaction's snapshot is older.
+
+    If only a locking read sees it, the row stays locked until the commit.
+    """
+    if not keys_of(connection).sees_latest(connection):
+        rows = rows.select_for_update()
+    found = list(rows[:1])
+    return found[0] if found else None

@@ -1,0 +1,1 @@
+"""Enqueue jobs that depend on one another."""

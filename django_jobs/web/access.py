@@ -1,0 +1,65 @@
+"""Who may see a job over HTTP: who holds its signed address, its owner (STATUS_MAY_SEE), or staff with permission.
+
+=========================  ================  ========  =======================
+who                        state, progress   result    texts of errors
+=========================  ================  ========  =======================
+signed address             yes               yes       no
+STATUS_MAY_SEE says yes    yes               yes       no
+``view_job``               yes               no        no
+``view_job_arguments``     as above          yes       yes
+=========================  ================  ========  =======================
+
+``view_job_arguments`` adds to any of the others and opens nothing alone. The result of a job with
+``@job(redact=...)`` is shown to nobody here.
+"""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils.module_loading import import_string
+
+from ..conf import MaySee, get_settings
+from ..exceptions import ConfigurationError
+from ..models import Job
+from ..policy.http_problems import Kind
+from .problems import Problem
+
+VIEW_JOB, VIEW_ARGUMENTS = "django_jobs.view_job", "django_jobs.view_job_arguments"
+
+
+def check_may_see(request: HttpRequest, job_id: int) -> bool:
+    """Raise Problem unless the request may see the job by its plain number; tell whether as its owner.
+
+    The answer is the same where there is no such job, so that nobody learns which numbers there are.
+    """
+    may_see = _hook()
+    if may_see is not None:
+        job = Job.objects.defer("result_data").filter(pk=job_id).first()
+        if job is not None and may_see(request, job):
+            return True
+    if not has_permission(request, VIEW_JOB):
+        raise Problem(
+            Kind.NOT_PERMITTED,
+            f"this address needs the permission {VIEW_JOB}; the signed address that came with 202 Accepted does not",
+        )
+    return False
+
+
+def has_permission(request: HttpRequest, permission: str) -> bool:
+    """Tell whether the request is by a user with this permission. Not for the event loop: it may ask the database."""
+    user = getattr(request, "user", None)
+    return user is not None and user.has_perm(permission)
+
+
+def _hook() -> MaySee | None:
+    given = get_settings().status_may_see
+    if not isinstance(given, str):
+        return given
+    try:
+        found: MaySee = import_string(given)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"DJANGO_JOBS['STATUS_MAY_SEE']: expected the dotted path of a function of (request, job), got {given!r}:"
+            f" {error}"
+        ) from error
+    return found

@@ -1,0 +1,159 @@
+"""The body of an enqueue: one JSON object of arguments by name, held against the job's signature.
+
+Surplus positions of a function with ``*args`` stand under ``*``, as they are stored.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import RequestDataTooBig
+from django.http import HttpRequest, UnreadablePostError
+
+from ..arguments.signature import POSITIONS
+from ..conf import get_settings
+from ..definition import JobDefinition
+from ..policy.http_problems import Kind
+from ..policy.redact import MASK
+from ..redaction import shown_of
+from .json_schema import KEY, Mismatch, Schema, escape, is_key, read_as, schema_of
+from .problems import Problem
+
+CONTENT_TYPE = "application/json"
+_VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
+
+
+def read_object(request: HttpRequest) -> dict[str, Any]:
+    """Return the request's body, a JSON object. Raises Problem for whatever else it is."""
+    if request.content_type != CONTENT_TYPE:
+        raise Problem(
+            Kind.WRONG_CONTENT_TYPE,
+            f"expected Content-Type: {CONTENT_TYPE}, got {(request.content_type or 'none')[:80]}",
+            headers={"Accept": CONTENT_TYPE},
+        )
+    try:
+        value = json.loads(_read_body(request), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise Problem(Kind.WRONG_BODY, f"expected a JSON object of arguments by name: {error}") from None
+    if not isinstance(value, dict):
+        raise Problem(
+            Kind.WRONG_BODY, f"expected a JSON object of arguments by name, got {type(value).__name__}"
+        )
+    return value
+
+
+def _read_body(request: HttpRequest) -> str:
+    most = get_settings().max_payload_bytes
+    too_large = Problem(
+        Kind.TOO_LARGE,
+        f"expected at most {most} bytes (MAX_PAYLOAD_BYTES); keep large data elsewhere and enqueue where it is",
+    )
+    length = request.META.get("CONTENT_LENGTH") or "0"
+    if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
+        raise too_large
+    try:
+        body = request.body
+    except RequestDataTooBig:
+        raise too_large from None
+    except UnreadablePostError as error:
+        raise Problem(Kind.WRONG_BODY, f"the body did not arrive whole: {error}") from None
+    if len(body) > most:
+        raise too_large
+    return body.decode("utf-8")
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no JSON")
+
+
+def read_arguments(
+    definition: JobDefinition[..., Any], body: Mapping[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """Return positions and keywords for ``enqueue``. Raises Problem that names each argument that does not fit."""
+    hints, errors = _hints(definition), []
+    values = {}
+    for name, value in body.items():
+        parameter = _parameter(definition, name)
+        if parameter is None or not is_key(name):
+            errors.append(_error(f"/{escape(name)}", "the job has no such argument"))
+            continue
+        annotation = _annotation(hints, parameter, of_position=name == POSITIONS)
+        try:
+            values[name] = read_as(annotation, value, f"/{escape(name)}")
+        except Mismatch as mismatch:
+            errors.append(_error(mismatch.pointer, str(mismatch)))
+    errors += [
+        _error(f"/{parameter.name}", "this argument is required and missing")
+        for parameter in definition.signature.parameters.values()
+        if _is_required(parameter) and parameter.name not in body
+    ]
+    if errors:
+        raise wrong_arguments(definition.name, errors)
+    return definition.signature.call_arguments(values)
+
+
+def wrong_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
+    """Return the problem of arguments that do not fit, with what is wrong at which place of the body."""
+    detail = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:10])
+    return Problem(Kind.WRONG_ARGUMENTS, f"{job_name}: {detail}", errors=errors)
+
+
+def schema_of_arguments(definition: JobDefinition[..., Any]) -> Schema:
+    """Return the JSON Schema of the body that enqueues this job. Defaults of secret arguments are left out."""
+    hints = _hints(definition)
+    schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
+    required = []
+    for parameter in definition.signature.parameters.values():
+        of_one = schema_of(hints.get(parameter.name, Any))
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            schema["properties"][POSITIONS] = {"type": "array", "items": of_one}
+        elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            schema |= {"additionalProperties": of_one or True, "propertyNames": {"pattern": KEY}}
+        else:
+            schema["properties"][parameter.name] = of_one | _default(definition, parameter)
+            if _is_required(parameter):
+                required.append(parameter.name)
+    return schema | ({"required": required} if required else {})
+
+
+def _default(definition: JobDefinition[..., Any], parameter: inspect.Parameter) -> Schema:
+    value = parameter.default
+    if not (value is None or type(value) in {bool, int, float, str}):
+        return {}
+    shown = shown_of(definition.name, {parameter.name: value})[parameter.name]
+    return {} if shown == MASK else {"default": shown}
+
+
+def _hints(definition: JobDefinition[..., Any]) -> dict[str, Any]:
+    """Return the annotations, without those that cannot be resolved: names that are imported for type checkers only."""
+    try:
+        return typing.get_type_hints(definition.function, include_extras=True)
+    except (NameError, TypeError, AttributeError, SyntaxError):
+        return {}
+
+
+def _parameter(definition: JobDefinition[..., Any], name: str) -> inspect.Parameter | None:
+    """Return the parameter that takes an argument of this name, or None."""
+    parameters = definition.signature.parameters
+    found = parameters.get(name)
+    if found is not None and found.kind not in _VARIADIC:
+        return found
+    wanted = inspect.Parameter.VAR_POSITIONAL if name == POSITIONS else inspect.Parameter.VAR_KEYWORD
+    return next((one for one in parameters.values() if one.kind is wanted), None)
+
+
+def _annotation(hints: dict[str, Any], parameter: inspect.Parameter, *, of_position: bool) -> Any:
+    annotation = hints.get(parameter.name, Any)
+    return list[annotation] if of_position else annotation  # type: ignore[valid-type]  # built at run time
+
+
+def _is_required(parameter: inspect.Parameter) -> bool:
+    return parameter.default is inspect.Parameter.empty and parameter.kind not in _VARIADIC
+
+
+def _error(pointer: str, detail: str) -> dict[str, str]:
+    return {"pointer": pointer, "detail": detail}

@@ -1,0 +1,84 @@
+"""``POST enqueue/NAME/``: a new job by its name, for services that are not Python."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.debug import sensitive_variables
+
+from ..arguments.serialization import encode
+from ..enqueue_options import EnqueueOptions
+from ..exceptions import ArgumentsError, PayloadTooLarge, SerializationError
+from ..models import Job, Token
+from ..policy.http_problems import Kind
+from ..policy.tokens import KEY_LENGTH
+from ..policy.uniqueness import MAX_KEY_LENGTH
+from ..store.tokens import note_used
+from .accepted import accepted
+from .arguments import read_arguments, read_object, wrong_arguments
+from .problems import Problem, answering_problems, check_method
+from .token_auth import allowed_definition, authenticate
+
+IDEMPOTENCY_HEADER = "Idempotency-Key"
+MAX_KEY_CHARACTERS = MAX_KEY_LENGTH - KEY_LENGTH - 1
+"""Before it stands the token's key, and a colon."""
+
+
+@csrf_exempt  # there is no cookie that a foreign page could misuse: the token is sent on purpose
+@answering_problems
+@sensitive_variables("arguments")
+def enqueue(request: HttpRequest, name: str) -> HttpResponseBase:
+    """Enqueue the job ``name`` with the arguments in the body and answer 202."""
+    check_method(request, "POST")
+    token = authenticate(request)
+    definition = allowed_definition(token, name)
+    arguments = read_arguments(definition, read_object(request))
+    options = definition.using(metadata={"enqueued_by": str(token)})
+    job = _insert(_with_key(options, token, request.headers.get(IDEMPOTENCY_HEADER)), *arguments)
+    note_used(token)
+    return accepted(request, job)
+
+
+def _with_key(options: EnqueueOptions[..., Any], token: Token, given: str | None) -> EnqueueOptions[..., Any]:
+    """Have the job enqueued once for this key of this token: what others call theirs is another key."""
+    if given is None:
+        return options
+    name, key = options.definition.name, given.strip().removeprefix('"').removesuffix('"')
+    if not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
+        raise Problem(
+            Kind.WRONG_KEY,
+            f"{IDEMPOTENCY_HEADER}: expected 1 to {MAX_KEY_CHARACTERS} printable characters, got {given[:40]!r}",
+        )
+    if options.definition.options.unique is not None:
+        raise Problem(
+            Kind.WRONG_KEY,
+            f"{name} is unique by its arguments, which say already which requests are one;"
+            f" leave the header {IDEMPOTENCY_HEADER} out",
+        )
+    return options.using(idempotency_key=f"{token.key}:{key}")
+
+
+@sensitive_variables("positions", "keywords")
+def _insert(options: EnqueueOptions[..., Any], positions: list[Any], keywords: dict[str, Any]) -> Job:
+    name = options.definition.name
+    try:
+        job = options.enqueue(*positions, **keywords)
+    except PayloadTooLarge as error:
+        raise Problem(Kind.TOO_LARGE, str(error)) from None
+    except (ArgumentsError, SerializationError) as error:
+        raise wrong_arguments(name, [{"pointer": "", "detail": str(error)}]) from None
+    if job.is_duplicate and options.idempotency_key is not None:
+        _check_same(job, options.definition.signature.bind(positions, keywords))
+    return job
+
+
+@sensitive_variables("bound")
+def _check_same(job: Job, bound: dict[str, Any]) -> None:
+    """Raise Problem where the first request with the key had other arguments: the client has mixed something up."""
+    if job.arguments != {name: encode(value, what=name) for name, value in bound.items()}:
+        raise Problem(
+            Kind.KEY_REUSED,
+            f"the first request with this {IDEMPOTENCY_HEADER} had other arguments; take a new key for a new job",
+        )

@@ -1,0 +1,35 @@
+"""Stored values as the JSON that other languages read: tagged types as their plain text, no row loaded."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from django.utils.duration import duration_iso_string
+
+from ..arguments.serialization import TAG, decode
+
+_AS_TEXT = frozenset({"datetime", "date", "time", "uuid", "decimal", "bytes"})
+
+
+def as_plain(value: Any) -> Any:
+    """Return stored JSON without tags.
+
+    Instants, UUIDs, decimals and bytes (base64) are their text, a timedelta is ISO 8601, a row
+    ``{"model": ..., "pk": ...}``. Raises SerializationError where a tag cannot be read.
+    """
+    if isinstance(value, list):
+        return [as_plain(one) for one in value]
+    if not isinstance(value, dict):
+        return value
+    if TAG not in value:
+        return {key: as_plain(one) for key, one in value.items()}
+    tag = value[TAG]
+    if tag == "dict" and isinstance(value.get("value"), dict):
+        return {key: as_plain(one) for key, one in value["value"].items()}
+    if tag == "model":
+        return {"model": value.get("model"), "pk": as_plain(value.get("pk"))}
+    read = decode(value)
+    if tag in _AS_TEXT:
+        return value["value"]
+    return duration_iso_string(read) if isinstance(read, timedelta) else read

@@ -1,0 +1,133 @@
+"""``GET openapi.json``: the OpenAPI 3.1 document of these addresses; with a token, of the jobs that it allows, too."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse
+
+from .. import __version__, registry
+from ..conf import get_settings
+from ..definition import JobDefinition
+from ..policy.http_problems import Kind
+from .arguments import schema_of_arguments
+from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
+from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problems
+from .problems import answering_problems, check_method
+from .signing import url
+from .token_auth import authenticate
+
+NAME = "openapi.json"
+_ENQUEUE_PROBLEMS = (
+    Kind.WRONG_BODY, Kind.NO_TOKEN, Kind.WRONG_TOKEN, Kind.TOKEN_REVOKED, Kind.JOB_NOT_ALLOWED, Kind.JOB_UNKNOWN,
+    Kind.WRONG_METHOD, Kind.TOO_LARGE, Kind.WRONG_CONTENT_TYPE, Kind.WRONG_ARGUMENTS, Kind.WRONG_KEY, Kind.KEY_REUSED,
+)  # fmt: skip
+
+
+@answering_problems
+def openapi(request: HttpRequest) -> HttpResponseBase:
+    """Answer the document. Raises Problem (401) for a token that is not valid."""
+    check_method(request, "GET", "HEAD")
+    names = authenticate(request).job_names if "Authorization" in request.headers else []
+    definitions = [found for name in names if (found := registry.find(name)) is not None]
+    response = JsonResponse(document(definitions))
+    response["Cache-Control"] = "private, no-cache"
+    response["Vary"] = "Authorization"
+    return response
+
+
+def document(definitions: list[JobDefinition[..., Any]]) -> Part:
+    """Return the document with one path for each of the jobs."""
+    longest_wait = get_settings().status_max_wait.total_seconds()
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Jobs",
+            "version": __version__,
+            "description": "Enqueue jobs and learn what became of them.",
+        },
+        "servers": [{"url": url("openapi").removesuffix(f"/{NAME}") or "/"}],
+        "paths": {
+            f"/{NAME}": _own_path(),
+            **{_path_of(one.name): _enqueue_path(one) for one in definitions},
+            **({} if definitions else {"/enqueue/{name}/": _any_enqueue_path()}),
+            **job_paths(longest_wait=longest_wait),
+        },
+        "components": {
+            "schemas": SCHEMAS,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _path_of(job_name: str) -> str:
+    return f"/enqueue/{quote(job_name, safe='')}/"
+
+
+def _own_path() -> Part:
+    return {
+        "get": {
+            "operationId": "openapi",
+            "summary": "This document; with a token, the jobs that it allows",
+            "security": [{}, {"token": []}],
+            "responses": {
+                "200": {
+                    "description": "An OpenAPI document.",
+                    "content": {"application/json": {"schema": {"type": "object"}}},
+                },
+                **problems(Kind.NO_TOKEN, Kind.WRONG_TOKEN, Kind.TOKEN_REVOKED, Kind.WRONG_METHOD),
+            },
+        }
+    }
+
+
+def _enqueue_path(definition: JobDefinition[..., Any]) -> Part:
+    first_line = (definition.function.__doc__ or "").strip().partition("\n")[0]
+    operation = _enqueue_operation(schema_of_arguments(definition))
+    operation |= {"operationId": f"enqueue {definition.name}", "summary": first_line or definition.name}
+    return {"post": operation}
+
+
+def _any_enqueue_path() -> Part:
+    name = {
+        "name": "name",
+        "in": "path",
+        "required": True,
+        "description": "The name of a job that the token allows.",
+        "schema": {"type": "string"},
+    }
+    operation = _enqueue_operation({"type": "object"})
+    return {
+        "parameters": [name],
+        "post": operation | {"operationId": "enqueue", "summary": "Enqueue a job by its name"},
+    }
+
+
+def _enqueue_operation(schema: Part) -> Part:
+    key = {
+        "name": IDEMPOTENCY_HEADER,
+        "in": "header",
+        "required": False,
+        "description": "The same key with the same arguments is the same job, for IDEMPOTENCY_WINDOW.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
+    }
+    return {
+        "parameters": [key],
+        "security": [{"token": []}],
+        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
+        "responses": {
+            "202": {
+                "description": "The job is enqueued.",
+                "headers": {
+                    "Location": {
+                        "description": "The status page, signed.",
+                        "schema": {"type": "string", "format": "uri-reference"},
+                    },
+                    "Retry-After": RETRY_AFTER,
+                },
+                "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
+            },
+            **problems(*_ENQUEUE_PROBLEMS),
+        },
+    }

@@ -1,0 +1,206 @@
+"""The parts of the OpenAPI document that are the same for everybody: schemas, answers, the pages of a job."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..policy.http_problems import TYPE_PREFIX, Kind
+from ..policy.states import State
+from ..policy.status import LATEST_SECONDS, SOONEST_SECONDS
+from .problems import CONTENT_TYPE as PROBLEM_JSON
+
+Part = dict[str, Any]
+
+_INSTANT = {"type": "string", "format": "date-time"}
+_LINKS = {
+    "type": "object",
+    "properties": {
+        name: {"type": "string", "format": "uri-reference"} for name in ("status", "result", "events")
+    },
+    "required": ["status", "result"],
+}
+_STATES = {"type": "string", "enum": [state.value for state in State]}
+_STATUS = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "integer"},
+        "state": _STATES,
+        "is_final": {"type": "boolean"},
+        "progress": {
+            "type": ["object", "null"],
+            "properties": {
+                "done": {"type": "integer"},
+                "total": {"type": ["integer", "null"]},
+                "message": {"type": "string"},
+            },
+            "required": ["done", "total", "message"],
+        },
+        "is_cancel_requested": {"type": "boolean"},
+        "enqueued_at": _INSTANT,
+        "started_at": _INSTANT | {"type": ["string", "null"]},
+        "finished_at": _INSTANT | {"type": ["string", "null"]},
+        "result": {"type": ["string", "null"], "format": "uri-reference"},
+        "links": {"$ref": "#/components/schemas/Links"},
+    },
+    "required": [
+        "id", "state", "is_final", "progress", "is_cancel_requested", "enqueued_at", "started_at", "finished_at",
+        "result", "links",
+    ],
+}  # fmt: skip
+
+SCHEMAS: Part = {
+    "Links": _LINKS,
+    "Status": _STATUS,
+    "Accepted": {
+        "type": "object",
+        "properties": {
+            "id": {"type": "integer"},
+            "state": _STATES,
+            "is_duplicate": {"type": "boolean", "description": "The job was there already."},
+            "links": {"$ref": "#/components/schemas/Links"},
+        },
+        "required": ["id", "state", "is_duplicate", "links"],
+    },
+    "Problem": {
+        "type": "object",
+        "description": "Problem details (RFC 9457).",
+        "properties": {
+            "type": {"type": "string", "enum": [kind.uri for kind in Kind]},
+            "title": {"type": "string"},
+            "detail": {"type": "string"},
+            "status": {"type": "integer"},
+            "instance": {"type": "string", "format": "uri-reference"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "properties": {"pointer": {"type": "string"}, "detail": {"type": "string"}},
+                    "required": ["pointer", "detail"],
+                },
+            },
+        },
+        "required": ["type", "title", "detail"],
+    },
+}
+
+RETRY_AFTER: Part = {
+    "description": f"In how many seconds it is worth asking again, {SOONEST_SECONDS} to {LATEST_SECONDS} and more.",
+    "schema": {"type": "integer", "minimum": SOONEST_SECONDS},
+}
+KEY: Part = {
+    "name": "key",
+    "in": "path",
+    "required": True,
+    "description": "Signed, from Location or links; or the job's number, for its owner and for staff.",
+    "schema": {"type": "string"},
+}
+
+
+def problems(*kinds: Kind) -> Part:
+    """Return the answers for these kinds of problems, by status code."""
+    answers: Part = {}
+    for kind in kinds:
+        answer = answers.setdefault(
+            str(kind.status.value),
+            {
+                "description": "",
+                "content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+            },
+        )
+        slug = kind.uri.removeprefix(TYPE_PREFIX)
+        answer["description"] = ", ".join(filter(None, (answer["description"], f"{kind.title} (`{slug}`)")))
+    return answers
+
+
+ADDRESS_PROBLEMS = (
+    Kind.BAD_ADDRESS,
+    Kind.ADDRESS_EXPIRED,
+    Kind.NOT_PERMITTED,
+    Kind.JOB_GONE,
+    Kind.WRONG_METHOD,
+)
+
+
+def job_paths(*, longest_wait: float) -> Part:
+    """Return the pages of a job: status, result, events."""
+    status = {"schema": {"$ref": "#/components/schemas/Status"}}
+    failed = {"schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, status["schema"]]}}
+    version = {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}}
+    wait = {
+        "name": "wait",
+        "in": "query",
+        "required": False,
+        "description": "Answer when the job has ended, with If-None-Match at any change, after so many seconds anyway.",
+        "schema": {"type": "number", "minimum": 0, "maximum": longest_wait},
+    }
+    headers = {"ETag": {"schema": {"type": "string"}}, "Retry-After": RETRY_AFTER}
+    return {
+        "/{key}/": {
+            "parameters": [KEY],
+            "get": {
+                "operationId": "status",
+                "summary": "What there is to know of a job",
+                "parameters": [wait, version],
+                "responses": {
+                    "200": {
+                        "description": "Its state; problem details where it is dead or cancelled.",
+                        "headers": headers,
+                        "content": {
+                            "application/json": status,
+                            PROBLEM_JSON: failed,
+                            "text/html": {"schema": {"type": "string"}},
+                        },
+                    },
+                    "304": {"description": "It is as If-None-Match says.", "headers": headers},
+                    **problems(*ADDRESS_PROBLEMS, Kind.WRONG_WAIT),
+                },
+            },
+        },
+        "/{key}/result/": {
+            "parameters": [KEY],
+            "get": {
+                "operationId": "result",
+                "summary": "What a job returned",
+                "responses": {
+                    "200": {
+                        "description": "The result as plain JSON, secrets masked.",
+                        "content": {
+                            "application/json": {
+                                "schema": {
+                                    "type": "object",
+                                    "properties": {"result": {}},
+                                    "required": ["result"],
+                                }
+                            }
+                        },
+                    },
+                    **problems(
+                        *ADDRESS_PROBLEMS,
+                        Kind.JOB_NOT_ENDED,
+                        Kind.JOB_DEAD,
+                        Kind.JOB_CANCELLED,
+                        Kind.RESULT_WITHHELD,
+                        Kind.RESULT_LOST,
+                        Kind.RESULT_EXPIRED,
+                        Kind.RESULT_UNREADABLE,
+                    ),
+                },
+            },
+        },
+        "/{key}/events/": {
+            "parameters": [KEY],
+            "get": {
+                "operationId": "events",
+                "summary": "The status as server-sent events, at every change",
+                "parameters": [version | {"name": "Last-Event-ID"}],
+                "responses": {
+                    "200": {
+                        "description": "Events `status` with a Status as data, and at last `end`.",
+                        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+                    },
+                    "204": {"description": "Nothing more will come after Last-Event-ID."},
+                    **problems(*ADDRESS_PROBLEMS, Kind.NEEDS_ASGI, Kind.TOO_MANY_STREAMS),
+                },
+            },
+        },
+    }

@@ -1,0 +1,111 @@
+"""The stream of a job's changes as server-sent events, under ASGI.
+
+::
+
+    id: 5d41402abc4b2a76        version of the answer; a client that comes back names the last it has
+    event: status
+    data: {"state": "running", "progress": {"done": 3, ...}, ...}
+
+    : still here                every 15 s, so that nobody in between takes the silence for a dead line
+
+    event: end                  nothing more comes; do not come back
+    data: {}
+
+A stream ends without ``end`` after five minutes, so that permissions are looked at again; a browser comes back by
+itself. Who comes back and has the last version of an ended job already is told 204, which also ends it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
+
+from ..policy.http_problems import Kind
+from .negotiation import has_streams
+from .problems import Problem, answering_problems_async, check_method
+from .status import outside_transactions
+from .status_poller import Watch, watcher
+from .visible_job import Sight, describe, look, release_connections
+
+HEARTBEAT_SECONDS = 15.0
+LONGEST_SECONDS = 300.0
+COME_BACK_MS = 2_000
+
+
+@outside_transactions
+@answering_problems_async
+async def events(request: HttpRequest, key: str) -> HttpResponseBase:
+    """Stream the job's status, at once and then whenever it changes, until it ends."""
+    check_method(request, "GET")
+    if not has_streams(request):
+        raise Problem(
+            Kind.NEEDS_ASGI,
+            "event streams are there under ASGI only, because each would hold a thread; use ?wait= on the status page",
+        )
+    if not watcher.has_room(holds_thread=False):
+        raise Problem(
+            Kind.TOO_MANY_STREAMS,
+            "as many clients wait in this process as STATUS_WAITING allows; use the status page",
+            headers={"Retry-After": "5"},
+        )
+    sight = await sync_to_async(look)(request, key)
+    body = await sync_to_async(_describe_and_release)(request, sight)
+    known = request.headers.get("Last-Event-ID")
+    if sight.seen.is_final and known == _version(body):
+        return HttpResponse(status=204)
+    return StreamingHttpResponse(
+        _changes(request, sight, body, known=known),
+        content_type="text/event-stream",
+        headers={
+            "Cache-Control": "no-cache, no-transform",
+            "X-Accel-Buffering": "no",  # nginx would collect what is to arrive at once
+        },
+    )
+
+
+async def _changes(
+    request: HttpRequest, sight: Sight, body: dict[str, Any], *, known: str | None
+) -> AsyncIterator[str]:
+    ends = time.monotonic() + LONGEST_SECONDS
+    yield f"retry: {COME_BACK_MS}\n\n"
+    with Watch(sight.seen, holds_thread=False) as watch:
+        if not watcher.join(watch):
+            return
+        if _version(body) != known:
+            yield _event(body)
+        while not sight.seen.is_final:
+            left = ends - time.monotonic()
+            if left <= 0:
+                return
+            try:
+                seen = await watch.next(min(HEARTBEAT_SECONDS, left))
+            except TimeoutError:
+                yield ": still here\n\n"
+                continue
+            if seen is None:
+                break
+            sight = replace(sight, seen=seen)
+            yield _event(await sync_to_async(_describe_and_release)(request, sight))
+    yield "event: end\ndata: {}\n\n"
+
+
+def _describe_and_release(request: HttpRequest, sight: Sight) -> dict[str, Any]:
+    try:
+        return describe(request, sight)
+    finally:
+        release_connections()
+
+
+def _event(body: dict[str, Any]) -> str:
+    return f"id: {_version(body)}\nevent: status\ndata: {json.dumps(body)}\n\n"
+
+
+def _version(body: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,1 @@
+"""Background duties of a worker process: heartbeat, maintenance, scheduler, notifications, cancellation requests."""

@@ -1,0 +1,67 @@
+"""Notice which of a worker's jobs were asked to end, by one look a second over all, and pass it on to what runs them.
+
+A look costs one statement by the jobs' keys, and is made only where something has been running for a while: whose jobs
+are short pays nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+from ...policy.outcomes import Released
+from ...store.dialects.base.jobs import Claim
+from ...store.lifecycle.cancel import asked_to_end
+from ..executors.base import Executor
+
+logger = logging.getLogger("django_jobs.worker")
+
+LOOK_SECONDS = 1.0
+SETTLED_SECONDS = 0.25
+"""A worker whose jobs have all been running for less than this does not look."""
+
+
+class CancelWatch:
+    """``step`` is one look and returns the seconds until the next.
+
+    A request is passed on once a run. What is claimed and has not begun is given back instead, by ``give_back``: its
+    finish cancels it.
+    """
+
+    def __init__(
+        self,
+        *,
+        using: str,
+        executors: tuple[Executor, ...],
+        in_hand: dict[int, Claim],
+        give_back: Callable[[Claim, Released], None],
+    ) -> None:
+        self._using = using
+        self._executors = executors
+        self._in_hand = in_hand
+        self._give_back = give_back
+        self._told: dict[int, Claim] = {}
+
+    def step(self) -> float:
+        """Look where that is worth it."""
+        settled = time.monotonic() - SETTLED_SECONDS
+        if any(since <= settled for executor in self._executors for _, since in executor.running()):
+            self._look(self._in_hand.copy())
+        return LOOK_SECONDS
+
+    def _look(self, claims: dict[int, Claim]) -> None:
+        self._told = {pk: claim for pk, claim in self._told.items() if claims.get(pk) is claim}
+        for job_id in asked_to_end(claims.keys() - self._told.keys(), using=self._using):
+            claim = claims[job_id]
+            if any(self._tell(executor, claim) for executor in self._executors):
+                self._told[job_id] = claim
+                logger.info("job %s (%s) was asked to end", job_id, claim.name)
+
+    def _tell(self, executor: Executor, claim: Claim) -> bool:
+        try:
+            executor.waiting.remove(claim)
+        except (ValueError, IndexError):  # it is not there, or others took some away meanwhile
+            return executor.interrupt(claim)
+        self._give_back(claim, Released(started=False))
+        return True

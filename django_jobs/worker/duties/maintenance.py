@@ -1,0 +1,220 @@
+"""What some worker has to do now and then: rescue, note queues, fold what ended, prune, mail the admins.
+
+Every worker does it; guarded statements and unique rows make that harmless.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+
+from django.core.mail import mail_admins
+from django.urls import NoReverseMatch, reverse
+
+from ... import registry
+from ...conf import Settings
+from ...models import DeadLetter
+from ...policy.states import State
+from ...store.batches.batch import prune_batches
+from ...store.dead_letters.alerts import take_alerts
+from ...store.dead_letters.group_counts import prune_groups
+from ...store.enqueue.prune_keys import prune_keys, prune_once
+from ...store.lifecycle.expire import expire
+from ...store.lifecycle.prune import prune, prune_records, prune_ticks
+from ...store.lifecycle.repair import Swept, sweep
+from ...store.lifecycle.rescue import rescue
+from ...store.limits.definitions import bring_limits_in_step
+from ...store.limits.prune import prune_limits
+from ...store.queues import note_queues
+from ...store.results.retention import expire_results
+from ...store.search.id_checkpoints import INTERVAL, mark_jobs, prune_marks
+from ...store.stats.rollup import fold, prune_sums
+from ...store.workers import declare_lost, time_until_stale
+
+logger = logging.getLogger("django_jobs.worker")
+
+NEW_SECONDS = 30.0
+PRUNE_INTERVAL_SECONDS = 300.0
+RESULTS_INTERVAL_SECONDS = 60.0
+WINDOWS_A_ROUND = 5
+LONGEST_INTERVAL_SECONDS = 5.0
+JUST_AFTER_SECONDS = 0.05
+"""How long after a worker has become stale it is looked at, so that it is stale by then."""
+
+
+class Maintenance:
+    """``step`` is one round: bounded statements, whatever the tables' size.
+
+    ``started``: when the command that the process belongs to began, by this host's monotonic clock.
+    """
+
+    def __init__(
+        self,
+        *,
+        settings: Settings,
+        worker_id: Callable[[], int],
+        seen_queues: Callable[[], Iterable[str]],
+        started: float,
+    ) -> None:
+        self._settings = settings
+        self._worker_id = worker_id
+        self._seen_queues = seen_queues
+        # A process that replaces another of the same command has nothing newer to say.
+        self._is_in_step = time.monotonic() - started > NEW_SECONDS
+        self._noted: set[str] = set()
+        self._mark_at = self._prune_at = self._results_at = time.monotonic()
+        self._prune_from: int | None = None
+        self._swept = Swept()
+
+    def step(self) -> float:
+        """Do what is due and return the seconds until the next round."""
+        if not self._is_in_step:
+            self._bring_limits_in_step()
+        self._rescue()
+        self._sweep()
+        self._expire()
+        self._note_queues()
+        fold(using=self._settings.database)
+        self._mark_jobs()
+        if self._settings.mail_admins:
+            self._mail_admins()
+        if time.monotonic() >= self._prune_at:
+            self._prune()
+        if time.monotonic() >= self._results_at:
+            self._expire_results()
+        return self._until_next_round()
+
+    def _bring_limits_in_step(self) -> None:
+        """Have the code that was just started decide on limits whose rows an older version wrote."""
+        rules = {
+            (limit.name or definition.name, limit.rule().kind): limit.rule()
+            for definition in registry.all_definitions()
+            for limit in definition.options.limits
+        }
+        named = [(name, rule) for (name, _), rule in rules.items()]
+        if changed := bring_limits_in_step(named, using=self._settings.database):
+            logger.info("%s limits have a new rule", changed)
+        self._is_in_step = True
+
+    def _rescue(self) -> None:
+        using = self._settings.database
+        lost = declare_lost(stale_after=self._settings.stale_after, spare=self._worker_id(), using=using)
+        if lost:
+            logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
+        if rescued := rescue(rules=self._settings.rules, using=using):
+            logger.warning("%s jobs of lost workers were rescued", rescued)
+
+    def _until_next_round(self) -> float:
+        """Return the seconds until a worker that has gone silent would be stale, or those of the interval, if fewer.
+
+        So the jobs of a dead host are rescued as soon as ``stale_after`` allows, not up to an interval later.
+        """
+        interval = min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+        until_stale = time_until_stale(
+            stale_after=self._settings.stale_after, spare=self._worker_id(), using=self._settings.database
+        )
+        if until_stale is None:
+            return interval
+        return min(interval, max(until_stale.total_seconds(), 0.0) + JUST_AFTER_SECONDS)
+
+    def _sweep(self) -> None:
+        """See to what batches and graphs need and a process that died left undone."""
+        settings = self._settings
+        self._swept = sweep(
+            self._swept, abandoned_after=settings.batch_abandoned_after, using=settings.database
+        )
+        if self._swept.followed:
+            logger.warning("%s jobs had ended, and what waits for them had not heard", self._swept.followed)
+        for batch_id in self._swept.abandoned:
+            logger.warning(
+                "batch %s was never closed, and its builder gave no sign of life for %s; it is closed as it is",
+                batch_id,
+                settings.batch_abandoned_after,
+            )
+
+    def _expire(self) -> None:
+        dropped, more = expire(using=self._settings.database)
+        while more:
+            number, more = expire(using=self._settings.database)
+            dropped += number
+        if dropped:
+            logger.warning("%s jobs were not begun in time to be of use; they are cancelled", dropped)
+
+    def _note_queues(self) -> None:
+        new = set(self._seen_queues()) - self._noted
+        note_queues(sorted(new), using=self._settings.database)
+        self._noted |= new
+
+    def _mark_jobs(self) -> None:
+        if time.monotonic() >= self._mark_at:
+            mark_jobs(using=self._settings.database)
+            self._mark_at = time.monotonic() + INTERVAL.total_seconds() / 2
+
+    def _mail_admins(self) -> None:
+        period = self._settings.mail_admins_period
+        for letter, number in take_alerts(period=period, using=self._settings.database):
+            try:
+                mail_admins(
+                    f"{letter.job_name} failed for good: {letter.error_class or letter.reason}"[:200],
+                    _text(letter, number),
+                )
+            except Exception:  # mail may fail in many ways; the letter stays open in the admin
+                logger.exception("the admins could not be mailed about dead letter %s", letter.pk)
+
+    def _prune(self) -> None:
+        """Prune a few windows; the next round goes on where this one stopped."""
+        settings = self._settings
+        pruned = prune(
+            settings.retention,
+            start_id=self._prune_from or 0,
+            windows=WINDOWS_A_ROUND,
+            using=settings.database,
+        )
+        if pruned.jobs:
+            logger.info("pruned %s jobs", pruned.jobs)
+        self._prune_from = pruned.next_id
+        if pruned.next_id is None:
+            self._prune_records()
+            self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
+
+    def _expire_results(self) -> None:
+        """Let go of results whose time is over; the next round goes on where there are more."""
+        let = expire_results(windows=WINDOWS_A_ROUND, using=self._settings.database)
+        if let.results:
+            logger.info("let go of %s results", let.results)
+        if not let.more:
+            self._results_at = time.monotonic() + RESULTS_INTERVAL_SECONDS
+
+    def _prune_records(self) -> None:
+        settings = self._settings
+        prune_records(settings.retention, alerted_for=settings.mail_admins_period, using=settings.database)
+        prune_ticks(settings.tick_retention, using=settings.database)
+        prune_keys(using=settings.database)
+        prune_once(settings.once_retention, using=settings.database)
+        prune_sums(using=settings.database)
+        prune_groups(settings.retention.get(State.DEAD), using=settings.database)
+        prune_marks(using=settings.database)
+        prune_limits(using=settings.database)
+        prune_batches(settings.retention.get(State.SUCCEEDED), using=settings.database)
+
+
+def _text(letter: DeadLetter, number: int) -> str:
+    lines = [
+        f"{letter.job_name} (queue {letter.queue_name}) became a dead letter: {letter.reason}.",
+        f"Job {letter.job_id}, after {letter.attempt} tries, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
+        f"Dead letters with this error lately: {number}.",
+        _address(letter),
+        "",
+        f"{letter.error_class}: {letter.error_message}",
+        "",
+        letter.traceback,
+    ]
+    return "\n".join(lines)
+
+
+def _address(letter: DeadLetter) -> str:
+    try:
+        return "In the admin: " + reverse("admin:django_jobs_deadletter_change", args=[letter.pk])
+    except NoReverseMatch:
+        return f"manage.py jobs retry {letter.job_id} runs it again."

@@ -1,0 +1,1 @@
+"""The execution of one job: call the function, classify the result, capture its log."""

@@ -1,0 +1,79 @@
+"""Interrupt runs that were asked to end: where one can be reached at this moment, and only there.
+
+An ``async def`` job is reached as a task, which is cancelled on its own loop while it is inside the job's function.
+A plain function is reached in a slot process, by a signal (``slot_interrupts``). In a thread it cannot be reached
+without harm to what it may hold: there it learns of the request when it looks.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AbstractContextManager, nullcontext, suppress
+from types import TracebackType
+
+from ...context import ASKED_TO_END
+from ...store.dialects.base.jobs import Claim
+
+Run = tuple[int, int]
+"""Which run: job and claim number."""
+
+_OUT_OF_REACH = nullcontext()
+
+
+def run_of(claim: Claim) -> Run:
+    """Return which run a claim is the right to."""
+    return claim.job_id, claim.claim_number
+
+
+class InterruptibleTask:
+    """The block in which the task at hand can be cancelled; ``was_interrupted`` tells whether it was."""
+
+    __slots__ = ("_loop", "_run", "_task", "_tasks", "was_interrupted")
+
+    def __init__(self, run: Run, tasks: dict[Run, InterruptibleTask]) -> None:
+        self._run = run
+        self._tasks = tasks
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        self.was_interrupted = False
+
+    def __enter__(self) -> None:
+        self._tasks[self._run] = self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        self._tasks.pop(self._run, None)
+
+    def interrupt(self) -> None:
+        """Have the task cancelled by its loop, if it is inside the block by then. From any thread, or a signal."""
+        with suppress(RuntimeError):  # the loop has ended, and the task with it
+            self._loop.call_soon_threadsafe(self._cancel)
+
+    def _cancel(self) -> None:
+        if self._tasks.get(self._run) is self and self._task is not None and not self.was_interrupted:
+            self.was_interrupted = True
+            self._task.cancel(ASKED_TO_END)
+
+
+class Interrupts:
+    """Which runs of this process can be interrupted at this moment."""
+
+    def __init__(self) -> None:
+        self._tasks: dict[Run, InterruptibleTask] = {}
+
+    def around(self, claim: Claim) -> AbstractContextManager[None]:
+        """Return the block in which a plain function runs: out of reach, but in a slot process."""
+        return _OUT_OF_REACH
+
+    def around_task(self, claim: Claim) -> InterruptibleTask:
+        """Return the block in which the task at hand awaits a job's function."""
+        return InterruptibleTask(run_of(claim), self._tasks)
+
+    def interrupt_task(self, claim: Claim) -> bool:
+        """Have the task of a run cancelled, and tell whether it was inside its function."""
+        block = self._tasks.get(run_of(claim))
+        if block is None:
+            return False
+        block.interrupt()
+        return True

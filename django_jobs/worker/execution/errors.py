@@ -1,0 +1,83 @@
+"""Turn an exception into the Error that is stored: text that every database takes, of bounded length."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+from ...models.attempt import MAX_ERROR_CLASS_LENGTH
+from ...policy.fingerprint import fingerprint
+from ...policy.outcomes import Error
+from ...policy.truncate import cut
+
+MAX_MESSAGE_LENGTH = 10_000
+MAX_TRACEBACK_LENGTH = 50_000
+
+_ENGINE = str(Path(__file__).parent)
+_NOT_PROJECT = tuple(
+    {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
+    | {str(Path(__file__).parents[1]), "<"}
+)
+
+
+def describe(exception: BaseException, *, job_name: str, message: str | None = None) -> Error:
+    """Return what is stored of ``exception``. Never raises, whatever its ``__str__`` does.
+
+    The traceback starts at the first frame below the engine's own.
+    """
+    kind = type(exception)
+    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
+    text = cut(clean(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH)
+    frames = _below_engine(exception.__traceback__)
+    return Error(
+        error_class=clean(name)[:MAX_ERROR_CLASS_LENGTH],
+        message=text,
+        traceback=cut(clean(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
+        fingerprint=fingerprint(
+            job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)
+        ),
+    )
+
+
+def is_project_file(path: str) -> bool:
+    """Tell whether a source file is the project's own: neither Python's, nor a package's, nor ours."""
+    return not path.startswith(_NOT_PROJECT)
+
+
+def clean(text: str) -> str:
+    """Return ``text`` without what PostgreSQL refuses: NUL and lone surrogates, written as escapes."""
+    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _message(exception: BaseException) -> str:
+    try:
+        return str(exception)
+    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"(its __str__ raised {type(error).__name__})"
+
+
+def _format(exception: BaseException, frames: TracebackType | None) -> str:
+    try:
+        return "".join(traceback.format_exception(type(exception), exception, frames))
+    except Exception as error:  # noqa: BLE001 - as above, in a chained exception or a source file
+        return f"(the traceback could not be written: {type(error).__name__})"
+
+
+def _below_engine(frames: TracebackType | None) -> TracebackType | None:
+    first = frames
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_ENGINE):
+        first = first.tb_next
+    return first or frames
+
+
+def _project_frame(frames: TracebackType | None) -> str:
+    """Return ``module:function`` of the innermost frame that is neither Python's nor a package's."""
+    found = ""
+    while frames is not None:
+        code = frames.tb_frame.f_code
+        if is_project_file(code.co_filename):
+            found = f"{frames.tb_frame.f_globals.get('__name__', '')}:{code.co_qualname}"
+        frames = frames.tb_next
+    return found

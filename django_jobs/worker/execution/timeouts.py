@@ -1,0 +1,106 @@
+"""Time limits for plain functions: a watchdog that raises JobTimeout inside the thread that runs one.
+
+``PyThreadState_SetAsyncExc`` (Python C API) makes a thread raise at its next bytecode; one that sits in C
+code raises when that returns. A limit fires at most once, and never after it was left: both are
+decided under a lock. One that fired while it was being left is let out and dropped there. It is
+not taken back by the same call with NULL: CPython 3.11 then leaves its "something is pending" flag
+set, and a thread under a tracer spins for ever.
+
+The lock is a plain one, taken by ``with`` and nothing else: an exception cannot come between its being
+taken and the block, as it can inside the Python code of a Condition or an Event.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import heapq
+import itertools
+import threading
+import time
+from queue import Empty, SimpleQueue
+from types import TracebackType
+
+from ...exceptions import JobTimeout
+
+
+class _Limit:
+    """The block within which JobTimeout is raised once its time has passed."""
+
+    __slots__ = ("_seconds", "_watchdog", "left", "thread_id")
+
+    def __init__(self, watchdog: Watchdog, seconds: float) -> None:
+        self.thread_id = threading.get_ident()
+        self.left = False
+        self._watchdog = watchdog
+        self._seconds = seconds
+
+    def __enter__(self) -> None:
+        self._watchdog.add(self, time.monotonic() + self._seconds)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
+    ) -> None:
+        try:
+            self._watchdog.remove(self)
+            time.sleep(0)  # a call, at whose end one that is on its way is raised
+        except JobTimeout:
+            self._watchdog.remove(self)
+
+
+class Watchdog:
+    """Watches the limits of all threads of the process from one thread, which starts with the first limit.
+
+    Should that thread die, the next limit starts another, and that one sees to what the dead one was to watch.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._limits: list[tuple[float, int, _Limit]] = []
+        self._numbers = itertools.count()
+        self._news: SimpleQueue[None] = SimpleQueue()
+        self._thread: threading.Thread | None = None
+
+    def limit(self, seconds: float) -> _Limit:
+        """Return a context manager that raises JobTimeout inside its block once ``seconds`` have passed."""
+        return _Limit(self, seconds)
+
+    def add(self, limit: _Limit, due: float) -> None:
+        """Watch ``limit`` until ``due`` (monotonic seconds)."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._thread = threading.Thread(target=self._watch, name="jobs-watchdog", daemon=True)
+                self._thread.start()
+            heapq.heappush(self._limits, (due, next(self._numbers), limit))
+            is_next = self._limits[0][2] is limit
+        if is_next:
+            self._news.put(None)
+
+    def remove(self, limit: _Limit) -> None:
+        """Have ``limit`` never fire any more."""
+        with self._lock:
+            limit.left = True
+
+    def _watch(self) -> None:
+        while True:
+            wait = self._fire_due()
+            try:
+                self._news.get(timeout=wait)
+            except Empty:
+                continue
+
+    def _fire_due(self) -> float | None:
+        """Fire what is due and return the seconds until the next limit is, None where there is none."""
+        with self._lock:
+            while self._limits:
+                due, _, limit = self._limits[0]
+                wait = due - time.monotonic()
+                if not limit.left and wait > 0:
+                    return wait
+                heapq.heappop(self._limits)
+                if not limit.left:
+                    _raise_in(limit.thread_id)
+        return None
+
+
+def _raise_in(thread_id: int) -> None:
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(JobTimeout))

@@ -1,0 +1,1 @@
+"""The pipeline of one worker process: claim jobs, hand them to executors, save how they ended."""

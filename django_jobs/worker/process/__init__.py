@@ -1,0 +1,1 @@
+"""The operating-system processes of a worker: supervisor, children, signals, health."""

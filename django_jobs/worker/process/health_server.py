@@ -1,0 +1,107 @@
+"""Answer ``/live`` and ``/ready`` over HTTP, for whoever decides to start this worker anew or to wait for it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from ...exceptions import ConfigurationError
+from ...policy.health import Health
+
+logger = logging.getLogger("django_jobs.worker")
+
+CLIENT_SECONDS = 5.0
+"""How long a client may take to say the next part of its request."""
+RESTART_SECONDS = 1.0
+
+
+class HealthServer:
+    """Serves in threads of its own: a slow client holds up nobody. Raises ConfigurationError where the port is taken.
+
+    200 where all is well, 503 where not; the body is ``{"ok": false, "reasons": ["..."]}``.
+    """
+
+    def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
+        try:
+            self._server = _Server(address, port, judge)
+        except OSError as error:
+            raise ConfigurationError(
+                f"--health-port: expected a free port at {address}, got {port}: {error.strerror or error};"
+                " choose another, or 0 for any"
+            ) from error
+        self._closed = threading.Event()
+        host = f"[{address}]" if ":" in address else address
+        self.url = f"http://{host}:{self._server.server_port}"
+
+    def start(self) -> None:
+        """Begin to answer."""
+        threading.Thread(target=self._serve, name="jobs-health", daemon=True).start()
+
+    def close(self) -> None:
+        """Answer no more and free the port. Only after ``start``."""
+        self._closed.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+    def _serve(self) -> None:
+        """Answer, and go on after an error of our own: what runs is not given up for it."""
+        while not self._closed.is_set():
+            try:
+                self._server.serve_forever()
+            except Exception:
+                logger.critical("the health server died and is started anew", exc_info=True)
+                self._closed.wait(RESTART_SECONDS)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
+        self.judge = judge
+        super().__init__((address, port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep a client that went away to the debug log."""
+        logger.debug("a health request of %s failed", client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = CLIENT_SECONDS
+    server: _Server
+    server_version = "django_jobs"
+    sys_version = ""
+
+    def do_GET(self) -> None:
+        """Answer with the reasons, or 404 for any other path."""
+        health = self.server.judge()
+        reasons = {"/live": health.not_live, "/ready": health.not_ready}.get(self.path.partition("?")[0])
+        if reasons is None:
+            self._answer(
+                HTTPStatus.NOT_FOUND, {"ok": False, "reasons": ["expected the path /live or /ready"]}
+            )
+        else:
+            status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
+            self._answer(status, {"ok": not reasons, "reasons": reasons})
+
+    do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class names it so
+        """Log at debug level: probes come every few seconds."""
+        logger.debug("health: " + format, *args)  # noqa: G003 - as above
+
+    def _answer(self, status: HTTPStatus, body: dict[str, Any]) -> None:
+        content = json.dumps(body).encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content)

@@ -1,0 +1,80 @@
+"""Tell the service manager how it goes: systemd's notify protocol (sd_notify(3)), where a socket for it is named.
+
+READY=1 once the worker is ready, WATCHDOG=1 while it is live, STOPPING=1 at the first signal, and a line of
+STATUS. One datagram each; nothing waits for an answer.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import threading
+from collections.abc import Callable
+
+from ...policy.health import Health
+
+logger = logging.getLogger("django_jobs.worker")
+
+LOOK_SECONDS = 0.5
+
+
+class ServiceManager:
+    """Looks at the health twice a second, or as often as the watchdog wants, from a thread of its own."""
+
+    def __init__(self, judge: Callable[[], Health]) -> None:
+        self._judge = judge
+        self._address = os.environ.get("NOTIFY_SOCKET", "")
+        self._stopped = threading.Event()
+        self._said: set[str] = set()
+
+    def start(self) -> None:
+        """Start, where there is somebody to tell."""
+        if self._address:
+            threading.Thread(target=self._watch, name="jobs-service-manager", daemon=True).start()
+
+    def stopping(self) -> None:
+        """Tell that the worker stops; the watchdog goes on being told."""
+        self._say_once("STOPPING=1\nSTATUS=Stopping: what runs may end.")
+
+    def close(self) -> None:
+        """Tell nothing more."""
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        pause = min(LOOK_SECONDS, _watchdog_seconds() / 2)
+        while not self._stopped.wait(pause):
+            try:
+                self._tell()
+            except Exception:
+                # Where it lasts, the watchdog is told nothing, and the service manager starts all anew.
+                logger.critical("the service manager could not be told how it goes", exc_info=True)
+
+    def _tell(self) -> None:
+        health = self._judge()
+        if not health.not_live:
+            self._send("WATCHDOG=1")
+        if not health.not_ready:
+            self._say_once("READY=1\nSTATUS=Serving.")
+
+    def _say_once(self, message: str) -> None:
+        if self._address and message not in self._said:
+            self._said.add(message)
+            self._send(message)
+
+    def _send(self, message: str) -> None:
+        # "@" stands for the NUL with which an abstract address begins.
+        address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as unix:
+                unix.sendto(message.encode(), address)
+        except OSError as error:
+            logger.debug("the service manager at %s was not told %r: %s", self._address, message, error)
+
+
+def _watchdog_seconds() -> float:
+    """Return how often the service manager wants to hear, infinity where it does not."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not microseconds.isdecimal():
+        return float("inf")
+    return int(microseconds) / 1_000_000

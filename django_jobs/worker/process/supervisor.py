@@ -1,0 +1,282 @@
+"""The first process: starts the worker processes, watches them, rescues and replaces those that die.
+
+It runs no job and keeps no database connection. Children are spawned, not forked: each starts from a
+fresh interpreter, so that no lock, socket or connection is shared, and a replaced one has the code
+as it is on disk by then.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.context import SpawnProcess
+from pathlib import Path
+from typing import NamedTuple
+
+from django.db import Error as DatabaseError
+from django.db import connections
+from django.utils import autoreload
+
+from ...conf import get_settings
+from ...policy.health import Health, judge
+from ...store.lifecycle.rescue import rescue_worker
+from ..exit_codes import EXIT_DISMISSED, EXIT_DONE, EXIT_RECYCLE, name_exit
+from ..liveness import SharedPulse
+from ..options import WorkerOptions
+from ..worker import FLUSH_SECONDS
+from .health_server import HealthServer
+from .process_main import run_child
+from .service_manager import ServiceManager
+from .signal_pipe import SignalPipe
+from .started_jobs import BegunJobs
+
+logger = logging.getLogger("django_jobs.worker")
+
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0
+SHORT_LIFE_SECONDS = 5.0
+"""A child that lived no longer than this is replaced after growing pauses."""
+RETRY_SECONDS = 1.0
+RELOAD_SECONDS = 1.0
+LIVE_HEARTBEATS = 4
+"""After so many times STALE_AFTER without a turn of its loops a process is not held to be live."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Child:
+    process: SpawnProcess
+    pid: int
+    inbox: Connection
+    started_at: float = field(default_factory=time.monotonic)
+    worker_ids: list[int] = field(default_factory=list)
+    begun: BegunJobs
+    pulse: SharedPulse
+
+
+class _Loss(NamedTuple):
+    worker_id: int
+    ran: frozenset[int]
+    reason: str
+
+
+class Supervisor:
+    """Keeps ``options.processes`` worker processes alive, less those that staff dismiss, until it is told to stop."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self.on_stop: Callable[[], None] = lambda: None
+        self._options = options
+        self._children: list[_Child] = []
+        self._wanted = options.processes
+        self._to_spawn: list[float] = [0.0] * options.processes
+        self._to_rescue: list[_Loss] = []
+        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._stops = 0
+        self._kill_at: float | None = None
+        self._files = _snapshot() if options.reload else {}
+        self._signals: SignalPipe | None = None
+
+    def run(self) -> int:
+        """Run until stopped, or until the burst is over, and return the exit code: 0 where all ended well."""
+        self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+        try:
+            while self._children or (self._to_spawn and not self._stops):
+                self._spawn_due()
+                self._wait(signals)
+                self._obey(signals.take())
+                for child in [one for one in self._children if not one.process.is_alive()]:
+                    self._bury(child)
+                self._rescue()
+                self._reload_changed()
+                self._kill_overdue()
+        finally:
+            for child in self._children:
+                child.process.kill()
+            signals.close()
+        return 0 if not self._to_rescue else 1
+
+    def health(self) -> Health:
+        """Judge this ``runworker`` as a whole; from any thread."""
+        settings = get_settings()
+        stale_seconds = settings.stale_after.total_seconds()
+        return judge(
+            [child.pulse.read(child.pid) for child in list(self._children)],
+            wanted=self._wanted,
+            stopping=self._stops > 0,
+            live_within=LIVE_HEARTBEATS * stale_seconds,
+            ready_within=stale_seconds,
+        )
+
+    def _spawn_due(self) -> None:
+        now = time.monotonic()
+        for due in [one for one in self._to_spawn if one <= now and not self._stops]:
+            self._to_spawn.remove(due)
+            inbox, outbox = multiprocessing.Pipe(duplex=False)
+            begun, pulse = BegunJobs(), SharedPulse()
+            process = multiprocessing.get_context("spawn").Process(
+                target=run_child, args=(self._options, outbox, begun, pulse), name="django_jobs worker"
+            )
+            process.start()
+            outbox.close()
+            self._children.append(
+                _Child(process=process, pid=process.pid or 0, inbox=inbox, begun=begun, pulse=pulse)
+            )
+            logger.debug("worker process %s started", process.pid)
+
+    def _wait(self, signals: SignalPipe) -> None:
+        """Wait for a signal, a child's word or death, or until something else is due."""
+        sources: list[Connection | int] = [signals.fileno()]
+        for child in self._children:
+            sources.append(child.process.sentinel)
+            if not child.inbox.closed:
+                sources.append(child.inbox)
+        wait(sources, self._seconds_until_due())
+        for child in self._children:
+            _read(child)
+
+    def _seconds_until_due(self) -> float | None:
+        now = time.monotonic()
+        waits = [max(due - now, 0) for due in self._to_spawn if not self._stops]
+        if self._to_rescue:
+            waits.append(RETRY_SECONDS)
+        if self._options.reload:
+            waits.append(RELOAD_SECONDS)
+        if self._kill_at is not None:
+            waits.append(max(self._kill_at - now, 0))
+        return min(waits, default=None)
+
+    def _obey(self, came: list[int]) -> None:
+        """Stop in good order at the first signal, at once at the second or at SIGQUIT."""
+        for number in came:
+            if number not in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
+                continue
+            self._stops += 1
+            self.on_stop()
+            urgent = number == signal.SIGQUIT or self._stops > 1
+            logger.info(
+                "stopping at once; what runs is given back"
+                if urgent
+                else "stopping: no more jobs are taken, what runs may end; a second signal stops at once"
+            )
+            self._tell(signal.SIGQUIT if urgent else signal.SIGTERM)
+            grace = 0.0 if urgent else get_settings().shutdown_grace.total_seconds()
+            self._kill_at = time.monotonic() + grace + 3 * FLUSH_SECONDS
+
+    def _tell(self, number: signal.Signals) -> None:
+        for child in self._children:
+            if child.process.pid is not None:
+                os.kill(child.process.pid, number)
+
+    def _bury(self, child: _Child) -> None:
+        """Take note of a child's end: rescue its claims where it died, and start another where one is wanted."""
+        _read(child)
+        child.process.join()
+        code = child.process.exitcode
+        self._children.remove(child)
+        child.inbox.close()
+        died = code not in {EXIT_DONE, EXIT_DISMISSED, EXIT_RECYCLE}
+        if died:
+            reason = f"worker process {child.process.pid} died: {name_exit(code)}"
+            logger.error("%s", reason)
+            ran = child.begun.job_ids()
+            self._to_rescue += [_Loss(one, ran, reason) for one in child.worker_ids]
+        child.process.close()
+        if code == EXIT_DISMISSED:
+            self._wanted -= 1
+            return
+        if self._stops or (self._options.burst and code == EXIT_DONE):
+            return
+        short = time.monotonic() - child.started_at < SHORT_LIFE_SECONDS
+        pause = self._pause_seconds if died and short else 0.0
+        self._pause_seconds = (
+            min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS) if died and short else FIRST_PAUSE_SECONDS
+        )
+        self._to_spawn.append(time.monotonic() + pause)
+
+    def _rescue(self) -> None:
+        """Rescue the claims of dead children, again and again until the database lets it."""
+        if not self._to_rescue:
+            return
+        settings = get_settings()
+        try:
+            while self._to_rescue:
+                loss = self._to_rescue[0]
+                rescued = rescue_worker(
+                    loss.worker_id,
+                    rules=settings.rules,
+                    ran=loss.ran,
+                    reason=loss.reason,
+                    using=settings.database,
+                )
+                if rescued:
+                    logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
+                del self._to_rescue[0]
+        except DatabaseError as error:
+            logger.warning("claims of a dead process could not be rescued yet: %s", error)
+        finally:
+            connections.close_all()
+
+    def _reload_changed(self) -> None:
+        if not self._options.reload or self._stops:
+            return
+        files = _snapshot()
+        # A module that was only imported since is no change.
+        changed = sorted(str(path) for path, before in self._files.items() if files.get(path) != before)
+        self._files = files
+        if changed:
+            logger.info("%s changed, the workers start anew", changed[0])
+            self._tell(signal.SIGTERM)
+
+    def _kill_overdue(self) -> None:
+        if self._kill_at is not None and time.monotonic() >= self._kill_at:
+            for child in self._children:
+                child.process.kill()
+
+
+def _read(child: _Child) -> None:
+    """Take in the worker ids that a child has sent."""
+    try:
+        while not child.inbox.closed and child.inbox.poll():
+            child.worker_ids.append(child.inbox.recv())
+    except (EOFError, OSError):
+        child.inbox.close()
+
+
+def _snapshot() -> dict[Path, float]:
+    """Return the modules' files and when each was changed."""
+    times: dict[Path, float] = {}
+    for path in autoreload.iter_all_python_module_files():
+        try:
+            times[path] = path.stat().st_mtime
+        except OSError:
+            continue
+    return times
+
+
+def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
+    """Say what is about to be served, then run the supervisor and return its exit code.
+
+    Raises ConfigurationError where ``--health-port`` is taken.
+    """
+    from .startup_message import banner
+
+    supervisor = Supervisor(options)
+    server = None
+    if options.health_port is not None:
+        server = HealthServer(options.health_address, options.health_port, supervisor.health)
+        server.start()
+    service_manager = ServiceManager(supervisor.health)
+    supervisor.on_stop = service_manager.stopping
+    service_manager.start()
+    for line in banner(options, health_url=server.url if server else None):
+        say(line)
+    try:
+        return supervisor.run()
+    finally:
+        service_manager.close()
+        if server is not None:
+            server.close()

@@ -1,0 +1,202 @@
+"""Enqueue a copy: arguments edited and checked at their field, secrets kept behind their masks."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import pytest
+from django.contrib.admin.models import LogEntry
+from django.test import Client
+
+from django_jobs.arguments.serialization import encode
+from django_jobs.models import Job
+from django_jobs.policy.redact import MASK
+from django_jobs.policy.states import State
+from tests import factories
+from tests.admin.staff import log_in, url
+from tests.misbehaving import jobs as misbehaving
+from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def form(arguments: Any, **fields: Any) -> dict[str, Any]:
+    text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+    return {"arguments": text, "queue_name": "default", "priority": "0", **fields}
+
+
+def test_a_button_pressed_twice_makes_one_copy_also_where_the_first_press_was_refused(
+    admin_client: Client,
+) -> None:
+    job = sample.add.enqueue(1, 2)
+    page = admin_client.get(url("job_copy", job.pk)).content.decode()
+    (press,) = re.findall(r'name="press" value="([\w-]{20,})"', page)
+    wrong = admin_client.post(url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "press": press})
+    assert press in wrong.content.decode()
+
+    answers = [
+        admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": press})
+        for _ in range(2)
+    ]
+
+    copy = Job.objects.exclude(pk=job.pk).get()
+    assert [answer.headers["Location"] for answer in answers] == [url("job_change", copy.pk)] * 2
+    assert LogEntry.objects.count() == 1
+    admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": "another-page"})
+    assert Job.objects.count() == 3
+
+
+def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Client) -> None:
+    job = factories.make_job(
+        State.SUCCEEDED, name=sample.add.name, arguments={"first": 1}, max_attempts=3, metadata={"x": 1}
+    )
+    page = admin_client.get(url("job_copy", job.pk)).content.decode()
+    assert "&quot;first&quot;: 1" in page
+    assert "(first: &#x27;int&#x27;, second: &#x27;int&#x27; = 0)" in page
+    posted = form({"second": 5, "first": 2}, queue_name="slow", priority="7")
+    page = admin_client.post(url("job_copy", job.pk), posted, follow=True).content.decode()
+    copy = Job.objects.latest("pk")
+    assert (copy.name, copy.arguments) == (sample.add.name, {"first": 2, "second": 5})
+    assert (copy.queue_name, copy.priority, copy.max_attempts) == ("slow", 7, 3)
+    assert (copy.state, copy.metadata) == ("ready", {"x": 1, "copy_of": job.pk})
+    assert f"Job {copy.pk} is enqueued, a copy of job {job.pk}." in page
+    assert url("job_change", job.pk) in page
+    entry = LogEntry.objects.get()
+    assert (entry.object_id, entry.is_addition()) == (str(copy.pk), True)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field", "said"),
+    [
+        (form("{"), "arguments", "valid JSON"),
+        (form("[1]"), "arguments", "Enter a JSON object"),
+        (form("7"), "arguments", "Enter a JSON object"),
+        (form(""), "arguments", "required"),
+        (form({}), "arguments", "missing a required argument"),
+        (form({"first": 1, "third": 2}), "arguments", "third"),
+        (form({"first": {"$type": "odd"}}), "arguments", "unknown tag"),
+        (form({"first": {"$type": "datetime", "value": "x"}}), "arguments", "cannot be read"),
+        (
+            form(
+                {"first": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}
+            ),
+            "arguments",
+            "is gone",
+        ),
+        (form({"first": MASK}), "arguments", "stands for a secret"),
+        (form('{"first": NaN}'), "arguments", "cannot carry nan"),
+        (form("[" * 20_000), "arguments", "nested less deeply"),
+        (form('{"first": ' + "[" * 60 + "]" * 60 + "}"), "arguments", "levels deep"),
+        (form({"first": 1}, queue_name="a,b"), "queue_name", "without commas"),
+        (form({"first": 1}, queue_name="x" * 101), "queue_name", "at most 100"),
+        (form({"first": 1}, priority="101"), "priority", "less than or equal to 100"),
+        (form({"first": 1}, priority="x"), "priority", "whole number"),
+    ],
+)
+def test_a_mistake_is_said_at_its_field(
+    admin_client: Client, fields: dict[str, Any], field: str, said: str
+) -> None:
+    job = factories.make_job(State.SUCCEEDED, name=sample.add.name, arguments={"first": 1})
+    answer = admin_client.post(url("job_copy", job.pk), fields)
+    assert answer.status_code == 200
+    assert said in " ".join(answer.context["form"].errors[field])
+    assert Job.objects.count() == 1
+
+
+def test_texts_that_the_database_refuses_are_stored_under_a_tag(admin_client: Client) -> None:
+    job = factories.make_job(State.SUCCEEDED, name=sample.echo.name, arguments={})
+    admin_client.post(url("job_copy", job.pk), form('{"value": "a\\u0000b"}'))
+    assert Job.objects.latest("pk").arguments["value"]["$type"] == "text"
+
+
+def test_references_to_rows_are_kept(admin_client: Client) -> None:
+    ada = Customer.objects.create(name="ada")
+    stored = {"customer": encode(ada, what="x")}
+    job = factories.make_job(State.DEAD, name=sample.greet.name, arguments=stored)
+    admin_client.post(url("job_copy", job.pk), form(stored))
+    assert Job.objects.latest("pk").arguments == stored
+
+
+def charged() -> Job:
+    return factories.make_job(
+        State.DEAD,
+        name=misbehaving.charge_card.name,
+        arguments={"order_id": 7, "card": "4929", "headers": {"token": "t", "via": "web"}},
+    )
+
+
+def test_a_mask_left_alone_keeps_its_secret_and_another_value_replaces_it(client: Client) -> None:
+    log_in(client, "view_job", "enqueue_job", "view_job_arguments")
+    job = charged()
+    page = client.get(url("job_copy", job.pk)).content.decode()
+    assert "4929" not in page
+    assert page.count(MASK) == 2
+    masked = {"order_id": 8, "card": MASK, "headers": {"token": MASK, "via": "mail"}}
+    client.post(url("job_copy", job.pk), form(masked))
+    assert Job.objects.latest("pk").arguments == {
+        "order_id": 8,
+        "card": "4929",
+        "headers": {"token": "t", "via": "mail"},
+    }
+    client.post(url("job_copy", job.pk), form({**masked, "card": "5000"}))
+    assert Job.objects.latest("pk").arguments["card"] == "5000"
+    answer = client.post(url("job_copy", job.pk), form({**masked, "headers": {"cookie": MASK}}))
+    assert "stands for a secret" in " ".join(answer.context["form"].errors["arguments"])
+
+
+@pytest.mark.parametrize(
+    ("permissions", "status"),
+    [
+        (("view_job",), 403),
+        (("view_job", "view_job_arguments"), 403),
+        (("view_job", "enqueue_job"), 403),
+        (("enqueue_job", "view_job_arguments"), 403),
+        (("view_job", "enqueue_job", "view_job_arguments"), 302),
+    ],
+)
+def test_copies_with_secrets_need_the_permission_to_see_them(
+    client: Client, permissions: tuple[str, ...], status: int
+) -> None:
+    log_in(client, *permissions)
+    job = charged()
+    if status == 403:
+        assert client.get(url("job_copy", job.pk)).status_code == 403
+    posted = form({"order_id": 7, "card": "1", "headers": {}})
+    assert client.post(url("job_copy", job.pk), posted).status_code == status
+    assert Job.objects.count() == (2 if status == 302 else 1)
+
+
+def test_who_may_not_see_arguments_enqueues_the_job_as_it_is(client: Client) -> None:
+    log_in(client, "view_job", "enqueue_job")
+    job = factories.make_job(State.SUCCEEDED, name=sample.add.name, arguments={"first": 4711})
+    page = client.get(url("job_copy", job.pk)).content.decode()
+    assert "4711" not in page
+    assert "<textarea" not in page
+    client.post(url("job_copy", job.pk), form({"first": 2}))
+    assert Job.objects.latest("pk").arguments == {"first": 4711}
+
+
+def test_a_job_that_no_code_here_knows_is_enqueued_as_it_is(admin_client: Client) -> None:
+    job = factories.make_job(State.DEAD, name="gone.jobs.pay", arguments={"n": 1})
+    assert "No code here knows" in admin_client.get(url("job_copy", job.pk)).content.decode()
+    admin_client.post(url("job_copy", job.pk))
+    copy = Job.objects.latest("pk")
+    assert (copy.name, copy.arguments, copy.metadata) == ("gone.jobs.pay", {"n": 1}, {"copy_of": job.pk})
+
+
+def test_arguments_that_are_too_large_are_refused_at_their_field(admin_client: Client, settings: Any) -> None:
+    settings.DJANGO_JOBS = {"MAX_PAYLOAD_BYTES": 100}
+    job = factories.make_job(State.SUCCEEDED, name=sample.echo.name, arguments={})
+    answer = admin_client.post(url("job_copy", job.pk), form({"value": "x" * 200}))
+    assert "MAX_PAYLOAD_BYTES" in " ".join(answer.context["form"].errors["arguments"])
+
+
+def test_a_copy_of_a_unique_job_that_waits_already_is_none(admin_client: Client) -> None:
+    job = sample.sync.enqueue(7)
+    page = admin_client.post(url("job_copy", job.pk), form({"user_id": 7}), follow=True).content.decode()
+    assert f"No copy was enqueued: this job is unique, and job {job.pk} waits already." in page
+    assert Job.objects.count() == 1
+    assert not LogEntry.objects.exists()

@@ -1,0 +1,52 @@
+"""What a job's page says of a result that stands in a file, or has expired."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from django.core.management import call_command
+from django.test import Client
+
+from django_jobs.arguments.serialization import EXPIRED
+from django_jobs.policy.states import State
+from django_jobs.result_files import ResultFile, write_result
+from tests.admin.staff import url
+from tests.factories import ago, make_job
+from tests.results import storing
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
+    admin_client: Client, tmp_path: Path
+) -> None:
+    with storing(tmp_path):
+        text = '{"words":"' + "many " * 500 + '","api_key":"hunter2"}'
+        file = write_result(text, job_id=7, day=ago().date(), storage="results")
+        job = make_job(State.SUCCEEDED, result_data=file.mark())
+        page = admin_client.get(url("job_change", job.pk)).content.decode()
+        assert "The result is large and stands in a file: 2.5\xa0KB." in page
+        assert "many" not in page
+        whole = url("job_text", job.pk, "result")
+        assert whole in page
+        answer = admin_client.get(whole).content.decode()
+        assert "many many" in answer
+        assert "hunter2" not in answer
+
+
+def test_a_result_that_has_expired_says_so(admin_client: Client, capsys: pytest.CaptureFixture[str]) -> None:
+    job = make_job(State.SUCCEEDED, result_data=EXPIRED)
+    assert "The result has expired" in admin_client.get(url("job_change", job.pk)).content.decode()
+    call_command("jobs", "show", str(job.pk))
+    assert "has expired" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_is_no_error_of_the_page(
+    admin_client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = make_job(State.SUCCEEDED, result_data=ResultFile("broken", "a.json", 7).mark())
+    assert admin_client.get(url("job_change", job.pk)).status_code == 200
+    answer = admin_client.get(url("job_text", job.pk, "result")).content.decode()
+    assert "cannot be read" in answer
+    assert "the storage is down" in caplog.text

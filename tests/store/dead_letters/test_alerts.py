@@ -1,0 +1,76 @@
+from datetime import timedelta
+
+import pytest
+
+from django_jobs.models import AlertedError
+from django_jobs.store.dead_letters.alerts import MOST_AT_ONCE, take_alerts
+from tests.concurrency import run_together
+from tests.factories import ago, make_alerted_error, make_letter
+
+pytestmark = pytest.mark.django_db
+DAY = timedelta(days=1)
+
+
+def taken(alerts):
+    return {letter.fingerprint: (letter.pk, number) for letter, number in alerts}
+
+
+def test_a_new_error_is_told_once_with_its_newest_letter_and_how_many_died():
+    make_letter(fingerprint="a", died_at=ago(hours=3))
+    newest = make_letter(fingerprint="a", died_at=ago(hours=1))
+    other = make_letter(fingerprint="b")
+
+    assert taken(take_alerts(period=DAY)) == {"a": (newest.pk, 2), "b": (other.pk, 1)}
+    assert take_alerts(period=DAY) == []
+
+
+def test_more_of_a_known_error_within_the_period_is_not_told_again():
+    make_letter(fingerprint="a")
+    take_alerts(period=DAY)
+    make_letter(fingerprint="a")
+
+    assert take_alerts(period=DAY) == []
+
+
+def test_an_error_that_goes_on_is_told_again_in_the_next_period():
+    make_alerted_error(fingerprint="a", alerted_at=ago(hours=25))
+    letter = make_letter(fingerprint="a")
+
+    assert taken(take_alerts(period=DAY)) == {"a": (letter.pk, 1)}
+    assert AlertedError.objects.get().alerted_at > ago(minutes=1)
+    assert take_alerts(period=DAY) == []
+
+
+def test_deaths_before_the_period_are_neither_told_nor_counted():
+    make_letter(fingerprint="old", died_at=ago(hours=25))
+    make_letter(fingerprint="a", died_at=ago(hours=25))
+    letter = make_letter(fingerprint="a")
+
+    assert taken(take_alerts(period=DAY)) == {"a": (letter.pk, 1)}
+
+
+def test_a_flood_of_new_errors_is_told_in_portions():
+    for number in range(MOST_AT_ONCE + 3):
+        make_letter(fingerprint=f"{number:032}")
+
+    first, second = take_alerts(period=DAY), take_alerts(period=DAY)
+
+    assert (len(first), len(second)) == (MOST_AT_ONCE, 3)
+    assert not taken(first).keys() & taken(second).keys()
+
+
+def test_no_deaths_are_no_alerts():
+    assert take_alerts(period=DAY) == []
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("known", [False, True])
+def test_each_error_is_told_by_one_of_several_workers_that_look_in_the_same_instant(known):
+    for number in range(5):
+        make_letter(fingerprint=f"{number}")
+        if known:
+            make_alerted_error(fingerprint=f"{number}", alerted_at=ago(hours=25))
+
+    told = run_together(*[lambda: take_alerts(period=DAY)] * 4)
+
+    assert sorted(letter.fingerprint for alerts in told for letter, _ in alerts) == ["0", "1", "2", "3", "4"]

@@ -1,0 +1,161 @@
+from datetime import timedelta
+
+import pytest
+
+from django_jobs.models import DeadLetter, DeadLetterGroup
+from django_jobs.store.dead_letters import groups as groups_module
+from django_jobs.store.dead_letters.groups import GroupPosition, find_group, groups_page
+from django_jobs.store.dead_letters.mute import mute, note_group
+from django_jobs.store.dead_letters.resolve import resolve
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.stats.rollup import fold
+from tests.factories import ago, make_letter
+
+pytestmark = pytest.mark.django_db
+NOW = timedelta(0)
+A, B, C = "a" * 32, "b" * 32, "c" * 32
+
+
+def prints(**filters):
+    return [group.fingerprint for group in groups_page(**filters).groups]
+
+
+@pytest.fixture(params=["folded", "half folded", "not folded"])
+def fold_some(request):
+    """Call between two makings of letters: how much of what a page shows is folded must not show."""
+    return {
+        "folded": [lambda: fold(settle=NOW)] * 2,
+        "half folded": [lambda: fold(settle=NOW), lambda: None],
+        "not folded": [lambda: None] * 2,
+    }[request.param]
+
+
+def test_groups_are_told_with_their_newest_error_however_much_is_folded(fold_some):
+    first, last = ago(hours=5), ago(minutes=30)
+    make_letter(fingerprint=A, died_at=first, error_message="old")
+    make_letter(fingerprint=B, died_at=ago(hours=1), job_name="other", queue_name="mail")
+    fold_some[0]()
+    newest = make_letter(fingerprint=A, died_at=last, error_message="new " * 1_000)
+    fold_some[1]()
+
+    one, other = groups_page().groups
+
+    assert (one.fingerprint, one.job_name, one.error_class) == (A, "sample", "RuntimeError")
+    assert one.error_message == ("new " * 1_000)[:500]
+    assert (one.first_died_at, one.last_died_at, one.total, one.open) == (first, last, 2, 2)
+    assert (other.fingerprint, other.job_name, other.queue_name, other.open) == (B, "other", "mail", 1)
+    assert find_group(A) == one
+    assert find_group(C) is None
+    resolve(newest)
+    assert find_group(A).open == 1
+
+
+def test_the_hours_of_the_last_day_are_told_the_present_one_last(fold_some):
+    this_hour = ago(days=0).replace(minute=0, second=0, microsecond=0)
+    for hours in (0, 1, 1, 23, 24, 100):
+        make_letter(fingerprint=A, died_at=this_hour - timedelta(hours=hours))
+        fold_some[hours % 2]()
+
+    (group,) = groups_page().groups
+
+    assert group.hours == (1, *[0] * 21, 2, 1)
+    assert group.total == 6
+
+
+def test_the_newest_death_comes_first_and_pages_join_without_gap_or_overlap(fold_some):
+    same = ago(minutes=1)
+    for number in range(8):
+        make_letter(fingerprint=f"{number:032}", died_at=ago(hours=number) if number % 2 else same)
+        if number == 4:
+            fold_some[0]()
+    fold_some[1]()
+
+    seen, before = [], None
+    for _ in range(4):
+        page = groups_page(limit=3, before=before)
+        seen += [int(group.fingerprint) for group in page.groups]
+        before = page.older
+        if before is None:
+            break
+        assert GroupPosition.parse(str(before)) == before
+
+    assert seen == [6, 4, 2, 0, 1, 3, 5, 7]
+    assert before is None
+
+
+@pytest.mark.parametrize("text", ["", "yesterday", "20260101T000000-x", f"-{A}"])
+def test_an_address_that_names_no_position_is_none(text):
+    assert GroupPosition.parse(text) is None
+
+
+def test_open_all_and_muted_groups(fold_some):
+    for fingerprint in (A, B, C):
+        make_letter(fingerprint=fingerprint, queue_name="mail" if fingerprint == A else "other")
+    fold_some[0]()
+    mute([A], by="ada")
+    redrive(DeadLetter.objects.get(fingerprint=B))
+    note_group(C, note="known", by="ada")
+    fold_some[1]()
+
+    assert prints() == [C]
+    assert set(prints(status="all")) == {A, B, C}
+    assert prints(status="muted") == [A]
+    assert prints(status="all", queue_name="mail") == [A]
+    assert prints(status="all", job_name="nobody") == []
+    assert find_group(A).muted_by == "ada"
+    assert find_group(C).note == "known"
+    assert find_group(B).open == 0
+
+
+def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monkeypatch):
+    monkeypatch.setattr(groups_module, "SCAN", 3)
+    for number in range(7):
+        make_letter(fingerprint=f"{number:032}", died_at=ago(minutes=number), job_name=f"job {number}")
+    fold(settle=NOW)
+
+    first = groups_page(job_name="job 5")
+    assert (first.groups, first.older.fingerprint) == ([], f"{2:032}")
+    second = groups_page(job_name="job 5", before=first.older)
+    assert [group.job_name for group in second.groups] == ["job 5"]
+    third = groups_page(job_name="job 5", before=second.older)
+    assert (third.groups, third.older) == ([], None)
+
+
+def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
+    monkeypatch.setattr(groups_module, "MOST_OF_TAIL", 4)
+    letters = [make_letter(fingerprint=A) for _ in range(4)]
+    assert not groups_page().is_tail_cut
+    make_letter(fingerprint=A)
+    page = groups_page()
+    assert page.is_tail_cut
+    assert page.groups[0].open == 4
+
+    resolve(DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]))
+    assert [group.open for group in groups_page(status="all").groups] == [0]
+
+
+def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
+    make_letter(fingerprint=A)
+    read = groups_module._read_tail
+
+    def folded_behind(now, alias):
+        tail = read(now, alias)
+        fold(settle=NOW)
+        return tail
+
+    monkeypatch.setattr(groups_module, "_read_tail", folded_behind)
+
+    assert [group.open for group in groups_page().groups] == [1]
+
+
+@pytest.mark.parametrize("number", [10, 60])
+def test_a_page_is_nine_statements_however_many_groups(number, django_assert_max_num_queries, fold_some):
+    for at in range(number):
+        make_letter(fingerprint=f"{at:032}")
+    fold_some[0]()
+    make_letter(fingerprint=A)
+    fold_some[1]()
+
+    with django_assert_max_num_queries(9):
+        assert len(groups_page().groups) == min(number + 1, 25)
+    assert DeadLetterGroup.objects.count() <= number + 1

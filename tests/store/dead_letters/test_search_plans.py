@@ -1,0 +1,103 @@
+"""On PostgreSQL no statement of the letters' pages scans a table, however large."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from django.db import connection
+from django.test import Client
+from django.test.utils import CaptureQueriesContext
+
+from django_jobs.policy.dead_letter_filter import LetterFilter
+from django_jobs.store.dead_letters.groups import groups_page
+from django_jobs.store.dead_letters.search import count_open, newest_ids, steps
+from tests import factories
+from tests.admin.staff import log_in, url
+from tests.factories import ago
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(connection.vendor != "postgresql", reason="reads PostgreSQL's plans"),
+]
+
+ROWS = 30_000
+TABLES = ("django_jobs_deadletter", "django_jobs_job", "django_jobs_attempt")
+PRINT = "0000007"
+
+
+@pytest.fixture
+def many_letters() -> None:
+    """Thirty thousand letters of a hundred errors, each with its dead job, and tables that are analysed."""
+    job, letter = factories.make_job(), factories.make_letter(fingerprint=PRINT)
+    with connection.cursor() as cursor:
+        for table, row, changes in (
+            ("django_jobs_job", job.pk, {"state": "'dead'"}),
+            (
+                "django_jobs_deadletter",
+                letter.pk,
+                {"fingerprint": "lpad((n %% 100)::text, 7, '0')", "job_id": f"{job.pk} + n"},
+            ),
+        ):
+            cursor.execute(
+                "SELECT column_name FROM information_schema.columns"
+                " WHERE table_name = %s AND table_schema = current_schema()",
+                [table],
+            )
+            columns = [name for (name,) in cursor.fetchall() if name != "id"]
+            values = ", ".join(changes.get(name, name) for name in columns)
+            cursor.execute(
+                f"INSERT INTO {table} ({', '.join(columns)})"
+                f" SELECT {values} FROM {table}, generate_series(1, {ROWS}) AS n WHERE id = %s",
+                [row],
+            )
+        cursor.execute("ANALYZE")
+
+
+def _scans(captured: CaptureQueriesContext) -> list[str]:
+    """Return those of the captured statements that scan one of the tables."""
+    found = []
+    for query in list(captured.captured_queries):
+        sql = query["sql"]
+        if not sql.startswith("SELECT") or not any(table in sql for table in TABLES):
+            continue
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN {sql}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+        if any(f"Seq Scan on {table} " in plan for table in TABLES):
+            found.append(f"{sql}\n{plan}")
+    return found
+
+
+def test_no_page_of_letters_scans_a_table(client: Client, many_letters: None) -> None:
+    log_in(client, "view_deadletter", "view_job_arguments")
+    queries = (
+        "",
+        "?status=purged",
+        "?status=all",
+        f"?fingerprint={PRINT}",
+        "?job_name=sample",
+        "?error=broke",
+        "?q=broke",
+        "?since=PT1H",
+        "?since=2020-01-01&until=2020-02-01",
+        "?until=2100-01-01&status=all",
+    )
+    addresses = [url("deadletter_changelist") + query for query in queries]
+    with CaptureQueriesContext(connection) as captured:
+        for address in [*addresses, url("deadlettergroups"), url("deadlettergroup", PRINT)]:
+            assert client.get(address).status_code == 200
+    assert _scans(captured) == []
+
+
+def test_no_step_of_a_bulk_job_scans_a_table(many_letters: None) -> None:
+    with CaptureQueriesContext(connection) as captured:
+        count_open(LetterFilter())
+        count_open(LetterFilter(fingerprint=PRINT))
+        newest_ids(LetterFilter(fingerprint=PRINT), 10)
+        next(steps(LetterFilter(fingerprint=PRINT)))
+        next(steps(LetterFilter(error="nothing has this")))
+        count_open(LetterFilter(since=timedelta(hours=1)))
+        next(steps(LetterFilter(since=ago(hours=1), until=ago(hours=-1))))
+        groups_page()
+    assert _scans(captured) == []

@@ -1,0 +1,302 @@
+from datetime import timedelta
+
+import pytest
+from django.db import transaction
+
+from django_jobs import Concurrency
+from django_jobs.models import Batch, BatchJob, Job, Permit
+from django_jobs.policy.flags import Links
+from django_jobs.policy.limits import Phase
+from django_jobs.policy.outcomes import SUCCEEDED, Released, Snoozed
+from django_jobs.policy.states import WAITING_STATES, State
+from django_jobs.store.batches.batch import progress
+from django_jobs.store.dependencies import mark_cancelled as marking
+from django_jobs.store.lifecycle.cancel import (
+    asked_to_end,
+    cancel,
+    cancel_counted,
+    is_cancel_requested,
+    request_cancel,
+)
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.lifecycle.rescue import rescue_worker
+from tests.concurrency import run_together
+from tests.factories import (
+    RULES,
+    ended,
+    failure,
+    make_batch,
+    make_dependency,
+    make_job,
+    make_jobs,
+    make_letter,
+    make_limit,
+    make_permit,
+    make_worker,
+    take,
+)
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.mark.parametrize("state", sorted(WAITING_STATES))
+def test_a_job_that_waits_is_cancelled_and_never_claimed(state):
+    job = make_job(state)
+
+    assert cancel(job) == 1
+
+    job.refresh()
+    assert job.state == State.CANCELLED
+    assert job.finished_at is not None
+    assert job.run_after is None
+    assert take(make_worker()) == []
+
+
+@pytest.mark.parametrize("state", sorted(set(State) - WAITING_STATES))
+def test_a_job_that_runs_or_has_ended_is_not_cancelled(state):
+    job = make_job(state)
+    finished_at = job.finished_at
+
+    assert cancel(job) == 0
+
+    job.refresh()
+    assert (job.state, job.finished_at) == (state, finished_at)
+    assert (job.cancel_requested_at is not None) is (state is State.RUNNING)
+
+
+def test_of_a_queryset_the_jobs_that_wait_are_cancelled():
+    make_jobs(3, queue_name="mail")
+    running = make_job(State.RUNNING, queue_name="mail")
+    other = make_job(queue_name="documents")
+
+    assert cancel(Job.objects.filter(queue_name="mail")) == 3
+    assert running.refresh().state == State.RUNNING
+    assert other.refresh().state == State.READY
+
+
+def test_a_slice_of_a_queryset_is_just_that():
+    make_jobs(5)
+
+    assert cancel(Job.objects.order_by("-pk")[:2]) == 2
+    assert Job.objects.filter(state=State.CANCELLED).count() == 2
+
+
+def test_more_than_a_thousand_jobs_are_all_cancelled():
+    first = make_job()
+    Job.objects.bulk_create(
+        Job(
+            name="x",
+            queue_name="default",
+            max_attempts=1,
+            enqueued_at=first.enqueued_at,
+            ready_at=first.ready_at,
+        )
+        for _ in range(2_100)
+    )
+
+    assert cancel(Job.objects.all()) == 2_101
+    assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
+
+
+def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_asked_to_end(monkeypatch):
+    job = make_job()
+    lock = marking.lock
+
+    def claimed_just_before(*args, **kwargs):
+        assert len(take(make_worker())) == 1
+        return lock(*args, **kwargs)
+
+    monkeypatch.setattr(marking, "lock", claimed_just_before)
+
+    assert cancel(job) == 0
+    assert job.refresh().state == State.RUNNING
+    assert job.cancel_requested_at is not None
+
+
+def test_a_cancel_is_part_of_the_callers_transaction():
+    job = make_job()
+
+    with transaction.atomic():
+        assert cancel(job) == 1
+        transaction.set_rollback(True)
+
+    assert job.refresh().state == State.READY
+
+
+def test_the_job_itself_can_be_cancelled_and_tells_whether_it_is():
+    waiting, running = make_job(), make_job(State.RUNNING)
+
+    assert waiting.cancel() is True
+    assert waiting.state == State.CANCELLED
+    assert waiting.cancel() is True
+    assert running.cancel() is False
+    assert running.state == State.RUNNING
+    assert running.cancel_requested_at is not None
+
+
+@pytest.mark.parametrize("target", ["all", 5, None, [1]])
+def test_another_target_is_refused(target):
+    with pytest.raises(
+        TypeError, match="expected a Job, a DeadLetter, a queryset of either, or a Q on dead letters"
+    ):
+        cancel(target)
+
+
+def test_a_dead_job_is_not_cancelled_through_its_letter():
+    letter = make_letter()
+
+    assert cancel(letter) == 0
+    assert letter.job.refresh().state == State.DEAD
+
+
+def test_a_request_cancels_what_waits_and_asks_what_runs_once():
+    waiting, running, ended = make_job(), make_job(State.RUNNING), make_job(State.SUCCEEDED)
+
+    assert request_cancel(Job.objects.all()) == 2
+
+    asked_at = running.refresh().cancel_requested_at
+    assert (waiting.refresh().state, running.state, ended.refresh().state) == (
+        "cancelled",
+        "running",
+        "succeeded",
+    )
+    assert asked_at is not None
+    assert ended.cancel_requested_at is None
+    assert [is_cancel_requested(job.pk) for job in (waiting, running, ended)] == [False, True, False]
+    assert request_cancel(running) == 0
+    assert running.refresh().cancel_requested_at == asked_at
+
+
+def test_a_redriven_job_is_not_asked_any_more():
+    job = make_job(State.DEAD, cancel_requested_at=make_job().enqueued_at)
+
+    redrive(job)
+
+    assert not is_cancel_requested(job.pk)
+    assert not job.refresh().links & Links.ASKED
+
+
+def test_both_numbers_are_told_apart():
+    make_jobs(2)
+    make_jobs(3, State.RUNNING)
+
+    assert cancel_counted(Job.objects.all()) == (2, 3)
+    assert cancel_counted(Job.objects.all()) == (0, 0)
+
+
+def test_who_runs_and_was_asked_is_read_for_many_at_once(django_assert_num_queries):
+    running, other, ended_since = make_jobs(3, State.RUNNING)
+    cancel(Job.objects.filter(pk__in=[running.pk, ended_since.pk]))
+    Job.objects.filter(pk=ended_since.pk).update(state=State.SUCCEEDED)
+
+    with django_assert_num_queries(1):
+        assert asked_to_end([running.pk, other.pk, ended_since.pk]) == {running.pk}
+    assert asked_to_end([]) == frozenset()
+
+
+AGAIN = [
+    failure(),
+    failure(retry_in=timedelta(0)),
+    Snoozed(delay=timedelta(hours=1)),
+    Released(started=True),
+    Released(started=False),
+]
+
+
+@pytest.mark.parametrize("outcome", AGAIN)
+def test_a_run_that_was_asked_to_end_is_the_last(outcome):
+    make_job()
+    worker = make_worker()
+    [claim] = take(worker)
+    job = Job.objects.get()
+    assert job.cancel() is False
+
+    assert finish([ended(claim, outcome)], worker_id=worker.pk) == {job.pk}
+
+    assert (job.refresh().state, job.run_after) == (State.CANCELLED, None)
+    assert job.finished_at is not None
+    assert job.attempts.count() == (outcome != Released(started=False))
+    assert take(worker) == []
+
+
+@pytest.mark.parametrize(
+    ("outcome", "state"), [(SUCCEEDED, State.SUCCEEDED), (failure(retry_in=None), State.DEAD)]
+)
+def test_a_run_that_ends_for_good_ends_as_it_does_also_where_it_was_asked(outcome, state):
+    make_job()
+    worker = make_worker()
+    [claim] = take(worker)
+    cancel(Job.objects.all())
+
+    finish([ended(claim, outcome)], worker_id=worker.pk)
+
+    assert Job.objects.get().state == state
+
+
+def test_a_job_that_was_asked_and_whose_worker_dies_does_not_run_again():
+    make_job()
+    worker = make_worker()
+    take(worker)
+    cancel(Job.objects.all())
+
+    assert rescue_worker(worker.pk, rules=RULES, reason="it died") == 1
+
+    job = Job.objects.get()
+    assert (job.state, job.attempts.get().outcome) == (State.CANCELLED, "lost")
+
+
+def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
+    batch = make_batch(total=2)
+    job = make_job(links=Links.BATCHED | Links.LIMITED)
+    after = make_job(State.BLOCKED, links=Links.BATCHED)
+    make_dependency(after, job.refresh())
+    for one in (job, after):
+        BatchJob.objects.create(job=one, batch=batch)
+    limit = make_limit(Concurrency(1))
+    make_permit(limit, job, phase=Phase.HELD, is_last=True)
+    next_in_line = make_permit(limit, is_last=True).job
+    worker = make_worker()
+    [claim] = take(worker)
+    cancel(job)
+
+    finish([ended(claim, failure())], worker_id=worker.pk)
+
+    assert [one.refresh().state for one in (job, after)] == [State.CANCELLED] * 2
+    assert progress(Batch.objects.get()).cancelled == 2
+    assert not Permit.objects.filter(job=job).exists()
+    assert next_in_line.refresh().state == State.READY
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("outcome", [SUCCEEDED, failure(), failure(retry_in=timedelta(0))])
+def test_a_cancel_that_meets_a_finish_is_never_in_vain(outcome):
+    worker = make_worker()
+    for _ in range(10):
+        job = make_job()
+        [claim] = take(worker)
+
+        run_together(
+            lambda claim=claim: finish([ended(claim, outcome)], worker_id=worker.pk),
+            lambda job=job: cancel(job),
+        )
+
+        state = State.SUCCEEDED if outcome == SUCCEEDED else State.CANCELLED
+        assert job.refresh().state == state
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_cancel_that_meets_a_claim_cancels_the_job_or_asks_it():
+    worker = make_worker()
+    for _ in range(10):
+        job = make_job()
+
+        claims, cancelled = run_together(lambda: take(worker), lambda job=job: cancel(job))
+
+        job.refresh()
+        assert cancelled + len(claims) == 1
+        assert (job.state, job.cancel_requested_at is not None) in {
+            (State.CANCELLED, False),
+            (State.RUNNING, True),
+        }
+        Job.objects.filter(pk=job.pk).update(state=State.CANCELLED)

@@ -1,0 +1,254 @@
+"""Several connections at once: nobody waits for rows that another holds, and nothing is taken twice."""
+
+from itertools import chain
+
+import pytest
+from django.db import connection
+
+from django_jobs.models import Attempt, DeadLetter, Job
+from django_jobs.policy.claim_cursors import ReadyLines
+from django_jobs.policy.outcomes import Succeeded
+from django_jobs.policy.states import State
+from django_jobs.store.dead_letters.resolve import resolve
+from django_jobs.store.lifecycle.cancel import cancel
+from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.promote import promote
+from django_jobs.store.lifecycle.purge import purge
+from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.store.lifecycle.run_now import run_now
+from tests.concurrency import Background, elsewhere, run_together
+from tests.factories import (
+    ago,
+    ended,
+    failure,
+    make_attempt,
+    make_batch,
+    make_batch_job,
+    make_dependency,
+    make_job,
+    make_jobs,
+    make_letter,
+    make_worker,
+    take,
+)
+from tests.sampleapp.jobs import echo
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@pytest.fixture
+def _many_writers():
+    if not connection.features.has_select_for_update_skip_locked:
+        pytest.skip("this database has one writer at a time: an open transaction holds up every other")
+
+
+def ids(claims):
+    return [one.job_id for one in claims]
+
+
+def soon(function):
+    """Call ``function`` in another thread; a wait for somebody's lock fails the test."""
+    return Background(function).result(10)
+
+
+@pytest.mark.usefixtures("_many_writers")
+@pytest.mark.parametrize("held", [1, 10, 50])
+def test_others_can_claim_all_that_an_open_claim_does_not_hold(held):
+    jobs = echo.enqueue_many([(number,) for number in range(60)])
+    first, second = make_worker(), make_worker()
+
+    with elsewhere(lambda: take(first, limit=held)) as holding:
+        assert ids(holding) == [job.pk for job in jobs[:held]]
+        got = soon(lambda: take(second, limit=60))
+
+    assert ids(got) == [job.pk for job in jobs[held:]]
+    assert ids(take(second)) == [job.pk for job in jobs[:held]], "rolled back: they are ready again"
+
+
+@pytest.mark.usefixtures("_many_writers")
+def test_an_open_claim_of_one_line_holds_up_neither_another_line_nor_an_enqueue_nor_a_promotion():
+    make_jobs(20, queue_name="mail")
+    other = make_jobs(20, queue_name="documents")
+    scheduled = make_job(State.SCHEDULED, run_after=ago(seconds=1))
+    worker = make_worker()
+
+    with elsewhere(lambda: take(worker, limit=10, queues=["mail"])):
+        assert ids(soon(lambda: take(worker, queues=["documents"]))) == [job.pk for job in other]
+        added = soon(lambda: echo.using(queue_name="mail").enqueue())
+        assert soon(promote) == 1
+
+    assert scheduled.refresh().state == State.READY
+    assert added.refresh().state == State.READY
+
+
+@pytest.mark.usefixtures("_many_writers")
+def test_an_open_enqueue_holds_up_nobody():
+    job = make_job()
+    worker = make_worker()
+
+    with elsewhere(lambda: echo.enqueue_many([(1,)] * 100)):
+        assert ids(soon(lambda: take(worker))) == [job.pk]
+        assert soon(lambda: echo.enqueue(2)).pk
+
+
+@pytest.mark.usefixtures("_many_writers")
+@pytest.mark.parametrize("outcome", [Succeeded(), failure()])
+@pytest.mark.parametrize("number", [3, 20])
+def test_an_open_finish_holds_up_neither_claims_nor_other_finishes(number, outcome):
+    """Nor does it in a table of three jobs, which a database reads whole if it may choose."""
+    make_jobs(number)
+    worker = make_worker()
+    done, running = take(worker, limit=1), take(worker, limit=1)
+
+    with elsewhere(lambda: finish([ended(one, outcome) for one in done], worker_id=worker.pk)):
+        assert len(soon(lambda: take(worker))) == number - 2
+        saved = soon(lambda: finish([ended(one, outcome) for one in running], worker_id=worker.pk))
+
+    assert saved == set(ids(running))
+
+
+@pytest.mark.usefixtures("_many_writers")
+def test_jobs_that_an_open_cancel_holds_are_passed_over():
+    jobs = make_jobs(10)
+    worker = make_worker()
+
+    with elsewhere(lambda: cancel(Job.objects.filter(pk__in=[job.pk for job in jobs[:4]]))):
+        assert ids(soon(lambda: take(worker))) == [job.pk for job in jobs[4:]]
+
+
+@pytest.mark.usefixtures("_many_writers")
+def test_due_jobs_that_an_open_promotion_holds_are_passed_over():
+    early = make_job(State.SCHEDULED, run_after=ago(minutes=2))
+    late = make_job(State.SCHEDULED, run_after=ago(minutes=1))
+
+    with elsewhere(lambda: promote(limit=1)):
+        assert soon(promote) == 1
+
+    assert (early.refresh().state, late.refresh().state) == (State.SCHEDULED, State.READY)
+
+
+def test_two_workers_never_get_the_same_job():
+    jobs = echo.enqueue_many([(number,) for number in range(300)])
+    workers = [make_worker() for _ in range(3)]
+
+    def claim_all(worker):
+        lines, got = ReadyLines(), []
+        look(lines, queues=None)
+        while lines.known:
+            got += claim_in_turn(lines, limit=7, worker_id=worker.pk)
+            if not lines.known:
+                look(lines, queues=None)
+        return ids(got)
+
+    taken = run_together(*[lambda worker=worker: claim_all(worker) for worker in workers])
+
+    assert sorted(chain(*taken)) == [job.pk for job in jobs]
+    for worker, got in zip(workers, taken, strict=True):
+        assert set(Job.objects.filter(worker=worker).values_list("pk", flat=True)) == set(got)
+    assert set(Job.objects.values_list("claim_number", "attempt")) == {(1, 1)}
+
+
+def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
+    jobs = echo.enqueue_many([(number,) for number in range(80)])
+    worker = make_worker()
+
+    def cancel_backwards():
+        return sum(cancel(job) for job in reversed(jobs))
+
+    def claim_forwards():
+        lines, got = ReadyLines(), []
+        look(lines, queues=None)
+        while lines.known:
+            got += claim_in_turn(lines, limit=3, worker_id=worker.pk)
+        return got
+
+    cancelled, claims = run_together(cancel_backwards, claim_forwards)
+
+    assert cancelled + len(claims) == 80
+    assert {job.pk for job in jobs if job.refresh().state == State.RUNNING} == set(ids(claims))
+    assert Job.objects.filter(state=State.CANCELLED, worker__isnull=True, attempt=0).count() == cancelled
+
+
+def _linked(state, number, fingerprint):
+    """Return so many jobs with all that hangs on a job: tries, letters, a batch, jobs that wait for them."""
+    jobs = []
+    for _ in range(number):
+        job = make_batch_job(make_batch(), state)
+        make_attempt(job)
+        make_dependency(make_job(State.BLOCKED), job)
+        if state is State.DEAD:
+            make_letter(job, fingerprint=fingerprint)
+        jobs.append(job.pk)
+    return Job.objects.filter(pk__in=jobs)
+
+
+def _resolve(jobs):
+    return resolve(DeadLetter.objects.filter(job__in=jobs))
+
+
+@pytest.mark.usefixtures("_many_writers")
+@pytest.mark.parametrize("number", [10, 100])
+@pytest.mark.parametrize(
+    ("verb", "state"),
+    [
+        (redrive, State.DEAD),
+        (_resolve, State.DEAD),
+        (purge, State.DEAD),
+        (purge, State.CANCELLED),
+        (cancel, State.READY),
+    ],
+)
+def test_what_staff_do_to_jobs_waits_for_nobody_who_does_it_to_others(verb, state, number):
+    others = _linked(state, 10, "a" * 32)
+    mine = _linked(state, number, "b" * 32)
+
+    with elsewhere(lambda: verb(others)) as held:
+        assert held == 10
+        assert soon(lambda: verb(mine)) == number
+
+
+def test_a_redrive_by_two_people_at_once_is_done_once():
+    letters = [make_letter() for _ in range(30)]
+    everything = DeadLetter.objects.all()
+
+    anna, bert = run_together(lambda: redrive(everything, by="anna"), lambda: redrive(everything, by="bert"))
+
+    assert anna + bert == 30
+    assert Job.objects.filter(state=State.READY, attempt=0).count() == 30
+    assert DeadLetter.objects.filter(status="redriven", resolved_by="anna").count() == anna
+    assert DeadLetter.objects.filter(status="redriven", resolved_by="bert").count() == bert
+    assert len(letters) == 30
+
+
+def test_each_due_job_is_promoted_once():
+    make_jobs(50, State.SCHEDULED, run_after=ago(seconds=1))
+
+    assert sum(run_together(promote, promote, lambda: run_now(Job.objects.all()))) == 50
+    assert Job.objects.filter(state=State.READY).count() == 50
+
+
+def test_finishes_of_several_workers_in_the_same_instant_are_all_saved():
+    make_jobs(90)
+    workers = [make_worker() for _ in range(3)]
+    batches = [(worker.pk, take(worker, limit=30)) for worker in workers]
+
+    def finish_all(worker_id, claims):
+        return len(finish([ended(one, Succeeded()) for one in claims], worker_id=worker_id))
+
+    saved = run_together(*[lambda batch=batch: finish_all(*batch) for batch in batches])
+
+    assert saved == [30, 30, 30]
+    assert Attempt.objects.count() == 90
+
+
+def test_enqueues_of_several_threads_in_the_same_instant_each_get_their_own_jobs():
+    def enqueue(mark):
+        return [job.pk for job in echo.enqueue_many([(mark,)] * 50)]
+
+    made = run_together(*[lambda mark=mark: enqueue(mark) for mark in ("a", "b", "c")])
+
+    for mark, pks in zip(("a", "b", "c"), made, strict=True):
+        assert {job.arguments["value"] for job in Job.objects.filter(pk__in=pks)} == {mark}
+        assert len(pks) == 50
+    assert Job.objects.count() == 150

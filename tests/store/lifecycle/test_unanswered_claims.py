@@ -1,0 +1,56 @@
+"""Claims of which a worker never heard: found, and nobody else's."""
+
+import pytest
+
+from django_jobs.models import Attempt
+from django_jobs.policy.outcomes import Released, Succeeded
+from django_jobs.policy.states import State
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.unanswered_claims import unheard_claims
+from tests.factories import ended, failure, make_jobs, make_worker, take
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_claims_that_a_worker_does_not_know_are_found_and_can_be_given_back():
+    make_jobs(4)
+    make_jobs(2, State.RUNNING)
+    worker = make_worker()
+    known, unheard = take(worker, limit=2), take(worker, limit=2)
+
+    found = unheard_claims({one.job_id for one in known}, worker_id=worker.pk)
+
+    assert [(one.job_id, one.claim_number) for one in found] == [(one.job_id, 1) for one in unheard]
+    given_back = finish([ended(one, Released(started=False)) for one in found], worker_id=worker.pk)
+    assert given_back == {one.job_id for one in unheard}
+    assert [one.job_id for one in take(worker)] == [one.job_id for one in unheard]
+    assert {one.attempt for one in unheard_claims({one.job_id for one in known}, worker_id=worker.pk)} == {1}
+
+
+def test_a_worker_that_knows_all_its_claims_has_none_unheard():
+    make_jobs(3)
+    worker = make_worker()
+    claims = take(worker)
+    assert unheard_claims({one.job_id for one in claims}, worker_id=worker.pk) == []
+
+
+@pytest.mark.parametrize("outcome", [Succeeded(), failure()])
+def test_a_finish_tried_again_counts_what_was_saved_the_first_time(outcome, caplog):
+    make_jobs(3)
+    worker = make_worker()
+    runs = [ended(one, outcome) for one in take(worker)]
+    first = finish(runs[:2], worker_id=worker.pk)
+
+    assert finish(runs, worker_id=worker.pk, again=True) == {one.claim.job_id for one in runs} > first
+    assert Attempt.objects.count() == 3
+    assert not caplog.records
+
+
+def test_a_finish_tried_again_after_somebody_else_ended_the_run_is_lost(caplog):
+    make_jobs(1)
+    worker = make_worker()
+    (claim,) = take(worker)
+    finish([ended(claim, failure())], worker_id=worker.pk)
+
+    assert finish([ended(claim, Succeeded())], worker_id=worker.pk, again=True) == set()
+    assert "claim 1 was lost" in caplog.text

@@ -1,0 +1,47 @@
+"""The server undoes what staff do in favour of another transaction: it is done again, and nobody sees an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.store.lifecycle.cancel import cancel
+from django_jobs.store.lifecycle.purge import purge
+from django_jobs.store.lifecycle.redrive import redrive
+from tests import factories
+from tests.concurrency import Background
+from tests.databases import chosen_vendor
+from tests.lock_waits import LOCK, session, wait_for_waiters
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(
+        chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks"
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("verb", "state", "after"),
+    [
+        (cancel, State.READY, {"cancelled"}),
+        (redrive, State.DEAD, {"ready"}),
+        (purge, State.DEAD, set()),
+    ],
+)
+def test_a_verb_that_was_a_deadlocks_victim_is_done_again(
+    verb: Callable[[Any], int], state: State, after: set[str]
+) -> None:
+    first, second = (factories.make_job(state) for _ in range(2))
+    with session() as other:
+        other.execute(LOCK, second.pk)
+        running = Background(lambda: verb(Job.objects.filter(pk__in=[first.pk, second.pk])))
+        wait_for_waiters(other.number)
+        assert len(other.execute(LOCK, first.pk)) == 1, "the verb was undone and let it go"
+        other.rollback()
+    assert running.result() == 2
+    assert set(Job.objects.values_list("state", flat=True)) == after

@@ -1,0 +1,95 @@
+"""Reopen: a limit that was closed lets jobs in at once, as many as it has room for."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_jobs import Breaker, Rate
+from django_jobs.models import Job, Limit
+from django_jobs.policy.outcomes import Snoozed
+from django_jobs.policy.states import State
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.limits.admit import admit
+from django_jobs.store.limits.reopen import reopen
+from tests import factories
+from tests.concurrency import run_together
+from tests.sampleapp import jobs as sample
+
+pytestmark = pytest.mark.django_db
+
+
+def _let_in() -> None:
+    while admit().more:
+        pass
+
+
+def _states(jobs: list[Job]) -> list[str]:
+    return [job.refresh().state for job in jobs]
+
+
+def _open_the_breaker() -> list[Job]:
+    jobs = sample.ask_partner.enqueue_many([("acme",)] * 5)
+    _let_in()
+    worker = factories.make_worker()
+    claims = factories.take(worker, limit=2)
+    finish([factories.ended(one, factories.failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+    return jobs[2:]
+
+
+def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> None:
+    waiting = _open_the_breaker()
+    _let_in()
+    assert _states(waiting) == [State.BLOCKED] * 3
+
+    assert reopen(Limit.objects.get().pk)
+    _let_in()
+
+    assert _states(waiting) == [State.READY] * 3
+    limit = Limit.objects.get()
+    assert (limit.closed_until, limit.is_tripped, limit.failures) == (None, False, [])
+
+
+def test_a_breaker_that_lets_one_try_lets_the_others_follow() -> None:
+    waiting = _open_the_breaker()
+    Limit.objects.update(closed_until=factories.ago(seconds=1), open_at=factories.ago(seconds=1))
+    _let_in()
+    assert _states(waiting) == [State.READY, State.BLOCKED, State.BLOCKED]
+
+    assert reopen(Limit.objects.get().pk)
+    _let_in()
+
+    assert _states(waiting) == [State.READY] * 3
+
+
+def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
+    jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
+    _let_in()
+    worker = factories.make_worker()
+    (claim,) = factories.take(worker, limit=1)
+    refused = Snoozed(delay=factories.RULES.unknown_delay, holds_back=True)
+    finish([factories.ended(claim, refused)], worker_id=worker.pk)
+    assert _states(jobs[1:]) == [State.BLOCKED] * 3
+
+    assert reopen(Limit.objects.get().pk)
+    _let_in()
+
+    assert _states(jobs[1:]) == [State.READY, State.BLOCKED, State.BLOCKED]
+
+
+@pytest.mark.parametrize("closed", [None, 1])
+def test_a_limit_that_is_not_closed_is_left_alone(closed: int | None) -> None:
+    since = None if closed is None else factories.ago(minutes=closed)
+    limit = factories.make_limit(Rate(10), closed_until=since)
+    assert not reopen(limit.pk)
+    limit.refresh_from_db()
+    assert (limit.open_at, limit.closed_until) == (None, since)
+
+
+def test_a_limit_that_is_gone_is_not_reopened() -> None:
+    assert not reopen(7)
+
+
+def test_of_two_at_once_one_has_reopened_it(transactional_db: None) -> None:
+    limit = factories.make_limit(Breaker(failures=2), is_tripped=True)
+
+    assert sorted(run_together(lambda: reopen(limit.pk), lambda: reopen(limit.pk))) == [False, True]

@@ -1,0 +1,353 @@
+"""Schedules are written, paused, resumed and deleted, and follow the code, also where two versions run side by side."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+import pytest
+
+from django_jobs.exceptions import ConfigurationError
+from django_jobs.models import CronSchedule, Job, Tick
+from django_jobs.policy.overlap import Overlap
+from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
+from django_jobs.policy.states import State
+from django_jobs.store.clock import database_now
+from django_jobs.store.schedules.definitions import (
+    Synced,
+    delete_schedule,
+    pause_schedule,
+    put_schedule,
+    resume_schedule,
+    sync_schedules,
+)
+from django_jobs.store.schedules.tick import tick, tick_now
+from tests.concurrency import run_together
+from tests.factories import ago, make_job, make_schedule, make_tick
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def spec(name: str = "report", *, manner: Manner | None = None, **timing: Any) -> ScheduleSpec:
+    return ScheduleSpec(
+        timing=Timing(name=name, **(timing or {"cron": "@daily"})),
+        manner=manner or Manner(),
+        job_name="tests.sampleapp.jobs.digest",
+        arguments={"region": "eu"},
+        queue_name="default",
+        priority=0,
+        max_attempts=5,
+    )
+
+
+def sync(
+    *specs: ScheduleSpec, started_at: datetime | None = None, problem: str = "", queue_name: str = "default"
+) -> Synced:
+    def judge(row: CronSchedule) -> ScheduleSpec:
+        if problem:
+            raise ConfigurationError(problem)
+        return replace(
+            spec(row.name),
+            timing=row.timing,
+            manner=row.manner,
+            arguments=row.arguments,
+            queue_name=queue_name,
+        )
+
+    return sync_schedules(specs, judge=judge, started_at=started_at or database_now())
+
+
+def the(name: str = "report") -> CronSchedule:
+    return CronSchedule.objects.get(name=name)
+
+
+class TestOfStaff:
+    def test_a_new_one_does_not_fire_for_the_past(self) -> None:
+        row = put_schedule(spec(cron="* * * * *"))
+        assert row.next_due_at is not None
+        assert timedelta(0) < row.next_due_at - database_now() <= timedelta(minutes=1)
+        assert tick().fired == 0
+        assert not row.is_from_code
+
+    def test_a_changed_one_keeps_its_history_and_does_not_fire_at_once(self) -> None:
+        row = put_schedule(spec(cron="@hourly"))
+        make_tick(row, due_at=ago(hours=1))
+        CronSchedule.objects.update(next_due_at=ago(minutes=1), next_look_at=ago(minutes=1))
+        changed = put_schedule(spec(cron="@daily"), replaces=row)
+        assert changed.pk == row.pk
+        assert (tick().fired, Tick.objects.count()) == (0, 1)
+
+    def test_other_arguments_leave_the_next_tick_as_it_is(self) -> None:
+        row = make_schedule("report", cron="@daily", next_due_at=ago(seconds=1))
+        put_schedule(spec(cron="@daily"), replaces=row)
+        assert the().next_due_at == row.next_due_at
+        assert tick().fired == 1
+        assert Job.objects.get().arguments == {"region": "eu"}
+
+    def test_it_can_be_renamed_but_not_to_a_name_that_is_taken(self) -> None:
+        row = put_schedule(spec("a"))
+        put_schedule(spec("b"))
+        with pytest.raises(ConfigurationError, match="there is a schedule 'b' already"):
+            put_schedule(spec("b"), replaces=row)
+        assert put_schedule(spec("c"), replaces=row).pk == row.pk
+        with pytest.raises(ConfigurationError, match="already"):
+            put_schedule(spec("c"))
+
+    def test_the_codes_own_is_not_staffs_to_change(self) -> None:
+        sync(spec())
+        with pytest.raises(ConfigurationError, match="defined in code"):
+            put_schedule(spec(), replaces=the())
+        with pytest.raises(ConfigurationError, match="defined in code"):
+            delete_schedule(the())
+
+    def test_mending_it_clears_the_problem(self) -> None:
+        row = make_schedule("report", problem="no such job", next_due_at=None)
+        assert put_schedule(spec(), replaces=row).is_firing
+        assert the().problem == ""
+
+    def test_one_that_was_deleted_meanwhile_is_said_to_be(self) -> None:
+        row = put_schedule(spec())
+        CronSchedule.objects.all().delete()
+        with pytest.raises(ConfigurationError, match="deleted meanwhile"):
+            put_schedule(spec(), replaces=row)
+
+    def test_deleting_takes_its_ticks_and_leaves_its_jobs(self) -> None:
+        row, other = make_schedule("report"), make_schedule("other")
+        tick()
+        delete_schedule(row)
+        assert [one.schedule_id for one in Tick.objects.all()] == [other.pk]
+        assert Job.objects.count() == 2
+
+
+class TestPause:
+    def test_a_paused_one_does_not_fire_and_a_resumed_one_not_for_the_past(self) -> None:
+        row = make_schedule("report", cron="@hourly", next_due_at=ago(hours=3))
+        assert pause_schedule(row, by="ada") is True
+        assert pause_schedule(row, by="bob") is False
+        assert (the().paused_by, tick().fired) == ("ada", 0)
+        assert resume_schedule(row) is True
+        assert resume_schedule(row) is False
+        assert tick() == tick()._replace(fired=0, missed=0)
+        assert the().is_firing
+        assert (the().paused_at, the().paused_by) == (None, "")
+
+    def test_a_change_leaves_it_paused(self) -> None:
+        row = make_schedule("report")
+        pause_schedule(row)
+        put_schedule(spec(), replaces=the())
+        assert the().paused_at is not None
+        assert not the().is_firing
+
+    def test_resuming_one_with_a_problem_does_not_make_it_fire(self) -> None:
+        row = make_schedule("report", problem="no such job", paused_at=ago(hours=1), next_due_at=None)
+        resume_schedule(row)
+        assert not the().is_firing
+
+    def test_a_sync_leaves_it_paused(self) -> None:
+        sync(spec())
+        pause_schedule(the())
+        sync(spec(cron="@hourly"))
+        assert the().cron == "@hourly"
+        assert not the().is_firing
+        resume_schedule(the())
+        assert the().is_firing
+
+
+class TestWaiting:
+    """A tick waits for a job's end while its schedule is changed, or stops firing."""
+
+    @pytest.fixture
+    def waiting(self) -> Tick:
+        row = make_schedule("report", overlap="queue", next_due_at=database_now() + timedelta(hours=1))
+        make_tick(row, due_at=ago(hours=2), job=make_job(State.RUNNING), is_open=True)
+        return make_tick(row, due_at=ago(hours=1), outcome="waiting", is_open=True)
+
+    def test_it_fires_soon_after_the_jobs_end_also_where_the_times_were_changed(self, waiting: Tick) -> None:
+        put_schedule(spec(cron="@daily", manner=Manner(overlap=Overlap.QUEUE)), replaces=the())
+        look_at = the().next_look_at
+        assert look_at is not None
+        assert look_at - database_now() <= timedelta(seconds=1)
+        Job.objects.update(state="succeeded")
+        CronSchedule.objects.update(next_look_at=database_now())
+        assert tick().fired == 1
+        waiting.refresh_from_db()
+        assert waiting.outcome == "fired"
+
+    def test_it_is_skipped_where_the_schedule_is_paused(self, waiting: Tick) -> None:
+        pause_schedule(the(), by="ada")
+        resume_schedule(the())
+        Job.objects.update(state="succeeded")
+        CronSchedule.objects.update(next_look_at=database_now())
+        assert tick().fired == 0
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert waiting.reason == "the schedule was paused while it waited"
+
+    def test_it_is_skipped_where_the_code_defines_the_schedule_no_more(self, waiting: Tick) -> None:
+        CronSchedule.objects.update(is_from_code=True)
+        sync()
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "no code defines the schedule any more" in waiting.reason
+
+    def test_it_is_skipped_where_the_schedule_is_set_aside(self, waiting: Tick) -> None:
+        sync(problem="no such job")
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "no such job" in waiting.reason
+
+    def test_it_is_skipped_where_a_round_sets_the_schedule_aside(self, waiting: Tick) -> None:
+        CronSchedule.objects.update(cron="61 * * * *", next_look_at=database_now())
+        tick()
+        waiting.refresh_from_db()
+        assert (waiting.outcome, waiting.is_open) == ("skipped", False)
+        assert "61 * * * *" in waiting.reason
+
+    def test_nothing_waits_for_one_that_is_paused(self) -> None:
+        row = make_schedule("report", overlap="queue")
+        tick()
+        pause_schedule(row)
+        made = tick_now(the())
+        assert (made.outcome, Tick.objects.filter(outcome="waiting").count()) == ("skipped", 0)
+        assert made.reason.endswith("has not ended, and nothing waits while the schedule is paused")
+
+
+class TestSync:
+    def test_what_the_code_defines_is_there_due_after_now(self) -> None:
+        synced = sync(spec("a"), spec("b", every=timedelta(seconds=10), jitter=timedelta(seconds=5)))
+        assert synced == Synced(["a", "b"], [], [], [])
+        row = the("b")
+        assert row.is_from_code
+        assert (row.every, row.jitter, row.arguments) == (
+            timedelta(seconds=10),
+            timedelta(seconds=5),
+            {"region": "eu"},
+        )
+        assert row.next_due_at is not None
+        assert row.next_look_at is not None
+        assert row.next_due_at <= row.next_look_at < row.next_due_at + row.jitter
+        assert the("a").next_due_at > database_now()  # type: ignore[operator]  # is set
+
+    def test_a_second_one_finds_nothing_to_do_and_writes_nothing_but_its_age(
+        self, django_assert_max_num_queries: Any
+    ) -> None:
+        sync(*[spec(f"s{number}") for number in range(300)])
+        before = list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron"))
+        with django_assert_max_num_queries(6):
+            assert sync(*[spec(f"s{number}") for number in range(300)]) == Synced([], [], [], [])
+        assert list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron")) == before
+
+    @pytest.mark.parametrize(
+        "changed",
+        [
+            spec(cron="@hourly"),
+            spec(cron="@daily", timezone="Europe/Berlin"),
+            spec(cron="@daily", jitter=timedelta(seconds=1)),
+            spec(every=timedelta(hours=1)),
+            spec(manner=Manner(overlap=Overlap.QUEUE)),
+            spec(manner=Manner(catch_up_limit=7)),
+        ],
+    )
+    def test_what_has_changed_is_written_and_does_not_fire_at_once(self, changed: ScheduleSpec) -> None:
+        sync(spec())
+        row = the()
+        assert sync(changed).changed == ["report"]
+        assert the().pk == row.pk
+        assert (the().timing, the().manner) == (changed.timing, changed.manner)
+        assert tick().fired == 0
+
+    def test_what_the_code_defines_no_more_is_disabled_and_its_history_kept(self) -> None:
+        sync(spec("a"), spec("b"))
+        make_tick(the("a"))
+        assert sync(spec("b")).disabled == ["a"]
+        assert the("a").disabled_at is not None
+        assert not the("a").is_firing
+        assert Tick.objects.count() == 1
+        assert sync(spec("b")) == Synced([], [], [], [])
+        assert sync(spec("a"), spec("b")).changed == ["a"]
+        assert the("a").is_firing
+        assert the("a").disabled_at is None
+
+    def test_a_disabled_one_can_be_deleted(self) -> None:
+        sync(spec())
+        sync()
+        delete_schedule(the())
+        assert not CronSchedule.objects.exists()
+
+    def test_a_name_of_staff_that_the_code_defines_becomes_the_codes(self) -> None:
+        make_schedule("report")
+        assert sync(spec()).changed == ["report"]
+        assert the().is_from_code
+
+    def test_a_row_of_staff_that_has_gone_bad_is_set_aside_and_comes_back_when_mended(self) -> None:
+        make_schedule("report")
+        synced = sync(problem="job 'x' is not registered")
+        assert synced.problems == ["report: job 'x' is not registered"]
+        assert (the().is_firing, the().problem) == (False, "job 'x' is not registered")
+        assert sync(problem="job 'x' is not registered") == Synced([], [], [], [])
+        assert sync().changed == ["report"]
+        assert the().is_firing
+        assert tick().fired == 0
+
+    def test_a_row_of_staff_goes_into_the_queue_that_its_job_has_by_now(self) -> None:
+        row = make_schedule("report", next_due_at=ago(seconds=1))
+        assert sync(queue_name="mail").changed == ["report"]
+        assert (the().queue_name, the().next_due_at, the().is_from_code) == ("mail", row.next_due_at, False)
+        assert sync(queue_name="mail") == Synced([], [], [], [])
+
+
+class TestVersionsSideBySide:
+    def test_the_version_that_began_last_has_the_say_also_when_the_older_one_syncs_again(self) -> None:
+        old, new = ago(hours=2), ago(hours=1)
+        sync(spec(cron="@daily"), started_at=old)
+        sync(spec(cron="@hourly"), started_at=new)
+        assert sync(spec(cron="@daily"), started_at=old) == Synced([], [], [], [])
+        assert the().cron == "@hourly"
+
+    def test_a_schedule_that_the_new_version_removed_stays_disabled(self) -> None:
+        old, new = ago(hours=2), ago(hours=1)
+        sync(spec(), started_at=old)
+        sync(started_at=new)
+        sync(spec(), started_at=old)
+        assert the().disabled_at is not None
+
+    def test_one_that_the_new_version_added_is_not_disabled_by_the_old(self) -> None:
+        old, new = ago(hours=2), ago(hours=1)
+        sync(spec(), started_at=new)
+        sync(started_at=old)
+        assert the().is_firing
+
+    def test_a_job_that_only_the_new_version_knows_is_no_problem_to_the_old(self) -> None:
+        old, new = ago(hours=2), ago(hours=1)
+        make_schedule("report")
+        sync(started_at=new)
+        sync(started_at=old, problem="no such job")
+        assert the().is_firing
+
+    def test_what_staff_have_just_written_is_not_judged_by_workers_that_began_before(self) -> None:
+        put_schedule(spec())
+        assert sync(started_at=ago(hours=1), problem="no such job").problems == []
+        assert the().is_firing
+
+    def test_a_version_that_agrees_makes_the_row_its_own(self) -> None:
+        """Else a version in between, whose sync came late, would undo what the last one wants."""
+        first, between, last = ago(hours=3), ago(hours=2), ago(hours=1)
+        sync(spec(cron="@hourly"), started_at=first)
+        sync(spec(cron="@hourly"), started_at=last)
+        sync(spec(cron="@daily"), started_at=between)
+        assert the().cron == "@hourly"
+
+    def test_going_back_to_the_old_version_is_a_new_start(self) -> None:
+        sync(spec(cron="@daily"), started_at=ago(hours=2))
+        sync(spec(cron="@hourly"), started_at=ago(hours=1))
+        sync(spec(cron="@daily"))
+        assert the().cron == "@daily"
+
+    def test_processes_that_start_together_make_each_row_once(self) -> None:
+        specs = [spec(f"s{number}", every=timedelta(seconds=30)) for number in range(50)]
+        run_together(*[lambda: sync(*specs)] * 4)
+        assert CronSchedule.objects.count() == 50
+        changed = [spec(f"s{number}", every=timedelta(seconds=40)) for number in range(50)]
+        run_together(*[lambda: sync(*changed)] * 4)
+        assert set(CronSchedule.objects.values_list("every", flat=True)) == {timedelta(seconds=40)}

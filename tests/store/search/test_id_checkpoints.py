@@ -1,0 +1,69 @@
+from datetime import timedelta
+
+import pytest
+
+from django_jobs.models import Job, JobMark
+from django_jobs.store.clock import database_now
+from django_jobs.store.search.id_checkpoints import INTERVAL, id_after, id_before, mark_jobs, prune_marks
+from tests.concurrency import run_together
+from tests.factories import ago, make_job, make_jobs
+
+pytestmark = pytest.mark.django_db
+
+
+def mark(job_id, **before):
+    JobMark.objects.create(marked_at=ago(**before), job_id=job_id)
+
+
+def test_a_mark_is_the_newest_job_of_ten_minutes():
+    job = make_jobs(3)[-1]
+    mark_jobs()
+    make_job()
+    mark_jobs()
+
+    one = JobMark.objects.get()
+    assert one.job_id == job.pk
+    assert one.marked_at.minute % 10 == one.marked_at.second == one.marked_at.microsecond == 0
+    assert timedelta(0) <= database_now() - one.marked_at <= INTERVAL + timedelta(minutes=1)
+
+
+def test_without_jobs_there_is_nothing_to_mark():
+    mark_jobs()
+
+    assert not JobMark.objects.exists()
+    assert id_before(ago(days=1)) == 0
+    assert id_after(ago(days=1)) is None
+    assert prune_marks() == 0
+
+
+def test_no_job_of_a_time_is_outside_its_bounds():
+    """A mark may have been taken up to ten minutes after the instant that it bears."""
+    mark(100, minutes=75)
+    mark(200, minutes=65)
+    mark(300, minutes=55)
+    mark(400, minutes=45)
+
+    assert id_before(ago(minutes=60)) == 100
+    assert id_after(ago(minutes=60)) == 400
+    assert id_before(ago(minutes=80)) == 0
+    assert id_after(ago(minutes=50)) is None
+
+
+def test_marks_from_before_the_oldest_job_are_deleted():
+    oldest = make_job()
+    mark(oldest.pk - 1, hours=3)
+    mark(oldest.pk, hours=2)
+    mark(oldest.pk + 1, hours=1)
+
+    assert prune_marks() == 1
+    assert JobMark.objects.count() == 2
+    assert Job.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_several_that_mark_at_once_leave_one_mark():
+    make_job()
+
+    run_together(*[mark_jobs] * 4)
+
+    assert 1 <= JobMark.objects.count() <= 2, "two where the ten minutes end just now"

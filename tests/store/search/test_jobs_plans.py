@@ -1,0 +1,163 @@
+"""On PostgreSQL no filter of the jobs' list reads a whole table: each statement's plan is asked for."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from django_jobs.models import Attempt, DeadLetter, Job, JobMark
+from django_jobs.policy.states import State
+from django_jobs.store.doctor.why_not_running import explain
+from django_jobs.store.search.jobs import JobFilter, browse, browse_object
+from tests import factories
+from tests.databases import chosen_vendor
+from tests.sampleapp.models import Customer
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(chosen_vendor() != "postgresql", reason="asks PostgreSQL for its plans"),
+]
+
+ROWS, SCAN = 30_000, 1_000
+WHOLE = re.compile(r"Seq Scan on django_jobs_(job|attempt|deadletter)\b")
+
+FILL = """
+INSERT INTO django_jobs_job (name, queue_name, priority, state, arguments, metadata, attempt, max_attempts,
+    claim_number, worker_id, enqueued_at, run_after, ready_at, started_at, finished_at, worker_deaths, progress_message)
+SELECT 'job' || n %% 7, 'queue' || n %% 5, n %% 3, s, json_build_object('user_id', n), '{}',
+    CASE WHEN s IN ('ready', 'scheduled') THEN 0 ELSE 1 END, 5, 1, n %% 50, now() - (%s - n) * interval '1 second',
+    CASE WHEN s = 'scheduled' THEN now() + n * interval '1 second' END,
+    CASE WHEN s <> 'scheduled' THEN now() - (%s - n) * interval '1 second' END, NULL,
+    CASE WHEN s IN ('succeeded', 'dead') THEN now() END, 0, ''
+FROM (SELECT n, CASE WHEN n %% 10 < 6 THEN 'succeeded' WHEN n %% 10 = 6 THEN 'dead' WHEN n %% 10 = 7 THEN 'ready'
+    WHEN n %% 10 = 8 THEN 'scheduled' WHEN n %% 1000 = 9 THEN 'running' ELSE 'cancelled' END AS s
+    FROM generate_series(1, %s) AS n) AS numbered
+"""
+TRIES = """
+INSERT INTO django_jobs_attempt
+    (job_id, number, claim_number, worker_id, outcome, finished_at, error_class, error_message, traceback)
+SELECT id, 1, 1, worker_id, 'failed', now(), 'E', 'error ' || id, ''
+FROM django_jobs_job WHERE state IN ('succeeded', 'dead')
+"""
+LETTERS = """
+INSERT INTO django_jobs_deadletter (job_id, job_name, queue_name, reason, attempt, error_class, error_message,
+    traceback, fingerprint, died_at, status, resolved_by)
+SELECT id, name, queue_name, 'discarded', 1, 'E', 'error', '', 'f', now(), CASE WHEN id %% 20 < 10 THEN 'open' ELSE
+    'resolved' END, '' FROM django_jobs_job WHERE state = 'dead'
+"""
+
+QUERIES = [
+    {},
+    *({"state": state.value} for state in State),
+    *({"state": state.value, "queue": "queue3", "name": "job1"} for state in State),
+    *({"state": state.value, "argument": "user_id=17", "error": "error 1"} for state in State),
+    {"state": "ready", "queue": "queue2"},
+    {"q": "job1"},
+    {"q": "user_id=17"},
+    {"name": "nothing"},
+    {"worker": "7"},
+    {"worker": "7", "state": "running"},
+    {"schedule": "1"},
+    {"since": "PT1H"},
+    {"since": "PT1H", "until": "2020-01-01"},
+    {"error": "error 17"},
+    {"ids": "1,2,3"},
+]
+
+
+@pytest.fixture
+def full_tables(transactional_db: None) -> int:
+    """Fill the tables and return the lowest id."""
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [ROWS, ROWS, ROWS])
+        cursor.execute(TRIES, [])
+        cursor.execute(LETTERS.replace("%%", "%"))
+        cursor.execute("ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter")
+    lowest = Job.objects.order_by("pk").values_list("pk", flat=True)[0]
+    JobMark.objects.create(marked_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
+    schedule = factories.make_schedule(pk=1)
+    factories.make_tick(schedule, job_id=lowest + 7)
+    return lowest
+
+
+def whole_scans(queries: CaptureQueriesContext) -> list[str]:
+    """Return those of the statements, with their plans, that read a whole table."""
+    found = []
+    statements = [one["sql"] for one in queries.captured_queries if one["sql"].startswith("SELECT")]
+    with connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(f"EXPLAIN {statement}")
+            plan = "\n".join(line for (line,) in cursor.fetchall())
+            if WHOLE.search(plan):
+                found.append(f"{statement}\n{plan}")
+    return found
+
+
+def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
+    for query in [*QUERIES, {"q": str(full_tables + 17)}]:
+        with CaptureQueriesContext(connection) as queries:
+            wanted = JobFilter.from_query(query, zone=UTC)
+            page = browse(wanted, scan=SCAN)
+            if page.older is not None:
+                browse(wanted, after=page.older, scan=SCAN)
+        assert not whole_scans(queries), query
+
+
+def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int) -> None:
+    query = JobFilter(argument="user_id=1")
+    assert browse(query, scan=SCAN).rows == []
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX by_argument ON django_jobs_job USING gin (arguments jsonb_path_ops)")
+        cursor.execute("ANALYZE django_jobs_job")
+    try:
+        with CaptureQueriesContext(connection) as queries:
+            page = browse(query, scan=SCAN)
+        assert [job.pk for job in page.rows] == [full_tables]
+        assert page.older is None
+        assert not whole_scans(queries)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX by_argument")
+
+
+def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
+    full_tables: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_jobs.store.search.jobs.MOST_INDEXED", 3)
+    Job.objects.filter(pk__lte=full_tables + 9).update(arguments={"region": "eu"})
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE INDEX by_argument ON django_jobs_job USING gin (arguments jsonb_path_ops)")
+    try:
+        page = browse(JobFilter(argument="region=eu"), scan=SCAN)
+        assert (page.rows, page.is_cut, page.highest) == ([], True, full_tables + ROWS - 1)
+        assert len(browse(JobFilter(argument="region=eu"), scan=ROWS).rows) == 10
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP INDEX by_argument")
+
+
+def test_the_jobs_of_a_row_are_looked_for_in_windows(full_tables: int) -> None:
+    with CaptureQueriesContext(connection) as queries:
+        browse_object(Customer(pk=7), argument="user_id", scan=SCAN)
+    assert not whole_scans(queries)
+
+
+@pytest.mark.parametrize("state", [State.READY, State.SCHEDULED, State.RUNNING])
+def test_why_a_job_waits_is_found_by_indexes(full_tables: int, state: State) -> None:
+    factories.make_worker()
+    for job in (Job.objects.filter(state=state).earliest("pk"), Job.objects.filter(state=state).latest("pk")):
+        with CaptureQueriesContext(connection) as queries:
+            assert explain(job) is not None
+        assert not whole_scans(queries)
+
+
+def test_the_tables_are_large_enough_for_this_to_mean_something(full_tables: int) -> None:
+    assert Job.objects.count() == ROWS
+    assert Attempt.objects.count() + DeadLetter.objects.count() > ROWS / 2
+    with CaptureQueriesContext(connection) as queries:
+        list(Job.objects.filter(name="nothing"))
+    assert whole_scans(queries)

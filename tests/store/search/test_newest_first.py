@@ -1,0 +1,55 @@
+"""Windows: bounded looks at a filter's rows, newest first."""
+
+from __future__ import annotations
+
+import pytest
+
+from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.store.search.newest_first import newest_first
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_the_windows_of_a_table_show_every_row_once_newest_first() -> None:
+    made = [job.pk for job in factories.make_jobs(7)]
+    seen: list[int] = []
+    below: int | None = None
+    while True:
+        window = newest_first(Job.objects.all(), below=below, limit=3)
+        seen += [job.pk for job in window.rows]
+        below = window.older
+        if below is None:
+            break
+    assert seen == made[::-1]
+
+
+def test_a_rare_match_is_looked_for_among_so_many_ids_and_the_next_window_goes_on_there() -> None:
+    dead = factories.make_job(State.DEAD)
+    others = factories.make_jobs(9)
+    window = newest_first(Job.objects.filter(state=State.DEAD), scan=5)
+    assert (window.rows, window.lowest, window.highest) == ([], others[-5].pk, others[-1].pk)
+    assert window.is_cut
+    window = newest_first(Job.objects.filter(state=State.DEAD), below=window.older, scan=5)
+    assert (window.rows, window.older, window.is_cut) == ([dead], None, False)
+
+
+def test_an_empty_table_has_one_empty_window() -> None:
+    window = newest_first(Job.objects.all())
+    assert (window.rows, window.older, window.is_cut) == ([], None, False)
+
+
+def test_nothing_at_or_under_the_lower_bound_is_shown() -> None:
+    jobs = factories.make_jobs(4)
+    window = newest_first(Job.objects.all(), above=jobs[1].pk)
+    assert (window.rows, window.older) == ([jobs[3], jobs[2]], None)
+
+
+@pytest.mark.parametrize("waiting", [10, 60])
+def test_a_window_takes_at_most_three_statements_whatever_the_number_of_rows(
+    waiting: int, django_assert_max_num_queries: pytest.FixtureRequest
+) -> None:
+    factories.make_jobs(waiting)
+    with django_assert_max_num_queries(3):  # type: ignore[operator]
+        newest_first(Job.objects.all(), limit=20)

@@ -1,0 +1,352 @@
+"""The dashboard's numbers equal exact counts, in a bounded number of statements, none of which reads a whole table."""
+
+from __future__ import annotations
+
+from collections import Counter
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+from django.db import connection  # noqa: F401 - read by the condition of postgresql
+from django.db.models import Count, Min
+
+from django_jobs.models import Attempt, DeadLetter, Job
+from django_jobs.policy.histogram import bucket_of, percentile
+from django_jobs.policy.outcomes import Succeeded
+from django_jobs.policy.states import State
+from django_jobs.store.clock import database_now
+from django_jobs.store.dead_letters.groups import groups_page
+from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.stats import dashboard
+from django_jobs.store.stats.dashboard import PERIODS, counted_until, snapshot
+from django_jobs.store.stats.rollup import fold
+from tests.factories import (
+    ago,
+    ended,
+    failure,
+    make_attempt,
+    make_job,
+    make_jobs,
+    make_letter,
+    make_queue,
+    make_schedule,
+    make_worker,
+    take,
+)
+from tests.plans import fill_tables, whole_table_reads
+
+pytestmark = pytest.mark.django_db
+NOW = timedelta(0)
+HOUR, DAY, WEEK = PERIODS
+
+
+def queues(**filters):
+    return {queue.name: queue for queue in snapshot(**filters).queues}
+
+
+def test_an_empty_project_has_an_empty_dashboard():
+    seen = snapshot()
+
+    assert [point.succeeded + point.retried + point.dead for point in seen.series] == [0] * 60
+    assert (seen.wait.number, seen.wait.p50, seen.counted_until) == (0, None, None)
+    assert (seen.queues, seen.workers, seen.ticks, seen.groups) == ([], [], [], [])
+    assert (seen.retries.number, seen.next_retry_at, seen.open_letters.number) == (0, None, 0)
+
+
+def test_a_period_that_is_none_of_the_three_is_refused():
+    with pytest.raises(ValueError, match="1:00:00"):
+        snapshot(period=timedelta(hours=2))
+
+
+def test_each_span_has_its_own_percentiles():
+    ended_at = ago(minutes=5)
+    for seconds in (*[1] * 18, 100, 100):
+        started_at = ended_at - timedelta(seconds=seconds / 10)
+        make_attempt(
+            make_job(State.SUCCEEDED),
+            outcome="succeeded",
+            ready_at=started_at - timedelta(seconds=seconds),
+            started_at=started_at,
+            finished_at=ended_at,
+        )
+    fold(settle=NOW)
+
+    (busy,) = [point for point in snapshot().series if point.succeeded]
+    assert (busy.wait.number, busy.run.number) == (20, 20)
+    assert [busy.wait.p50, busy.wait.p95] == [pytest.approx(1, rel=0.1), pytest.approx(100, rel=0.1)]
+    assert [busy.run.p50, busy.run.p95] == [pytest.approx(0.1, rel=0.1), pytest.approx(10, rel=0.1)]
+    assert {(point.wait.p50, point.run.p95) for point in snapshot().series if not point.succeeded} == {
+        (None, None)
+    }
+
+
+def make_history():
+    """End tries over the last ten days, so that each period holds some and leaves some out."""
+    now = database_now()
+    job = make_job(State.DEAD)
+    ages = [0.1, 2, 5, 30, 58, 65, 300, 1_400, 1_500, 5_000, 9_900, 10_200, 14_000]
+    for number, minutes in enumerate(ages):
+        finished = now - timedelta(minutes=minutes)
+        started = finished - timedelta(seconds=0.01 * 3**number)
+        make_attempt(
+            job,
+            claim_number=number,
+            outcome=("succeeded", "failed", "succeeded", "lost")[number % 4],
+            ready_at=started - timedelta(seconds=2**number),
+            started_at=started,
+            finished_at=finished,
+        )
+        if number % 4 == 3:
+            make_letter(job, died_at=finished)
+    return now
+
+
+@pytest.mark.parametrize("period", PERIODS)
+def test_throughput_and_durations_equal_an_exact_count(period):
+    make_history()
+    fold(settle=NOW)
+    seen = snapshot(period=period)
+
+    end = seen.series[0].starts_at + period
+    tries = [
+        one
+        for one in Attempt.objects.filter(finished_at__gte=seen.series[0].starts_at)
+        if one.finished_at < end
+    ]
+    kinds = Counter(one.outcome for one in tries)
+    died = DeadLetter.objects.filter(died_at__gte=seen.series[0].starts_at).count()
+    assert len(tries) > 2
+    assert (seen.totals.succeeded, seen.totals.retried, seen.totals.dead) == (
+        kinds["succeeded"],
+        kinds["failed"],
+        died,
+    )
+    for told, durations in (
+        (seen.wait, [one.waited.total_seconds() for one in tries]),
+        (seen.run, [one.duration.total_seconds() for one in tries]),
+    ):
+        exact = Counter(map(bucket_of, durations))
+        assert told.number == len(tries)
+        assert (told.p50, told.p95, told.p99) == tuple(
+            percentile(exact, share) for share in (0.5, 0.95, 0.99)
+        )
+
+
+@pytest.mark.parametrize(
+    ("period", "points", "seconds"), [(HOUR, 60, 60), (DAY, 144, 600), (WEEK, 168, 3600)]
+)
+def test_a_series_has_a_point_for_every_span_the_present_one_last(period, points, seconds):
+    make_history()
+    fold(settle=NOW)
+    seen = snapshot(period=period)
+
+    starts = [point.starts_at for point in seen.series]
+    assert (len(starts), seen.span_seconds) == (points, seconds)
+    assert {second - first for first, second in pairwise(starts)} == {timedelta(seconds=seconds)}
+    assert starts[-1] <= seen.now < starts[-1] + timedelta(seconds=seconds)
+    for point in seen.series:
+        number = sum(
+            point.starts_at <= one.finished_at < point.starts_at + timedelta(seconds=seconds)
+            for one in Attempt.objects.filter(outcome="succeeded")
+        )
+        assert point.succeeded == number
+
+
+def test_it_says_until_when_it_has_counted():
+    assert counted_until() is None
+    first = make_attempt(make_job(), finished_at=ago(minutes=5))
+    fold(settle=NOW)
+    assert counted_until() > ago(minutes=1)
+
+    make_attempt(make_job(), finished_at=ago(minutes=1))
+    fold(settle=timedelta(hours=1))
+    assert counted_until() == first.finished_at
+
+
+def test_each_queue_tells_depth_age_running_rate_and_pause():
+    make_queue("idle")
+    make_queue("mail", paused_at=ago(hours=1), paused_by="ada")
+    make_jobs(3, queue_name="mail", ready_at=ago(minutes=5))
+    make_job(queue_name="default", priority=5, ready_at=ago(minutes=1))
+    make_job(queue_name="default", priority=0, ready_at=ago(minutes=2))
+    make_jobs(2, State.RUNNING, queue_name="default")
+    make_job(State.SCHEDULED, queue_name="default")
+    minute = database_now().replace(second=0, microsecond=0)
+    for at in (-0.5, 0.5, 9.5, 10.5):
+        make_attempt(
+            make_job(State.SUCCEEDED, queue_name="mail"),
+            outcome="succeeded",
+            finished_at=minute - timedelta(minutes=at),
+        )
+    fold(settle=NOW)
+
+    seen = queues()
+
+    assert list(seen) == ["default", "idle", "mail"]
+    assert (seen["mail"].waiting.number, seen["mail"].running, seen["mail"].paused_by) == (3, 0, "ada")
+    assert seen["mail"].paused_at is not None
+    assert seen["mail"].oldest_seconds == pytest.approx(300, abs=30)
+    assert seen["mail"].per_minute == 0.2
+    assert (seen["default"].waiting.number, seen["default"].running) == (2, 2)
+    assert seen["default"].oldest_seconds == pytest.approx(120, abs=30)
+    assert (seen["idle"].waiting.number, seen["idle"].oldest_seconds, seen["idle"].per_minute) == (0, None, 0)
+
+
+def test_depth_is_counted_to_a_bound_and_the_oldest_is_told_all_the_same(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_COUNTED", 4)
+    make_jobs(4, queue_name="full")
+    make_jobs(5, queue_name="over", priority=0)
+    make_job(queue_name="over", priority=10, ready_at=ago(hours=1))
+
+    seen = queues()
+
+    assert (seen["full"].waiting.number, seen["full"].waiting.is_more) == (4, False)
+    assert (seen["over"].waiting.number, seen["over"].waiting.is_more) == (4, True)
+    assert seen["over"].oldest_seconds == pytest.approx(3600, abs=30)
+
+
+def test_queues_beyond_a_bound_are_left_out_and_it_is_said(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_QUEUES", 2)
+    for name in "abc":
+        make_queue(name)
+
+    seen = snapshot()
+
+    assert [queue.name for queue in seen.queues] == ["a", "b"]
+    assert seen.are_queues_cut
+
+
+def test_workers_tell_what_they_run_at_this_moment():
+    worker = make_worker(hostname="web1", queues=["mail"], memory_bytes=5_000_000)
+    job = make_job(State.RUNNING, worker=worker, progress_done=3, progress_total=10, progress_message="on it")
+    stale = make_worker(heartbeat_at=ago(minutes=1), state="stopping", stop_requested_at=ago(minutes=2))
+    for state in ("stopped", "lost"):
+        make_worker(state=state)
+
+    one, other = snapshot().workers
+
+    assert (one.worker_id, one.hostname, one.queues, one.is_stale) == (worker.pk, "web1", ["mail"], False)
+    (running,) = one.running
+    assert (running.job_id, running.name, running.since) == (job.pk, "sample", job.started_at)
+    assert (running.progress_done, running.progress_total, running.progress_message) == (3, 10, "on it")
+    assert (other.worker_id, other.is_stale, other.running) == (stale.pk, True, [])
+    assert other.stop_requested_at is not None
+
+
+def test_more_running_jobs_than_are_listed_are_counted_all_the_same(monkeypatch):
+    monkeypatch.setattr(dashboard, "MOST_RUNNING", 2)
+    worker = make_worker()
+    make_jobs(3, State.RUNNING, worker=worker)
+
+    seen = snapshot()
+
+    assert (seen.running, len(seen.workers[0].running), seen.is_running_cut) == (3, 2, True)
+    assert seen.queues[0].running == 3
+
+
+def test_retries_to_come_and_when_the_next_is_due(monkeypatch):
+    soon = ago(minutes=-1)
+    make_job(State.SCHEDULED, attempt=2, run_after=ago(minutes=-9))
+    make_job(State.SCHEDULED, attempt=1, run_after=soon)
+    make_job(State.SCHEDULED, run_after=ago(seconds=-1))
+
+    seen = snapshot()
+    assert (seen.retries.number, seen.scheduled.number, seen.next_retry_at) == (2, 3, soon)
+    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
+    seen = snapshot()
+    assert (seen.scheduled.number, seen.scheduled.is_more, seen.retries.is_more) == (2, True, True)
+
+
+def test_the_next_ticks_come_in_their_order_without_those_of_paused_schedules():
+    for minutes in range(12, 0, -1):
+        make_schedule(f"in {minutes}", next_due_at=ago(minutes=-minutes))
+    make_schedule("paused", next_due_at=None, next_look_at=None)
+
+    assert [tick.schedule_name for tick in snapshot().ticks] == [f"in {minutes}" for minutes in range(1, 11)]
+
+
+def test_open_letters_are_counted_to_a_bound(monkeypatch):
+    for _ in range(3):
+        make_letter()
+    make_letter(status="redriven")
+
+    assert snapshot().open_letters == dashboard.Bounded(number=3)
+    assert snapshot().groups == groups_page().groups
+    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
+    assert snapshot().open_letters == dashboard.Bounded(number=2, is_more=True)
+
+
+def test_what_the_engine_did_is_what_the_dashboard_tells():
+    worker = make_worker()
+    for outcome in [Succeeded()] * 5 + [failure()] * 3 + [failure(retry_in=None)] * 2:
+        make_job()
+        (claim,) = take(worker)
+        finish([ended(claim, outcome)], worker_id=worker.pk)
+    make_jobs(4)
+    fold(settle=NOW)
+
+    seen = snapshot()
+
+    states = dict(Job.objects.order_by().values_list("state").annotate(Count("pk")))
+    assert states == {"succeeded": 5, "scheduled": 3, "dead": 2, "ready": 4}
+    assert (seen.totals.succeeded, seen.totals.retried, seen.totals.dead) == (5, 3, 2)
+    assert (seen.wait.number, seen.run.number) == (10, 10)
+    assert seen.queues[0].waiting.number == 4
+    assert seen.retries.number == 3
+    assert (
+        seen.next_retry_at == Job.objects.filter(state="scheduled").aggregate(first=Min("run_after"))["first"]
+    )
+    assert [(group.open, group.total) for group in seen.groups] == [(2, 2)]
+    assert seen.open_letters.number == 2
+
+
+@pytest.mark.parametrize("number", [2, 50])
+def test_twenty_statements_however_many_queues_and_workers(
+    number, monkeypatch, django_assert_max_num_queries
+):
+    monkeypatch.setattr(dashboard, "MOST_RUNNING", 1)
+    for at in range(number):
+        make_queue(f"queue{at}")
+        make_jobs(2, queue_name=f"queue{at}", priority=at % 3)
+        make_attempt(make_job(State.RUNNING, queue_name=f"queue{at}"))
+        make_letter(fingerprint=f"{at:032}", queue_name=f"queue{at}")
+        make_schedule(f"schedule {at}")
+    fold(settle=NOW)
+    make_letter(fingerprint="f" * 32, queue_name="queue0")
+
+    with django_assert_max_num_queries(20):
+        seen = snapshot()
+    assert len(seen.queues) == number
+    assert len(seen.groups) == min(number + 1, 10)
+
+
+def postgresql(test):
+    """Mark a test of plans; in no transaction, because VACUUM is not possible in one."""
+    only = pytest.mark.skipif("connection.vendor != 'postgresql'", reason="reads plans of PostgreSQL")
+    return pytest.mark.django_db(transaction=True)(only(test))
+
+
+@postgresql
+@pytest.mark.parametrize("period", PERIODS)
+def test_no_statement_of_the_dashboard_reads_a_whole_table(period):
+    fill_tables()
+    fold(settle=NOW)
+    make_letter()
+
+    assert whole_table_reads(lambda: snapshot(period=period)) == []
+
+
+@postgresql
+def test_no_statement_of_the_groups_page_reads_a_whole_table():
+    fill_tables()
+    fold(settle=NOW)
+    make_letter()
+
+    assert whole_table_reads(lambda: groups_page(status="all", job_name="job1")) == []
+
+
+@postgresql
+def test_no_statement_of_a_fold_reads_a_whole_table():
+    fill_tables()
+
+    assert whole_table_reads(lambda: fold(settle=NOW)) == []

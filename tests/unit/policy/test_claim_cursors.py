@@ -1,0 +1,90 @@
+from django_jobs.policy.claim_cursors import (
+    BUSY_LOOK_SECONDS,
+    LOOK_SHARE,
+    MAX_LINES,
+    QUICK_LOOK_SHARE,
+    Line,
+    ReadyLines,
+)
+
+MAIL = Line("mail", 0)
+DOCUMENTS = Line("documents", 0)
+
+
+def found(*lines, now=0.0, seconds=0.0):
+    ready = ReadyLines()
+    ready.looked(lines, now=now, seconds=seconds)
+    return ready
+
+
+def test_a_new_worker_looks_at_once():
+    assert ReadyLines().look_due(0.0)
+
+
+def test_a_look_is_followed_by_twenty_times_its_own_time_without_one():
+    ready = found(MAIL, now=100.0, seconds=0.5)
+
+    assert not ready.look_due(100.0 + 0.5 * LOOK_SHARE - 0.01)
+    assert ready.look_due(100.0 + 0.5 * LOOK_SHARE)
+
+
+def test_a_claim_from_the_head_counts_like_a_look():
+    ready = found(MAIL, now=100.0, seconds=0.5)
+    ready.spent_at_head(now=101.0, seconds=1.0)
+
+    assert not ready.look_due(100.0 + 1.5 * LOOK_SHARE - 0.01)
+    assert ready.look_due(100.0 + 1.5 * LOOK_SHARE)
+
+
+def test_a_claim_from_the_head_long_after_the_last_look_counts_from_now():
+    ready = found(MAIL, now=0.0)
+    ready.spent_at_head(now=1_000.0, seconds=0.1)
+
+    assert not ready.look_due(1_001.9)
+    assert ready.look_due(1_002.0)
+
+
+def test_a_look_is_put_off_while_claims_come_back_full_but_never_put_earlier():
+    ready = found(MAIL, now=0.0, seconds=0.0)
+    ready.postpone_look(10.0)
+    assert not ready.look_due(10.0 + BUSY_LOOK_SECONDS - 0.01)
+    assert ready.look_due(10.0 + BUSY_LOOK_SECONDS)
+
+    late = found(MAIL, now=0.0, seconds=10.0)
+    late.postpone_look(1.0)
+    assert not late.look_due(10.0 * LOOK_SHARE - 0.01)
+
+
+def test_a_line_that_came_back_short_is_forgotten_until_a_look_finds_it():
+    ready = found(MAIL, DOCUMENTS)
+    ready.positions[MAIL] = "somewhere"
+
+    ready.exhausted(MAIL)
+
+    assert ready.known == [DOCUMENTS]
+    assert MAIL not in ready.positions
+
+    ready.looked([MAIL], now=1.0, seconds=0.0)
+    assert ready.known == [MAIL]
+
+
+def test_a_look_makes_claims_start_at_the_head_again():
+    ready = found(MAIL)
+    ready.positions[MAIL] = "somewhere"
+
+    ready.looked([MAIL], now=1.0, seconds=0.0)
+
+    assert ready.positions == {}
+
+
+def test_a_database_with_very_many_lines_is_worked_through_a_bounded_part_at_a_time():
+    ready = found(*(Line(f"q{number}", 0) for number in range(MAX_LINES + 5)))
+
+    assert len(ready.known) == MAX_LINES
+
+
+def test_a_quick_look_may_soon_be_made_again():
+    ready = found(MAIL, now=100.0, seconds=0.002)
+
+    assert not ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE - 0.001)
+    assert ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE)

@@ -1,0 +1,48 @@
+"""The scheduler's rounds: when it looks again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import connection
+
+from django_jobs.conf import get_settings
+from django_jobs.models import CronSchedule, Tick
+from django_jobs.worker.duties.scheduler import HELD_PAUSE_SECONDS, LONGEST_HELD_PAUSE_SECONDS, Scheduler
+from tests.concurrency import elsewhere
+from tests.factories import make_schedule
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def scheduler() -> Scheduler:
+    return Scheduler(settings=get_settings(), started=time.monotonic(), rings=lambda: True)
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
+def test_it_does_not_spin_while_another_holds_what_is_due() -> None:
+    """The other one may be frozen within its transaction; what it holds is due all the while."""
+    ours = scheduler()
+    ours.step()
+    held = make_schedule("held")
+    statements = 0
+
+    def count(execute: Callable[..., Any], *arguments: Any) -> Any:
+        nonlocal statements
+        statements += 1
+        assert statements < 200, "it spins"
+        return execute(*arguments)
+
+    with (
+        elsewhere(lambda: CronSchedule.objects.select_for_update().get(pk=held.pk)),
+        connection.execute_wrapper(count),
+    ):
+        pauses = [ours.step() for _ in range(12)]
+    assert pauses[0] == HELD_PAUSE_SECONDS
+    assert pauses == sorted(pauses)
+    assert pauses[-1] == LONGEST_HELD_PAUSE_SECONDS
+    assert ours.step() > LONGEST_HELD_PAUSE_SECONDS
+    assert Tick.objects.count() == 1

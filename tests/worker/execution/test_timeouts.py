@@ -1,0 +1,117 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from django_jobs import JobTimeout
+from django_jobs.worker.execution.timeouts import Watchdog
+from django_jobs.worker.threads.batch_queue import Inbox
+from tests.concurrency import DEADLINE_SECONDS, Background
+
+
+def _spin(until: threading.Event) -> None:
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    while not until.is_set():
+        assert time.monotonic() < deadline
+
+
+def test_a_limit_raises_inside_its_thread_only() -> None:
+    watchdog, never, other_done = Watchdog(), threading.Event(), threading.Event()
+
+    def hang() -> str:
+        try:
+            with watchdog.limit(0.05):
+                _spin(never)
+        except JobTimeout:
+            return "timed out"
+        return "ended"
+
+    def go_on() -> str:
+        with watchdog.limit(DEADLINE_SECONDS):
+            _spin(other_done)
+        return "ended"
+
+    hanging, other = Background(hang), Background(go_on)
+    assert hanging.result() == "timed out"
+    other_done.set()
+    assert other.result() == "ended"
+
+
+def test_a_limit_that_was_left_in_time_never_fires() -> None:
+    watchdog = Watchdog()
+    fired = 0
+    for _ in range(300):
+        try:
+            with watchdog.limit(0.0005):
+                time.monotonic()
+            for _ in range(2_000):  # where a late exception would show
+                pass
+        except JobTimeout:
+            fired += 1
+    with watchdog.limit(DEADLINE_SECONDS):
+        pass
+    assert fired <= 300
+
+
+def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
+    watchdog, never = Watchdog(), threading.Event()
+    order: list[float] = []
+
+    def hang(seconds: float) -> None:
+        try:
+            with watchdog.limit(seconds):
+                _spin(never)
+        except JobTimeout:
+            order.append(seconds)
+
+    running = [Background(lambda seconds=seconds: hang(seconds)) for seconds in (0.4, 0.05, 0.2)]
+    for one in running:
+        one.result()
+    assert order == [0.05, 0.2, 0.4]
+
+
+def test_an_inbox_gives_all_that_has_come_up_to_its_bound() -> None:
+    inbox: Inbox[int] = Inbox(most=3)
+    for number in range(5):
+        inbox.put(number)
+    assert len(inbox) == 5
+    assert inbox.take() == [0, 1, 2]
+    assert inbox.take() == [3, 4]
+    waiting = Background(inbox.take)
+    inbox.put(5)
+    assert waiting.result() == [5]
+    inbox.put(6)
+    inbox.close()
+    assert (inbox.take(), inbox.is_ended) == ([6], True)
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_a_closed_inbox_ends_even_where_its_last_batch_was_full(number: int) -> None:
+    inbox: Inbox[int] = Inbox(most=2)
+    for one in range(number):
+        inbox.put(one)
+    inbox.close()
+    taken: list[int] = []
+    while not inbox.is_ended:
+        taken += inbox.take()
+    assert taken == list(range(number))
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_watchdog_that_died_is_replaced_with_the_next_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    watchdog = Watchdog()
+
+    def fail() -> None:
+        monkeypatch.undo()
+        raise RuntimeError("out of memory")
+
+    monkeypatch.setattr(watchdog, "_fire_due", fail)
+    with watchdog.limit(DEADLINE_SECONDS):
+        first = watchdog._thread
+        assert first is not None
+        first.join(DEADLINE_SECONDS)
+        assert not first.is_alive()
+        with pytest.raises(JobTimeout), watchdog.limit(0.01):
+            _spin(threading.Event())

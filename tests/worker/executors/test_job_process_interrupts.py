@@ -1,0 +1,167 @@
+"""The signal by which a slot's job is interrupted: in that job's function, and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from django_jobs import Cancelled
+from django_jobs.store.dialects.base.jobs import Claim
+from django_jobs.worker.executors.job_process_interrupts import SIGNAL, AskedRun, SlotInterrupts, shared_run
+from tests.concurrency import DEADLINE_SECONDS
+
+
+def _claim(job_id: int = 1, claim_number: int = 1) -> Claim:
+    return Claim(job_id, claim_number, "sample", "default", 0, 1, 5, "{}", "{}", 0.0, 0.0, None, 0.0)
+
+
+@pytest.fixture
+def asked() -> Iterator[AskedRun]:
+    before = signal.getsignal(SIGNAL)
+    yield shared_run()
+    signal.signal(SIGNAL, before)
+
+
+@pytest.fixture
+def interrupts(asked: AskedRun) -> SlotInterrupts:
+    return SlotInterrupts(asked)
+
+
+def _ask(asked: AskedRun, claim: Claim) -> None:
+    asked[:] = [claim.job_id, claim.claim_number]
+    os.kill(os.getpid(), SIGNAL)
+    time.sleep(0)
+
+
+def test_a_run_is_interrupted_at_once_also_while_it_sleeps(
+    interrupts: SlotInterrupts, asked: AskedRun
+) -> None:
+    began = time.monotonic()
+    threading.Timer(0.05, _ask, (asked, _claim())).start()
+    with pytest.raises(Cancelled, match="it was asked to end"), interrupts.around(_claim()):
+        time.sleep(DEADLINE_SECONDS)
+    assert time.monotonic() - began < DEADLINE_SECONDS / 2
+
+
+def test_one_that_was_asked_before_it_began_does_not_begin(
+    interrupts: SlotInterrupts, asked: AskedRun
+) -> None:
+    _ask(asked, _claim())
+    with pytest.raises(Cancelled), interrupts.around(_claim()):
+        pytest.fail("it began")
+
+
+def test_it_is_told_once(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+    heard = 0
+    with interrupts.around(_claim()):
+        for _ in range(3):
+            try:
+                _ask(asked, _claim())
+            except Cancelled:
+                heard += 1
+    assert heard == 1
+
+
+@pytest.mark.parametrize("other", [_claim(job_id=2), _claim(claim_number=2)])
+def test_a_signal_for_another_run_is_none(interrupts: SlotInterrupts, asked: AskedRun, other: Claim) -> None:
+    with interrupts.around(_claim()):
+        _ask(asked, other)
+
+
+def test_outside_of_the_function_nothing_is_raised(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+    with interrupts.around(_claim()):
+        pass
+    _ask(asked, _claim())
+
+
+def test_while_the_process_reports_it_is_put_off(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+    reported: list[str] = []
+
+    def report() -> None:
+        with interrupts.undisturbed:
+            _ask(asked, _claim())
+            reported.append("whole")
+        reported.append("went on")
+
+    with pytest.raises(Cancelled), interrupts.around(_claim()):
+        report()
+    assert reported == ["whole"]
+
+
+def test_another_threads_report_puts_nothing_off(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+    inside, leave = threading.Event(), threading.Event()
+
+    def report() -> None:
+        with interrupts.undisturbed:
+            inside.set()
+            leave.wait(DEADLINE_SECONDS)
+
+    thread = threading.Thread(target=report)
+    thread.start()
+    assert inside.wait(DEADLINE_SECONDS)
+    with pytest.raises(Cancelled), interrupts.around(_claim()):
+        _ask(asked, _claim())
+    leave.set()
+    thread.join(DEADLINE_SECONDS)
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_task_is_cancelled_inside_the_block(
+    interrupts: SlotInterrupts, asked: AskedRun, before: bool
+) -> None:
+    async def run() -> str:
+        block = interrupts.around_task(_claim())
+        try:
+            with block:
+                if not before:
+                    asyncio.get_running_loop().call_soon(_ask, asked, _claim())
+                await asyncio.sleep(DEADLINE_SECONDS)
+        except asyncio.CancelledError:
+            return f"interrupted: {block.was_interrupted}"
+        return "slept"
+
+    if before:
+        _ask(asked, _claim())
+    assert asyncio.run(run()) == "interrupted: True"
+
+
+def test_signals_at_any_moment_are_raised_in_the_block_or_nowhere(
+    interrupts: SlotInterrupts, asked: AskedRun
+) -> None:
+    """A storm of signals: every report stays whole, and no exception comes where none may."""
+    over = threading.Event()
+
+    def storm() -> None:
+        while not over.is_set():
+            os.kill(os.getpid(), SIGNAL)
+            time.sleep(0.00005)
+
+    thread = threading.Thread(target=storm)
+    thread.start()
+    begun = interrupted = 0
+    try:
+        for number in range(1, 3_000):
+            half_told = False
+            try:
+                with interrupts.around(_claim(number)):
+                    begun += 1
+                    asked[:] = [number, 1]
+                    for _ in range(3):
+                        with interrupts.undisturbed:
+                            half_told = True
+                            sum(range(20))
+                            half_told = False
+            except Cancelled:
+                interrupted += 1
+            assert not half_told
+            sum(range(50))  # where a late exception would show
+    finally:
+        over.set()
+        thread.join(DEADLINE_SECONDS)
+    assert 0 < interrupted <= begun

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import pytest
+from django.db import connection
+
+from django_jobs.models import Job
+from django_jobs.policy.outcomes import Released, Succeeded
+from django_jobs.policy.prefetch import RunTimes
+from django_jobs.store.dialects.base.jobs import Ended
+from django_jobs.worker.execution.runtime import Note
+from django_jobs.worker.pipeline.finisher import Finisher
+from tests import factories
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+class Bench:
+    """A finisher with what it talks to, and no threads."""
+
+    def __init__(self) -> None:
+        self.worker = factories.make_worker()
+        self.in_hand: dict[int, object] = {}
+        self.delays: list[float] = []
+        self.heeded: list[factories.Claim] = []
+        self.announced: list[Ended] = []
+        self.finisher = Finisher(
+            using="default",
+            worker_id=lambda: self.worker.pk,
+            in_hand=self.in_hand,  # type: ignore[arg-type]
+            run_times=RunTimes(unknown_seconds=1),
+            expect_due=self.delays.append,
+            heed_ends=self.heeded.extend,
+            announce=self.announced.append,
+        )
+
+    def claims(self, number: int) -> list[factories.Claim]:
+        factories.make_jobs(number)
+        claims = factories.take(self.worker, number)
+        self.in_hand.update((claim.job_id, claim) for claim in claims)
+        return claims
+
+    def save(self, *items: Ended | Note) -> None:
+        for item in items:
+            self.finisher.inbox.put(item)
+        self.finisher.collect()
+        self.finisher.step()
+
+
+def test_a_batch_is_saved_and_leaves_the_hand() -> None:
+    bench = Bench()
+    claims = bench.claims(3)
+    bench.save(*(factories.ended(claim, Succeeded(result="1")) for claim in claims))
+    assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+    assert bench.in_hand == {}
+    assert bench.finisher.saved == 3
+    assert bench.finisher.backlog() == 0
+
+
+def test_data_that_the_database_refuses_harms_that_job_only() -> None:
+    bench = Bench()
+    claims = bench.claims(8)
+    ends = [factories.ended(claim, Succeeded(result="1")) for claim in claims]
+    ends[5] = factories.ended(claims[5], Succeeded(result="{not JSON"))
+    bench.save(*ends)
+    assert Job.objects.filter(state="succeeded").count() == 7
+    buried = Job.objects.get(state="dead")
+    assert buried.pk == claims[5].job_id
+    assert buried.error == (
+        "NotStorable: what this run returned or raised cannot be stored: IntegrityError"
+        if connection.vendor != "postgresql"
+        else "NotStorable: what this run returned or raised cannot be stored: DataError"
+    )
+    assert buried.dead_letters.get().reason == "unreadable"
+    assert bench.in_hand == {}
+
+
+def test_large_results_are_saved_in_statements_that_a_server_takes() -> None:
+    bench = Bench()
+    claims = bench.claims(30)
+    result = '"' + "x" * 900_000 + '"'
+    bench.save(*(factories.ended(claim, Succeeded(result=result)) for claim in claims))
+    assert Job.objects.filter(state="succeeded").count() == 30
+
+
+def test_of_two_ends_of_one_run_the_first_counts() -> None:
+    bench = Bench()
+    (claim,) = bench.claims(1)
+    bench.save(
+        factories.ended(claim, Succeeded(result='"mine"')), factories.ended(claim, Released(started=True))
+    )
+    job = Job.objects.get()
+    assert (job.state, job.result) == ("succeeded", "mine")
+    assert job.attempts.count() == 1
+
+
+def test_the_newest_of_each_note_is_saved_before_the_end() -> None:
+    bench = Bench()
+    (claim,) = bench.claims(1)
+    bench.save(
+        Note(claim, {"progress_done": 1, "progress_total": 5, "progress_message": "one"}),
+        Note(claim, {"metadata": {"tenant": "blue"}}),
+        Note(claim, {"progress_done": 5, "progress_total": 5, "progress_message": "five"}),
+        factories.ended(claim, Succeeded()),
+    )
+    job = Job.objects.get()
+    assert (job.progress_done, job.progress_message, job.metadata) == (5, "five", {"tenant": "blue"})
+    assert job.state == "succeeded"
+
+
+def test_a_retry_to_come_is_expected() -> None:
+    bench = Bench()
+    (claim,) = bench.claims(1)
+    bench.save(factories.ended(claim, factories.failure()))
+    assert bench.delays == [5.0]
+    assert Job.objects.get().state == "scheduled"
