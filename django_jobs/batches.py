@@ -25,8 +25,8 @@ from .calls import JobCall
 from .context import current_job
 from .definition import JobDefinition
 from .enqueue_options import EnqueueOptions
-from .exceptions import ConfigurationError, NoCurrentBatch, NoCurrentJob, WaitTimeout
-from .policy.batches import ENDED_STATES, MAX_DESCRIPTION_LENGTH, Callback
+from .exceptions import ConfigurationError, NoCurrentBatchError, NoCurrentJobError, WaitTimeoutError
+from .policy.batches import FINAL_BATCH_STATES, MAX_DESCRIPTION_LENGTH, Callback
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
@@ -87,9 +87,9 @@ class Batch:
 
     @property
     def id(self) -> int:
-        """The batch's number. Raises NoCurrentBatch before its block has begun."""
+        """The batch's number. Raises NoCurrentBatchError before its block has begun."""
         if self._id is None:
-            raise NoCurrentBatch("this batch is not begun yet: with Batch(...) as batch begins it")
+            raise NoCurrentBatchError("this batch is not begun yet: with Batch(...) as batch begins it")
         return self._id
 
     def __enter__(self) -> Self:
@@ -119,7 +119,7 @@ class Batch:
     def add(self, *calls: JobCall) -> list[Job]:
         """Enqueue calls in the batch and return their jobs: from its block, or from one of its own jobs.
 
-        Raises BatchEnded where it has ended or was cancelled.
+        Raises BatchEndedError where it has ended or was cancelled.
         """
         token = begin_gathering(Gathering(self.id, is_builder=self._is_builder))
         try:
@@ -143,9 +143,9 @@ class Batch:
 
     def progress(self) -> Progress:
         """Return how many jobs there are and how they ended, as it is now. Two statements, however many jobs."""
-        from .store.batches.batch import progress
+        from .store.batches.batch import batch_progress
 
-        return progress(self.row)
+        return batch_progress(self.row)
 
     def cancel(self, *, by: str = "") -> int:
         """Cancel what waits, ask what runs to end, and return how many jobs were either; nothing is added any more."""
@@ -154,12 +154,12 @@ class Batch:
         return cancel_batch(self.id, by=by)
 
     def wait(self, timeout: timedelta | float | None = None) -> Progress:
-        """Wait until the batch has ended and return its progress. Raises WaitTimeout. Outside of a transaction."""
+        """Wait until the batch has ended and return its progress. Raises WaitTimeoutError. Outside of a transaction."""
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         began, pause = time.monotonic(), _SHORTEST_WAIT_SECONDS
-        while (progress := self.progress()).state not in ENDED_STATES or not self.row.completed_at:
+        while (progress := self.progress()).state not in FINAL_BATCH_STATES or not self.row.completed_at:
             if seconds is not None and time.monotonic() - began >= seconds:
-                raise WaitTimeout(
+                raise WaitTimeoutError(
                     f"batch {self.id}: {progress.waiting} jobs have not ended after {seconds} s"
                 )
             time.sleep(pause)
@@ -207,7 +207,7 @@ class Batch:
 
 
 def current_batch() -> Batch:
-    """Return the batch that gathers here, or else the one that the running job is in. Raises NoCurrentBatch."""
+    """Return the batch that gathers here, or else the one that the running job is in. Raises NoCurrentBatchError."""
     gathering = current_gathering()
     if gathering is not None:
         return Batch.get(gathering.batch_id)
@@ -215,23 +215,25 @@ def current_batch() -> Batch:
 
     try:
         row = batch_of(current_job().job_id)
-    except NoCurrentJob:
+    except NoCurrentJobError:
         row = None
     if row is None:
-        raise NoCurrentBatch("current_batch() works in the block of a Batch, and in a job that is in one")
+        raise NoCurrentBatchError(
+            "current_batch() works in the block of a Batch, and in a job that is in one"
+        )
     return Batch.of(row)
 
 
-def ended_batch() -> Batch:
-    """Return the batch whose end enqueued the running job, its callback. Raises NoCurrentBatch in any other job."""
+def completed_batch() -> Batch:
+    """Return the batch whose end enqueued the running job, its callback. Raises NoCurrentBatchError in any other job."""
     from .store.batches.apply_deltas import BATCH_KEY
 
     try:
         batch_id = current_job().metadata.get(BATCH_KEY)
-    except NoCurrentJob:
+    except NoCurrentJobError:
         batch_id = None
     if not isinstance(batch_id, int):
-        raise NoCurrentBatch("ended_batch() works in a job that the end of a batch enqueued")
+        raise NoCurrentBatchError("completed_batch() works in a job that the end of a batch enqueued")
     return Batch.get(batch_id)
 
 
@@ -266,7 +268,7 @@ def _as_callback(callback: Callback, given: object) -> JobCall:
 
 
 def _stored(callback: Callback, call: JobCall) -> dict[str, Any]:
-    from .store.batches.apply_deltas import as_stored
+    from .store.batches.apply_deltas import serialize_new_job
 
     if call.options.waits_for:
         raise ConfigurationError(f"Batch({callback}): expected a job that waits for no others")
@@ -281,4 +283,4 @@ def _stored(callback: Callback, call: JobCall) -> dict[str, Any]:
             f"Batch({callback}): expected an expires_at that is a timedelta, counted from the end of the batch, got"
             f" {new.expires_at!r}"
         )
-    return as_stored(new, arguments)
+    return serialize_new_job(new, arguments)

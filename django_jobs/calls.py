@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .arguments.serialization import PassedResult
-from .exceptions import GraphRefused
+from .arguments.serialization import ResultPlaceholder
+from .exceptions import InvalidGraphError
 
 if TYPE_CHECKING:
     from .enqueue_options import EnqueueOptions
@@ -49,7 +49,7 @@ def passed_results(
 ) -> Any:
     """Return arguments in which results are asked for by the number of a predecessor (a node, or a job's id).
 
-    ``before`` are those of them that RESULT stands for, ``as_list`` whether it is a list. Raises GraphRefused where a
+    ``before`` are those of them that RESULT stands for, ``as_list`` whether it is a list. Raises InvalidGraphError where a
     result is asked for that does not come.
     """
     numbers = {one: number for number, one in enumerate(predecessors)}
@@ -58,20 +58,20 @@ def passed_results(
         if result.of is not None:
             wanted = getattr(result.of, "pk", result.of)
             if wanted not in numbers:
-                raise GraphRefused(
+                raise InvalidGraphError(
                     f"{name}: expected result_of(...) of a job that it waits for, got {result.of!r}; name it in"
                     " after(...)"
                 )
-            return PassedResult(numbers[wanted])
+            return ResultPlaceholder(numbers[wanted])
         if not before:
-            raise GraphRefused(
+            raise InvalidGraphError(
                 f"{name}: RESULT stands for what a call waits for, and this one waits for nothing"
             )
         if not as_list:
-            return PassedResult(numbers[before[0]])
+            return ResultPlaceholder(numbers[before[0]])
         if len(before) == len(predecessors):
-            return PassedResult()
-        return [PassedResult(numbers[one]) for one in before]
+            return ResultPlaceholder()
+        return [ResultPlaceholder(numbers[one]) for one in before]
 
     return replace_results(value, passed)
 

@@ -65,7 +65,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     from django.db import Error as DatabaseError
 
     from .models import CronSchedule
-    from .staff_schedules import judge
+    from .staff_schedules import find_problem
 
     if get_settings().database not in (databases or ()):
         return []
@@ -82,7 +82,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
             id="django_jobs.W002",
         )
         for row in rows
-        if (problem := judge(row))
+        if (problem := find_problem(row))
     ]
 
 

@@ -16,8 +16,8 @@ from django.conf import settings as django_settings
 from django.core.signals import setting_changed
 
 from .exceptions import ConfigurationError
-from .policy.backoff import LONGEST_WAIT, Backoff, Exponential, as_backoff
-from .policy.decide import Rules
+from .policy.backoff import MAX_WAIT, Backoff, Exponential, as_backoff
+from .policy.decide import DecisionSettings
 from .policy.states import State
 
 SETTING = "DJANGO_JOBS"
@@ -107,10 +107,10 @@ class Settings:
     )
 
     @property
-    def rules(self) -> Rules:
+    def rules(self) -> DecisionSettings:
         """What decisions need of the settings."""
-        return Rules(
-            unknown_delay=self.unknown_job_delay,
+        return DecisionSettings(
+            unknown_retry_delay=self.unknown_job_delay,
             unknown_ttl=self.unknown_job_ttl,
             max_worker_deaths=self.max_worker_deaths,
         )
@@ -131,10 +131,8 @@ def as_span(option: str, value: object) -> timedelta | None:
     if value is None:
         return None
     span = as_duration(option, value)
-    if not timedelta(0) < span <= LONGEST_WAIT:
-        raise ConfigurationError(
-            f"{option}: expected more than zero and at most {LONGEST_WAIT}, got {value!r}"
-        )
+    if not timedelta(0) < span <= MAX_WAIT:
+        raise ConfigurationError(f"{option}: expected more than zero and at most {MAX_WAIT}, got {value!r}")
     return span
 
 

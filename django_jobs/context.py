@@ -13,26 +13,26 @@ from typing import Any, Protocol
 from asgiref.sync import sync_to_async
 
 from .arguments.serialization import dumps
-from .exceptions import Cancelled, NoCurrentJob, PayloadTooLarge
+from .exceptions import Cancel, NoCurrentJobError, PayloadTooLargeError
 
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
 MAX_PROGRESS_MESSAGE_LENGTH = 200
 MAX_LOG_LEVEL = 1_000
-CANCEL_LOOK_SECONDS = 1.0
+CANCEL_CHECK_INTERVAL_SECONDS = 1.0
 """Whether a job was asked to cancel is looked up at most this often."""
-ASKED_TO_END = "it was asked to end"
+CANCEL_REQUESTED_MESSAGE = "it was asked to end"
 """The reason on the try of a job that ended because it was asked to."""
 
 
-class KeepsLog(Protocol):
+class LogSink(Protocol):
     """Takes the lines that a run logs."""
 
     def add(self, *, level: str, logger: str, message: str) -> None:
         """Take a line; returns at once."""
 
 
-SaveNotes = Callable[[dict[str, Any]], None]
+SaveUpdate = Callable[[dict[str, Any]], None]
 
 
 class JobContext:
@@ -43,7 +43,7 @@ class JobContext:
     """
 
     __slots__ = (
-        "_cancel_looked_at",
+        "_cancel_checked_at",
         "_is_cancel_requested",
         "_last_saved_at",
         "_last_total",
@@ -70,8 +70,8 @@ class JobContext:
         max_attempts: int,
         enqueued: float,
         metadata: dict[str, Any],
-        save: SaveNotes,
-        log: KeepsLog | None = None,
+        save: SaveUpdate,
+        log: LogSink | None = None,
     ) -> None:
         self.job_id = job_id
         self.name = name
@@ -85,7 +85,7 @@ class JobContext:
         self._log = log
         self._last_saved_at: float | None = None
         self._last_total: int | None = None
-        self._cancel_looked_at = -CANCEL_LOOK_SECONDS
+        self._cancel_checked_at = -CANCEL_CHECK_INTERVAL_SECONDS
         self._is_cancel_requested = False
 
     @property
@@ -101,15 +101,15 @@ class JobContext:
 
     @property
     def cancel_requested(self) -> bool:
-        """True once this job was asked to end; then raise ``Cancelled``, or return what there is.
+        """True once this job was asked to end; then raise ``Cancel``, or return what there is.
 
         Asks the database at most once a second, so that it can stand in a loop.
         """
         now = time.monotonic()
-        if not self._is_cancel_requested and now - self._cancel_looked_at >= CANCEL_LOOK_SECONDS:
+        if not self._is_cancel_requested and now - self._cancel_checked_at >= CANCEL_CHECK_INTERVAL_SECONDS:
             from .store.lifecycle.cancel import is_cancel_requested
 
-            self._cancel_looked_at = now
+            self._cancel_checked_at = now
             self._is_cancel_requested = is_cancel_requested(self.job_id)
         return self._is_cancel_requested
 
@@ -118,14 +118,14 @@ class JobContext:
         return await sync_to_async(lambda: self.cancel_requested)()
 
     def raise_if_cancelled(self) -> None:
-        """Raise ``Cancelled`` where this job was asked to end; looks as seldom as ``cancel_requested`` does."""
+        """Raise ``Cancel`` where this job was asked to end; looks as seldom as ``cancel_requested`` does."""
         if self.cancel_requested:
-            raise Cancelled(ASKED_TO_END)
+            raise Cancel(CANCEL_REQUESTED_MESSAGE)
 
     async def araise_if_cancelled(self) -> None:
         """Do what ``raise_if_cancelled`` does, in an ``async def`` job."""
         if await self.acancel_requested():
-            raise Cancelled(ASKED_TO_END)
+            raise Cancel(CANCEL_REQUESTED_MESSAGE)
 
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Show how far the job is: ``done`` of ``total`` in any unit.
@@ -162,13 +162,13 @@ class JobContext:
     def save_metadata(self) -> None:
         """Save ``metadata`` as it is now; the next try sees it.
 
-        Raises SerializationError for what JSON cannot carry and PayloadTooLarge.
+        Raises SerializationError for what JSON cannot carry and PayloadTooLargeError.
         """
         from .conf import get_settings
 
         text = dumps(self.metadata, what=f"{self.name}: metadata")
         if len(text.encode()) > get_settings().max_payload_bytes:
-            raise PayloadTooLarge(
+            raise PayloadTooLargeError(
                 f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
             )
         self._save({"metadata": json.loads(text)})
@@ -194,21 +194,21 @@ _current: ContextVar[JobContext] = ContextVar("django_jobs_current")
 
 
 def current_job() -> JobContext:
-    """Return the context of the job that is running here. Raises NoCurrentJob outside of one."""
+    """Return the context of the job that is running here. Raises NoCurrentJobError outside of one."""
     try:
         return _current.get()
     except LookupError:
-        raise NoCurrentJob(
+        raise NoCurrentJobError(
             "current_job() works inside a job that a worker runs; a plain call of the function has none"
         ) from None
 
 
-def running_job() -> JobContext | None:
+def current_job_or_none() -> JobContext | None:
     """Return the context of the job that is running here, None outside of one."""
     return _current.get(None)
 
 
-class running_as:  # noqa: N801 - reads as a statement: with running_as(context)
+class activate_context:  # noqa: N801 - reads as a statement: with activate_context(context)
     """Make ``context`` the current job's within the block, in this thread or task."""
 
     __slots__ = ("_context", "_token")

@@ -26,7 +26,7 @@ from .options import (
     check_name,
 )
 from .policy.backoff import BackoffOption
-from .policy.limits import Breaker, Concurrency, Key, Need, Order, Rate
+from .policy.limits import CircuitBreaker, Concurrency, KeyOption, Ordering, RateLimit, RequiredPermit
 from .schedules import (
     ScheduleDefinition,
     ScheduleOptions,
@@ -74,7 +74,7 @@ class JobDefinition(Generic[P, R]):
         if self.options.limits:
             check_keys(f"@job {self.name}", self.options.limits, self.signature)
 
-    def needs(self, stored: Mapping[str, Any]) -> tuple[Need, ...]:
+    def needs(self, stored: Mapping[str, Any]) -> tuple[RequiredPermit, ...]:
         """Return which limits a job with these arguments, by name, is under. Raises LimitKeyError."""
         return needs_of(self.name, self.options.limits, self.signature, stored)
 
@@ -123,7 +123,7 @@ class JobDefinition(Generic[P, R]):
         """Insert one job in the caller's transaction and return it.
 
         Raises ArgumentsError where the arguments do not fit the signature, SerializationError where JSON
-        cannot carry one of them, PayloadTooLarge; each names the job and the argument.
+        cannot carry one of them, PayloadTooLargeError; each names the job and the argument.
         """
         return EnqueueOptions(definition=self).enqueue(*args, **kwargs)
 
@@ -253,10 +253,10 @@ def job(
     result_ttl: timedelta | float | None = None,
     schedulable: bool = False,
     takes_context: bool = False,
-    rate_limit: Rate | str | None = None,
+    rate_limit: RateLimit | str | None = None,
     concurrency: Concurrency | int | None = None,
-    order_key: Order | Key = None,
-    breaker: Breaker | None = None,
+    ordering_key: Ordering | KeyOption = None,
+    breaker: CircuitBreaker | None = None,
     expires: timedelta | int | None = None,
     **when: Unpack[ScheduleOptions],
 ) -> Any:
@@ -267,7 +267,7 @@ def job(
     backoff: ``Exponential``, ``Linear``, ``Constant``, a list of waits, or ``(exception, context) ->
     timedelta | seconds | None`` (None: dead now). Default 5 s, 25 s, 125 s ..., with jitter.
     retry_on: what is worth another try; anything else is dead at once. discard_on: dead at once too, and wins.
-    timeout: a timedelta or whole seconds; JobTimeout is raised inside the function.
+    timeout: a timedelta or whole seconds; JobTimeoutError is raised inside the function.
     atomic: the function's writes to the jobs' database and the finish commit together.
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
@@ -275,7 +275,7 @@ def job(
     result_ttl: how long the result is kept once the job has succeeded; default the setting RESULT_TTL.
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
-    rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; order_key: the name
+    rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; ordering_key: the name
     of an argument, a function of the arguments or an ``Order``; breaker: a ``Breaker``. All count over all workers.
     cron or every, timezone, jitter, overlap, catch_up, catch_up_limit: a schedule of the job's own name that
     enqueues it without arguments; see ``schedule``.
@@ -308,7 +308,7 @@ def job(
         schedulable=schedulable,
         takes_context=takes_context,
         limits=as_limits(
-            label, rate_limit=rate_limit, concurrency=concurrency, order_key=order_key, breaker=breaker
+            label, rate_limit=rate_limit, concurrency=concurrency, ordering_key=ordering_key, breaker=breaker
         ),
     )
     check_option_names(label, when)

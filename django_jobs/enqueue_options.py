@@ -16,10 +16,10 @@ from .calls import JobCall, passed_results
 from .enqueueing import place, place_keyed, place_stream
 from .exceptions import ArgumentsError, ConfigurationError
 from .options import LONG_AGO, check_enqueue_options, check_predecessors
-from .policy.expiry import expected_instead, expiry_of
-from .policy.flags import Links
+from .policy.expiry import expiry_error, resolve_expiry
+from .policy.flags import JobFlag
 from .policy.graph import OnDead
-from .policy.limits import Need
+from .policy.limits import RequiredPermit
 from .uniqueness import KeyFunction, keys_for
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class EnqueueOptions(Generic[P, R]):
                 raise ArgumentsError(f"{error} (in item {at} of enqueue_many)") from None
 
     def _stream(self, arguments: ManyArguments) -> int:
-        from .store.enqueue.insert import payload
+        from .store.enqueue.insert import serialize_arguments
 
         name = self.definition.name
         if self.waits_for:
@@ -105,7 +105,7 @@ class EnqueueOptions(Generic[P, R]):
             "enqueue_many(count_only=True)",
             "each has to be looked at, which is what enqueue_many without count_only does",
         )
-        texts = (payload(name, self._encoded(one)) for one in self._bound(arguments))
+        texts = (serialize_arguments(name, self._encoded(one)) for one in self._bound(arguments))
         return place_stream(self._new_job(), texts)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
@@ -145,7 +145,7 @@ class EnqueueOptions(Generic[P, R]):
         self,
         bound: list[dict[str, Any]],
         encoded: list[dict[str, Any]],
-        needs: Sequence[Sequence[Need]],
+        needs: Sequence[Sequence[RequiredPermit]],
     ) -> list[Job]:
         options, new = self.definition.options, self._new_job()
         if self.waits_for:
@@ -159,7 +159,7 @@ class EnqueueOptions(Generic[P, R]):
             idempotency_window=self.idempotency_window,
         )
         if self.run_after is not None:
-            rule = rule._replace(at_most=None)
+            rule = rule._replace(max_wait=None)
         elif options.unique is not None and options.unique.debounce is not None:
             new = new._replace(delay_seconds=options.unique.debounce.total_seconds())
         return place_keyed(new, encoded, keys, rule, needs=needs)
@@ -196,14 +196,14 @@ class EnqueueOptions(Generic[P, R]):
         run_after = self.run_after
         if run_after is None and options.unique is not None:
             run_after = options.unique.debounce
-        expiry = expiry_of(self.expires_at, options.expires, run_after=run_after, now=now)
-        expected = expected_instead(expiry, run_after=run_after, now=now)
+        expiry = resolve_expiry(self.expires_at, options.expires, run_after=run_after, now=now)
+        expected = expiry_error(expiry, run_after=run_after, now=now)
         if expected is not None:
             raise ConfigurationError(
                 f"{name}.using(expires_at): expected {expected}, got {self.expires_at!r}"
             )
         return new._replace(
-            links=int(new.links | Links.EXPIRES), expires_at=expiry.at, expires_seconds=expiry.seconds
+            flags=int(new.flags | JobFlag.EXPIRES), expires_at=expiry.at, expires_seconds=expiry.seconds
         )
 
 

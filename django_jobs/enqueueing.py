@@ -8,10 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from .batch_context import current_gathering
-from .policy.flags import Links
+from .policy.flags import JobFlag
 from .policy.graph import OnDead
-from .policy.limits import Need
-from .policy.uniqueness import ConflictRule, Key
+from .policy.limits import RequiredPermit
+from .policy.uniqueness import ConflictRule, NewKey
 
 if TYPE_CHECKING:
     from .models import Job
@@ -23,7 +23,7 @@ def place(
     new: NewJob,
     arguments: Sequence[Mapping[str, Any]],
     *,
-    needs: Sequence[Sequence[Need]] = (),
+    needs: Sequence[Sequence[RequiredPermit]] = (),
     after: Sequence[int] = (),
     on_dead: OnDead = OnDead.BLOCK,
 ) -> list[Job]:
@@ -34,9 +34,9 @@ def place(
     from .store.enqueue.insert import enqueue
 
     if after:
-        from .store.workflows.enqueue import Before, NewNode
+        from .store.workflows.enqueue import NewNode, PredecessorRef
 
-        before = tuple(Before(job_id=one) for one in after)
+        before = tuple(PredecessorRef(job_id=one) for one in after)
         return place_nodes(
             [NewNode(new=new, arguments=dict(one), after=before, on_dead=on_dead) for one in arguments]
         )
@@ -51,18 +51,18 @@ def place(
 def place_keyed(
     new: NewJob,
     arguments: Sequence[Mapping[str, Any]],
-    keys: Sequence[Key],
+    keys: Sequence[NewKey],
     rule: ConflictRule,
     *,
-    needs: Sequence[Sequence[Need]] = (),
+    needs: Sequence[Sequence[RequiredPermit]] = (),
 ) -> list[Job]:
     """Do the same for jobs with keys. One that was there already stays in the batch it is in, if in any."""
-    from .store.enqueue.unique import enqueue_keyed
+    from .store.enqueue.unique import enqueue_unique
 
     if current_gathering() is None:
-        return enqueue_keyed(new, arguments, keys, rule, needs=needs)
+        return enqueue_unique(new, arguments, keys, rule, needs=needs)
     with _gathered() as ids:
-        jobs = enqueue_keyed(_in_batch(new), arguments, keys, rule, needs=needs)
+        jobs = enqueue_unique(_in_batch(new), arguments, keys, rule, needs=needs)
         ids += [job.pk for job in jobs if not job.is_duplicate]
     return jobs
 
@@ -99,15 +99,15 @@ def place_stream(new: NewJob, texts: Iterable[str]) -> int:
 @contextmanager
 def _gathered() -> Iterator[list[int]]:
     """Hold the batch that gathers here in one transaction with the block, and put what it lists into the batch."""
-    from .store.batches.batch import growing, touch_batch
+    from .store.batches.batch import extending_batch, record_batch_activity
 
     gathering = current_gathering()
     assert gathering is not None  # noqa: S101 - the callers have looked
-    with growing(gathering.batch_id) as ids:
+    with extending_batch(gathering.batch_id) as ids:
         yield ids
         if gathering.is_touch_due():
-            touch_batch(gathering.batch_id)
+            record_batch_activity(gathering.batch_id)
 
 
 def _in_batch(new: NewJob) -> NewJob:
-    return new._replace(links=int(new.links | Links.BATCHED))
+    return new._replace(flags=int(new.flags | JobFlag.IN_BATCH))

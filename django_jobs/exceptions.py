@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from math import inf
 
-from .policy.backoff import LONGEST_WAIT
+from .policy.backoff import MAX_WAIT
 
 
 class JobsError(Exception):
@@ -28,11 +28,11 @@ class SerializationError(JobsError, ValueError):
     """A value cannot be carried as JSON, or what is stored cannot be read back."""
 
 
-class PayloadTooLarge(SerializationError):
+class PayloadTooLargeError(SerializationError):
     """Arguments or metadata are larger than the setting ``MAX_PAYLOAD_BYTES`` allows."""
 
 
-class ClaimLost(JobsError):
+class ClaimLostError(JobsError):
     """The claim of this run is another worker's by now; nothing was written."""
 
 
@@ -40,7 +40,7 @@ class LimitKeyError(JobsError, ValueError):
     """The key of a limit could not be computed from a job's arguments; the job is not enqueued."""
 
 
-class NoCurrentJob(JobsError, LookupError):
+class NoCurrentJobError(JobsError, LookupError):
     """``current_job()`` was called where no job is running."""
 
 
@@ -48,23 +48,23 @@ class OnceError(JobsError):
     """``once(...)`` cannot do what it promises here; the message says why, and what to do instead."""
 
 
-class WaitTimeout(JobsError, TimeoutError):
+class WaitTimeoutError(JobsError, TimeoutError):
     """``Job.wait(timeout)`` ended before the job did."""
 
 
-class GraphRefused(JobsError, ValueError):
+class InvalidGraphError(JobsError, ValueError):
     """Jobs cannot wait for one another like this: a circle, too many of them, a job that is gone."""
 
 
-class NoCurrentBatch(JobsError, LookupError):
+class NoCurrentBatchError(JobsError, LookupError):
     """``current_batch()`` was called where no batch is built, or by a job that is in none."""
 
 
-class ResultExpired(JobsError, LookupError):
+class ResultExpiredError(JobsError, LookupError):
     """The job has succeeded, and its result was kept no longer than ``RESULT_TTL`` or ``result_ttl`` says."""
 
 
-class ResultUnreadable(JobsError, OSError):
+class ResultUnreadableError(JobsError, OSError):
     """The job's result stands in a file of ``RESULT_STORAGE`` that cannot be read. ``is_gone``: it is there no more."""
 
     def __init__(self, message: str, *, is_gone: bool) -> None:
@@ -72,11 +72,11 @@ class ResultUnreadable(JobsError, OSError):
         self.is_gone = is_gone
 
 
-class ResultNotPassed(SerializationError):
+class ResultNotPassedError(SerializationError):
     """A job waits for another's result, and that cannot be passed on: it is gone, or could not be stored."""
 
 
-class JobTimeout(JobsError):
+class JobTimeoutError(JobsError):
     """Raised inside a job that ran longer than its ``timeout``."""
 
 
@@ -100,7 +100,7 @@ class Discard(Exception):
         self.reason = reason
 
 
-class Cancelled(Exception):
+class Cancel(Exception):
     """Raise inside a job to end it as cancelled: neither a success nor a dead letter. ``reason`` is kept on the try."""
 
     def __init__(self, reason: str = "") -> None:
@@ -108,7 +108,7 @@ class Cancelled(Exception):
         self.reason = reason
 
 
-class BatchEnded(JobsError, Cancelled):
+class BatchEndedError(JobsError, Cancel):
     """A batch that has ended, or was cancelled, takes no more jobs; a job that lets this through is cancelled too."""
 
 
@@ -137,7 +137,7 @@ def _as_delay(what: str, value: timedelta | float) -> timedelta:
     elif type(value) in {int, float}:
         if not 0 <= value < inf:
             raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")
-        delay = timedelta(seconds=min(value, LONGEST_WAIT.total_seconds()))
+        delay = timedelta(seconds=min(value, MAX_WAIT.total_seconds()))
     else:
         raise TypeError(f"{what}: expected a timedelta or seconds, got {value!r}")
     if delay < timedelta(0):

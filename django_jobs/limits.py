@@ -17,23 +17,23 @@ from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, LimitKeyError
 from .policy.limits import (
     MAX_KEY_LENGTH,
-    Breaker,
+    CircuitBreaker,
     Concurrency,
-    Key,
-    Kind,
+    KeyOption,
     Limit,
-    Need,
-    Order,
-    Rate,
-    need,
+    LimitKind,
+    Ordering,
+    RateLimit,
+    RequiredPermit,
     parse_rate,
+    required_permit,
 )
 
-OPTIONS: Mapping[Kind, str] = {
-    Kind.ORDER: "order_key",
-    Kind.CONCURRENCY: "concurrency",
-    Kind.BREAKER: "breaker",
-    Kind.RATE: "rate_limit",
+OPTIONS: Mapping[LimitKind, str] = {
+    LimitKind.ORDER: "ordering_key",
+    LimitKind.CONCURRENCY: "concurrency",
+    LimitKind.BREAKER: "breaker",
+    LimitKind.RATE: "rate_limit",
 }
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
@@ -42,10 +42,10 @@ _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 class LimitOptions(TypedDict, total=False):
     """What ``@job`` may be told of limits."""
 
-    rate_limit: Rate | str | None
+    rate_limit: RateLimit | str | None
     concurrency: Concurrency | int | None
-    order_key: Order | Key
-    breaker: Breaker | None
+    ordering_key: Ordering | KeyOption
+    breaker: CircuitBreaker | None
 
 
 def as_limits(
@@ -53,15 +53,15 @@ def as_limits(
     *,
     rate_limit: object,
     concurrency: object,
-    order_key: object,
+    ordering_key: object,
     breaker: object,
 ) -> tuple[Limit, ...]:
     """Return the limits that ``@job`` was given, or raise ConfigurationError naming the option."""
     given = (
-        (OPTIONS[Kind.ORDER], _as_order, order_key),
-        (OPTIONS[Kind.CONCURRENCY], _as_concurrency, concurrency),
-        (OPTIONS[Kind.BREAKER], _as_breaker, breaker),
-        (OPTIONS[Kind.RATE], _as_rate, rate_limit),
+        (OPTIONS[LimitKind.ORDER], _as_order, ordering_key),
+        (OPTIONS[LimitKind.CONCURRENCY], _as_concurrency, concurrency),
+        (OPTIONS[LimitKind.BREAKER], _as_breaker, breaker),
+        (OPTIONS[LimitKind.RATE], _as_rate, rate_limit),
     )
     limits = []
     for option, convert, value in given:
@@ -91,7 +91,7 @@ def check_keys(label: str, limits: tuple[Limit, ...], signature: CallSignature) 
 
 def needs_of(
     job_name: str, limits: tuple[Limit, ...], signature: CallSignature, stored: Mapping[str, Any]
-) -> tuple[Need, ...]:
+) -> tuple[RequiredPermit, ...]:
     """Return which limits one job is under, by its arguments as ``bind`` returns them.
 
     A key of None puts the job under no such limit. Raises LimitKeyError naming job, option and reason.
@@ -102,11 +102,11 @@ def needs_of(
         what = f"{job_name}: {OPTIONS[rule.kind]}"
         key = _key(what, limit.key, signature, stored)
         if key is not None:
-            needs.append(need(rule, name=limit.name or job_name, key=key))
+            needs.append(required_permit(rule, name=limit.name or job_name, key=key))
     return tuple(needs)
 
 
-def _key(what: str, key: Key, signature: CallSignature, stored: Mapping[str, Any]) -> str | None:
+def _key(what: str, key: KeyOption, signature: CallSignature, stored: Mapping[str, Any]) -> str | None:
     if key is None:
         return ""
     arguments = signature.by_name(stored)
@@ -152,10 +152,10 @@ def _escaped(part: str) -> str:
     return part.replace("\\", "\\\\").replace("/", "\\/")
 
 
-def _as_rate(value: object) -> Rate:
+def _as_rate(value: object) -> RateLimit:
     if isinstance(value, str):
         return parse_rate(value)
-    if isinstance(value, Rate):
+    if isinstance(value, RateLimit):
         return value
     raise ValueError(f'expected a Rate or text such as "10/s", got {value!r}')
 
@@ -168,17 +168,17 @@ def _as_concurrency(value: object) -> Concurrency:
     raise ValueError(f"expected a Concurrency or a whole number, got {value!r}")
 
 
-def _as_order(value: object) -> Order:
-    if isinstance(value, Order):
+def _as_order(value: object) -> Ordering:
+    if isinstance(value, Ordering):
         return value
     if isinstance(value, str) or callable(value):
-        return Order(key=value)
+        return Ordering(key=value)
     raise ValueError(
         f"expected the name of an argument, a function of the arguments or an Order, got {value!r}"
     )
 
 
-def _as_breaker(value: object) -> Breaker:
-    if isinstance(value, Breaker):
+def _as_breaker(value: object) -> CircuitBreaker:
+    if isinstance(value, CircuitBreaker):
         return value
     raise ValueError(f"expected a Breaker, got {value!r}")

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from .arguments.serialization import decode, encode
 from .context import current_job
-from .exceptions import NoCurrentJob, OnceError
-from .policy.uniqueness import MAX_KEY_LENGTH, canonical, digest_of
+from .exceptions import NoCurrentJobError, OnceError
+from .policy.uniqueness import MAX_KEY_LENGTH, canonical_json, key_digest
 
 if TYPE_CHECKING:
     from .models import OnceRecord
-    from .store.dialects.base.keys import NewOnce
+    from .store.dialects.base.keys import NewOnceRecord
 
 _NO_ASYNC = (
     "once(): Django's transactions do not work in asynchronous code; put the block into a function and"
@@ -31,7 +31,7 @@ class Once:
 
     __slots__ = ("_earlier", "_is_open", "_record", "_stored")
 
-    def __init__(self, record: NewOnce, earlier: OnceRecord | None) -> None:
+    def __init__(self, record: NewOnceRecord, earlier: OnceRecord | None) -> None:
         self._record = record
         self._earlier = earlier
         self._stored = None if earlier is None else earlier.stored
@@ -57,15 +57,15 @@ class Once:
         """Keep ``value``, in the block's transaction, for those that come later: anything that a job may return.
 
         Raises OnceError where this is not the first or the block has ended, SerializationError and
-        PayloadTooLarge.
+        PayloadTooLargeError.
         """
-        from .store.enqueue.once import save_stored
+        from .store.enqueue.once import save_once_value
 
         if not self:
             raise OnceError(f"once({self._record.key}): only the first may store; this was done before")
         if not self._is_open:
             raise OnceError(f"once({self._record.key}): the block has ended; store within it")
-        self._stored = save_stored(self._record, value)
+        self._stored = save_once_value(self._record, value)
 
     def end(self) -> None:
         """Take no more values: the block has ended."""
@@ -113,18 +113,18 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
     async def __aexit__(self, *_: object) -> None:
         """Never reached; ``async with`` looks for it before it enters."""
 
-    def _new_record(self) -> NewOnce:
-        from .store.dialects.base.keys import NewOnce
+    def _new_record(self) -> NewOnceRecord:
+        from .store.dialects.base.keys import NewOnceRecord
 
         parts = [encode(part, what=f"once: part {at + 1} of the key") for at, part in enumerate(self._key)]
-        whole = canonical(parts)
+        whole = canonical_json(parts)
         text = whole[1:-1]
         try:
             job_id: int | None = current_job().job_id
-        except NoCurrentJob:
+        except NoCurrentJobError:
             job_id = None
-        return NewOnce(
-            digest=digest_of("once", whole),
+        return NewOnceRecord(
+            digest=key_digest("once", whole),
             key=text if len(text) <= MAX_KEY_LENGTH else text[: MAX_KEY_LENGTH - 3] + "...",
             job_id=job_id,
         )

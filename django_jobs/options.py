@@ -9,7 +9,7 @@ from typing import Any
 
 from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, as_span, get_settings
 from .exceptions import ConfigurationError
-from .policy.backoff import LONGEST_WAIT, Backoff
+from .policy.backoff import MAX_WAIT, Backoff
 from .policy.graph import OnDead
 from .policy.limits import Limit
 from .uniqueness import Unique, check_idempotency
@@ -92,8 +92,8 @@ def _check_instant(option: str, value: object) -> None:
     """Raise ConfigurationError unless it is None, a timedelta that is not too long, or an aware datetime."""
     if not (value is None or isinstance(value, timedelta | datetime)):
         raise ConfigurationError(f"{option}: expected an aware datetime or a timedelta, got {value!r}")
-    if isinstance(value, timedelta) and value > LONGEST_WAIT:
-        raise ConfigurationError(f"{option}: expected at most {LONGEST_WAIT}, got {value!r}")
+    if isinstance(value, timedelta) and value > MAX_WAIT:
+        raise ConfigurationError(f"{option}: expected at most {MAX_WAIT}, got {value!r}")
     if isinstance(value, datetime) and value.utcoffset() is None:
         raise ConfigurationError(
             f"{option}: expected an aware datetime, got the naive {value!r};"

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 from django.core.files.base import ContentFile
 from django.core.files.storage import storages
 
-from .arguments.serialization import RESULT_FILE, TAG, read_json
-from .exceptions import ResultUnreadable
+from .arguments.serialization import RESULT_FILE_TAG, TAG, read_json
+from .exceptions import ResultUnreadableError
 
 FOLDER = "django_jobs/results"
 MAX_NAME_LENGTH = 500
@@ -29,17 +29,17 @@ class ResultFile(NamedTuple):
     name: str
     bytes: int
 
-    def mark(self) -> dict[str, Any]:
+    def reference(self) -> dict[str, Any]:
         """Return what stands in the database in the result's place."""
-        return {TAG: RESULT_FILE, **self._asdict()}
+        return {TAG: RESULT_FILE_TAG, **self._asdict()}
 
 
-def result_file(stored: object) -> ResultFile | None:
+def parse_result_file(stored: object) -> ResultFile | None:
     """Return where the result stands that ``stored``, a job's result as the database has it, is the mark of.
 
     None where it is no such mark, or not a whole one.
     """
-    if not (isinstance(stored, dict) and stored.get(TAG) == RESULT_FILE):
+    if not (isinstance(stored, dict) and stored.get(TAG) == RESULT_FILE_TAG):
         return None
     match stored:
         case {"storage": str(storage), "name": str(name), "bytes": int(size)}:
@@ -62,16 +62,16 @@ def write_result(text: str, *, job_id: int, day: date, storage: str) -> ResultFi
 
 
 def read_result(file: ResultFile) -> Any:
-    """Return the JSON in the file, tags and all. Raises ResultUnreadable."""
+    """Return the JSON in the file, tags and all. Raises ResultUnreadableError."""
     what = f"the result in the file {file.name} of STORAGES[{file.storage!r}] cannot be read"
     try:
         with storages[file.storage].open(file.name) as opened:
             text = opened.read().decode()
         return read_json(text)
     except FileNotFoundError as error:
-        raise ResultUnreadable(f"{what}: it is gone", is_gone=True) from error
+        raise ResultUnreadableError(f"{what}: it is gone", is_gone=True) from error
     except Exception as error:  # a storage may raise anything
-        raise ResultUnreadable(f"{what}: {type(error).__name__}: {error}", is_gone=False) from error
+        raise ResultUnreadableError(f"{what}: {type(error).__name__}: {error}", is_gone=False) from error
 
 
 def delete_result(storage: str, name: str) -> bool:

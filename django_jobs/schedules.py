@@ -15,12 +15,12 @@ from .conf import MAX_NAME_LENGTH, as_duration
 from .exceptions import ConfigurationError, JobsError
 from .policy.cron import CronError
 from .policy.overlap import Overlap
-from .policy.schedule import CatchUp, Manner, ScheduleSpec, Timing
+from .policy.schedule import CatchUp, ScheduleSpec, TickPolicy, Timing
 
 if TYPE_CHECKING:
     from .definition import JobDefinition
 
-Word = TypeVar("Word", Overlap, CatchUp)
+ChoiceT = TypeVar("ChoiceT", Overlap, CatchUp)
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -43,12 +43,12 @@ class ScheduleDefinition:
     job: JobDefinition[..., Any]
     arguments: dict[str, Any]
     timing: Timing
-    manner: Manner
+    tick_policy: TickPolicy
     origin: str
 
     def spec(self) -> ScheduleSpec:
         """Return what the database is to hold of it."""
-        return spec_of(self.job, arguments=self.arguments, timing=self.timing, manner=self.manner)
+        return spec_of(self.job, arguments=self.arguments, timing=self.timing, tick_policy=self.tick_policy)
 
 
 _definitions: dict[str, ScheduleDefinition] = {}
@@ -72,9 +72,9 @@ def define_schedule(
     definition = ScheduleDefinition(
         name=name,
         job=job,
-        arguments=_bound(label, job, arguments),
+        arguments=_bind_arguments(label, job, arguments),
         timing=_timing(label, name, options),
-        manner=_manner(label, options),
+        tick_policy=_tick_policy(label, options),
         origin=origin,
     )
     _definitions[name] = definition
@@ -87,13 +87,13 @@ def all_schedules() -> list[ScheduleDefinition]:
 
 
 def spec_of(
-    job: JobDefinition[..., Any], *, arguments: dict[str, Any], timing: Timing, manner: Manner
+    job: JobDefinition[..., Any], *, arguments: dict[str, Any], timing: Timing, tick_policy: TickPolicy
 ) -> ScheduleSpec:
     """Return what the database is to hold of a schedule of ``job``, the job's own options resolved."""
     queue_name = job.options.resolve("queue_name")
     return ScheduleSpec(
         timing=timing,
-        manner=manner,
+        tick_policy=tick_policy,
         job_name=job.name,
         arguments=arguments,
         queue_name=queue_name,
@@ -133,7 +133,7 @@ def _relative(path: str) -> str:
         return path
 
 
-def _bound(label: str, job: JobDefinition[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _bind_arguments(label: str, job: JobDefinition[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         bound = job.signature.bind((), arguments)
         return {key: encode(value, what=f"argument {key!r}") for key, value in bound.items()}
@@ -153,25 +153,25 @@ def _timing(label: str, name: str, options: ScheduleOptions) -> Timing:
         timezone=zone,
         jitter=as_duration(f"{label}: jitter", options.get("jitter", 0)),
     )
-    return _checked(label, timing)
+    return _validated(label, timing)
 
 
-def _manner(label: str, options: ScheduleOptions) -> Manner:
+def _tick_policy(label: str, options: ScheduleOptions) -> TickPolicy:
     limit = options.get("catch_up_limit", 10)
     if type(limit) is not int:
         raise ConfigurationError(f"{label}: catch_up_limit: expected a whole number, got {limit!r}")
-    manner = Manner(
-        overlap=_word(f"{label}: overlap", Overlap, options.get("overlap", Overlap.SKIP)),
-        catch_up=_word(f"{label}: catch_up", CatchUp, options.get("catch_up", CatchUp.LATEST)),
+    tick_policy = TickPolicy(
+        overlap=_choice(f"{label}: overlap", Overlap, options.get("overlap", Overlap.SKIP)),
+        catch_up=_choice(f"{label}: catch_up", CatchUp, options.get("catch_up", CatchUp.LATEST)),
         catch_up_limit=limit,
     )
-    return _checked(label, manner)
+    return _validated(label, tick_policy)
 
 
-Checked = TypeVar("Checked", Timing, Manner)
+CheckedT = TypeVar("CheckedT", Timing, TickPolicy)
 
 
-def _checked(label: str, value: Checked) -> Checked:
+def _validated(label: str, value: CheckedT) -> CheckedT:
     try:
         value.check()
     except CronError as error:
@@ -179,7 +179,7 @@ def _checked(label: str, value: Checked) -> Checked:
     return value
 
 
-def _word(option: str, words: type[Word], value: str) -> Word:
+def _choice(option: str, words: type[ChoiceT], value: str) -> ChoiceT:
     try:
         return words(value)
     except ValueError:

@@ -23,7 +23,7 @@ def schedulable_jobs() -> list[JobDefinition[Any, Any]]:
     return [definition for definition in registry.all_definitions() if _is_schedulable(definition)]
 
 
-def schedulable_job(name: str) -> JobDefinition[Any, Any]:
+def get_schedulable_job(name: str) -> JobDefinition[Any, Any]:
     """Return the job of this name, or raise UnknownJobError or ConfigurationError where staff may not schedule it."""
     definition = registry.find(name)
     if definition is None:
@@ -47,26 +47,26 @@ def check_stored_arguments(definition: JobDefinition[Any, Any], arguments: objec
     return bound
 
 
-def staff_spec(row: CronSchedule) -> ScheduleSpec:
+def spec_from_row(row: CronSchedule) -> ScheduleSpec:
     """Return what a row of staff says, with the queue, priority and tries that its job has by now.
 
     Raises ConfigurationError saying what is wrong with it.
     """
     try:
-        timing, manner = row.timing, row.manner
+        timing, tick_policy = row.timing, row.tick_policy
         timing.check()
-        manner.check()
-        definition = schedulable_job(row.job_name)
+        tick_policy.check()
+        definition = get_schedulable_job(row.job_name)
         arguments = check_stored_arguments(definition, row.arguments)
     except (JobsError, ValueError, TypeError) as error:
         raise ConfigurationError(str(error)) from error
-    return spec_of(definition, arguments=arguments, timing=timing, manner=manner)
+    return spec_of(definition, arguments=arguments, timing=timing, tick_policy=tick_policy)
 
 
-def judge(row: CronSchedule) -> str:
+def find_problem(row: CronSchedule) -> str:
     """Return what is wrong with a row that staff wrote, an empty text where nothing is."""
     try:
-        staff_spec(row)
+        spec_from_row(row)
     except ConfigurationError as error:
         return str(error)
     return ""

@@ -11,19 +11,19 @@ from typing import Any, Literal
 from .arguments.serialization import encode
 from .conf import get_settings
 from .exceptions import ArgumentsError, ConfigurationError, JobsError
-from .policy.backoff import LONGEST_WAIT
+from .policy.backoff import MAX_WAIT
 from .policy.redact import redact
 from .policy.states import WAITING_STATES, State
 from .policy.uniqueness import (
-    HOLDING_STATES,
     MAX_KEY_LENGTH,
-    UNIQUE_KEPT,
+    UNIQUE_KEY_TTL,
+    UNIQUE_STATES,
     ConflictRule,
-    Key,
     KeyKind,
+    NewKey,
     OnConflict,
-    canonical,
-    digest_of,
+    canonical_json,
+    key_digest,
 )
 
 KeyFunction = Callable[..., Any]
@@ -41,20 +41,20 @@ class Unique:
     on_conflict: ``skip`` leaves the waiting job as it is, ``replace`` gives it the new arguments and time,
     ``reschedule`` the new time only. Default ``skip``, with ``debounce`` ``replace``.
     debounce: the job waits so long, and each further enqueue has it wait so long again: it runs once after the last.
-    at_most: but no longer than that after the first.
+    max_wait: but no longer than that after the first.
     """
 
     by: Collection[str] | KeyFunction | None = None
     states: Collection[str] = tuple(sorted(WAITING_STATES))
     on_conflict: Literal["skip", "replace", "reschedule"] | None = None
     debounce: timedelta | None = None
-    at_most: timedelta | None = None
+    max_wait: timedelta | None = None
 
     @property
     def rule(self) -> ConflictRule:
         """What the store does where a job holds the key."""
         chosen = self.on_conflict or ("skip" if self.debounce is None else "replace")
-        return ConflictRule(on_conflict=OnConflict(chosen), at_most=self.at_most)
+        return ConflictRule(on_conflict=OnConflict(chosen), max_wait=self.max_wait)
 
 
 def check_unique(label: str, unique: object, signature: inspect.Signature) -> None:
@@ -90,25 +90,25 @@ def _check_by(label: str, by: object, signature: inspect.Signature) -> None:
 
 
 def _check_states(label: str, states: object) -> None:
-    known = sorted(HOLDING_STATES)
+    known = sorted(UNIQUE_STATES)
     if (
         not isinstance(states, (tuple, list, set, frozenset))
         or not states
-        or not all(isinstance(state, str) and state in HOLDING_STATES for state in states)
+        or not all(isinstance(state, str) and state in UNIQUE_STATES for state in states)
     ):
         raise ConfigurationError(f"{label}: states: expected a tuple of {', '.join(known)}, got {states!r}")
 
 
 def _check_debounce(label: str, unique: Unique) -> None:
-    given: dict[str, object] = {"debounce": unique.debounce, "at_most": unique.at_most}
+    given: dict[str, object] = {"debounce": unique.debounce, "max_wait": unique.max_wait}
     for option, value in given.items():
-        if not (value is None or (isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_WAIT)):
+        if not (value is None or (isinstance(value, timedelta) and timedelta(0) < value <= MAX_WAIT)):
             raise ConfigurationError(
-                f"{label}: {option}: expected a positive timedelta up to {LONGEST_WAIT}, got {value!r}"
+                f"{label}: {option}: expected a positive timedelta up to {MAX_WAIT}, got {value!r}"
             )
-    if unique.at_most is not None and (unique.debounce is None or unique.at_most < unique.debounce):
+    if unique.max_wait is not None and (unique.debounce is None or unique.max_wait < unique.debounce):
         raise ConfigurationError(
-            f"{label}: at_most: expected no less than debounce, got {unique.at_most!r} with"
+            f"{label}: max_wait: expected no less than debounce, got {unique.max_wait!r} with"
             f" debounce={unique.debounce!r}"
         )
     if unique.debounce is None:
@@ -132,9 +132,9 @@ def check_idempotency(name: str, options: Mapping[str, Any]) -> None:
             f" the arguments that returns them, got {_cut(key)}"
         )
     window = options.get("idempotency_window")
-    if not (window is None or (isinstance(window, timedelta) and timedelta(0) < window <= LONGEST_WAIT)):
+    if not (window is None or (isinstance(window, timedelta) and timedelta(0) < window <= MAX_WAIT)):
         raise ConfigurationError(
-            f"{name}.using(idempotency_window): expected a positive timedelta up to {LONGEST_WAIT}, got {window!r}"
+            f"{name}.using(idempotency_window): expected a positive timedelta up to {MAX_WAIT}, got {window!r}"
         )
 
 
@@ -146,7 +146,7 @@ def keys_for(
     secret: Collection[str],
     idempotency_key: str | KeyFunction | None,
     idempotency_window: timedelta | None,
-) -> tuple[list[Key], ConflictRule]:
+) -> tuple[list[NewKey], ConflictRule]:
     """Return a key for each of the arguments (by name, defaults filled in), and what a conflict leads to.
 
     Raises ConfigurationError where the options do not go together, ArgumentsError where a function fails.
@@ -171,7 +171,7 @@ def keys_for(
 
 def idempotency_key_of(
     name: str, given: str | KeyFunction, window: timedelta | None, arguments: Mapping[str, Any]
-) -> Key:
+) -> NewKey:
     """Return the key of one enqueue. Raises ArgumentsError where a function does not come to one."""
     key = given
     if callable(given):
@@ -182,8 +182,8 @@ def idempotency_key_of(
                 f" function, got {_cut(key)}"
             )
     text = str(key)
-    return Key(
-        digest=digest_of(KeyKind.IDEMPOTENCY, name, text),
+    return NewKey(
+        digest=key_digest(KeyKind.IDEMPOTENCY, name, text),
         kind=KeyKind.IDEMPOTENCY.value,
         job_name=name,
         text=text,
@@ -193,7 +193,9 @@ def idempotency_key_of(
     )
 
 
-def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]) -> Key:
+def unique_key_of(
+    name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]
+) -> NewKey:
     """Return the key of one enqueue of a unique job; what ``secret`` names is masked where it can be read.
 
     Raises ArgumentsError where a function does not come to a key.
@@ -206,14 +208,14 @@ def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, se
     else:
         chosen = {one: arguments[one] for one in sorted(unique.by) if one in arguments}
     value = encode(chosen, what=label)
-    shown = canonical(redact(value, parts=get_settings().redact, names=secret))
-    return Key(
-        digest=digest_of(KeyKind.UNIQUE, name, canonical(value)),
+    shown = canonical_json(redact(value, parts=get_settings().redact, names=secret))
+    return NewKey(
+        digest=key_digest(KeyKind.UNIQUE, name, canonical_json(value)),
         kind=KeyKind.UNIQUE.value,
         job_name=name,
         text=shown if len(shown) <= MAX_KEY_LENGTH else shown[: MAX_KEY_LENGTH - 3] + "...",
         states=tuple(State(one).value for one in unique.states),
-        seconds=UNIQUE_KEPT.total_seconds(),
+        seconds=UNIQUE_KEY_TTL.total_seconds(),
         expires=False,
     )
 

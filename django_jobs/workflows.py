@@ -21,7 +21,7 @@ from asgiref.sync import sync_to_async
 
 from .calls import RESULT, JobCall, ResultOf, passed_results, result_of
 from .enqueueing import place_nodes
-from .exceptions import ArgumentsError, ConfigurationError, GraphRefused
+from .exceptions import ArgumentsError, ConfigurationError, InvalidGraphError
 from .options import check_predecessors
 from .policy.graph import GraphError, check_size
 
@@ -113,11 +113,11 @@ class Graph:
     def enqueue(self) -> list[Job]:
         """Insert all jobs in the caller's transaction and return them in the order in which they were added.
 
-        Raises GraphRefused for a circle, too many jobs or edges, or a result that is asked for and does not come;
+        Raises InvalidGraphError for a circle, too many jobs or edges, or a result that is asked for and does not come;
         ArgumentsError where a call does not fit its job.
         """
         from .policy.graph import OnDead
-        from .store.workflows.enqueue import Before, NewNode
+        from .store.workflows.enqueue import NewNode, PredecessorRef
 
         _check_size(len(self.nodes), 0)
         numbers = {node: number for number, node in enumerate(self.nodes)}
@@ -125,7 +125,9 @@ class Graph:
         for node in self.nodes:
             new, arguments = node.prepared()
             before = tuple(
-                Before(node=_number(one, numbers)) if isinstance(one, Node) else Before(job_id=one)
+                PredecessorRef(node=_number(one, numbers))
+                if isinstance(one, Node)
+                else PredecessorRef(job_id=one)
                 for one in node.predecessors
             )
             made.append(NewNode(new=new, arguments=arguments, after=before, on_dead=OnDead(node.on_dead)))
@@ -194,10 +196,10 @@ def _steps(what: str, given: Sequence[Any], *, is_chain: bool) -> Steps:
         else:
             steps.append(as_call(one, what))
     if not steps:
-        raise GraphRefused(f"{what}: expected at least one job, got none")
+        raise InvalidGraphError(f"{what}: expected at least one job, got none")
     depth = 1 + max(one.depth if isinstance(one, Steps) else 0 for one in steps)
     if depth > DEEPEST:
-        raise GraphRefused(
+        raise InvalidGraphError(
             f"{what}: expected chains and groups at most {DEEPEST} deep in one another; use a Graph"
         )
     return Steps(tuple(steps), is_chain, depth)
@@ -236,7 +238,7 @@ def _results_in(value: Any) -> Iterable[ResultOf]:
 
 def _number(node: Node, numbers: dict[Node, int]) -> int:
     if node not in numbers:
-        raise GraphRefused(f"expected nodes of one graph, got {node!r} of another")
+        raise InvalidGraphError(f"expected nodes of one graph, got {node!r} of another")
     return numbers[node]
 
 
@@ -244,4 +246,4 @@ def _check_size(nodes: int, edges: int) -> None:
     try:
         check_size(nodes, edges)
     except GraphError as error:
-        raise GraphRefused(str(error)) from None
+        raise InvalidGraphError(str(error)) from None

@@ -50,4 +50,4 @@ def worker_environment(transactional_db: None) -> dict[str, str]:
 @pytest.fixture(autouse=True)
 def _fresh_doorbell(monkeypatch: pytest.MonkeyPatch) -> None:
     """Forget who was rung: the window between two rings is not to reach from one test into the next."""
-    monkeypatch.setattr(notify, "_last_rung", {})
+    monkeypatch.setattr(notify, "_last_notified", {})

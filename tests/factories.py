@@ -9,7 +9,7 @@ from typing import Any
 from django.db import models
 
 from django_jobs.models import (
-    AlertedError,
+    AlertHistory,
     Attempt,
     Batch,
     BatchJob,
@@ -24,17 +24,26 @@ from django_jobs.models import (
     Tick,
     Worker,
 )
-from django_jobs.policy.claim_cursors import ReadyLines
-from django_jobs.policy.decide import JobFacts, Rules, decide
-from django_jobs.policy.flags import Links
-from django_jobs.policy.limits import Breaker, Concurrency, Order, Phase, Rate, need
+from django_jobs.policy.claim_cursors import ClaimCursors
+from django_jobs.policy.decide import DecisionSettings, JobFacts, decide
+from django_jobs.policy.flags import JobFlag
+from django_jobs.policy.limits import (
+    CircuitBreaker,
+    Concurrency,
+    Ordering,
+    PermitPhase,
+    RateLimit,
+    required_permit,
+)
 from django_jobs.policy.outcomes import Error, Failed, Outcome
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.dialects.base.jobs import Claim, Ended
-from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.dialects.base.jobs import Claim, FinishedRun
+from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 
-RULES = Rules(unknown_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
+RULES = DecisionSettings(
+    unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3
+)
 
 
 def ago(**duration: float) -> datetime:
@@ -121,7 +130,7 @@ def make_schedule(name: str = "sample", **fields: Any) -> CronSchedule:
         "max_attempts": 5,
         "cron": "" if "every" in fields else "@yearly",
         "next_due_at": now,
-        "next_look_at": fields.get("next_due_at", now),
+        "next_check_at": fields.get("next_due_at", now),
     }
     return CronSchedule.objects.create(name=name, **(values | fields))
 
@@ -133,69 +142,77 @@ def make_tick(schedule: CronSchedule, **fields: Any) -> Tick:
 
 
 def make_limit(
-    given: Rate | Concurrency | Order | Breaker, *, name: str = "sample", key: str = "", **fields: Any
+    given: RateLimit | Concurrency | Ordering | CircuitBreaker,
+    *,
+    name: str = "sample",
+    key: str = "",
+    **fields: Any,
 ) -> Limit:
     """Return the row of a limit as ``@job`` is given it."""
-    one = need(given.rule(), name=name, key=key)
+    one = required_permit(given.rule(), name=name, key=key)
     values = {"kind": one.rule.kind, "name": name, "key": key, "rule": one.rule.as_json()}
     return Limit.objects.create(id=one.limit_id, **(values | fields))
 
 
 def make_permit(limit: Limit, job: Job | None = None, **fields: Any) -> Permit:
     """Return a permit that waits; of a blocked job of its own where none is given."""
-    job = job or make_job(State.BLOCKED, links=Links.LIMITED)
-    values = {"kind": limit.kind, "phase": Phase.WAITING, "since": database_now()}
+    job = job or make_job(State.BLOCKED, flags=JobFlag.LIMITED)
+    values = {"kind": limit.kind, "phase": PermitPhase.WAITING, "since": database_now()}
     return Permit.objects.create(job=job, limit=limit, **(values | fields))
 
 
-def make_alerted_error(**fields: Any) -> AlertedError:
-    return AlertedError.objects.create(**({"fingerprint": "f" * 32, "alerted_at": database_now()} | fields))
+def make_alerted_error(**fields: Any) -> AlertHistory:
+    return AlertHistory.objects.create(**({"fingerprint": "f" * 32, "alerted_at": database_now()} | fields))
 
 
 def make_batch(**fields: Any) -> Batch:
     """Return a batch that its builder has closed, without jobs."""
     now = database_now()
-    values = {"created_at": now, "touched_at": now, "closed_at": now, "state": "running"}
+    values = {"created_at": now, "last_activity_at": now, "closed_at": now, "state": "running"}
     return Batch.objects.create(**(values | fields))
 
 
 def make_batch_job(batch: Batch, state: State = State.READY, **fields: Any) -> Job:
     """Return a job of a batch; the batch's counts are the caller's to set."""
-    job = make_job(state, links=Links.BATCHED, **fields)
+    job = make_job(state, flags=JobFlag.IN_BATCH, **fields)
     BatchJob.objects.create(job=job, batch=batch)
     return job
 
 
 def make_dependency(job: Job, predecessor: Job, **fields: Any) -> Dependency:
-    Job.objects.filter(pk=predecessor.pk).update(links=predecessor.links | Links.AWAITED)
+    Job.objects.filter(pk=predecessor.pk).update(flags=predecessor.flags | JobFlag.HAS_DEPENDENTS)
     return Dependency.objects.create(job=job, predecessor=predecessor, **fields)
 
 
 def make_expiry(job: Job, **fields: Any) -> Expiry:
     """Return until when a job, which has the link EXPIRES, is of use: an hour; to be looked at by then."""
     expires_at = fields.pop("expires_at", database_now() + timedelta(hours=1))
-    return Expiry.objects.create(job=job, **({"expires_at": expires_at, "look_at": expires_at} | fields))
+    return Expiry.objects.create(job=job, **({"expires_at": expires_at, "check_at": expires_at} | fields))
 
 
 def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = None) -> list[Claim]:
     """Look from the head and claim, as a worker that has just started does."""
-    lines = ReadyLines()
-    look(lines, queues=queues)
-    return claim_in_turn(lines, limit=limit, worker_id=worker.pk)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=queues)
+    return claim_by_priority(lines, limit=limit, worker_id=worker.pk)
 
 
-def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> Ended:
+def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> FinishedRun:
     """Return the end of a run that began when it was claimed and took ``seconds``."""
-    held_for = None if one.held is None else timedelta(seconds=database_now().timestamp() - one.held)
+    unknown_for = (
+        None
+        if one.unknown_since is None
+        else timedelta(seconds=database_now().timestamp() - one.unknown_since)
+    )
     facts = JobFacts(
         attempt=one.attempt,
         max_attempts=one.max_attempts,
-        held_for=held_for,
-        is_limited=bool(one.links & Links.LIMITED),
+        unknown_for=unknown_for,
+        is_limited=bool(one.flags & JobFlag.LIMITED),
     )
     decision = decide(outcome, facts, rules=RULES)
     started = one.claimed
-    return Ended(
+    return FinishedRun(
         claim=one,
         decision=decision,
         started=started,

@@ -16,20 +16,20 @@ from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt
 from ..policy.outcomes import AttemptOutcome
-from ..policy.truncate import cut
+from ..policy.truncate import truncate
 from ..store.search.newest_first import Window, newest_first
-from .jobs.filters import Choices
-from .jobs.labels import OUTCOMES, duration_words, outcome_words, page_link
-from .site.base import exactly
+from .jobs.filters import ChoicesFilter
+from .jobs.labels import OUTCOME_LABELS, format_duration, outcome_label, page_link
+from .site.base import format_timestamp
 from .site.paging import WindowChangeList, WindowedAdmin
-from .site.permissions import VIEW_ARGUMENTS, may
+from .site.permissions import VIEW_ARGUMENTS, has_permission
 
 LARGE = ("job__arguments", "job__metadata", "job__result_data")
-SHOWN_MESSAGE = 100
-SHOWN_CHARACTERS = 20_000
+MAX_MESSAGE_CHARS = 100
+MAX_TEXT_CHARS = 20_000
 
 
-class OutcomeFilter(Choices):
+class OutcomeFilter(ChoicesFilter):
     """By outcome."""
 
     title = _("outcome")
@@ -37,7 +37,7 @@ class OutcomeFilter(Choices):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the outcomes."""
-        return [(outcome.value, text) for outcome, text in OUTCOMES.items()]
+        return [(outcome.value, text) for outcome, text in OUTCOME_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the tries that ended so; all where that is no outcome."""
@@ -68,10 +68,10 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
 
     list_display = (
         "id",
-        "shown_job",
+        "job_display",
         "number",
-        "shown_outcome",
-        "shown_worker",
+        "outcome_display",
+        "worker_display",
         "waited",
         "ran",
         "finished_at",
@@ -84,7 +84,9 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         """Leave out what may be large."""
-        rows = super().get_queryset(request).annotate(message_head=Left("error_message", SHOWN_MESSAGE + 1))
+        rows = (
+            super().get_queryset(request).annotate(message_head=Left("error_message", MAX_MESSAGE_CHARS + 1))
+        )
         return rows.defer("error_message", "traceback", *LARGE)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
@@ -101,15 +103,18 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Show the texts of errors to those who may see them."""
-        return (*self.list_display, "short_error" if may(request, VIEW_ARGUMENTS) else "error_class")
+        return (
+            *self.list_display,
+            "short_error" if has_permission(request, VIEW_ARGUMENTS) else "error_class",
+        )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave the texts out for those who may not see them."""
-        life = ("shown_job", "number", "claim_number", "shown_outcome", "shown_worker")
+        life = ("job_display", "number", "claim_number", "outcome_display", "worker_display")
         times = ("ready", "started", "finished", "waited", "ran")
         error = (
-            ("error_class", "shown_error", "shown_traceback")
-            if may(request, VIEW_ARGUMENTS)
+            ("error_class", "error_display", "traceback_display")
+            if has_permission(request, VIEW_ARGUMENTS)
             else ("error_class",)
         )
         return (
@@ -123,66 +128,66 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
         return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
 
     @admin.display(description=_("outcome"))
-    def shown_outcome(self, attempt: Attempt) -> str:
+    def outcome_display(self, attempt: Attempt) -> str:
         """Return the outcome in the current language."""
-        return outcome_words(attempt.outcome)
+        return outcome_label(attempt.outcome)
 
     @admin.display(description=_("job"))
-    def shown_job(self, attempt: Attempt) -> str | SafeString:
+    def job_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the job."""
         return page_link(
             None, self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}"
         )
 
     @admin.display(description=_("worker"))
-    def shown_worker(self, attempt: Attempt) -> str | SafeString:
+    def worker_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the worker."""
         return page_link(None, self.admin_site, "worker", attempt.worker_id, attempt.worker)
 
     @admin.display(description=_("waited"))
     def waited(self, attempt: Attempt) -> str:
         """Return how long the job was ready before."""
-        return duration_words(attempt.waited)
+        return format_duration(attempt.waited)
 
     @admin.display(description=_("ran"))
     def ran(self, attempt: Attempt) -> str:
         """Return how long the function ran."""
-        return duration_words(attempt.duration)
+        return format_duration(attempt.duration)
 
     @admin.display(description=_("ready at"))
     def ready(self, attempt: Attempt) -> str:
         """Return the instant to the millisecond."""
-        return exactly(attempt.ready_at)
+        return format_timestamp(attempt.ready_at)
 
     @admin.display(description=_("started at"))
     def started(self, attempt: Attempt) -> str:
         """Return the instant to the millisecond."""
-        return exactly(attempt.started_at)
+        return format_timestamp(attempt.started_at)
 
     @admin.display(description=_("finished at"))
     def finished(self, attempt: Attempt) -> str:
         """Return the instant to the millisecond."""
-        return exactly(attempt.finished_at)
+        return format_timestamp(attempt.finished_at)
 
     @admin.display(description=_("error"))
     def short_error(self, attempt: Any) -> str:
         """Return the class and the first line of the message, cut."""
         line = attempt.message_head.partition("\n")[0]
-        cut_line = line if len(line) <= SHOWN_MESSAGE else f"{line[: SHOWN_MESSAGE - 3]}..."
+        cut_line = line if len(line) <= MAX_MESSAGE_CHARS else f"{line[: MAX_MESSAGE_CHARS - 3]}..."
         return f"{attempt.error_class}: {cut_line}" if line else attempt.error_class
 
     @admin.display(description=_("error message"))
-    def shown_error(self, attempt: Attempt) -> str:
+    def error_display(self, attempt: Attempt) -> str:
         """Return the message, cut."""
-        return cut(attempt.error_message, SHOWN_CHARACTERS) or "-"
+        return truncate(attempt.error_message, MAX_TEXT_CHARS) or "-"
 
     @admin.display(description=_("traceback"))
-    def shown_traceback(self, attempt: Attempt) -> SafeString | str:
+    def traceback_display(self, attempt: Attempt) -> SafeString | str:
         """Return the traceback, cut, with a link to the whole."""
         if not attempt.traceback:
             return "-"
-        text = format_html('<pre dir="ltr">{}</pre>', cut(attempt.traceback, SHOWN_CHARACTERS))
-        if len(attempt.traceback) <= SHOWN_CHARACTERS:
+        text = format_html('<pre dir="ltr">{}</pre>', truncate(attempt.traceback, MAX_TEXT_CHARS))
+        if len(attempt.traceback) <= MAX_TEXT_CHARS:
             return text
         key = f"try-{attempt.claim_number}"
         whole = reverse(f"{self.admin_site.name}:django_jobs_job_text", args=[attempt.job_id, key])

@@ -20,17 +20,25 @@ from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
-from ..store.dead_letters.groups import Group
-from ..store.stats.dashboard import Bounded, Durations, Point, QueueNow, Snapshot, WorkerNow, snapshot
-from .jobs.labels import duration_words
-from .site.permissions import VIEW_ARGUMENTS, may, require
+from ..store.dead_letters.groups import GroupSummary
+from ..store.stats.dashboard import (
+    BoundedCount,
+    DashboardSnapshot,
+    Durations,
+    Point,
+    QueueStatus,
+    WorkerStatus,
+    dashboard_snapshot,
+)
+from .jobs.labels import format_duration
+from .site.permissions import VIEW_ARGUMENTS, has_permission, require_permission
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 PERIOD_NAMES = {"1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days")}
 DEFAULT_PERIOD = "1h"
-LATE = timedelta(minutes=1)
+MAX_STATS_LAG = timedelta(minutes=1)
 """Counts that are older than this are said to be behind."""
-SHOWN_RUNNING = 5
+MAX_RUNNING_SHOWN = 5
 
 
 def dashboard_urls(site: AdminSite) -> list[URLPattern]:
@@ -52,62 +60,62 @@ class Dashboard:
         """Show the whole page."""
         self._enter(request)
         period = _period(request)
-        seen = snapshot(period=PERIODS[period])
-        now_address = reverse(f"{self._site.name}:django_jobs_dashboard_now")
+        stats = dashboard_snapshot(period=PERIODS[period])
+        now_url = reverse(f"{self._site.name}:django_jobs_dashboard_now")
         context = {
             **self._site.each_context(request),
             "title": _("Dashboard"),
             "periods": [(key, name, key == period) for key, name in PERIOD_NAMES.items()],
-            "now_address": f"{now_address}?period={period}",
-            "chart": _chart(seen),
+            "now_url": f"{now_url}?period={period}",
+            "chart": _chart(stats),
             "zone": timezone.get_current_timezone_name(),
-            **self._context(request, seen),
+            **self._context(request, stats),
         }
         return TemplateResponse(request, "admin/django_jobs/dashboard.html", context)
 
     def now(self, request: HttpRequest) -> JsonResponse:
         """Return what changes of the page: its parts above and below the charts as HTML, and the charts' data."""
         self._enter(request)
-        seen = snapshot(period=PERIODS[_period(request)])
-        context = self._context(request, seen)
+        stats = dashboard_snapshot(period=PERIODS[_period(request)])
+        context = self._context(request, stats)
         parts = {
             part: render_to_string(f"admin/django_jobs/dashboard_{part}.html", context, request=request)
             for part in ("figures", "now")
         }
-        response = JsonResponse({**parts, "chart": _chart(seen)})
+        response = JsonResponse({**parts, "chart": _chart(stats)})
         response["Cache-Control"] = "no-store"
         return response
 
     def _enter(self, request: HttpRequest) -> None:
-        require(request, "view_job")
+        require_permission(request, "view_job")
         request.current_app = self._site.name  # what {% url %} goes by
 
-    def _context(self, request: HttpRequest, seen: Snapshot) -> dict[str, Any]:
-        shows_errors = may(request, VIEW_ARGUMENTS)
+    def _context(self, request: HttpRequest, stats: DashboardSnapshot) -> dict[str, Any]:
+        show_errors = has_permission(request, VIEW_ARGUMENTS)
         return {
-            "figures": _figures(seen),
-            "durations": [(_("Waited"), _percentiles(seen.wait)), (_("Ran"), _percentiles(seen.run))],
-            "notices": list(_notices(seen)),
-            "queues": [queue_words(queue) for queue in seen.queues],
-            "are_queues_cut": seen.are_queues_cut,
-            "workers": [_worker(worker, seen.now) for worker in seen.workers],
-            "are_workers_cut": seen.are_workers_cut,
+            "figures": _figures(stats),
+            "durations": [(_("Waited"), _percentiles(stats.wait)), (_("Ran"), _percentiles(stats.run))],
+            "notices": list(_notices(stats)),
+            "queues": [queue_context(queue) for queue in stats.queues],
+            "are_queues_truncated": stats.are_queues_truncated,
+            "workers": [_worker(worker, stats.now) for worker in stats.workers],
+            "are_workers_truncated": stats.are_workers_truncated,
             "ticks": [
-                {"schedule": tick.schedule_name, "id": tick.schedule_id, "due": _time(tick.due_at, seen.now)}
-                for tick in seen.ticks
+                {"schedule": tick.schedule_name, "id": tick.schedule_id, "due": _time(tick.due_at, stats.now)}
+                for tick in stats.ticks
             ],
-            "groups": [_group(group, seen.now, shows_errors=shows_errors) for group in seen.groups],
-            "points": [_point(point, seen) for point in reversed(seen.series)],
-            "seen_at": date_format(timezone.localtime(seen.now), "H:i:s"),
+            "groups": [_group(group, stats.now, show_errors=show_errors) for group in stats.groups],
+            "points": [_point(point, stats) for point in reversed(stats.series)],
+            "seen_at": date_format(timezone.localtime(stats.now), "H:i:s"),
         }
 
 
-def queue_words(queue: QueueNow) -> dict[str, Any]:
+def queue_context(queue: QueueStatus) -> dict[str, Any]:
     """Return a queue's figures as they are shown."""
     return {
         "name": queue.name,
         "waiting": _bounded(queue.waiting),
-        "oldest": duration_words(_seconds(queue.oldest_seconds)) or "-",
+        "oldest": format_duration(_seconds(queue.oldest_seconds)) or "-",
         "running": _count(queue.running),
         "per_minute": _rate(queue.per_minute),
         "paused": queue.paused_at is not None,
@@ -115,7 +123,7 @@ def queue_words(queue: QueueNow) -> dict[str, Any]:
     }
 
 
-def _worker(worker: WorkerNow, now: datetime) -> dict[str, Any]:
+def _worker(worker: WorkerStatus, now: datetime) -> dict[str, Any]:
     return {
         "id": worker.worker_id,
         "process": f"{worker.hostname}:{worker.pid}",
@@ -128,14 +136,14 @@ def _worker(worker: WorkerNow, now: datetime) -> dict[str, Any]:
             {
                 "id": job.job_id,
                 "name": job.name,
-                "since": duration_words(now - job.since) if job.since else "",
+                "since": format_duration(now - job.since) if job.since else "",
                 "progress_done": job.progress_done,
                 "progress_total": job.progress_total,
                 "progress_message": job.progress_message,
             }
-            for job in worker.running[:SHOWN_RUNNING]
+            for job in worker.running[:MAX_RUNNING_SHOWN]
         ],
-        "more": max(len(worker.running) - SHOWN_RUNNING, 0),
+        "more": max(len(worker.running) - MAX_RUNNING_SHOWN, 0),
     }
 
 
@@ -144,45 +152,45 @@ def _period(request: HttpRequest) -> str:
     return given if given in PERIODS else DEFAULT_PERIOD
 
 
-def _figures(seen: Snapshot) -> list[dict[str, Any]]:
-    waiting = Bounded(
-        number=sum(queue.waiting.number for queue in seen.queues),
-        is_more=seen.are_queues_cut or any(queue.waiting.is_more for queue in seen.queues),
+def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
+    waiting = BoundedCount(
+        number=sum(queue.waiting.number for queue in stats.queues),
+        is_more=stats.are_queues_truncated or any(queue.waiting.is_more for queue in stats.queues),
     )
-    oldest = max((queue.oldest_seconds or 0 for queue in seen.queues), default=0)
-    next_retry = duration_words(seen.next_retry_at - seen.now) if seen.next_retry_at else ""
+    oldest = max((queue.oldest_seconds or 0 for queue in stats.queues), default=0)
+    next_retry = format_duration(stats.next_retry_at - stats.now) if stats.next_retry_at else ""
     return [
-        {"name": _("Succeeded"), "value": _count(seen.totals.succeeded), "kind": "succeeded"},
-        {"name": _("Tried again"), "value": _count(seen.totals.retried), "kind": "retried"},
-        {"name": _("Died"), "value": _count(seen.totals.dead), "kind": "dead"},
+        {"name": _("Succeeded"), "value": _count(stats.totals.succeeded), "kind": "succeeded"},
+        {"name": _("Tried again"), "value": _count(stats.totals.retried), "kind": "retried"},
+        {"name": _("Died"), "value": _count(stats.totals.dead), "kind": "dead"},
         {
             "name": _("Waiting now"),
             "value": _bounded(waiting),
             "query": "state=ready",
-            "note": _("oldest: %s") % duration_words(timedelta(seconds=oldest)) if oldest else "",
+            "note": _("oldest: %s") % format_duration(timedelta(seconds=oldest)) if oldest else "",
         },
-        {"name": _("Running now"), "value": _count(seen.running), "query": "state=running"},
+        {"name": _("Running now"), "value": _count(stats.running), "query": "state=running"},
         {
             "name": _("Retries to come"),
-            "value": _bounded(seen.retries),
+            "value": _bounded(stats.retries),
             "query": "state=scheduled",
             "note": _("next in %s") % next_retry if next_retry else "",
         },
-        {"name": _("Open dead letters"), "value": _bounded(seen.open_letters), "query": "state=dead"},
+        {"name": _("Open dead letters"), "value": _bounded(stats.open_dead_letters), "query": "state=dead"},
     ]
 
 
-def _notices(seen: Snapshot) -> Any:
+def _notices(stats: DashboardSnapshot) -> Any:
     """Yield what somebody should know before believing the page, and what to do."""
-    if not seen.workers:
+    if not stats.workers:
         yield _("No worker lives: nothing is run, and nothing is counted. Start one: manage.py runworker")
-    elif seen.counted_until is None:
+    elif stats.rolled_up_until is None:
         yield _("Nothing has been counted yet; figures of the past come some ten seconds after jobs end.")
-    elif seen.now - seen.counted_until > LATE:
+    elif stats.now - stats.rolled_up_until > MAX_STATS_LAG:
         yield _("Figures of the past are as of %s; workers are behind with counting.") % date_format(
-            timezone.localtime(seen.counted_until), "H:i:s"
+            timezone.localtime(stats.rolled_up_until), "H:i:s"
         )
-    stale = sum(worker.is_stale for worker in seen.workers)
+    stale = sum(worker.is_stale for worker in stats.workers)
     if stale:
         yield (
             ngettext(
@@ -194,28 +202,30 @@ def _notices(seen: Snapshot) -> Any:
         )
 
 
-def _chart(seen: Snapshot) -> dict[str, Any]:
+def _chart(stats: DashboardSnapshot) -> dict[str, Any]:
     """Return the charts' data, a list each: seconds since the epoch, counts, and seconds that half and 95 % took."""
     return {
-        "span": seen.span_seconds,
-        "at": [int(point.starts_at.timestamp()) for point in seen.series],
-        "succeeded": [point.succeeded for point in seen.series],
-        "retried": [point.retried for point in seen.series],
-        "dead": [point.dead for point in seen.series],
-        "wait50": [point.wait.p50 for point in seen.series],
-        "wait95": [point.wait.p95 for point in seen.series],
-        "run50": [point.run.p50 for point in seen.series],
-        "run95": [point.run.p95 for point in seen.series],
+        "span": stats.span_seconds,
+        "at": [int(point.starts_at.timestamp()) for point in stats.series],
+        "succeeded": [point.succeeded for point in stats.series],
+        "retried": [point.retried for point in stats.series],
+        "dead": [point.dead for point in stats.series],
+        "wait50": [point.wait.p50 for point in stats.series],
+        "wait95": [point.wait.p95 for point in stats.series],
+        "run50": [point.run.p50 for point in stats.series],
+        "run95": [point.run.p95 for point in stats.series],
     }
 
 
 def _percentiles(durations: Durations) -> list[str]:
-    return [duration_words(_seconds(value)) or "-" for value in (durations.p50, durations.p95, durations.p99)]
+    return [
+        format_duration(_seconds(value)) or "-" for value in (durations.p50, durations.p95, durations.p99)
+    ]
 
 
-def _point(point: Point, seen: Snapshot) -> dict[str, Any]:
+def _point(point: Point, stats: DashboardSnapshot) -> dict[str, Any]:
     return {
-        "at": _time(point.starts_at, seen.now),
+        "at": _time(point.starts_at, stats.now),
         "succeeded": _count(point.succeeded),
         "retried": _count(point.retried),
         "dead": _count(point.dead),
@@ -223,15 +233,15 @@ def _point(point: Point, seen: Snapshot) -> dict[str, Any]:
     }
 
 
-def _group(group: Group, now: datetime, *, shows_errors: bool) -> dict[str, Any]:
+def _group(group: GroupSummary, now: datetime, *, show_errors: bool) -> dict[str, Any]:
     error = group.error_class.rpartition(".")[2] or group.reason
     return {
         "fingerprint": group.fingerprint,
         "job_name": group.job_name,
         "error": error,
-        "message": group.error_message.partition("\n")[0] if shows_errors else "",
+        "message": group.error_message.partition("\n")[0] if show_errors else "",
         "open": _count(group.open),
-        "last": _("%s ago") % (duration_words(now - group.last_died_at) or "0"),
+        "last": _("%s ago") % (format_duration(now - group.last_died_at) or "0"),
     }
 
 
@@ -250,7 +260,7 @@ def _count(number: int) -> str:
     return number_format(number, force_grouping=True)
 
 
-def _bounded(number: Bounded) -> str:
+def _bounded(number: BoundedCount) -> str:
     return _count(number.number) + ("+" if number.is_more else "")
 
 

@@ -19,12 +19,12 @@ from ..policy.redact import redact
 from ..policy.uniqueness import KeyKind
 from ..redaction import secret_parts
 from ..store.search.keys import KeyPage, find_keys, find_once
-from .jobs.labels import page_link, state_words
-from .site.base import as_json, exactly
-from .site.paging import BELOW, M, WindowChangeList, WindowedAdmin
-from .site.permissions import VIEW_ARGUMENTS, may
+from .jobs.labels import page_link, state_label
+from .site.base import format_timestamp, render_json
+from .site.paging import CURSOR_PARAMETER, M, WindowChangeList, WindowedAdmin
+from .site.permissions import VIEW_ARGUMENTS, has_permission
 
-KINDS = {KeyKind.IDEMPOTENCY: _("idempotency key"), KeyKind.UNIQUE: _("unique job")}
+KEY_KIND_LABELS = {KeyKind.IDEMPOTENCY: _("idempotency key"), KeyKind.UNIQUE: _("unique job")}
 HIDDEN = "********"
 
 
@@ -35,16 +35,16 @@ class KeyChangeList(WindowChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page that the address asks for."""
-        text = self.query if may(request, VIEW_ARGUMENTS) else ""
+        text = self.query if has_permission(request, VIEW_ARGUMENTS) else ""
         try:
-            self.page = self.read_page(text, request.GET.get(BELOW, ""))
+            self.page = self.read_page(text, request.GET.get(CURSOR_PARAMETER, ""))
         except FilterError as error:
             raise IncorrectLookupParameters(str(error)) from None
         self.show_rows(self.page.rows)
 
     def read_page(self, text: str, after: str) -> KeyPage[Any]:
         """Return keys of enqueues."""
-        names = [one.name for one in registry.all_definitions()]
+        names = [definition.name for definition in registry.all_definitions()]
         return find_keys(text, names=names, after=after, limit=self.list_per_page)
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
@@ -52,9 +52,9 @@ class KeyChangeList(WindowChangeList):
         return self.root_queryset
 
     @property
-    def older_address(self) -> str | None:
+    def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({BELOW: self.page.older})
+        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
 
 
 class OnceChangeList(KeyChangeList):
@@ -78,15 +78,17 @@ class KeysAdmin(WindowedAdmin[M]):
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         """Offer the search to those who may see what is found."""
-        return super().get_search_fields(request) if may(request, VIEW_ARGUMENTS) else ()
+        return super().get_search_fields(request) if has_permission(request, VIEW_ARGUMENTS) else ()
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Hide the keys, which have arguments in them, from those who may not see these."""
-        return [name for name in self.list_display if name != "key" or may(request, VIEW_ARGUMENTS)]
+        return [
+            name for name in self.list_display if name != "key" or has_permission(request, VIEW_ARGUMENTS)
+        ]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Hide them on a row's own page too."""
-        hidden = set() if may(request, VIEW_ARGUMENTS) else {"key", "shown_stored"}
+        hidden = set() if has_permission(request, VIEW_ARGUMENTS) else {"key", "stored_display"}
         return [name for name in self.fields or () if name not in hidden]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
@@ -98,70 +100,82 @@ class KeysAdmin(WindowedAdmin[M]):
 class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
     """Lists the keys of enqueues, those kept longest first."""
 
-    list_display = ("shown_digest", "shown_kind", "key", "job_name", "shown_job", "held_since", "shown_until")
-    fields = ("shown_kind", "key", "job_name", "shown_job", "shown_since", "shown_until")
+    list_display = (
+        "digest_display",
+        "kind_display",
+        "key",
+        "job_name",
+        "job_display",
+        "acquired_at",
+        "until_display",
+    )
+    fields = ("kind_display", "key", "job_name", "job_display", "since_display", "until_display")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that goes along the index."""
         return KeyChangeList
 
     @admin.display(description=_("key's number"))
-    def shown_digest(self, key: EnqueueKey) -> str:
+    def digest_display(self, key: EnqueueKey) -> str:
         """Return the first digits of what is unique."""
         return key.digest.hex[:8]
 
     @admin.display(description=_("kind"))
-    def shown_kind(self, key: EnqueueKey) -> str:
+    def kind_display(self, key: EnqueueKey) -> str:
         """Return what the key is for, in the current language."""
-        return str(KINDS[KeyKind(key.kind)]) if key.kind in set(KeyKind) else key.kind
+        return str(KEY_KIND_LABELS[KeyKind(key.kind)]) if key.kind in set(KeyKind) else key.kind
 
     @admin.display(description=_("job"))
-    def shown_job(self, key: EnqueueKey) -> str | SafeString:
+    def job_display(self, key: EnqueueKey) -> str | SafeString:
         """Return a link to the job that holds the key, with its state."""
         try:
             job = key.job
         except Job.DoesNotExist:
             return _("#%(id)s, which is gone") % {"id": key.job_id}
-        return page_link(None, self.admin_site, "job", job.pk, f"#{job.pk} ({state_words(job.state)})")
+        return page_link(None, self.admin_site, "job", job.pk, f"#{job.pk} ({state_label(job.state)})")
 
     @admin.display(description=_("held since"))
-    def shown_since(self, key: EnqueueKey) -> str:
+    def since_display(self, key: EnqueueKey) -> str:
         """Return the instant to the millisecond."""
-        return exactly(key.held_since)
+        return format_timestamp(key.acquired_at)
 
     @admin.display(description=_("held until"))
-    def shown_until(self, key: EnqueueKey) -> str:
+    def until_display(self, key: EnqueueKey) -> str:
         """Return the end of an idempotency key's window; a unique key is the job's for as long as that waits."""
-        return str(_("as long as its job waits")) if key.kind == KeyKind.UNIQUE else exactly(key.kept_until)
+        return (
+            str(_("as long as its job waits"))
+            if key.kind == KeyKind.UNIQUE
+            else format_timestamp(key.expires_at)
+        )
 
 
 @admin.register(OnceRecord)
 class OnceRecordAdmin(KeysAdmin[OnceRecord]):
     """Lists what was done once, the newest first."""
 
-    list_display = ("shown_digest", "key", "shown_job", "recorded_at")
-    fields = ("key", "shown_job", "shown_recorded", "shown_stored")
+    list_display = ("digest_display", "key", "job_display", "recorded_at")
+    fields = ("key", "job_display", "recorded_display", "stored_display")
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that goes along the index."""
         return OnceChangeList
 
     @admin.display(description=_("key's number"))
-    def shown_digest(self, record: OnceRecord) -> str:
+    def digest_display(self, record: OnceRecord) -> str:
         """Return the first digits of what is unique."""
         return record.digest.hex[:8]
 
     @admin.display(description=_("job"))
-    def shown_job(self, record: OnceRecord) -> str | SafeString:
+    def job_display(self, record: OnceRecord) -> str | SafeString:
         """Return a link to the job that was first."""
         return page_link(None, self.admin_site, "job", record.job_id, f"#{record.job_id}")
 
     @admin.display(description=_("done at"))
-    def shown_recorded(self, record: OnceRecord) -> str:
+    def recorded_display(self, record: OnceRecord) -> str:
         """Return the instant to the millisecond."""
-        return exactly(record.recorded_at)
+        return format_timestamp(record.recorded_at)
 
     @admin.display(description=_("stored"))
-    def shown_stored(self, record: OnceRecord) -> SafeString:
+    def stored_display(self, record: OnceRecord) -> SafeString:
         """Return what the first one stored, secrets masked."""
-        return as_json(redact(record.stored, parts=secret_parts()))
+        return render_json(redact(record.stored, parts=secret_parts()))

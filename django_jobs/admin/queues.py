@@ -15,11 +15,11 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Queue
-from ..store.queues import MOST_RUNNING, cap, pause, resume
-from ..store.stats.dashboard import queues_now
-from .dashboard import dashboard_urls, queue_words
-from .site.base import ReadOnlyAdmin, actor, exactly
-from .site.permissions import PAUSE, may, require
+from ..store.queues import MAX_RUNNING, pause, resume, set_max_running
+from ..store.stats.dashboard import queue_statuses
+from .dashboard import dashboard_urls, queue_context
+from .site.base import ReadOnlyAdmin, actor, format_timestamp
+from .site.permissions import PAUSE, has_permission, require_permission
 
 
 class QueueChangeList(ChangeList):
@@ -34,7 +34,7 @@ class QueueChangeList(ChangeList):
 
 def attach_figures(queues: list[Queue]) -> None:
     """Give each queue ``figures``, its words for the columns; nothing where there are more queues than are counted."""
-    figures = {one.name: queue_words(one) for one in queues_now()}
+    figures = {queue.name: queue_context(queue) for queue in queue_statuses()}
     for queue in queues:
         queue.figures = figures.get(queue.name, {})  # type: ignore[attr-defined]
 
@@ -43,11 +43,28 @@ def attach_figures(queues: list[Queue]) -> None:
 class QueueAdmin(ReadOnlyAdmin[Queue]):
     """Lists the queues that workers have met; the dashboard's address is among this page's."""
 
-    list_display = ("name", "waiting", "oldest", "running", "per_minute", "most", "standing", "jobs_link")
+    list_display = (
+        "name",
+        "waiting",
+        "oldest",
+        "running",
+        "per_minute",
+        "max_running_display",
+        "status_display",
+        "jobs_link",
+    )
     ordering = ("name",)
     sortable_by = ("name",)
     actions = ("pause_selected", "resume_selected")
-    readonly_fields = ("waiting", "oldest", "running", "per_minute", "most", "standing", "jobs_link")
+    readonly_fields = (
+        "waiting",
+        "oldest",
+        "running",
+        "per_minute",
+        "max_running_display",
+        "status_display",
+        "jobs_link",
+    )
     fieldsets = ((None, {"fields": ("name", *readonly_fields)}),)
     change_list_template = "admin/django_jobs/queue/change_list.html"
     change_form_template = "admin/django_jobs/queue/change_form.html"
@@ -69,7 +86,7 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     def get_urls(self) -> list[Any]:
         """Add the dashboard and the addresses to which the page's buttons post."""
         view = self.admin_site.admin_view
-        act = path("<path:name>/<str:verb>/now/", view(self._act_view), name="django_jobs_queue_act")
+        act = path("<path:name>/<str:verb>/now/", view(self._action_view), name="django_jobs_queue_act")
         return [*dashboard_urls(self.admin_site), act, *super().get_urls()]
 
     def change_view(
@@ -80,35 +97,39 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
             request,
             object_id,
             form_url,
-            {"can_pause": may(request, PAUSE), "most_running": MOST_RUNNING, **(extra_context or {})},
+            {
+                "can_pause": has_permission(request, PAUSE),
+                "max_running_limit": MAX_RUNNING,
+                **(extra_context or {}),
+            },
         )
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may pause and resume queues."""
-        return may(request, PAUSE)
+        return has_permission(request, PAUSE)
 
     @admin.action(description=_("Pause: take nothing more, what runs goes on"), permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
         """Pause the selected queues."""
-        paused = [queue.name for queue in queues if self._act(request, queue, "pause")]
+        paused = [queue.name for queue in queues if self._apply_action(request, queue, "pause")]
         self.message_user(request, _("Paused: %s") % (", ".join(paused) or "-"))
 
     @admin.action(description=_("Resume"), permissions=["pause"])
     def resume_selected(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
         """Resume the selected queues."""
-        resumed = [queue.name for queue in queues if self._act(request, queue, "resume")]
+        resumed = [queue.name for queue in queues if self._apply_action(request, queue, "resume")]
         self.message_user(request, _("Resumed: %s") % (", ".join(resumed) or "-"))
 
-    def _act_view(self, request: HttpRequest, name: str, verb: str) -> HttpResponse:
+    def _action_view(self, request: HttpRequest, name: str, verb: str) -> HttpResponse:
         if request.method != "POST" or verb not in {"pause", "resume", "cap"}:
             raise Http404
-        require(request, PAUSE)
+        require_permission(request, PAUSE)
         queue = Queue.objects.filter(pk=name).first()
         if queue is None:
             raise Http404
         if verb == "cap":
-            self._cap(request, queue)
-        elif self._act(request, queue, verb):
+            self._set_max_running(request, queue)
+        elif self._apply_action(request, queue, verb):
             said = _("Paused: %s") if verb == "pause" else _("Resumed: %s")
             self.message_user(request, said % name, messages.SUCCESS)
         else:
@@ -116,23 +137,23 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
             self.message_user(request, said % name, messages.WARNING)
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_queue_changelist"))
 
-    def _cap(self, request: HttpRequest, queue: Queue) -> None:
+    def _set_max_running(self, request: HttpRequest, queue: Queue) -> None:
         """Let as many of the queue's jobs run at once as was typed in, all where nothing was."""
         given = request.POST.get("most", "").strip()
         try:
-            most = int(given) if given else None
-            cap(queue.name, most)
+            limit = int(given) if given else None
+            set_max_running(queue.name, limit)
         except ValueError:
             expected = _(
                 "Expected a whole number from 1 to %(most)s, or nothing for no limit; got “%(given)s”."
             )
-            self.message_user(request, expected % {"most": MOST_RUNNING, "given": given[:20]}, messages.ERROR)
+            self.message_user(request, expected % {"most": MAX_RUNNING, "given": given[:20]}, messages.ERROR)
             return
-        said = str(_("No limit.") if most is None else _("At most %s at once.") % most)
+        said = str(_("No limit.") if limit is None else _("At most %s at once.") % limit)
         self.log_change(request, queue, said)
         self.message_user(request, f"“{queue.name}”: {said}", messages.SUCCESS)
 
-    def _act(self, request: HttpRequest, queue: Queue, verb: str) -> bool:
+    def _apply_action(self, request: HttpRequest, queue: Queue, verb: str) -> bool:
         changed = pause(queue.name, by=actor(request)) if verb == "pause" else resume(queue.name)
         if changed:
             self.log_change(request, queue, str(_("Paused.") if verb == "pause" else _("Resumed.")))
@@ -159,18 +180,18 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         return _figure(queue, "per_minute")
 
     @admin.display(description=_("at most at once"))
-    def most(self, queue: Queue) -> str:
+    def max_running_display(self, queue: Queue) -> str:
         """Return how many of its jobs may run at once."""
         return str(_("no limit") if queue.max_running is None else queue.max_running)
 
     @admin.display(description=_("status"))
-    def standing(self, queue: Queue) -> str | SafeString:
+    def status_display(self, queue: Queue) -> str | SafeString:
         """Return whether it is paused, since when and by whom."""
         if queue.paused_at is None:
             return str(_("runs"))
         text = _("paused by %s") % queue.paused_by if queue.paused_by else _("paused")
         return format_html(
-            '<span class="jobs-badge jobs-badge-warn">{}</span> {}', text, exactly(queue.paused_at)
+            '<span class="jobs-badge jobs-badge-warn">{}</span> {}', text, format_timestamp(queue.paused_at)
         )
 
     @admin.display(description=_("jobs"))

@@ -17,9 +17,9 @@ from django.utils.translation import gettext
 from ..policy.filter_values import FilterError
 from ..store.clock import database_now
 from ..store.search.jobs import browse_object
-from .jobs.labels import duration_words, ran, state_words, waited
-from .site.base import refusal
-from .site.paging import BELOW
+from .jobs.labels import format_duration, run_duration, state_label, wait_duration
+from .site.base import filter_error_text
+from .site.paging import CURSOR_PARAMETER
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -64,9 +64,11 @@ class JobsForObjectMixin(_Admin):
             raise PermissionDenied
         address = self._url("jobs", row.pk)
         try:
-            page = browse_object(row, argument=self.jobs_argument, after=request.GET.get(BELOW, ""))
+            page = browse_object(
+                row, argument=self.jobs_argument, after=request.GET.get(CURSOR_PARAMETER, "")
+            )
         except FilterError as error:
-            self.message_user(request, refusal(error), messages.ERROR)
+            self.message_user(request, filter_error_text(error), messages.ERROR)
             return HttpResponseRedirect(address)
         prefetch_related_objects(page.rows, "worker")
         now = database_now()
@@ -75,9 +77,9 @@ class JobsForObjectMixin(_Admin):
             {
                 "job": job,
                 "url": reverse(f"{site.name}:django_jobs_job_change", args=[job.pk]),
-                "state": state_words(job.state),
-                "waited": duration_words(waited(job, now=now)),
-                "ran": duration_words(ran(job, now=now)),
+                "state": state_label(job.state),
+                "waited": format_duration(wait_duration(job, now=now)),
+                "ran": format_duration(run_duration(job, now=now)),
             }
             for job in page.rows
         ]
@@ -89,7 +91,7 @@ class JobsForObjectMixin(_Admin):
             "rows": rows,
             "page": page,
             "address": address,
-            "is_first": BELOW not in request.GET,
+            "is_first": CURSOR_PARAMETER not in request.GET,
             "back": self._url("change", row.pk),
             "list_url": self._url("changelist"),
         }

@@ -22,24 +22,24 @@ from ..conf import get_settings
 from ..exceptions import JobsError
 from ..models import CronSchedule, Tick
 from ..policy.cron import CronError
-from ..policy.cron_words import in_words
+from ..policy.cron_words import describe_cron
 from ..policy.overlap import Overlap
-from ..policy.schedule import CatchUp, Manner, ScheduleSpec, TickOutcome, Timing
-from ..redaction import shown_of
+from ..policy.schedule import CatchUp, ScheduleSpec, TickOutcome, TickPolicy, Timing
+from ..redaction import redact_for_job
 from ..schedules import spec_of
-from ..staff_schedules import check_stored_arguments, schedulable_job, schedulable_jobs
+from ..staff_schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs
 from ..store.clock import database_now
-from ..store.schedules.definitions import delete_schedule, pause_schedule, put_schedule, resume_schedule
+from ..store.schedules.definitions import delete_schedule, pause_schedule, resume_schedule, save_schedule
 from ..store.schedules.tick import tick_now
-from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, as_json, exactly
+from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, format_timestamp, render_json
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[CronSchedule]
 else:
     _Form = forms.ModelForm
 
-SHOWN_FIRINGS, SHOWN_TICKS = 5, 10
-WRITTEN = (
+MAX_FIRINGS_SHOWN, MAX_TICKS_SHOWN = 5, 10
+EDITABLE_FIELDS = (
     "name", "job_name", "arguments", "cron", "every", "timezone", "jitter", "overlap", "catch_up", "catch_up_limit",
 )  # fmt: skip
 
@@ -65,7 +65,7 @@ class ScheduleForm(_Form):
 
     class Meta:
         model = CronSchedule
-        fields = WRITTEN
+        fields = EDITABLE_FIELDS
         help_texts = {
             "cron": _("Minute, hour, day of month, month, day of week; or @daily. Either this or every."),
             "every": _("A period such as 0:00:10, or in seconds."),
@@ -100,15 +100,15 @@ class ScheduleForm(_Form):
                 jitter=data.get("jitter") or timedelta(0),
             )
         )
-        manner = self._checked(
-            Manner(
+        tick_policy = self._checked(
+            TickPolicy(
                 overlap=Overlap(data.get("overlap", Overlap.SKIP)),
                 catch_up=CatchUp(data.get("catch_up", CatchUp.LATEST)),
                 catch_up_limit=data.get("catch_up_limit") or 0,
             )
         )
         if "job_name" in data and not self.errors:
-            self._find_spec(data, timing, manner)
+            self._find_spec(data, timing, tick_policy)
         return data
 
     def _checked(self, part: Any) -> Any:
@@ -122,9 +122,9 @@ class ScheduleForm(_Form):
                 self.add_error("cron", str(error))
         return part
 
-    def _find_spec(self, data: dict[str, Any], timing: Timing, manner: Manner) -> None:
+    def _find_spec(self, data: dict[str, Any], timing: Timing, tick_policy: TickPolicy) -> None:
         try:
-            definition = schedulable_job(data["job_name"])
+            definition = get_schedulable_job(data["job_name"])
         except JobsError as error:
             self.add_error("job_name", str(error))
             return
@@ -135,7 +135,7 @@ class ScheduleForm(_Form):
         except (JobsError, ValueError, TypeError) as error:
             self.add_error("arguments", str(error))
             return
-        self.spec = spec_of(definition, arguments=arguments, timing=timing, manner=manner)
+        self.spec = spec_of(definition, arguments=arguments, timing=timing, tick_policy=tick_policy)
 
 
 @admin.register(CronSchedule)
@@ -143,19 +143,19 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     """Lists schedules; what code defines can be paused and run, but not changed."""
 
     form = ScheduleForm
-    list_display = ("name", "standing", "reading", "next_due", "is_from_code")
+    list_display = ("name", "status_display", "reading", "next_due", "is_from_code")
     list_filter = ("is_from_code", "overlap")
     search_fields = ("name", "job_name")
     ordering = ("name",)
     list_per_page = 50
     show_full_result_count = False
     actions = ("pause_selected", "resume_selected", "run_selected")
-    readonly_fields = ("readable_arguments", "standing", "reading", "firings", "ticks")
+    readonly_fields = ("readable_arguments", "status_display", "reading", "firings", "ticks")
     fieldsets = (
         (None, {"fields": ("name", "job_name", "arguments")}),
         (_("When"), {"fields": ("cron", "every", "timezone", "jitter", "reading", "firings")}),
         (_("Manner"), {"fields": ("overlap", "catch_up", "catch_up_limit")}),
-        (_("How it goes"), {"fields": ("standing", "ticks")}),
+        (_("How it goes"), {"fields": ("status_display", "ticks")}),
     )
 
     class Media:
@@ -167,8 +167,8 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
 
     def get_readonly_fields(self, request: HttpRequest, obj: CronSchedule | None = None) -> list[str]:
         """Let what code defines only be looked at."""
-        is_codes = obj is not None and obj.is_from_code
-        return [*WRITTEN, *self.readonly_fields] if is_codes else list(self.readonly_fields)
+        is_code_defined = obj is not None and obj.is_from_code
+        return [*EDITABLE_FIELDS, *self.readonly_fields] if is_code_defined else list(self.readonly_fields)
 
     def get_fieldsets(self, request: HttpRequest, obj: CronSchedule | None = None) -> Any:
         """Mask secrets among the arguments for those who cannot change them."""
@@ -178,14 +178,14 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
 
     def has_delete_permission(self, request: HttpRequest, obj: CronSchedule | None = None) -> bool:
         """Refuse for what code defines; what it defines no more may go."""
-        is_codes = obj is not None and obj.is_from_code and obj.disabled_at is None
-        return not is_codes and super().has_delete_permission(request, obj)
+        is_code_defined = obj is not None and obj.is_from_code and obj.disabled_at is None
+        return not is_code_defined and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: CronSchedule, form: Any, change: bool) -> None:
         """Write by the store's verb."""
         if obj.is_from_code:
             return
-        row = put_schedule(form.spec, replaces=obj if change else None)
+        row = save_schedule(form.spec, replaces=obj if change else None)
         obj.__dict__.update(row.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: CronSchedule) -> None:
@@ -202,10 +202,10 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         """Name the schedules only: their ticks may be a million."""
-        return [str(one) for one in objs], {self.opts.verbose_name_plural: len(objs)}, set(), []
+        return [str(schedule) for schedule in objs], {self.opts.verbose_name_plural: len(objs)}, set(), []
 
     @admin.display(description=_("status"))
-    def standing(self, schedule: CronSchedule) -> str:
+    def status_display(self, schedule: CronSchedule) -> str:
         """Return whether it fires, and if not why."""
         match schedule.status:
             case "broken":
@@ -220,12 +220,12 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     @admin.display(description=_("arguments"))
     def readable_arguments(self, schedule: CronSchedule) -> SafeString:
         """Return the arguments as indented JSON, secrets masked."""
-        return as_json(shown_of(schedule.job_name, schedule.arguments))
+        return render_json(redact_for_job(schedule.job_name, schedule.arguments))
 
     @admin.display(description=_("reading"))
     def reading(self, schedule: CronSchedule) -> str:
         """Return the expression in plain words."""
-        return in_words(schedule.cron, every=schedule.every, translations=translation) or "-"
+        return describe_cron(schedule.cron, every=schedule.every, translations=translation) or "-"
 
     @admin.display(description=_("next due"), ordering="next_due_at")
     def next_due(self, schedule: CronSchedule) -> str:
@@ -238,7 +238,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         if schedule._state.adding:
             return str(_("Shown once it is saved."))
         try:
-            instants = list(islice(schedule.timing.upcoming(database_now()), SHOWN_FIRINGS))
+            instants = list(islice(schedule.timing.upcoming(database_now()), MAX_FIRINGS_SHOWN))
         except CronError as error:
             return str(error)
         rows = ((_in_zone(one, schedule.timezone), f"{one:%Y-%m-%d %H:%M:%S} UTC") for one in instants)
@@ -249,9 +249,10 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         """Return the newest ticks, with a link to all."""
         if schedule._state.adding:
             return "-"
-        newest = Tick.objects.filter(schedule=schedule.pk).order_by("-due_at")[:SHOWN_TICKS]
+        newest = Tick.objects.filter(schedule=schedule.pk).order_by("-due_at")[:MAX_TICKS_SHOWN]
         rows = (
-            (exactly(one.due_at), one.outcome, _late(one), _job_link(self, one), one.reason) for one in newest
+            (format_timestamp(one.due_at), one.outcome, _late(one), _job_link(self, one), one.reason)
+            for one in newest
         )
         table = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
         link = reverse(f"{self.admin_site.name}:django_jobs_tick_changelist")
@@ -267,25 +268,25 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     def pause_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
         """Pause the selected schedules."""
         for one in schedules:
-            self._act(request, one, "pause")
+            self._apply_action(request, one, "pause")
 
     @admin.action(description=_("Resume, not for the past"), permissions=["change"])
     def resume_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
         """Resume the selected schedules."""
         for one in schedules:
-            self._act(request, one, "resume")
+            self._apply_action(request, one, "resume")
 
     @admin.action(description=_("Run now"), permissions=["change"])
     def run_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
         """Fire the selected schedules at once."""
         for one in schedules:
-            self._act(request, one, "run")
+            self._apply_action(request, one, "run")
 
     def get_urls(self) -> list[Any]:
         """Add the address to which the page's buttons post."""
         act = path(
             "<int:pk>/<str:verb>/now/",
-            self.admin_site.admin_view(self._act_view),
+            self.admin_site.admin_view(self._action_view),
             name="django_jobs_cronschedule_act",
         )
         return [act, *super().get_urls()]
@@ -301,7 +302,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
             own |= {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
         return super().change_view(request, object_id, form_url, {**own, **(extra_context or {})})
 
-    def _act_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+    def _action_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
         if request.method != "POST" or verb not in {"pause", "resume", "run"}:
             raise Http404
         schedule = self.get_object(request, str(pk))
@@ -309,12 +310,12 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
             raise Http404
         if not self.has_change_permission(request, schedule):
             raise PermissionDenied
-        self._act(request, schedule, verb)
+        self._apply_action(request, schedule, verb)
         return HttpResponseRedirect(
             reverse(f"{self.admin_site.name}:django_jobs_cronschedule_change", args=[pk])
         )
 
-    def _act(self, request: HttpRequest, schedule: CronSchedule, verb: str) -> None:
+    def _apply_action(self, request: HttpRequest, schedule: CronSchedule, verb: str) -> None:
         """Do the verb and say what came of it."""
         try:
             if verb == "run":
@@ -354,7 +355,7 @@ class TickAdmin(ReadOnlyAdmin[Tick]):
     @admin.display(description=_("due"), ordering="due_at")
     def due(self, tick: Tick) -> str:
         """Return the instant to the millisecond."""
-        return exactly(tick.due_at)
+        return format_timestamp(tick.due_at)
 
     @admin.display(description=_("late by"))
     def late(self, tick: Tick) -> str:
@@ -371,10 +372,10 @@ def _late(tick: Tick) -> str:
     return f"{tick.late_by.total_seconds():.3f} s"
 
 
-def _job_link(page: _ModelAdmin[Any], tick: Tick) -> str | SafeString:
+def _job_link(model_admin: _ModelAdmin[Any], tick: Tick) -> str | SafeString:
     if tick.job_id is None:
         return "-"
-    link = reverse(f"{page.admin_site.name}:django_jobs_job_change", args=[tick.job_id])
+    link = reverse(f"{model_admin.admin_site.name}:django_jobs_job_change", args=[tick.job_id])
     return format_html('<a href="{}">{}</a>', link, tick.job_id)
 
 
@@ -382,5 +383,5 @@ def _in_zone(instant: datetime, zone: str) -> str:
     try:
         local = instant.astimezone(ZoneInfo(zone))
     except (KeyError, ValueError, OSError):
-        return exactly(instant)
+        return format_timestamp(instant)
     return f"{local:%a %Y-%m-%d %H:%M:%S} {zone}"

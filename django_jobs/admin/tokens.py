@@ -17,9 +17,9 @@ from django.utils.translation import ngettext
 
 from .. import registry
 from ..models import Token
-from ..store.tokens import create_token, revoke
-from .site.base import ReadOnlyAdmin, actor, exactly
-from .site.permissions import REVOKE, may, require
+from ..store.tokens import create_token, revoke_token
+from .site.base import ReadOnlyAdmin, actor, format_timestamp
+from .site.permissions import REVOKE, has_permission, require_permission
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
@@ -28,7 +28,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
     job_names = forms.MultipleChoiceField(
         label=_("May enqueue"),
         widget=forms.CheckboxSelectMultiple,
-        choices=lambda: [(one.name, one.name) for one in registry.all_definitions()],
+        choices=lambda: [(definition.name, definition.name) for definition in registry.all_definitions()],
     )
 
     class Meta:
@@ -40,13 +40,13 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
 class TokenAdmin(ReadOnlyAdmin[Token]):
     """Lists tokens, the newest first; of their secrets nobody knows more than whom they were shown."""
 
-    list_display = ("name", "key", "standing", "may_enqueue", "created", "last_used")
+    list_display = ("name", "key", "status_display", "may_enqueue", "created", "last_used")
     ordering = ("-pk",)
     sortable_by = ("name",)
     search_fields = ("name", "key")
     actions = ("revoke_selected",)
     form = TokenForm
-    readonly_fields = ("standing", "may_enqueue", "created", "last_used")
+    readonly_fields = ("status_display", "may_enqueue", "created", "last_used")
     change_form_template = "admin/django_jobs/token/change_form.html"
 
     class Media:
@@ -54,7 +54,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Tell whether the user may make tokens, and so let others enqueue whatever is registered."""
-        return may(request, "add_token")
+        return has_permission(request, "add_token")
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse, superusers too: who wants another list makes another token."""
@@ -83,7 +83,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
         """Make the token; its text goes to the page that answers this request and nowhere else."""
         token, text = create_token(obj.name, job_names=obj.job_names, by=actor(request))
         obj.__dict__.update(token.__dict__)
-        obj.shown_once = text  # type: ignore[attr-defined]
+        obj.plaintext_token = text  # type: ignore[attr-defined]
 
     def response_add(
         self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
@@ -94,7 +94,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
             "opts": self.opts,
             "title": _("The new token"),
             "token": obj,
-            "text": obj.shown_once,  # type: ignore[attr-defined]
+            "text": obj.plaintext_token,  # type: ignore[attr-defined]
         }
         response = TemplateResponse(request, "admin/django_jobs/token/created.html", context)
         response["Cache-Control"] = "no-store"
@@ -110,24 +110,27 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
     ) -> HttpResponse:
         """Add the button where it may be pressed."""
         return super().change_view(
-            request, object_id, form_url, {"can_revoke": may(request, REVOKE), **(extra_context or {})}
+            request,
+            object_id,
+            form_url,
+            {"can_revoke": has_permission(request, REVOKE), **(extra_context or {})},
         )
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may revoke tokens."""
-        return may(request, REVOKE)
+        return has_permission(request, REVOKE)
 
     @admin.action(description=_("Revoke: they open nothing any more"), permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
         """Revoke the selected tokens."""
-        revoked = sum([self._revoke(request, one) for one in tokens])
+        revoked = sum([self._revoke(request, token) for token in tokens])
         text = ngettext("%d token was revoked.", "%d tokens were revoked.", revoked) % revoked
         self.message_user(request, text, messages.SUCCESS if revoked else messages.WARNING)
 
     def _revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if request.method != "POST":
             raise Http404
-        require(request, REVOKE)
+        require_permission(request, REVOKE)
         token = Token.objects.filter(pk=pk).first()
         if token is None:
             raise Http404
@@ -138,19 +141,19 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_token_change", args=[pk]))
 
     def _revoke(self, request: HttpRequest, token: Token) -> bool:
-        revoked = revoke(token.key, by=actor(request))
+        revoked = revoke_token(token.key, by=actor(request))
         if revoked:
             self.log_change(request, token, str(_("Revoked.")))
         return revoked
 
     @admin.display(description=_("status"))
-    def standing(self, token: Token) -> str | SafeString:
+    def status_display(self, token: Token) -> str | SafeString:
         """Return whether it is valid, or since when and by whom it is revoked."""
         if not token.is_revoked:
             return str(_("valid"))
         text = _("revoked by %s") % token.revoked_by if token.revoked_by else _("revoked")
         return format_html(
-            '<span class="jobs-badge jobs-badge-bad">{}</span> {}', text, exactly(token.revoked_at)
+            '<span class="jobs-badge jobs-badge-bad">{}</span> {}', text, format_timestamp(token.revoked_at)
         )
 
     @admin.display(description=_("may enqueue"))
@@ -161,9 +164,9 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
     @admin.display(description=_("made"))
     def created(self, token: Token) -> str:
         """Return when it was made, and by whom."""
-        return f"{exactly(token.created_at)} {token.created_by}".rstrip()
+        return f"{format_timestamp(token.created_at)} {token.created_by}".rstrip()
 
     @admin.display(description=_("last used"))
     def last_used(self, token: Token) -> str:
         """Return when it was last used, to the minute."""
-        return exactly(token.last_used_at)
+        return format_timestamp(token.last_used_at)

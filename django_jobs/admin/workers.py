@@ -21,11 +21,11 @@ from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.newest_first import Window
 from ..store.workers import ALIVE, request_stop
-from .site.base import actor, exactly
+from .site.base import actor, format_timestamp
 from .site.paging import WindowChangeList, WindowedAdmin
-from .site.permissions import STOP, may, require
+from .site.permissions import STOP, has_permission, require_permission
 
-MOST_RUNNING = 200
+MAX_RUNNING_SHOWN = 200
 """Running jobs that are shown, over all workers of a page."""
 
 
@@ -45,7 +45,7 @@ def attach_running(workers: list[Worker]) -> None:
     stale_before = database_now(using=settings.database) - settings.stale_after
     by_id: dict[int, list[Job]] = {worker.pk: [] for worker in workers}
     running = Job.objects.filter(state=State.RUNNING, worker__in=list(by_id)).order_by("pk")
-    for job in running.only("pk", "name", "worker", "started_at")[:MOST_RUNNING]:
+    for job in running.only("pk", "name", "worker", "started_at")[:MAX_RUNNING_SHOWN]:
         by_id[job.worker_id or 0].append(job)
     for worker in workers:
         worker.running_now = by_id[worker.pk]  # type: ignore[attr-defined]
@@ -57,19 +57,19 @@ class WorkerAdmin(WindowedAdmin[Worker]):
     """Lists worker processes, the newest first."""
 
     list_display = (
-        "process", "standing", "runs_now", "served_queues", "concurrency", "memory", "version", "heard_of", "started",
+        "process", "status_display", "running_jobs", "served_queues", "concurrency", "memory", "version", "last_heartbeat", "started",
     )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("hostname",)
     search_help_text = _("Part of a host's name")
     actions = ("stop_selected",)
     fieldsets = (
-        (None, {"fields": ("process", "standing", "runs_now")}),
+        (None, {"fields": ("process", "status_display", "running_jobs")}),
         (_("What it takes"), {"fields": ("served_queues", "concurrency", "version", "memory")}),
-        (_("Life"), {"fields": ("started", "heard_of", "stopped", "stop_request")}),
+        (_("Life"), {"fields": ("started", "last_heartbeat", "stopped", "stop_request")}),
     )
     readonly_fields = (
-        "process", "standing", "runs_now", "served_queues", "memory", "heard_of", "started", "stopped", "stop_request",
+        "process", "status_display", "running_jobs", "served_queues", "memory", "last_heartbeat", "started", "stopped", "stop_request",
     )  # fmt: skip
     change_form_template = "admin/django_jobs/worker/change_form.html"
 
@@ -101,19 +101,19 @@ class WorkerAdmin(WindowedAdmin[Worker]):
     ) -> HttpResponse:
         """Add the button where it may be pressed."""
         return super().change_view(
-            request, object_id, form_url, {"can_stop": may(request, STOP), **(extra_context or {})}
+            request, object_id, form_url, {"can_stop": has_permission(request, STOP), **(extra_context or {})}
         )
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may ask workers to stop."""
-        return may(request, STOP)
+        return has_permission(request, STOP)
 
     @admin.action(
         description=_("Ask to stop: what runs may end, no other takes its place"), permissions=["stop"]
     )
     def stop_selected(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
         """Ask the selected workers to stop."""
-        asked = [worker for worker in workers if self._ask(request, worker)]
+        asked = [worker for worker in workers if self._request_stop(request, worker)]
         text = ngettext("%d worker was asked to stop.", "%d workers were asked to stop.", len(asked)) % len(
             asked
         )
@@ -122,12 +122,12 @@ class WorkerAdmin(WindowedAdmin[Worker]):
     def _stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if request.method != "POST":
             raise Http404
-        require(request, STOP)
+        require_permission(request, STOP)
         worker = Worker.objects.filter(pk=pk).first()
         if worker is None:
             self.message_user(request, _("This worker is not there any more."), messages.WARNING)
             return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_worker_changelist"))
-        if self._ask(request, worker):
+        if self._request_stop(request, worker):
             self.message_user(
                 request, _("It was asked to stop and will within some seconds."), messages.SUCCESS
             )
@@ -135,7 +135,7 @@ class WorkerAdmin(WindowedAdmin[Worker]):
             self.message_user(request, _("It does not run, or was asked to stop before."), messages.WARNING)
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_worker_change", args=[pk]))
 
-    def _ask(self, request: HttpRequest, worker: Worker) -> bool:
+    def _request_stop(self, request: HttpRequest, worker: Worker) -> bool:
         asked = request_stop(worker.pk, by=actor(request))
         if asked:
             self.log_change(request, worker, str(_("Asked to stop.")))
@@ -147,7 +147,7 @@ class WorkerAdmin(WindowedAdmin[Worker]):
         return f"{worker.hostname}:{worker.pid}"
 
     @admin.display(description=_("status"))
-    def standing(self, worker: Worker) -> SafeString:
+    def status_display(self, worker: Worker) -> SafeString:
         """Return where it is in its life, and what staff should notice about that."""
         if getattr(worker, "is_stale", False):
             return format_html('<span class="jobs-badge jobs-badge-bad">{}</span>', _("no heartbeat"))
@@ -161,7 +161,7 @@ class WorkerAdmin(WindowedAdmin[Worker]):
         )
 
     @admin.display(description=_("runs now"))
-    def runs_now(self, worker: Worker) -> str | SafeString:
+    def running_jobs(self, worker: Worker) -> str | SafeString:
         """Return links to the jobs that it runs at this moment."""
         jobs: list[Job] = getattr(worker, "running_now", [])
         address = f"{self.admin_site.name}:django_jobs_job_change"
@@ -181,23 +181,23 @@ class WorkerAdmin(WindowedAdmin[Worker]):
         return "-" if worker.memory_bytes is None else str(filesizeformat(worker.memory_bytes))
 
     @admin.display(description=_("last heartbeat"))
-    def heard_of(self, worker: Worker) -> str:
+    def last_heartbeat(self, worker: Worker) -> str:
         """Return when it was last heard of."""
-        return exactly(worker.heartbeat_at)
+        return format_timestamp(worker.heartbeat_at)
 
     @admin.display(description=_("started"))
     def started(self, worker: Worker) -> str:
         """Return when it started."""
-        return exactly(worker.started_at)
+        return format_timestamp(worker.started_at)
 
     @admin.display(description=_("stopped"))
     def stopped(self, worker: Worker) -> str:
         """Return when it stopped, or was declared lost."""
-        return exactly(worker.stopped_at)
+        return format_timestamp(worker.stopped_at)
 
     @admin.display(description=_("asked to stop"))
     def stop_request(self, worker: Worker) -> str:
         """Return who asked it to stop, and when."""
         if worker.stop_requested_at is None:
             return "-"
-        return f"{worker.stop_requested_by or '-'}, {exactly(worker.stop_requested_at)}"
+        return f"{worker.stop_requested_by or '-'}, {format_timestamp(worker.stop_requested_at)}"

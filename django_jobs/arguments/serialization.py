@@ -38,25 +38,25 @@ from django.db.models import Model
 from django.utils.connection import ConnectionDoesNotExist
 from django.utils.functional import Promise
 
-from ..exceptions import ResultNotPassed, SerializationError
+from ..exceptions import ResultNotPassedError, SerializationError
 
 TAG = "$type"
 MAX_DEPTH = 30
 """MariaDB reads JSON of 32 levels; one is the object of arguments, one the tag of a value."""
-_BIGGEST_INT = 2**63 - 1
-_PLAIN = frozenset({bool, type(None)})
+_MAX_INT = 2**63 - 1
+_JSON_SCALARS = frozenset({bool, type(None)})
 
-NOT_STORABLE = {TAG: "not_storable"}
+RESULT_NOT_STORABLE = {TAG: "not_storable"}
 """Stands for a result that could not be carried; it has no reader."""
-EXPIRED = {TAG: "expired"}
+RESULT_EXPIRED = {TAG: "expired"}
 """Stands for a result that was kept no longer."""
-RESULT_FILE = "result_file"
+RESULT_FILE_TAG = "result_file"
 """The tag of the mark for a result that stands in a file; ``result_files`` reads it."""
-RESULT = "result"
+RESULT_TAG = "result"
 
 
 @dataclass(frozen=True, slots=True)
-class PassedResult:
+class ResultPlaceholder:
     """Stands in arguments for the result of one of the jobs that are waited for, by number; None: a list of all."""
 
     of: int | None = None
@@ -90,7 +90,7 @@ def read_json(text: str) -> Any:
 def encode(value: object, *, what: str, depth: int = 0) -> Any:
     """Return ``value`` built of JSON's own types only, tags included."""
     kind = type(value)
-    if kind in _PLAIN:
+    if kind in _JSON_SCALARS:
         return value
     if kind is str:
         return _encode_text(cast("str", value), what)
@@ -116,16 +116,18 @@ def decode(value: Any) -> Any:
     return value
 
 
-def has_results(value: Any) -> bool:
+def has_result_placeholders(value: Any) -> bool:
     """Tell whether decoded JSON has a mark for a result that is to be filled in."""
     if isinstance(value, list):
-        return any(map(has_results, value))
+        return any(map(has_result_placeholders, value))
     if isinstance(value, dict):
-        return value.get(TAG) == RESULT or any(map(has_results, _parts(value).values()))
+        return value.get(TAG) == RESULT_TAG or any(
+            map(has_result_placeholders, _placeholder_scope(value).values())
+        )
     return False
 
 
-def _parts(value: dict[str, Any]) -> dict[str, Any]:
+def _placeholder_scope(value: dict[str, Any]) -> dict[str, Any]:
     """Return what of a JSON object may hold marks: of a tagged one a dict's items only, whatever its keys are."""
     if TAG not in value:
         return value
@@ -136,21 +138,21 @@ def _parts(value: dict[str, Any]) -> dict[str, Any]:
 def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
     """Return decoded JSON with the marks for results replaced by what ``results`` give, which is JSON too.
 
-    Raises ResultNotPassed for a mark that counts beyond them.
+    Raises ResultNotPassedError for a mark that counts beyond them.
     """
     if isinstance(value, list):
         return [fill_in_results(item, results) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.get(TAG) != RESULT:
-        parts = {key: fill_in_results(item, results) for key, item in _parts(value).items()}
+    if value.get(TAG) != RESULT_TAG:
+        parts = {key: fill_in_results(item, results) for key, item in _placeholder_scope(value).items()}
         return {**value, "value": parts} if value.get(TAG) == "dict" else {**value, **parts}
     number = value.get("of")
     if number is None:
         return [read() for read in results]
     if type(number) is int and 0 <= number < len(results):
         return results[number]()
-    raise ResultNotPassed(
+    raise ResultNotPassedError(
         f"the result of predecessor {number!r} is asked for; the job has {len(results)} of them"
     )
 
@@ -163,7 +165,7 @@ def as_object(value: object, what: str) -> dict[str, Any]:
 
 
 def _encode_int(value: int) -> Any:
-    return value if -_BIGGEST_INT <= value <= _BIGGEST_INT else _tagged("int", hex(value))
+    return value if -_MAX_INT <= value <= _MAX_INT else _tagged("int", hex(value))
 
 
 def _encode_text(value: str, what: str) -> Any:
@@ -201,8 +203,8 @@ def _encode_other(value: object, what: str) -> Any:
         return _encode_text(str(value), what)
     if isinstance(value, Model):
         return _encode_model(value, what)
-    if isinstance(value, PassedResult):
-        return {TAG: RESULT, "of": value.of}
+    if isinstance(value, ResultPlaceholder):
+        return {TAG: RESULT_TAG, "of": value.of}
     for kind, (tag, write) in _WRITERS.items():
         if isinstance(value, kind):
             return _tagged(tag, write(value))
@@ -243,14 +245,14 @@ def _untag(value: dict[str, Any]) -> Any:
         raise SerializationError(f"unknown tag {tag!r}; known are {', '.join(sorted(_READERS))}")
     try:
         return reader(value)
-    except ResultNotPassed:
+    except ResultNotPassedError:
         raise
     except (KeyError, TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise SerializationError(f"a stored {tag} cannot be read: {error}") from error
 
 
 def _refuse_result(value: dict[str, Any]) -> Any:
-    raise ResultNotPassed(
+    raise ResultNotPassedError(
         "the result of another job stands here, and was not filled in: this job waited for none"
     )
 
@@ -289,5 +291,5 @@ _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "text": lambda tagged: tagged["value"].encode("ascii").decode("unicode_escape"),
     "dict": lambda tagged: {key: decode(item) for key, item in tagged["value"].items()},
     "model": _load_model,
-    RESULT: _refuse_result,
+    RESULT_TAG: _refuse_result,
 }

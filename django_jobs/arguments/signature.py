@@ -14,8 +14,8 @@ from typing import Any
 from ..exceptions import ArgumentsError, ConfigurationError, SerializationError
 from .serialization import as_object
 
-POSITIONS = "*"
-KEYWORDS = "**"
+VAR_POSITIONAL_KEY = "*"
+VAR_KEYWORD_KEY = "**"
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
@@ -44,13 +44,13 @@ class CallSignature:
         for name, value in bound.items():
             kind = self.parameters[name].kind
             if kind is inspect.Parameter.VAR_POSITIONAL:
-                stored[POSITIONS] = list(value)
+                stored[VAR_POSITIONAL_KEY] = list(value)
             elif kind is inspect.Parameter.VAR_KEYWORD:
-                taken = {*self.parameters, POSITIONS, KEYWORDS}
+                taken = {*self.parameters, VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}
                 clashing = {key: value.pop(key) for key in list(value) if key in taken}
                 stored.update(value)
                 if clashing:
-                    stored[KEYWORDS] = clashing
+                    stored[VAR_KEYWORD_KEY] = clashing
             else:
                 stored[name] = value
         return stored
@@ -64,9 +64,11 @@ class CallSignature:
         }
         for name, one in self.parameters.items():
             if one.kind is inspect.Parameter.VAR_POSITIONAL:
-                filled[name] = stored.get(POSITIONS, [])
-        named = {name: value for name, value in stored.items() if name not in {POSITIONS, KEYWORDS}}
-        return {**filled, **stored.get(KEYWORDS, {}), **named}
+                filled[name] = stored.get(VAR_POSITIONAL_KEY, [])
+        named = {
+            name: value for name, value in stored.items() if name not in {VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}
+        }
+        return {**filled, **stored.get(VAR_KEYWORD_KEY, {}), **named}
 
     def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
         """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.
@@ -74,12 +76,12 @@ class CallSignature:
         Raises SerializationError where ``stored`` is nothing that ``bind`` makes: an edit by hand, say.
         """
         left = dict(as_object(stored, "arguments"))
-        surplus = left.pop(POSITIONS, [])
+        surplus = left.pop(VAR_POSITIONAL_KEY, [])
         if not isinstance(surplus, list):
             raise SerializationError(
-                f"arguments: expected an array under {POSITIONS!r}, got {type(surplus).__name__}"
+                f"arguments: expected an array under {VAR_POSITIONAL_KEY!r}, got {type(surplus).__name__}"
             )
-        keywords = as_object(left.pop(KEYWORDS, {}), f"arguments[{KEYWORDS!r}]")
+        keywords = as_object(left.pop(VAR_KEYWORD_KEY, {}), f"arguments[{VAR_KEYWORD_KEY!r}]")
         positions = []
         for parameter in self.parameters.values():
             if parameter.kind not in _POSITIONAL or parameter.name not in left:

@@ -9,9 +9,9 @@ from typing import Any
 
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
-from ..policy.cron_words import in_words
+from ..policy.cron_words import describe_cron
 from ..policy.uniqueness import KeyKind
-from ..redaction import sentence, shown, shown_of
+from ..redaction import redact_for_job, redact_job_value, render_reason
 from ..store.doctor.why_not_running import explain
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats
@@ -29,8 +29,8 @@ def job_row(job: Job) -> dict[str, Any]:
         "state": job.state,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
-        "arguments": shown(job, job.arguments),
-        "metadata": shown(job, job.metadata),
+        "arguments": redact_job_value(job, job.arguments),
+        "metadata": redact_job_value(job, job.metadata),
         "enqueued_at": _iso(job.enqueued_at),
         "run_after": _iso(job.run_after),
         "ready_at": _iso(job.ready_at),
@@ -50,18 +50,18 @@ def expiry_row(job: Job) -> dict[str, Any]:
 
 def _result(job: Job) -> Any:
     try:
-        return shown(job, job.result_data if job.is_result_lost else job.result_json)
+        return redact_job_value(job, job.result_data if job.is_result_lost else job.result_json)
     except JobsError as error:
         return str(error)
 
 
-def why(job: Job) -> str | None:
+def reason_text(job: Job) -> str | None:
     """Return in a sentence why the job does not run, or where it does; None where it has ended."""
     reason = explain(job)
     return (
         None
         if reason is None
-        else sentence(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M:%S} UTC")
+        else render_reason(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M:%S} UTC")
     )
 
 
@@ -100,8 +100,8 @@ def key_row(key: EnqueueKey) -> dict[str, Any]:
     return {
         "kind": key.kind,
         "key": key.key,
-        "since": _iso(key.held_since),
-        "until": None if key.kind == KeyKind.UNIQUE else _iso(key.kept_until),
+        "since": _iso(key.acquired_at),
+        "until": None if key.kind == KeyKind.UNIQUE else _iso(key.expires_at),
     }
 
 
@@ -133,10 +133,10 @@ def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
         "name": schedule.name,
         "status": schedule.status,
         "when": schedule.cron or f"every {schedule.every}",
-        "meaning": in_words(schedule.cron, every=schedule.every),
+        "meaning": describe_cron(schedule.cron, every=schedule.every),
         "timezone": schedule.timezone,
         "job_name": schedule.job_name,
-        "arguments": shown_of(schedule.job_name, schedule.arguments),
+        "arguments": redact_for_job(schedule.job_name, schedule.arguments),
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "from_code": schedule.is_from_code,

@@ -9,7 +9,7 @@ from .. import registry
 from ..exceptions import ArgumentsError
 from ..models import Token
 from ..models.token import MAX_TOKEN_NAME_LENGTH
-from ..store.tokens import create_token, revoke
+from ..store.tokens import create_token, revoke_token
 from .rows import as_json, as_table
 from .verbs import actor
 
@@ -65,7 +65,7 @@ def _revoke(options: dict[str, Any]) -> str:
         raise ArgumentsError(
             f"there is no token with the key {key!r}; 'manage.py jobs token list' shows the keys there are"
         )
-    revoked = revoke(key, by=actor())
+    revoked = revoke_token(key, by=actor())
     if options["json"]:
         return as_json({"revoked": key if revoked else None})
     return f"the token {key} {'is' if revoked else 'was already'} revoked"

@@ -17,22 +17,22 @@ from ..conf import get_settings
 from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
-from ..policy.health import find_neglect
-from ..policy.states import FINAL_STATES, State, sources
+from ..policy.health import find_unserved
+from ..policy.states import FINAL_STATES, State, source_states
 from ..store.dialects import open_dialect
 from ..store.enqueue.prune_keys import prune_keys, prune_once
-from ..store.lifecycle.cancel import OPEN, CancelCounts, cancel_counted
+from ..store.lifecycle.cancel import CANCELLABLE_STATES, CancelCounts, cancel_counted
 from ..store.lifecycle.prune import prune, prune_records, prune_ticks
 from ..store.lifecycle.purge import purge
 from ..store.lifecycle.redrive import redrive
 from ..store.lifecycle.run_now import run_now
-from ..store.queues import MOST_RUNNING, cap, pause, resume
+from ..store.queues import MAX_RUNNING, pause, resume, set_max_running
 from ..store.results.retention import expire_results
-from ..store.schedules.tick_round import Ticked
+from ..store.schedules.tick_round import TickResult
 from ..store.search.keys import keys_of_job
-from ..store.stats.counts import open_dead_letters, overdue_schedules, queue_stats, waiting_queues
+from ..store.stats.counts import open_dead_letter_count, overdue_schedules, queue_stats, waiting_queues
 from ..store.workers import ALIVE, served_queues
-from ..worker.duties.scheduler import bring_in_step, fire_all, say_synced
+from ..worker.duties.scheduler import fire_due, log_sync, sync_code_schedules
 from .rows import (
     attempt_rows,
     expiry_row,
@@ -40,8 +40,8 @@ from .rows import (
     key_row,
     log_row,
     queue_row,
+    reason_text,
     schedule_row,
-    why,
     worker_row,
 )
 
@@ -51,7 +51,7 @@ def status() -> dict[str, Any]:
     return {
         "queues": [queue_row(queue) for queue in queue_stats()],
         "workers": [worker_row(one) for one in Worker.objects.filter(state__in=ALIVE).order_by("pk")],
-        "open_dead_letters": open_dead_letters(),
+        "open_dead_letters": open_dead_letter_count(),
     }
 
 
@@ -59,7 +59,7 @@ def find_problems(*, wait_within: float) -> list[str]:
     """Say what is wrong with the service as a whole; an empty list where nothing is. A few bounded statements."""
     settings = get_settings()
     try:
-        return find_neglect(
+        return find_unserved(
             waiting_queues(using=settings.database),
             served=served_queues(stale_after=settings.stale_after, using=settings.database),
             wait_within=wait_within,
@@ -84,24 +84,24 @@ def show(job_id: int) -> dict[str, Any]:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
     running = log_row(job.log) if job.state == State.RUNNING else None
     keys = [key_row(one) for one in keys_of_job(job_id)]
-    row = {**job_row(job), **expiry_row(job), "why": why(job), "keys": keys or None}
+    row = {**job_row(job), **expiry_row(job), "why": reason_text(job), "keys": keys or None}
     return {**row, "attempts": attempt_rows(job), "log": running}
 
 
-def change(past: str, *, dry_run: bool, **chosen: Any) -> int:
+def apply_verb(past: str, *, dry_run: bool, **chosen: Any) -> int:
     """Retry or purge the jobs that match and return how many were; ``past`` is the verb's past form."""
-    states, verb = _CHANGES[past]
+    states, verb = _VERBS[past]
     jobs = _matching(**chosen).filter(state__in=states)
     return jobs.count() if dry_run else verb(jobs)
 
 
 def cancel_jobs(*, dry_run: bool, **chosen: Any) -> CancelCounts:
     """Cancel those of the jobs that match which wait, ask those which run to end, and return how many were each."""
-    jobs = _matching(**chosen).filter(state__in=OPEN)
+    jobs = _matching(**chosen).filter(state__in=CANCELLABLE_STATES)
     if not dry_run:
         return cancel_counted(jobs)
     asked = jobs.filter(state=State.RUNNING, cancel_requested_at__isnull=True).count()
-    return CancelCounts(jobs.filter(state__in=sources("cancel")).count(), asked)
+    return CancelCounts(jobs.filter(state__in=source_states("cancel")).count(), asked)
 
 
 def enqueue(
@@ -135,14 +135,14 @@ def pause_queue(name: str) -> bool:
     return pause(name, by=actor())
 
 
-def cap_queue(name: str, most: str) -> int | None:
+def cap_queue(name: str, limit: str) -> int | None:
     """Let so many of a queue's jobs run at once, ``none``: all. Raises ConfigurationError; returns the number."""
     try:
-        number = None if most == "none" else int(most)
-        cap(name, number)
+        number = None if limit == "none" else int(limit)
+        set_max_running(name, number)
     except ValueError:
         raise ConfigurationError(
-            f"most: expected a whole number from 1 to {MOST_RUNNING}, or 'none' for no limit, got {most!r}"
+            f"limit: expected a whole number from 1 to {MAX_RUNNING}, or 'none' for no limit, got {limit!r}"
         ) from None
     return number
 
@@ -162,13 +162,13 @@ def list_schedules() -> list[dict[str, Any]]:
     return [schedule_row(one, ticks.get(one.pk)) for one in schedules]
 
 
-def tick_once() -> Ticked:
+def tick_once() -> TickResult:
     """Bring the schedules in step with the code and fire what is due, once. Safe to call from many places at once."""
     using = get_settings().database
     dialect, connection = open_dialect(using)
     dialect.prepare(connection, durable=True)
-    say_synced(bring_in_step(using=using, started=time.monotonic()))
-    return fire_all(using=using)
+    log_sync(sync_code_schedules(using=using, started=time.monotonic()))
+    return fire_due(using=using)
 
 
 def prune_now() -> int:
@@ -205,7 +205,7 @@ def _retry(jobs: QuerySet[Job]) -> int:
     return redrive(jobs.filter(state=State.DEAD), by=actor()) + run_now(jobs.filter(state=State.SCHEDULED))
 
 
-_CHANGES: dict[str, tuple[frozenset[State], Callable[[QuerySet[Job]], int]]] = {
-    "retried": (sources("redrive") | sources("run_now"), _retry),
+_VERBS: dict[str, tuple[frozenset[State], Callable[[QuerySet[Job]], int]]] = {
+    "retried": (source_states("redrive") | source_states("run_now"), _retry),
     "purged": (FINAL_STATES, lambda jobs: purge(jobs, by=actor())),
 }

@@ -14,14 +14,14 @@ from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.process.supervisor import supervise
 
-MOST_WEIGHT = 1_000
+MAX_WEIGHT = 1_000
 
 
 def add_worker_arguments(parser: ArgumentParser) -> None:
     """Add the options of a worker to ``parser``."""
     parser.add_argument(
         "--queues",
-        type=queue_names,
+        type=parse_queues,
         metavar="NAME,NAME",
         help="Serve these queues only. Default: all, also ones created later. With weights, NAME:3,NAME:1, they get"
         " such shares of what is taken; without, the highest priority of all goes first.",
@@ -32,7 +32,11 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         help="Take nothing of a queue while one named before it in --queues has anything.",
     )
     parser.add_argument(
-        "--concurrency", type=count, default=4, metavar="N", help="Plain jobs at once a process (default 4)."
+        "--concurrency",
+        type=positive_int,
+        default=4,
+        metavar="N",
+        help="Plain jobs at once a process (default 4).",
     )
     parser.add_argument(
         "--pool",
@@ -42,7 +46,7 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         " a hang or a crash in C code, or a leak, takes down alone.",
     )
     parser.add_argument(
-        "--processes", type=count, default=1, metavar="N", help="Worker processes (default 1)."
+        "--processes", type=positive_int, default=1, metavar="N", help="Worker processes (default 1)."
     )
     parser.add_argument(
         "--burst", action="store_true", help="Work off what is ready and due, then exit with code 0."
@@ -53,10 +57,13 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
     )
     duty.add_argument("--scheduler-only", action="store_true", help="Fire schedules only; run no job.")
     parser.add_argument(
-        "--max-jobs", type=count, metavar="N", help="Replace a process after it has run so many jobs."
+        "--max-jobs", type=positive_int, metavar="N", help="Replace a process after it has run so many jobs."
     )
     parser.add_argument(
-        "--max-memory-mb", type=count, metavar="N", help="Replace a process that uses more memory than this."
+        "--max-memory-mb",
+        type=positive_int,
+        metavar="N",
+        help="Replace a process that uses more memory than this.",
     )
     parser.add_argument(
         "--reload", action="store_true", help="Start the processes anew when the code changes (development)."
@@ -64,7 +71,7 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
 
     parser.add_argument(
         "--health-port",
-        type=port,
+        type=port_number,
         metavar="N",
         help="Answer /live and /ready over HTTP at this port, 0: at any free one. Default: do not.",
     )
@@ -76,7 +83,7 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
     )
 
 
-def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
+def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Run workers as the parsed ``options`` say, then leave the process with the right exit code."""
     log_to_terminal(options["verbosity"])
     if options["burst"] and options["scheduler_only"]:
@@ -120,21 +127,21 @@ def work(options: dict[str, Any], stdout: OutputWrapper) -> None:
         sys.exit(code)
 
 
-def count(text: str) -> int:
+def positive_int(text: str) -> int:
     """Return ``text`` as a whole number of at least 1."""
     if text.isdecimal() and int(text) >= 1:
         return int(text)
     raise ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
 
 
-def port(text: str) -> int:
+def port_number(text: str) -> int:
     """Return ``text`` as a TCP port, or 0."""
     if text.isdecimal() and int(text) < 65_536:
         return int(text)
     raise ArgumentTypeError(f"expected a port from 0 to 65535, got {text!r}")
 
 
-def queue_names(text: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
+def parse_queues(text: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
     """Return the names of a comma-separated list, and their weights where ``NAME:WEIGHT`` gives any; others have 1."""
     weights: dict[str, int] = {}
     weighted = False
@@ -142,8 +149,8 @@ def queue_names(text: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
         name, colon, weight = part.strip().rpartition(":")
         if colon and weight.isdecimal():
             weighted = True
-            if not 1 <= int(weight) <= MOST_WEIGHT:
-                raise ArgumentTypeError(f"expected a weight from 1 to {MOST_WEIGHT}, got {part.strip()!r}")
+            if not 1 <= int(weight) <= MAX_WEIGHT:
+                raise ArgumentTypeError(f"expected a weight from 1 to {MAX_WEIGHT}, got {part.strip()!r}")
         else:
             name, weight = part.strip(), "1"
         try:

@@ -1,28 +1,28 @@
 """Floor 2: the tables. Rows are read here and written only by ``store``."""
 
 from .attempt import Attempt
-from .batch import Batch, BatchJob, BatchTally
-from .dead_letter import AlertedError, DeadLetter
+from .batch import Batch, BatchCountDelta, BatchJob
+from .dead_letter import AlertHistory, DeadLetter
 from .dependency import Dependency
 from .enqueue_key import EnqueueKey
 from .expiry import Expiry
 from .job import Job
 from .job_log import JobLog
-from .limit import Limit, LimitNotice, Permit
+from .limit import Limit, LimitSignal, Permit
 from .once_record import OnceRecord
 from .queue import Queue
-from .result_retention import KeptResult
-from .rollup import DeadLetterGroup, DeadLetterHour, JobMark, Rollup, RollupPosition
+from .result_retention import ResultRetention
+from .rollup import DeadLetterGroup, DeadLetterHour, JobIdCheckpoint, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
 from .token import Token
 from .worker import Worker
 
 __all__ = [
-    "AlertedError",
+    "AlertHistory",
     "Attempt",
     "Batch",
+    "BatchCountDelta",
     "BatchJob",
-    "BatchTally",
     "CronSchedule",
     "DeadLetter",
     "DeadLetterGroup",
@@ -31,14 +31,14 @@ __all__ = [
     "EnqueueKey",
     "Expiry",
     "Job",
+    "JobIdCheckpoint",
     "JobLog",
-    "JobMark",
-    "KeptResult",
     "Limit",
-    "LimitNotice",
+    "LimitSignal",
     "OnceRecord",
     "Permit",
     "Queue",
+    "ResultRetention",
     "Rollup",
     "RollupPosition",
     "Tick",

@@ -14,7 +14,7 @@ from .job_log import JobLog
 from .worker import Worker
 
 MAX_ERROR_CLASS_LENGTH = 200
-BY_CLAIM = "django_jobs_attempt_claim"
+CLAIM_INDEX = "django_jobs_attempt_claim"
 """The index of a job's tries."""
 
 
@@ -50,7 +50,7 @@ class Attempt(models.Model):
         verbose_name_plural = _("attempts")
         default_permissions = ("view",)
         constraints = [
-            models.UniqueConstraint(name=BY_CLAIM, fields=["job", "claim_number"]),
+            models.UniqueConstraint(name=CLAIM_INDEX, fields=["job", "claim_number"]),
         ]
 
     def __str__(self) -> str:

@@ -37,18 +37,18 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the 
 class StateIndex(models.Index):
     """Index the rows in one state: partial where the database can, other columns where it cannot.
 
-    MySQL and MariaDB ignore an index's condition; there the index is made of ``elsewhere`` instead.
+    MySQL and MariaDB ignore an index's condition; there the index is made of ``fallback_fields`` instead.
     """
 
-    def __init__(self, *, fields: list[str], state: str, elsewhere: list[str], name: str) -> None:
+    def __init__(self, *, fields: list[str], state: str, fallback_fields: list[str], name: str) -> None:
         super().__init__(fields=fields, name=name)
         self.state = state
-        self.elsewhere = elsewhere
+        self.fallback_fields = fallback_fields
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
         """Return what a migration needs to make this index again."""
         path, args, kwargs = super().deconstruct()
-        return path, args, {**kwargs, "state": self.state, "elsewhere": self.elsewhere}
+        return path, args, {**kwargs, "state": self.state, "fallback_fields": self.fallback_fields}
 
     def create_sql(
         self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any
@@ -57,5 +57,5 @@ class StateIndex(models.Index):
         if schema_editor.connection.features.supports_partial_indexes:
             index = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))
         else:
-            index = models.Index(fields=self.elsewhere, name=self.name)
+            index = models.Index(fields=self.fallback_fields, name=self.name)
         return index.create_sql(model, schema_editor, using, **kwargs)

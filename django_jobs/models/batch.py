@@ -13,8 +13,8 @@ from .job import Job
 class Batch(models.Model):
     """Jobs that were enqueued as one piece of work, and what is enqueued when all of them have ended.
 
-    The four counts are what has been summed up; ``BatchTally`` has the rest. ``outcome`` is the state in which it
-    ended last, empty before it did; ``completed_at`` when it first did. ``touched_at``: when its builder last gave a
+    The four counts are what has been summed up; ``BatchCountDelta`` has the rest. ``outcome`` is the state in which it
+    ended last, empty before it did; ``completed_at`` when it first did. ``last_activity_at``: when its builder last gave a
     sign of life. A callback is what ``NewJob`` has, with its arguments. Written by ``store`` only.
     """
 
@@ -42,7 +42,7 @@ class Batch(models.Model):
     cancelled = models.BigIntegerField(default=0)
 
     created_at = models.DateTimeField()
-    touched_at = models.DateTimeField()
+    last_activity_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True)
     completed_at = models.DateTimeField(null=True)
     abandoned_at = models.DateTimeField(null=True)
@@ -103,7 +103,7 @@ class BatchJob(models.Model):
         return f"job {self.job_id} in batch {self.batch_id}"
 
 
-class BatchTally(models.Model):
+class BatchCountDelta(models.Model):
     """A change to a batch's counts that has not been added to its row. Rows are only inserted, and deleted when summed.
 
     So a thousand ends at once write to no row in common. A batch with a tally is one that is still to be looked at.
@@ -118,7 +118,7 @@ class BatchTally(models.Model):
     dead = models.IntegerField(default=0)
     cancelled = models.IntegerField(default=0)
 
-    objects = JobsManager["BatchTally"]()
+    objects = JobsManager["BatchCountDelta"]()
 
     class Meta:
         default_permissions = ()

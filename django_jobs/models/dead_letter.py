@@ -67,13 +67,13 @@ class DeadLetter(models.Model):
         return f"{self.job_name}: {self.error_class or self.reason} ({self.status})"
 
 
-class AlertedError(models.Model):
+class AlertHistory(models.Model):
     """A fingerprint that the admins were mailed about, and when: one mail a period over all workers."""
 
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH, primary_key=True)
     alerted_at = models.DateTimeField()
 
-    objects = JobsManager["AlertedError"]()
+    objects = JobsManager["AlertHistory"]()
 
     class Meta:
         default_permissions = ()

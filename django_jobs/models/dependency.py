@@ -8,7 +8,7 @@ from ..policy.graph import OnDead
 from .base import JobsManager
 from .job import Job
 
-AWAITED_BY = "django_jobs_awaited_by"
+SUCCESSORS_INDEX = "django_jobs_awaited_by"
 """The index of a job's successors."""
 
 
@@ -45,7 +45,7 @@ class Dependency(models.Model):
         default_permissions = ()
         indexes = [
             models.Index(name="django_jobs_waits_for", fields=["is_met", "job"]),
-            models.Index(name=AWAITED_BY, fields=["predecessor", "job"]),
+            models.Index(name=SUCCESSORS_INDEX, fields=["predecessor", "job"]),
         ]
 
     def __str__(self) -> str:

@@ -14,8 +14,8 @@ from .job import Job
 class EnqueueKey(models.Model):
     """A key of one job name. ``digest`` is unique and stands for kind, job name and the whole key.
 
-    Of an idempotency key ``kept_until`` is the end of its window. A unique key holds while its job is in certain
-    states, which are looked up; from ``kept_until`` on, the row is deleted where that is no longer so.
+    Of an idempotency key ``expires_at`` is the end of its window. A unique key holds while its job is in certain
+    states, which are looked up; from ``expires_at`` on, the row is deleted where that is no longer so.
     """
 
     digest = models.UUIDField(primary_key=True)
@@ -23,8 +23,8 @@ class EnqueueKey(models.Model):
     job_name = NameField(max_length=MAX_NAME_LENGTH)
     key = NameField(max_length=MAX_KEY_LENGTH)
     job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, db_constraint=False, related_name="keys")
-    held_since = models.DateTimeField()
-    kept_until = models.DateTimeField()
+    acquired_at = models.DateTimeField()
+    expires_at = models.DateTimeField()
 
     objects = JobsManager["EnqueueKey"]()
 
@@ -32,7 +32,7 @@ class EnqueueKey(models.Model):
         verbose_name = _("enqueue key")
         verbose_name_plural = _("enqueue keys")
         default_permissions = ("view",)
-        indexes = [models.Index(name="django_jobs_key_kept", fields=["kept_until", "digest"])]
+        indexes = [models.Index(name="django_jobs_key_kept", fields=["expires_at", "digest"])]
 
     def __str__(self) -> str:
         # Titles of pages have this: the key itself may have arguments in it.

@@ -11,7 +11,7 @@ from .job import Job
 class Expiry(models.Model):
     """When a job expires. A row of its own, so that jobs that do not have no column, and no index, to pay for.
 
-    ``look_at``: when it is to be looked at whether the job still waits; None once that was done. ``expired_at``: when
+    ``check_at``: when it is to be looked at whether the job still waits; None once that was done. ``expired_at``: when
     the job was dropped for it.
     """
 
@@ -23,14 +23,14 @@ class Expiry(models.Model):
         related_name="expiry",
     )
     expires_at = models.DateTimeField()
-    look_at = models.DateTimeField(null=True)
+    check_at = models.DateTimeField(null=True)
     expired_at = models.DateTimeField(null=True)
 
     objects = JobsManager["Expiry"]()
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(name="django_jobs_expiry_look", fields=["look_at", "job"])]
+        indexes = [models.Index(name="django_jobs_expiry_look", fields=["check_at", "job"])]
 
     def __str__(self) -> str:
         return f"job {self.job_id} until {self.expires_at}"

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..arguments.serialization import EXPIRED, NOT_STORABLE, decode
+from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
 from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
-from ..exceptions import ResultExpired, WaitTimeout
-from ..policy.flags import Links
+from ..exceptions import ResultExpiredError, WaitTimeoutError
+from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
-from ..result_files import ResultFile, read_result, result_file
+from ..result_files import ResultFile, parse_result_file, read_result
 from .base import JobsManager, NameField, StateIndex
 from .worker import Worker
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .job_log import JobLog
 
 MAX_PROGRESS_MESSAGE_LENGTH = 200
-_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
+_MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.005, 0.25
 
 
 class Job(models.Model):
@@ -32,8 +32,8 @@ class Job(models.Model):
 
     All instants are the database's clock. ``attempt`` is the number of tries used so far, the
     running one included; ``claim_number`` grows with every claim and is never given back, so that
-    it tells one run from every other. ``run_after`` is set while the job is scheduled only. ``links`` has the
-    bits of ``policy.links.Links``: what else has to be seen to when the job ends.
+    it tells one run from every other. ``run_after`` is set while the job is scheduled only. ``flags`` has the
+    bits of ``policy.flags.JobFlag``: what else has to be seen to when the job ends.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -64,9 +64,9 @@ class Job(models.Model):
     ready_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField(null=True)
-    held_since = models.DateTimeField(null=True)
+    unknown_since = models.DateTimeField(null=True)
     worker_deaths = models.SmallIntegerField(default=0)
-    links = models.SmallIntegerField(default=0, db_default=0)
+    flags = models.SmallIntegerField(default=0, db_default=0)
     cancel_requested_at = models.DateTimeField(null=True)
 
     progress_done = models.BigIntegerField(null=True)
@@ -94,19 +94,19 @@ class Job(models.Model):
                 name="django_jobs_ready",
                 state=State.READY.value,
                 fields=["queue_name", "priority", "ready_at", "id"],
-                elsewhere=["state", "queue_name", "priority", "ready_at", "id"],
+                fallback_fields=["state", "queue_name", "priority", "ready_at", "id"],
             ),
             StateIndex(
                 name="django_jobs_scheduled",
                 state=State.SCHEDULED.value,
                 fields=["run_after", "id"],
-                elsewhere=["run_after", "id"],
+                fallback_fields=["run_after", "id"],
             ),
             StateIndex(
                 name="django_jobs_running",
                 state=State.RUNNING.value,
                 fields=["id"],
-                elsewhere=["state", "id"],
+                fallback_fields=["state", "id"],
             ),
         ]
         constraints = [
@@ -158,7 +158,7 @@ class Job(models.Model):
 
     @property
     def _expiry(self) -> Expiry | None:
-        found: Expiry | None = getattr(self, "expiry", None) if self.links & Links.EXPIRES else None
+        found: Expiry | None = getattr(self, "expiry", None) if self.flags & JobFlag.EXPIRES else None
         return found
 
     @property
@@ -170,18 +170,18 @@ class Job(models.Model):
     def result(self) -> Any:
         """What the function returned; None where it returned None, has not ended, or JSON cannot carry it.
 
-        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone, ResultExpired
-        where the result is kept no longer, ResultUnreadable where it stands in a file that cannot be read.
+        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone, ResultExpiredError
+        where the result is kept no longer, ResultUnreadableError where it stands in a file that cannot be read.
         """
         return decode(self.result_json)
 
     @property
     def result_json(self) -> Any:
-        """The same as JSON, tags and all. Raises ResultExpired and ResultUnreadable."""
+        """The same as JSON, tags and all. Raises ResultExpiredError and ResultUnreadableError."""
         if self.is_result_lost:
             return None
         if self.is_result_expired:
-            raise ResultExpired(
+            raise ResultExpiredError(
                 f"the result of job {self.pk} ({self.name}) has expired: its time to live is over"
             )
         file = self.result_file
@@ -190,17 +190,17 @@ class Job(models.Model):
     @property
     def result_file(self) -> ResultFile | None:
         """The file of RESULT_STORAGE in which the result stands, None where the row has it itself."""
-        return result_file(self.result_data)
+        return parse_result_file(self.result_data)
 
     @property
     def is_result_expired(self) -> bool:
         """True where the function succeeded and its result was kept no longer than its time to live."""
-        return bool(self.result_data == EXPIRED)
+        return bool(self.result_data == RESULT_EXPIRED)
 
     @property
     def is_result_lost(self) -> bool:
         """True where the function succeeded and returned what could not be stored; the worker's log says why."""
-        return self.result_data == NOT_STORABLE
+        return self.result_data == RESULT_NOT_STORABLE
 
     @property
     def error(self) -> str | None:
@@ -247,19 +247,21 @@ class Job(models.Model):
     def wait(self, timeout: timedelta | float | None = None) -> Job:
         """Wait until the job is in a final state, refresh and return it.
 
-        ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeout. Inside a
+        ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeoutError. Inside a
         transaction under REPEATABLE READ, or one that has not committed the enqueue, the end
         is never seen: wait outside.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if seconds is None else time.monotonic() + seconds
-        pause = _SHORTEST_WAIT_SECONDS
+        pause = _MIN_POLL_SECONDS
         while not self.refresh().is_final:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeout(f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s")
+                    raise WaitTimeoutError(
+                        f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s"
+                    )
                 pause = min(pause, left)
             time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
+            pause = min(pause * 1.5, _MAX_POLL_SECONDS)
         return self

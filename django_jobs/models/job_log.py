@@ -10,12 +10,12 @@ from django.db import models
 from .base import JobsManager
 from .job import Job
 
-BY_CLAIM = "django_jobs_joblog_claim"
+CLAIM_INDEX = "django_jobs_joblog_claim"
 """The index of a job's logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownLine:
+class LoggedLine:
     """One line of a log: when, at which level, by which logger (none for ``current_job().log``), and what."""
 
     at: datetime
@@ -45,17 +45,17 @@ class JobLog(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(name=BY_CLAIM, fields=["job", "claim_number"]),
+            models.UniqueConstraint(name=CLAIM_INDEX, fields=["job", "claim_number"]),
         ]
 
     def __str__(self) -> str:
         return f"{self.total} lines of claim {self.claim_number} of job {self.job_id}"
 
     @property
-    def lines(self) -> list[ShownLine]:
+    def lines(self) -> list[LoggedLine]:
         """The lines that are kept, in order; those left out are missing behind the first ``head``."""
         return [
-            ShownLine(at=datetime.fromtimestamp(at, UTC), level=level, logger=logger, message=message)
+            LoggedLine(at=datetime.fromtimestamp(at, UTC), level=level, logger=logger, message=message)
             for at, level, logger, message in self.data
         ]
 
@@ -65,11 +65,11 @@ class JobLog(models.Model):
         return self.total - len(self.data)
 
     @property
-    def first(self) -> list[ShownLine]:
+    def first(self) -> list[LoggedLine]:
         """The lines before those left out."""
         return self.lines[: self.head]
 
     @property
-    def last(self) -> list[ShownLine]:
+    def last(self) -> list[LoggedLine]:
         """The lines after those left out."""
         return self.lines[self.head :]

@@ -6,7 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import MAX_NAME_LENGTH
-from ..policy.limits import MAX_KEY_LENGTH, Kind, Phase
+from ..policy.limits import MAX_KEY_LENGTH, LimitKind, PermitPhase
 from .base import JobsManager, NameField
 from .job import Job
 
@@ -14,16 +14,16 @@ from .job import Job
 class Limit(models.Model):
     """One key of one limit. Made, changed and locked by workers only, never in the transaction of an enqueue.
 
-    ``id`` is made of kind, name and key (``policy.limits.need``). ``open_at``: when a worker is to look whether a
+    ``id`` is made of kind, name and key (``policy.limits.need``). ``check_at``: when a worker is to look whether a
     permit can be given out; None: not before a run ends or a job comes. ``rule`` is the newest definition's.
     """
 
     id = models.BigIntegerField(primary_key=True)
-    kind = models.SmallIntegerField(choices=[(kind.value, kind.name.lower()) for kind in Kind])
+    kind = models.SmallIntegerField(choices=[(kind.value, kind.name.lower()) for kind in LimitKind])
     name = NameField(max_length=MAX_NAME_LENGTH)
     key = NameField(max_length=MAX_KEY_LENGTH)
     rule = models.JSONField()
-    open_at = models.DateTimeField(null=True)
+    check_at = models.DateTimeField(null=True)
     closed_until = models.DateTimeField(null=True)
     is_tripped = models.BooleanField(default=False)
     failures = models.JSONField(default=list)
@@ -36,12 +36,12 @@ class Limit(models.Model):
         default_permissions = ("view",)
         permissions = [("reopen_limit", _("Can reopen closed limits"))]
         indexes = [
-            models.Index(name="django_jobs_limit_open", fields=["open_at"]),
+            models.Index(name="django_jobs_limit_open", fields=["check_at"]),
             models.Index(name="django_jobs_limit_name", fields=["name", "kind", "key"]),
         ]
 
     def __str__(self) -> str:
-        return f"{Kind(self.kind).name.lower()} {self.name} {self.key}".rstrip()
+        return f"{LimitKind(self.kind).name.lower()} {self.name} {self.key}".rstrip()
 
 
 class Permit(models.Model):
@@ -62,7 +62,7 @@ class Permit(models.Model):
     )
     run = models.IntegerField(default=0)
     kind = models.SmallIntegerField()
-    phase = models.SmallIntegerField(choices=[(phase.value, phase.name.lower()) for phase in Phase])
+    phase = models.SmallIntegerField(choices=[(phase.value, phase.name.lower()) for phase in PermitPhase])
     urgency = models.SmallIntegerField(default=0)
     since = models.DateTimeField()
     free_at = models.DateTimeField(null=True)
@@ -77,10 +77,10 @@ class Permit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"job {self.job_id} at limit {self.limit_id}: {Phase(self.phase).name.lower()}"
+        return f"job {self.job_id} at limit {self.limit_id}: {PermitPhase(self.phase).name.lower()}"
 
 
-class LimitNotice(models.Model):
+class LimitSignal(models.Model):
     """Says, once the transaction of an enqueue has committed, that a job waits at a limit, and the limit's definition.
 
     So an enqueue locks nothing but its own rows, however long its transaction goes on, and two of them never
@@ -93,7 +93,7 @@ class LimitNotice(models.Model):
     key = NameField(max_length=MAX_KEY_LENGTH, default="")
     rule = models.JSONField(null=True)
 
-    objects = JobsManager["LimitNotice"]()
+    objects = JobsManager["LimitSignal"]()
 
     class Meta:
         default_permissions = ()

@@ -9,8 +9,8 @@ from ..result_files import MAX_NAME_LENGTH as MAX_FILE_NAME_LENGTH
 from .base import JobsManager
 
 
-class KeptResult(models.Model):
-    """Written with the job's success. ``kept_until`` None: as long as the job.
+class ResultRetention(models.Model):
+    """Written with the job's success. ``expires_at`` None: as long as the job.
 
     Where the job is deleted, the row stays, due now, until its file is deleted too. ``file_name`` empty: the result
     stands in the job's own row.
@@ -18,17 +18,17 @@ class KeptResult(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job_id = models.BigIntegerField()
-    kept_until = models.DateTimeField(null=True)
+    expires_at = models.DateTimeField(null=True)
     storage = models.CharField(max_length=MAX_ALIAS_LENGTH, default="")
     file_name = models.CharField(max_length=MAX_FILE_NAME_LENGTH, default="")
 
-    objects = JobsManager["KeptResult"]()
+    objects = JobsManager["ResultRetention"]()
 
     class Meta:
         default_permissions = ()
         indexes = [
             models.Index(name="django_jobs_kept_job", fields=["job_id"]),
-            models.Index(name="django_jobs_kept_until", fields=["kept_until", "id"]),
+            models.Index(name="django_jobs_kept_until", fields=["expires_at", "id"]),
         ]
 
     def __str__(self) -> str:

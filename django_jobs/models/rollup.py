@@ -59,7 +59,7 @@ class RollupPosition(models.Model):
         """Which table."""
 
         ATTEMPTS = "attempts"
-        LETTERS = "letters"
+        DEAD_LETTERS = "letters"
 
     source = models.CharField(max_length=10, choices=Source.choices, primary_key=True)
     done_id = models.BigIntegerField(default=0)
@@ -75,13 +75,13 @@ class RollupPosition(models.Model):
         return f"{self.source} up to {self.done_id}"
 
 
-class JobMark(models.Model):
+class JobIdCheckpoint(models.Model):
     """The newest job's id at an instant: a time is found in a table of jobs by it, without an index of times."""
 
     marked_at = models.DateTimeField(primary_key=True)
     job_id = models.BigIntegerField()
 
-    objects = JobsManager["JobMark"]()
+    objects = JobsManager["JobIdCheckpoint"]()
 
     class Meta:
         default_permissions = ()

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.cron import MAX_EXPRESSION_LENGTH
 from ..policy.overlap import Overlap
-from ..policy.schedule import CatchUp, Manner, TickOutcome, Timing
+from ..policy.schedule import CatchUp, TickOutcome, TickPolicy, Timing
 from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 from .job import Job
 
@@ -20,7 +20,7 @@ MAX_ZONE_LENGTH = 64
 class CronSchedule(models.Model):
     """When to enqueue which job with what.
 
-    ``next_due_at`` is the next tick that nobody has decided yet, ``next_look_at`` when a scheduler is to look
+    ``next_due_at`` is the next tick that nobody has decided yet, ``next_check_at`` when a scheduler is to look
     at the row: None while it is paused, disabled (its code is gone) or has a ``problem``. ``defined_at``
     is when the code that wrote the row began to run. Written by ``store`` only.
     """
@@ -53,14 +53,14 @@ class CronSchedule(models.Model):
     disabled_at = models.DateTimeField(null=True)
     problem = models.TextField(default="")
     next_due_at = models.DateTimeField(null=True)
-    next_look_at = models.DateTimeField(null=True)
+    next_check_at = models.DateTimeField(null=True)
 
     objects = JobsManager["CronSchedule"]()
 
     class Meta:
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
-        indexes = [models.Index(name="django_jobs_schedule_look", fields=["next_look_at"])]
+        indexes = [models.Index(name="django_jobs_schedule_look", fields=["next_check_at"])]
 
     def __str__(self) -> str:
         return str(self.name)
@@ -73,9 +73,9 @@ class CronSchedule(models.Model):
         )
 
     @property
-    def manner(self) -> Manner:
+    def tick_policy(self) -> TickPolicy:
         """How it takes overlapping and missed ticks. Raises ValueError for words that are none of the known."""
-        return Manner(
+        return TickPolicy(
             overlap=Overlap(self.overlap),
             catch_up=CatchUp(self.catch_up),
             catch_up_limit=self.catch_up_limit,
@@ -93,7 +93,7 @@ class CronSchedule(models.Model):
     @property
     def is_firing(self) -> bool:
         """True while schedulers look at it."""
-        return self.next_look_at is not None
+        return self.next_check_at is not None
 
     def upcoming(self, after: datetime, number: int) -> list[datetime]:
         """Return the next ``number`` ticks behind ``after``, in UTC. Raises CronError where it cannot be reckoned."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from random import Random
 
 Wait = timedelta | float | None
-LONGEST_WAIT = timedelta(days=3650)
+MAX_WAIT = timedelta(days=3650)
 """Waits are cut to ten years, far inside what every database can add to a timestamp."""
 
 
@@ -32,9 +32,11 @@ class Exponential:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(_reaches(self.first, timedelta.resolution), "first", "a positive timedelta", self.first)
-        _require(_reaches(self.factor, 1), "factor", "a number of at least 1", self.factor)
-        _require(_reaches(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
+        _require(_is_at_least(self.first, timedelta.resolution), "first", "a positive timedelta", self.first)
+        _require(_is_at_least(self.factor, 1), "factor", "a number of at least 1", self.factor)
+        _require(
+            _is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum
+        )
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
@@ -43,7 +45,7 @@ class Exponential:
             seconds = self.first.total_seconds() * self.factor ** (attempt - 1)
         except OverflowError:
             seconds = float("inf")
-        return _spread(min(seconds, self.maximum.total_seconds()), self.jitter, random)
+        return _with_jitter(min(seconds, self.maximum.total_seconds()), self.jitter, random)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,15 +58,17 @@ class Linear:
     jitter: float = 0.1
 
     def __post_init__(self) -> None:
-        _require(_reaches(self.first, timedelta(0)), "first", "a timedelta not below zero", self.first)
-        _require(_reaches(self.step, timedelta(0)), "step", "a timedelta not below zero", self.step)
-        _require(_reaches(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
+        _require(_is_at_least(self.first, timedelta(0)), "first", "a timedelta not below zero", self.first)
+        _require(_is_at_least(self.step, timedelta(0)), "step", "a timedelta not below zero", self.step)
+        _require(
+            _is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum
+        )
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
         """Return the wait after try number ``attempt`` (from 1) has failed."""
         seconds = self.first.total_seconds() + self.step.total_seconds() * (attempt - 1)
-        return _spread(min(seconds, self.maximum.total_seconds()), self.jitter, random)
+        return _with_jitter(min(seconds, self.maximum.total_seconds()), self.jitter, random)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +79,16 @@ class Constant:
     jitter: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(_reaches(self.delay, timedelta(0)), "delay", "a timedelta not below zero", self.delay)
+        _require(_is_at_least(self.delay, timedelta(0)), "delay", "a timedelta not below zero", self.delay)
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
         """Return the wait after any failed try."""
-        return _spread(self.delay.total_seconds(), self.jitter, random)
+        return _with_jitter(self.delay.total_seconds(), self.jitter, random)
 
 
 @dataclass(frozen=True, slots=True)
-class Waits:
+class FixedWaits:
     """Wait the listed times one after another; the last one again for every further try."""
 
     waits: tuple[timedelta, ...]
@@ -94,7 +98,7 @@ class Waits:
         return self.waits[min(attempt, len(self.waits)) - 1]
 
 
-Schedule = Exponential | Linear | Constant | Waits
+Schedule = Exponential | Linear | Constant | FixedWaits
 BackoffCallable = Callable[[Exception, Any], Wait]
 Backoff = Schedule | BackoffCallable
 BackoffOption = Schedule | BackoffCallable | Sequence[timedelta | float]
@@ -107,7 +111,7 @@ def as_backoff(option: BackoffOption) -> Backoff:
     if isinstance(option, (list, tuple)):
         waits = tuple(_as_wait(item) for item in option)
         _require(bool(waits), "backoff", "at least one wait", option)
-        return Waits(waits)
+        return FixedWaits(waits)
     if callable(option) and not isinstance(option, type):
         return option
     raise ValueError(
@@ -116,7 +120,7 @@ def as_backoff(option: BackoffOption) -> Backoff:
     )
 
 
-def wait_after(
+def retry_delay(
     backoff: Backoff, *, exception: Exception, context: Any, attempt: int, random: Random
 ) -> timedelta | None:
     """Return how long to wait after ``exception`` ended try number ``attempt``; None: dead now.
@@ -133,16 +137,16 @@ def _as_wait(value: object) -> timedelta:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         if not 0 <= value < float("inf"):
             raise ValueError(f"backoff: expected a wait of zero or more seconds, got {value!r}")
-        return timedelta(seconds=min(value, LONGEST_WAIT.total_seconds()))
+        return timedelta(seconds=min(value, MAX_WAIT.total_seconds()))
     if isinstance(value, timedelta):
-        return min(max(value, timedelta(0)), LONGEST_WAIT)
+        return min(max(value, timedelta(0)), MAX_WAIT)
     raise ValueError(f"backoff: expected a timedelta, seconds or None as wait, got {value!r}")
 
 
-def _spread(seconds: float, jitter: float, random: Random) -> timedelta:
+def _with_jitter(seconds: float, jitter: float, random: Random) -> timedelta:
     if jitter:
         seconds *= 1 + jitter * (2 * random.random() - 1)
-    return min(timedelta(seconds=min(seconds, LONGEST_WAIT.total_seconds())), LONGEST_WAIT)
+    return min(timedelta(seconds=min(seconds, MAX_WAIT.total_seconds())), MAX_WAIT)
 
 
 def _require(holds: bool, option: str, expected: str, got: object) -> None:
@@ -151,10 +155,10 @@ def _require(holds: bool, option: str, expected: str, got: object) -> None:
 
 
 def _require_jitter(jitter: object) -> None:
-    _require(_reaches(jitter, 0) and _reaches(1, jitter), "jitter", "a share from 0 to 1", jitter)
+    _require(_is_at_least(jitter, 0) and _is_at_least(1, jitter), "jitter", "a share from 0 to 1", jitter)
 
 
-def _reaches(value: Any, least: Any) -> bool:
+def _is_at_least(value: Any, least: Any) -> bool:
     """Tell whether ``value`` is of a kind with ``least``, timedelta or number, and not below it."""
     kind = timedelta if isinstance(least, timedelta) else (int, float)
     return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)

@@ -19,7 +19,7 @@ class BatchState(StrEnum):
     CANCELLED = "cancelled"
 
 
-ENDED_STATES = frozenset({BatchState.SUCCEEDED, BatchState.FAILED, BatchState.CANCELLED})
+FINAL_BATCH_STATES = frozenset({BatchState.SUCCEEDED, BatchState.FAILED, BatchState.CANCELLED})
 
 
 class Callback(StrEnum):
@@ -60,19 +60,19 @@ class BatchFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class BatchDecision:
     """The state that a batch is in, and the callbacks to be enqueued now."""
 
     state: BatchState
-    fires: tuple[Callback, ...] = ()
+    callbacks: tuple[Callback, ...] = ()
 
     @property
     def has_ended(self) -> bool:
         """True where every member has ended and nothing is added any more."""
-        return self.state in ENDED_STATES
+        return self.state in FINAL_BATCH_STATES
 
 
-def judge(facts: BatchFacts) -> Verdict:
+def decide_batch(facts: BatchFacts) -> BatchDecision:
     """Return where a batch stands.
 
     It ends when it is closed and every member has ended: a failure where one is dead, or where its builder
@@ -81,14 +81,16 @@ def judge(facts: BatchFacts) -> Verdict:
     ``on_success`` at the first success, which may come later, when what was dead was redriven.
     """
     if not facts.is_closed:
-        return Verdict(state=BatchState.OPEN)
+        return BatchDecision(state=BatchState.OPEN)
     if facts.counts.waiting > 0:
-        return Verdict(state=BatchState.RUNNING)
-    state = _ended(facts)
-    return Verdict(state=state, fires=tuple(one for one in Callback if _is_due(one, state, facts.outcome)))
+        return BatchDecision(state=BatchState.RUNNING)
+    state = _final_state(facts)
+    return BatchDecision(
+        state=state, callbacks=tuple(one for one in Callback if _is_due(one, state, facts.outcome))
+    )
 
 
-def _ended(facts: BatchFacts) -> BatchState:
+def _final_state(facts: BatchFacts) -> BatchState:
     if facts.is_cancelled:
         return BatchState.CANCELLED
     if facts.is_abandoned or facts.counts.dead > 0:
@@ -106,7 +108,7 @@ def _is_due(callback: Callback, state: BatchState, outcome: BatchState | None) -
             return outcome is None
 
 
-def change_for_parent(before: BatchState | None, after: BatchState) -> Counts:
+def parent_count_delta(before: BatchState | None, after: BatchState) -> Counts:
     """Return what is added to the counts of the batch around this one when its outcome becomes ``after``."""
     if before is after:
         return Counts()
@@ -124,7 +126,7 @@ def _as_member(outcome: BatchState) -> Counts:
             return Counts(cancelled=1)
 
 
-def may_grow(facts: BatchFacts) -> bool:
+def accepts_jobs(facts: BatchFacts) -> bool:
     """Tell whether jobs may be added: until it was cancelled or has ended; after a failure while it runs again."""
     if facts.is_cancelled or facts.outcome in {BatchState.SUCCEEDED, BatchState.CANCELLED}:
         return False

@@ -13,16 +13,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-LOOK_SHARE = 20
+SNAPSHOT_SHARE = 20
 """A look that took t seconds is followed by at least this many times t without one."""
-QUICK_LOOK_SECONDS, QUICK_LOOK_SHARE = 0.005, 4
+QUICK_SNAPSHOT_SECONDS, QUICK_SNAPSHOT_SHARE = 0.005, 4
 """A look this quick meets no dead entries to speak of; an idle worker that was rung may look more often."""
-BUSY_LOOK_SECONDS = 0.25
+BUSY_SNAPSHOT_SECONDS = 0.25
 """While claims come back full, look this seldom: the longest a new, higher priority waits for notice."""
-MAX_LINES = 1000
+MAX_LANES = 1000
 
 
-class Line(NamedTuple):
+class Lane(NamedTuple):
     """One queue at one priority: within it jobs run in the order in which they became ready."""
 
     queue_name: str
@@ -30,41 +30,41 @@ class Line(NamedTuple):
 
 
 @dataclass(slots=True)
-class ReadyLines:
+class ClaimCursors:
     """The lines known to hold ready jobs, and the position in each. ``now`` is monotonic seconds.
 
     ``capped`` are the queues of which only so many jobs may run at once.
     """
 
-    positions: dict[Line, Any] = field(default_factory=dict)
-    known: list[Line] = field(default_factory=list)
+    positions: dict[Lane, Any] = field(default_factory=dict)
+    known: list[Lane] = field(default_factory=list)
     capped: frozenset[str] = frozenset()
-    _next_look: float = 0.0
+    _next_snapshot: float = 0.0
 
-    def look_due(self, now: float) -> bool:
+    def snapshot_due(self, now: float) -> bool:
         """Tell whether a look from the head may be made."""
-        return now >= self._next_look
+        return now >= self._next_snapshot
 
-    def looked(self, found: Iterable[Line], *, now: float, seconds: float) -> None:
+    def update(self, found: Iterable[Lane], *, now: float, seconds: float) -> None:
         """Take in what a look found and how long it took; forget the positions, so that claims start at the head."""
-        self.known = list(found)[:MAX_LINES]
+        self.known = list(found)[:MAX_LANES]
         self.positions.clear()
-        self._next_look = now + _rest_after(seconds)
+        self._next_snapshot = now + _pause_after(seconds)
 
-    def exhausted(self, line: Line) -> None:
+    def exhausted(self, line: Lane) -> None:
         """Forget a line whose claim came back short, until a look finds it again."""
         self.known.remove(line)
         self.positions.pop(line, None)
 
-    def spent_at_head(self, *, now: float, seconds: float) -> None:
+    def count_head_claim(self, *, now: float, seconds: float) -> None:
         """Count a claim from the head, which reads the same dead entries, like a look."""
-        self._next_look = max(self._next_look, now) + _rest_after(seconds)
+        self._next_snapshot = max(self._next_snapshot, now) + _pause_after(seconds)
 
-    def postpone_look(self, now: float) -> None:
+    def postpone_snapshot(self, now: float) -> None:
         """Put the next look off because there is enough to claim without it."""
-        self._next_look = max(self._next_look, now + BUSY_LOOK_SECONDS)
+        self._next_snapshot = max(self._next_snapshot, now + BUSY_SNAPSHOT_SECONDS)
 
 
-def _rest_after(seconds: float) -> float:
+def _pause_after(seconds: float) -> float:
     """Return for how long no look is made after one that took ``seconds``."""
-    return seconds * (QUICK_LOOK_SHARE if seconds <= QUICK_LOOK_SECONDS else LOOK_SHARE)
+    return seconds * (QUICK_SNAPSHOT_SHARE if seconds <= QUICK_SNAPSHOT_SECONDS else SNAPSHOT_SHARE)

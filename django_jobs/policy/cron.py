@@ -47,9 +47,9 @@ _NUMBERS = {
 _RANDOM = re.compile(r"r(\(|/|$)", re.IGNORECASE)
 _HASHED = re.compile(r"h(\(|/|$)", re.IGNORECASE)
 _NTH = re.compile(r"l|.*#", re.IGNORECASE)
-_LONGEST_CALM = timedelta(hours=12)
+_MIN_TRANSITION_GAP = timedelta(hours=12)
 """No zone has changed its offset and changed it back within half a day."""
-_LAST = datetime(9000, 1, 1, tzinfo=UTC)
+_MAX_INSTANT = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class CronError(ValueError):
@@ -70,7 +70,7 @@ class _Pattern(NamedTuple):
 
 def check_expression(expression: str, *, zone: str = "UTC", seed: str = "") -> None:
     """Raise CronError unless ``expression`` fires some day in ``zone``."""
-    pattern = _read(expression, seed)
+    pattern = _parse(expression, seed)
     check_zone(zone)
     if next(pattern.after(datetime(2000, 1, 1)), None) is None:  # noqa: DTZ001 - wall-clock time
         raise CronError(f"expected an expression that fires some day, got {expression!r}")
@@ -82,7 +82,7 @@ def check_zone(zone: object) -> None:
         ZoneInfo(zone)  # type: ignore[arg-type]  # what is no name is refused right here
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
         raise CronError(
-            f"expected the name of a time zone such as 'Europe/Berlin', got {_cut(zone)}"
+            f"expected the name of a time zone such as 'Europe/Berlin', got {_truncate(zone)}"
         ) from None
 
 
@@ -92,11 +92,15 @@ def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") 
     ``zone`` is an IANA name. ``seed`` settles hashed fields (``H``), usually a schedule's name. The iterator is
     endless, as far as dates go. Raises CronError.
     """
-    pattern = _read(expression, seed)
+    pattern = _parse(expression, seed)
     check_zone(zone)
     local = ZoneInfo(zone)
     after = after.astimezone(UTC)
-    return _once_each(pattern, local, after) if pattern.is_fixed else _by_the_clock(pattern, local, after)
+    return (
+        _fixed_occurrences(pattern, local, after)
+        if pattern.is_fixed
+        else _wall_clock_occurrences(pattern, local, after)
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -127,7 +131,7 @@ def depends_on_seed(expression: str) -> bool:
     return _has(_HASHED, expression)
 
 
-def _once_each(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _fixed_occurrences(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     last = after
     for wall in pattern.after(after.astimezone(zone).replace(tzinfo=None)):
         instant = _instant(wall, zone)
@@ -136,19 +140,19 @@ def _once_each(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[d
             yield instant
 
 
-def _by_the_clock(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
+def _wall_clock_occurrences(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
     """Go from one change of the clock to the next; between two, wall-clock time and instant are a constant apart."""
     since = after
-    while since < _LAST:
+    while since < _MAX_INSTANT:
         offset = _offset(since, zone)
         change: datetime | None = None
-        calm_until = since
+        checked_until = since
         for wall in pattern.after((since + offset).replace(tzinfo=None)):
             instant = wall.replace(tzinfo=UTC) - offset
-            change = _next_change(calm_until, instant, zone)
+            change = _next_transition(checked_until, instant, zone)
             if change is not None:
                 break
-            calm_until = instant
+            checked_until = instant
             yield instant
         if change is None:
             return
@@ -168,7 +172,7 @@ def _matches(at_rest: croniter, wall: datetime) -> Iterator[datetime]:
             wall = matcher.get_next(datetime)
         except (ValueError, OverflowError):
             return
-        if wall.year >= _LAST.year:
+        if wall.year >= _MAX_INSTANT.year:
             return
         yield wall
 
@@ -178,21 +182,21 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant
-    return _change_within(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant, zone)
+    return _transition_within(wall.replace(tzinfo=zone, fold=1).astimezone(UTC), instant, zone)
 
 
-def _next_change(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
+def _next_transition(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
     """Return the first instant in ``(since, until]`` from which the clock in ``zone`` has another offset, or None."""
     offset = _offset(since, zone)
     while since < until:
-        end = min(since + _LONGEST_CALM, until)
+        end = min(since + _MIN_TRANSITION_GAP, until)
         if _offset(end, zone) != offset:
-            return _change_within(since, end, zone)
+            return _transition_within(since, end, zone)
         since = end
     return None
 
 
-def _change_within(before: datetime, behind: datetime, zone: ZoneInfo) -> datetime:
+def _transition_within(before: datetime, behind: datetime, zone: ZoneInfo) -> datetime:
     """Return the one change of offset in ``(before, behind]``, to the second."""
     offset = _offset(before, zone)
     while behind - before > timedelta(seconds=1):
@@ -212,7 +216,7 @@ def _offset(instant: datetime, zone: tzinfo) -> timedelta:
 
 
 @lru_cache(maxsize=4096)
-def _read(expression: str, seed: str) -> _Pattern:
+def _parse(expression: str, seed: str) -> _Pattern:
     if not 0 < len(expression) <= MAX_EXPRESSION_LENGTH:
         raise CronError(f"expected a cron expression of up to {MAX_EXPRESSION_LENGTH} characters")
     written = ALIASES.get(expression.strip().lower(), expression)
@@ -220,11 +224,11 @@ def _read(expression: str, seed: str) -> _Pattern:
     if len(fields) not in {5, 6}:
         raise CronError(
             "expected five fields (minute, hour, day of month, month, day of week), a sixth for seconds, or one of"
-            f" {', '.join(ALIASES)}; got {_cut(expression)}"
+            f" {', '.join(ALIASES)}; got {_truncate(expression)}"
         )
     if _has(_RANDOM, written):
         raise CronError(
-            f"expected fields that are the same on every server; R is random, use H, got {_cut(expression)}"
+            f"expected fields that are the same on every server; R is random, use H, got {_truncate(expression)}"
         )
     try:
         matchers = [
@@ -237,7 +241,7 @@ def _read(expression: str, seed: str) -> _Pattern:
             for one in _alternatives(fields)
         ]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        raise CronError(f"expected a cron expression, got {_cut(expression)}: {error}") from None
+        raise CronError(f"expected a cron expression, got {_truncate(expression)}: {error}") from None
     is_fixed = not (fields[0].startswith("*") or fields[1].startswith("*"))
     return _Pattern(tuple(matchers), is_fixed)
 
@@ -278,6 +282,6 @@ def _has(kind: re.Pattern[str], expression: str) -> bool:
     return any(kind.match(part) for field in expression.split() for part in field.split(","))
 
 
-def _cut(value: object) -> str:
+def _truncate(value: object) -> str:
     text = repr(value)
     return text if len(text) <= 120 else text[:117] + "..."

@@ -16,11 +16,11 @@ _SUNDAY = 7
 _RANGES: tuple[tuple[int, int, dict[str, int]], ...] = (
     (0, 59, {}), (0, 23, {}), (1, 31, {}), (1, 12, SHORT_MONTHS), (0, _SUNDAY, SHORT_DAYS), (0, 59, {}),
 )  # fmt: skip
-_MOST_LISTED = 12
+_MAX_LISTED = 12
 _UNITS = ((86_400, "day"), (3_600, "hour"), (60, "minute"), (1, "second"))
 
 
-def in_words(cron: str, *, every: timedelta | None = None, translations: Translations = ENGLISH) -> str:
+def describe_cron(cron: str, *, every: timedelta | None = None, translations: Translations = ENGLISH) -> str:
     """Return what a valid expression, or a period, means. Anything else comes back as it is."""
     say = Phrases(translations)
     if every is not None:
@@ -36,7 +36,7 @@ def in_words(cron: str, *, every: timedelta | None = None, translations: Transla
 
 def _sentence(say: Phrases, fields: list[str]) -> str:
     minute, hour, day, month, weekday, second = (
-        _plainer(field, lowest, highest, names)
+        _simplify(field, lowest, highest, names)
         for field, (lowest, highest, names) in zip(fields, _RANGES, strict=True)
     )
     both = fields[2].startswith("*") or fields[4].startswith("*")
@@ -51,7 +51,7 @@ def _sentence(say: Phrases, fields: list[str]) -> str:
     return _capitalised(" ".join(part for part in parts if part))
 
 
-def _plainer(field: str, lowest: int, highest: int, names: dict[str, int]) -> str:
+def _simplify(field: str, lowest: int, highest: int, names: dict[str, int]) -> str:
     """Return a field as ``*``, ``*/step``, ``first-last`` or numbers where one of them says the same.
 
     What repeats evenly and what is one range stays so; of the rest a few numbers are plainer than steps.
@@ -65,7 +65,7 @@ def _plainer(field: str, lowest: int, highest: int, names: dict[str, int]) -> st
     step = re.fullmatch(r"\*/(\d+)", field)
     is_even = step and highest in {23, 59} and (highest + 1) % int(step[1]) == 0 and len(values) > 1
     is_range = len(parts) == 1 and _is_range(field) and len(values) > 1
-    if is_even or is_range or len(values) > _MOST_LISTED:
+    if is_even or is_range or len(values) > _MAX_LISTED:
         return field
     return ",".join(map(str, values))
 

@@ -11,11 +11,11 @@ from .filter_values import as_id, as_instant, as_since, as_text
 
 TEXTS = ("fingerprint", "job_name", "queue_name", "reason", "error")
 TIMES = ("since", "until")
-ADDRESS_FIELDS = (*TEXTS, *TIMES, "up_to_id")
+QUERY_FIELDS = (*TEXTS, *TIMES, "up_to_id")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LetterFilter:
+class DeadLetterFilter:
     """Open letters that match all of what is given.
 
     ``error`` is part of the class or the message. Instants are when the job died, ``until`` itself excluded; ``since``
@@ -34,12 +34,12 @@ class LetterFilter:
     ids: tuple[int, ...] | None = None
 
     @classmethod
-    def from_address(cls, parameters: Mapping[str, str], *, zone: tzinfo = UTC) -> LetterFilter:
+    def from_query(cls, parameters: Mapping[str, str], *, zone: tzinfo = UTC) -> DeadLetterFilter:
         """Read the parameters of a list's address; what is no filter is passed over.
 
         ``zone`` is that of instants without one. Raises FilterError for a time, or an id, that is none.
         """
-        given: dict[str, Any] = {name: parameters.get(name, "").strip() for name in ADDRESS_FIELDS}
+        given: dict[str, Any] = {name: parameters.get(name, "").strip() for name in QUERY_FIELDS}
         return cls(
             **{name: given[name] for name in TEXTS},
             since=as_since("since", given["since"], zone),
@@ -48,7 +48,7 @@ class LetterFilter:
         )
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> LetterFilter:
+    def from_json(cls, given: Mapping[str, Any]) -> DeadLetterFilter:
         """Read what ``as_json`` wrote. Raises ValueError for a key or a time that is none."""
         known = {one.name for one in fields(cls)}
         if unknown := sorted(given.keys() - known):
@@ -65,22 +65,22 @@ class LetterFilter:
 
     def as_json(self) -> dict[str, Any]:
         """Return what is given, as a job's argument."""
-        given: dict[str, Any] = dict(self.as_address())
+        given: dict[str, Any] = dict(self.to_query())
         if self.ids is not None:
             given["ids"] = list(self.ids)
         return given
 
-    def as_address(self) -> dict[str, str]:
+    def to_query(self) -> dict[str, str]:
         """Return the parameters of a list's address."""
         given = {name: value for name in TEXTS if (value := getattr(self, name))}
         given |= {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
         return given if self.up_to_id is None else given | {"up_to_id": str(self.up_to_id)}
 
-    def frozen(self, now: datetime) -> LetterFilter:
+    def frozen(self, now: datetime) -> DeadLetterFilter:
         """Return the same with a duration counted from ``now``: what it matches does not move any more."""
         return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
 
     @property
-    def is_everything(self) -> bool:
+    def is_empty(self) -> bool:
         """True where nothing narrows it down."""
-        return not self.as_address() and self.ids is None
+        return not self.to_query() and self.ids is None

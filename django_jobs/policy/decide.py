@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, assert_never
 
-from .backoff import LONGEST_WAIT
-from .limits import Need
+from .backoff import MAX_WAIT
+from .limits import RequiredPermit
 from .outcomes import (
     AttemptOutcome,
     Cancelled,
@@ -16,13 +16,13 @@ from .outcomes import (
     Error,
     Expired,
     Failed,
-    Keeping,
     Lost,
     Outcome,
+    PermitsMissing,
     Released,
+    ResultRetentionSpec,
     Snoozed,
     Succeeded,
-    Unadmitted,
     UnknownJob,
     Unreadable,
 )
@@ -32,31 +32,31 @@ from .states import State
 class JobFacts(NamedTuple):
     """What a decision needs to know of the job.
 
-    ``attempt`` counts the run that has just ended; ``held_for`` is how long no worker has known its name;
+    ``attempt`` counts the run that has just ended; ``unknown_for`` is how long no worker has known its name;
     ``worker_deaths`` how often a worker died while it ran, before this run. ``is_limited``: it is under a limit, and
     needs its permits anew for another run.
     """
 
     attempt: int
     max_attempts: int
-    held_for: timedelta | None = None
+    unknown_for: timedelta | None = None
     worker_deaths: int = 0
     is_limited: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rules:
+class DecisionSettings:
     """What the settings say of jobs that cannot run here, and of jobs that their workers do not survive.
 
-    A job of an unknown name is looked at again after ``unknown_delay`` and is dead after ``unknown_ttl``; one
+    A job of an unknown name is looked at again after ``unknown_retry_delay`` and is dead after ``unknown_ttl``; one
     that ran while its worker died ``max_worker_deaths`` times is quarantined.
     """
 
-    unknown_delay: timedelta
+    unknown_retry_delay: timedelta
     unknown_ttl: timedelta
     max_worker_deaths: int
 
-    def is_suspect(self, worker_deaths: int) -> bool:
+    def needs_isolation(self, worker_deaths: int) -> bool:
         """Tell whether the next worker death would quarantine a job that had so many.
 
         Such a job is run in a process of its own: whatever dies with it then dies by its doing.
@@ -71,85 +71,92 @@ class Decision:
     ``delay`` is set exactly where ``state`` is scheduled; after it the job becomes ready anew, behind
     those that are ready by then. A job that is ready at once (given back, or rescued) keeps its place
     in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
-    A job of a limit that is not ready at once is blocked until the limit lets it in again. ``holds_back``: the limit's
+    A job of a limit that is not ready at once is blocked until the limit lets it in again. ``closes_limit``: the limit's
     whole key is to wait for ``delay`` too; ``needs``: what the job was found to lack of limits.
-    ``keeping``: how the result is kept, where that takes more than the job's row.
-    ``death`` is set exactly where ``state`` is dead. ``holds``: the name is unknown, from now on where it
-    was not before; ``keeps_hold``: nobody looked whether it is. ``has_expired``: it was too old to begin.
+    ``result_retention``: how the result is kept, where that takes more than the job's row.
+    ``death`` is set exactly where ``state`` is dead. ``name_unknown``: the name is unknown, from now on where it
+    was not before; ``keeps_unknown_since``: nobody looked whether it is. ``has_expired``: it was too old to begin.
     """
 
     state: State
     attempt_outcome: AttemptOutcome | None
     delay: timedelta | None = None
     gives_back_attempt: bool = False
-    holds: bool = False
-    keeps_hold: bool = False
+    name_unknown: bool = False
+    keeps_unknown_since: bool = False
     worker_died: bool = False
     result: str | None = None
     error: Error | None = None
     death: DeathReason | None = None
-    holds_back: bool = False
-    needs: tuple[Need, ...] = ()
+    closes_limit: bool = False
+    needs: tuple[RequiredPermit, ...] = ()
     has_expired: bool = False
-    keeping: Keeping | None = None
+    result_retention: ResultRetentionSpec | None = None
 
 
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
 EXPIRED = Decision(state=State.CANCELLED, attempt_outcome=None, gives_back_attempt=True, has_expired=True)
 
 
-def decide(outcome: Outcome, facts: JobFacts, *, rules: Rules) -> Decision:
+def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Decision:
     """Return what happens next to a job whose run ended with ``outcome``."""
     match outcome:
-        case Succeeded(result=result, keeping=keeping):
-            return _succeeded(result, keeping)
+        case Succeeded(result=result, result_retention=result_retention):
+            return _succeeded(result, result_retention)
         case Failed():
             return _after_failure(outcome, facts)
         case Discarded(error=error):
             return _dead(AttemptOutcome.DISCARDED, DeathReason.DISCARDED, error)
-        case Snoozed(delay=delay, holds_back=holds_back):
-            return _again(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, holds_back=holds_back)
+        case Snoozed(delay=delay, closes_limit=closes_limit):
+            return _reschedule(
+                AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, closes_limit=closes_limit
+            )
         case Cancelled(error=error):
             return Decision(state=State.CANCELLED, attempt_outcome=AttemptOutcome.CANCELLED, error=error)
         case Released(started=started):
-            return _given_back(facts, started)
+            return _released(facts, started)
         case Lost():
             return _after_loss(outcome, facts, rules)
-        case Expired() | Unadmitted() | UnknownJob():
-            return _not_begun(outcome, facts, rules)
+        case Expired() | PermitsMissing() | UnknownJob():
+            return _not_started(outcome, facts, rules)
         case Unreadable(error=error):
             return _dead(AttemptOutcome.UNREADABLE, DeathReason.UNREADABLE, error)
         case _:
             assert_never(outcome)
 
 
-def _succeeded(result: str | None, keeping: Keeping | None) -> Decision:
+def _succeeded(result: str | None, result_retention: ResultRetentionSpec | None) -> Decision:
     if result is None:
         return SUCCEEDED_WITHOUT_RESULT
     return Decision(
-        state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED, result=result, keeping=keeping
+        state=State.SUCCEEDED,
+        attempt_outcome=AttemptOutcome.SUCCEEDED,
+        result=result,
+        result_retention=result_retention,
     )
 
 
-def _given_back(facts: JobFacts, started: bool) -> Decision:
+def _released(facts: JobFacts, started: bool) -> Decision:
     return Decision(
         state=State.BLOCKED if started and facts.is_limited else State.READY,
         attempt_outcome=AttemptOutcome.RELEASED if started else None,
         gives_back_attempt=True,
-        keeps_hold=not started,
+        keeps_unknown_since=not started,
     )
 
 
-def _not_begun(outcome: Expired | Unadmitted | UnknownJob, facts: JobFacts, rules: Rules) -> Decision:
+def _not_started(
+    outcome: Expired | PermitsMissing | UnknownJob, facts: JobFacts, rules: DecisionSettings
+) -> Decision:
     if isinstance(outcome, Expired):
         return EXPIRED
     if isinstance(outcome, UnknownJob):
-        return _hold_or_bury(facts, rules)
+        return _retry_or_kill_unknown(facts, rules)
     return Decision(
         state=State.BLOCKED,
         attempt_outcome=None,
         gives_back_attempt=True,
-        keeps_hold=True,
+        keeps_unknown_since=True,
         needs=outcome.needs,
     )
 
@@ -165,13 +172,15 @@ def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
         return _dead(ended, DeathReason.NOT_RETRYABLE, outcome.error)
     if facts.attempt >= facts.max_attempts:
         return _dead(ended, DeathReason.ATTEMPTS_USED_UP, outcome.error)
-    return _again(ended, outcome.retry_in, error=outcome.error)
+    return _reschedule(ended, outcome.retry_in, error=outcome.error)
 
 
-def _after_loss(outcome: Lost, facts: JobFacts, rules: Rules) -> Decision:
+def _after_loss(outcome: Lost, facts: JobFacts, rules: DecisionSettings) -> Decision:
     """Decide by the number of worker deaths, kept apart from tries: the job may or may not be at fault."""
     if not outcome.ran:
-        return Decision(state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_hold=True)
+        return Decision(
+            state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_unknown_since=True
+        )
     deaths = facts.worker_deaths + 1
     quarantined = deaths >= rules.max_worker_deaths
     counted = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
@@ -179,15 +188,15 @@ def _after_loss(outcome: Lost, facts: JobFacts, rules: Rules) -> Decision:
         state=State.DEAD if quarantined else State.BLOCKED if facts.is_limited else State.READY,
         attempt_outcome=AttemptOutcome.LOST,
         gives_back_attempt=not quarantined,
-        keeps_hold=not quarantined,
+        keeps_unknown_since=not quarantined,
         worker_died=True,
         error=Error(error_class="WorkerLost", message=outcome.reason + counted, traceback="", fingerprint=""),
         death=DeathReason.QUARANTINED if quarantined else None,
     )
 
 
-def _hold_or_bury(facts: JobFacts, rules: Rules) -> Decision:
-    if facts.held_for is not None and facts.held_for >= rules.unknown_ttl:
+def _retry_or_kill_unknown(facts: JobFacts, rules: DecisionSettings) -> Decision:
+    if facts.unknown_for is not None and facts.unknown_for >= rules.unknown_ttl:
         error = Error(
             error_class="UnknownJob",
             message=f"no worker knew this job for {rules.unknown_ttl}",
@@ -198,26 +207,26 @@ def _hold_or_bury(facts: JobFacts, rules: Rules) -> Decision:
     return Decision(
         state=State.SCHEDULED,
         attempt_outcome=None,
-        delay=rules.unknown_delay,
+        delay=rules.unknown_retry_delay,
         gives_back_attempt=True,
-        holds=True,
+        name_unknown=True,
     )
 
 
-def _again(
+def _reschedule(
     ended: AttemptOutcome,
     delay: timedelta,
     *,
     gives_back_attempt: bool = False,
-    holds_back: bool = False,
+    closes_limit: bool = False,
     error: Error | None = None,
 ) -> Decision:
     return Decision(
         state=State.SCHEDULED,
         attempt_outcome=ended,
-        delay=min(delay, LONGEST_WAIT),
+        delay=min(delay, MAX_WAIT),
         gives_back_attempt=gives_back_attempt,
-        holds_back=holds_back,
+        closes_limit=closes_limit,
         error=error,
     )
 

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from enum import Enum, StrEnum
 
 CLOCK_TOLERANCE_SECONDS = 1.0
-LONG_SNAPSHOT_SECONDS = 300.0
+LONG_TRANSACTION_SECONDS = 300.0
 MANY_DEAD_ROWS = 10_000
 MANY_PAGES = 100
 """A look at the head of a sound index reads fewer than ten."""
-LARGE_LOG_BYTES = 256 << 20
+LARGE_WAL_BYTES = 256 << 20
 
 
-class Gravity(StrEnum):
+class Severity(StrEnum):
     """A problem breaks a promise now; a hint is something that will, or that costs."""
 
     PROBLEM = "problem"
@@ -25,13 +25,13 @@ class Gravity(StrEnum):
 class Finding:
     """What is wrong and what to do about it, a sentence or two each."""
 
-    gravity: Gravity
+    severity: Severity
     about: str
     what: str
     advice: str
 
 
-class Weakness(Enum):
+class UnsafeSetting(Enum):
     """A setting under which a promise does not hold: what it does, and what to do."""
 
     AUTOCOMMIT_OFF = (
@@ -71,36 +71,36 @@ class Weakness(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilentWorker:
-    """A worker held to be alive whose last heartbeat is ``silent_seconds`` old; ``claims`` run under it."""
+    """A worker held to be alive whose last heartbeat is ``heartbeat_age_seconds`` old; ``claims`` run under it."""
 
     name: str
-    silent_seconds: float
+    heartbeat_age_seconds: float
     claims: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownJobs:
-    """``number`` jobs of a name that no worker has known for up to ``held_seconds``."""
+    """``number`` jobs of a name that no worker has known for up to ``unknown_seconds``."""
 
     name: str
     number: int
-    held_seconds: float
+    unknown_seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rows:
+class RowFacts:
     """What is wrong with jobs and workers. Lists of ids have up to ten, of the lowest."""
 
     silent_workers: Sequence[SilentWorker] = ()
-    stranded: Sequence[int] = ()
-    contradictory: Sequence[int] = ()
-    endless: Sequence[int] = ()
+    orphaned: Sequence[int] = ()
+    inconsistent: Sequence[int] = ()
+    missing_finished_at: Sequence[int] = ()
     unknown: Sequence[UnknownJobs] = ()
     unreadable: Sequence[tuple[int, str]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class VacuumBlocker:
     """What keeps dead rows from being removed: a process, a replication slot, a prepared transaction."""
 
     holder: str
@@ -109,23 +109,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerFacts:
     """What the database says of itself; None: it has no such thing, or does not tell.
 
-    ``clock_seconds`` is this host's clock minus the database's. ``heard``: a notification came through.
+    ``clock_skew_seconds`` is this host's clock minus the database's. ``notify_works``: a notification came through.
     """
 
-    clock_seconds: float = 0.0
-    snapshots: Sequence[Snapshot] = ()
+    clock_skew_seconds: float = 0.0
+    vacuum_blockers: Sequence[VacuumBlocker] = ()
     dead_rows: int | None = None
     head_pages: int | None = None
     log_bytes: int | None = None
-    heard: bool | None = None
-    weakened: Sequence[Weakness] = ()
+    notify_works: bool | None = None
+    unsafe_settings: Sequence[UnsafeSetting] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schema:
+class SchemaFacts:
     """Names of what the migrations should have made and did not, or what has been damaged since."""
 
     unapplied: Sequence[str] = ()
@@ -133,13 +133,13 @@ class Schema:
     invalid: Sequence[str] = ()
 
 
-def diagnose(*, rows: Rows, server: Server, schema: Schema) -> list[Finding]:
+def diagnose(*, rows: RowFacts, server: ServerFacts, schema: SchemaFacts) -> list[Finding]:
     """Return all findings, problems first."""
-    found = [*_of_schema(schema), *_of_rows(rows), *_of_server(server)]
-    return sorted(found, key=lambda one: one.gravity is not Gravity.PROBLEM)
+    found = [*_schema_findings(schema), *_row_findings(rows), *_server_findings(server)]
+    return sorted(found, key=lambda one: one.severity is not Severity.PROBLEM)
 
 
-def _of_schema(schema: Schema) -> Iterable[Finding]:
+def _schema_findings(schema: SchemaFacts) -> Iterable[Finding]:
     if schema.unapplied:
         yield _problem(
             "migrations",
@@ -161,24 +161,24 @@ def _of_schema(schema: Schema) -> Iterable[Finding]:
         )
 
 
-def _of_rows(rows: Rows) -> Iterable[Finding]:
+def _row_findings(rows: RowFacts) -> Iterable[Finding]:
     for worker in rows.silent_workers:
         yield _problem(
             "workers",
-            f"{worker.name} has been silent for {_span(worker.silent_seconds)} with {worker.claims} jobs in its hands,"
+            f"{worker.name} has been silent for {_format_duration(worker.heartbeat_age_seconds)} with {worker.claims} jobs in its hands,"
             " and nobody has declared it lost",
             "Any living worker does that and rescues its jobs: start one by 'manage.py runworker'.",
         )
-    if rows.stranded:
+    if rows.orphaned:
         yield _problem(
             "claims",
-            f"jobs run under a worker that is lost or gone: {_ids(rows.stranded)}",
+            f"jobs run under a worker that is lost or gone: {_ids(rows.orphaned)}",
             "Any living worker rescues them within a few seconds: start one by 'manage.py runworker'.",
         )
-    if rows.contradictory:
+    if rows.inconsistent:
         yield _problem(
             "jobs",
-            f"state and columns contradict each other, so that no worker ever finds them: {_ids(rows.contradictory)}",
+            f"state and columns contradict each other, so that no worker ever finds them: {_ids(rows.inconsistent)}",
             "They were written past the engine. 'manage.py jobs cancel ID' ends them; enqueue their work anew.",
         )
     for job_id, why in rows.unreadable:
@@ -191,29 +191,29 @@ def _of_rows(rows: Rows) -> Iterable[Finding]:
         yield _hint(
             "jobs",
             f"{unknown.number} jobs named {unknown.name!r} wait for a worker that knows the name, up to"
-            f" {_span(unknown.held_seconds)} so far",
+            f" {_format_duration(unknown.unknown_seconds)} so far",
             "Deploy the code that has it to the workers, or cancel them. After UNKNOWN_JOB_TTL they are dead letters.",
         )
-    if rows.endless:
+    if rows.missing_finished_at:
         yield _hint(
             "jobs",
-            f"ended jobs without an instant of their end are never pruned: {_ids(rows.endless)}",
+            f"ended jobs without an instant of their end are never pruned: {_ids(rows.missing_finished_at)}",
             "They were written past the engine. Delete them with 'manage.py jobs purge ID'.",
         )
 
 
-def _of_server(server: Server) -> Iterable[Finding]:
-    for weakness in server.weakened:
+def _server_findings(server: ServerFacts) -> Iterable[Finding]:
+    for weakness in server.unsafe_settings:
         yield _problem("settings", *weakness.value)
-    if abs(server.clock_seconds) > CLOCK_TOLERANCE_SECONDS:
-        where = "ahead of" if server.clock_seconds > 0 else "behind"
+    if abs(server.clock_skew_seconds) > CLOCK_TOLERANCE_SECONDS:
+        where = "ahead of" if server.clock_skew_seconds > 0 else "behind"
         yield _hint(
             "clock",
-            f"this host's clock is {_span(abs(server.clock_seconds))} {where} the database's",
+            f"this host's clock is {_format_duration(abs(server.clock_skew_seconds))} {where} the database's",
             "Jobs are due by the database's clock, so none is early or late for it; but run_after=timezone.now() + ..."
             " is off by as much, and so are log lines. Let both hosts follow NTP.",
         )
-    if server.heard is False:
+    if server.notify_works is False:
         yield _hint(
             "doorbell",
             "a notification of LISTEN did not come through within 2 s",
@@ -221,27 +221,27 @@ def _of_server(server: Server) -> Iterable[Finding]:
             " changed schedule within a minute: give workers a direct connection, or set DJANGO_JOBS['RING'] = False,"
             " so that they look every POLL_INTERVAL_UNRUNG, and schedulers every POLL_INTERVAL.",
         )
-    yield from _of_vacuum(server)
+    yield from _vacuum_findings(server)
 
 
-def _of_vacuum(server: Server) -> Iterable[Finding]:
+def _vacuum_findings(server: ServerFacts) -> Iterable[Finding]:
     dead, pages = server.dead_rows or 0, server.head_pages or 0
     costs = dead > MANY_DEAD_ROWS or pages > MANY_PAGES
     cost = f"{dead:,} dead rows in the jobs' table; a look at the head of the line reads {pages:,} pages"
-    for held in server.snapshots:
-        age = "" if held.age_seconds is None else f" for {_span(held.age_seconds)}"
+    for held in server.vacuum_blockers:
+        age = "" if held.age_seconds is None else f" for {_format_duration(held.age_seconds)}"
         query = f": {held.query}" if held.query else ""
         known = f" ({cost})" if server.dead_rows is not None else ""
         yield Finding(
-            gravity=Gravity.PROBLEM if costs else Gravity.HINT,
+            severity=Severity.PROBLEM if costs else Severity.HINT,
             about="vacuum",
             what=f"{held.holder} has held back the removal of dead rows{age}{known}{query}",
             advice="End it, or bound it: idle_in_transaction_session_timeout, statement_timeout, a shorter report."
             " Claims remember their place and stay fast; looks from the head get slower.",
         )
-    if costs and not server.snapshots:
+    if costs and not server.vacuum_blockers:
         yield _hint("vacuum", cost, "Nothing holds it back: VACUUM django_jobs_job, and see to autovacuum.")
-    if (server.log_bytes or 0) > LARGE_LOG_BYTES:
+    if (server.log_bytes or 0) > LARGE_WAL_BYTES:
         yield _hint(
             "vacuum",
             f"SQLite's log has grown to {(server.log_bytes or 0) >> 20} MB",
@@ -250,18 +250,18 @@ def _of_vacuum(server: Server) -> Iterable[Finding]:
 
 
 def _problem(about: str, what: str, advice: str) -> Finding:
-    return Finding(gravity=Gravity.PROBLEM, about=about, what=what, advice=advice)
+    return Finding(severity=Severity.PROBLEM, about=about, what=what, advice=advice)
 
 
 def _hint(about: str, what: str, advice: str) -> Finding:
-    return Finding(gravity=Gravity.HINT, about=about, what=what, advice=advice)
+    return Finding(severity=Severity.HINT, about=about, what=what, advice=advice)
 
 
 def _ids(ids: Sequence[int]) -> str:
     return ", ".join(map(str, ids))
 
 
-def _span(seconds: float) -> str:
+def _format_duration(seconds: float) -> str:
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:
             return f"{seconds / size:.0f} {unit}"

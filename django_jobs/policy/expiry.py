@@ -13,10 +13,10 @@ class Expiry(NamedTuple):
     seconds: float | None = None
 
 
-NEVER = Expiry()
+NO_EXPIRY = Expiry()
 
 
-def expiry_of(
+def resolve_expiry(
     own: datetime | timedelta | None,
     usual: timedelta | None,
     *,
@@ -38,10 +38,10 @@ def expiry_of(
             return Expiry(seconds=(max(run_after, timedelta(0)) + usual).total_seconds())
         case None, timedelta(), None:
             return Expiry(seconds=usual.total_seconds())
-    return NEVER
+    return NO_EXPIRY
 
 
-def expected_instead(expiry: Expiry, *, run_after: datetime | timedelta | None, now: datetime) -> str | None:
+def expiry_error(expiry: Expiry, *, run_after: datetime | timedelta | None, now: datetime) -> str | None:
     """Return in words what a job's expiry must be where with this one it could never begin, None where it could."""
     expires = now + timedelta(seconds=expiry.seconds) if expiry.seconds is not None else expiry.at
     if expires is None:

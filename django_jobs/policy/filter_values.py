@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 
 from .messages import gettext_noop
 
-BIGGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 _PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
 
 
@@ -50,7 +50,7 @@ def as_id(parameter: str, text: str) -> int | None:
     """Return the id of a row. Raises FilterError."""
     if not text:
         return None
-    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= BIGGEST_ID):
+    if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_ID):
         raise FilterError(parameter, gettext_noop("an id"), text)
     return int(text)
 

@@ -14,7 +14,7 @@ _VARIABLE_PARTS = re.compile(
 FINGERPRINT_LENGTH = 32
 
 
-def generalise(message: str) -> str:
+def normalize_message(message: str) -> str:
     """Return the first line of ``message`` with numbers, ids and quoted values replaced by ``#``."""
     first_line = message.strip().partition("\n")[0][:500]
     return _VARIABLE_PARTS.sub("#", first_line)
@@ -22,5 +22,5 @@ def generalise(message: str) -> str:
 
 def fingerprint(*, job_name: str, error_class: str, message: str, frame: str = "") -> str:
     """Return 32 hexadecimal digits; ``frame`` is ``file:function`` of the project's own innermost frame."""
-    key = "\0".join((job_name, error_class, frame, generalise(message)))
+    key = "\0".join((job_name, error_class, frame, normalize_message(message)))
     return hashlib.blake2b(key.encode("utf-8", "replace"), digest_size=FINGERPRINT_LENGTH // 2).hexdigest()

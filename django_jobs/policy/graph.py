@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from enum import StrEnum
 
-MOST_NODES = 20_000
-MOST_EDGES = 100_000
+MAX_NODES = 20_000
+MAX_EDGES = 100_000
 """A hundred jobs that wait for a hundred, ten deep, are 90,000. All are inserted in one transaction."""
-SHOWN_OF_CYCLE = 10
+MAX_CYCLE_SHOWN = 10
 
 
 class GraphError(ValueError):
@@ -22,7 +22,7 @@ class OnDead(StrEnum):
     CANCEL = "cancel"
 
 
-def order(predecessors: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
+def topological_order(predecessors: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
     """Return the nodes, by number, each behind those that it waits for.
 
     ``predecessors[n]`` are the numbers of those that node n waits for. Raises GraphError for a cycle, which
@@ -49,14 +49,14 @@ def order(predecessors: Sequence[Sequence[int]], names: Sequence[str]) -> list[i
 
 def check_size(nodes: int, edges: int) -> None:
     """Raise GraphError where a graph is larger than one transaction should make it."""
-    if nodes > MOST_NODES:
+    if nodes > MAX_NODES:
         raise GraphError(
-            f"expected at most {MOST_NODES:,} jobs in a graph, got {nodes:,}; a Batch takes any number, and its"
+            f"expected at most {MAX_NODES:,} jobs in a graph, got {nodes:,}; a Batch takes any number, and its"
             " on_success follows when all are done"
         )
-    if edges > MOST_EDGES:
+    if edges > MAX_EDGES:
         raise GraphError(
-            f"expected at most {MOST_EDGES:,} edges in a graph, got {edges:,}; put a job between two wide groups,"
+            f"expected at most {MAX_EDGES:,} edges in a graph, got {edges:,}; put a job between two wide groups,"
             " so that each of them waits for one"
         )
 
@@ -71,8 +71,8 @@ def _cycle(predecessors: Sequence[Sequence[int]], left: Sequence[int], names: Se
         path.append(node)
         node = next(one for one in predecessors[node] if left[one] > 0)
     cycle = [*path[seen[node] :], node]
-    shown = [names[one] for one in cycle[:SHOWN_OF_CYCLE]]
-    further = f" and {len(cycle) - SHOWN_OF_CYCLE} more" if len(cycle) > SHOWN_OF_CYCLE else ""
+    shown = [names[one] for one in cycle[:MAX_CYCLE_SHOWN]]
+    further = f" and {len(cycle) - MAX_CYCLE_SHOWN} more" if len(cycle) > MAX_CYCLE_SHOWN else ""
     return " waits for ".join(shown) + further
 
 

@@ -22,7 +22,7 @@ class Box:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
+class GraphLayout:
     """A graph's size, its boxes, and the lines between them as SVG paths."""
 
     width: int
@@ -31,7 +31,7 @@ class Drawing:
     lines: tuple[str, ...]
 
 
-def draw(predecessors: Mapping[int, Sequence[int]]) -> Drawing:
+def layout_graph(predecessors: Mapping[int, Sequence[int]]) -> GraphLayout:
     """Return where jobs, by id, stand. Edges to jobs that are no keys, and that would lead back, are left out."""
     columns = layers(predecessors)
     tallest = max((len(column) for column in columns), default=0)
@@ -41,12 +41,12 @@ def draw(predecessors: Mapping[int, Sequence[int]]) -> Drawing:
         for row, job_id in enumerate(column)
     }
     lines = (
-        _line(places[one], places[job_id])
+        _edge_path(places[one], places[job_id])
         for job_id, waits_for in predecessors.items()
         for one in waits_for
         if one in places and places[one][0] < places[job_id][0]
     )
-    return Drawing(
+    return GraphLayout(
         width=2 * MARGIN + max(len(columns) * (BOX_WIDTH + GAP_X) - GAP_X, 0),
         height=2 * MARGIN + max(tallest * (BOX_HEIGHT + GAP_Y) - GAP_Y, 0),
         boxes=tuple(Box(job_id=job_id, x=x, y=y) for job_id, (x, y) in places.items()),
@@ -64,7 +64,7 @@ def _top(row: int, rows: int, tallest: int) -> int:
     return MARGIN + (tallest - rows) * step // 2 + row * step
 
 
-def _line(start: tuple[int, int], end: tuple[int, int]) -> str:
+def _edge_path(start: tuple[int, int], end: tuple[int, int]) -> str:
     """Return a curve from the right side of one box to the left side of another."""
     x, y = start[0] + BOX_WIDTH, start[1] + BOX_HEIGHT // 2
     to_x, to_y = end[0], end[1] + BOX_HEIGHT // 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pulse:
+class WorkerLiveness:
     """One worker process, in seconds ago: its last heartbeat tried, its last heartbeat saved, its last look for jobs.
 
     None: not yet. Below zero: it has stopped looking for jobs, as it should.
@@ -27,8 +27,8 @@ class Health:
     not_ready: tuple[str, ...]
 
 
-def judge(
-    pulses: Sequence[Pulse], *, wanted: int, stopping: bool, live_within: float, ready_within: float
+def check_health(
+    pulses: Sequence[WorkerLiveness], *, wanted: int, stopping: bool, live_within: float, ready_within: float
 ) -> Health:
     """Judge a ``runworker`` that wants ``wanted`` worker processes.
 
@@ -39,11 +39,11 @@ def judge(
     unready: tuple[str, ...] = ("it is stopping",) if stopping else ()
     if len(pulses) < wanted:
         unready += (f"{len(pulses)} of {wanted} worker processes are there",)
-    unready += tuple(reason for one in pulses for reason in _cut_off(one, ready_within))
+    unready += tuple(reason for one in pulses for reason in _disconnected(one, ready_within))
     return Health(not_live=stuck, not_ready=unready + stuck)
 
 
-def _stuck(one: Pulse, within: float) -> list[str]:
+def _stuck(one: WorkerLiveness, within: float) -> list[str]:
     reasons = []
     if one.tried is not None and one.tried > within:
         reasons.append(f"worker process {one.pid}: has not tried a heartbeat for {one.tried:.0f} s")
@@ -52,7 +52,7 @@ def _stuck(one: Pulse, within: float) -> list[str]:
     return reasons
 
 
-def _cut_off(one: Pulse, within: float) -> list[str]:
+def _disconnected(one: WorkerLiveness, within: float) -> list[str]:
     if one.saved is None:
         return [f"worker process {one.pid}: has not reached the database yet"]
     if one.saved > within:
@@ -68,7 +68,7 @@ class WaitingQueue:
     waited: float
 
 
-def find_neglect(
+def find_unserved(
     waiting: Sequence[WaitingQueue],
     *,
     served: Sequence[frozenset[str] | None],

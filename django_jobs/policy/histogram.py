@@ -12,24 +12,24 @@ from collections.abc import Mapping
 SPANS = (60, 600, 3600)
 """The spans, in seconds, for which is counted what ended: for a page over an hour, a day, a week."""
 
-SHORTEST_SECONDS = 0.0001
-BUCKETS_A_DOUBLING = 4
-HIGHEST_BUCKET = 160
+MIN_SECONDS = 0.0001
+BUCKETS_PER_DOUBLING = 4
+MAX_BUCKET = 160
 """Some three years."""
 
 
 def bucket_of(seconds: float) -> int:
     """Return the bucket of a duration. Durations below zero (a clock was set) count as none."""
-    if seconds <= SHORTEST_SECONDS:
+    if seconds <= MIN_SECONDS:
         return 0
-    return min(math.ceil(math.log2(seconds / SHORTEST_SECONDS) * BUCKETS_A_DOUBLING), HIGHEST_BUCKET)
+    return min(math.ceil(math.log2(seconds / MIN_SECONDS) * BUCKETS_PER_DOUBLING), MAX_BUCKET)
 
 
 def seconds_of(bucket: int) -> float:
     """Return the duration that stands for a bucket: the geometric middle of its bounds."""
     if bucket <= 0:
-        return SHORTEST_SECONDS / 2
-    return float(SHORTEST_SECONDS * 2 ** ((bucket - 0.5) / BUCKETS_A_DOUBLING))
+        return MIN_SECONDS / 2
+    return float(MIN_SECONDS * 2 ** ((bucket - 0.5) / BUCKETS_PER_DOUBLING))
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:

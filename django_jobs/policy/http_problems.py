@@ -8,7 +8,7 @@ from http import HTTPStatus
 TYPE_PREFIX = "urn:problem-type:django-jobs:"
 
 
-class Kind(Enum):
+class ProblemKind(Enum):
     """A kind of problem: the last part of its ``type``, the status code it is answered with, its title."""
 
     # An address of a job

@@ -8,11 +8,11 @@ from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
 from typing import Any
 
-from .filter_values import BIGGEST_ID, FilterError, as_id, as_instant, as_since, as_text
+from .filter_values import MAX_ID, FilterError, as_id, as_instant, as_since, as_text
 from .messages import gettext_noop
 from .states import State
 
-MOST_IDS = 1_000
+MAX_IDS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +74,7 @@ class JobFilter:
         """The id that was searched for, or None."""
         text = self.q.removeprefix("#")
         is_id = text.isascii() and text.isdigit() and len(text) < 20
-        return min(int(text), BIGGEST_ID) if is_id else None
+        return min(int(text), MAX_ID) if is_id else None
 
     @property
     def name_part(self) -> str:
@@ -117,8 +117,8 @@ def _state(text: str) -> State | None:
 
 def _ids(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
-    if len(parts) > MOST_IDS:
-        raise FilterError("ids", gettext_noop("at most %(most)d ids"), len(parts), most=MOST_IDS)
+    if len(parts) > MAX_IDS:
+        raise FilterError("ids", gettext_noop("at most %(most)d ids"), len(parts), most=MAX_IDS)
     return tuple(dict.fromkeys(one for one in (as_id("ids", part) for part in parts) if one is not None))
 
 

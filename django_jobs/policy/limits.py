@@ -22,7 +22,7 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
-Key = str | Callable[..., object] | None
+KeyOption = str | Callable[..., object] | None
 """The name of an argument, or a function of all arguments by keyword; None: one limit for all jobs of the name."""
 
 UNBOUNDED = 2**31 - 1
@@ -37,13 +37,13 @@ _UNIT_SECONDS = {
     "day": 86400,
 }
 _RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{0,9})\s*([a-z]+)\s*", re.ASCII)
-LONGEST_WINDOW = timedelta(days=366)
-MOST_PERMITS = 100_000
+MAX_WINDOW = timedelta(days=366)
+MAX_PERMITS = 100_000
 MAX_KEY_LENGTH = 200
-_SPAN = f"a timedelta above zero, at most {LONGEST_WINDOW}"
+_SPAN = f"a timedelta above zero, at most {MAX_WINDOW}"
 
 
-class Kind(IntEnum):
+class LimitKind(IntEnum):
     """What a limit counts. The values are stored, and are the order in which a job takes its permits."""
 
     ORDER = 1
@@ -52,7 +52,7 @@ class Kind(IntEnum):
     RATE = 4
 
 
-class Phase(IntEnum):
+class PermitPhase(IntEnum):
     """Where a permit is. The values are stored."""
 
     ASLEEP = 0
@@ -62,7 +62,7 @@ class Phase(IntEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Rate:
+class RateLimit:
     """At most ``count`` runs in any span of ``per``, over all workers, for each ``key``.
 
     ``burst``: so many at once after a pause, and then never more than so many in any ``burst / count * per``. Text such
@@ -75,19 +75,19 @@ class Rate:
     count: int
     per: timedelta = timedelta(seconds=1)
     burst: int | None = None
-    key: Key = None
+    key: KeyOption = None
     name: str | None = None
     counts_from: Literal["end", "start"] = "end"
 
     def __post_init__(self) -> None:
-        _require(_is_count(self.count), "count", f"a whole number from 1 to {MOST_PERMITS}", self.count)
+        _require(_is_count(self.count), "count", f"a whole number from 1 to {MAX_PERMITS}", self.count)
         _require(_is_span(self.per), "per", _SPAN, self.per)
         if self.burst is not None:
-            _require(_is_count(self.burst), "burst", f"a whole number from 1 to {MOST_PERMITS}", self.burst)
+            _require(_is_count(self.burst), "burst", f"a whole number from 1 to {MAX_PERMITS}", self.burst)
             _require(
-                self.window <= LONGEST_WINDOW,
+                self.window <= MAX_WINDOW,
                 "burst",
-                f"burst / count * per of at most {LONGEST_WINDOW}",
+                f"burst / count * per of at most {MAX_WINDOW}",
                 self.burst,
             )
         _require(self.counts_from in ("end", "start"), "counts_from", "'end' or 'start'", self.counts_from)
@@ -98,10 +98,10 @@ class Rate:
         """The span in which at most ``burst``, or ``count``, runs count."""
         return self.per * ((self.burst or self.count) / self.count)
 
-    def rule(self) -> Rule:
+    def rule(self) -> LimitRule:
         """Return what the limit's row has to know."""
-        return Rule(
-            kind=Kind.RATE,
+        return LimitRule(
+            kind=LimitKind.RATE,
             capacity=self.burst or self.count,
             window_seconds=self.window.total_seconds(),
             from_start=self.counts_from == "start",
@@ -113,40 +113,40 @@ class Concurrency:
     """At most ``most`` jobs at once, over all workers, for each ``key``. A wait for the next try does not count."""
 
     most: int
-    key: Key = None
+    key: KeyOption = None
     name: str | None = None
 
     def __post_init__(self) -> None:
-        _require(_is_count(self.most), "most", f"a whole number from 1 to {MOST_PERMITS}", self.most)
+        _require(_is_count(self.most), "most", f"a whole number from 1 to {MAX_PERMITS}", self.most)
         _check_key_and_name(self.key, self.name)
 
-    def rule(self) -> Rule:
+    def rule(self) -> LimitRule:
         """Return what the limit's row has to know."""
-        return Rule(kind=Kind.CONCURRENCY, capacity=self.most)
+        return LimitRule(kind=LimitKind.CONCURRENCY, capacity=self.most)
 
 
 @dataclass(frozen=True, slots=True)
-class Order:
+class Ordering:
     """Jobs of one ``key`` run strictly one after another, in the order of their ids, which is that of the enqueues.
 
-    A job that failed keeps its turn until it has succeeded or is dead; with ``steps_aside`` others go ahead
+    A job that failed keeps its turn until it has succeeded or is dead; with ``release_on_retry`` others go ahead
     while it waits for its next try.
     """
 
-    key: Key
+    key: KeyOption
     name: str | None = None
-    steps_aside: bool = False
+    release_on_retry: bool = False
 
     def __post_init__(self) -> None:
         _check_key_and_name(self.key, self.name)
 
-    def rule(self) -> Rule:
+    def rule(self) -> LimitRule:
         """Return what the limit's row has to know."""
-        return Rule(kind=Kind.ORDER, capacity=1, steps_aside=self.steps_aside)
+        return LimitRule(kind=LimitKind.ORDER, capacity=1, release_on_retry=self.release_on_retry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Breaker:
+class CircuitBreaker:
     """After ``failures`` failed tries ``within`` a span, start none of the ``key`` for ``open_for``; then try one.
 
     If that one succeeds all go on, if it fails none starts for ``open_for`` again.
@@ -155,7 +155,7 @@ class Breaker:
     failures: int
     within: timedelta = timedelta(minutes=1)
     open_for: timedelta = timedelta(minutes=1)
-    key: Key = None
+    key: KeyOption = None
     name: str | None = None
 
     def __post_init__(self) -> None:
@@ -164,10 +164,10 @@ class Breaker:
             _require(_is_span(value), option, _SPAN, value)
         _check_key_and_name(self.key, self.name)
 
-    def rule(self) -> Rule:
+    def rule(self) -> LimitRule:
         """Return what the limit's row has to know."""
-        return Rule(
-            kind=Kind.BREAKER,
+        return LimitRule(
+            kind=LimitKind.BREAKER,
             capacity=UNBOUNDED,
             failures=self.failures,
             within_seconds=self.within.total_seconds(),
@@ -175,19 +175,19 @@ class Breaker:
         )
 
 
-Limit = Rate | Concurrency | Order | Breaker
+Limit = RateLimit | Concurrency | Ordering | CircuitBreaker
 """What ``@job`` can be told of limits; each is given with the name of its option."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Rule:
+class LimitRule:
     """What a limit's row knows of its definition; see the classes above for the meaning."""
 
-    kind: Kind
+    kind: LimitKind
     capacity: int
     window_seconds: float = 0.0
     from_start: bool = False
-    steps_aside: bool = False
+    release_on_retry: bool = False
     failures: int = 0
     within_seconds: float = 0.0
     open_seconds: float = 0.0
@@ -195,38 +195,38 @@ class Rule:
     @property
     def cools_from_end(self) -> bool:
         """True where the end of a run frees nothing before the whole window has passed."""
-        return self.kind is Kind.RATE and not self.from_start
+        return self.kind is LimitKind.RATE and not self.from_start
 
     def as_json(self) -> dict[str, Any]:
         """Return the rule as it is stored."""
         return {**asdict(self), "kind": int(self.kind)}
 
     @classmethod
-    def from_json(cls, stored: dict[str, Any]) -> Rule:
+    def from_json(cls, stored: dict[str, Any]) -> LimitRule:
         """Return a stored rule."""
-        return cls(**{**stored, "kind": Kind(stored["kind"])})
+        return cls(**{**stored, "kind": LimitKind(stored["kind"])})
 
     @classmethod
-    def from_text(cls, text: str) -> Rule:
+    def from_text(cls, text: str) -> LimitRule:
         """Return a rule from the JSON text that a database gives for it; there are as few as limits in the code."""
         return _rule_from_text(text)
 
 
 @lru_cache(maxsize=1_000)
-def _rule_from_text(text: str) -> Rule:
-    return Rule.from_json(json.loads(text))
+def _rule_from_text(text: str) -> LimitRule:
+    return LimitRule.from_json(json.loads(text))
 
 
-class Need(NamedTuple):
+class RequiredPermit(NamedTuple):
     """That a job has to take a permit of one limit."""
 
     limit_id: int
     name: str
     key: str
-    rule: Rule
+    rule: LimitRule
 
 
-def need(rule: Rule, *, name: str, key: str) -> Need:
+def required_permit(rule: LimitRule, *, name: str, key: str) -> RequiredPermit:
     """Return the need of a limit; its id is made of kind, name and key, so that nobody has to look it up.
 
     Two keys of one id would share a limit: be limited more, never less. That among a billion keys there are any two
@@ -234,16 +234,16 @@ def need(rule: Rule, *, name: str, key: str) -> Need:
     """
     text = f"{int(rule.kind)}\0{name}\0{key}"
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
-    return Need(int.from_bytes(digest, "big", signed=True), name, key, rule)
+    return RequiredPermit(int.from_bytes(digest, "big", signed=True), name, key, rule)
 
 
-def parse_rate(text: str) -> Rate:
+def parse_rate(text: str) -> RateLimit:
     """Return the rate that ``"10/s"``, ``"100/m"`` or ``"5/10s"`` says. Raises ValueError."""
     match = _RATE.fullmatch(text)
     seconds = _UNIT_SECONDS.get(match[3]) if match else None
     if match is None or seconds is None:
         raise ValueError(f'expected a rate such as "10/s", "100/m", "1000/h" or "5/10s", got {text!r}')
-    return Rate(int(match[1]), per=timedelta(seconds=seconds * int(match[2] or 1)))
+    return RateLimit(int(match[1]), per=timedelta(seconds=seconds * int(match[2] or 1)))
 
 
 class LimitState(NamedTuple):
@@ -258,21 +258,23 @@ class LimitState(NamedTuple):
     failures: tuple[float, ...] = ()
 
 
-def bound(rule: Rule, state: LimitState, *, now: float) -> int:
+def current_capacity(rule: LimitRule, state: LimitState, *, now: float) -> int:
     """Return how many permits may be held or cooling now for another to be given out."""
     if state.closed_until is not None and now < state.closed_until:
         return 0
-    if rule.kind is Kind.BREAKER:
+    if rule.kind is LimitKind.BREAKER:
         return 1 if state.tripped else UNBOUNDED
     return rule.capacity
 
 
-def room(rule: Rule, state: LimitState, *, used: int, now: float) -> int:
+def available_permits(rule: LimitRule, state: LimitState, *, used: int, now: float) -> int:
     """Return how many permits may be given out now, with ``used`` held or cooling."""
-    return max(bound(rule, state, now=now) - used, 0)
+    return max(current_capacity(rule, state, now=now) - used, 0)
 
 
-def after_tries(rule: Rule, state: LimitState, *, failed_at: list[float], succeeded: bool) -> LimitState:
+def after_attempts(
+    rule: LimitRule, state: LimitState, *, failed_at: list[float], succeeded: bool
+) -> LimitState:
     """Return a breaker's state after tries that failed at these instants, and others that succeeded or not."""
     if state.tripped:
         if failed_at:
@@ -285,53 +287,53 @@ def after_tries(rule: Rule, state: LimitState, *, failed_at: list[float], succee
     return LimitState(closed_until=state.closed_until, failures=tuple(recent))
 
 
-class Ending(IntEnum):
+class RunEnding(IntEnum):
     """How far a job came with a run, as its permits see it."""
 
-    OVER = 1
+    FINISHED = 1
     DEAD = 2
-    AGAIN = 3
-    NOT_BEGUN = 4
-    KEPT = 5
+    RETRY = 3
+    NOT_STARTED = 4
+    RELEASED = 5
 
 
-class Fate(NamedTuple):
+class PermitTransition(NamedTuple):
     """What becomes of a permit: its next ``phase`` (None: it goes away), and whether the run's use cools beside it."""
 
-    phase: Phase | None
+    phase: PermitPhase | None
     cools: bool = False
 
 
-def fate(rule: Rule, ending: Ending) -> Fate:
+def permit_transition(rule: LimitRule, ending: RunEnding) -> PermitTransition:
     """Return what becomes of a held permit when the run of its job has ended like this.
 
-    OVER: succeeded or cancelled. DEAD: staff may redrive it. AGAIN: another try will come. NOT_BEGUN: the same, and the
-    function never started. KEPT: given back before it began, the job stays ready.
+    FINISHED: succeeded or cancelled. DEAD: staff may redrive it. RETRY: another attempt will come. NOT_STARTED: the same, and the
+    function never started. RELEASED: given back before it began, the job stays ready.
     """
-    if ending is Ending.KEPT:
-        return Fate(Phase.HELD)
-    if rule.kind is Kind.RATE:
-        if ending is Ending.OVER:
-            return Fate(Phase.COOLING)
-        return Fate(Phase.ASLEEP, cools=ending is not Ending.NOT_BEGUN)
-    if ending is Ending.OVER:
-        return Fate(None)
-    if rule.kind is Kind.ORDER and ending is not Ending.DEAD and not rule.steps_aside:
-        return Fate(Phase.HELD)
-    return Fate(Phase.ASLEEP)
+    if ending is RunEnding.RELEASED:
+        return PermitTransition(PermitPhase.HELD)
+    if rule.kind is LimitKind.RATE:
+        if ending is RunEnding.FINISHED:
+            return PermitTransition(PermitPhase.COOLING)
+        return PermitTransition(PermitPhase.ASLEEP, cools=ending is not RunEnding.NOT_STARTED)
+    if ending is RunEnding.FINISHED:
+        return PermitTransition(None)
+    if rule.kind is LimitKind.ORDER and ending is not RunEnding.DEAD and not rule.release_on_retry:
+        return PermitTransition(PermitPhase.HELD)
+    return PermitTransition(PermitPhase.ASLEEP)
 
 
-def urgency(kind: Kind, priority: int) -> int:
+def urgency(kind: LimitKind, priority: int) -> int:
     """Return by what those who wait at a limit are sorted, before the job's id: order goes by the id alone."""
-    return 0 if kind is Kind.ORDER else -priority
+    return 0 if kind is LimitKind.ORDER else -priority
 
 
 def _is_count(value: object) -> bool:
-    return type(value) is int and 1 <= value <= MOST_PERMITS
+    return type(value) is int and 1 <= value <= MAX_PERMITS
 
 
 def _is_span(value: object) -> bool:
-    return isinstance(value, timedelta) and timedelta(0) < value <= LONGEST_WINDOW
+    return isinstance(value, timedelta) and timedelta(0) < value <= MAX_WINDOW
 
 
 def _check_key_and_name(key: object, name: object) -> None:

@@ -16,7 +16,7 @@ class LogLine(NamedTuple):
     message: str
 
 
-class KeptLines(NamedTuple):
+class LogExcerpt(NamedTuple):
     """What is kept of ``total`` lines: the first ``head`` of ``lines`` came before those left out."""
 
     lines: list[LogLine]
@@ -24,8 +24,8 @@ class KeptLines(NamedTuple):
     total: int
 
 
-class LogLines:
-    """Takes any number of lines and keeps ``most`` of them: the first half and the last.
+class LogBuffer:
+    """Takes any number of lines and keeps ``max_lines`` of them: the first half and the last.
 
     Takes no lock, because a job may be interrupted anywhere by its timeout, also while it adds a line here: each step
     is one call of C code. Lines are numbered, so that those left out need not be counted.
@@ -33,10 +33,10 @@ class LogLines:
 
     __slots__ = ("_head", "_numbers", "_room", "_tail")
 
-    def __init__(self, *, most: int) -> None:
-        self._room = most // 2
+    def __init__(self, *, max_lines: int) -> None:
+        self._room = max_lines // 2
         self._head: list[tuple[int, LogLine]] = []
-        self._tail: deque[tuple[int, LogLine]] = deque(maxlen=most - self._room)
+        self._tail: deque[tuple[int, LogLine]] = deque(maxlen=max_lines - self._room)
         self._numbers = itertools.count()
 
     def add(self, line: LogLine) -> None:
@@ -47,8 +47,8 @@ class LogLines:
         else:
             self._tail.append((number, line))
 
-    def kept(self) -> KeptLines:
+    def kept(self) -> LogExcerpt:
         """Return what is kept so far, in order."""
         head, tail = sorted(self._head), sorted(self._tail)
         last = (tail or head)[-1][0] if tail or head else -1
-        return KeptLines([line for _, line in head + tail], len(head), last + 1)
+        return LogExcerpt([line for _, line in head + tail], len(head), last + 1)

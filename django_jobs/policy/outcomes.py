@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from .limits import Need
+from .limits import RequiredPermit
 
 
 class AttemptOutcome(StrEnum):
@@ -46,7 +46,7 @@ class Error:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Keeping:
+class ResultRetentionSpec:
     """How a result is kept: for ``ttl`` (None: as long as the job), in a file of a storage where it is large."""
 
     ttl: timedelta | None = None
@@ -58,11 +58,11 @@ class Keeping:
 class Succeeded:
     """The function returned. ``result`` is JSON text, or None for a result of None or one not storable.
 
-    ``keeping`` None: it is kept in the job's row as long as that.
+    ``result_retention`` None: it is kept in the job's row as long as that.
     """
 
     result: str | None = None
-    keeping: Keeping | None = None
+    result_retention: ResultRetentionSpec | None = None
 
 
 SUCCEEDED = Succeeded()
@@ -90,11 +90,11 @@ class Discarded:
 class Snoozed:
     """The function asked to run again later; the try does not count.
 
-    ``holds_back``: the called server refused more calls, so the whole key of the job's rate is to wait.
+    ``closes_limit``: the called server refused more calls, so the whole key of the job's rate is to wait.
     """
 
     delay: timedelta
-    holds_back: bool = False
+    closes_limit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,10 +125,10 @@ class Lost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unadmitted:
+class PermitsMissing:
     """The function did not start: it is under limits that were not known when the job was enqueued."""
 
-    needs: tuple[Need, ...]
+    needs: tuple[RequiredPermit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +152,7 @@ Outcome = (
     | Expired
     | Released
     | Lost
-    | Unadmitted
+    | PermitsMissing
     | UnknownJob
     | Unreadable
 )

@@ -15,7 +15,7 @@ class Overlap(StrEnum):
     REPLACE = "replace"
 
 
-class Verdict(StrEnum):
+class OverlapDecision(StrEnum):
     """What to do with one tick."""
 
     FIRE = "fire"
@@ -25,21 +25,21 @@ class Verdict(StrEnum):
     SKIP = "skip"
 
 
-def decide_overlap(overlap: Overlap, *, unfinished: int, waiting: int, room: int) -> Verdict:
+def decide_overlap(overlap: Overlap, *, unfinished: int, waiting: int, room: int) -> OverlapDecision:
     """Return what to do with a tick that is due while ``unfinished`` jobs of its schedule have not ended.
 
     ``waiting`` ticks are waiting already; ``room`` is how many may.
     """
     if not unfinished and not waiting:
-        return Verdict.FIRE
+        return OverlapDecision.FIRE
     match overlap:
         case Overlap.ALLOW:
-            return Verdict.FIRE
+            return OverlapDecision.FIRE
         case Overlap.REPLACE:
-            return Verdict.REPLACE
+            return OverlapDecision.REPLACE
         case Overlap.QUEUE:
-            return Verdict.WAIT if waiting < room else Verdict.SKIP
+            return OverlapDecision.WAIT if waiting < room else OverlapDecision.SKIP
         case Overlap.SKIP:
-            return Verdict.SKIP
+            return OverlapDecision.SKIP
         case _:
             assert_never(overlap)

@@ -30,8 +30,8 @@ class RunTimes:
             names[name] = (number + 1, total + seconds)
             number, total = queues.get(queue_name, (0, 0.0))
             queues[queue_name] = (number + 1, total + seconds)
-        _move(self.by_name, names)
-        _move(self.by_queue, queues)
+        _update_averages(self.by_name, names)
+        _update_averages(self.by_queue, queues)
 
     def expected(self, name: str) -> float:
         """Return the expected run time of a job of this name."""
@@ -43,7 +43,7 @@ class RunTimes:
 
 
 @dataclass(slots=True, kw_only=True)
-class Stock:
+class Backlog:
     """What one executor has in hand at this moment.
 
     ``idle`` slots have nothing to do, ``free`` are idle or will be within the horizon; ``waiting`` jobs
@@ -61,7 +61,7 @@ class Stock:
         self.waiting_seconds += number * seconds_each
 
 
-def free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seconds: float) -> int:
+def slots_free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seconds: float) -> int:
     """Return how many slots are idle or will be within the horizon.
 
     ``running`` gives (expected, elapsed) seconds of each job that runs now. One that is over its
@@ -74,22 +74,22 @@ def free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seco
     )
 
 
-def room(stock: Stock, *, typical_seconds: float, horizon_seconds: float, most: int) -> int:
+def claim_limit(stock: Backlog, *, typical_seconds: float, horizon_seconds: float, max_waiting: int) -> int:
     """Return how many jobs to claim so that each starts within about ``horizon_seconds``.
 
-    Every idle slot may have one job, however long; ``most`` bounds what waits. None until half of what
+    Every idle slot may have one job, however long; ``max_waiting`` bounds what waits. None until half of what
     may wait has begun: otherwise each end of a run would make a claim of one.
     """
     budget_seconds = stock.free * horizon_seconds - stock.waiting_seconds
-    if most * typical_seconds <= budget_seconds:
-        by_time = most
+    if max_waiting * typical_seconds <= budget_seconds:
+        by_time = max_waiting
     else:
         by_time = int(budget_seconds / typical_seconds) if budget_seconds > 0 else 0
-    more = max(0, min(max(by_time, stock.idle - stock.waiting), most - stock.waiting))
+    more = max(0, min(max(by_time, stock.idle - stock.waiting), max_waiting - stock.waiting))
     return more if more >= stock.waiting or stock.idle > stock.waiting else 0
 
 
-def share_room(*, sync_room: int, async_room: int, async_share: float) -> int:
+def mixed_claim_limit(*, sync_limit: int, async_limit: int, async_share: float) -> int:
     """Return how many to claim where a claim cannot choose between plain and async jobs.
 
     ``async_share`` is the part of lately claimed jobs that was async, 0 to 1. Neither kind is to get
@@ -97,13 +97,13 @@ def share_room(*, sync_room: int, async_room: int, async_share: float) -> int:
     """
     bounds = []
     if async_share < 1:
-        bounds.append(sync_room / (1 - async_share))
+        bounds.append(sync_limit / (1 - async_share))
     if async_share > 0:
-        bounds.append(async_room / async_share)
+        bounds.append(async_limit / async_share)
     return int(min(bounds))
 
 
-def _move(averages: dict[str, float], newest: Mapping[str, tuple[int, float]]) -> None:
+def _update_averages(averages: dict[str, float], newest: Mapping[str, tuple[int, float]]) -> None:
     for key, (number, total) in newest.items():
         before = averages.get(key)
         mean = total / number

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 _FRAME = re.compile(
     r'^ {2}File "(?P<file>[^"\n]+)", line (?P<line>\d+), in (?P<function>[^\n]+)', re.MULTILINE
 )
-_OF_PACKAGES = ("/site-packages/", "/dist-packages/", "\\site-packages\\")
+_PACKAGE_DIRECTORIES = ("/site-packages/", "/dist-packages/", "\\site-packages\\")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +31,7 @@ def project_frame(traceback: str, *, is_project: Callable[[str], bool]) -> Frame
     found = None
     for match in _FRAME.finditer(traceback):
         file = match["file"]
-        if is_project(file) and not any(part in file for part in _OF_PACKAGES):
+        if is_project(file) and not any(part in file for part in _PACKAGE_DIRECTORIES):
             found = match
     if found is None:
         return None
@@ -39,10 +39,10 @@ def project_frame(traceback: str, *, is_project: Callable[[str], bool]) -> Frame
         file=found["file"],
         line=int(found["line"]),
         function=found["function"],
-        code=_code_behind(traceback, found.end()),
+        code=_code_after(traceback, found.end()),
     )
 
 
-def _code_behind(traceback: str, end: int) -> str:
+def _code_after(traceback: str, end: int) -> str:
     line = traceback[end:].lstrip("\n").partition("\n")[0]
     return line.strip() if line.startswith("    ") else ""

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
-from .histogram import HIGHEST_BUCKET
+from .histogram import MAX_BUCKET
 
-KEPT = {60: timedelta(hours=3), 600: timedelta(days=3), 3600: timedelta(days=60)}
+SPAN_RETENTION = {60: timedelta(hours=3), 600: timedelta(days=3), 3600: timedelta(days=60)}
 """How long the sums of each span are kept: three times what the page of that span shows, or more."""
 
-MOST_AHEAD = timedelta(hours=1)
+MAX_CLOCK_SKEW = timedelta(hours=1)
 """What ended later than this from now has a wrong clock, and would never be pruned."""
 
 
@@ -21,7 +21,7 @@ ALL_QUEUES = ",all"
 """Under this name, which no queue can have, stands what all queues add up to: a page need not merge them."""
 
 
-class Counted(NamedTuple):
+class AttemptCount(NamedTuple):
     """How many ended in one minute of one queue in one way. ``minute`` counts from the epoch.
 
     ``kind`` is ``succeeded``, ``retried``, ``dead`` or anything else; ``wait`` and ``run`` are buckets of
@@ -45,7 +45,7 @@ class Span(NamedTuple):
 
 
 @dataclass(slots=True)
-class Sums:
+class SpanTotals:
     """What ended in one span; ``waits`` and ``runs`` map a bucket to how many."""
 
     succeeded: int = 0
@@ -54,7 +54,7 @@ class Sums:
     waits: Counter[int] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
 
-    def add(self, one: Counted) -> None:
+    def add(self, one: AttemptCount) -> None:
         """Take in what was counted."""
         match one.kind:
             case "succeeded":
@@ -64,11 +64,11 @@ class Sums:
             case "dead":
                 self.dead += one.number
         if one.wait is not None:
-            self.waits[min(one.wait, HIGHEST_BUCKET)] += one.number
+            self.waits[min(one.wait, MAX_BUCKET)] += one.number
         if one.run is not None:
-            self.runs[min(one.run, HIGHEST_BUCKET)] += one.number
+            self.runs[min(one.run, MAX_BUCKET)] += one.number
 
-    def merge(self, other: Sums) -> None:
+    def merge(self, other: SpanTotals) -> None:
         """Take in what other sums hold."""
         self.succeeded += other.succeeded
         self.retried += other.retried
@@ -77,18 +77,18 @@ class Sums:
         self.runs.update(other.runs)
 
 
-def sums_by_span(counted: Iterable[Counted], *, now: datetime) -> dict[Span, Sums]:
+def totals_by_span(counted: Iterable[AttemptCount], *, now: datetime) -> dict[Span, SpanTotals]:
     """Add up what was counted for each span that is still kept, of each queue and of all."""
-    minutes: dict[tuple[int, str], Sums] = {}
+    minutes: dict[tuple[int, str], SpanTotals] = {}
     for one in counted:
-        minutes.setdefault((one.minute, one.queue_name), Sums()).add(one)
-    sums: dict[Span, Sums] = {}
+        minutes.setdefault((one.minute, one.queue_name), SpanTotals()).add(one)
+    sums: dict[Span, SpanTotals] = {}
     for (minute, queue_name), ended in minutes.items():
-        for seconds, kept in KEPT.items():
+        for seconds, kept in SPAN_RETENTION.items():
             starts_at = span_start(minute * 60, seconds)
-            if now - kept <= starts_at <= now + MOST_AHEAD:
+            if now - kept <= starts_at <= now + MAX_CLOCK_SKEW:
                 for name in (queue_name, ALL_QUEUES):
-                    sums.setdefault(Span(seconds, starts_at, name), Sums()).merge(ended)
+                    sums.setdefault(Span(seconds, starts_at, name), SpanTotals()).merge(ended)
     return sums
 
 

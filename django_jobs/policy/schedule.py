@@ -21,11 +21,11 @@ from .cron import (
 )
 from .overlap import Overlap
 
-SHORTEST_PERIOD, LONGEST_PERIOD = timedelta(seconds=1), timedelta(days=3_660)
-LATE = timedelta(minutes=1)
+MIN_PERIOD, MAX_PERIOD = timedelta(seconds=1), timedelta(days=3_660)
+MISSED_AFTER = timedelta(minutes=1)
 """A tick that is decided later than this after it was due was missed."""
-MOST_CAUGHT_UP = 1_000
-RECORDED = 100
+MAX_CATCH_UP = 1_000
+MAX_MISSED_RECORDED = 100
 """So many of the ticks that were missed in one outage are recorded, the newest."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -67,9 +67,11 @@ class Timing:
     def check(self) -> None:
         """Raise CronError, saying which option is wrong, where this is never due or cannot be reckoned."""
         self.check_bounds()
-        _named("timezone", check_zone, self.timezone)
+        _check_option("timezone", check_zone, self.timezone)
         if self.cron:
-            _named("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
+            _check_option(
+                "cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron
+            )
         if self.jitter:
             self._check_jitter()
 
@@ -77,9 +79,9 @@ class Timing:
         """Raise CronError where reckoning would fail or never end, as of a row edited by hand. Cheap."""
         if bool(self.cron) == (self.every is not None):
             raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
-        if self.every is not None and not SHORTEST_PERIOD <= self.every <= LONGEST_PERIOD:
+        if self.every is not None and not MIN_PERIOD <= self.every <= MAX_PERIOD:
             raise CronError(f"every: expected a period from 1 second to 10 years, got {self.every}")
-        if not timedelta(0) <= self.jitter <= LONGEST_PERIOD:
+        if not timedelta(0) <= self.jitter <= MAX_PERIOD:
             raise CronError(f"jitter: expected from zero to 10 years, got {self.jitter}")
 
     def next(self, after: datetime) -> datetime | None:
@@ -110,7 +112,7 @@ class Timing:
         found = (last - self.every * number for number in range(limit))
         return [instant for instant in found if instant > after][::-1]
 
-    def look_at(self, due_at: datetime) -> datetime:
+    def check_at(self, due_at: datetime) -> datetime:
         """Return when the tick of ``due_at`` is to fire."""
         if not self.jitter:
             return due_at
@@ -137,11 +139,11 @@ class Timing:
         if self.every is not None:
             return self.every
         ticks = list(islice(self.upcoming(_SAMPLE), 50))
-        return min((later - tick for tick, later in pairwise(ticks)), default=LONGEST_PERIOD)
+        return min((later - tick for tick, later in pairwise(ticks)), default=MAX_PERIOD)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Manner:
+class TickPolicy:
     """How a schedule takes ticks that overlap with its own jobs, and those that were missed."""
 
     overlap: Overlap = Overlap.SKIP
@@ -150,9 +152,9 @@ class Manner:
 
     def check(self) -> None:
         """Raise CronError, saying which option is wrong."""
-        if not 1 <= self.catch_up_limit <= MOST_CAUGHT_UP:
+        if not 1 <= self.catch_up_limit <= MAX_CATCH_UP:
             raise CronError(
-                f"catch_up_limit: expected a whole number from 1 to {MOST_CAUGHT_UP}, got {self.catch_up_limit}"
+                f"catch_up_limit: expected a whole number from 1 to {MAX_CATCH_UP}, got {self.catch_up_limit}"
             )
         if self.catch_up is CatchUp.ALL and self.overlap in {Overlap.SKIP, Overlap.REPLACE}:
             raise CronError(
@@ -166,17 +168,17 @@ class Manner:
         return self.catch_up_limit if self.catch_up is CatchUp.ALL else 1
 
     @property
-    def most_at_once(self) -> int:
+    def max_at_once(self) -> int:
         """How many of the ticks that are due at once may fire."""
         return self.catch_up_limit if self.catch_up is CatchUp.ALL else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
-    """All that is written of a schedule: which job with what (a JSON-only dict by name), when, and in what manner."""
+    """All that is written of a schedule: which job with what (a JSON-only dict by name), when, and how it treats overlap and missed ticks."""
 
     timing: Timing
-    manner: Manner
+    tick_policy: TickPolicy
     job_name: str
     arguments: dict[str, Any]
     queue_name: str
@@ -190,35 +192,35 @@ class ScheduleSpec:
         return self.timing.name
 
 
-class Plan(NamedTuple):
+class TickPlan(NamedTuple):
     """What is due of one schedule: the ticks to fire, those to record as missed, and the tick to expect next."""
 
     fire: list[datetime]
     missed: list[datetime]
     next_due_at: datetime | None
-    next_look_at: datetime | None
+    next_check_at: datetime | None
 
 
-def plan(timing: Timing, manner: Manner, *, next_due_at: datetime, now: datetime) -> Plan:
+def plan_ticks(timing: Timing, tick_policy: TickPolicy, *, next_due_at: datetime, now: datetime) -> TickPlan:
     """Return what to do with the ticks from ``next_due_at`` to ``now``."""
     following = timing.next(next_due_at)
-    if timing.look_at(next_due_at) > now:
-        return Plan([], [], next_due_at, timing.look_at(next_due_at))
+    if timing.check_at(next_due_at) > now:
+        return TickPlan([], [], next_due_at, timing.check_at(next_due_at))
     due = [next_due_at]
-    if following is not None and timing.look_at(following) <= now:
-        most = manner.most_at_once + RECORDED
+    if following is not None and timing.check_at(following) <= now:
+        most = tick_policy.max_at_once + MAX_MISSED_RECORDED
         due = timing.newest(next_due_at - timedelta(microseconds=1), now, limit=most)
-        if timing.look_at(due[-1]) > now:
+        if timing.check_at(due[-1]) > now:
             due.pop()
         following = timing.next(due[-1])
-    fire, missed = due[-manner.most_at_once :], due[: -manner.most_at_once][-RECORDED:]
-    if manner.catch_up is CatchUp.NONE and now - timing.look_at(due[-1]) > LATE:
-        fire, missed = [], due[-RECORDED:]
-    look_at = None if following is None else timing.look_at(following)
-    return Plan(fire, missed, following, look_at)
+    fire, missed = due[-tick_policy.max_at_once :], due[: -tick_policy.max_at_once][-MAX_MISSED_RECORDED:]
+    if tick_policy.catch_up is CatchUp.NONE and now - timing.check_at(due[-1]) > MISSED_AFTER:
+        fire, missed = [], due[-MAX_MISSED_RECORDED:]
+    check_at = None if following is None else timing.check_at(following)
+    return TickPlan(fire, missed, following, check_at)
 
 
-def _named(option: str, check: object, value: object) -> None:
+def _check_option(option: str, check: object, value: object) -> None:
     try:
         check(value)  # type: ignore[operator]  # one of the two checks above
     except CronError as error:

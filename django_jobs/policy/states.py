@@ -75,6 +75,6 @@ def is_legal(verb: str, before: State, after: State) -> bool:
     return (before, after) in TRANSITIONS.get(verb, frozenset())
 
 
-def sources(verb: str, after: State | None = None) -> frozenset[State]:
+def source_states(verb: str, after: State | None = None) -> frozenset[State]:
     """Return the states from which ``verb`` may start, those that lead to ``after`` where given."""
     return frozenset(old for old, new in TRANSITIONS[verb] if after is None or new == after)

@@ -18,18 +18,20 @@ import hmac
 PREFIX = "djt_"
 KEY_LENGTH = 12
 SECRET_BYTES = 32
-_MOST_CHARACTERS = 200
+_MAX_TOKEN_LENGTH = 200
 
 
-def write_token(key: str, secret: str) -> str:
+def format_token(key: str, secret: str) -> str:
     """Return the text that a service sends."""
     return f"{PREFIX}{key}.{secret}"
 
 
-def split_token(text: str) -> tuple[str, str] | None:
+def parse_token(text: str) -> tuple[str, str] | None:
     """Return key and secret of a token's text, or None where it is none."""
     key, dot, secret = text.removeprefix(PREFIX).partition(".")
-    is_token = text.startswith(PREFIX) and dot and secret and len(text) <= _MOST_CHARACTERS and text.isascii()
+    is_token = (
+        text.startswith(PREFIX) and dot and secret and len(text) <= _MAX_TOKEN_LENGTH and text.isascii()
+    )
     return (key, secret) if is_token and len(key) == KEY_LENGTH and key.isalnum() else None
 
 
@@ -38,6 +40,6 @@ def hash_secret(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
-def is_secret(secret: str, secret_hash: str) -> bool:
+def verify_secret(secret: str, secret_hash: str) -> bool:
     """Tell whether ``secret_hash`` is kept of this secret, in a time that says nothing of how near it is."""
     return hmac.compare_digest(hash_secret(secret), secret_hash)

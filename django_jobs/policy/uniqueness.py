@@ -13,9 +13,9 @@ from uuid import UUID
 from .states import WAITING_STATES, State
 
 MAX_KEY_LENGTH = 255
-HOLDING_STATES = WAITING_STATES | {State.RUNNING}
+UNIQUE_STATES = WAITING_STATES | {State.RUNNING}
 """The states in which a job can be unique: what has ended stands in nobody's way."""
-UNIQUE_KEPT = timedelta(days=1)
+UNIQUE_KEY_TTL = timedelta(days=1)
 """After so long it is looked up whether the job of a unique key still holds it; the row goes where it does not."""
 
 
@@ -36,7 +36,7 @@ class OnConflict(StrEnum):
     RESCHEDULE = "reschedule"
 
 
-class Verdict(StrEnum):
+class ConflictDecision(StrEnum):
     """What to do with one enqueue."""
 
     ENQUEUE = "enqueue"
@@ -48,7 +48,7 @@ class Verdict(StrEnum):
     """The waiting job gets that time only."""
 
 
-class Key(NamedTuple):
+class NewKey(NamedTuple):
     """A key that one new job is to hold. ``states`` are those in which a job holds it.
 
     ``seconds`` is how long the row is kept at least; ``expires``: after that it holds no more, in whatever state.
@@ -64,13 +64,13 @@ class Key(NamedTuple):
 
 
 class ConflictRule(NamedTuple):
-    """What to do where a job holds the key. ``at_most``: no job is put off for longer than that after its enqueue."""
+    """What to do where a job holds the key. ``max_wait``: no job is put off for longer than that after its enqueue."""
 
     on_conflict: OnConflict = OnConflict.SKIP
-    at_most: timedelta | None = None
+    max_wait: timedelta | None = None
 
 
-def digest_of(*parts: str) -> str:
+def key_digest(*parts: str) -> str:
     """Return a hash as the 32 hexadecimal digits of a UUID; where one part ends and the next begins counts.
 
     MariaDB's own type refuses what has not a UUID's version and variant, so 122 bits are the hash's.
@@ -79,38 +79,40 @@ def digest_of(*parts: str) -> str:
     return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=5).hex
 
 
-def canonical(value: Any) -> str:
+def canonical_json(value: Any) -> str:
     """Return JSON ``value`` as the one text that equal values have, whatever the order of their keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def decide_conflict(on_conflict: OnConflict, *, holder: State | None, states: Collection[str]) -> Verdict:
+def decide_conflict(
+    on_conflict: OnConflict, *, holder: State | None, states: Collection[str]
+) -> ConflictDecision:
     """Return what to do where ``holder`` is the state of the job that holds the key, None where it is gone.
 
     What runs cannot be changed any more: where running jobs hold the key, the enqueue is skipped.
     """
     if holder is None or holder not in states:
-        return Verdict.ENQUEUE
+        return ConflictDecision.ENQUEUE
     if holder not in WAITING_STATES:
-        return Verdict.SKIP
+        return ConflictDecision.SKIP
     match on_conflict:
         case OnConflict.SKIP:
-            return Verdict.SKIP
+            return ConflictDecision.SKIP
         case OnConflict.REPLACE:
-            return Verdict.REPLACE
+            return ConflictDecision.REPLACE
         case OnConflict.RESCHEDULE:
-            return Verdict.RESCHEDULE
+            return ConflictDecision.RESCHEDULE
         case _:
             assert_never(on_conflict)
 
 
-def due_again(
-    due: datetime, *, now: datetime, enqueued_at: datetime, at_most: timedelta | None
+def rescheduled_due(
+    due: datetime, *, now: datetime, enqueued_at: datetime, max_wait: timedelta | None
 ) -> datetime | None:
     """Return when a job is due that is put off until ``due``; None for at once.
 
-    ``at_most`` bounds it to so long after the job was enqueued: a burst that never ends runs now and then.
+    ``max_wait`` bounds it to so long after the job was enqueued: a burst that never ends runs now and then.
     """
-    if at_most is not None:
-        due = min(due, enqueued_at + at_most)
+    if max_wait is not None:
+        due = min(due, enqueued_at + max_wait)
     return due if due > now else None

@@ -11,31 +11,31 @@ from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, assert_never
 
-from .limits import Kind, LimitState, Rule, room
+from .limits import LimitKind, LimitRule, LimitState, available_permits
 from .outcomes import AttemptOutcome
 from .states import State
 
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 """Of the jobs before this one no more are counted."""
-MOST_NAMED = 5
+MAX_NAMED = 5
 """Of the jobs that a blocked one waits for no more are named."""
 
 
-class Why(StrEnum):
+class WaitReason(StrEnum):
     """What stands between a job and its run, or where it runs."""
 
     WAITS_FOR_A_JOB = "waits_for_a_job"
     AT_RATE = "at_rate"
     AT_RATE_IN_USE = "at_rate_in_use"
     AT_CONCURRENCY = "at_concurrency"
-    IN_ORDER_RUNS = "in_order_runs"
-    IN_ORDER_NEXT_TRY = "in_order_next_try"
+    IN_ORDER_RUNNING = "in_order_running"
+    IN_ORDER_NEXT_ATTEMPT = "in_order_next_attempt"
     IN_ORDER_WAITS = "in_order_waits"
     BREAKER_OPEN = "breaker_open"
-    BREAKER_TRIES = "breaker_tries"
-    HELD_BACK = "held_back"
-    LET_IN = "let_in"
-    LET_IN_AND_NO_WORKER = "let_in_and_no_worker"
+    BREAKER_HALF_OPEN = "breaker_half_open"
+    LIMIT_CLOSED = "limit_closed"
+    ADMITTED = "admitted"
+    ADMITTED_NO_WORKER = "admitted_no_worker"
     WAITS_FOR_JOBS = "waits_for_jobs"
     WAITS_FOR_DEAD = "waits_for_dead"
     NAME_UNKNOWN = "name_unknown"
@@ -44,7 +44,7 @@ class Why(StrEnum):
     RETRY_DUE = "retry_due"
     SNOOZED = "snoozed"
     DUE = "due"
-    DUE_AND_NO_WORKER = "due_and_no_worker"
+    DUE_NO_WORKER = "due_no_worker"
     PAUSED = "paused"
     NO_WORKER = "no_worker"
     NOT_SERVED = "not_served"
@@ -52,16 +52,16 @@ class Why(StrEnum):
     BEHIND_MANY = "behind_many"
     FIRST = "first"
     RUNS = "runs"
-    ASKED_TO_END = "asked_to_end"
+    CANCEL_REQUESTED = "cancel_requested"
     WORKER_SILENT = "worker_silent"
     WORKER_GONE = "worker_gone"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reason:
+class WaitExplanation:
     """Which sentence is true, and what is filled into it: text, whole numbers and aware instants."""
 
-    why: Why
+    why: WaitReason
     values: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -89,13 +89,13 @@ class HolderFacts:
 class LimitFacts:
     """The limit at which a job waits. ``used`` permits are held or cooling, ``free_at`` is when the first has cooled.
 
-    ``ahead`` counts the jobs before this one in the limit's line; both counts end at one more than MOST_COUNTED.
+    ``ahead`` counts the jobs before this one in the limit's line; both counts end at one more than MAX_COUNTED.
     ``holders`` are the first few.
     """
 
     name: str
     key: str
-    rule: Rule
+    rule: LimitRule
     state: LimitState
     used: int
     free_at: datetime | None = None
@@ -108,8 +108,8 @@ class WaitFacts:
     """What is known of a job and of its queue at the instant ``now``.
 
     ``served`` has the queues of each living worker, None for all. ``ahead`` counts the ready jobs before this
-    one, up to one more than MOST_COUNTED. ``last_outcome`` is the last try's. ``waits_for`` has ids and states of
-    jobs that a blocked one waits for, the dead ones first, up to one more than MOST_NAMED. ``is_limited``: it is under
+    one, up to one more than MAX_COUNTED. ``last_outcome`` is the last try's. ``waits_for`` has ids and states of
+    jobs that a blocked one waits for, the dead ones first, up to one more than MAX_NAMED. ``is_limited``: it is under
     limits; ``limit`` is the one at which it waits, None where no worker has come to look at it yet.
     """
 
@@ -120,7 +120,7 @@ class WaitFacts:
     run_after: datetime | None = None
     attempt: int = 0
     max_attempts: int = 1
-    held_since: datetime | None = None
+    unknown_since: datetime | None = None
     last_outcome: AttemptOutcome | None = None
     paused_at: datetime | None = None
     paused_by: str = ""
@@ -132,7 +132,7 @@ class WaitFacts:
     waits_for: tuple[tuple[int, State], ...] = ()
 
 
-def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
+def explain_wait(facts: WaitFacts, *, stale_after: timedelta) -> WaitExplanation | None:
     """Return why the job does not run, or where it does; None where it has ended."""
     match facts.state:
         case State.BLOCKED:
@@ -149,72 +149,73 @@ def why(facts: WaitFacts, *, stale_after: timedelta) -> Reason | None:
             assert_never(facts.state)
 
 
-def _blocked(facts: WaitFacts) -> Reason:
+def _blocked(facts: WaitFacts) -> WaitExplanation:
     if not facts.waits_for:
-        return _limited(facts) if facts.is_limited else Reason(why=Why.WAITS_FOR_A_JOB)
+        return _at_limit(facts) if facts.is_limited else WaitExplanation(why=WaitReason.WAITS_FOR_A_JOB)
     dead = [job_id for job_id, state in facts.waits_for if state is State.DEAD]
-    key = Why.WAITS_FOR_DEAD if dead else Why.WAITS_FOR_JOBS
-    return Reason(why=key, values={"jobs": _named(dead or [job_id for job_id, _ in facts.waits_for])})
-
-
-def _named(job_ids: list[int]) -> str:
-    """Return some ids and whether there are more."""
-    return ", ".join(f"#{one}" for one in job_ids[:MOST_NAMED]) + (
-        ", ..." if len(job_ids) > MOST_NAMED else ""
+    key = WaitReason.WAITS_FOR_DEAD if dead else WaitReason.WAITS_FOR_JOBS
+    return WaitExplanation(
+        why=key, values={"jobs": _format_ids(dead or [job_id for job_id, _ in facts.waits_for])}
     )
 
 
-def _limited(facts: WaitFacts) -> Reason:
+def _format_ids(job_ids: list[int]) -> str:
+    """Return some ids and whether there are more."""
+    return ", ".join(f"#{one}" for one in job_ids[:MAX_NAMED]) + (", ..." if len(job_ids) > MAX_NAMED else "")
+
+
+def _at_limit(facts: WaitFacts) -> WaitExplanation:
     limit = facts.limit
     if limit is None or _has_room(limit, facts.now):
-        return Reason(why=Why.LET_IN if facts.served else Why.LET_IN_AND_NO_WORKER)
+        return WaitExplanation(why=WaitReason.ADMITTED if facts.served else WaitReason.ADMITTED_NO_WORKER)
     key, values = _obstacle(limit, facts.now)
-    ahead = {"ahead": counted(limit.ahead)} if limit.ahead else {}
+    ahead = {"ahead": capped_count(limit.ahead)} if limit.ahead else {}
     which = {"kind": limit.rule.kind, "name": limit.name, "key": limit.key}
-    return Reason(why=key, values={**which, **values, **ahead})
+    return WaitExplanation(why=key, values={**which, **values, **ahead})
 
 
 def _has_room(limit: LimitFacts, now: datetime) -> bool:
     """Tell whether the limit lets somebody in; of a count that ended early nobody knows, and it is taken for full."""
     return (
-        limit.used <= MOST_COUNTED and room(limit.rule, limit.state, used=limit.used, now=now.timestamp()) > 0
+        limit.used <= MAX_COUNTED
+        and available_permits(limit.rule, limit.state, used=limit.used, now=now.timestamp()) > 0
     )
 
 
-def _obstacle(limit: LimitFacts, now: datetime) -> tuple[Why, dict[str, Any]]:
+def _obstacle(limit: LimitFacts, now: datetime) -> tuple[WaitReason, dict[str, Any]]:
     """Return what keeps a limit from letting anybody in."""
     rule, closed_until = limit.rule, limit.state.closed_until
     if closed_until is not None and now.timestamp() < closed_until:
         until = {"until": datetime.fromtimestamp(closed_until, UTC)}
-        return Why.BREAKER_OPEN if rule.kind is Kind.BREAKER else Why.HELD_BACK, until
+        return WaitReason.BREAKER_OPEN if rule.kind is LimitKind.BREAKER else WaitReason.LIMIT_CLOSED, until
     match rule.kind:
-        case Kind.ORDER:
-            return _turn(limit.holders[0] if limit.holders else HolderFacts(job_id=0))
-        case Kind.CONCURRENCY:
-            return Why.AT_CONCURRENCY, {**_use(limit), "holders": _ids(limit)}
-        case Kind.BREAKER:
-            return Why.BREAKER_TRIES, {"holders": _ids(limit)}
-        case Kind.RATE:
+        case LimitKind.ORDER:
+            return _order_obstacle(limit.holders[0] if limit.holders else HolderFacts(job_id=0))
+        case LimitKind.CONCURRENCY:
+            return WaitReason.AT_CONCURRENCY, {**_use(limit), "holders": _ids(limit)}
+        case LimitKind.BREAKER:
+            return WaitReason.BREAKER_HALF_OPEN, {"holders": _ids(limit)}
+        case LimitKind.RATE:
             if limit.free_at is None:
-                return Why.AT_RATE_IN_USE, _use(limit)
-            return Why.AT_RATE, {**_use(limit), "free": limit.free_at}
+                return WaitReason.AT_RATE_IN_USE, _use(limit)
+            return WaitReason.AT_RATE, {**_use(limit), "free": limit.free_at}
         case _:
             assert_never(rule.kind)
 
 
-def _turn(holder: HolderFacts) -> tuple[Why, dict[str, Any]]:
+def _order_obstacle(holder: HolderFacts) -> tuple[WaitReason, dict[str, Any]]:
     values: dict[str, Any] = {"holder": holder.job_id}
     match holder.state:
         case State.RUNNING:
-            return Why.IN_ORDER_RUNS, values
+            return WaitReason.IN_ORDER_RUNNING, values
         case State.SCHEDULED if holder.run_after is not None:
-            return Why.IN_ORDER_NEXT_TRY, {**values, "due": holder.run_after}
+            return WaitReason.IN_ORDER_NEXT_ATTEMPT, {**values, "due": holder.run_after}
         case _:
-            return Why.IN_ORDER_WAITS, values
+            return WaitReason.IN_ORDER_WAITS, values
 
 
 def _use(limit: LimitFacts) -> dict[str, Any]:
-    return {"used": counted(limit.used), "capacity": limit.rule.capacity}
+    return {"used": capped_count(limit.used), "capacity": limit.rule.capacity}
 
 
 def _ids(limit: LimitFacts) -> str:
@@ -222,54 +223,58 @@ def _ids(limit: LimitFacts) -> str:
     return f"{shown}, ..." if limit.used > len(limit.holders) else shown
 
 
-def counted(number: int) -> int | str:
-    """Return a number that was counted up to one more than MOST_COUNTED: ``"10000+"`` where there may be more."""
-    return number if number <= MOST_COUNTED else f"{MOST_COUNTED}+"
+def capped_count(number: int) -> int | str:
+    """Return a number that was counted up to one more than MAX_COUNTED: ``"10000+"`` where there may be more."""
+    return number if number <= MAX_COUNTED else f"{MAX_COUNTED}+"
 
 
-def _scheduled(facts: WaitFacts) -> Reason:
+def _scheduled(facts: WaitFacts) -> WaitExplanation:
     due = facts.run_after
     if due is None or due <= facts.now:
-        key = Why.DUE if facts.served else Why.DUE_AND_NO_WORKER
-        return Reason(why=key, values={"due": due or facts.now})
-    if facts.held_since is not None:
-        values = {"name": facts.name, "since": facts.held_since, "due": due}
-        return Reason(why=Why.NAME_UNKNOWN, values=values)
+        key = WaitReason.DUE if facts.served else WaitReason.DUE_NO_WORKER
+        return WaitExplanation(why=key, values={"due": due or facts.now})
+    if facts.unknown_since is not None:
+        values = {"name": facts.name, "since": facts.unknown_since, "due": due}
+        return WaitExplanation(why=WaitReason.NAME_UNKNOWN, values=values)
     if facts.last_outcome is AttemptOutcome.SNOOZED:
-        return Reason(why=Why.SNOOZED, values={"due": due})
+        return WaitExplanation(why=WaitReason.SNOOZED, values={"due": due})
     if facts.attempt > 0:
         values = {"next": facts.attempt + 1, "most": facts.max_attempts, "due": due}
-        return Reason(why=Why.RETRY_DUE, values=values)
-    return Reason(why=Why.NOT_DUE, values={"due": due})
+        return WaitExplanation(why=WaitReason.RETRY_DUE, values=values)
+    return WaitExplanation(why=WaitReason.NOT_DUE, values={"due": due})
 
 
-def _ready(facts: WaitFacts) -> Reason:
+def _ready(facts: WaitFacts) -> WaitExplanation:
     queue = facts.queue_name
     if facts.paused_at is not None:
         values = {"queue": queue, "since": facts.paused_at, "by": facts.paused_by}
-        return Reason(why=Why.PAUSED, values=values)
+        return WaitExplanation(why=WaitReason.PAUSED, values=values)
     if not facts.served:
-        return Reason(why=Why.NO_WORKER)
+        return WaitExplanation(why=WaitReason.NO_WORKER)
     if not any(queues is None or queue in queues for queues in facts.served):
-        return Reason(why=Why.NOT_SERVED, values={"queue": queue})
-    if facts.ahead > MOST_COUNTED:
-        return Reason(why=Why.BEHIND_MANY, values={"queue": queue, "number": MOST_COUNTED})
+        return WaitExplanation(why=WaitReason.NOT_SERVED, values={"queue": queue})
+    if facts.ahead > MAX_COUNTED:
+        return WaitExplanation(why=WaitReason.BEHIND_MANY, values={"queue": queue, "number": MAX_COUNTED})
     if facts.ahead > 0:
-        return Reason(why=Why.BEHIND, values={"queue": queue, "number": facts.ahead})
-    if facts.held_since is not None:
-        return Reason(why=Why.NAME_UNKNOWN_DUE, values={"name": facts.name, "since": facts.held_since})
-    return Reason(why=Why.FIRST, values={"queue": queue})
+        return WaitExplanation(why=WaitReason.BEHIND, values={"queue": queue, "number": facts.ahead})
+    if facts.unknown_since is not None:
+        return WaitExplanation(
+            why=WaitReason.NAME_UNKNOWN_DUE, values={"name": facts.name, "since": facts.unknown_since}
+        )
+    return WaitExplanation(why=WaitReason.FIRST, values={"queue": queue})
 
 
-def _running(facts: WaitFacts, stale_after: timedelta) -> Reason:
+def _running(facts: WaitFacts, stale_after: timedelta) -> WaitExplanation:
     run = facts.run or RunFacts(worker=None)
     if run.worker is None or not run.is_alive:
-        return Reason(why=Why.WORKER_GONE, values={"worker": run.worker or "-"})
+        return WaitExplanation(why=WaitReason.WORKER_GONE, values={"worker": run.worker or "-"})
     started = run.started_at or facts.now
     heard = run.heartbeat_at or started
     values = {"worker": run.worker, "since": started, "heard": heard}
     if heard < facts.now - stale_after:
-        return Reason(why=Why.WORKER_SILENT, values=values)
+        return WaitExplanation(why=WaitReason.WORKER_SILENT, values=values)
     if run.cancel_requested_at is not None:
-        return Reason(why=Why.ASKED_TO_END, values={**values, "asked": run.cancel_requested_at})
-    return Reason(why=Why.RUNS, values=values)
+        return WaitExplanation(
+            why=WaitReason.CANCEL_REQUESTED, values={**values, "asked": run.cancel_requested_at}
+        )
+    return WaitExplanation(why=WaitReason.RUNS, values=values)

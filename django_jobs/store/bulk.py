@@ -39,7 +39,7 @@ def _take_step(
 ) -> int | None:
     dialect, connection = open_dialect(alias)
     own = Job.objects.using(alias).filter(pk=job_id)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         metadata = own.select_for_update().values_list("metadata", flat=True).first()
         if metadata is None or metadata.get(POSITION) != position:
             return None

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from ..models import JobLog
-from ..models.job_log import BY_CLAIM
-from ..policy.log_lines import KeptLines
+from ..models.job_log import CLAIM_INDEX
+from ..policy.log_lines import LogExcerpt
 from .dialects import open_dialect
 from .dialects.base.jobs import Claim
 from .dialects.shared import logs
-from .dialects.shared.by_id import Among
+from .dialects.shared.by_id import InIds
 
 
-def save_log(claim: Claim, kept: KeptLines, *, worker_id: int, using: str | None = None) -> None:
+def save_log(claim: Claim, kept: LogExcerpt, *, worker_id: int, using: str | None = None) -> None:
     """Write what a run has logged so far; nothing where the claim is lost. One guarded statement."""
     _, connection = open_dialect(using)
     logs.save_log(connection, claim, kept, worker_id=worker_id)
@@ -32,4 +32,4 @@ def logs_of(
 
 def delete_logs(job_ids: list[int], *, using: str) -> None:
     """Delete the logs of jobs."""
-    JobLog.objects.using(using).filter(Among("job_id", job_ids, index=BY_CLAIM))._raw_delete(using)
+    JobLog.objects.using(using).filter(InIds("job_id", job_ids, index=CLAIM_INDEX))._raw_delete(using)

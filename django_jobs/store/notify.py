@@ -15,20 +15,20 @@ from django.db import transaction
 from ..conf import get_settings
 from .dialects import open_dialect
 
-WINDOW_SECONDS = 0.02
-AWAKE_SECONDS = 5 * WINDOW_SECONDS
+DEBOUNCE_SECONDS = 0.02
+FAST_POLL_SECONDS = 5 * DEBOUNCE_SECONDS
 """How long a worker that was rung keeps looking at short intervals."""
 
-_last_rung: dict[tuple[str, str], float] = {}
+_last_notified: dict[tuple[str, str], float] = {}
 
 
-def ring_on_commit(queue_names: Iterable[str], *, using: str) -> None:
+def notify_on_commit(queue_names: Iterable[str], *, using: str) -> None:
     """Ring for each queue once the caller's transaction has committed, at once where there is none."""
     for queue_name in queue_names:
-        transaction.on_commit(partial(ring, queue_name, using=using), using=using, robust=True)
+        transaction.on_commit(partial(notify_workers, queue_name, using=using), using=using, robust=True)
 
 
-def ring(queue_name: str, *, using: str | None = None) -> bool:
+def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
     """Wake workers that serve ``queue_name`` and tell whether it was done, not left to a ring just before.
 
     One statement with a commit of its own on PostgreSQL, none elsewhere. Call it after the commit.
@@ -36,25 +36,25 @@ def ring(queue_name: str, *, using: str | None = None) -> bool:
     if not get_settings().ring:
         return False
     dialect, connection = open_dialect(using)
-    if not dialect.listens:
+    if not dialect.supports_notify:
         return False
     key = (connection.alias, queue_name)
     now = time.monotonic()
-    if now - _last_rung.get(key, -WINDOW_SECONDS) < WINDOW_SECONDS:
+    if now - _last_notified.get(key, -DEBOUNCE_SECONDS) < DEBOUNCE_SECONDS:
         return False
-    if len(_last_rung) > 1_000:
-        _last_rung.clear()
-    _last_rung[key] = now
-    dialect.ring(connection, queue_name)
+    if len(_last_notified) > 1_000:
+        _last_notified.clear()
+    _last_notified[key] = now
+    dialect.notify(connection, queue_name)
     return True
 
 
-def ring_schedulers_on_commit(*, using: str) -> None:
+def notify_schedulers_on_commit(*, using: str) -> None:
     """Have schedulers look at the schedules anew once the caller's transaction has committed."""
-    transaction.on_commit(partial(_ring_schedulers, using), using=using, robust=True)
+    transaction.on_commit(partial(_notify_schedulers, using), using=using, robust=True)
 
 
-def _ring_schedulers(using: str) -> None:
+def _notify_schedulers(using: str) -> None:
     if get_settings().ring:
         dialect, connection = open_dialect(using)
-        dialect.ring_schedulers(connection)
+        dialect.notify_schedulers(connection)

@@ -9,14 +9,14 @@ from django.db.models import Q, QuerySet
 
 from ..models import DeadLetter, Job
 from ..policy.states import State
-from .dialects.shared.by_id import Among
+from .dialects.shared.by_id import InIds
 
 CHUNK = 1_000
 
 Target = Job | DeadLetter | QuerySet[Job] | QuerySet[DeadLetter] | Q
 """One job, one letter, a queryset of either, or a filter on dead letters."""
 
-LetterTarget = DeadLetter | QuerySet[DeadLetter] | Q
+DeadLetterTarget = DeadLetter | QuerySet[DeadLetter] | Q
 """One letter, a queryset of them, or a filter on them."""
 
 
@@ -47,7 +47,7 @@ def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -
             )
 
 
-def open_letter_ids_in_chunks(target: LetterTarget, *, using: str) -> Iterator[list[int]]:
+def open_dead_letter_ids_in_chunks(target: DeadLetterTarget, *, using: str) -> Iterator[list[int]]:
     """Yield the ids of the target's open letters, 1,000 at a time, by key; read without locks."""
     match target:
         case DeadLetter():
@@ -78,11 +78,11 @@ def _chunks(rows: QuerySet[Any], key: str) -> Iterator[list[int]]:
         last = ids[-1]
 
 
-def lock(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
+def lock_jobs(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
     """Lock the jobs of these ids until the transaction ends; return, in order, those in one of ``states``.
 
     Looked up by key alone: with the state in the condition MariaDB walks the index of states and
     locks whatever it passes. SQLite's transaction holds the whole file anyway.
     """
-    jobs = Job.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
+    jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     return [pk for pk, state in jobs.values_list("pk", "state") if state in states]

@@ -18,7 +18,7 @@ _COLUMNS = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class JobStatus:
     """A job as it stood at ``seen_at``, by the database's clock; equal to any other look that saw the same."""
 
     job_id: int
@@ -50,7 +50,7 @@ class Seen:
         return None if self.run_after is None else self.run_after - self.seen_at
 
 
-def watch(job_ids: Collection[int], *, using: str | None = None) -> dict[int, Seen]:
+def read_statuses(job_ids: Collection[int], *, using: str | None = None) -> dict[int, JobStatus]:
     """Return what there is to see of jobs, by id; those that are gone are left out. One statement, by primary keys."""
     _, connection = open_dialect(using)
     rows = Job.objects.using(connection.alias).filter(pk__in=list(job_ids))
@@ -59,7 +59,7 @@ def watch(job_ids: Collection[int], *, using: str | None = None) -> dict[int, Se
         job_id, name, state, cancel_requested_at, done, total, message,
         enqueued_at, run_after, started_at, finished_at, seen_at,
     ) in rows.values_list(*_COLUMNS, DatabaseNow()):  # fmt: skip
-        seen[job_id] = Seen(
+        seen[job_id] = JobStatus(
             job_id=job_id,
             name=name,
             state=State(state),
@@ -76,7 +76,7 @@ def watch(job_ids: Collection[int], *, using: str | None = None) -> dict[int, Se
     return seen
 
 
-def last_words(job_id: int, *, using: str | None = None) -> str | None:
+def last_error(job_id: int, *, using: str | None = None) -> str | None:
     """Return the text of the error for which a job ended: its newest letter's, else its last try's. For staff only."""
     _, connection = open_dialect(using)
     letter = DeadLetter.objects.using(connection.alias).filter(job=job_id).order_by("pk").last()

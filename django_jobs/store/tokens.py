@@ -10,11 +10,11 @@ from django.utils.crypto import get_random_string
 
 from ..models import Token
 from ..models.base import MAX_ACTOR_LENGTH
-from ..policy.tokens import KEY_LENGTH, SECRET_BYTES, hash_secret, is_secret, split_token, write_token
+from ..policy.tokens import KEY_LENGTH, SECRET_BYTES, format_token, hash_secret, parse_token, verify_secret
 from .clock import DatabaseNow, database_now
 from .dialects import open_dialect
 
-NOTED_EVERY = timedelta(minutes=1)
+LAST_USED_PRECISION = timedelta(minutes=1)
 """When a token was last used is written at most so often: it would be a hot row."""
 _NOBODYS_HASH = hash_secret("")
 
@@ -33,31 +33,31 @@ def create_token(
         created_at=database_now(using=connection.alias),
         created_by=by[:MAX_ACTOR_LENGTH],
     )
-    return token, write_token(key, secret)
+    return token, format_token(key, secret)
 
 
 def find_token(text: str, *, using: str | None = None) -> Token | None:
     """Return the token of which this is the text, a revoked one too, or None. One statement at the most."""
-    parts = split_token(text)
+    parts = parse_token(text)
     if parts is None:
         return None
     _, connection = open_dialect(using)
     key, secret = parts
     token = Token.objects.using(connection.alias).filter(key=key).first()
     # Compared where there is none as well: the time does not tell which keys there are.
-    matches = is_secret(secret, token.secret_hash if token else _NOBODYS_HASH)
+    matches = verify_secret(secret, token.secret_hash if token else _NOBODYS_HASH)
     return token if matches else None
 
 
-def note_used(token: Token, *, using: str | None = None) -> None:
+def record_token_use(token: Token, *, using: str | None = None) -> None:
     """Write that a token was used now, unless that was written within the last minute."""
-    if token.last_used_at is not None and datetime.now(UTC) - token.last_used_at < NOTED_EVERY:
+    if token.last_used_at is not None and datetime.now(UTC) - token.last_used_at < LAST_USED_PRECISION:
         return
     _, connection = open_dialect(using)
     Token.objects.using(connection.alias).filter(pk=token.pk).update(last_used_at=DatabaseNow())
 
 
-def revoke(key: str, *, by: str = "", using: str | None = None) -> bool:
+def revoke_token(key: str, *, by: str = "", using: str | None = None) -> bool:
     """Have a token open nothing from the commit on, and tell whether it did before."""
     _, connection = open_dialect(using)
     valid = Token.objects.using(connection.alias).filter(key=key, revoked_at__isnull=True)

@@ -11,7 +11,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet
 
 from .dialects import is_conflict, open_dialect
-from .dialects.keys import keys_of
+from .dialects.keys import key_dialect
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -38,13 +38,13 @@ def retry_on_conflict(work: Callable[[], T], *, using: str | None = None) -> T:
 def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
     """Open a transaction, or a savepoint in the caller's: an error in the block rolls back the block's writes alone.
 
-    ``dialect.writing`` joins the caller's transaction instead. That costs no statement, but an error that passes
+    ``dialect.write_transaction`` joins the caller's transaction instead. That costs no statement, but an error that passes
     through it leaves the caller's transaction fit for nothing but a rollback.
     """
     dialect, connection = open_dialect(using)
     if connection.in_atomic_block:
         return transaction.atomic(using=connection.alias)
-    return dialect.writing(connection)
+    return dialect.write_transaction(connection)
 
 
 def read_latest(rows: QuerySet[M], connection: BaseDatabaseWrapper) -> M | None:
@@ -52,7 +52,7 @@ def read_latest(rows: QuerySet[M], connection: BaseDatabaseWrapper) -> M | None:
 
     If only a locking read sees it, the row stays locked until the commit.
     """
-    if not keys_of(connection).sees_latest(connection):
+    if not key_dialect(connection).sees_latest(connection):
         rows = rows.select_for_update()
     found = list(rows[:1])
     return found[0] if found else None

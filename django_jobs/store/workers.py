@@ -16,15 +16,15 @@ from .dialects import open_dialect
 ALIVE = (Worker.State.RUNNING, Worker.State.STOPPING)
 
 
-class Heard(Enum):
+class HeartbeatStatus(Enum):
     """What a worker hears of itself with a heartbeat."""
 
     ALIVE = auto()
-    ASKED_TO_STOP = auto()
+    STOP_REQUESTED = auto()
     LOST = auto()
 
 
-def register(
+def register_worker(
     *,
     hostname: str,
     pid: int,
@@ -47,7 +47,9 @@ def register(
     return worker.pk
 
 
-def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> Heard:
+def record_heartbeat(
+    worker_id: int, *, memory_bytes: int | None = None, using: str | None = None
+) -> HeartbeatStatus:
     """Renew the heartbeat and tell whether the worker is held to be alive, and is to go on.
 
     One guarded statement; a second one where staff asked it to stop, or it was declared lost.
@@ -56,10 +58,10 @@ def beat(worker_id: int, *, memory_bytes: int | None = None, using: str | None =
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
     undisturbed = alive.filter(Q(stop_requested_at__isnull=True) | Q(state=Worker.State.STOPPING))
     if undisturbed.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
-        return Heard.ALIVE
+        return HeartbeatStatus.ALIVE
     if alive.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
-        return Heard.ASKED_TO_STOP
-    return Heard.LOST
+        return HeartbeatStatus.STOP_REQUESTED
+    return HeartbeatStatus.LOST
 
 
 def request_stop(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
@@ -75,14 +77,14 @@ def request_stop(worker_id: int, *, by: str = "", using: str | None = None) -> b
     return bool(unasked.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
 
 
-def is_asked_to_stop(worker_id: int, *, using: str | None = None) -> bool:
+def is_stop_requested(worker_id: int, *, using: str | None = None) -> bool:
     """Tell whether staff asked this worker to stop. Nobody can any more once it has left."""
     _, connection = open_dialect(using)
     asked = Worker.objects.using(connection.alias).filter(pk=worker_id, stop_requested_at__isnull=False)
     return asked.exists()
 
 
-def leave(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
+def set_worker_state(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
     """Set a living worker to stopping, stopped or lost and tell whether it was living. One guarded statement."""
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
@@ -100,28 +102,30 @@ def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[f
     return [frozenset(queues) or None for queues in taking.values_list("queues", flat=True)]
 
 
-def declare_lost(*, stale_after: timedelta, spare: int | None = None, using: str | None = None) -> int:
+def mark_lost_workers(
+    *, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None
+) -> int:
     """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
 
-    ``spare`` is the caller's own id: a worker that was frozen between its heartbeat and this must not bury itself.
+    ``exclude_id`` is the caller's own id: a worker that was frozen between its heartbeat and this must not bury itself.
     """
-    stale = _others_alive(spare, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
+    stale = _others_alive(exclude_id, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
     return stale.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
 
 
 def time_until_stale(
-    *, stale_after: timedelta, spare: int | None = None, using: str | None = None
+    *, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None
 ) -> timedelta | None:
-    """Return how soon the first living worker but ``spare`` will be stale should it stay silent; None: there is none.
+    """Return how soon the first living worker but ``exclude_id`` will be stale should it stay silent; None: there is none.
 
     One statement, by the database's clock.
     """
-    others = _others_alive(spare, using).annotate(now=DatabaseNow()).order_by("heartbeat_at")
+    others = _others_alive(exclude_id, using).annotate(now=DatabaseNow()).order_by("heartbeat_at")
     first = others.values_list("heartbeat_at", "now").first()
     return None if first is None else first[0] + stale_after - first[1]
 
 
-def _others_alive(spare: int | None, using: str | None) -> QuerySet[Worker]:
+def _others_alive(exclude_id: int | None, using: str | None) -> QuerySet[Worker]:
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(state__in=ALIVE)
-    return alive if spare is None else alive.exclude(pk=spare)
+    return alive if exclude_id is None else alive.exclude(pk=exclude_id)

@@ -1,5 +1,5 @@
 """For the tests of projects that use django_jobs: run what was enqueued, here and now."""
 
-from .drain import Drained, drain
+from .drain import DrainResult, drain
 
-__all__ = ["Drained", "drain"]
+__all__ = ["DrainResult", "drain"]

@@ -9,9 +9,9 @@ from django.http import HttpRequest, JsonResponse
 
 from ..models import Job
 from ..policy.states import State
-from ..policy.status import SOONEST_SECONDS, retry_after
+from ..policy.status import MIN_RETRY_AFTER_SECONDS, retry_after
 from .negotiation import has_streams
-from .signing import sign, url
+from .signing import reverse_url, sign_job_id
 
 
 def accepted(request: HttpRequest, job: Job) -> JsonResponse:
@@ -20,12 +20,12 @@ def accepted(request: HttpRequest, job: Job) -> JsonResponse:
     The body is ``{"id", "state", "is_duplicate", "links": {"status", "result", "events"}}``; ``events`` under
     ASGI only. Raises ConfigurationError where the project does not include ``django_jobs.urls``.
     """
-    key = sign(job.pk)
+    key = sign_job_id(job.pk)
     body: dict[str, Any] = {
         "id": job.pk,
         "state": job.state,
         "is_duplicate": job.is_duplicate,
-        "links": links(request, key),
+        "links": job_links(request, key),
     }
     seconds = retry_after(
         State(job.state),
@@ -34,13 +34,13 @@ def accepted(request: HttpRequest, job: Job) -> JsonResponse:
     )
     headers = {
         "Location": body["links"]["status"],
-        "Retry-After": str(SOONEST_SECONDS if seconds is None else seconds),
+        "Retry-After": str(MIN_RETRY_AFTER_SECONDS if seconds is None else seconds),
         "Cache-Control": "no-store",
     }
     return JsonResponse(body, status=202, headers=headers)
 
 
-def links(request: HttpRequest, key: str) -> dict[str, str]:
+def job_links(request: HttpRequest, key: str) -> dict[str, str]:
     """Return the paths of a job's pages; that of its events only where this server can stream them."""
     names = ("status", "result", "events") if has_streams(request) else ("status", "result")
-    return {name: url(name, key) for name in names}
+    return {name: reverse_url(name, key) for name in names}

@@ -21,25 +21,25 @@ from django.utils.module_loading import import_string
 from ..conf import MaySee, get_settings
 from ..exceptions import ConfigurationError
 from ..models import Job
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from .problems import Problem
 
 VIEW_JOB, VIEW_ARGUMENTS = "django_jobs.view_job", "django_jobs.view_job_arguments"
 
 
-def check_may_see(request: HttpRequest, job_id: int) -> bool:
+def check_access(request: HttpRequest, job_id: int) -> bool:
     """Raise Problem unless the request may see the job by its plain number; tell whether as its owner.
 
     The answer is the same where there is no such job, so that nobody learns which numbers there are.
     """
-    may_see = _hook()
-    if may_see is not None:
+    access_check = _access_check()
+    if access_check is not None:
         job = Job.objects.defer("result_data").filter(pk=job_id).first()
-        if job is not None and may_see(request, job):
+        if job is not None and access_check(request, job):
             return True
     if not has_permission(request, VIEW_JOB):
         raise Problem(
-            Kind.NOT_PERMITTED,
+            ProblemKind.NOT_PERMITTED,
             f"this address needs the permission {VIEW_JOB}; the signed address that came with 202 Accepted does not",
         )
     return False
@@ -51,7 +51,7 @@ def has_permission(request: HttpRequest, permission: str) -> bool:
     return user is not None and user.has_perm(permission)
 
 
-def _hook() -> MaySee | None:
+def _access_check() -> MaySee | None:
     given = get_settings().status_may_see
     if not isinstance(given, str):
         return given

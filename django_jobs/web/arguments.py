@@ -14,54 +14,64 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
 
-from ..arguments.signature import POSITIONS
+from ..arguments.signature import VAR_POSITIONAL_KEY
 from ..conf import get_settings
 from ..definition import JobDefinition
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from ..policy.redact import MASK
-from ..redaction import shown_of
-from .json_schema import KEY, Mismatch, Schema, escape, is_key, read_as, schema_of
+from ..redaction import redact_for_job
+from .json_schema import (
+    KEY_PATTERN,
+    Schema,
+    TypeMismatchError,
+    escape,
+    is_storable_key,
+    parse_json_value,
+    schema_of,
+)
 from .problems import Problem
 
 CONTENT_TYPE = "application/json"
 _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
-def read_object(request: HttpRequest) -> dict[str, Any]:
+def read_json_object(request: HttpRequest) -> dict[str, Any]:
     """Return the request's body, a JSON object. Raises Problem for whatever else it is."""
     if request.content_type != CONTENT_TYPE:
         raise Problem(
-            Kind.WRONG_CONTENT_TYPE,
+            ProblemKind.WRONG_CONTENT_TYPE,
             f"expected Content-Type: {CONTENT_TYPE}, got {(request.content_type or 'none')[:80]}",
             headers={"Accept": CONTENT_TYPE},
         )
     try:
         value = json.loads(_read_body(request), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Problem(Kind.WRONG_BODY, f"expected a JSON object of arguments by name: {error}") from None
+        raise Problem(
+            ProblemKind.WRONG_BODY, f"expected a JSON object of arguments by name: {error}"
+        ) from None
     if not isinstance(value, dict):
         raise Problem(
-            Kind.WRONG_BODY, f"expected a JSON object of arguments by name, got {type(value).__name__}"
+            ProblemKind.WRONG_BODY, f"expected a JSON object of arguments by name, got {type(value).__name__}"
         )
     return value
 
 
 def _read_body(request: HttpRequest) -> str:
-    most = get_settings().max_payload_bytes
+    max_bytes = get_settings().max_payload_bytes
     too_large = Problem(
-        Kind.TOO_LARGE,
-        f"expected at most {most} bytes (MAX_PAYLOAD_BYTES); keep large data elsewhere and enqueue where it is",
+        ProblemKind.TOO_LARGE,
+        f"expected at most {max_bytes} bytes (MAX_PAYLOAD_BYTES); keep large data elsewhere and enqueue where it is",
     )
     length = request.META.get("CONTENT_LENGTH") or "0"
-    if length.isdecimal() and (len(length) > len(str(most)) or int(length) > most):
+    if length.isdecimal() and (len(length) > len(str(max_bytes)) or int(length) > max_bytes):
         raise too_large
     try:
         body = request.body
     except RequestDataTooBig:
         raise too_large from None
     except UnreadablePostError as error:
-        raise Problem(Kind.WRONG_BODY, f"the body did not arrive whole: {error}") from None
-    if len(body) > most:
+        raise Problem(ProblemKind.WRONG_BODY, f"the body did not arrive whole: {error}") from None
+    if len(body) > max_bytes:
         raise too_large
     return body.decode("utf-8")
 
@@ -78,13 +88,13 @@ def read_arguments(
     values = {}
     for name, value in body.items():
         parameter = _parameter(definition, name)
-        if parameter is None or not is_key(name):
+        if parameter is None or not is_storable_key(name):
             errors.append(_error(f"/{escape(name)}", "the job has no such argument"))
             continue
-        annotation = _annotation(hints, parameter, of_position=name == POSITIONS)
+        annotation = _annotation(hints, parameter, of_position=name == VAR_POSITIONAL_KEY)
         try:
-            values[name] = read_as(annotation, value, f"/{escape(name)}")
-        except Mismatch as mismatch:
+            values[name] = parse_json_value(annotation, value, f"/{escape(name)}")
+        except TypeMismatchError as mismatch:
             errors.append(_error(mismatch.pointer, str(mismatch)))
     errors += [
         _error(f"/{parameter.name}", "this argument is required and missing")
@@ -92,17 +102,17 @@ def read_arguments(
         if _is_required(parameter) and parameter.name not in body
     ]
     if errors:
-        raise wrong_arguments(definition.name, errors)
+        raise invalid_arguments(definition.name, errors)
     return definition.signature.call_arguments(values)
 
 
-def wrong_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
+def invalid_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
     """Return the problem of arguments that do not fit, with what is wrong at which place of the body."""
     detail = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:10])
-    return Problem(Kind.WRONG_ARGUMENTS, f"{job_name}: {detail}", errors=errors)
+    return Problem(ProblemKind.WRONG_ARGUMENTS, f"{job_name}: {detail}", errors=errors)
 
 
-def schema_of_arguments(definition: JobDefinition[..., Any]) -> Schema:
+def arguments_schema(definition: JobDefinition[..., Any]) -> Schema:
     """Return the JSON Schema of the body that enqueues this job. Defaults of secret arguments are left out."""
     hints = _hints(definition)
     schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -110,9 +120,9 @@ def schema_of_arguments(definition: JobDefinition[..., Any]) -> Schema:
     for parameter in definition.signature.parameters.values():
         of_one = schema_of(hints.get(parameter.name, Any))
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            schema["properties"][POSITIONS] = {"type": "array", "items": of_one}
+            schema["properties"][VAR_POSITIONAL_KEY] = {"type": "array", "items": of_one}
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            schema |= {"additionalProperties": of_one or True, "propertyNames": {"pattern": KEY}}
+            schema |= {"additionalProperties": of_one or True, "propertyNames": {"pattern": KEY_PATTERN}}
         else:
             schema["properties"][parameter.name] = of_one | _default(definition, parameter)
             if _is_required(parameter):
@@ -124,7 +134,7 @@ def _default(definition: JobDefinition[..., Any], parameter: inspect.Parameter) 
     value = parameter.default
     if not (value is None or type(value) in {bool, int, float, str}):
         return {}
-    shown = shown_of(definition.name, {parameter.name: value})[parameter.name]
+    shown = redact_for_job(definition.name, {parameter.name: value})[parameter.name]
     return {} if shown == MASK else {"default": shown}
 
 
@@ -142,7 +152,7 @@ def _parameter(definition: JobDefinition[..., Any], name: str) -> inspect.Parame
     found = parameters.get(name)
     if found is not None and found.kind not in _VARIADIC:
         return found
-    wanted = inspect.Parameter.VAR_POSITIONAL if name == POSITIONS else inspect.Parameter.VAR_KEYWORD
+    wanted = inspect.Parameter.VAR_POSITIONAL if name == VAR_POSITIONAL_KEY else inspect.Parameter.VAR_KEYWORD
     return next((one for one in parameters.values() if one.kind is wanted), None)
 
 

@@ -10,15 +10,15 @@ from django.views.decorators.debug import sensitive_variables
 
 from ..arguments.serialization import encode
 from ..enqueue_options import EnqueueOptions
-from ..exceptions import ArgumentsError, PayloadTooLarge, SerializationError
+from ..exceptions import ArgumentsError, PayloadTooLargeError, SerializationError
 from ..models import Job, Token
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from ..policy.tokens import KEY_LENGTH
 from ..policy.uniqueness import MAX_KEY_LENGTH
-from ..store.tokens import note_used
+from ..store.tokens import record_token_use
 from .accepted import accepted
-from .arguments import read_arguments, read_object, wrong_arguments
-from .problems import Problem, answering_problems, check_method
+from .arguments import invalid_arguments, read_arguments, read_json_object
+from .problems import Problem, check_method, handle_problems
 from .token_auth import allowed_definition, authenticate
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
@@ -27,17 +27,17 @@ MAX_KEY_CHARACTERS = MAX_KEY_LENGTH - KEY_LENGTH - 1
 
 
 @csrf_exempt  # there is no cookie that a foreign page could misuse: the token is sent on purpose
-@answering_problems
+@handle_problems
 @sensitive_variables("arguments")
 def enqueue(request: HttpRequest, name: str) -> HttpResponseBase:
     """Enqueue the job ``name`` with the arguments in the body and answer 202."""
     check_method(request, "POST")
     token = authenticate(request)
     definition = allowed_definition(token, name)
-    arguments = read_arguments(definition, read_object(request))
+    arguments = read_arguments(definition, read_json_object(request))
     options = definition.using(metadata={"enqueued_by": str(token)})
     job = _insert(_with_key(options, token, request.headers.get(IDEMPOTENCY_HEADER)), *arguments)
-    note_used(token)
+    record_token_use(token)
     return accepted(request, job)
 
 
@@ -48,12 +48,12 @@ def _with_key(options: EnqueueOptions[..., Any], token: Token, given: str | None
     name, key = options.definition.name, given.strip().removeprefix('"').removesuffix('"')
     if not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
         raise Problem(
-            Kind.WRONG_KEY,
+            ProblemKind.WRONG_KEY,
             f"{IDEMPOTENCY_HEADER}: expected 1 to {MAX_KEY_CHARACTERS} printable characters, got {given[:40]!r}",
         )
     if options.definition.options.unique is not None:
         raise Problem(
-            Kind.WRONG_KEY,
+            ProblemKind.WRONG_KEY,
             f"{name} is unique by its arguments, which say already which requests are one;"
             f" leave the header {IDEMPOTENCY_HEADER} out",
         )
@@ -65,10 +65,10 @@ def _insert(options: EnqueueOptions[..., Any], positions: list[Any], keywords: d
     name = options.definition.name
     try:
         job = options.enqueue(*positions, **keywords)
-    except PayloadTooLarge as error:
-        raise Problem(Kind.TOO_LARGE, str(error)) from None
+    except PayloadTooLargeError as error:
+        raise Problem(ProblemKind.TOO_LARGE, str(error)) from None
     except (ArgumentsError, SerializationError) as error:
-        raise wrong_arguments(name, [{"pointer": "", "detail": str(error)}]) from None
+        raise invalid_arguments(name, [{"pointer": "", "detail": str(error)}]) from None
     if job.is_duplicate and options.idempotency_key is not None:
         _check_same(job, options.definition.signature.bind(positions, keywords))
     return job
@@ -79,6 +79,6 @@ def _check_same(job: Job, bound: dict[str, Any]) -> None:
     """Raise Problem where the first request with the key had other arguments: the client has mixed something up."""
     if job.arguments != {name: encode(value, what=name) for name, value in bound.items()}:
         raise Problem(
-            Kind.KEY_REUSED,
+            ProblemKind.KEY_REUSED,
             f"the first request with this {IDEMPOTENCY_HEADER} had other arguments; take a new key for a new job",
         )

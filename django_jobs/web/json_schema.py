@@ -24,14 +24,14 @@ from django.utils.dateparse import parse_duration
 
 Schema = dict[str, Any]
 
-DECIMAL = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?$"
-DURATION = r"^-?P([0-9]{1,6}D)?(T([0-9]{1,7}H)?([0-9]{1,7}M)?([0-9]{1,7}(\.[0-9]{1,6})?S)?)?$"
-BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
-KEY = r"^[^\u0000]*$"
+DECIMAL_PATTERN = r"^[+-]?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]{1,9})?$"
+DURATION_PATTERN = r"^-?P([0-9]{1,6}D)?(T([0-9]{1,7}H)?([0-9]{1,7}M)?([0-9]{1,7}(\.[0-9]{1,6})?S)?)?$"
+BASE64_PATTERN = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$"
+KEY_PATTERN = r"^[^\u0000]*$"
 """What of a string is read, for clients that check before they send; Python reads a little more."""
 
 
-class Mismatch(ValueError):
+class TypeMismatchError(ValueError):
     """JSON is not what an annotation says. ``pointer`` (RFC 6901) is where, the message what was expected."""
 
     def __init__(self, pointer: str, expected: str, got: object) -> None:
@@ -41,7 +41,7 @@ class Mismatch(ValueError):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class JSONType:
     """A type of values: its schema, its name in words, and how it is read; ``read`` raises ValueError."""
 
     schema: Schema
@@ -51,8 +51,8 @@ class Kind:
 
 def schema_of(annotation: Any) -> Schema:
     """Return the JSON Schema of what ``read_as`` takes for an annotation."""
-    annotation = _plain(annotation)
-    if (kind := _kind_of(annotation)) is not None:
+    annotation = _unwrap_annotation(annotation)
+    if (kind := _json_type_of(annotation)) is not None:
         return dict(kind.schema)
     origin, args = get_origin(annotation), get_args(annotation)
     if origin in {Union, types.UnionType}:
@@ -61,34 +61,34 @@ def schema_of(annotation: Any) -> Schema:
         return {"type": "array", "items": schema_of(_item(args))}
     if _is_mapping(origin or annotation):
         values = schema_of(args[1] if len(args) == 2 else Any)
-        return {"type": "object", "additionalProperties": values, "propertyNames": {"pattern": KEY}}
+        return {"type": "object", "additionalProperties": values, "propertyNames": {"pattern": KEY_PATTERN}}
     return {}
 
 
-def read_as(annotation: Any, value: Any, pointer: str) -> Any:
+def parse_json_value(annotation: Any, value: Any, pointer: str) -> Any:
     """Return JSON ``value`` as the annotation says. Raises Mismatch naming the place."""
-    annotation = _plain(annotation)
-    if (kind := _kind_of(annotation)) is not None:
+    annotation = _unwrap_annotation(annotation)
+    if (kind := _json_type_of(annotation)) is not None:
         try:
             return kind.read(value)
         except (ValueError, TypeError, ArithmeticError, ValidationError):
-            raise Mismatch(pointer, kind.words, value) from None
+            raise TypeMismatchError(pointer, kind.words, value) from None
     origin, args = get_origin(annotation), get_args(annotation)
     if origin in {Union, types.UnionType}:
         return _read_union(args, value, pointer)
     if _is_listlike(origin or annotation):
         if not isinstance(value, list):
-            raise Mismatch(pointer, "an array", value)
-        return [read_as(_item(args), one, f"{pointer}/{at}") for at, one in enumerate(value)]
+            raise TypeMismatchError(pointer, "an array", value)
+        return [parse_json_value(_item(args), one, f"{pointer}/{at}") for at, one in enumerate(value)]
     if _is_mapping(origin or annotation):
         if not isinstance(value, dict):
-            raise Mismatch(pointer, "an object", value)
+            raise TypeMismatchError(pointer, "an object", value)
         item = args[1] if len(args) == 2 else Any
-        return {key: read_as(item, one, f"{pointer}/{escape(key)}") for key, one in value.items()}
+        return {key: parse_json_value(item, one, f"{pointer}/{escape(key)}") for key, one in value.items()}
     return value
 
 
-def is_key(key: str) -> bool:
+def is_storable_key(key: str) -> bool:
     """Tell whether a name can be a key of what is stored: PostgreSQL takes no NUL and no lone surrogate there."""
     return "\0" not in key and not any("\ud800" <= one <= "\udfff" for one in key)
 
@@ -104,16 +104,16 @@ def _read_union(options: tuple[Any, ...], value: Any, pointer: str) -> Any:
     mismatches = []
     for option in ordered:
         try:
-            return read_as(option, value, pointer)
-        except Mismatch as mismatch:
+            return parse_json_value(option, value, pointer)
+        except TypeMismatchError as mismatch:
             mismatches.append(mismatch)
     deepest = max(mismatches, key=lambda one: len(one.pointer))
     if deepest.pointer != pointer:
         raise deepest
-    raise Mismatch(pointer, " or ".join(dict.fromkeys(one.expected for one in mismatches)), value)
+    raise TypeMismatchError(pointer, " or ".join(dict.fromkeys(one.expected for one in mismatches)), value)
 
 
-def _plain(annotation: Any) -> Any:
+def _unwrap_annotation(annotation: Any) -> Any:
     """Return an annotation without what it says to others: ``Annotated``, ``NewType``, names of types."""
     while True:
         if get_origin(annotation) is Annotated:
@@ -126,13 +126,13 @@ def _plain(annotation: Any) -> Any:
             return annotation
 
 
-def _kind_of(annotation: Any) -> Kind | None:
+def _json_type_of(annotation: Any) -> JSONType | None:
     if get_origin(annotation) is Literal:
         return _choice(get_args(annotation))
     if not isinstance(annotation, type):
-        return _NOTHING if annotation is None else None
-    if annotation in _KINDS:
-        return _KINDS[annotation]
+        return _NULL if annotation is None else None
+    if annotation in _JSON_TYPES:
+        return _JSON_TYPES[annotation]
     if issubclass(annotation, enum.Enum):
         return _choice(tuple(one.value for one in annotation))
     if issubclass(annotation, Model):
@@ -140,7 +140,7 @@ def _kind_of(annotation: Any) -> Kind | None:
     return None
 
 
-def _choice(values: tuple[Any, ...]) -> Kind:
+def _choice(values: tuple[Any, ...]) -> JSONType:
     def read(value: Any) -> Any:
         for one in values:
             if type(one) is type(value) and one == value:
@@ -148,10 +148,10 @@ def _choice(values: tuple[Any, ...]) -> Kind:
         raise ValueError
 
     words = "one of " + ", ".join(map(_name, values))
-    return Kind(schema={"enum": list(values)}, words=words, read=read)
+    return JSONType(schema={"enum": list(values)}, words=words, read=read)
 
 
-def _row(model: type[Model]) -> Kind:
+def _row(model: type[Model]) -> JSONType:
     label = model._meta.label_lower
 
     def read(value: Any) -> Model:
@@ -163,7 +163,7 @@ def _row(model: type[Model]) -> Kind:
         return found
 
     schema = {"type": ["integer", "string"], "description": f"Primary key of a {label}."}
-    return Kind(schema=schema, words=f"the primary key of a {label}", read=read)
+    return JSONType(schema=schema, words=f"the primary key of a {label}", read=read)
 
 
 def _is_listlike(kind: Any) -> bool:
@@ -201,7 +201,7 @@ def _name(value: object) -> str:
     return "a number"
 
 
-def _read_nothing(value: Any) -> None:
+def _read_null(value: Any) -> None:
     if value is not None:
         raise ValueError
 
@@ -254,41 +254,49 @@ def _read_duration(value: Any) -> timedelta:
     return duration
 
 
-_NOTHING = Kind(schema={"type": "null"}, words="null", read=_read_nothing)
-_KINDS: dict[type, Kind] = {
-    type(None): _NOTHING,
-    bool: Kind(schema={"type": "boolean"}, words="true or false", read=_of_type(bool)),
-    int: Kind(schema={"type": "integer"}, words="a whole number", read=_read_int),
-    float: Kind(schema={"type": "number"}, words="a number", read=_read_float),
-    str: Kind(schema={"type": "string"}, words="a string", read=_of_type(str)),
-    datetime: Kind(
+_NULL = JSONType(schema={"type": "null"}, words="null", read=_read_null)
+_JSON_TYPES: dict[type, JSONType] = {
+    type(None): _NULL,
+    bool: JSONType(schema={"type": "boolean"}, words="true or false", read=_of_type(bool)),
+    int: JSONType(schema={"type": "integer"}, words="a whole number", read=_read_int),
+    float: JSONType(schema={"type": "number"}, words="a number", read=_read_float),
+    str: JSONType(schema={"type": "string"}, words="a string", read=_of_type(str)),
+    datetime: JSONType(
         schema={"type": "string", "format": "date-time"},
         words="an instant such as 2026-01-02T03:04:05Z",
         read=_from_text(datetime.fromisoformat),
     ),
-    date: Kind(
+    date: JSONType(
         schema={"type": "string", "format": "date"},
         words="a date such as 2026-01-02",
         read=_from_text(date.fromisoformat),
     ),
-    time: Kind(
+    time: JSONType(
         schema={"type": "string", "format": "time"},
         words="a time such as 03:04:05",
         read=_from_text(time.fromisoformat),
     ),
-    timedelta: Kind(
-        schema={"type": ["number", "string"], "pattern": DURATION, "description": "Seconds, or ISO 8601."},
+    timedelta: JSONType(
+        schema={
+            "type": ["number", "string"],
+            "pattern": DURATION_PATTERN,
+            "description": "Seconds, or ISO 8601.",
+        },
         words="seconds or a duration such as PT90S",
         read=_read_duration,
     ),
-    UUID: Kind(schema={"type": "string", "format": "uuid"}, words="a UUID", read=_from_text(UUID)),
-    Decimal: Kind(
-        schema={"type": ["number", "string"], "pattern": DECIMAL, "description": "Exact as a string."},
+    UUID: JSONType(schema={"type": "string", "format": "uuid"}, words="a UUID", read=_from_text(UUID)),
+    Decimal: JSONType(
+        schema={
+            "type": ["number", "string"],
+            "pattern": DECIMAL_PATTERN,
+            "description": "Exact as a string.",
+        },
         words="a decimal number",
         read=_read_decimal,
     ),
-    bytes: Kind(
-        schema={"type": "string", "contentEncoding": "base64", "pattern": BASE64},
+    bytes: JSONType(
+        schema={"type": "string", "contentEncoding": "base64", "pattern": BASE64_PATTERN},
         words="bytes in base64",
         read=_from_text(lambda text: base64.b64decode(text, validate=True)),
     ),

@@ -12,23 +12,23 @@ from ..arguments.serialization import TAG, decode
 _AS_TEXT = frozenset({"datetime", "date", "time", "uuid", "decimal", "bytes"})
 
 
-def as_plain(value: Any) -> Any:
+def to_json_value(value: Any) -> Any:
     """Return stored JSON without tags.
 
     Instants, UUIDs, decimals and bytes (base64) are their text, a timedelta is ISO 8601, a row
     ``{"model": ..., "pk": ...}``. Raises SerializationError where a tag cannot be read.
     """
     if isinstance(value, list):
-        return [as_plain(one) for one in value]
+        return [to_json_value(one) for one in value]
     if not isinstance(value, dict):
         return value
     if TAG not in value:
-        return {key: as_plain(one) for key, one in value.items()}
+        return {key: to_json_value(one) for key, one in value.items()}
     tag = value[TAG]
     if tag == "dict" and isinstance(value.get("value"), dict):
-        return {key: as_plain(one) for key, one in value["value"].items()}
+        return {key: to_json_value(one) for key, one in value["value"].items()}
     if tag == "model":
-        return {"model": value.get("model"), "pk": as_plain(value.get("pk"))}
+        return {"model": value.get("model"), "pk": to_json_value(value.get("pk"))}
     read = decode(value)
     if tag in _AS_TEXT:
         return value["value"]

@@ -10,22 +10,22 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from .. import __version__, registry
 from ..conf import get_settings
 from ..definition import JobDefinition
-from ..policy.http_problems import Kind
-from .arguments import schema_of_arguments
+from ..policy.http_problems import ProblemKind
+from .arguments import arguments_schema
 from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
-from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problems
-from .problems import answering_problems, check_method
-from .signing import url
+from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problem_responses
+from .problems import check_method, handle_problems
+from .signing import reverse_url
 from .token_auth import authenticate
 
 NAME = "openapi.json"
 _ENQUEUE_PROBLEMS = (
-    Kind.WRONG_BODY, Kind.NO_TOKEN, Kind.WRONG_TOKEN, Kind.TOKEN_REVOKED, Kind.JOB_NOT_ALLOWED, Kind.JOB_UNKNOWN,
-    Kind.WRONG_METHOD, Kind.TOO_LARGE, Kind.WRONG_CONTENT_TYPE, Kind.WRONG_ARGUMENTS, Kind.WRONG_KEY, Kind.KEY_REUSED,
+    ProblemKind.WRONG_BODY, ProblemKind.NO_TOKEN, ProblemKind.WRONG_TOKEN, ProblemKind.TOKEN_REVOKED, ProblemKind.JOB_NOT_ALLOWED, ProblemKind.JOB_UNKNOWN,
+    ProblemKind.WRONG_METHOD, ProblemKind.TOO_LARGE, ProblemKind.WRONG_CONTENT_TYPE, ProblemKind.WRONG_ARGUMENTS, ProblemKind.WRONG_KEY, ProblemKind.KEY_REUSED,
 )  # fmt: skip
 
 
-@answering_problems
+@handle_problems
 def openapi(request: HttpRequest) -> HttpResponseBase:
     """Answer the document. Raises Problem (401) for a token that is not valid."""
     check_method(request, "GET", "HEAD")
@@ -39,7 +39,7 @@ def openapi(request: HttpRequest) -> HttpResponseBase:
 
 def document(definitions: list[JobDefinition[..., Any]]) -> Part:
     """Return the document with one path for each of the jobs."""
-    longest_wait = get_settings().status_max_wait.total_seconds()
+    max_wait = get_settings().status_max_wait.total_seconds()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -47,12 +47,12 @@ def document(definitions: list[JobDefinition[..., Any]]) -> Part:
             "version": __version__,
             "description": "Enqueue jobs and learn what became of them.",
         },
-        "servers": [{"url": url("openapi").removesuffix(f"/{NAME}") or "/"}],
+        "servers": [{"url": reverse_url("openapi").removesuffix(f"/{NAME}") or "/"}],
         "paths": {
             f"/{NAME}": _own_path(),
             **{_path_of(one.name): _enqueue_path(one) for one in definitions},
             **({} if definitions else {"/enqueue/{name}/": _any_enqueue_path()}),
-            **job_paths(longest_wait=longest_wait),
+            **job_paths(max_wait=max_wait),
         },
         "components": {
             "schemas": SCHEMAS,
@@ -76,7 +76,12 @@ def _own_path() -> Part:
                     "description": "An OpenAPI document.",
                     "content": {"application/json": {"schema": {"type": "object"}}},
                 },
-                **problems(Kind.NO_TOKEN, Kind.WRONG_TOKEN, Kind.TOKEN_REVOKED, Kind.WRONG_METHOD),
+                **problem_responses(
+                    ProblemKind.NO_TOKEN,
+                    ProblemKind.WRONG_TOKEN,
+                    ProblemKind.TOKEN_REVOKED,
+                    ProblemKind.WRONG_METHOD,
+                ),
             },
         }
     }
@@ -84,7 +89,7 @@ def _own_path() -> Part:
 
 def _enqueue_path(definition: JobDefinition[..., Any]) -> Part:
     first_line = (definition.function.__doc__ or "").strip().partition("\n")[0]
-    operation = _enqueue_operation(schema_of_arguments(definition))
+    operation = _enqueue_operation(arguments_schema(definition))
     operation |= {"operationId": f"enqueue {definition.name}", "summary": first_line or definition.name}
     return {"post": operation}
 
@@ -128,6 +133,6 @@ def _enqueue_operation(schema: Part) -> Part:
                 },
                 "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Accepted"}}},
             },
-            **problems(*_ENQUEUE_PROBLEMS),
+            **problem_responses(*_ENQUEUE_PROBLEMS),
         },
     }

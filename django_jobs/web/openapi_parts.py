@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..policy.http_problems import TYPE_PREFIX, Kind
+from ..policy.http_problems import TYPE_PREFIX, ProblemKind
 from ..policy.states import State
-from ..policy.status import LATEST_SECONDS, SOONEST_SECONDS
+from ..policy.status import MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
 from .problems import CONTENT_TYPE as PROBLEM_JSON
 
 Part = dict[str, Any]
@@ -65,7 +65,7 @@ SCHEMAS: Part = {
         "type": "object",
         "description": "Problem details (RFC 9457).",
         "properties": {
-            "type": {"type": "string", "enum": [kind.uri for kind in Kind]},
+            "type": {"type": "string", "enum": [kind.uri for kind in ProblemKind]},
             "title": {"type": "string"},
             "detail": {"type": "string"},
             "status": {"type": "integer"},
@@ -84,8 +84,8 @@ SCHEMAS: Part = {
 }
 
 RETRY_AFTER: Part = {
-    "description": f"In how many seconds it is worth asking again, {SOONEST_SECONDS} to {LATEST_SECONDS} and more.",
-    "schema": {"type": "integer", "minimum": SOONEST_SECONDS},
+    "description": f"In how many seconds it is worth asking again, {MIN_RETRY_AFTER_SECONDS} to {MAX_RETRY_AFTER_SECONDS} and more.",
+    "schema": {"type": "integer", "minimum": MIN_RETRY_AFTER_SECONDS},
 }
 KEY: Part = {
     "name": "key",
@@ -96,7 +96,7 @@ KEY: Part = {
 }
 
 
-def problems(*kinds: Kind) -> Part:
+def problem_responses(*kinds: ProblemKind) -> Part:
     """Return the answers for these kinds of problems, by status code."""
     answers: Part = {}
     for kind in kinds:
@@ -113,15 +113,15 @@ def problems(*kinds: Kind) -> Part:
 
 
 ADDRESS_PROBLEMS = (
-    Kind.BAD_ADDRESS,
-    Kind.ADDRESS_EXPIRED,
-    Kind.NOT_PERMITTED,
-    Kind.JOB_GONE,
-    Kind.WRONG_METHOD,
+    ProblemKind.BAD_ADDRESS,
+    ProblemKind.ADDRESS_EXPIRED,
+    ProblemKind.NOT_PERMITTED,
+    ProblemKind.JOB_GONE,
+    ProblemKind.WRONG_METHOD,
 )
 
 
-def job_paths(*, longest_wait: float) -> Part:
+def job_paths(*, max_wait: float) -> Part:
     """Return the pages of a job: status, result, events."""
     status = {"schema": {"$ref": "#/components/schemas/Status"}}
     failed = {"schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, status["schema"]]}}
@@ -131,7 +131,7 @@ def job_paths(*, longest_wait: float) -> Part:
         "in": "query",
         "required": False,
         "description": "Answer when the job has ended, with If-None-Match at any change, after so many seconds anyway.",
-        "schema": {"type": "number", "minimum": 0, "maximum": longest_wait},
+        "schema": {"type": "number", "minimum": 0, "maximum": max_wait},
     }
     headers = {"ETag": {"schema": {"type": "string"}}, "Retry-After": RETRY_AFTER}
     return {
@@ -152,7 +152,7 @@ def job_paths(*, longest_wait: float) -> Part:
                         },
                     },
                     "304": {"description": "It is as If-None-Match says.", "headers": headers},
-                    **problems(*ADDRESS_PROBLEMS, Kind.WRONG_WAIT),
+                    **problem_responses(*ADDRESS_PROBLEMS, ProblemKind.WRONG_WAIT),
                 },
             },
         },
@@ -174,15 +174,15 @@ def job_paths(*, longest_wait: float) -> Part:
                             }
                         },
                     },
-                    **problems(
+                    **problem_responses(
                         *ADDRESS_PROBLEMS,
-                        Kind.JOB_NOT_ENDED,
-                        Kind.JOB_DEAD,
-                        Kind.JOB_CANCELLED,
-                        Kind.RESULT_WITHHELD,
-                        Kind.RESULT_LOST,
-                        Kind.RESULT_EXPIRED,
-                        Kind.RESULT_UNREADABLE,
+                        ProblemKind.JOB_NOT_ENDED,
+                        ProblemKind.JOB_DEAD,
+                        ProblemKind.JOB_CANCELLED,
+                        ProblemKind.RESULT_WITHHELD,
+                        ProblemKind.RESULT_LOST,
+                        ProblemKind.RESULT_EXPIRED,
+                        ProblemKind.RESULT_UNREADABLE,
                     ),
                 },
             },
@@ -199,7 +199,9 @@ def job_paths(*, longest_wait: float) -> Part:
                         "content": {"text/event-stream": {"schema": {"type": "string"}}},
                     },
                     "204": {"description": "Nothing more will come after Last-Event-ID."},
-                    **problems(*ADDRESS_PROBLEMS, Kind.NEEDS_ASGI, Kind.TOO_MANY_STREAMS),
+                    **problem_responses(
+                        *ADDRESS_PROBLEMS, ProblemKind.NEEDS_ASGI, ProblemKind.TOO_MANY_STREAMS
+                    ),
                 },
             },
         },

@@ -11,16 +11,16 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from .negotiation import prefers_html
 
 CONTENT_TYPE = "application/problem+json"
 
 PAGE_TITLES = {
-    Kind.BAD_ADDRESS: _("There is nothing at this address. Is it complete?"),
-    Kind.ADDRESS_EXPIRED: _("This address has expired."),
-    Kind.NOT_PERMITTED: _("This is not yours to see."),
-    Kind.JOB_GONE: _("This is not kept any more."),
+    ProblemKind.BAD_ADDRESS: _("There is nothing at this address. Is it complete?"),
+    ProblemKind.ADDRESS_EXPIRED: _("This address has expired."),
+    ProblemKind.NOT_PERMITTED: _("This is not yours to see."),
+    ProblemKind.JOB_GONE: _("This is not kept any more."),
 }
 """What is said to a person in place of the detail for programs."""
 
@@ -32,7 +32,7 @@ class Problem(Exception):
     """Ends a view with problem details: ``detail`` says what was expected, what came, and what to do."""
 
     def __init__(
-        self, kind: Kind, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
+        self, kind: ProblemKind, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
     ) -> None:
         super().__init__(detail)
         self.kind = kind
@@ -41,7 +41,7 @@ class Problem(Exception):
         self.more = more
 
 
-def problem_details(kind: Kind, detail: str, **more: Any) -> dict[str, Any]:
+def problem_details(kind: ProblemKind, detail: str, **more: Any) -> dict[str, Any]:
     """Return the members of problem details, without a status code."""
     return {"type": kind.uri, "title": kind.title, "detail": detail, **more}
 
@@ -54,7 +54,7 @@ def problem_response(problem: Problem) -> JsonResponse:
     return JsonResponse(body, status=status, content_type=CONTENT_TYPE, headers=headers)
 
 
-def answering_problems(view: View) -> View:
+def handle_problems(view: View) -> View:
     """Answer with problem details where the view raises Problem."""
 
     @wraps(view)
@@ -67,7 +67,7 @@ def answering_problems(view: View) -> View:
     return answer
 
 
-def answering_problems_async(view: AsyncView) -> AsyncView:
+def handle_problems_async(view: AsyncView) -> AsyncView:
     """Do the same for an asynchronous view; a browser is shown a page."""
 
     @wraps(view)
@@ -96,7 +96,7 @@ def check_method(request: HttpRequest, *allowed: str) -> None:
     """Raise Problem unless the request's method is one of ``allowed``."""
     if request.method not in allowed:
         raise Problem(
-            Kind.WRONG_METHOD,
+            ProblemKind.WRONG_METHOD,
             f"expected {' or '.join(allowed)}, got {request.method}",
             headers={"Allow": ", ".join(allowed)},
         )

@@ -10,9 +10,9 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import get_settings
 from ..policy.states import FINAL_STATES, State
-from .accepted import links
+from .accepted import job_links
 
-WORDS = {
+STATE_LABELS = {
     State.BLOCKED: _("Waits for other work"),
     State.SCHEDULED: _("Planned"),
     State.READY: _("Waits for its turn"),
@@ -25,7 +25,7 @@ WAIT_SECONDS = 20
 """How long a page without an event stream waits for news before it asks again, where STATUS_MAX_WAIT allows it."""
 
 
-class Progressing(Protocol):
+class HasProgress(Protocol):
     """What is drawn of a job: a row of ``Job`` and what a watcher saw both have it."""
 
     @property
@@ -45,11 +45,11 @@ class Progressing(Protocol):
         """What it says of itself."""
 
 
-def progress_context(request: HttpRequest, job: Progressing, *, key: str, has_result: bool) -> dict[str, Any]:
+def progress_context(request: HttpRequest, job: HasProgress, *, key: str, has_result: bool) -> dict[str, Any]:
     """Return what the template ``django_jobs/progress.html`` is rendered with."""
     state = State(job.state)
-    words = {one.value: str(word) for one, word in WORDS.items()}
-    links_ = links(request, key)
+    words = {one.value: str(word) for one, word in STATE_LABELS.items()}
+    links_ = job_links(request, key)
     value, maximum = _bar(job, state)
     return {
         "links": links_,
@@ -65,7 +65,7 @@ def progress_context(request: HttpRequest, job: Progressing, *, key: str, has_re
     }
 
 
-def _bar(job: Progressing, state: State) -> tuple[str | None, str]:
+def _bar(job: HasProgress, state: State) -> tuple[str | None, str]:
     """Return how much of the bar is full, None where that is not known, and its length.
 
     A job may say 12 of 10, a bar may not. As text: a template would write 1,000 in the reader's language.
@@ -78,7 +78,7 @@ def _bar(job: Progressing, state: State) -> tuple[str | None, str]:
     return ("0", "1") if state in FINAL_STATES else (None, "1")
 
 
-def _text(job: Progressing, state: State, word: str) -> str:
+def _text(job: HasProgress, state: State, word: str) -> str:
     if state in FINAL_STATES or job.progress_done is None:
         return word
     count = f": {job.progress_done} / {job.progress_total}" if job.progress_total else ""

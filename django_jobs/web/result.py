@@ -7,69 +7,70 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
-from ..exceptions import ResultExpired, ResultUnreadable, SerializationError
+from ..exceptions import ResultExpiredError, ResultUnreadableError, SerializationError
 from ..models import Job
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from ..policy.states import State
-from ..policy.status import problem_of
-from ..redaction import shown
-from .json_values import as_plain
-from .problems import Problem, answering_problems, check_method
-from .visible_job import DETAILS, Sight, is_withheld, job_gone, look, may_see_result
+from ..policy.status import problem_for_state
+from ..redaction import redact_job_value
+from .json_values import to_json_value
+from .problems import Problem, check_method, handle_problems
+from .visible_job import DETAILS, VisibleJob, can_view_result, get_visible_job, is_withheld, job_gone_problem
 
 logger = logging.getLogger("django_jobs.web")
 
 
-@answering_problems
+@handle_problems
 def result(request: HttpRequest, key: str) -> HttpResponseBase:
     """Answer ``{"result": ...}``; problem details where there is none, or not yet, or not for this client."""
     check_method(request, "GET", "HEAD")
-    sight = look(request, key)
-    _check_ended(sight)
-    if not may_see_result(request, sight):
-        raise Problem(Kind.RESULT_WITHHELD, _why_withheld(sight))
-    job = Job.objects.only("name", "state", "result_data").filter(pk=sight.seen.job_id).first()
+    visible_job = get_visible_job(request, key)
+    _check_ended(visible_job)
+    if not can_view_result(request, visible_job):
+        raise Problem(ProblemKind.RESULT_WITHHELD, _why_withheld(visible_job))
+    job = Job.objects.only("name", "state", "result_data").filter(pk=visible_job.seen.job_id).first()
     if job is None:
-        raise job_gone()
+        raise job_gone_problem()
     response = JsonResponse({"result": _plain_result(job)})
     response["Cache-Control"] = "private, no-store"
     response["X-Robots-Tag"] = "noindex"
     return response
 
 
-def _check_ended(sight: Sight) -> None:
-    state = sight.seen.state
+def _check_ended(visible_job: VisibleJob) -> None:
+    state = visible_job.seen.state
     if state is State.SUCCEEDED:
         return
-    kind = problem_of(state)
+    kind = problem_for_state(state)
     if kind is None:
         raise Problem(
-            Kind.JOB_NOT_ENDED,
+            ProblemKind.JOB_NOT_ENDED,
             f"the job is {state}; wait for its end on its status page",
             state=state.value,
         )
     raise Problem(kind, str(DETAILS[state]), state=state.value)
 
 
-def _why_withheld(sight: Sight) -> str:
-    if is_withheld(sight.seen.name):
+def _why_withheld(visible_job: VisibleJob) -> str:
+    if is_withheld(visible_job.seen.name):
         return "the job works with secrets (redact), so what it returns is not shown over HTTP"
     return "this needs the permission django_jobs.view_job_arguments, or the signed address"
 
 
 def _plain_result(job: Job) -> Any:
     lost = Problem(
-        Kind.RESULT_LOST, "the job has succeeded, but what it returned could not be stored as JSON"
+        ProblemKind.RESULT_LOST, "the job has succeeded, but what it returned could not be stored as JSON"
     )
     if job.is_result_lost:
         raise lost
     try:
-        return as_plain(shown(job, job.result_json))
-    except ResultExpired as error:
+        return to_json_value(redact_job_value(job, job.result_json))
+    except ResultExpiredError as error:
         raise Problem(
-            Kind.RESULT_EXPIRED, "the job has succeeded; what it returned was kept for a time, which is over"
+            ProblemKind.RESULT_EXPIRED,
+            "the job has succeeded; what it returned was kept for a time, which is over",
         ) from error
-    except ResultUnreadable as error:
+    except ResultUnreadableError as error:
         logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
         raise lost if error.is_gone else _unreadable() from error
     except SerializationError as error:
@@ -78,7 +79,7 @@ def _plain_result(job: Job) -> Any:
 
 def _unreadable() -> Problem:
     return Problem(
-        Kind.RESULT_UNREADABLE,
+        ProblemKind.RESULT_UNREADABLE,
         "the job has succeeded; the storage of what it returned does not answer as it should, so ask again later",
         headers={"Retry-After": "30"},
     )

@@ -19,13 +19,13 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.http import parse_etags
 
 from ..conf import get_settings
-from ..policy.http_problems import Kind
-from ..policy.status import problem_of, read_wait, retry_after
+from ..policy.http_problems import ProblemKind
+from ..policy.status import parse_wait, problem_for_state, retry_after
 from .negotiation import has_streams, prefers_html
-from .problems import CONTENT_TYPE, AsyncView, Problem, answering_problems_async, check_method
+from .problems import CONTENT_TYPE, AsyncView, Problem, check_method, handle_problems_async
 from .progress import progress_context
-from .status_poller import Watch, watcher
-from .visible_job import Sight, describe, job_gone, look, release_connections
+from .status_poller import StatusWaiter, poller
+from .visible_job import VisibleJob, get_visible_job, job_gone_problem, release_connections, status_body
 
 
 def outside_transactions(view: AsyncView) -> AsyncView:
@@ -36,7 +36,7 @@ def outside_transactions(view: AsyncView) -> AsyncView:
 
 
 @outside_transactions
-@answering_problems_async
+@handle_problems_async
 async def status(request: HttpRequest, key: str) -> HttpResponseBase:
     """Answer what there is to know of a job.
 
@@ -45,53 +45,53 @@ async def status(request: HttpRequest, key: str) -> HttpResponseBase:
     """
     check_method(request, "GET", "HEAD")
     wait = _read_wait(request)
-    sight = await sync_to_async(look)(request, key)
-    response = await sync_to_async(_answer)(request, sight)
-    if wait and not _is_news(request, sight, response):
-        sight, response = await _wait_for_news(request, sight, response, seconds=wait)
-    return _unless_unchanged(request, sight, response)
+    visible_job = await sync_to_async(get_visible_job)(request, key)
+    response = await sync_to_async(_answer)(request, visible_job)
+    if wait and not _should_answer(request, visible_job, response):
+        visible_job, response = await _wait_for_change(request, visible_job, response, seconds=wait)
+    return _unless_unchanged(request, visible_job, response)
 
 
 def _read_wait(request: HttpRequest) -> float:
     try:
-        return read_wait(request.GET.get("wait"), at_most=get_settings().status_max_wait)
+        return parse_wait(request.GET.get("wait"), max_wait=get_settings().status_max_wait)
     except ValueError as error:
-        raise Problem(Kind.WRONG_WAIT, str(error)) from None
+        raise Problem(ProblemKind.WRONG_WAIT, str(error)) from None
 
 
-async def _wait_for_news(
-    request: HttpRequest, sight: Sight, response: HttpResponse, *, seconds: float
-) -> tuple[Sight, HttpResponse]:
+async def _wait_for_change(
+    request: HttpRequest, visible_job: VisibleJob, response: HttpResponse, *, seconds: float
+) -> tuple[VisibleJob, HttpResponse]:
     """Wait up to so long for news and return the last answer; at once where too many wait in this process."""
     deadline = time.monotonic() + seconds
     await sync_to_async(release_connections)()
-    with Watch(sight.seen, holds_thread=not has_streams(request)) as watch:
-        if not watcher.join(watch):
-            return sight, response
-        while not _is_news(request, sight, response):
+    with StatusWaiter(visible_job.seen, holds_thread=not has_streams(request)) as watch:
+        if not poller.join(watch):
+            return visible_job, response
+        while not _should_answer(request, visible_job, response):
             try:
                 seen = await watch.next(deadline - time.monotonic())
             except TimeoutError:
                 break
             if seen is None:
-                raise job_gone()
-            sight = replace(sight, seen=seen)
-            response = await sync_to_async(_answer)(request, sight)
+                raise job_gone_problem()
+            visible_job = replace(visible_job, seen=seen)
+            response = await sync_to_async(_answer)(request, visible_job)
             await sync_to_async(release_connections)()
-    return sight, response
+    return visible_job, response
 
 
-def _is_news(request: HttpRequest, sight: Sight, response: HttpResponse) -> bool:
+def _should_answer(request: HttpRequest, visible_job: VisibleJob, response: HttpResponse) -> bool:
     """Tell whether a client that waits is to have this answer now."""
-    if sight.seen.is_final:
+    if visible_job.seen.is_final:
         return True
     known = request.headers.get("If-None-Match")
     return known is not None and response["ETag"] not in parse_etags(known)
 
 
-def _answer(request: HttpRequest, sight: Sight) -> HttpResponse:
-    body = describe(request, sight)
-    response = _page(request, sight, body) if prefers_html(request) else _json(sight, body)
+def _answer(request: HttpRequest, visible_job: VisibleJob) -> HttpResponse:
+    body = status_body(request, visible_job)
+    response = _page(request, visible_job, body) if prefers_html(request) else _json(visible_job, body)
     response["ETag"] = f'"{hashlib.sha256(response.content).hexdigest()[:32]}"'
     response["Cache-Control"] = "private, no-cache"
     response["Referrer-Policy"] = "no-referrer"
@@ -100,23 +100,27 @@ def _answer(request: HttpRequest, sight: Sight) -> HttpResponse:
     return response
 
 
-def _json(sight: Sight, body: dict[str, Any]) -> HttpResponse:
-    is_problem = problem_of(sight.seen.state) is not None
+def _json(visible_job: VisibleJob, body: dict[str, Any]) -> HttpResponse:
+    is_problem = problem_for_state(visible_job.seen.state) is not None
     return JsonResponse(body, content_type=CONTENT_TYPE if is_problem else "application/json")
 
 
-def _page(request: HttpRequest, sight: Sight, body: dict[str, Any]) -> HttpResponse:
+def _page(request: HttpRequest, visible_job: VisibleJob, body: dict[str, Any]) -> HttpResponse:
     context = {
-        **progress_context(request, sight.seen, key=sight.key.text, has_result=body["result"] is not None),
+        **progress_context(
+            request, visible_job.seen, key=visible_job.key.text, has_result=body["result"] is not None
+        ),
         "error": body.get("detail"),
     }
     return render(request, "django_jobs/status.html", context)
 
 
-def _unless_unchanged(request: HttpRequest, sight: Sight, response: HttpResponse) -> HttpResponseBase:
+def _unless_unchanged(
+    request: HttpRequest, visible_job: VisibleJob, response: HttpResponse
+) -> HttpResponseBase:
     conditional = get_conditional_response(request, etag=response["ETag"], response=response)
     answer: HttpResponseBase = response if conditional is None else conditional
-    seconds = retry_after(sight.seen.state, age=sight.seen.age, due_in=sight.seen.due_in)
+    seconds = retry_after(visible_job.seen.state, age=visible_job.seen.age, due_in=visible_job.seen.due_in)
     if seconds is not None:
         answer["Retry-After"] = str(seconds)
     return answer

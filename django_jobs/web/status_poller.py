@@ -24,19 +24,19 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..conf import get_settings
-from ..store.status import Seen, watch
+from ..store.status import JobStatus, read_statuses
 
 logger = logging.getLogger("django_jobs.web")
 
 
-class Watch:
+class StatusWaiter:
     """One client that waits for changes of one job, in a coroutine; leaves the watcher at the end of its block."""
 
-    def __init__(self, seen: Seen, *, holds_thread: bool) -> None:
+    def __init__(self, seen: JobStatus, *, holds_thread: bool) -> None:
         self.job_id = seen.job_id
         self.holds_thread = holds_thread
-        self._last: Seen | None = seen
-        self._changes: asyncio.Queue[Seen | None] = asyncio.Queue()
+        self._last: JobStatus | None = seen
+        self._changes: asyncio.Queue[JobStatus | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
     def __enter__(self) -> Self:
@@ -45,16 +45,16 @@ class Watch:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        watcher.leave(self)
+        poller.leave(self)
 
-    async def next(self, seconds: float) -> Seen | None:
+    async def next(self, seconds: float) -> JobStatus | None:
         """Return the newest change, or None where the job is gone. Raises TimeoutError after ``seconds``."""
         change = await asyncio.wait_for(self._changes.get(), max(seconds, 0))
         while not self._changes.empty():
             change = self._changes.get_nowait()
         return change
 
-    def offer(self, seen: Seen | None) -> None:
+    def offer(self, seen: JobStatus | None) -> None:
         """Take what the watcher thread saw. Thread-safe; a loop that is closed waits for nothing."""
         if seen == self._last:
             return
@@ -63,29 +63,29 @@ class Watch:
             self._loop.call_soon_threadsafe(self._changes.put_nowait, seen)
 
 
-class Watcher:
-    """Keeps the watches of this process and the thread that looks for them. ``looks`` counts its statements."""
+class StatusPoller:
+    """Keeps the watches of this process and the thread that looks for them. ``poll_count`` counts its statements."""
 
     def __init__(self) -> None:
-        self.looks = 0
-        self.forget_all()
+        self.poll_count = 0
+        self.reset()
 
-    def forget_all(self) -> None:
+    def reset(self) -> None:
         """Begin anew: a forked process has its parent's watches and none of its threads."""
         self._lock = threading.Lock()
-        self._watches: set[Watch] = set()
+        self._watches: set[StatusWaiter] = set()
         self._thread: threading.Thread | None = None
 
-    def has_room(self, *, holds_thread: bool) -> bool:
+    def has_capacity(self, *, holds_thread: bool) -> bool:
         """Tell whether one more client may wait: STATUS_WAITING, STATUS_WAITING_WSGI for those that hold a thread."""
         settings = get_settings()
-        most = settings.status_waiting_wsgi if holds_thread else settings.status_waiting
-        return sum(one.holds_thread == holds_thread for one in self._watches) < most
+        max_waiters = settings.status_waiting_wsgi if holds_thread else settings.status_waiting
+        return sum(one.holds_thread == holds_thread for one in self._watches) < max_waiters
 
-    def join(self, watch: Watch) -> bool:
+    def join(self, watch: StatusWaiter) -> bool:
         """Look for ``watch`` from now on; False, and nothing done, where there is no room."""
         with self._lock:
-            if not self.has_room(holds_thread=watch.holds_thread):
+            if not self.has_capacity(holds_thread=watch.holds_thread):
                 return False
             self._watches.add(watch)
             if self._thread is None:
@@ -93,7 +93,7 @@ class Watcher:
                 self._thread.start()
         return True
 
-    def leave(self, watch: Watch) -> None:
+    def leave(self, watch: StatusWaiter) -> None:
         """Look for it no more."""
         with self._lock:
             self._watches.discard(watch)
@@ -108,17 +108,17 @@ class Watcher:
                     if not watches:
                         self._thread = None
                         return
-                self._look(watches, alias)
+                self._poll(watches, alias)
         finally:
             with self._lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
             connections[alias].close()
 
-    def _look(self, watches: list[Watch], alias: str) -> None:
-        self.looks += 1
+    def _poll(self, watches: list[StatusWaiter], alias: str) -> None:
+        self.poll_count += 1
         try:
-            seen = watch({one.job_id for one in watches}, using=alias)
+            seen = read_statuses({one.job_id for one in watches}, using=alias)
         except DatabaseError as error:
             # Those that wait are answered when their time is over; a broken connection is made anew.
             logger.warning("cannot look at jobs for %s clients that wait: %s", len(watches), error)
@@ -128,5 +128,5 @@ class Watcher:
             one.offer(seen.get(one.job_id))
 
 
-watcher = Watcher()
-os.register_at_fork(after_in_child=watcher.forget_all)
+poller = StatusPoller()
+os.register_at_fork(after_in_child=poller.reset)

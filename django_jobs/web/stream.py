@@ -27,41 +27,41 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from .negotiation import has_streams
-from .problems import Problem, answering_problems_async, check_method
+from .problems import Problem, check_method, handle_problems_async
 from .status import outside_transactions
-from .status_poller import Watch, watcher
-from .visible_job import Sight, describe, look, release_connections
+from .status_poller import StatusWaiter, poller
+from .visible_job import VisibleJob, get_visible_job, release_connections, status_body
 
 HEARTBEAT_SECONDS = 15.0
-LONGEST_SECONDS = 300.0
-COME_BACK_MS = 2_000
+MAX_STREAM_SECONDS = 300.0
+RECONNECT_MS = 2_000
 
 
 @outside_transactions
-@answering_problems_async
+@handle_problems_async
 async def events(request: HttpRequest, key: str) -> HttpResponseBase:
     """Stream the job's status, at once and then whenever it changes, until it ends."""
     check_method(request, "GET")
     if not has_streams(request):
         raise Problem(
-            Kind.NEEDS_ASGI,
+            ProblemKind.NEEDS_ASGI,
             "event streams are there under ASGI only, because each would hold a thread; use ?wait= on the status page",
         )
-    if not watcher.has_room(holds_thread=False):
+    if not poller.has_capacity(holds_thread=False):
         raise Problem(
-            Kind.TOO_MANY_STREAMS,
+            ProblemKind.TOO_MANY_STREAMS,
             "as many clients wait in this process as STATUS_WAITING allows; use the status page",
             headers={"Retry-After": "5"},
         )
-    sight = await sync_to_async(look)(request, key)
-    body = await sync_to_async(_describe_and_release)(request, sight)
+    visible_job = await sync_to_async(get_visible_job)(request, key)
+    body = await sync_to_async(_describe_and_release)(request, visible_job)
     known = request.headers.get("Last-Event-ID")
-    if sight.seen.is_final and known == _version(body):
+    if visible_job.seen.is_final and known == _version(body):
         return HttpResponse(status=204)
     return StreamingHttpResponse(
-        _changes(request, sight, body, known=known),
+        _changes(request, visible_job, body, known=known),
         content_type="text/event-stream",
         headers={
             "Cache-Control": "no-cache, no-transform",
@@ -71,16 +71,16 @@ async def events(request: HttpRequest, key: str) -> HttpResponseBase:
 
 
 async def _changes(
-    request: HttpRequest, sight: Sight, body: dict[str, Any], *, known: str | None
+    request: HttpRequest, visible_job: VisibleJob, body: dict[str, Any], *, known: str | None
 ) -> AsyncIterator[str]:
-    ends = time.monotonic() + LONGEST_SECONDS
-    yield f"retry: {COME_BACK_MS}\n\n"
-    with Watch(sight.seen, holds_thread=False) as watch:
-        if not watcher.join(watch):
+    ends = time.monotonic() + MAX_STREAM_SECONDS
+    yield f"retry: {RECONNECT_MS}\n\n"
+    with StatusWaiter(visible_job.seen, holds_thread=False) as watch:
+        if not poller.join(watch):
             return
         if _version(body) != known:
             yield _event(body)
-        while not sight.seen.is_final:
+        while not visible_job.seen.is_final:
             left = ends - time.monotonic()
             if left <= 0:
                 return
@@ -91,14 +91,14 @@ async def _changes(
                 continue
             if seen is None:
                 break
-            sight = replace(sight, seen=seen)
-            yield _event(await sync_to_async(_describe_and_release)(request, sight))
+            visible_job = replace(visible_job, seen=seen)
+            yield _event(await sync_to_async(_describe_and_release)(request, visible_job))
     yield "event: end\ndata: {}\n\n"
 
 
-def _describe_and_release(request: HttpRequest, sight: Sight) -> dict[str, Any]:
+def _describe_and_release(request: HttpRequest, visible_job: VisibleJob) -> dict[str, Any]:
     try:
-        return describe(request, sight)
+        return status_body(request, visible_job)
     finally:
         release_connections()
 

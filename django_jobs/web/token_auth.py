@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from .. import registry
 from ..definition import JobDefinition
 from ..models import Token
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from ..store.tokens import find_token
 from .problems import Problem
 
@@ -24,7 +24,7 @@ def authenticate(request: HttpRequest) -> Token:
     scheme, _, text = given.partition(" ")
     if not given or scheme.lower() != "bearer":
         raise Problem(
-            Kind.NO_TOKEN,
+            ProblemKind.NO_TOKEN,
             "expected the header Authorization: Bearer TOKEN; staff make tokens in the admin or by"
             " 'manage.py jobs token create'",
             headers={"WWW-Authenticate": CHALLENGE},
@@ -32,12 +32,14 @@ def authenticate(request: HttpRequest) -> Token:
     token = find_token(text.strip())
     if token is None:
         raise Problem(
-            Kind.WRONG_TOKEN,
+            ProblemKind.WRONG_TOKEN,
             "no token is written so; take it whole, as it was shown when it was made",
             headers=_INVALID,
         )
     if token.is_revoked:
-        raise Problem(Kind.TOKEN_REVOKED, f"the token {token} opens nothing any more", headers=_INVALID)
+        raise Problem(
+            ProblemKind.TOKEN_REVOKED, f"the token {token} opens nothing any more", headers=_INVALID
+        )
     return token
 
 
@@ -48,13 +50,13 @@ def allowed_definition(token: Token, job_name: str) -> JobDefinition[..., Any]:
     """
     if not token.allows(job_name):
         raise Problem(
-            Kind.JOB_NOT_ALLOWED,
+            ProblemKind.JOB_NOT_ALLOWED,
             f"the token {token} has no job of this name in its list",
             headers=_INSUFFICIENT,
         )
     definition = registry.find(job_name)
     if definition is None:
         raise Problem(
-            Kind.JOB_UNKNOWN, f"no job is registered as {job_name!r} in this project any more, or yet"
+            ProblemKind.JOB_UNKNOWN, f"no job is registered as {job_name!r} in this project any more, or yet"
         )
     return definition

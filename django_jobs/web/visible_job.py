@@ -13,15 +13,15 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
-from ..policy.http_problems import Kind
+from ..policy.http_problems import ProblemKind
 from ..policy.states import State
-from ..policy.status import problem_of
+from ..policy.status import problem_for_state
 from ..store.enqueue.expiry import was_dropped
-from ..store.status import Seen, last_words, watch
-from .accepted import links
-from .access import VIEW_ARGUMENTS, check_may_see, has_permission
+from ..store.status import JobStatus, last_error, read_statuses
+from .accepted import job_links
+from .access import VIEW_ARGUMENTS, check_access, has_permission
 from .problems import Problem, problem_details
-from .signing import Key, read_key
+from .signing import JobKey, parse_job_key
 
 DETAILS = {
     State.DEAD: _(
@@ -33,33 +33,33 @@ EXPIRED = _("It could not be begun in time to be of use. It was cancelled and ha
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sight:
+class VisibleJob:
     """What was seen of a job through the key of an address; ``is_owner`` where that alone opens its result."""
 
-    key: Key
-    seen: Seen
+    key: JobKey
+    seen: JobStatus
     is_owner: bool
 
 
-def look(request: HttpRequest, text: str) -> Sight:
+def get_visible_job(request: HttpRequest, text: str) -> VisibleJob:
     """Return the job that the key of an address names. Raises Problem where it may not be seen, or is gone."""
-    key = read_key(text)
-    is_owner = key.is_signed or check_may_see(request, key.job_id)
-    seen = watch([key.job_id]).get(key.job_id)
+    key = parse_job_key(text)
+    is_owner = key.is_signed or check_access(request, key.job_id)
+    seen = read_statuses([key.job_id]).get(key.job_id)
     if seen is None:
-        raise job_gone()
-    return Sight(key=key, seen=seen, is_owner=is_owner)
+        raise job_gone_problem()
+    return VisibleJob(key=key, seen=seen, is_owner=is_owner)
 
 
-def job_gone() -> Problem:
+def job_gone_problem() -> Problem:
     """Return the problem of a job that is not in the database any more."""
-    return Problem(Kind.JOB_GONE, "it was deleted when its time to be kept was over, or by staff")
+    return Problem(ProblemKind.JOB_GONE, "it was deleted when its time to be kept was over, or by staff")
 
 
-def describe(request: HttpRequest, sight: Sight) -> dict[str, Any]:
+def status_body(request: HttpRequest, visible_job: VisibleJob) -> dict[str, Any]:
     """Return the body of the status page: problem details with the same members where the job is dead or cancelled."""
-    seen, has_result = sight.seen, may_see_result(request, sight)
-    links_ = links(request, sight.key.text)
+    seen, has_result = visible_job.seen, can_view_result(request, visible_job)
+    links_ = job_links(request, visible_job.key.text)
     body: dict[str, Any] = {
         "id": seen.job_id,
         "state": seen.state.value,
@@ -78,15 +78,17 @@ def describe(request: HttpRequest, sight: Sight) -> dict[str, Any]:
         "result": links_["result"] if has_result and seen.state is State.SUCCEEDED else None,
         "links": links_,
     }
-    kind = problem_of(seen.state)
+    kind = problem_for_state(seen.state)
     if kind is None:
         return body
     return {**problem_details(kind, _detail(request, seen), instance=links_["status"]), **body}
 
 
-def may_see_result(request: HttpRequest, sight: Sight) -> bool:
+def can_view_result(request: HttpRequest, visible_job: VisibleJob) -> bool:
     """Tell whether the client may see what the job returned."""
-    return not is_withheld(sight.seen.name) and (sight.is_owner or has_permission(request, VIEW_ARGUMENTS))
+    return not is_withheld(visible_job.seen.name) and (
+        visible_job.is_owner or has_permission(request, VIEW_ARGUMENTS)
+    )
 
 
 def is_withheld(job_name: str) -> bool:
@@ -102,9 +104,9 @@ def release_connections() -> None:
             connection.close()
 
 
-def _detail(request: HttpRequest, seen: Seen) -> str:
+def _detail(request: HttpRequest, seen: JobStatus) -> str:
     if seen.state is State.CANCELLED and was_dropped(seen.job_id):
         return str(EXPIRED)
     if has_permission(request, VIEW_ARGUMENTS):
-        return last_words(seen.job_id) or str(DETAILS[seen.state])
+        return last_error(seen.job_id) or str(DETAILS[seen.state])
     return str(DETAILS[seen.state])

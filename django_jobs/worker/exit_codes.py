@@ -6,13 +6,13 @@ import signal
 
 EXIT_DONE = 0
 EXIT_FAILED = 1
-EXIT_DISMISSED = 74
+EXIT_STOP_REQUESTED = 74
 """Staff asked the process to stop: no other takes its place."""
 EXIT_RECYCLE = 75
 """The process has had its share of jobs or memory and wants to be replaced."""
 
 
-def name_exit(code: int | None) -> str:
+def describe_exit(code: int | None) -> str:
     """Return ``exit code 3`` or ``killed by SIGSEGV``; ``code`` as ``Process.exitcode`` gives it."""
     if code is None:
         return "it does not end"

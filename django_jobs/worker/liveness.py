@@ -11,35 +11,35 @@ import multiprocessing
 import time
 from ctypes import c_double
 
-from ..policy.health import Pulse
+from ..policy.health import WorkerLiveness
 
-_TRIED, _SAVED, _LOOKED = range(3)
+_ATTEMPTED, _SAVED, _CLAIMER_RAN = range(3)
 
 
-class SharedPulse:
+class SharedLiveness:
     """Written by the loops of one worker process, read by its supervisor; passed at the spawn."""
 
     def __init__(self) -> None:
         self._at = multiprocessing.get_context("spawn").RawArray(c_double, 3)
 
-    def heartbeat_tried(self) -> None:
+    def heartbeat_attempted(self) -> None:
         """Note that the heartbeat's loop turns."""
-        self._at[_TRIED] = time.monotonic()
+        self._at[_ATTEMPTED] = time.monotonic()
 
     def heartbeat_saved(self) -> None:
         """Note that the database took a heartbeat."""
         self._at[_SAVED] = time.monotonic()
 
-    def looked(self) -> None:
+    def claimer_ran(self) -> None:
         """Note that the claimer turns."""
-        self._at[_LOOKED] = time.monotonic()
+        self._at[_CLAIMER_RAN] = time.monotonic()
 
-    def looks_no_more(self) -> None:
+    def claimer_stopped(self) -> None:
         """Note that the claimer has been stopped, and need not turn."""
-        self._at[_LOOKED] = math.inf
+        self._at[_CLAIMER_RAN] = math.inf
 
-    def read(self, pid: int) -> Pulse:
+    def read(self, pid: int) -> WorkerLiveness:
         """Return how long ago each was."""
         now = time.monotonic()
         tried, saved, looked = (now - at if at else None for at in self._at)
-        return Pulse(pid=pid, tried=tried, saved=saved, looked=looked)
+        return WorkerLiveness(pid=pid, tried=tried, saved=saved, looked=looked)

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..policy.queue_order import Fair, Strict, Turns, Weighted
+from ..policy.queue_order import FairOrder, QueueOrder, StrictOrder, WeightedOrder
 
 THREADS, PROCESSES = "threads", "processes"
 POOLS = (THREADS, PROCESSES)
@@ -39,8 +39,8 @@ class WorkerOptions:
     verbosity: int = 1
     started: float = field(default_factory=time.monotonic)
 
-    def turns(self) -> Turns:
+    def queue_order(self) -> QueueOrder:
         """Return the way in which to take from the queues."""
         if self.weights is not None:
-            return Weighted(self.weights)
-        return Strict(self.queues or ()) if self.strict else Fair()
+            return WeightedOrder(self.weights)
+        return StrictOrder(self.queues or ()) if self.strict else FairOrder()

@@ -20,18 +20,18 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from django_jobs import (
-    Breaker,
+    CircuitBreaker,
     Concurrency,
     Discard,
     Exponential,
     JobContext,
-    Rate,
+    RateLimit,
     RateLimited,
     Snooze,
     Unique,
     chord,
+    completed_batch,
     current_job,
-    ended_batch,
     group,
     job,
     once,
@@ -52,8 +52,8 @@ BESTSELLERS = "bestsellers"
 SOON = Exponential(first=timedelta(seconds=0.5), factor=2, maximum=timedelta(seconds=5))
 
 # The carrier allows ten calls a second, whoever of us calls. After five failures it is left alone for a moment.
-CARRIER_RATE = Rate(10, name="shop.carrier")
-CARRIER_BREAKER = Breaker(
+CARRIER_RATE = RateLimit(10, name="shop.carrier")
+CARRIER_BREAKER = CircuitBreaker(
     failures=5, within=timedelta(seconds=10), open_for=timedelta(seconds=0.5), name="shop.carrier"
 )
 # Drawing keeps a processor busy: no more than two at once, on whichever host, so that requests stay fast.
@@ -77,7 +77,7 @@ def send_welcome(customer_id: int) -> None:
     priority=10,
     discard_on=Order.DoesNotExist,
     timeout=timedelta(minutes=1),
-    order_key=_customer_of,
+    ordering_key=_customer_of,
     concurrency=TWO_DRAW,
 )
 def render_invoice(order_id: int) -> str:
@@ -293,7 +293,7 @@ def send_newsletter_mail(customer_id: int, subject: str) -> None:
 @job(queue_name="newsletter")
 def report_newsletter(subject: str) -> str:
     """Tell the staff how many mails went out: enqueued by the end of the batch, however it ended."""
-    progress = ended_batch().progress()
+    progress = completed_batch().progress()
     text = f"{progress.succeeded} of {progress.total} mails were sent, {progress.dead} could not be."
     mail_admins(f"Newsletter sent: {subject}", text)
     return text

@@ -58,13 +58,13 @@ def test_a_search_finds_keys_by_a_part_and_by_the_job(admin_client: Client) -> N
 
 def test_a_whole_key_is_found_however_many_are_younger(admin_client: Client) -> None:
     echo.using(idempotency_key="order-3-receipt").enqueue(1)
-    EnqueueKey.objects.update(kept_until=ago(days=1))
+    EnqueueKey.objects.update(expires_at=ago(days=1))
     sync.enqueue_many([(number,) for number in range(5)])
 
     assert find_keys("order-3-receipt", scan=3).rows == []
     page = find_keys("order-3-receipt", names=[echo.name], scan=3)
     assert [key.key for key in page.rows] == ["order-3-receipt"]
-    assert page.is_cut
+    assert page.is_truncated
     assert page.older is not None
     assert [key.key for key in find_keys("order-3-receipt", after=page.older, scan=3).rows] == [
         "order-3-receipt"

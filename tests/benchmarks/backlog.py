@@ -22,7 +22,7 @@ from .servers import Server
 DIGITS = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
 NUMBERS = " + ".join(f"{10**at} * n{at}.d" for at in range(5))
 FROM_DIGITS = " CROSS JOIN ".join(f"({DIGITS}) AS n{at}" for at in range(5))
-ROWS_A_STATEMENT = 100_000
+ROWS_PER_STATEMENT = 100_000
 """As many as five digits count."""
 
 HOUR, DAY = 3_600, 86_400
@@ -92,8 +92,8 @@ def fill_jobs(server: Server, prefix: str, total: int, given: Columns) -> None:
     else:
         columns = defaults(Job) | {"max_attempts": "5"} | columns
     statements = []
-    for start in range(0, total, ROWS_A_STATEMENT):
-        number = min(ROWS_A_STATEMENT, total - start)
+    for start in range(0, total, ROWS_PER_STATEMENT):
+        number = min(ROWS_PER_STATEMENT, total - start)
         rows = f"(SELECT {start} + {NUMBERS} AS n FROM {FROM_DIGITS}) AS number WHERE n < {start + number}"
         statements.append(insert(f"{prefix}_job", columns, rows))
     execute(server, statements)

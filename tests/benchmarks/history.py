@@ -9,8 +9,8 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django_jobs.models import Attempt, DeadLetter
-from django_jobs.store.stats.rollup import fold
-from django_jobs.store.workers import register
+from django_jobs.store.stats.rollup import roll_up
+from django_jobs.store.workers import register_worker
 
 from .backlog import defaults, execute, fill_jobs, insert
 from .jobs import OTHER_QUEUE
@@ -37,11 +37,11 @@ def fill(server: Server, jobs: int) -> None:
         jobs // 10,
         times | arguments | {"state": "'ready'", "queue_name": f"'{OTHER_QUEUE}'"},
     )
-    worker_id = register(hostname="benchmark", pid=1, queues=None, concurrency=RUNNING, version="0")
+    worker_id = register_worker(hostname="benchmark", pid=1, queues=None, concurrency=RUNNING, version="0")
     running = ended | {"state": "'running'", "finished_at": "NULL", "worker_id": str(worker_id)}
     fill_jobs(server, "django_jobs", RUNNING, running)
     execute(server, [_attempts(), _letters()])
-    while fold(settle=timedelta(0)):
+    while roll_up(settle=timedelta(0)):
         pass
     server.settle("django_jobs_job", "django_jobs_attempt", "django_jobs_deadletter", "django_jobs_rollup")
 

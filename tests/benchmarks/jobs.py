@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Concurrency, Order, Rate, Unique, job
+from django_jobs import Concurrency, Ordering, RateLimit, Unique, job
 
 KEYS = 1_000
 QUEUE = "default"
@@ -23,7 +23,7 @@ def key(x: int) -> int:
     return x % KEYS
 
 
-@job(queue_name=QUEUE, rate_limit=Rate(1_000, per=timedelta(seconds=1), key=key))
+@job(queue_name=QUEUE, rate_limit=RateLimit(1_000, per=timedelta(seconds=1), key=key))
 def rated(x: int) -> None:
     """Do nothing, under a rate that is never reached, so that what is left is the engine."""
 
@@ -33,7 +33,7 @@ def side_by_side(x: int) -> None:
     """Do nothing, four of a key at once."""
 
 
-@job(queue_name=QUEUE, order_key=Order(key=key))
+@job(queue_name=QUEUE, ordering_key=Ordering(key=key))
 def in_order(x: int) -> None:
     """Do nothing, those of a key one after another."""
 

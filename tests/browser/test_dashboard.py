@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.policy.states import State
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests import factories
 from tests.process.running import RunningWorker
 from tests.sampleapp import jobs as sample
@@ -53,7 +53,7 @@ def history(worker_environment: dict[str, str]) -> None:
                 started_at=started_at,
                 finished_at=ended_at,
             )
-    fold(settle=timedelta(0))
+    roll_up(settle=timedelta(0))
 
 
 def _shows_times(visitor: Visitor, name: str) -> None:

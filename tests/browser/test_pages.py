@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from django_jobs import Batch, Breaker, chain, group, once
+from django_jobs import Batch, CircuitBreaker, chain, group, once
 from django_jobs.models import EnqueueKey, Job, OnceRecord
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.states import State
 from django_jobs.store.tokens import create_token
 from tests import factories
@@ -34,8 +34,10 @@ def rows() -> dict[str, Any]:
     with once("charge", HOSTILE) as first:
         first.store({"text": HOSTILE})
     closed_until = factories.ago(minutes=-5)
-    limit = factories.make_limit(Breaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True)
-    factories.make_permit(limit, running, phase=Phase.HELD)
+    limit = factories.make_limit(
+        CircuitBreaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True
+    )
+    factories.make_permit(limit, running, phase=PermitPhase.HELD)
     factories.make_permit(limit)
     with Batch(description=HOSTILE) as batch:
         chain(echo.s(HOSTILE), group(echo.s() for _ in range(3)), echo.s()).enqueue()

@@ -9,7 +9,7 @@ import pytest
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests import factories
 
 from .visitor import Visitor
@@ -126,7 +126,7 @@ def dead() -> Job:
     factories.make_jobs(7, name=SHOP + "send_receipt", queue_name="emails")
     for name, minutes in (("warm bestsellers", 4), ("send digests", 190), ("clean up", 540)):
         factories.make_schedule(name, next_due_at=factories.ago(minutes=-minutes))
-    fold(settle=timedelta(0))
+    roll_up(settle=timedelta(0))
     return job
 
 

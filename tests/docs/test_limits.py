@@ -113,7 +113,7 @@ def test_runs_of_one_customer_come_one_after_another(monkeypatch: pytest.MonkeyP
     plain, keyed = jobs_of("Two invoice runs of one customer must not meet")
     runs = plain.run_invoices.enqueue_many([(7, "2026-02"), (7, "2026-03"), (8, "2026-02")])
     assert let_in(*runs) == [State.READY, State.BLOCKED, State.READY]
-    assert plain.recount.options.limits[0].steps_aside
+    assert plain.recount.options.limits[0].release_on_retry
 
     Customer.objects.create(name="Ada")
     statements = keyed.send_statement.enqueue_many([("Ada",), ("Ada",), ("nobody",)])

@@ -38,10 +38,10 @@ class DyingConfig(AppConfig):
 
         signals.job_succeeded.connect(_hear)  # without a receiver the announcer has nothing to do
         _die_before(Loop, "_timed_step")
-        _die_before(Loop, "cut_if_silent", "guard")
+        _die_before(Loop, "abort_if_unresponsive", "guard")
         _die_before(ThreadExecutor, "_run", "executor")
-        _die_before(EventLoopExecutor, "_begin", "event loop")
+        _die_before(EventLoopExecutor, "_start_waiting", "event loop")
         _die_before(Worker, "drain", "drain")
         _die_before(health_server._Server, "service_actions", "health server")
-        _die_before(ServiceManager, "_tell", "service manager")
-        supervisor.SHORT_LIFE_SECONDS = 0.0  # the next one need not wait because many die
+        _die_before(ServiceManager, "_notify", "service manager")
+        supervisor.MIN_UPTIME_SECONDS = 0.0  # the next one need not wait because many die

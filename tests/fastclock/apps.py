@@ -24,8 +24,8 @@ class FastClockConfig(AppConfig):
 
         type(dialect).now = now  # type: ignore[method-assign]
 
-        def seconds_until_look(*, using: str | None = None) -> float | None:
-            left = tick.seconds_until_look(using=using)
+        def seconds_until_next_check(*, using: str | None = None) -> float | None:
+            left = tick.seconds_until_next_check(using=using)
             return None if left is None else left / speed()
 
-        scheduler.seconds_until_look = seconds_until_look
+        scheduler.seconds_until_next_check = seconds_until_next_check

@@ -37,7 +37,7 @@ def _doctor() -> dict[str, dict[str, str]]:
     except SystemExit as end:
         code = int(str(end.code))
     findings = json.loads(out.getvalue())
-    assert code == any(one["gravity"] == "problem" for one in findings)
+    assert code == any(one["severity"] == "problem" for one in findings)
     found: dict[str, dict[str, str]] = {}
     for one in findings:
         before = found.get(one["about"])
@@ -103,9 +103,11 @@ def test_jobs_that_no_function_takes_are_explained() -> None:
 
 
 def test_names_that_no_worker_knows_are_counted() -> None:
-    factories.make_job(State.SCHEDULED, name="gone.away", held_since=database_now() - timedelta(minutes=10))
+    factories.make_job(
+        State.SCHEDULED, name="gone.away", unknown_since=database_now() - timedelta(minutes=10)
+    )
     found = _doctor()["jobs"]
-    assert found["gravity"] == "hint"
+    assert found["severity"] == "hint"
     assert (
         found["what"] == "1 jobs named 'gone.away' wait for a worker that knows the name, up to 10 min so far"
     )
@@ -160,7 +162,7 @@ def test_a_row_that_contradicts_itself_is_named() -> None:
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite does not tell who reads")
 def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONG_SNAPSHOT_SECONDS", 0)
+    monkeypatch.setattr(server, "LONG_TRANSACTION_SECONDS", 0)
     reader = connection.copy()
     try:
         with reader.cursor() as cursor:
@@ -189,7 +191,7 @@ def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.Mo
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL tells what a look reads")
 def test_many_dead_rows_make_a_held_snapshot_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONG_SNAPSHOT_SECONDS", 0)
+    monkeypatch.setattr(server, "LONG_TRANSACTION_SECONDS", 0)
     reader = connection.copy()
     try:
         sample.do_nothing.enqueue_many([()] * 20_000)
@@ -200,7 +202,7 @@ def test_many_dead_rows_make_a_held_snapshot_a_problem(monkeypatch: pytest.Monke
             found = _doctor()["vacuum"]
     finally:
         reader.close()
-    assert found["gravity"] == "problem"
+    assert found["severity"] == "problem"
     assert "a look at the head of the line reads " in found["what"]
 
 
@@ -209,7 +211,7 @@ def test_settings_that_weaken_a_promise_are_named(monkeypatch: pytest.MonkeyPatc
     if connection.vendor == "sqlite":
         monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
     found = _doctor()["settings"]
-    assert (found["gravity"], "AUTOCOMMIT" in found["what"]) == ("problem", True)
+    assert (found["severity"], "AUTOCOMMIT" in found["what"]) == ("problem", True)
     assert ("IMMEDIATE" in found["what"]) == (connection.vendor == "sqlite")
 
 

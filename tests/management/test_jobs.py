@@ -242,5 +242,5 @@ def test_a_queue_is_capped_and_uncapped() -> None:
 
 @pytest.mark.parametrize("most", ["0", "-1", "many", "1.5", ""])
 def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
-    with pytest.raises(CommandError, match=r"most: expected a whole number from 1 to 1000000, or 'none'"):
+    with pytest.raises(CommandError, match=r"limit: expected a whole number from 1 to 1000000, or 'none'"):
         _jobs("cap", "mail", "--", most) if most.startswith("-") else _jobs("cap", "mail", most)

@@ -14,7 +14,7 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from django_jobs import Batch, Cancelled, Constant, Retry, current_job, job
+from django_jobs import Batch, Cancel, Constant, Retry, current_job, job
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
@@ -200,12 +200,12 @@ async def hang_async() -> None:
 
 @job(timeout=1)
 def clean_up_after_timeout() -> str:
-    from django_jobs import JobTimeout
+    from django_jobs import JobTimeoutError
 
     try:
         while True:
             time.sleep(0.005)
-    except JobTimeout:
+    except JobTimeoutError:
         return "cleaned up"
 
 
@@ -319,7 +319,7 @@ def hear_and_go_on(path: str) -> str:
     _say_started(path)
     try:
         time.sleep(3600)
-    except Cancelled:
+    except Cancel:
         _say_heard(path)
     while not Path(path).exists():
         time.sleep(0.005)

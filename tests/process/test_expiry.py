@@ -26,7 +26,7 @@ def _is_expired(job: Job) -> bool:
 @pytest.mark.parametrize("arguments", [(), ("--pool", "processes", "--concurrency", "1")])
 def test_none_begins_and_the_others_run(start_worker: StartWorker, arguments: tuple[str, ...]) -> None:
     old = [one.using(expires_at=HOUR).enqueue(1) for one in (sample.echo, sample.echo_async, sample.sync)]
-    Expiry.objects.update(expires_at=ago(seconds=1), look_at=None)  # only the claim is to meet it
+    Expiry.objects.update(expires_at=ago(seconds=1), check_at=None)  # only the claim is to meet it
     young = [sample.coupon.enqueue(1), sample.echo.enqueue(2)]
 
     worker = start_worker("--burst", *arguments)
@@ -44,7 +44,7 @@ def test_what_waits_behind_a_long_job_is_cancelled_in_time(start_worker: StartWo
     blocked = sample.echo.after(long).using(expires_at=timedelta(milliseconds=500)).enqueue()
     behind = sample.echo.using(expires_at=timedelta(milliseconds=500)).enqueue()
     scheduled = sample.echo.using(run_after=HOUR, expires_at=2 * HOUR).enqueue()
-    Expiry.objects.filter(job=scheduled).update(expires_at=ago(seconds=1), look_at=ago(seconds=1))
+    Expiry.objects.filter(job=scheduled).update(expires_at=ago(seconds=1), check_at=ago(seconds=1))
 
     jobs = (blocked, behind, scheduled)
     assert ended(*jobs) == ["cancelled"] * 3

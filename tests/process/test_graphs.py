@@ -13,7 +13,7 @@ from django.db import connection
 
 from django_jobs import Batch, chain, chord, group
 from django_jobs.models import Batch as BatchRow
-from django_jobs.models import BatchTally, Dependency, Job
+from django_jobs.models import BatchCountDelta, Dependency, Job
 from django_jobs.store.lifecycle.redrive import redrive
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
@@ -31,16 +31,16 @@ QUICKLY = {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 1, "MAX_WORKER_DEATHS": 100
 def test_a_batch_a_chain_and_a_chord_are_worked_off(start_worker: StartWorker) -> None:
     with Batch(on_success=sample.tell_batch) as batch:
         sample.echo.enqueue_many([(number,) for number in range(300)])
-        links = chain(sample.add.s(0, 1), *[sample.add.s(1)] * 29).enqueue()
+        flags = chain(sample.add.s(0, 1), *[sample.add.s(1)] * 29).enqueue()
         *_, last = chord(group(sample.echo.s(n) for n in range(20)), sample.add_all.s()).enqueue()
         sample.grow.enqueue(10)
     assert start_worker("--burst").wait() == 0
-    assert (links[-1].refresh().result, last.refresh().result) == (30, sum(range(20)))
+    assert (flags[-1].refresh().result, last.refresh().result) == (30, sum(range(20)))
     seen = batch.progress()
     assert (seen.state, seen.total, seen.succeeded) == ("succeeded", 362, 362)
     callback = Job.objects.get(name=sample.tell_batch.name)
     assert (callback.state, callback.result) == ("succeeded", batch.id)
-    assert not BatchTally.objects.exists()
+    assert not BatchCountDelta.objects.exists()
 
 
 def test_a_batch_ends_within_milliseconds_of_its_last_job(start_worker: StartWorker, tmp_path: Path) -> None:
@@ -99,7 +99,7 @@ def test_workers_killed_at_random_fire_each_callback_once_and_leave_no_graph_stu
     expected = 15 * sum(1 + n for n in range(15)) + 20
     assert [jobs[-1].refresh().result for jobs in graphs] == [expected] * 6
     assert not Dependency.objects.filter(is_met=False).exists()
-    wait_until(lambda: not BatchTally.objects.exists(), "all tallies to be summed")
+    wait_until(lambda: not BatchCountDelta.objects.exists(), "all tallies to be summed")
 
 
 def test_a_worker_killed_while_a_predecessor_runs_leaves_the_rest_to_others(

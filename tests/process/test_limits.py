@@ -10,7 +10,7 @@ import pytest
 
 from django_jobs.models import Job, Permit, Worker
 from django_jobs.policy.states import State
-from django_jobs.store.queues import cap
+from django_jobs.store.queues import set_max_running
 from tests.concurrency import wait_until
 from tests.sampleapp import calls
 
@@ -119,13 +119,13 @@ def test_a_server_that_answers_429_is_left_alone_for_as_long_as_it_says(
 def test_a_queue_s_cap_holds_over_all_workers_and_is_changed_while_they_run(
     start_worker: StartWorker, partner: Partner
 ) -> None:
-    cap("default", 2)
+    set_max_running("default", 2)
     calls.plain_call.enqueue_many([(partner.url, "capped", at) for at in range(30)])
     for _ in range(2):
         start_worker("--concurrency", "8", **QUICK)
     wait_until(lambda: len(partner.called_at["capped"]) >= 10, "ten calls")
     assert partner.most_at_once["capped"] == 2
 
-    cap("default", None)
+    set_max_running("default", None)
     all_over(30)
     assert partner.most_at_once["capped"] > 2

@@ -93,7 +93,7 @@ def test_a_job_over_its_time_gets_job_timeout_and_may_clean_up(start_worker: Sta
     )
     for job in hung:
         assert (job.state, outcomes(job)) == ("dead", ["timed_out"])
-        assert (job.error or "").startswith("django_jobs.exceptions.JobTimeout: ran longer than 0:00:0")
+        assert (job.error or "").startswith("django_jobs.exceptions.JobTimeoutError: ran longer than 0:00:0")
     assert (cleaned_up.state, cleaned_up.result) == ("succeeded", "cleaned up")
 
 

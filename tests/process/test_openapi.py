@@ -16,7 +16,7 @@ import pytest
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.tokens import create_token
-from django_jobs.web.signing import sign
+from django_jobs.web.signing import sign_job_id
 from tests.databases import chosen_vendor
 from tests.factories import make_job, make_letter
 from tests.required import is_missing
@@ -75,6 +75,6 @@ def test_the_pages_of_a_job_answer_as_described(server: str, tmp_path: Path, sta
     job = make_job(state, progress_done=1, progress_message="first")
     if state is State.DEAD:
         make_letter(job)
-    config = f'[parameters]\n"path.key" = "{sign(job.pk)}"\n'
+    config = f'[parameters]\n"path.key" = "{sign_job_id(job.pk)}"\n'
     pages = ("--include-operation-id", "status", "--include-operation-id", "result")
     _fuzz(server, *pages, folder=tmp_path, config=config)

@@ -97,7 +97,7 @@ def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(
         return {finding["about"]: finding for finding in json.loads(done.stdout)}
 
     found = ask()["doorbell"]
-    assert found["gravity"] == "hint"
+    assert found["severity"] == "hint"
     assert "LISTEN did not come through" in found["what"]
     assert "PgBouncer in transaction mode" in found["advice"]
     assert "DJANGO_JOBS['RING'] = False" in found["advice"]

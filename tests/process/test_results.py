@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from django_jobs.models import Job, KeptResult
+from django_jobs.models import Job, ResultRetention
 from django_jobs.store.lifecycle.purge import purge
 from tests.concurrency import wait_until
 from tests.factories import ago
@@ -32,7 +32,7 @@ def test_every_pool_writes_large_results(
     assert [job.refresh().state for job in jobs] == ["succeeded"] * 3, worker.output
     with storing(tmp_path):
         assert [job.refresh().result for job in jobs] == [LARGE] * 3, worker.output
-    assert len(files(tmp_path)) == KeptResult.objects.count() == 3
+    assert len(files(tmp_path)) == ResultRetention.objects.count() == 3
 
 
 def test_a_worker_clears_away_what_is_over(
@@ -43,7 +43,7 @@ def test_a_worker_clears_away_what_is_over(
     first = start_worker("--burst", **SETTINGS)
     assert first.wait() == 0, first.output
     assert len(files(tmp_path)) == 2
-    KeptResult.objects.filter(job_id=over.pk).update(kept_until=ago(seconds=1))
+    ResultRetention.objects.filter(job_id=over.pk).update(expires_at=ago(seconds=1))
     assert purge(Job.objects.filter(pk=purged.pk)) == 1
 
     second = start_worker(**SETTINGS)

@@ -15,9 +15,9 @@ from cronsim import CronSim
 
 from django_jobs.models import CronSchedule, Job, Tick, Worker
 from django_jobs.policy.overlap import Overlap
-from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
+from django_jobs.policy.schedule import ScheduleSpec, TickPolicy, Timing
 from django_jobs.store.lifecycle.cancel import request_cancel
-from django_jobs.store.schedules.definitions import put_schedule
+from django_jobs.store.schedules.definitions import save_schedule
 from django_jobs.store.schedules.tick import tick_now
 from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
@@ -138,10 +138,10 @@ def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
     wait_until(
         lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step"
     )
-    put_schedule(
+    save_schedule(
         ScheduleSpec(
             timing=Timing(name="soon", every=timedelta(seconds=1)),
-            manner=Manner(overlap=Overlap.ALLOW),
+            tick_policy=TickPolicy(overlap=Overlap.ALLOW),
             job_name=sample.digest.name,
             arguments={},
             queue_name="default",
@@ -244,4 +244,4 @@ def test_what_runs_is_asked_to_end_where_a_schedule_replaces_it(start_worker: St
     assert worker.stop() == 0
     first = replaced.order_by("pk")[0]
     [attempt] = first.attempts
-    assert (attempt.outcome, attempt.error) == ("cancelled", "django_jobs.exceptions.Cancelled: asked to")
+    assert (attempt.outcome, attempt.error) == ("cancelled", "django_jobs.exceptions.Cancel: asked to")

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db import transaction
 
 from django_jobs.models import Worker
-from django_jobs.store.workers import leave, request_stop
+from django_jobs.store.workers import request_stop, set_worker_state
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 
@@ -75,7 +75,7 @@ def test_a_worker_that_was_declared_lost_before_it_heard_stops_under_its_new_row
     first = Worker.objects.get()
     with transaction.atomic():
         assert request_stop(first.pk, by="ada")
-        assert leave(first.pk, Worker.State.LOST)
+        assert set_worker_state(first.pk, Worker.State.LOST)
 
     assert worker.wait() == 0, worker.output
     assert list(Worker.objects.order_by("pk").values_list("state", flat=True)) == ["lost", "stopped"]

@@ -127,7 +127,7 @@ def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> N
     assert worker.wait() == 0
     job.refresh()
     assert (job.state, job.attempt, outcomes(job)) == ("scheduled", 0, [])
-    assert job.held_since is not None
+    assert job.unknown_since is not None
     assert "no job of this name is registered here" in worker.output
 
 

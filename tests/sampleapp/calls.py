@@ -6,7 +6,7 @@ import urllib.error
 import urllib.request
 from datetime import timedelta
 
-from django_jobs import Concurrency, Rate, RateLimited, job
+from django_jobs import Concurrency, RateLimit, RateLimited, job
 
 RETRY_AFTER_SECONDS = 1.5
 CALL_SECONDS = 10
@@ -30,12 +30,12 @@ def plain_call(url: str, key: str, number: int) -> None:
     call(url, key, number)
 
 
-@job(rate_limit=Rate(5, per=timedelta(seconds=1), key="key"))
+@job(rate_limit=RateLimit(5, per=timedelta(seconds=1), key="key"))
 def rated_call(url: str, key: str, number: int) -> None:
     call(url, key, number)
 
 
-@job(rate_limit=Rate(1, per=timedelta(seconds=0.2), key="key"))
+@job(rate_limit=RateLimit(1, per=timedelta(seconds=0.2), key="key"))
 def slow_rated_call(url: str, key: str, number: int) -> None:
     call(url, key, number)
 
@@ -45,6 +45,6 @@ def capped_call(url: str, key: str, number: int) -> None:
     call(url, key, number)
 
 
-@job(order_key="key")
+@job(ordering_key="key")
 def ordered_call(url: str, key: str, number: int) -> None:
     call(url, key, number)

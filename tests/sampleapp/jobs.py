@@ -15,19 +15,19 @@ from django.db import IntegrityError
 from django.db.models import F
 
 from django_jobs import (
-    Breaker,
-    Cancelled,
+    Cancel,
+    CircuitBreaker,
     Concurrency,
     Constant,
     Discard,
     JobContext,
-    Order,
-    Rate,
+    Ordering,
+    RateLimit,
     Snooze,
     Unique,
+    completed_batch,
     current_batch,
     current_job,
-    ended_batch,
     job,
     once,
 )
@@ -88,7 +88,7 @@ def discard(reason: str) -> None:
 def end_if_asked() -> str:
     """End as cancelled where somebody has asked for it."""
     if current_job().cancel_requested:
-        raise Cancelled("asked to")
+        raise Cancel("asked to")
     return "went on"
 
 
@@ -97,7 +97,7 @@ def wait_until_asked() -> None:
     """Run until somebody asks for its end, for a minute at the most."""
     for _ in range(600):
         if current_job().cancel_requested:
-            raise Cancelled("asked to")
+            raise Cancel("asked to")
         time.sleep(0.1)
 
 
@@ -112,7 +112,7 @@ def check_for_ever() -> None:
 async def end_if_asked_async() -> str:
     """Do the same on the event loop."""
     if await current_job().acancel_requested():
-        raise Cancelled("asked to")
+        raise Cancel("asked to")
     return "went on"
 
 
@@ -120,7 +120,7 @@ async def end_if_asked_async() -> str:
 def write_and_cancel(customer_id: int) -> None:
     """Write, then think better of it."""
     Customer.objects.filter(pk=customer_id).update(visits=99)
-    raise Cancelled
+    raise Cancel
 
 
 @job
@@ -178,7 +178,7 @@ def echo_atomic(value: Any = None) -> Any:
     return value
 
 
-@job(rate_limit=Rate(2, per=timedelta(hours=1), key="api"))
+@job(rate_limit=RateLimit(2, per=timedelta(hours=1), key="api"))
 def call_api(api: str, path: str = "/") -> str:
     """Call a partner who allows two calls an hour."""
     return f"{api}{path}"
@@ -189,23 +189,25 @@ def render(customer_id: int | None) -> None:
     """Render something for a customer, two at a time; for nobody in particular without limit."""
 
 
-@job(order_key="customer_id")
+@job(ordering_key="customer_id")
 def bill(customer_id: int, number: int = 0) -> int:
     """Write a customer's invoices one after another."""
     return number
 
 
-@job(order_key=Order(key="customer_id", steps_aside=True))
+@job(ordering_key=Ordering(key="customer_id", release_on_retry=True))
 def bill_aside(customer_id: int) -> None:
     """Do the same, but let others go ahead while a failed one waits."""
 
 
-@job(breaker=Breaker(failures=2, within=timedelta(hours=1), open_for=timedelta(hours=1), key="partner"))
+@job(
+    breaker=CircuitBreaker(failures=2, within=timedelta(hours=1), open_for=timedelta(hours=1), key="partner")
+)
 def ask_partner(partner: str) -> None:
     """Ask a partner who is down now and then."""
 
 
-@job(order_key="customer_id", concurrency=Concurrency(1, key="api"), rate_limit="2/h")
+@job(ordering_key="customer_id", concurrency=Concurrency(1, key="api"), rate_limit="2/h")
 def sync_customer(customer_id: int, api: str) -> None:
     """Be under three limits at once."""
 
@@ -230,7 +232,7 @@ def remind(user_id: int, reason: str = "") -> str:
     return f"{user_id} {reason}"
 
 
-@job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10), at_most=timedelta(seconds=25)))
+@job(unique=Unique(by=("user_id",), debounce=timedelta(seconds=10), max_wait=timedelta(seconds=25)))
 def index(user_id: int, reason: str = "") -> str:
     return f"{user_id} {reason}"
 
@@ -287,7 +289,7 @@ def grow(depth: int) -> None:
 @job
 def tell_batch() -> int:
     """Return which batch's end enqueued this."""
-    return ended_batch().id
+    return completed_batch().id
 
 
 @job

@@ -12,11 +12,16 @@ import pytest
 from django_jobs import builtin_jobs as engine_jobs
 from django_jobs.builtin_jobs import purge_matching, redrive_matching, resolve_matching
 from django_jobs.models import DeadLetter, Job
-from django_jobs.policy.dead_letter_filter import LetterFilter
+from django_jobs.policy.dead_letter_filter import DeadLetterFilter
 from django_jobs.policy.states import State
 from django_jobs.store.bulk import take_step
 from django_jobs.store.dead_letters import search
-from django_jobs.store.dead_letters.search import count_open, newest_ids, open_letters, steps
+from django_jobs.store.dead_letters.search import (
+    count_open_dead_letters,
+    iter_dead_letter_ids,
+    newest_dead_letter_ids,
+    open_dead_letters,
+)
 from django_jobs.store.lifecycle.cancel import request_cancel
 from django_jobs.testing import drain
 from tests import factories
@@ -52,7 +57,7 @@ def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: p
 
 def test_letters_that_came_later_than_the_press_of_the_button_are_left_alone() -> None:
     (first,) = _letters(1)
-    job = redrive_matching.enqueue(LetterFilter(fingerprint=GROUP, up_to_id=first.pk).as_json())
+    job = redrive_matching.enqueue(DeadLetterFilter(fingerprint=GROUP, up_to_id=first.pk).as_json())
     (later,) = _letters(1)
     _run(job)
     later.refresh_from_db()
@@ -62,9 +67,9 @@ def test_letters_that_came_later_than_the_press_of_the_button_are_left_alone() -
 
 def test_a_few_are_named_by_their_ids() -> None:
     letters = _letters(4)
-    ids = newest_ids(LetterFilter(fingerprint=GROUP), 2)
+    ids = newest_dead_letter_ids(DeadLetterFilter(fingerprint=GROUP), 2)
     assert ids == [letters[3].pk, letters[2].pk]
-    _run(redrive_matching.enqueue(LetterFilter(ids=tuple(ids)).as_json()))
+    _run(redrive_matching.enqueue(DeadLetterFilter(ids=tuple(ids)).as_json()))
     assert DeadLetter.objects.filter(status="redriven").count() == 2
 
 
@@ -123,7 +128,7 @@ def test_a_filter_of_the_errors_text_looks_into_class_and_message() -> None:
     factories.make_letter(error_class="shop.NoCard")
     factories.make_letter(error_message="the card was refused")
     factories.make_letter()
-    assert open_letters(LetterFilter(error="CARD")).count() == 2
+    assert open_dead_letters(DeadLetterFilter(error="CARD")).count() == 2
 
 
 def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -133,31 +138,37 @@ def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> 
     for _ in range(5):
         factories.make_letter(fingerprint="b" * 32)
     (last,) = _letters(1)
-    found = [ids for ids, _ in steps(LetterFilter(fingerprint=GROUP))]
+    found = [ids for ids, _ in iter_dead_letter_ids(DeadLetterFilter(fingerprint=GROUP))]
     assert [one for ids in found for one in ids] == [first.pk, last.pk]
     assert max(map(len, found)) == 1
 
 
 def test_a_count_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "MOST_COUNTED", 3)
+    monkeypatch.setattr(search, "MAX_COUNTED", 3)
     _letters(3)
-    assert (count_open(LetterFilter()).number, count_open(LetterFilter()).is_more) == (3, False)
+    assert (
+        count_open_dead_letters(DeadLetterFilter()).number,
+        count_open_dead_letters(DeadLetterFilter()).is_more,
+    ) == (3, False)
     _letters(1)
-    assert (count_open(LetterFilter()).number, count_open(LetterFilter()).is_more) == (3, True)
+    assert (
+        count_open_dead_letters(DeadLetterFilter()).number,
+        count_open_dead_letters(DeadLetterFilter()).is_more,
+    ) == (3, True)
 
 
 def test_a_filter_goes_into_arguments_and_addresses_and_comes_back() -> None:
-    wanted = LetterFilter(fingerprint=GROUP, error="no card", up_to_id=7, ids=(1, 2))
-    assert LetterFilter.from_json(wanted.as_json()) == wanted
-    of_a_time = LetterFilter(since=ago(hours=2), until=ago(hours=1))
-    assert LetterFilter.from_json(of_a_time.as_json()) == of_a_time
-    assert LetterFilter.from_address(of_a_time.as_address()) == of_a_time
-    assert LetterFilter.from_address({"since": "PT2H"}).frozen(ago(hours=1)).since == pytest.approx(
+    wanted = DeadLetterFilter(fingerprint=GROUP, error="no card", up_to_id=7, ids=(1, 2))
+    assert DeadLetterFilter.from_json(wanted.as_json()) == wanted
+    of_a_time = DeadLetterFilter(since=ago(hours=2), until=ago(hours=1))
+    assert DeadLetterFilter.from_json(of_a_time.as_json()) == of_a_time
+    assert DeadLetterFilter.from_query(of_a_time.to_query()) == of_a_time
+    assert DeadLetterFilter.from_query({"since": "PT2H"}).frozen(ago(hours=1)).since == pytest.approx(
         ago(hours=3), abs=timedelta(minutes=1)
     )
-    assert LetterFilter.from_address(wanted.as_address()) == replace(wanted, ids=None)
+    assert DeadLetterFilter.from_query(wanted.to_query()) == replace(wanted, ids=None)
     with pytest.raises(ValueError, match="got the unknown colour"):
-        LetterFilter.from_json({"colour": "red"})
+        DeadLetterFilter.from_json({"colour": "red"})
 
 
 def _run(job: Job) -> None:

@@ -8,7 +8,7 @@ from django_jobs.models import Job, Queue
 from django_jobs.policy.outcomes import SUCCEEDED, Lost
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.queues import cap, pause
+from django_jobs.store.queues import pause, set_max_running
 from tests.concurrency import run_together
 from tests.factories import ended, make_jobs, make_worker, take
 
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.django_db
 
 def test_no_more_than_the_cap_are_claimed_and_an_end_makes_room():
     make_jobs(5)
-    cap("default", 2)
+    set_max_running("default", 2)
     worker = make_worker()
 
     claims = take(worker)
@@ -31,7 +31,7 @@ def test_no_more_than_the_cap_are_claimed_and_an_end_makes_room():
 def test_other_queues_are_claimed_as_before():
     make_jobs(3)
     make_jobs(3, queue_name="mail")
-    cap("default", 1)
+    set_max_running("default", 1)
 
     claims = take(make_worker())
 
@@ -39,26 +39,26 @@ def test_other_queues_are_claimed_as_before():
 
 
 def test_a_cap_holds_from_its_commit_on_for_a_worker_that_has_looked_before_it():
-    from django_jobs.policy.claim_cursors import ReadyLines
-    from django_jobs.store.lifecycle.claim import claim, look
+    from django_jobs.policy.claim_cursors import ClaimCursors
+    from django_jobs.store.lifecycle.claim import claim, refresh_cursors
 
     make_jobs(5)
-    lines, worker = ReadyLines(), make_worker()
-    look(lines, queues=None)
-    cap("default", 2)
+    lines, worker = ClaimCursors(), make_worker()
+    refresh_cursors(lines, queues=None)
+    set_max_running("default", 2)
 
     assert claim(lines, lines.known[0], limit=5, worker_id=worker.pk) == []
-    look(lines, queues=None)
+    refresh_cursors(lines, queues=None)
     assert len(claim(lines, lines.known[0], limit=5, worker_id=worker.pk)) == 2
 
 
 def test_a_lifted_cap_lets_all_in():
     make_jobs(5)
-    cap("default", 1)
+    set_max_running("default", 1)
     worker = make_worker()
     take(worker)
 
-    cap("default", None)
+    set_max_running("default", None)
 
     assert len(take(worker)) == 4
 
@@ -67,7 +67,7 @@ def test_a_cap_below_what_runs_takes_nothing_more_and_stops_nothing():
     make_jobs(5)
     worker = make_worker()
     claims = take(worker, limit=3)
-    cap("default", 1)
+    set_max_running("default", 1)
 
     finish([ended(one, SUCCEEDED) for one in claims[:2]], worker_id=worker.pk)
 
@@ -77,7 +77,7 @@ def test_a_cap_below_what_runs_takes_nothing_more_and_stops_nothing():
 
 def test_a_rescued_job_makes_room_for_another():
     make_jobs(3)
-    cap("default", 1)
+    set_max_running("default", 1)
     worker = make_worker()
     claims = take(worker)
     finish([ended(one, Lost(reason="killed")) for one in claims], worker_id=worker.pk)
@@ -87,7 +87,7 @@ def test_a_rescued_job_makes_room_for_another():
 
 def test_a_paused_queue_stays_paused_under_a_cap():
     make_jobs(3)
-    cap("default", 2)
+    set_max_running("default", 2)
     pause("default")
 
     assert take(make_worker()) == []
@@ -96,7 +96,7 @@ def test_a_paused_queue_stays_paused_under_a_cap():
 @pytest.mark.parametrize("most", [0, -1, 1.5, "3", True])
 def test_a_wrong_cap_is_refused(most):
     with pytest.raises(ValueError, match="max_running: expected a whole number from 1 to"):
-        cap("default", most)
+        set_max_running("default", most)
 
     assert not Queue.objects.exists()
 
@@ -104,7 +104,7 @@ def test_a_wrong_cap_is_refused(most):
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_claim_at_the_same_moment_stay_within_the_cap_together():
     make_jobs(40)
-    cap("default", 5)
+    set_max_running("default", 5)
     workers = [make_worker() for _ in range(4)]
 
     taken = run_together(*[lambda worker=worker: take(worker, limit=4) for worker in workers])

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs import WaitTimeout
-from django_jobs.arguments.serialization import NOT_STORABLE
+from django_jobs import WaitTimeoutError
+from django_jobs.arguments.serialization import RESULT_NOT_STORABLE
 from django_jobs.models import Job
 from django_jobs.policy.outcomes import Discarded, Error, Succeeded
 from django_jobs.policy.states import FINAL_STATES, State
@@ -80,7 +80,7 @@ def test_a_try_that_ended_well_leaves_no_error():
 
 
 def test_a_result_that_could_not_be_stored_is_none_and_says_so():
-    job = make_job(State.SUCCEEDED, result_data=NOT_STORABLE)
+    job = make_job(State.SUCCEEDED, result_data=RESULT_NOT_STORABLE)
 
     assert job.is_result_lost
     assert job.result is None
@@ -117,7 +117,7 @@ def test_a_wait_for_a_job_that_has_ended_returns_at_once_whatever_its_end(state)
 def test_a_wait_that_takes_too_long_is_told_the_state(timeout):
     job = make_job(name="shop.send")
 
-    with pytest.raises(WaitTimeout, match=rf"job {job.pk} \(shop.send\) is still ready after 0"):
+    with pytest.raises(WaitTimeoutError, match=rf"job {job.pk} \(shop.send\) is still ready after 0"):
         job.wait(timeout=timeout)
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from django_jobs.models import Job, JobLog
-from django_jobs.policy.log_lines import KeptLines, LogLine
+from django_jobs.policy.log_lines import LogExcerpt, LogLine
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.logs import save_log
@@ -21,7 +21,7 @@ def running():
 
 def kept(*messages, total=None):
     lines = [LogLine(1.5, "INFO", "shop", message) for message in messages]
-    return KeptLines(lines, len(lines), len(lines) if total is None else total)
+    return LogExcerpt(lines, len(lines), len(lines) if total is None else total)
 
 
 def messages(job):

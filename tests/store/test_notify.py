@@ -7,7 +7,7 @@ from django_jobs.store import notify
 from django_jobs.store.dialects.postgresql.jobs import CHANNEL
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.run_now import run_now
-from django_jobs.store.notify import ring
+from django_jobs.store.notify import notify_workers
 from django_jobs.store.queues import pause, resume
 from tests.factories import make_job, make_letter
 from tests.sampleapp.jobs import echo, named
@@ -31,7 +31,7 @@ def rung():
 
 @pytest.fixture
 def _always(monkeypatch):
-    monkeypatch.setattr(notify, "WINDOW_SECONDS", 0)
+    monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 0)
 
 
 def test_an_enqueue_rings_for_its_queue_once_it_is_committed(rung):
@@ -51,7 +51,7 @@ def test_an_enqueue_that_is_rolled_back_does_not_ring(rung):
 
 
 def test_many_jobs_in_a_short_window_are_one_ring(rung, monkeypatch):
-    monkeypatch.setattr(notify, "WINDOW_SECONDS", 3_600)
+    monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 3_600)
 
     for _ in range(5):
         echo.enqueue()
@@ -94,7 +94,7 @@ def test_a_queue_that_is_resumed_in_a_transaction_rings_once_it_is_committed(run
 def test_a_project_that_wants_no_bell_has_none(rung):
     echo.enqueue()
 
-    assert ring("default") is False
+    assert notify_workers("default") is False
     assert rung() == []
 
 
@@ -103,4 +103,4 @@ def test_a_database_without_a_bell_is_left_alone(django_assert_num_queries):
         pytest.skip("PostgreSQL has one")
 
     with django_assert_num_queries(0):
-        assert ring("default") is False
+        assert notify_workers("default") is False

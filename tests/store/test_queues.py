@@ -4,7 +4,7 @@ import pytest
 
 from django_jobs.models import Queue
 from django_jobs.store.clock import database_now
-from django_jobs.store.queues import note_queues, pause, resume
+from django_jobs.store.queues import ensure_queues, pause, resume
 from tests.concurrency import run_together
 from tests.factories import make_queue
 
@@ -61,8 +61,8 @@ def test_a_name_longer_than_its_column_is_cut():
 def test_queues_are_noted_once_and_a_pause_survives_it():
     pause("mail")
 
-    note_queues(["mail", "documents"])
-    note_queues(iter(["documents"]))
+    ensure_queues(["mail", "documents"])
+    ensure_queues(iter(["documents"]))
 
     assert set(Queue.objects.values_list("name", flat=True)) == {"mail", "documents"}
     assert Queue.objects.get(pk="mail").is_paused
@@ -70,7 +70,7 @@ def test_queues_are_noted_once_and_a_pause_survives_it():
 
 def test_no_queues_are_no_statement(django_assert_num_queries):
     with django_assert_num_queries(0):
-        note_queues([])
+        ensure_queues([])
 
 
 @pytest.mark.django_db(transaction=True)

@@ -10,7 +10,7 @@ from django.test import override_settings
 from django_jobs import enqueue, once, using
 from django_jobs.arguments.serialization import loads
 from django_jobs.models import DeadLetter, Job, Queue, Worker
-from django_jobs.policy.claim_cursors import ReadyLines
+from django_jobs.policy.claim_cursors import ClaimCursors
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
@@ -18,26 +18,37 @@ from django_jobs.store.dead_letters.alerts import take_alerts
 from django_jobs.store.dead_letters.group_counts import prune_groups
 from django_jobs.store.dead_letters.groups import find_group, groups_page
 from django_jobs.store.dead_letters.mute import mute, unmute
-from django_jobs.store.dead_letters.resolve import note_letter, resolve
+from django_jobs.store.dead_letters.resolve import resolve, set_dead_letter_note
 from django_jobs.store.enqueue.prune_keys import prune_keys, prune_once
 from django_jobs.store.lifecycle.cancel import cancel
-from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.lifecycle.progress import save_notes
+from django_jobs.store.lifecycle.progress import save_progress
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.prune import prune, prune_records
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.rescue import rescue, rescue_worker
 from django_jobs.store.lifecycle.run_now import run_now
-from django_jobs.store.queues import note_queues, pause, resume
+from django_jobs.store.queues import ensure_queues, pause, resume
 from django_jobs.store.results.retention import expire_results
-from django_jobs.store.search.id_checkpoints import id_after, id_before, mark_jobs, prune_marks
+from django_jobs.store.search.id_checkpoints import (
+    id_after,
+    id_before,
+    prune_id_checkpoints,
+    record_id_checkpoint,
+)
 from django_jobs.store.search.keys import find_keys, find_once
-from django_jobs.store.stats.counts import open_dead_letters, queue_stats
-from django_jobs.store.stats.dashboard import snapshot
-from django_jobs.store.stats.rollup import fold, prune_sums
-from django_jobs.store.workers import Heard, beat, declare_lost, leave, register
+from django_jobs.store.stats.counts import open_dead_letter_count, queue_stats
+from django_jobs.store.stats.dashboard import dashboard_snapshot
+from django_jobs.store.stats.rollup import prune_rollups, roll_up
+from django_jobs.store.workers import (
+    HeartbeatStatus,
+    mark_lost_workers,
+    record_heartbeat,
+    register_worker,
+    set_worker_state,
+)
 from tests.factories import RULES, ago, ended, failure, make_job, make_letter, make_worker, take
 from tests.sampleapp.jobs import sync, sync_newest
 
@@ -69,10 +80,10 @@ def _router():
 
 def finish_one():
     worker = Worker.objects.using("default").first()
-    lines = ReadyLines()
-    look(lines, queues=None)
-    claims = claim_in_turn(lines, limit=2, worker_id=worker.pk)
-    assert save_notes(claims[0], {"progress_done": 1}, worker_id=worker.pk)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
+    claims = claim_by_priority(lines, limit=2, worker_id=worker.pk)
+    assert save_progress(claims[0], {"progress_done": 1}, worker_id=worker.pk)
     batch = [ended(claims[0], Succeeded(result="1")), ended(claims[1], failure(retry_in=None))]
     assert len(finish(batch, worker_id=worker.pk)) == 2
 
@@ -86,10 +97,10 @@ def job_api():
 
 
 def everything_of_workers():
-    worker_id = register(hostname="h", pid=1, queues=None, concurrency=1, version="0")
-    assert beat(worker_id) is Heard.ALIVE
-    assert leave(worker_id, Worker.State.STOPPED)
-    assert declare_lost(stale_after=timedelta(seconds=15)) == 0
+    worker_id = register_worker(hostname="h", pid=1, queues=None, concurrency=1, version="0")
+    assert record_heartbeat(worker_id) is HeartbeatStatus.ALIVE
+    assert set_worker_state(worker_id, Worker.State.STOPPED)
+    assert mark_lost_workers(stale_after=timedelta(seconds=15)) == 0
 
 
 def do_once():
@@ -118,14 +129,19 @@ CALLS = {
     "prune": lambda: prune(RETENTION),
     "prune records": lambda: prune_records(RETENTION, alerted_for=timedelta(days=1)),
     "workers": everything_of_workers,
-    "queues": lambda: (note_queues(["mail"]), pause("mail"), resume("mail"), Queue.objects.get(pk="mail")),
-    "stats": lambda: (queue_stats(), open_dead_letters()),
+    "queues": lambda: (ensure_queues(["mail"]), pause("mail"), resume("mail"), Queue.objects.get(pk="mail")),
+    "stats": lambda: (queue_stats(), open_dead_letter_count()),
     "alerts": lambda: take_alerts(period=timedelta(days=1)),
-    "fold": lambda: (fold(settle=timedelta(0)), prune_sums(), prune_groups(timedelta(0))),
-    "marks": lambda: (mark_jobs(), id_before(ago(days=1)), id_after(ago(days=1)), prune_marks()),
-    "resolve": lambda: (resolve(Q()), note_letter(1, note="known")),
+    "fold": lambda: (roll_up(settle=timedelta(0)), prune_rollups(), prune_groups(timedelta(0))),
+    "marks": lambda: (
+        record_id_checkpoint(),
+        id_before(ago(days=1)),
+        id_after(ago(days=1)),
+        prune_id_checkpoints(),
+    ),
+    "resolve": lambda: (resolve(Q()), set_dead_letter_note(1, note="known")),
     "groups": lambda: (mute(["f" * 32]), unmute(["f" * 32]), groups_page(), find_group("f" * 32)),
-    "dashboard": snapshot,
+    "dashboard": dashboard_snapshot,
     "clock": database_now,
     "the API of a job": job_api,
 }

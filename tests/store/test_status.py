@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.policy.states import State
-from django_jobs.store.status import last_words, watch
+from django_jobs.store.status import last_error, read_statuses
 from tests.factories import ago, make_attempt, make_job, make_jobs, make_letter
 
 pytestmark = pytest.mark.django_db
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.django_db
 def test_many_jobs_are_seen_by_one_statement_and_those_gone_are_left_out(django_assert_num_queries):
     jobs = make_jobs(1_100)
     with django_assert_num_queries(1):
-        seen = watch([*(job.pk for job in jobs), 0])
+        seen = read_statuses([*(job.pk for job in jobs), 0])
     assert seen.keys() == {job.pk for job in jobs}
 
 
@@ -25,7 +25,7 @@ def test_a_job_is_seen_as_it_stands():
         progress_total=9,
         progress_message="pages",
     )
-    seen = watch([job.pk])[job.pk]
+    seen = read_statuses([job.pk])[job.pk]
     assert (seen.state, seen.is_final, seen.is_cancel_requested) == (State.RUNNING, False, True)
     assert (seen.progress_done, seen.progress_total, seen.progress_message) == (3, 9, "pages")
     assert timedelta(minutes=4) < seen.age < timedelta(minutes=6)
@@ -34,12 +34,12 @@ def test_a_job_is_seen_as_it_stands():
 
 def test_a_scheduled_job_says_how_long_it_is_until_it_is_due():
     job = make_job(State.SCHEDULED, run_after=ago(minutes=-5))
-    assert timedelta(minutes=4) < watch([job.pk])[job.pk].due_in <= timedelta(minutes=5)
+    assert timedelta(minutes=4) < read_statuses([job.pk])[job.pk].due_in <= timedelta(minutes=5)
 
 
 def test_two_looks_that_see_the_same_are_equal():
     job = make_job(State.RUNNING)
-    first, second = watch([job.pk])[job.pk], watch([job.pk])[job.pk]
+    first, second = read_statuses([job.pk])[job.pk], read_statuses([job.pk])[job.pk]
     assert first == second
     assert first.seen_at <= second.seen_at
 
@@ -48,18 +48,18 @@ def test_the_newest_letter_has_the_last_word():
     job = make_job(State.DEAD)
     make_letter(job, error_class="OldError", error_message="old")
     make_letter(job, error_class="NewError", error_message="new")
-    assert last_words(job.pk) == "NewError: new"
+    assert last_error(job.pk) == "NewError: new"
 
 
 def test_a_letter_without_an_error_says_its_reason():
     job = make_job(State.DEAD)
     make_letter(job, reason="unknown_job", error_class="", error_message="")
-    assert last_words(job.pk) == "unknown_job"
+    assert last_error(job.pk) == "unknown_job"
 
 
 def test_without_a_letter_the_last_try_has_the_word():
     job = make_job(State.CANCELLED)
-    assert last_words(job.pk) is None
+    assert last_error(job.pk) is None
     make_attempt(job, claim_number=1, error_class="First", error_message="1")
     make_attempt(job, claim_number=2, error_class="Second", error_message="2")
-    assert last_words(job.pk) == "Second: 2"
+    assert last_error(job.pk) == "Second: 2"

@@ -5,7 +5,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import F
 
 from django_jobs.models import Token
-from django_jobs.store.tokens import create_token, find_token, note_used, revoke
+from django_jobs.store.tokens import create_token, find_token, record_token_use, revoke_token
 from tests.factories import ago
 
 pytestmark = pytest.mark.django_db
@@ -42,9 +42,9 @@ def test_nothing_is_found_by_another_secret_or_another_key(django_assert_num_que
 
 def test_a_revoked_token_is_found_and_says_who_revoked_it():
     token, text = create_token("billing", job_names=["a"])
-    assert revoke(token.key, by="bo")
-    assert not revoke(token.key, by="grace")
-    assert not revoke("nobody")
+    assert revoke_token(token.key, by="bo")
+    assert not revoke_token(token.key, by="grace")
+    assert not revoke_token("nobody")
     found = find_token(text)
     assert found.is_revoked
     assert found.revoked_by == "bo"
@@ -53,13 +53,13 @@ def test_a_revoked_token_is_found_and_says_who_revoked_it():
 
 def test_when_a_token_was_used_is_written_once_a_minute(django_assert_num_queries):
     token, text = create_token("billing", job_names=["a"])
-    note_used(token)
+    record_token_use(token)
     token = find_token(text)
     assert token.last_used_at > ago(minutes=1)
     with django_assert_num_queries(0):
-        note_used(token)
+        record_token_use(token)
     Token.objects.update(last_used_at=F("last_used_at") - timedelta(minutes=2))
-    note_used(find_token(text))
+    record_token_use(find_token(text))
     assert find_token(text).last_used_at > ago(minutes=1)
 
 

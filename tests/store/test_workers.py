@@ -5,13 +5,13 @@ import pytest
 from django_jobs.models import Worker
 from django_jobs.store.clock import database_now
 from django_jobs.store.workers import (
-    Heard,
-    beat,
-    declare_lost,
-    is_asked_to_stop,
-    leave,
-    register,
+    HeartbeatStatus,
+    is_stop_requested,
+    mark_lost_workers,
+    record_heartbeat,
+    register_worker,
     request_stop,
+    set_worker_state,
     time_until_stale,
 )
 from tests.factories import ago, make_worker
@@ -21,7 +21,7 @@ STALE_AFTER = timedelta(seconds=15)
 
 
 def test_a_registered_worker_is_alive_with_what_it_said_of_itself():
-    worker_id = register(
+    worker_id = register_worker(
         hostname="web-1", pid=4711, queues=["mail", "default"], concurrency=8, version="0.1.0"
     )
 
@@ -34,13 +34,15 @@ def test_a_registered_worker_is_alive_with_what_it_said_of_itself():
 
 
 def test_a_worker_of_all_queues_lists_none():
-    worker_id = register(hostname="h", pid=1, queues=None, concurrency=1, version="0")
+    worker_id = register_worker(hostname="h", pid=1, queues=None, concurrency=1, version="0")
 
     assert Worker.objects.get(pk=worker_id).queues == []
 
 
 def test_names_longer_than_their_columns_are_cut():
-    worker_id = register(hostname="h" * 500, pid=1, queues=["q" * 100] * 50, concurrency=1, version="v" * 200)
+    worker_id = register_worker(
+        hostname="h" * 500, pid=1, queues=["q" * 100] * 50, concurrency=1, version="v" * 200
+    )
 
     worker = Worker.objects.get(pk=worker_id)
     assert (len(worker.hostname), len(worker.version), len(worker.queues)) == (255, 50, 50)
@@ -50,7 +52,7 @@ def test_names_longer_than_their_columns_are_cut():
 def test_a_beat_renews_the_heartbeat_of_a_living_worker(state):
     worker = make_worker(state=state, heartbeat_at=ago(minutes=1))
 
-    assert beat(worker.pk, memory_bytes=5_000_000_000) is Heard.ALIVE
+    assert record_heartbeat(worker.pk, memory_bytes=5_000_000_000) is HeartbeatStatus.ALIVE
 
     worker.refresh_from_db()
     assert worker.heartbeat_at > ago(seconds=30)
@@ -62,24 +64,24 @@ def test_a_beat_of_a_worker_that_was_declared_lost_is_refused(state):
     long_ago = ago(minutes=1)
     worker = make_worker(state=state, heartbeat_at=long_ago)
 
-    assert beat(worker.pk) is Heard.LOST
+    assert record_heartbeat(worker.pk) is HeartbeatStatus.LOST
 
     worker.refresh_from_db()
     assert (worker.state, worker.heartbeat_at) == (state, long_ago)
 
 
 def test_a_beat_of_a_worker_without_a_row_is_refused():
-    assert beat(987_654) is Heard.LOST
+    assert record_heartbeat(987_654) is HeartbeatStatus.LOST
 
 
 def test_a_worker_that_is_stopping_is_still_alive():
     worker = make_worker()
 
-    assert leave(worker.pk, Worker.State.STOPPING) is True
+    assert set_worker_state(worker.pk, Worker.State.STOPPING) is True
 
     worker.refresh_from_db()
     assert (worker.state, worker.stopped_at) == ("stopping", None)
-    assert beat(worker.pk) is Heard.ALIVE
+    assert record_heartbeat(worker.pk) is HeartbeatStatus.ALIVE
 
 
 def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
@@ -88,21 +90,21 @@ def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
     assert request_stop(worker.pk, by="ada") is True
     assert request_stop(worker.pk, by="bob") is False
 
-    assert beat(worker.pk, memory_bytes=7) is Heard.ASKED_TO_STOP
+    assert record_heartbeat(worker.pk, memory_bytes=7) is HeartbeatStatus.STOP_REQUESTED
     worker.refresh_from_db()
     assert (worker.state, worker.stop_requested_by, worker.memory_bytes) == ("running", "ada", 7)
     assert worker.heartbeat_at > ago(seconds=5)
-    leave(worker.pk, Worker.State.STOPPING)
-    assert beat(worker.pk) is Heard.ALIVE
+    set_worker_state(worker.pk, Worker.State.STOPPING)
+    assert record_heartbeat(worker.pk) is HeartbeatStatus.ALIVE
 
 
 def test_a_worker_that_stops_already_can_be_asked_not_to_be_replaced():
     worker = make_worker(state="stopping")
 
-    assert is_asked_to_stop(worker.pk) is False
+    assert is_stop_requested(worker.pk) is False
     assert request_stop(worker.pk, by="ada") is True
-    assert is_asked_to_stop(worker.pk) is True
-    assert beat(worker.pk) is Heard.ALIVE, "it need not be told again"
+    assert is_stop_requested(worker.pk) is True
+    assert record_heartbeat(worker.pk) is HeartbeatStatus.ALIVE, "it need not be told again"
 
 
 @pytest.mark.parametrize("state", ["stopped", "lost"])
@@ -113,23 +115,23 @@ def test_only_a_living_worker_can_be_asked_to_stop(state):
 
     worker.refresh_from_db()
     assert worker.stop_requested_at is None
-    assert is_asked_to_stop(worker.pk) is False
+    assert is_stop_requested(worker.pk) is False
 
 
 def test_a_heartbeat_is_one_statement(django_assert_num_queries):
     worker = make_worker()
 
     with django_assert_num_queries(1):
-        beat(worker.pk)
+        record_heartbeat(worker.pk)
 
 
 @pytest.mark.parametrize("state", [Worker.State.STOPPED, Worker.State.LOST])
 def test_a_worker_leaves_once(state):
     worker = make_worker()
 
-    assert leave(worker.pk, state) is True
-    assert leave(worker.pk, Worker.State.STOPPED) is False
-    assert leave(worker.pk, Worker.State.STOPPING) is False
+    assert set_worker_state(worker.pk, state) is True
+    assert set_worker_state(worker.pk, Worker.State.STOPPED) is False
+    assert set_worker_state(worker.pk, Worker.State.STOPPING) is False
 
     worker.refresh_from_db()
     assert worker.state == state
@@ -141,19 +143,19 @@ def test_a_living_worker_with_a_stale_heartbeat_is_declared_lost(state):
     stale = make_worker(state=state, heartbeat_at=ago(seconds=16))
     fresh = make_worker(state=state, heartbeat_at=ago(seconds=10))
 
-    assert declare_lost(stale_after=STALE_AFTER) == 1
+    assert mark_lost_workers(stale_after=STALE_AFTER) == 1
 
     stale.refresh_from_db()
     fresh.refresh_from_db()
     assert (stale.state, fresh.state) == ("lost", state)
     assert stale.stopped_at is not None
-    assert declare_lost(stale_after=STALE_AFTER) == 0
+    assert mark_lost_workers(stale_after=STALE_AFTER) == 0
 
 
 def test_a_worker_that_has_stopped_is_not_declared_lost():
     worker = make_worker(state="stopped", heartbeat_at=ago(days=1))
 
-    assert declare_lost(stale_after=STALE_AFTER) == 0
+    assert mark_lost_workers(stale_after=STALE_AFTER) == 0
     worker.refresh_from_db()
     assert worker.state == "stopped"
 
@@ -162,7 +164,7 @@ def test_a_worker_that_was_frozen_does_not_bury_itself():
     itself = make_worker(heartbeat_at=ago(minutes=1))
     other = make_worker(heartbeat_at=ago(minutes=1))
 
-    assert declare_lost(stale_after=STALE_AFTER, spare=itself.pk) == 1
+    assert mark_lost_workers(stale_after=STALE_AFTER, exclude_id=itself.pk) == 1
 
     itself.refresh_from_db()
     other.refresh_from_db()
@@ -175,7 +177,7 @@ def test_the_next_to_be_stale_is_the_living_worker_that_was_silent_longest():
     make_worker(heartbeat_at=ago(seconds=3))
     make_worker(state="stopping", heartbeat_at=ago(seconds=12))
 
-    until_stale = time_until_stale(stale_after=STALE_AFTER, spare=own.pk)
+    until_stale = time_until_stale(stale_after=STALE_AFTER, exclude_id=own.pk)
 
     assert until_stale is not None
     assert until_stale <= timedelta(seconds=3.1)
@@ -185,4 +187,4 @@ def test_a_worker_alone_waits_for_nobody_to_be_stale():
     own = make_worker()
     make_worker(state="lost")
 
-    assert time_until_stale(stale_after=STALE_AFTER, spare=own.pk) is None
+    assert time_until_stale(stale_after=STALE_AFTER, exclude_id=own.pk) is None

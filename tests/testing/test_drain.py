@@ -60,7 +60,7 @@ class DrainInATestCase(TestCase):
         with pytest.raises(
             RuntimeError, match=r"drain\(\) stopped after 50 runs; the last was of drain.forever"
         ):
-            drain(most_runs=50)
+            drain(max_runs=50)
 
     def test_a_failed_atomic_job_leaves_no_write(self) -> None:
         from tests.sampleapp.models import Customer
@@ -100,7 +100,7 @@ class TestCancelled:
         assert asked.refresh().state == State.CANCELLED
         assert asked.finished_at is not None
         [attempt] = asked.attempts
-        assert (attempt.outcome, attempt.error) == ("cancelled", "django_jobs.exceptions.Cancelled: asked to")
+        assert (attempt.outcome, attempt.error) == ("cancelled", "django_jobs.exceptions.Cancel: asked to")
         assert not DeadLetter.objects.exists()
         assert other.refresh().result == "went on"
         assert heard == [(asked.pk, "cancelled")]

@@ -5,13 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django_jobs import (
-    Breaker,
+    CircuitBreaker,
     Concurrency,
     Constant,
     Exponential,
     JobContext,
-    Order,
-    Rate,
+    Ordering,
+    RateLimit,
     RateLimited,
     Unique,
     job,
@@ -41,14 +41,17 @@ def unique(user_id: int) -> None: ...
 @job(
     rate_limit="10/s",
     concurrency=Concurrency(3, key="partner"),
-    order_key=lambda partner, **_: partner,
-    breaker=Breaker(failures=5, open_for=timedelta(minutes=5), key="partner"),
+    ordering_key=lambda partner, **_: partner,
+    breaker=CircuitBreaker(failures=5, open_for=timedelta(minutes=5), key="partner"),
 )
 def limited(partner: str) -> int:
     raise RateLimited(retry_after=30)
 
 
-@job(rate_limit=Rate(10, burst=20, counts_from="start"), order_key=Order(key="partner", steps_aside=True))
+@job(
+    rate_limit=RateLimit(10, burst=20, counts_from="start"),
+    ordering_key=Ordering(key="partner", release_on_retry=True),
+)
 def limited_otherwise(partner: str) -> None: ...
 
 
@@ -100,15 +103,15 @@ def wrong_calls() -> None:
     job(rate_limit=5)  # type: ignore[call-overload]
     job(rate_limit=Concurrency(3))  # type: ignore[call-overload]
     job(concurrency="3")  # type: ignore[call-overload]
-    job(order_key=5)  # type: ignore[call-overload]
+    job(ordering_key=5)  # type: ignore[call-overload]
     job(breaker=5)  # type: ignore[call-overload]
-    Rate("10")  # type: ignore[arg-type]
-    Rate(10, per=1)  # type: ignore[arg-type]
-    Rate(10, counts_from="middle")  # type: ignore[arg-type]
+    RateLimit("10")  # type: ignore[arg-type]
+    RateLimit(10, per=1)  # type: ignore[arg-type]
+    RateLimit(10, counts_from="middle")  # type: ignore[arg-type]
     Concurrency(3, key=["partner"])  # type: ignore[arg-type]
-    Order()  # type: ignore[call-arg]
-    Breaker(5)  # type: ignore[call-arg]
-    Breaker(failures=5, within=60)  # type: ignore[arg-type]
+    Ordering()  # type: ignore[call-arg]
+    CircuitBreaker(5)  # type: ignore[call-arg]
+    CircuitBreaker(failures=5, within=60)  # type: ignore[arg-type]
     RateLimited()  # type: ignore[call-arg]
     job(max_attempts="five")  # type: ignore[call-overload]
     job(backoff="soon")  # type: ignore[arg-type]

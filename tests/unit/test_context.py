@@ -6,15 +6,15 @@ from asgiref.sync import async_to_sync
 from django.test import override_settings
 
 from django_jobs import (
-    Cancelled,
+    Cancel,
     JobContext,
-    NoCurrentJob,
-    PayloadTooLarge,
+    NoCurrentJobError,
+    PayloadTooLargeError,
     SerializationError,
     context,
     current_job,
 )
-from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, running_as
+from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, activate_context
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.cancel import request_cancel
@@ -46,28 +46,28 @@ def clock(monkeypatch):
 
 
 def test_outside_of_a_job_there_is_no_current_one():
-    with pytest.raises(NoCurrentJob, match=r"current_job\(\) works inside a job that a worker runs"):
+    with pytest.raises(NoCurrentJobError, match=r"current_job\(\) works inside a job that a worker runs"):
         current_job()
 
 
 def test_inside_a_job_the_current_one_is_that_whose_run_it_is():
     outer, inner = make_context(), make_context(job_id=8)
 
-    with running_as(outer):
+    with activate_context(outer):
         assert current_job() is outer
-        with running_as(inner):
+        with activate_context(inner):
             assert current_job().job_id == 8
         assert current_job() is outer
 
-    with pytest.raises(NoCurrentJob):
+    with pytest.raises(NoCurrentJobError):
         current_job()
 
 
 def test_a_job_that_raises_is_no_longer_the_current_one():
-    with pytest.raises(ZeroDivisionError), running_as(make_context()):
+    with pytest.raises(ZeroDivisionError), activate_context(make_context()):
         raise ZeroDivisionError
 
-    with pytest.raises(NoCurrentJob):
+    with pytest.raises(NoCurrentJobError):
         current_job()
 
 
@@ -159,7 +159,9 @@ def test_metadata_that_json_cannot_carry_is_refused_and_not_saved():
 def test_metadata_that_is_too_large_is_refused_and_not_saved():
     saved = []
 
-    with pytest.raises(PayloadTooLarge, match=r"shop\.send: metadata of .* is larger than MAX_PAYLOAD_BYTES"):
+    with pytest.raises(
+        PayloadTooLargeError, match=r"shop\.send: metadata of .* is larger than MAX_PAYLOAD_BYTES"
+    ):
         make_context(saved, metadata={"x": "y" * 20}).save_metadata()
     assert saved == []
 
@@ -188,7 +190,7 @@ def test_a_request_is_an_attribute_and_a_check_that_raises(clock):
     request_cancel(job)
     clock.now += 1
     assert one.cancel_requested is True
-    with pytest.raises(Cancelled, match="it was asked to end"):
+    with pytest.raises(Cancel, match="it was asked to end"):
         one.raise_if_cancelled()
 
 
@@ -200,7 +202,7 @@ def test_the_check_has_an_asynchronous_twin(clock):
     request_cancel(job)
     clock.now += 1
     assert async_to_sync(one.acancel_requested)() is True
-    with pytest.raises(Cancelled, match="it was asked to end"):
+    with pytest.raises(Cancel, match="it was asked to end"):
         async_to_sync(one.araise_if_cancelled)()
 
 

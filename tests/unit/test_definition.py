@@ -6,7 +6,7 @@ from django.test import override_settings
 
 import django_jobs
 from django_jobs import ArgumentsError, ConfigurationError, Exponential, JobDefinition, job, registry
-from django_jobs.policy.backoff import Waits
+from django_jobs.policy.backoff import FixedWaits
 from tests.sampleapp import jobs
 
 
@@ -69,7 +69,7 @@ def test_every_option_is_kept():
     options = definition.options
     assert definition.name == "sample.options"
     assert (options.queue_name, options.priority, options.max_attempts) == ("documents", -100, 10_000)
-    assert options.backoff == Waits((timedelta(seconds=1), timedelta(seconds=2)))
+    assert options.backoff == FixedWaits((timedelta(seconds=1), timedelta(seconds=2)))
     assert options.retry_on == (OSError,)
     assert options.discard_on == (KeyError, IndexError)
     assert options.timeout == timedelta(seconds=90)

@@ -38,9 +38,9 @@ def test_every_exception_is_public_and_explained():
         (django_jobs.UnknownJobError, LookupError),
         (django_jobs.ArgumentsError, TypeError),
         (django_jobs.SerializationError, ValueError),
-        (django_jobs.PayloadTooLarge, django_jobs.SerializationError),
-        (django_jobs.NoCurrentJob, LookupError),
-        (django_jobs.WaitTimeout, TimeoutError),
+        (django_jobs.PayloadTooLargeError, django_jobs.SerializationError),
+        (django_jobs.NoCurrentJobError, LookupError),
+        (django_jobs.WaitTimeoutError, TimeoutError),
     ],
 )
 def test_an_error_can_be_caught_as_the_builtin_that_it_is(error, builtin):

@@ -12,17 +12,17 @@ from uuid import UUID
 import pytest
 
 from django_jobs import (
-    Breaker,
+    CircuitBreaker,
     Concurrency,
     ConfigurationError,
     JobDefinition,
     LimitKeyError,
-    Order,
-    Rate,
+    Ordering,
+    RateLimit,
     job,
     registry,
 )
-from django_jobs.policy.limits import MAX_KEY_LENGTH, Kind, Need
+from django_jobs.policy.limits import MAX_KEY_LENGTH, LimitKind, RequiredPermit
 from tests.sampleapp.models import Customer
 
 LONGEST = "366 days, 0:00:00"
@@ -50,7 +50,7 @@ def keys(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> lis
     return [one.key for one in needs(definition, *args, **kwargs)]
 
 
-def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tuple[Need, ...]:
+def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tuple[RequiredPermit, ...]:
     return definition.needs(definition.signature.bind(args, kwargs))
 
 
@@ -61,7 +61,7 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("rate_limit", b"10/s", f"{AS_RATE} b'10/s'"),
         ("rate_limit", ["10/s"], f"{AS_RATE} ['10/s']"),
         ("rate_limit", Concurrency(3), f"{AS_RATE} Concurrency(most=3"),
-        ("rate_limit", Rate, f"{AS_RATE} <class"),
+        ("rate_limit", RateLimit, f"{AS_RATE} <class"),
         ("rate_limit", "", f"{AS_TEXT} ''"),
         ("rate_limit", "10", f"{AS_TEXT} '10'"),
         ("rate_limit", "ten/s", f"{AS_TEXT} 'ten/s'"),
@@ -80,17 +80,21 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("concurrency", True, "expected a Concurrency or a whole number, got True"),
         ("concurrency", 3.0, "expected a Concurrency or a whole number, got 3.0"),
         ("concurrency", "3", "expected a Concurrency or a whole number, got '3'"),
-        ("concurrency", Rate(3), "expected a Concurrency or a whole number, got Rate(count=3"),
-        ("order_key", 5, f"{AS_ORDER} 5"),
-        ("order_key", ("api",), f"{AS_ORDER} ('api',)"),
-        ("order_key", "", "expected the name of an argument (api, path) as key, got ''"),
-        ("order_key", "app", "expected the name of an argument (api, path) as key, got 'app'"),
-        ("order_key", "surplus", "expected the name of an argument (api, path) as key, got 'surplus'"),
-        ("order_key", "more", "expected the name of an argument (api, path) as key, got 'more'"),
-        ("order_key", Order(key="app"), "expected the name of an argument (api, path) as key, got 'app'"),
+        ("concurrency", RateLimit(3), "expected a Concurrency or a whole number, got Rate(count=3"),
+        ("ordering_key", 5, f"{AS_ORDER} 5"),
+        ("ordering_key", ("api",), f"{AS_ORDER} ('api',)"),
+        ("ordering_key", "", "expected the name of an argument (api, path) as key, got ''"),
+        ("ordering_key", "app", "expected the name of an argument (api, path) as key, got 'app'"),
+        ("ordering_key", "surplus", "expected the name of an argument (api, path) as key, got 'surplus'"),
+        ("ordering_key", "more", "expected the name of an argument (api, path) as key, got 'more'"),
+        (
+            "ordering_key",
+            Ordering(key="app"),
+            "expected the name of an argument (api, path) as key, got 'app'",
+        ),
         (
             "rate_limit",
-            Rate(5, key="app"),
+            RateLimit(5, key="app"),
             "expected the name of an argument (api, path) as key, got 'app'",
         ),
         (
@@ -100,12 +104,12 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ),
         (
             "breaker",
-            Breaker(failures=5, key="app"),
+            CircuitBreaker(failures=5, key="app"),
             "expected the name of an argument (api, path) as key, got 'app'",
         ),
         ("breaker", 5, "expected a Breaker, got 5"),
         ("breaker", "5/m", "expected a Breaker, got '5/m'"),
-        ("breaker", Breaker, "expected a Breaker, got <class"),
+        ("breaker", CircuitBreaker, "expected a Breaker, got <class"),
     ],
 )
 def test_a_wrong_option_is_refused_naming_job_option_and_what_came(
@@ -121,7 +125,7 @@ def test_a_wrong_option_is_refused_naming_job_option_and_what_came(
 def test_a_job_without_arguments_has_none_to_name() -> None:
     with pytest.raises(ConfigurationError, match=r"expected the name of an argument \(none\) as key"):
 
-        @job(order_key="api")
+        @job(ordering_key="api")
         def alone() -> None: ...
 
 
@@ -135,44 +139,47 @@ def test_the_context_is_no_argument() -> None:
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Rate("10"), f"count: {COUNT} '10'"),  # type: ignore[arg-type]
-        (lambda: Rate(True), f"count: {COUNT} True"),
-        (lambda: Rate(1, per=5), f"per: {SPAN} 5"),  # type: ignore[arg-type]
-        (lambda: Rate(1, per=timedelta(0)), f"per: {SPAN}"),
-        (lambda: Rate(1, per=timedelta(days=-1)), f"per: {SPAN}"),
-        (lambda: Rate(1, burst=0), f"burst: {COUNT} 0"),
-        (lambda: Rate(1, burst="20"), f"burst: {COUNT} '20'"),  # type: ignore[arg-type]
+        (lambda: RateLimit("10"), f"count: {COUNT} '10'"),  # type: ignore[arg-type]
+        (lambda: RateLimit(True), f"count: {COUNT} True"),
+        (lambda: RateLimit(1, per=5), f"per: {SPAN} 5"),  # type: ignore[arg-type]
+        (lambda: RateLimit(1, per=timedelta(0)), f"per: {SPAN}"),
+        (lambda: RateLimit(1, per=timedelta(days=-1)), f"per: {SPAN}"),
+        (lambda: RateLimit(1, burst=0), f"burst: {COUNT} 0"),
+        (lambda: RateLimit(1, burst="20"), f"burst: {COUNT} '20'"),  # type: ignore[arg-type]
         (
-            lambda: Rate(1, per=timedelta(days=100), burst=4),
+            lambda: RateLimit(1, per=timedelta(days=100), burst=4),
             f"burst: expected burst / count * per of at most {LONGEST}, got 4",
         ),
         (
-            lambda: Rate(1, counts_from="middle"),  # type: ignore[arg-type]
+            lambda: RateLimit(1, counts_from="middle"),  # type: ignore[arg-type]
             "counts_from: expected 'end' or 'start', got 'middle'",
         ),
         (
-            lambda: Rate(1, counts_from=["end"]),  # type: ignore[arg-type]
+            lambda: RateLimit(1, counts_from=["end"]),  # type: ignore[arg-type]
             "counts_from: expected 'end' or 'start', got ['end']",
         ),
-        (lambda: Rate(1, key=5), "key: expected the name of an argument or a function, got 5"),  # type: ignore[arg-type]
-        (lambda: Rate(1, name=""), "name: expected 1 to 200 printable characters, got ''"),
-        (lambda: Rate(1, name="x" * 201), "name: expected 1 to 200 printable characters, got 'xxx"),
-        (lambda: Rate(1, name="a\0b"), "name: expected 1 to 200 printable characters, got 'a\\x00b'"),
-        (lambda: Rate(1, name="\ud800"), "name: expected 1 to 200 printable characters, got '\\ud800'"),
-        (lambda: Rate(1, name=5), "name: expected 1 to 200 printable characters, got 5"),  # type: ignore[arg-type]
+        (lambda: RateLimit(1, key=5), "key: expected the name of an argument or a function, got 5"),  # type: ignore[arg-type]
+        (lambda: RateLimit(1, name=""), "name: expected 1 to 200 printable characters, got ''"),
+        (lambda: RateLimit(1, name="x" * 201), "name: expected 1 to 200 printable characters, got 'xxx"),
+        (lambda: RateLimit(1, name="a\0b"), "name: expected 1 to 200 printable characters, got 'a\\x00b'"),
+        (lambda: RateLimit(1, name="\ud800"), "name: expected 1 to 200 printable characters, got '\\ud800'"),
+        (lambda: RateLimit(1, name=5), "name: expected 1 to 200 printable characters, got 5"),  # type: ignore[arg-type]
         (lambda: Concurrency(0), f"most: {COUNT} 0"),
         (
             lambda: Concurrency(1, key=["api"]),
             "key: expected the name of an argument or a function, got ['api']",
         ),  # type: ignore[arg-type]
-        (lambda: Order(key=7), "key: expected the name of an argument or a function, got 7"),  # type: ignore[arg-type]
-        (lambda: Order(key="api", name=" "), "name: expected 1 to 200 printable characters, got ' '"),
-        (lambda: Breaker(failures=0), "failures: expected 1 to 1000, got 0"),
-        (lambda: Breaker(failures=1001), "failures: expected 1 to 1000, got 1001"),
-        (lambda: Breaker(failures="5"), "failures: expected 1 to 1000, got '5'"),  # type: ignore[arg-type]
-        (lambda: Breaker(failures=5, within=60), f"within: {SPAN} 60"),  # type: ignore[arg-type]
-        (lambda: Breaker(failures=5, open_for=timedelta(0)), f"open_for: {SPAN}"),
-        (lambda: Breaker(failures=5, key=5), "key: expected the name of an argument or a function, got 5"),  # type: ignore[arg-type]
+        (lambda: Ordering(key=7), "key: expected the name of an argument or a function, got 7"),  # type: ignore[arg-type]
+        (lambda: Ordering(key="api", name=" "), "name: expected 1 to 200 printable characters, got ' '"),
+        (lambda: CircuitBreaker(failures=0), "failures: expected 1 to 1000, got 0"),
+        (lambda: CircuitBreaker(failures=1001), "failures: expected 1 to 1000, got 1001"),
+        (lambda: CircuitBreaker(failures="5"), "failures: expected 1 to 1000, got '5'"),  # type: ignore[arg-type]
+        (lambda: CircuitBreaker(failures=5, within=60), f"within: {SPAN} 60"),  # type: ignore[arg-type]
+        (lambda: CircuitBreaker(failures=5, open_for=timedelta(0)), f"open_for: {SPAN}"),
+        (
+            lambda: CircuitBreaker(failures=5, key=5),
+            "key: expected the name of an argument or a function, got 5",
+        ),  # type: ignore[arg-type]
     ],
 )
 def test_a_limit_that_cannot_be_is_refused_where_it_is_written(
@@ -198,11 +205,11 @@ def test_a_limit_that_cannot_be_is_refused_where_it_is_written(
 def test_text_says_the_same_as_a_rate(text: str, count: int, seconds: int) -> None:
     definition = define(rate_limit=text)
 
-    assert definition.options.limits == (Rate(count, per=timedelta(seconds=seconds)),)
+    assert definition.options.limits == (RateLimit(count, per=timedelta(seconds=seconds)),)
 
 
 def test_without_options_there_is_no_limit() -> None:
-    definition = define(rate_limit=None, concurrency=None, order_key=None, breaker=None)
+    definition = define(rate_limit=None, concurrency=None, ordering_key=None, breaker=None)
 
     assert definition.options.limits == ()
     assert needs(definition, "stripe") == ()
@@ -235,12 +242,12 @@ class Api(Enum):
 )
 @pytest.mark.parametrize("key", ["api", lambda api, **_: api], ids=["name", "function"])
 def test_a_key_is_the_text_of_what_the_argument_is(key: Any, value: object, key_text: str) -> None:
-    assert keys(define(order_key=key), value) == [key_text]
+    assert keys(define(ordering_key=key), value) == [key_text]
 
 
 @pytest.mark.parametrize("key", ["api", lambda api, **_: api], ids=["name", "function"])
 def test_a_key_of_none_is_no_limit(key: Any) -> None:
-    assert keys(define(order_key=key, concurrency=3), None) == [""]
+    assert keys(define(ordering_key=key, concurrency=3), None) == [""]
 
 
 @pytest.mark.parametrize(
@@ -264,7 +271,7 @@ def test_a_key_of_none_is_no_limit(key: Any) -> None:
 def test_what_is_no_key_fails_the_enqueue_naming_job_and_option(
     key: Any, value: object, message: str
 ) -> None:
-    definition = define(rate_limit=Rate(5, key=key))
+    definition = define(rate_limit=RateLimit(5, key=key))
 
     with pytest.raises(LimitKeyError) as caught:
         definition.enqueue(value)
@@ -278,10 +285,10 @@ def test_what_is_no_key_fails_the_enqueue_naming_job_and_option(
 @pytest.mark.parametrize(
     ("option", "limit"),
     [
-        ("rate_limit", lambda key: Rate(5, key=key)),
+        ("rate_limit", lambda key: RateLimit(5, key=key)),
         ("concurrency", lambda key: Concurrency(5, key=key)),
-        ("order_key", lambda key: key),
-        ("breaker", lambda key: Breaker(failures=5, key=key)),
+        ("ordering_key", lambda key: key),
+        ("breaker", lambda key: CircuitBreaker(failures=5, key=key)),
     ],
 )
 def test_a_function_that_raises_fails_the_enqueue_with_its_reason(option: str, limit: Any) -> None:
@@ -299,14 +306,16 @@ def test_a_function_that_raises_fails_the_enqueue_with_its_reason(option: str, l
 
 
 def test_a_function_that_takes_other_arguments_fails_the_enqueue() -> None:
-    definition = define(order_key=lambda tenant: tenant)
+    definition = define(ordering_key=lambda tenant: tenant)
 
-    with pytest.raises(LimitKeyError, match=r"^sample\.limited: order_key: .* TypeError: .* argument 'path'"):
+    with pytest.raises(
+        LimitKeyError, match=r"^sample\.limited: ordering_key: .* TypeError: .* argument 'path'"
+    ):
         definition.enqueue("stripe")
 
 
 def test_of_many_jobs_one_without_a_key_fails_them_all_before_anything_is_written() -> None:
-    definition = define(order_key="api")
+    definition = define(ordering_key="api")
 
     with pytest.raises(LimitKeyError):
         definition.enqueue_many([("stripe",), ([],)])
@@ -319,17 +328,17 @@ def test_a_function_is_given_all_arguments_by_name_with_their_defaults() -> None
         given.append(arguments)
         return "key"
 
-    needs(define(order_key=key), "stripe", tenant=7)
+    needs(define(ordering_key=key), "stripe", tenant=7)
 
     assert given == [{"api": "stripe", "path": "/", "surplus": [], "tenant": 7}]
 
 
 def test_a_name_makes_a_limit_of_two_jobs_one_and_a_kind_two() -> None:
-    shared = Rate(5, name="partner", key="api")
+    shared = RateLimit(5, name="partner", key="api")
     one = needs(define(rate_limit=shared), "stripe")
     other = needs(job(name="sample.other", rate_limit=shared)(work), "stripe")
-    own = needs(define(rate_limit=Rate(5, key="api")), "stripe")
-    breaker = needs(define(breaker=Breaker(failures=5, name="partner", key="api")), "stripe")
+    own = needs(define(rate_limit=RateLimit(5, key="api")), "stripe")
+    breaker = needs(define(breaker=CircuitBreaker(failures=5, name="partner", key="api")), "stripe")
 
     assert one[0].limit_id == other[0].limit_id
     assert len({one[0].limit_id, own[0].limit_id, breaker[0].limit_id}) == 3
@@ -338,8 +347,13 @@ def test_a_name_makes_a_limit_of_two_jobs_one_and_a_kind_two() -> None:
 
 def test_all_four_may_be_given_together() -> None:
     definition = define(
-        rate_limit="10/s", concurrency=3, order_key="api", breaker=Breaker(failures=5, key="path")
+        rate_limit="10/s", concurrency=3, ordering_key="api", breaker=CircuitBreaker(failures=5, key="path")
     )
 
     found = {one.rule.kind: one.key for one in needs(definition, "stripe")}
-    assert found == {Kind.ORDER: "stripe", Kind.CONCURRENCY: "", Kind.BREAKER: "/", Kind.RATE: ""}
+    assert found == {
+        LimitKind.ORDER: "stripe",
+        LimitKind.CONCURRENCY: "",
+        LimitKind.BREAKER: "/",
+        LimitKind.RATE: "",
+    }

@@ -40,8 +40,8 @@ def test_a_job_with_cron_has_a_schedule_of_its_own_name() -> None:
     assert definition.name == weekly_report.name
     assert definition.timing.cron == "0 9 * * 1"
     assert definition.timing.timezone == "Europe/Berlin"
-    assert (definition.manner.overlap, definition.manner.catch_up) == (Overlap.QUEUE, CatchUp.ALL)
-    assert definition.manner.catch_up_limit == 3
+    assert (definition.tick_policy.overlap, definition.tick_policy.catch_up) == (Overlap.QUEUE, CatchUp.ALL)
+    assert definition.tick_policy.catch_up_limit == 3
     assert definition.arguments == {}
 
 

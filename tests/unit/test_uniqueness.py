@@ -48,9 +48,9 @@ def open_work(user_id: int, **more: int) -> None:
         (Unique(on_conflict=[]), ["on_conflict: expected one of"]),
         (Unique(debounce=5), ["debounce: expected a positive timedelta", "5"]),
         (Unique(debounce=timedelta(0)), ["debounce: expected a positive timedelta"]),
-        (Unique(debounce=MINUTE, at_most="1h"), ["at_most: expected a positive timedelta", "'1h'"]),
-        (Unique(at_most=MINUTE), ["at_most: expected no less than debounce"]),
-        (Unique(debounce=2 * MINUTE, at_most=MINUTE), ["at_most: expected no less than debounce"]),
+        (Unique(debounce=MINUTE, max_wait="1h"), ["max_wait: expected a positive timedelta", "'1h'"]),
+        (Unique(max_wait=MINUTE), ["max_wait: expected no less than debounce"]),
+        (Unique(debounce=2 * MINUTE, max_wait=MINUTE), ["max_wait: expected no less than debounce"]),
         (Unique(debounce=MINUTE, on_conflict="skip"), ["on_conflict: expected replace or reschedule"]),
         (Unique(debounce=MINUTE, states=("ready", "running")), ["states: expected no running"]),
     ],
@@ -72,7 +72,7 @@ def test_a_wrong_option_is_refused_at_decoration_with_job_option_and_what_was_ex
         Unique(by=["user_id", "full"]),
         Unique(by=lambda user_id, **_: user_id),
         Unique(states={"running"}),
-        Unique(debounce=MINUTE, at_most=MINUTE, on_conflict="reschedule"),
+        Unique(debounce=MINUTE, max_wait=MINUTE, on_conflict="reschedule"),
     ],
 )
 def test_what_fits_is_kept(unique):
@@ -90,8 +90,8 @@ def test_a_function_that_takes_any_keyword_may_be_unique_by_any():
 
 def test_a_burst_ends_with_the_last_arguments_unless_said_otherwise():
     assert Unique().rule == ConflictRule(on_conflict=OnConflict.SKIP)
-    assert Unique(debounce=MINUTE, at_most=2 * MINUTE).rule == ConflictRule(
-        on_conflict=OnConflict.REPLACE, at_most=2 * MINUTE
+    assert Unique(debounce=MINUTE, max_wait=2 * MINUTE).rule == ConflictRule(
+        on_conflict=OnConflict.REPLACE, max_wait=2 * MINUTE
     )
     assert Unique(debounce=MINUTE, on_conflict="reschedule").rule.on_conflict is OnConflict.RESCHEDULE
 

@@ -10,7 +10,7 @@ from django.test import Client, override_settings
 
 from django_jobs.conf import SETTING
 from django_jobs.models import Job, Token
-from django_jobs.store.tokens import create_token, revoke
+from django_jobs.store.tokens import create_token, revoke_token
 from django_jobs.testing import drain
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -115,7 +115,7 @@ def test_a_session_is_no_token(admin_client: Client) -> None:
 
 
 def test_a_revoked_token_is_told_so(token: str) -> None:
-    revoke(Token.objects.get().key)
+    revoke_token(Token.objects.get().key)
     assert _problem(_post(token, ADD, {"first": 1})) == (401, "token-revoked")
 
 

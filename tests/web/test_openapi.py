@@ -9,9 +9,9 @@ from django.test import Client
 from openapi_spec_validator import validate
 
 from django_jobs import registry
-from django_jobs.policy.http_problems import Kind
+from django_jobs.policy.http_problems import ProblemKind
 from django_jobs.store.tokens import create_token
-from django_jobs.web.json_schema import DECIMAL, KEY
+from django_jobs.web.json_schema import DECIMAL_PATTERN, KEY_PATTERN
 from tests.databases import ROOT
 from tests.sampleapp import jobs as sample
 
@@ -56,7 +56,11 @@ def test_arguments_have_the_schema_of_the_signature() -> None:
         "properties": {
             "user": {"type": "integer"},
             "at": {"type": "string", "format": "date-time"},
-            "amount": {"type": ["number", "string"], "pattern": DECIMAL, "description": "Exact as a string."},
+            "amount": {
+                "type": ["number", "string"],
+                "pattern": DECIMAL_PATTERN,
+                "description": "Exact as a string.",
+            },
             "*": {"type": "array", "items": {"type": "string"}},
             "kind": {"enum": ["sale", "refund"], "default": "sale"},
             "reference": {"anyOf": [{"type": "string", "format": "uuid"}, {"type": "null"}], "default": None},
@@ -66,7 +70,7 @@ def test_arguments_have_the_schema_of_the_signature() -> None:
         },
         "required": ["user", "at", "amount"],
         "additionalProperties": {"type": "number"},
-        "propertyNames": {"pattern": KEY},
+        "propertyNames": {"pattern": KEY_PATTERN},
     }
 
 
@@ -77,6 +81,6 @@ def test_a_wrong_token_is_refused() -> None:
 
 def test_every_problem_is_in_the_document_and_in_the_reference() -> None:
     document, reference = str(_document()), (ROOT / "docs" / "reference" / "web.md").read_text()
-    for kind in Kind:
+    for kind in ProblemKind:
         assert f"(`{kind.slug}`)" in document, kind
         assert f"`{kind.slug}`" in reference, kind

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from django_jobs.arguments.serialization import EXPIRED
+from django_jobs.arguments.serialization import RESULT_EXPIRED
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.result_files import write_result
@@ -28,7 +28,7 @@ def _storing(tmp_path: Path) -> Iterator[None]:
 
 def _job() -> Job:
     file = write_result('{"n":1,"password":"hunter2"}', job_id=7, day=ago().date(), storage="results")
-    return make_job(State.SUCCEEDED, result_data=file.mark())
+    return make_job(State.SUCCEEDED, result_data=file.reference())
 
 
 def _answer(client: Client, job: Job) -> tuple[int, Any]:
@@ -42,7 +42,7 @@ def test_a_result_in_a_file_is_answered_as_any_other_is(client: Client) -> None:
 
 
 def test_a_result_that_has_expired_is_gone(client: Client) -> None:
-    job = make_job(State.SUCCEEDED, result_data=EXPIRED)
+    job = make_job(State.SUCCEEDED, result_data=RESULT_EXPIRED)
     assert _answer(client, job) == (410, "result-expired")
     assert client.get(status_url(job)).json()["state"] == "succeeded"
 

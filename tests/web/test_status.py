@@ -13,11 +13,11 @@ from django.urls import reverse
 from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
-from django_jobs.policy.flags import Links
+from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
-from django_jobs.store.lifecycle.progress import save_notes
+from django_jobs.store.lifecycle.progress import save_progress
 from django_jobs.web import accepted, status_url
-from django_jobs.web.signing import sign
+from django_jobs.web.signing import sign_job_id
 from tests.factories import ago, make_expiry, make_job, make_letter, make_worker, take
 from tests.sampleapp import jobs as sample
 
@@ -54,7 +54,7 @@ def test_progress_is_shown_while_it_runs(client: Client) -> None:
     job = sample.add.enqueue(1)
     (claim,) = take(worker)
     notes = {"progress_done": 3, "progress_total": 9, "progress_message": "pages"}
-    assert save_notes(claim, notes, worker_id=worker.pk)
+    assert save_progress(claim, notes, worker_id=worker.pk)
     response = client.get(status_url(job))
     assert response.json()["progress"] == {"done": 3, "total": 9, "message": "pages"}
     assert response.json()["state"] == "running"
@@ -94,8 +94,8 @@ def test_a_job_that_failed_is_problem_details(client: Client, state: State, slug
 
 
 def test_a_job_that_expired_says_so_to_everybody(client: Client) -> None:
-    job = make_job(State.CANCELLED, links=Links.EXPIRES)
-    make_expiry(job, expires_at=ago(minutes=5), look_at=None, expired_at=ago(minutes=4))
+    job = make_job(State.CANCELLED, flags=JobFlag.EXPIRES)
+    make_expiry(job, expires_at=ago(minutes=5), check_at=None, expired_at=ago(minutes=4))
     body = client.get(status_url(job)).json()
     assert body["type"] == "urn:problem-type:django-jobs:job-cancelled"
     assert body["detail"].startswith("It could not be begun in time to be of use.")
@@ -246,7 +246,7 @@ def _broken(key: str) -> list[str]:
 @pytest.mark.parametrize("at", range(11))
 @pytest.mark.parametrize("page", ["", "result/"])
 def test_a_broken_address_is_refused(client: Client, at: int, page: str) -> None:
-    key = _broken(sign(make_job().pk))[at]
+    key = _broken(sign_job_id(make_job().pk))[at]
     response = client.get(reverse("django_jobs:status", args=[key]) + page)
     assert _problem(response) == (404, "bad-address")
 

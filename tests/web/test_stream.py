@@ -15,7 +15,7 @@ from django_jobs.conf import SETTING
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.web import status_url, stream
-from django_jobs.web.status_poller import watcher
+from django_jobs.web.status_poller import poller
 from tests.concurrency import wait_until
 from tests.factories import make_job
 
@@ -68,7 +68,7 @@ def test_a_stream_of_a_job_that_has_ended_says_so_and_ends() -> None:
 
 
 def test_a_stream_is_over_after_its_time_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stream, "LONGEST_SECONDS", 0.05)
+    monkeypatch.setattr(stream, "MAX_STREAM_SECONDS", 0.05)
     job = make_job(State.RUNNING)
 
     async def test() -> None:
@@ -77,7 +77,7 @@ def test_a_stream_is_over_after_its_time_without_an_end(monkeypatch: pytest.Monk
         assert not [part for part in everything if "event: end" in part]
 
     _in_a_loop(test)
-    wait_until(lambda: not watcher._watches)
+    wait_until(lambda: not poller._watches)
 
 
 def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
@@ -87,12 +87,12 @@ def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
         response, parts = await _open(job)
         await _next(parts)
         await _next(parts)
-        assert len(watcher._watches) == 1
+        assert len(poller._watches) == 1
         await parts.aclose()  # type: ignore[attr-defined]
         await response.streaming_content.aclose()
 
     _in_a_loop(test)
-    wait_until(lambda: not watcher._watches, "the watch to be given up")
+    wait_until(lambda: not poller._watches, "the watch to be given up")
 
 
 def test_a_job_that_is_purged_ends_its_streams() -> None:

@@ -16,9 +16,9 @@ from django.test import Client, override_settings
 from django_jobs.conf import SETTING
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.status import watch
+from django_jobs.store.status import read_statuses
 from django_jobs.web import status_url
-from django_jobs.web.status_poller import Watch, watcher
+from django_jobs.web.status_poller import StatusWaiter, poller
 from tests.concurrency import wait_until
 from tests.factories import make_job, make_jobs
 
@@ -45,9 +45,9 @@ def _waiting(
         finally:
             connections.close_all()
 
-    before = len(watcher._watches)
+    before = len(poller._watches)
     threading.Thread(target=send, daemon=True).start()
-    wait_until(lambda: len(watcher._watches) > before or result.done(), "the client to wait")
+    wait_until(lambda: len(poller._watches) > before or result.done(), "the client to wait")
     return result
 
 
@@ -134,16 +134,16 @@ def test_clients_beyond_the_bound_are_answered_at_once(client: Client) -> None:
 
 def test_any_number_of_clients_costs_one_statement_an_interval() -> None:
     jobs = make_jobs(20, State.RUNNING)
-    seen = list(watch([job.pk for job in jobs]).values())
+    seen = list(read_statuses([job.pk for job in jobs]).values())
 
     async def wait_all() -> float:
-        watches = [Watch(one, holds_thread=False) for one in seen for _ in range(10)]
-        assert all(watcher.join(one) for one in watches)
-        before, began = watcher.looks, time.monotonic()
-        await asyncio.to_thread(wait_until, lambda: watcher.looks >= before + 5)
+        watches = [StatusWaiter(one, holds_thread=False) for one in seen for _ in range(10)]
+        assert all(poller.join(one) for one in watches)
+        before, began = poller.poll_count, time.monotonic()
+        await asyncio.to_thread(wait_until, lambda: poller.poll_count >= before + 5)
         took = time.monotonic() - began
         for one in watches:
-            watcher.leave(one)
+            poller.leave(one)
         return took
 
     # Five looks take five intervals at the least, however many wait.
@@ -156,7 +156,7 @@ def test_nobody_looks_while_nobody_waits(client: Client) -> None:
     wait_until(
         lambda: all(one.name != "django_jobs-watcher" for one in threading.enumerate()), "the watcher to end"
     )
-    assert watcher._thread is None
+    assert poller._thread is None
 
 
 def test_an_outage_is_slept_through(client: Client, caplog: pytest.LogCaptureFixture) -> None:

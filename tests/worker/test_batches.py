@@ -13,14 +13,14 @@ from asgiref.sync import async_to_sync
 from django_jobs import (
     ArgumentsError,
     Batch,
-    BatchEnded,
+    BatchEndedError,
     ConfigurationError,
-    NoCurrentBatch,
-    WaitTimeout,
+    NoCurrentBatchError,
+    WaitTimeoutError,
     chain,
     chord,
+    completed_batch,
     current_batch,
-    ended_batch,
     signals,
 )
 from django_jobs.models import Batch as BatchRow
@@ -98,12 +98,12 @@ def test_what_is_enqueued_where_it_goes_on_is_in_it_and_it_is_not_closed_by_that
 
 
 def test_there_is_a_current_batch_only_where_there_is_one() -> None:
-    for ask in (current_batch, ended_batch, lambda: Batch().id):
-        with pytest.raises(NoCurrentBatch):
+    for ask in (current_batch, completed_batch, lambda: Batch().id):
+        with pytest.raises(NoCurrentBatchError):
             ask()
     plain = sample.grow.enqueue(1)
     drain()
-    assert "NoCurrentBatch" in str(plain.refresh().error)
+    assert "NoCurrentBatchError" in str(plain.refresh().error)
 
 
 def test_a_block_builds_one_batch() -> None:
@@ -146,7 +146,7 @@ class TestWait:
     def test_it_waits_for_the_end(self) -> None:
         with Batch() as batch:
             sample.echo.enqueue()
-        with pytest.raises(WaitTimeout, match=rf"batch {batch.id}: 1 jobs have not ended after 0.01 s"):
+        with pytest.raises(WaitTimeoutError, match=rf"batch {batch.id}: 1 jobs have not ended after 0.01 s"):
             batch.wait(timedelta(milliseconds=10))
         drain()
         assert batch.wait(1).succeeded == 1
@@ -220,7 +220,7 @@ class TestManyAtOnce:
 
 
 def test_what_is_refused_by_an_ended_batch_is_a_request_to_cancel() -> None:
-    from django_jobs import Cancelled, JobsError
+    from django_jobs import Cancel, JobsError
 
-    assert issubclass(BatchEnded, JobsError)
-    assert issubclass(BatchEnded, Cancelled)
+    assert issubclass(BatchEndedError, JobsError)
+    assert issubclass(BatchEndedError, Cancel)

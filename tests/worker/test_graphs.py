@@ -13,9 +13,9 @@ from django_jobs import (
     ArgumentsError,
     ConfigurationError,
     Graph,
-    GraphRefused,
-    PayloadTooLarge,
-    ResultNotPassed,
+    InvalidGraphError,
+    PayloadTooLargeError,
+    ResultNotPassedError,
     chain,
     chord,
     group,
@@ -159,7 +159,7 @@ class TestAResultThatCannotBePassedOn:
         drain()
         letter = DeadLetter.objects.get(job=second.pk)
         assert letter.reason == "unreadable"
-        assert letter.error_class == "django_jobs.exceptions.ResultNotPassed"
+        assert letter.error_class == "django_jobs.exceptions.ResultNotPassedError"
         assert (
             f"the result of job {first.pk} (tests.sampleapp.jobs.return_too_much) cannot"
             in letter.error_message
@@ -206,15 +206,15 @@ def test_a_copy_has_the_results_themselves() -> None:
 
 def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
     first, second = chain(sample.add.s(1, 2), sample.add.s(10)).enqueue()
-    with pytest.raises(ResultNotPassed, match=rf"the result of job {first.pk} .* the job is ready"):
+    with pytest.raises(ResultNotPassedError, match=rf"the result of job {first.pk} .* the job is ready"):
         replay(second)
 
 
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [
-        (chain, GraphRefused, "chain: expected at least one job, got none"),
-        (lambda: group(()), GraphRefused, "group: expected at least one job"),
+        (chain, InvalidGraphError, "chain: expected at least one job, got none"),
+        (lambda: group(()), InvalidGraphError, "group: expected at least one job"),
         (
             lambda: chain(print),
             ConfigurationError,
@@ -245,7 +245,7 @@ def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
         ),
         (
             lambda: chain(sample.echo.s(RESULT)).enqueue(),
-            GraphRefused,
+            InvalidGraphError,
             "RESULT stands for what a call waits for",
         ),
         (
@@ -265,17 +265,17 @@ def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
         ),
         (
             lambda: group([sample.echo.s()] * 100_000).enqueue(),
-            GraphRefused,
+            InvalidGraphError,
             "at most 20,000 jobs in a graph, got",
         ),
         (
             lambda: chain(*[group([sample.echo.s()] * 400)] * 2).enqueue(),
-            GraphRefused,
+            InvalidGraphError,
             "at most 100,000 edges in a graph, got 160,000",
         ),
         (
             lambda: chord([sample.echo.s("x" * 1_000_001)], sample.add_all.s()).enqueue(),
-            PayloadTooLarge,
+            PayloadTooLargeError,
             "MAX_PAYLOAD_BYTES",
         ),
     ],
@@ -293,7 +293,7 @@ def test_a_circle_is_refused_and_named() -> None:
     one = graph.add(sample.echo.s(1))
     other = graph.add(sample.add.s(one.result))
     one.after(other)
-    with pytest.raises(GraphRefused, match=r"no circle, got .*echo waits for .*add waits for .*echo"):
+    with pytest.raises(InvalidGraphError, match=r"no circle, got .*echo waits for .*add waits for .*echo"):
         graph.enqueue()
 
 
@@ -301,10 +301,10 @@ def test_nodes_of_another_graph_and_results_of_strangers_are_refused() -> None:
     one, other = Graph(), Graph()
     stranger = other.add(sample.echo.s(1))
     one.add(sample.echo.s(stranger.result))
-    with pytest.raises(GraphRefused, match="expected nodes of one graph"):
+    with pytest.raises(InvalidGraphError, match="expected nodes of one graph"):
         one.enqueue()
     before, unnamed = sample.echo.enqueue(1), sample.echo.enqueue(2)
-    with pytest.raises(GraphRefused, match=r"expected result_of\(...\) of a job that it waits for"):
+    with pytest.raises(InvalidGraphError, match=r"expected result_of\(...\) of a job that it waits for"):
         sample.echo.after(before).enqueue(result_of(unnamed))
 
 
@@ -316,7 +316,7 @@ def test_steps_too_deep_in_one_another_are_refused() -> None:
         return steps
 
     assert nest(99).depth == 99
-    with pytest.raises(GraphRefused, match="at most 100 deep"):
+    with pytest.raises(InvalidGraphError, match="at most 100 deep"):
         nest(101)
 
 

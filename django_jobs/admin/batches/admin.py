@@ -15,13 +15,13 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Batch
-from ...store.batches.batch import progress_of
+from ...store.batches.batch import batch_progress_by_id
 from ...store.search.newest_first import Window
-from ..site.base import exactly
+from ..site.base import format_timestamp
 from ..site.paging import WindowChangeList, WindowedAdmin
-from ..site.permissions import CANCEL, may
+from ..site.permissions import CANCEL, has_permission
 from . import page
-from .labels import batch_bar, batch_state
+from .labels import batch_progress_bar, batch_state_badge
 
 
 class BatchChangeList(WindowChangeList):
@@ -30,7 +30,7 @@ class BatchChangeList(WindowChangeList):
     def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
         """Read the batches and what was tallied of them."""
         window = super().read_window(request, below=below)
-        progress = progress_of(window.rows)
+        progress = batch_progress_by_id(window.rows)
         for batch in window.rows:
             vars(batch)["now"] = progress[batch.pk]
         return window
@@ -40,7 +40,7 @@ class BatchChangeList(WindowChangeList):
 class BatchAdmin(WindowedAdmin[Batch]):
     """Lists batches, the newest first; a batch's page has its jobs by state."""
 
-    list_display = ("id", "shown_state", "description", "bar", "dead", "cancelled", "begun", "ended")
+    list_display = ("id", "state_display", "description", "bar", "dead", "cancelled", "begun", "ended")
     list_filter = ("state",)
     search_fields = ("description",)
     search_help_text = _("Part of a description")
@@ -59,7 +59,7 @@ class BatchAdmin(WindowedAdmin[Batch]):
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, and batches of them."""
-        return may(request, CANCEL)
+        return has_permission(request, CANCEL)
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that knows how far the batches are."""
@@ -83,7 +83,7 @@ class BatchAdmin(WindowedAdmin[Batch]):
         request.current_app = self.admin_site.name
         batch = self.get_object(request, unquote(object_id))
         if batch is None:
-            return page.gone(self, request, object_id)
+            return page.redirect_missing(self, request, object_id)
         return page.detail(self, request, batch)
 
     @admin.action(
@@ -91,17 +91,17 @@ class BatchAdmin(WindowedAdmin[Batch]):
     )
     def cancel_selected(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         """Cancel those that have not ended."""
-        page.say_cancelled(self, request, list(batches.order_by("pk")))
+        page.cancel_and_report(self, request, list(batches.order_by("pk")))
 
     @admin.display(description=_("state"))
-    def shown_state(self, batch: Batch) -> SafeString:
+    def state_display(self, batch: Batch) -> SafeString:
         """Return the state in the current language."""
-        return batch_state(vars(batch)["now"].state)
+        return batch_state_badge(vars(batch)["now"].state)
 
     @admin.display(description=_("progress"))
     def bar(self, batch: Batch) -> str | SafeString:
         """Return how many of its jobs have ended."""
-        return batch_bar(vars(batch)["now"])
+        return batch_progress_bar(vars(batch)["now"])
 
     @admin.display(description=_("dead"))
     def dead(self, batch: Batch) -> int:
@@ -116,9 +116,9 @@ class BatchAdmin(WindowedAdmin[Batch]):
     @admin.display(description=_("begun"))
     def begun(self, batch: Batch) -> str:
         """Return when it was begun."""
-        return exactly(batch.created_at)
+        return format_timestamp(batch.created_at)
 
     @admin.display(description=_("all ended"))
     def ended(self, batch: Batch) -> str:
         """Return when its last job ended first."""
-        return exactly(batch.completed_at)
+        return format_timestamp(batch.completed_at)

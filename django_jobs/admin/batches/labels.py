@@ -9,14 +9,14 @@ from django.utils.translation import gettext_lazy as _
 from ...policy.batches import BatchState, Callback
 from ...store.batches.batch import Progress
 
-STATES = {
+BATCH_STATE_LABELS = {
     BatchState.OPEN: _("being filled"),
     BatchState.RUNNING: _("running"),
     BatchState.SUCCEEDED: _("succeeded"),
     BatchState.FAILED: _("failed"),
     BatchState.CANCELLED: _("cancelled"),
 }
-CALLBACKS = {
+CALLBACK_LABELS = {
     Callback.ON_SUCCESS: _("When all have succeeded"),
     Callback.ON_FAILURE: _("When all have ended and one is dead"),
     Callback.ON_COMPLETE: _("When all have ended"),
@@ -28,17 +28,17 @@ _COLOURS = {
 }
 
 
-def batch_state(state: str) -> SafeString:
+def batch_state_badge(state: str) -> SafeString:
     """Return a batch's state in the current language, coloured; what is none of them stays as it is."""
     known = BatchState(state) if state in set(BatchState) else None
     return format_html(
         '<span class="job-state job-{}">{}</span>',
         _COLOURS.get(known, "waiting") if known else "waiting",
-        STATES[known] if known else state,
+        BATCH_STATE_LABELS[known] if known else state,
     )
 
 
-def batch_bar(progress: Progress) -> str | SafeString:
+def batch_progress_bar(progress: Progress) -> str | SafeString:
     """Return a bar of how many jobs have ended, and the numbers."""
     if not progress.total:
         return ""

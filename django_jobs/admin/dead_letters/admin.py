@@ -21,27 +21,27 @@ from ...models import DeadLetter
 from ...policy.filter_values import FilterError
 from ...store.dead_letters.search import id_bounds
 from ...store.search.newest_first import Window, newest_first
-from ..site.base import refusal
+from ..site.base import filter_error_text
 from ..site.paging import WindowChangeList, WindowedAdmin
-from ..site.permissions import PURGE_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, may
+from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, has_permission
 from . import bulk_actions, exports, groups, page
-from .actions import VERBS, act
-from .filters import FILTERS, filter_of, reason_words
+from .actions import ACTIONS, apply
+from .filters import FILTERS, read_dead_letter_filter, reason_label
 
-WHOLE_TABLE = 2**62
+UNLIMITED_SCAN = 2**62
 
 
-class LetterChangeList(WindowChangeList):
+class DeadLetterChangeList(WindowChangeList):
     """A window of letters; where an index serves the filter the window is the whole table."""
 
     def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
         """Read the letters, without their tracebacks."""
         rows = self.queryset.defer("traceback")
-        given = set(filter_of(request).as_address())
+        given = set(read_dead_letter_filter(request).to_query())
         has_status = request.GET.get("status", "open") != "all"
         if has_status and given <= {"fingerprint"} and not self.query:
-            return newest_first(rows, below=below, limit=self.list_per_page, scan=WHOLE_TABLE)
-        above, highest = id_bounds(filter_of(request))
+            return newest_first(rows, below=below, limit=self.list_per_page, scan=UNLIMITED_SCAN)
+        above, highest = id_bounds(read_dead_letter_filter(request))
         if highest is not None:
             below = highest if below is None else min(below, highest)
         return newest_first(rows, below=below, above=above, limit=self.list_per_page)
@@ -72,15 +72,15 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
 
     def has_redrive_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may redrive."""
-        return may(request, REDRIVE)
+        return has_permission(request, REDRIVE)
 
     def has_resolve_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may resolve."""
-        return may(request, RESOLVE)
+        return has_permission(request, RESOLVE)
 
     def has_purge_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may purge."""
-        return may(request, PURGE_LETTERS)
+        return has_permission(request, PURGE_DEAD_LETTERS)
 
     def get_urls(self) -> list[Any]:
         """Add the groups, what a letter's page offers, what is done to all that match, and the exports."""
@@ -101,20 +101,20 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
         return [
             at("groups/", groups.groups_view, "deadlettergroups"),
             at("groups/<str:fingerprint>/", groups.group_view, "deadlettergroup"),
-            at("groups/<str:fingerprint>/<slug:verb>/", groups.act_view, "deadlettergroup_act"),
-            at("matching/<slug:verb>/", bulk_actions.ask_view, "deadletter_matching"),
+            at("groups/<str:fingerprint>/<slug:verb>/", groups.action_view, "deadlettergroup_act"),
+            at("matching/<slug:verb>/", bulk_actions.confirm_view, "deadletter_matching"),
             at("bulk/<int:pk>/", bulk_actions.progress_view, "deadletter_bulk"),
-            at("bulk/<int:pk>/now/", bulk_actions.now_view, "deadletter_bulk_now"),
+            at("bulk/<int:pk>/now/", bulk_actions.progress_json_view, "deadletter_bulk_now"),
             at("bulk/<int:pk>/stop/", bulk_actions.stop_view, "deadletter_bulk_stop"),
             at("export/<slug:form>/", exports.export_view, "deadletter_export"),
-            at("<int:pk>/act/<slug:verb>/", page.act_view, "deadletter_act"),
+            at("<int:pk>/act/<slug:verb>/", page.action_view, "deadletter_act"),
             at("<int:pk>/text/", page.text_view, "deadletter_text"),
             *super().get_urls(),
         ]
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list that reads windows of letters."""
-        return LetterChangeList
+        return DeadLetterChangeList
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str
@@ -124,13 +124,13 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
         if not term:
             return queryset, False
         found = Q(job_name__icontains=term) | Q(error_class__icontains=term)
-        if may(request, VIEW_ARGUMENTS):
+        if has_permission(request, VIEW_ARGUMENTS):
             found |= Q(error_message__icontains=term)
         return queryset.filter(found), False
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Leave the messages out for those who may not read them."""
-        if may(request, VIEW_ARGUMENTS):
+        if has_permission(request, VIEW_ARGUMENTS):
             return self.list_display
         return [name if name != "error" else "error_name" for name in self.list_display]
 
@@ -138,19 +138,19 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
         """Show the list, with links to what can be done to all that match it."""
         request.current_app = self.admin_site.name
         try:
-            wanted = filter_of(request)
+            wanted = read_dead_letter_filter(request)
         except FilterError as error:
             return self._refuse(request, error)
         own = {
-            "matching": bulk_actions.links(self, request, wanted),
-            "exports": exports.links(self, request),
+            "matching": bulk_actions.bulk_action_links(self, request, wanted),
+            "exports": exports.export_links(self, request),
         }
         answer: HttpResponse = super().changelist_view(request, {**own, **(extra_context or {})})
         return answer
 
     def _refuse(self, request: HttpRequest, error: FilterError) -> HttpResponse:
         """Answer an address that says nothing with what is wrong with it, and the whole list."""
-        self.message_user(request, refusal(error), messages.ERROR)
+        self.message_user(request, filter_error_text(error), messages.ERROR)
         return HttpResponseRedirect(self.url("deadletter_changelist"))
 
     def change_view(
@@ -162,7 +162,7 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
         request.current_app = self.admin_site.name
         letter = self.get_object(request, unquote(object_id))
         if letter is None:
-            return page.gone(self, request, object_id)
+            return page.redirect_missing(self, request, object_id)
         return page.detail(self, request, letter)
 
     @admin.display(description=_("error"))
@@ -179,7 +179,7 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
     @admin.display(description=_("reason"))
     def why(self, letter: DeadLetter) -> str:
         """Return why the job died, in words."""
-        return reason_words(letter.reason)
+        return reason_label(letter.reason)
 
     @admin.display(description=_("job"))
     def job_link(self, letter: DeadLetter) -> str | SafeString:
@@ -191,29 +191,32 @@ class DeadLetterAdmin(WindowedAdmin[DeadLetter]):
     @admin.action(description=_("Redrive: run the jobs again with all their tries"), permissions=["redrive"])
     def redrive_selected(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         """Make the selected letters' jobs ready again."""
-        self._act(request, "redrive", letters)
+        self._apply_action(request, "redrive", letters)
 
     @admin.action(description=_("Resolve: nothing more is to be done"), permissions=["resolve"])
     def resolve_selected(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> None:
         """Close the selected letters; their jobs stay dead."""
-        self._act(request, "resolve", letters)
+        self._apply_action(request, "resolve", letters)
 
     @admin.action(description=_("Purge: delete the jobs for good"), permissions=["purge"])
     def purge_selected(self, request: HttpRequest, letters: QuerySet[DeadLetter]) -> HttpResponse | None:
         """Ask, then delete the selected letters' jobs."""
         if request.POST.get("confirmed"):
-            self._act(request, "purge", letters)
+            self._apply_action(request, "purge", letters)
             return None
         chosen = list(letters.defer("traceback").order_by("-pk"))
-        fields = [("action", "purge_selected"), *((helpers.ACTION_CHECKBOX_NAME, one.pk) for one in chosen)]
+        fields = [
+            ("action", "purge_selected"),
+            *((helpers.ACTION_CHECKBOX_NAME, letter.pk) for letter in chosen),
+        ]
         return page.confirm(self, request, chosen, back=request.get_full_path(), fields=fields)
 
-    def _act(self, request: HttpRequest, key: str, letters: QuerySet[DeadLetter]) -> None:
+    def _apply_action(self, request: HttpRequest, key: str, letters: QuerySet[DeadLetter]) -> None:
         ids = list(letters.order_by().values_list("pk", flat=True))
-        changed = act(request, VERBS[key], ids)
+        changed = apply(request, ACTIONS[key], ids)
         text = ngettext(
             "%(changed)d of %(chosen)d letter: %(past)s.",
             "%(changed)d of %(chosen)d letters: %(past)s.",
             len(ids),
-        ) % {"changed": changed, "chosen": len(ids), "past": VERBS[key].past}
+        ) % {"changed": changed, "chosen": len(ids), "past": ACTIONS[key].past}
         self.message_user(request, text, messages.SUCCESS if changed else messages.WARNING)

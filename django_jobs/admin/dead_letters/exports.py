@@ -12,10 +12,10 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext_lazy as _
 
 from ...models import DeadLetter
-from ...policy.dead_letter_filter import LetterFilter
-from ...store.dead_letters.search import steps
-from ..site.permissions import VIEW_ARGUMENTS, may, require
-from .filters import filter_of, status_of
+from ...policy.dead_letter_filter import DeadLetterFilter
+from ...store.dead_letters.search import iter_dead_letter_ids
+from ..site.permissions import VIEW_ARGUMENTS, has_permission, require_permission
+from .filters import read_dead_letter_filter, requested_status
 
 if TYPE_CHECKING:
     from .admin import DeadLetterAdmin
@@ -24,59 +24,59 @@ FIELDS = (
     "id", "job_id", "job_name", "queue_name", "reason", "attempt", "error_class", "error_message", "traceback",
     "fingerprint", "died_at", "status", "note",
 )  # fmt: skip
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet would take for the beginning of a formula."""
-KINDS = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
+CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 
 
-class _Line:
+class _Echo:
     """Gives back what a csv writer writes."""
 
     def write(self, line: str) -> str:
         return line
 
 
-def links(page: DeadLetterAdmin, request: HttpRequest) -> list[tuple[Any, str]]:
+def export_links(model_admin: DeadLetterAdmin, request: HttpRequest) -> list[tuple[Any, str]]:
     """Return label and address of the exports of what the list shows, where the user may read it."""
-    if not may(request, VIEW_ARGUMENTS):
+    if not has_permission(request, VIEW_ARGUMENTS):
         return []
     status = request.GET.get("status")
-    query = urlencode(filter_of(request).as_address() | ({"status": status} if status else {}))
+    query = urlencode(read_dead_letter_filter(request).to_query() | ({"status": status} if status else {}))
     return [
-        (label, page.url("deadletter_export", form) + f"?{query}")
+        (label, model_admin.url("deadletter_export", form) + f"?{query}")
         for form, label in (("csv", _("Export as CSV")), ("json", _("Export as JSON")))
     ]
 
 
-def export_view(page: DeadLetterAdmin, request: HttpRequest, form: str) -> HttpResponseBase:
+def export_view(model_admin: DeadLetterAdmin, request: HttpRequest, form: str) -> HttpResponseBase:
     """Return the letters of the filter and status, the open ones where none is given, oldest first; a line each."""
-    if form not in KINDS:
+    if form not in CONTENT_TYPES:
         raise Http404
-    require(request, VIEW_ARGUMENTS)
-    rows = _rows(filter_of(request), status_of(request))
+    require_permission(request, VIEW_ARGUMENTS)
+    rows = _rows(read_dead_letter_filter(request), requested_status(request))
     lines = _as_csv(rows) if form == "csv" else _as_json(rows)
-    answer = StreamingHttpResponse(lines, content_type=KINDS[form])
+    answer = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[form])
     ending = "csv" if form == "csv" else "jsonl"
     answer["Content-Disposition"] = f'attachment; filename="dead-letters.{ending}"'
     return answer
 
 
-def _rows(wanted: LetterFilter, status: str | None) -> Iterator[tuple[Any, ...]]:
-    for ids, _until in steps(wanted, status=status):
+def _rows(wanted: DeadLetterFilter, status: str | None) -> Iterator[tuple[Any, ...]]:
+    for ids, _until in iter_dead_letter_ids(wanted, status=status):
         if ids:
             yield from DeadLetter.objects.filter(pk__in=ids).order_by("pk").values_list(*FIELDS)
 
 
 def _as_csv(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:
-    writer = csv.writer(_Line())
+    writer = csv.writer(_Echo())
     yield writer.writerow(FIELDS)
     for row in rows:
-        yield writer.writerow([_harmless(value) for value in row])
+        yield writer.writerow([_escape_formula(value) for value in row])
 
 
-def _harmless(value: Any) -> str:
+def _escape_formula(value: Any) -> str:
     text = "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    return f"'{text}" if text.startswith(FORMULA_PREFIXES) else text
 
 
 def _as_json(rows: Iterator[tuple[Any, ...]]) -> Iterator[str]:

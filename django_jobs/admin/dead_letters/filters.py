@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy as _
 
 from ... import registry
 from ...models import DeadLetter, Queue
-from ...policy.dead_letter_filter import LetterFilter
+from ...policy.dead_letter_filter import DeadLetterFilter
 from ...policy.outcomes import DeathReason
 from ...store.dead_letters.search import died_within
 from ..jobs.filters import PERIODS, ParametersFilter
-from ..site.permissions import VIEW_ARGUMENTS, may
+from ..site.permissions import VIEW_ARGUMENTS, has_permission
 
-REASONS = {
+REASON_LABELS = {
     DeathReason.ATTEMPTS_USED_UP: _("attempts used up"),
     DeathReason.NOT_RETRYABLE: _("not to be tried again"),
     DeathReason.DISCARDED: _("discarded by the job"),
@@ -28,27 +28,27 @@ REASONS = {
     DeathReason.UNREADABLE: _("unreadable"),
     DeathReason.QUARANTINED: _("killed its workers"),
 }
-MOST_QUEUES = 100
+MAX_QUEUES = 100
 
 
-def reason_words(reason: str) -> str:
+def reason_label(reason: str) -> str:
     """Return why a job died in the current language."""
-    return str(REASONS[DeathReason(reason)]) if reason in set(DeathReason) else reason
+    return str(REASON_LABELS[DeathReason(reason)]) if reason in set(DeathReason) else reason
 
 
-def filter_of(request: HttpRequest) -> LetterFilter:
+def read_dead_letter_filter(request: HttpRequest) -> DeadLetterFilter:
     """Return the filter that an address says. Texts of errors are searched for those who may read them only.
 
     Raises FilterError for a time that is none.
     """
     parameters = request.GET if request.method != "POST" else request.POST
     given = {key: value for key, value in parameters.items() if isinstance(value, str)}
-    if not may(request, VIEW_ARGUMENTS):
+    if not has_permission(request, VIEW_ARGUMENTS):
         given.pop("error", None)
-    return LetterFilter.from_address(given, zone=get_current_timezone())
+    return DeadLetterFilter.from_query(given, zone=get_current_timezone())
 
 
-def status_of(request: HttpRequest) -> str | None:
+def requested_status(request: HttpRequest) -> str | None:
     """Return the status that an address asks for, the open ones where it asks for none; None: all."""
     status = request.GET.get("status") or "open"
     return None if status == "all" else status
@@ -102,7 +102,7 @@ class ReasonFilter(_FieldFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         """Return the reasons."""
-        return [(reason.value, words) for reason, words in REASONS.items()]
+        return [(reason.value, words) for reason, words in REASON_LABELS.items()]
 
 
 class JobNameFilter(_FieldFilter):
@@ -113,7 +113,9 @@ class JobNameFilter(_FieldFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         """Return the registered names."""
-        return self._with_chosen((one.name, one.name) for one in registry.all_definitions())
+        return self._with_chosen(
+            (definition.name, definition.name) for definition in registry.all_definitions()
+        )
 
 
 class QueueFilter(_FieldFilter):
@@ -124,7 +126,7 @@ class QueueFilter(_FieldFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> Iterable[tuple[str, Any]]:
         """Return the queues that workers have met."""
-        names = Queue.objects.order_by("name").values_list("name", flat=True)[:MOST_QUEUES]
+        names = Queue.objects.order_by("name").values_list("name", flat=True)[:MAX_QUEUES]
         return self._with_chosen((name, name) for name in names)
 
 
@@ -152,7 +154,7 @@ class ErrorTextFilter(_FieldFilter):
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the letters whose error has the text, for those who may read it."""
         text = self.value()
-        if not text or not may(request, VIEW_ARGUMENTS):
+        if not text or not has_permission(request, VIEW_ARGUMENTS):
             return queryset
         return queryset.filter(Q(error_class__icontains=text) | Q(error_message__icontains=text))
 
@@ -178,7 +180,7 @@ class TimesFilter(ParametersFilter):
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the letters of that time."""
-        return died_within(queryset, filter_of(request))
+        return died_within(queryset, read_dead_letter_filter(request))
 
     def choices(self, changelist: Any) -> Any:
         """Yield the periods and the form, with the parameters that it keeps."""

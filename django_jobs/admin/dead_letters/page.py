@@ -12,72 +12,74 @@ from django.utils.translation import gettext_lazy as _
 
 from ...models import DeadLetter
 from ...policy.project_frames import project_frame
-from ...policy.truncate import cut
-from ...store.dead_letters.resolve import note_letter
+from ...policy.truncate import truncate
+from ...store.dead_letters.resolve import set_dead_letter_note
 from ...worker.execution.errors import is_project_file
 from ..jobs.labels import page_link
-from ..site.base import exactly
-from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, may, require
-from .actions import VERBS, act
-from .filters import reason_words
+from ..site.base import format_timestamp
+from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission
+from .actions import ACTIONS, apply
+from .filters import reason_label
 
 if TYPE_CHECKING:
     from .admin import DeadLetterAdmin
 
-SHOWN_CHARACTERS = 20_000
+MAX_TEXT_CHARS = 20_000
 
 
-def detail(page: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> HttpResponse:
+def detail(model_admin: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> HttpResponse:
     """Return the page."""
-    sees = may(request, VIEW_ARGUMENTS)
+    can_view_arguments = has_permission(request, VIEW_ARGUMENTS)
     is_open = letter.status == DeadLetter.Status.OPEN
-    traceback = letter.traceback if sees else ""
+    traceback = letter.traceback if can_view_arguments else ""
     context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
         "original": letter,
-        "media": page.media,
+        "media": model_admin.media,
         "title": gettext("Dead letter %(id)s") % {"id": letter.pk},
         "subtitle": letter.job_name,
-        "facts": _facts(page, request, letter),
-        "sees_errors": sees,
+        "facts": _facts(model_admin, request, letter),
+        "show_errors": can_view_arguments,
         "error": letter.error_class,
-        "message": cut(letter.error_message, SHOWN_CHARACTERS) if sees else "",
+        "message": truncate(letter.error_message, MAX_TEXT_CHARS) if can_view_arguments else "",
         "frame": project_frame(traceback, is_project=is_project_file) if traceback else None,
-        "traceback": cut(traceback, SHOWN_CHARACTERS),
-        "whole": page.url("deadletter_text", letter.pk)
-        if len(traceback) + len(letter.error_message) > SHOWN_CHARACTERS
+        "traceback": truncate(traceback, MAX_TEXT_CHARS),
+        "whole": model_admin.url("deadletter_text", letter.pk)
+        if len(traceback) + len(letter.error_message) > MAX_TEXT_CHARS
         else None,
         "verbs": [
-            (key, verb.label, page.url("deadletter_act", letter.pk, key))
-            for key, verb in VERBS.items()
-            if is_open and may(request, verb.permission)
+            (key, verb.label, model_admin.url("deadletter_act", letter.pk, key))
+            for key, verb in ACTIONS.items()
+            if is_open and has_permission(request, verb.permission)
         ],
-        "note_address": page.url("deadletter_act", letter.pk, "note") if may(request, RESOLVE) else None,
-        "group_address": page.url("deadlettergroup", letter.fingerprint),
-        "history_url": page.url("deadletter_history", letter.pk),
+        "note_url": model_admin.url("deadletter_act", letter.pk, "note")
+        if has_permission(request, RESOLVE)
+        else None,
+        "group_url": model_admin.url("deadlettergroup", letter.fingerprint),
+        "history_url": model_admin.url("deadletter_history", letter.pk),
     }
     return TemplateResponse(request, "admin/django_jobs/deadletter/detail.html", context)
 
 
-def _facts(page: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> list[tuple[Any, Any]]:
-    link = page_link(request, page.admin_site, "job", letter.job_id, f"#{letter.job_id}")
+def _facts(model_admin: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> list[tuple[Any, Any]]:
+    link = page_link(request, model_admin.admin_site, "job", letter.job_id, f"#{letter.job_id}")
     facts = [
         (_("Status"), letter.get_status_display()),
-        (_("Reason"), reason_words(letter.reason)),
+        (_("Reason"), reason_label(letter.reason)),
         (_("Job"), link if letter.job_id else "-"),
         (_("Queue"), letter.queue_name),
         (_("Tries"), letter.attempt),
-        (_("Died"), exactly(letter.died_at)),
-        (_("Ended"), exactly(letter.resolved_at) if letter.resolved_at else ""),
+        (_("Died"), format_timestamp(letter.died_at)),
+        (_("Ended"), format_timestamp(letter.resolved_at) if letter.resolved_at else ""),
         (_("By"), letter.resolved_by),
     ]
     return [(name, value) for name, value in facts if value != ""]
 
 
-def text_view(page: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def text_view(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Return the whole error as plain text."""
-    require(request, VIEW_ARGUMENTS)
+    require_permission(request, VIEW_ARGUMENTS)
     letter = DeadLetter.objects.filter(pk=pk).first()
     if letter is None:
         raise Http404(gettext("There is no such letter."))
@@ -87,45 +89,47 @@ def text_view(page: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpRespo
     return answer
 
 
-def act_view(page: DeadLetterAdmin, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
+def action_view(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
     """Do what a button says; purging asks first."""
     if verb == "note":
-        return _note(page, request, pk)
-    if verb not in VERBS or (request.method != "POST" and verb != "purge"):
+        return _note(model_admin, request, pk)
+    if verb not in ACTIONS or (request.method != "POST" and verb != "purge"):
         raise Http404
-    require(request, VERBS[verb].permission)
+    require_permission(request, ACTIONS[verb].permission)
     letter = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
     if letter is None:
-        return gone(page, request, pk)
+        return redirect_missing(model_admin, request, pk)
     if request.method != "POST":
-        return confirm(page, request, [letter], back=page.url("deadletter_change", pk), fields=[])
-    if act(request, VERBS[verb], [pk]):
-        text = gettext("Letter %(id)s is %(past)s.") % {"id": pk, "past": VERBS[verb].past}
-        page.message_user(request, text, messages.SUCCESS)
+        return confirm(
+            model_admin, request, [letter], back=model_admin.url("deadletter_change", pk), fields=[]
+        )
+    if apply(request, ACTIONS[verb], [pk]):
+        text = gettext("Letter %(id)s is %(past)s.") % {"id": pk, "past": ACTIONS[verb].past}
+        model_admin.message_user(request, text, messages.SUCCESS)
     else:
         now = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
         if now is None:
-            return gone(page, request, pk)
+            return redirect_missing(model_admin, request, pk)
         text = gettext("Letter %(id)s is %(status)s by now; nothing was changed.") % {
             "id": pk,
             "status": now.get_status_display(),
         }
-        page.message_user(request, text, messages.WARNING)
-    return HttpResponseRedirect(page.url("deadletter_change", pk))
+        model_admin.message_user(request, text, messages.WARNING)
+    return HttpResponseRedirect(model_admin.url("deadletter_change", pk))
 
 
-def _note(page: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def _note(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         raise Http404
-    require(request, RESOLVE)
-    if not note_letter(pk, note=request.POST.get("note", "").strip()):
-        return gone(page, request, pk)
-    page.message_user(request, gettext("The note is kept."), messages.SUCCESS)
-    return HttpResponseRedirect(page.url("deadletter_change", pk))
+    require_permission(request, RESOLVE)
+    if not set_dead_letter_note(pk, note=request.POST.get("note", "").strip()):
+        return redirect_missing(model_admin, request, pk)
+    model_admin.message_user(request, gettext("The note is kept."), messages.SUCCESS)
+    return HttpResponseRedirect(model_admin.url("deadletter_change", pk))
 
 
 def confirm(
-    page: DeadLetterAdmin,
+    model_admin: DeadLetterAdmin,
     request: HttpRequest,
     letters: list[DeadLetter],
     *,
@@ -134,10 +138,10 @@ def confirm(
 ) -> TemplateResponse:
     """Return the page that asks whether the letters' jobs are to be deleted; ``fields`` are posted with the answer."""
     context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
         "title": gettext("Purge dead letters"),
-        "media": page.media,
+        "media": model_admin.media,
         "letters": letters,
         "fields": fields,
         "back": back,
@@ -145,9 +149,9 @@ def confirm(
     return TemplateResponse(request, "admin/django_jobs/deadletter/purge.html", context)
 
 
-def gone(page: DeadLetterAdmin, request: HttpRequest, pk: int | str) -> HttpResponse:
+def redirect_missing(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int | str) -> HttpResponse:
     """Say that a letter is not there any more, and go to the list."""
-    page.message_user(
+    model_admin.message_user(
         request, gettext("Letter %(id)s is gone: it was pruned meanwhile.") % {"id": pk}, messages.WARNING
     )
-    return HttpResponseRedirect(page.url("deadletter_changelist"))
+    return HttpResponseRedirect(model_admin.url("deadletter_changelist"))

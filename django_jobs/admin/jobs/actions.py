@@ -14,89 +14,89 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
-from ...policy.states import FINAL_STATES, WAITING_STATES, State, sources
+from ...policy.states import FINAL_STATES, WAITING_STATES, State, source_states
 from ...store.lifecycle.cancel import request_cancel
 from ...store.lifecycle.purge import purge
 from ...store.lifecycle.redrive import redrive
 from ...store.lifecycle.run_now import run_now
 from ..site.base import actor
 from ..site.permissions import CANCEL, PURGE, RETRY
-from .labels import state_words
+from .labels import state_label
 
 if TYPE_CHECKING:
     from .admin import JobAdmin
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Verb:
+class JobAction:
     """One thing to do: to jobs in which states, by which permission, and what the log says of it."""
 
     permission: str
     states: frozenset[State]
-    act: Callable[[QuerySet[Job], str], int]
-    logged: Any
+    apply: Callable[[QuerySet[Job], str], int]
+    log_message: Any
 
 
 def _retry(jobs: QuerySet[Job], by: str) -> int:
     return redrive(jobs.filter(state=State.DEAD), by=by) + run_now(jobs.filter(state=State.SCHEDULED))
 
 
-VERBS = {
-    "run_now": Verb(
+ACTIONS = {
+    "run_now": JobAction(
         permission=RETRY,
-        states=sources("run_now"),
-        act=lambda jobs, _by: run_now(jobs),
-        logged=_("Made ready before it was due."),
+        states=source_states("run_now"),
+        apply=lambda jobs, _by: run_now(jobs),
+        log_message=_("Made ready before it was due."),
     ),
-    "retry": Verb(
+    "retry": JobAction(
         permission=RETRY,
-        states=sources("redrive") | sources("run_now"),
-        act=_retry,
-        logged=_("Made ready to run again."),
+        states=source_states("redrive") | source_states("run_now"),
+        apply=_retry,
+        log_message=_("Made ready to run again."),
     ),
-    "cancel": Verb(
+    "cancel": JobAction(
         permission=CANCEL,
         states=WAITING_STATES | {State.RUNNING},
-        act=lambda jobs, _by: request_cancel(jobs),
-        logged=_("Cancelled, or asked to end."),
+        apply=lambda jobs, _by: request_cancel(jobs),
+        log_message=_("Cancelled, or asked to end."),
     ),
-    "purge": Verb(
+    "purge": JobAction(
         permission=PURGE,
         states=FINAL_STATES,
-        act=lambda jobs, by: purge(jobs, by=by),
-        logged=_("Purged."),
+        apply=lambda jobs, by: purge(jobs, by=by),
+        log_message=_("Purged."),
     ),
 }
 
 
-def act(request: HttpRequest, verb: Verb, ids: Sequence[int]) -> list[Job]:
+def apply(request: HttpRequest, verb: JobAction, ids: Sequence[int]) -> list[Job]:
     """Do it to those of the jobs that it applies to, log it, and return, as they were, those that it changed.
 
     Which those are is told by looking before and after: a job that somebody else changed in between is left out
     where the verb changed none.
     """
     before = list(_light().filter(pk__in=ids, state__in=[state.value for state in verb.states]))
-    changed = verb.act(Job.objects.filter(pk__in=[job.pk for job in before]), actor(request))
+    changed = verb.apply(Job.objects.filter(pk__in=[job.pk for job in before]), actor(request))
     if not changed:
         return []
     after = {job.pk: job for job in _light().filter(pk__in=[job.pk for job in before])}
     done = [job for job in before if _differs(job, after.get(job.pk))]
-    flag = DELETION if verb is VERBS["purge"] else CHANGE
-    log(request, done, flag, verb.logged)
+    flag = DELETION if verb is ACTIONS["purge"] else CHANGE
+    log_action(request, done, flag, verb.log_message)
     return done
 
 
-def log(request: HttpRequest, jobs: Sequence[Job], flag: int, said: Any) -> None:
+def log_action(request: HttpRequest, jobs: Sequence[Job], flag: int, said: Any) -> None:
     """Write an entry into Django's log for each job. One statement."""
     if jobs:
         LogEntry.objects.log_actions(request.user.pk, jobs, flag, change_message=str(said))  # type: ignore[arg-type]
 
 
-def say_one(page: JobAdmin, request: HttpRequest, key: str, pk: int, done: Sequence[Job]) -> bool:
+def report_one(model_admin: JobAdmin, request: HttpRequest, key: str, pk: int, done: Sequence[Job]) -> bool:
     """Say what became of one job and tell whether it is still there."""
     now = _light().filter(pk=pk).first()
     if done:
-        page.message_user(request, _success(key, pk, now), messages.SUCCESS)
+        model_admin.message_user(request, _success(key, pk, now), messages.SUCCESS)
         return now is not None
     if now is None:
         text = gettext("Job %(id)s is gone: it was purged or pruned meanwhile.") % {"id": pk}
@@ -109,19 +109,19 @@ def say_one(page: JobAdmin, request: HttpRequest, key: str, pk: int, done: Seque
     else:
         text = gettext("Job %(id)s is %(state)s by now; nothing was changed.") % {
             "id": pk,
-            "state": state_words(now.state),
+            "state": state_label(now.state),
         }
-    page.message_user(request, text, messages.WARNING)
+    model_admin.message_user(request, text, messages.WARNING)
     return now is not None
 
 
-def say_many(page: JobAdmin, request: HttpRequest, changed: int, chosen: int) -> None:
+def report_many(model_admin: JobAdmin, request: HttpRequest, changed: int, chosen: int) -> None:
     """Say how many of the selected were changed."""
     text = ngettext(
         "%(changed)d of %(chosen)d job changed.", "%(changed)d of %(chosen)d jobs changed.", chosen
     )
     level = messages.SUCCESS if changed else messages.WARNING
-    page.message_user(request, text % {"changed": changed, "chosen": chosen}, level)
+    model_admin.message_user(request, text % {"changed": changed, "chosen": chosen}, level)
 
 
 def _success(key: str, pk: int, now: Job | None) -> str:

@@ -19,15 +19,15 @@ from django.utils.translation import gettext_lazy as _
 from ...models import Job
 from ...policy.filter_values import FilterError
 from ...policy.states import State
-from ..site.base import refusal
+from ..site.base import filter_error_text
 from ..site.paging import WindowedAdmin
-from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY, may
+from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY, has_permission
 from . import copy, log, page
 from . import replay as job_replay
-from .actions import VERBS, act, say_many
-from .changelist import JobChangeList, seen_at
+from .actions import ACTIONS, apply, report_many
+from .changelist import JobChangeList, read_at
 from .filters import FILTERS, read_filter
-from .labels import duration_words, progress_bar, ran, state_words, waited
+from .labels import format_duration, progress_bar, run_duration, state_label, wait_duration
 
 
 @admin.register(Job)
@@ -35,7 +35,7 @@ class JobAdmin(WindowedAdmin[Job]):
     """Lists jobs a page at a time; a job's page says why it waits and what has become of it."""
 
     list_display = (
-        "id", "shown_state", "name", "queue_name", "tries", "progress", "waited", "ran", "on", "enqueued_at",
+        "id", "state_display", "name", "queue_name", "attempts_used", "progress", "waited", "ran", "on", "enqueued_at",
     )  # fmt: skip
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER
@@ -58,19 +58,19 @@ class JobAdmin(WindowedAdmin[Job]):
 
     def has_retry_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may run jobs again, or now."""
-        return may(request, RETRY)
+        return has_permission(request, RETRY)
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs."""
-        return may(request, CANCEL)
+        return has_permission(request, CANCEL)
 
     def has_purge_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may purge jobs."""
-        return may(request, PURGE)
+        return has_permission(request, PURGE)
 
     def has_enqueue_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may enqueue copies."""
-        return may(request, ENQUEUE)
+        return has_permission(request, ENQUEUE)
 
     def get_urls(self) -> list[Any]:
         """Add the addresses of what a job's page offers."""
@@ -90,7 +90,7 @@ class JobAdmin(WindowedAdmin[Job]):
         )
         return [
             replay,
-            at("<int:pk>/act/<slug:key>/", page.act_view, "act"),
+            at("<int:pk>/act/<slug:key>/", page.action_view, "act"),
             at("<int:pk>/copy/", copy.copy_view, "copy"),
             at("<int:pk>/log/", log.log_view, "log"),
             at("<int:pk>/purge/", page.purge_view, "purge"),
@@ -115,9 +115,9 @@ class JobAdmin(WindowedAdmin[Job]):
             try:
                 read_filter(request)
             except FilterError as error:
-                self.message_user(request, refusal(error), messages.ERROR)
+                self.message_user(request, filter_error_text(error), messages.ERROR)
                 return HttpResponseRedirect(self.url("job_changelist"))
-        own = {"replay_address": job_replay.address(self, request)}
+        own = {"replay_url": job_replay.replay_url(self, request)}
         answer: HttpResponse = super().changelist_view(request, {**own, **(extra_context or {})})
         return answer
 
@@ -129,17 +129,17 @@ class JobAdmin(WindowedAdmin[Job]):
             raise PermissionDenied
         job = self.get_object(request, unquote(object_id))
         if job is None:
-            return page.gone(self, request, object_id)
+            return page.redirect_missing(self, request, object_id)
         request.current_app = self.admin_site.name
         return page.detail(self, request, job)
 
     @admin.display(description=_("state"))
-    def shown_state(self, job: Job) -> SafeString:
+    def state_display(self, job: Job) -> SafeString:
         """Return the state in the current language."""
-        return format_html('<span class="job-state job-{}">{}</span>', job.state, state_words(job.state))
+        return format_html('<span class="job-state job-{}">{}</span>', job.state, state_label(job.state))
 
     @admin.display(description=_("tries"))
-    def tries(self, job: Job) -> str:
+    def attempts_used(self, job: Job) -> str:
         """Return tries used of tries allowed."""
         return f"{job.attempt} / {job.max_attempts}"
 
@@ -151,12 +151,12 @@ class JobAdmin(WindowedAdmin[Job]):
     @admin.display(description=_("waited"))
     def waited(self, job: Job) -> str:
         """Return how long it was ready, or has been so far."""
-        return duration_words(waited(job, now=seen_at(job)))
+        return format_duration(wait_duration(job, now=read_at(job)))
 
     @admin.display(description=_("ran"))
     def ran(self, job: Job) -> str:
         """Return how long it ran, or has run so far."""
-        return duration_words(ran(job, now=seen_at(job)))
+        return format_duration(run_duration(job, now=read_at(job)))
 
     @admin.display(description=_("on"))
     def on(self, job: Job) -> str:
@@ -166,12 +166,12 @@ class JobAdmin(WindowedAdmin[Job]):
     @admin.action(description=_("Run again (dead) or now (scheduled)"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Redrive dead jobs and make scheduled ones ready."""
-        self._act(request, "retry", jobs)
+        self._apply_action(request, "retry", jobs)
 
     @admin.action(description=_("Cancel what waits, ask what runs to end"), permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Cancel those that have not ended."""
-        self._act(request, "cancel", jobs)
+        self._apply_action(request, "cancel", jobs)
 
     @admin.action(description=_("Enqueue copies"), permissions=["enqueue"])
     def copy_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
@@ -182,12 +182,12 @@ class JobAdmin(WindowedAdmin[Job]):
     def purge_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> HttpResponse | None:
         """Ask, then delete those in a final state."""
         if request.POST.get("confirmed"):
-            self._act(request, "purge", jobs)
+            self._apply_action(request, "purge", jobs)
             return None
         chosen = list(jobs.defer("arguments", "metadata", "result_data").order_by("-pk"))
         fields = [("action", "purge_selected"), *((helpers.ACTION_CHECKBOX_NAME, job.pk) for job in chosen)]
         return page.confirm_purge(self, request, chosen, back=request.get_full_path(), fields=fields)
 
-    def _act(self, request: HttpRequest, key: str, jobs: QuerySet[Job]) -> None:
+    def _apply_action(self, request: HttpRequest, key: str, jobs: QuerySet[Job]) -> None:
         ids = list(jobs.order_by().values_list("pk", flat=True))
-        say_many(self, request, len(act(request, VERBS[key], ids)), len(ids))
+        report_many(self, request, len(apply(request, ACTIONS[key], ids)), len(ids))

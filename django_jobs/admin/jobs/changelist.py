@@ -13,7 +13,7 @@ from ...models import Job
 from ...policy.filter_values import FilterError
 from ...store.clock import database_now
 from ...store.search.jobs import Page, browse
-from ..site.paging import BELOW, WindowChangeList
+from ..site.paging import CURSOR_PARAMETER, WindowChangeList
 from .filters import read_filter
 
 
@@ -26,27 +26,27 @@ class JobChangeList(WindowChangeList):
         """Read one page, with the workers of what runs and the instant at which it was read."""
         try:
             wanted = read_filter(request)
-            self.page = browse(wanted, after=request.GET.get(BELOW, ""), limit=self.list_per_page)
+            self.page = browse(wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page)
         except FilterError as error:
             raise IncorrectLookupParameters(str(error)) from None
         prefetch_related_objects(self.page.rows, "worker")
         now = database_now()
         for job in self.page.rows:
-            note_seen_at(job, now)
+            set_read_at(job, now)
         self.show_rows(self.page.rows)
 
     @property
-    def older_address(self) -> str | None:
+    def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({BELOW: self.page.older})
+        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
 
 
-def note_seen_at(job: Job, now: datetime) -> None:
+def set_read_at(job: Job, now: datetime) -> None:
     """Keep with a job, for its columns, when it was read by the database's clock."""
     vars(job)["seen_at"] = now
 
 
-def seen_at(job: Any) -> datetime:
+def read_at(job: Any) -> datetime:
     """Return when the job was read."""
     instant: datetime = vars(job).get("seen_at") or database_now()
     return instant

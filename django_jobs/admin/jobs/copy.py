@@ -22,22 +22,22 @@ from ... import registry
 from ...arguments.serialization import decode
 from ...conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
 from ...definition import JobDefinition
-from ...exceptions import ConfigurationError, JobsError, ResultNotPassed, ResultUnreadable
+from ...exceptions import ConfigurationError, JobsError, ResultNotPassedError, ResultUnreadableError
 from ...models import Job
 from ...once import once
 from ...policy.redact import unmask
-from ...redaction import shown
+from ...redaction import redact_job_value
 from ...store.lifecycle.replay import copied_metadata, replay
 from ...store.results.inputs import with_results
-from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
-from .actions import log
-from .page import gone
+from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
+from .actions import log_action
+from .page import redirect_missing
 
 if TYPE_CHECKING:
     from .admin import JobAdmin
 
 
-PRESS = "press"
+FORM_TOKEN_FIELD = "press"
 """The field that tells one page's button from another's: pressed twice, it makes one copy."""
 
 
@@ -76,13 +76,13 @@ class CopyForm(forms.Form):
 
     def __init__(self, data: Any, *, job: Job, definition: JobDefinition[Any, Any]) -> None:
         initial = {
-            "arguments": shown(job, job.arguments),
+            "arguments": redact_job_value(job, job.arguments),
             "queue_name": job.queue_name,
             "priority": job.priority,
         }
         super().__init__(data, initial=initial)
         self.job, self.definition = job, definition
-        self.fields["arguments"].encoder = _Readable  # type: ignore[attr-defined]
+        self.fields["arguments"].encoder = _IndentedJSONEncoder  # type: ignore[attr-defined]
 
     def clean_queue_name(self) -> str:
         """Hold the name to what a queue may be called."""
@@ -98,7 +98,7 @@ class CopyForm(forms.Form):
             raise ValidationError(_('Enter a JSON object such as {"user_id": 7}.'))
         job, signature = self.job, self.definition.signature
         try:
-            whole = unmask(given, original=job.arguments, masked=shown(job, job.arguments))
+            whole = unmask(given, original=job.arguments, masked=redact_job_value(job, job.arguments))
             args, kwargs = signature.call_arguments(decode(whole))
             signature.bind(args, kwargs)
         except (JobsError, ValueError, TypeError, ArithmeticError) as error:
@@ -123,111 +123,113 @@ class CopyForm(forms.Form):
         return options.enqueue(*args, **kwargs)
 
 
-class _Readable(json.JSONEncoder):
+class _IndentedJSONEncoder(json.JSONEncoder):
     """Writes JSON over several lines, for a person to edit."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "indent": 2, "ensure_ascii": False})
 
 
-def copy_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def copy_view(model_admin: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Show the form, or enqueue what it says; the copy of a job that code here does not know is as it is."""
-    if not page.has_view_permission(request):
+    if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    require(request, ENQUEUE)
-    job = page.get_object(request, str(pk))
+    require_permission(request, ENQUEUE)
+    job = model_admin.get_object(request, str(pk))
     if job is None:
-        return gone(page, request, pk)
+        return redirect_missing(model_admin, request, pk)
     if has_secrets(job):
-        require(request, VIEW_ARGUMENTS)
+        require_permission(request, VIEW_ARGUMENTS)
     try:
         job.arguments = with_results(job.pk, job.arguments)
-    except (ResultNotPassed, ResultUnreadable) as error:
-        page.message_user(request, str(error), messages.WARNING)
-        return HttpResponseRedirect(page.url("job_change", pk))
+    except (ResultNotPassedError, ResultUnreadableError) as error:
+        model_admin.message_user(request, str(error), messages.WARNING)
+        return HttpResponseRedirect(model_admin.url("job_change", pk))
     definition = registry.find(job.name)
     form = None
-    if definition is not None and may(request, VIEW_ARGUMENTS):
+    if definition is not None and has_permission(request, VIEW_ARGUMENTS):
         form = CopyForm(request.POST if request.method == "POST" else None, job=job, definition=definition)
     if request.method == "POST" and (form is None or form.is_valid()):
-        made, is_first = _make_once(form, job, request.POST.get(PRESS, ""))
+        made, is_first = _create_copy_once(form, job, request.POST.get(FORM_TOKEN_FIELD, ""))
         if made is not None:
             if is_first and not made.is_duplicate:
-                log(request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk})
-            return _made(page, request, job, made)
+                log_action(
+                    request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk}
+                )
+            return _redirect_to_copy(model_admin, request, job, made)
         if form is None:
-            return gone(page, request, pk)
+            return redirect_missing(model_admin, request, pk)
     context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
         "original": job,
         "title": gettext("Enqueue a copy of job %(id)s") % {"id": pk},
         "subtitle": job.name,
-        "media": page.media,
+        "media": model_admin.media,
         "form": form,
         "is_known": definition is not None,
         "signature": f"{job.name}{definition.signature.signature}" if definition else "",
-        "back": page.url("job_change", pk),
-        "press": request.POST.get(PRESS) or token_urlsafe(16),
+        "back": model_admin.url("job_change", pk),
+        "press": request.POST.get(FORM_TOKEN_FIELD) or token_urlsafe(16),
     }
     return TemplateResponse(request, "admin/django_jobs/job/copy.html", context)
 
 
 def has_secrets(job: Job) -> bool:
     """Tell whether anything of what a copy takes over is masked."""
-    return any(shown(job, value) != value for value in (job.arguments, job.metadata))
+    return any(redact_job_value(job, value) != value for value in (job.arguments, job.metadata))
 
 
-def copy_many(page: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
+def copy_many(model_admin: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
     """Enqueue copies of selected jobs as they are; those with secrets need the permission to see these."""
     chosen = list(jobs.order_by("pk"))
-    copied = [job for job in chosen if may(request, VIEW_ARGUMENTS) or not has_secrets(job)]
-    copied = [job for job in copied if _has_its_results(job)]
+    copied = [job for job in chosen if has_permission(request, VIEW_ARGUMENTS) or not has_secrets(job)]
+    copied = [job for job in copied if _has_predecessor_results(job)]
     ids = replay(Job.objects.filter(pk__in=[job.pk for job in copied])) if copied else []
-    log(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
+    log_action(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
     text = ngettext(
         "%(made)d copy of %(chosen)d job enqueued.", "%(made)d copies of %(chosen)d jobs enqueued.", len(ids)
     ) % {"made": len(ids), "chosen": len(chosen)}
     if not ids:
-        page.message_user(request, text, messages.WARNING)
+        model_admin.message_user(request, text, messages.WARNING)
         return
-    address = f"{page.url('job_changelist')}?ids={','.join(map(str, ids))}"
-    page.message_user(
+    address = f"{model_admin.url('job_changelist')}?ids={','.join(map(str, ids))}"
+    model_admin.message_user(
         request, format_html('{} <a href="{}">{}</a>', text, address, gettext("Show them")), messages.SUCCESS
     )
 
 
-def _has_its_results(job: Job) -> bool:
+def _has_predecessor_results(job: Job) -> bool:
     """Tell whether what other jobs pass on to this one is there to be copied."""
     try:
         with_results(job.pk, job.arguments)
-    except (ResultNotPassed, ResultUnreadable):
+    except (ResultNotPassedError, ResultUnreadableError):
         return False
     return True
 
 
-class _NotMadeError(Exception):
+class _NotCopiedError(Exception):
     """Nothing was made, so the next press is the first."""
 
 
-def _make_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job | None, bool]:
+def _create_copy_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job | None, bool]:
     """Return the copy and True, for each further press of the same page's button what the first has made and False."""
     if not press:
-        return _make(form, job), True
+        return _create_copy(form, job), True
     try:
         with once("copied in the admin", job.pk, press) as first:
             if first:
-                made = _make(form, job)
+                made = _create_copy(form, job)
                 if made is None:
-                    raise _NotMadeError
+                    raise _NotCopiedError
                 first.store(made.pk)
                 return made, True
             return Job.objects.filter(pk=first.stored).first(), False
-    except _NotMadeError:
+    except _NotCopiedError:
         return None, True
 
 
-def _make(form: CopyForm | None, job: Job) -> Job | None:
+def _create_copy(form: CopyForm | None, job: Job) -> Job | None:
     """Return the copy; None where the form has another mistake, or the job is gone."""
     if form is None:
         return Job.objects.filter(pk__in=replay(job)).first()
@@ -240,15 +242,15 @@ def _make(form: CopyForm | None, job: Job) -> Job | None:
     return None
 
 
-def _made(page: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResponse:
+def _redirect_to_copy(model_admin: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResponse:
     if made.is_duplicate:
         text = gettext("No copy was enqueued: this job is unique, and job %(id)s waits already.") % {
             "id": made.pk
         }
-        page.message_user(request, text, messages.WARNING)
-        return HttpResponseRedirect(page.url("job_change", made.pk))
-    address = page.url("job_change", made.pk)
+        model_admin.message_user(request, text, messages.WARNING)
+        return HttpResponseRedirect(model_admin.url("job_change", made.pk))
+    address = model_admin.url("job_change", made.pk)
     text = gettext("Job %(id)s is enqueued, a copy of job %(original)s.")
     text = text % {"id": made.pk, "original": job.pk}
-    page.message_user(request, text, messages.SUCCESS)
+    model_admin.message_user(request, text, messages.SUCCESS)
     return HttpResponseRedirect(address)

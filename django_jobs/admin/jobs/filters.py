@@ -18,10 +18,10 @@ from django.utils.translation import gettext_lazy as _
 from ... import registry
 from ...models import CronSchedule, Queue
 from ...policy.job_filter import JobFilter
-from ..site.permissions import VIEW_ARGUMENTS, may
-from .labels import STATES
+from ..site.permissions import VIEW_ARGUMENTS, has_permission
+from .labels import STATE_LABELS
 
-MOST_CHOICES = 100
+MAX_CHOICES = 100
 PERIODS = (("PT1H", _("Last hour")), ("P1D", _("Last day")), ("P7D", _("Last week")))
 
 
@@ -32,7 +32,7 @@ def read_filter(request: HttpRequest) -> JobFilter:
     what a search finds tells what is in them.
     """
     wanted = JobFilter.from_query(request.GET.dict(), zone=get_current_timezone())
-    if (wanted.wanted_arguments or wanted.error) and not may(request, VIEW_ARGUMENTS):
+    if (wanted.wanted_arguments or wanted.error) and not has_permission(request, VIEW_ARGUMENTS):
         raise PermissionDenied(f"the permission django_jobs.{VIEW_ARGUMENTS} is needed to search for these")
     return wanted
 
@@ -62,7 +62,7 @@ class ParametersFilter(admin.ListFilter):
         return list(self.parameters)
 
 
-class Choices(ParametersFilter, ABC):
+class ChoicesFilter(ParametersFilter, ABC):
     """One parameter with a few values to choose from."""
 
     @abstractmethod
@@ -84,7 +84,7 @@ class Choices(ParametersFilter, ABC):
             }
 
 
-class StateFilter(Choices):
+class StateFilter(ChoicesFilter):
     """By state."""
 
     title = _("state")
@@ -92,10 +92,10 @@ class StateFilter(Choices):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the seven states."""
-        return [(state.value, text) for state, text in STATES.items()]
+        return [(state.value, text) for state, text in STATE_LABELS.items()]
 
 
-class QueueFilter(Choices):
+class QueueFilter(ChoicesFilter):
     """By queue: those that workers have met, not those that the jobs have, which would be a look at all of them."""
 
     title = _("queue")
@@ -103,11 +103,11 @@ class QueueFilter(Choices):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the queues, up to a hundred."""
-        names = Queue.objects.order_by("name").values_list("name", flat=True)[:MOST_CHOICES]
+        names = Queue.objects.order_by("name").values_list("name", flat=True)[:MAX_CHOICES]
         return [(name, name) for name in names]
 
 
-class TimeFilter(Choices):
+class TimeFilter(ChoicesFilter):
     """By when a job was enqueued."""
 
     title = _("time of enqueue")
@@ -129,16 +129,16 @@ class FilterForm(forms.Form):
     argument = forms.CharField(label=_("Argument"), required=False)
     error = forms.CharField(label=_("Part of an error"), required=False)
 
-    def __init__(self, *args: Any, sees_arguments: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, can_view_arguments: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["name"].widget.attrs |= {"list": "job-names"}
         self.fields["worker"].widget.attrs |= {"inputmode": "numeric"}
         self.fields["batch"].widget.attrs |= {"inputmode": "numeric"}
         self.fields["until"].widget.attrs |= {"placeholder": "2026-03-01T09:30"}
         self.fields["argument"].widget.attrs |= {"placeholder": "user_id=7"}
-        schedules = CronSchedule.objects.order_by("name").values_list("pk", "name")[:MOST_CHOICES]
+        schedules = CronSchedule.objects.order_by("name").values_list("pk", "name")[:MAX_CHOICES]
         self.fields["schedule"].choices = [("", "---------"), *((str(pk), name) for pk, name in schedules)]  # type: ignore[attr-defined]
-        if not sees_arguments:
+        if not can_view_arguments:
             del self.fields["argument"], self.fields["error"]
 
 
@@ -153,7 +153,7 @@ class MoreFilter(ParametersFilter):
         """Yield the form, the parameters that it keeps, and the names to pick from."""
         form = FilterForm(
             self.request.GET,
-            sees_arguments=may(self.request, VIEW_ARGUMENTS),
+            can_view_arguments=has_permission(self.request, VIEW_ARGUMENTS),
             auto_id="filter-%s",
             use_required_attribute=False,
         )

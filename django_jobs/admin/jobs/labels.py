@@ -17,7 +17,7 @@ from ...models import Job
 from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
 
-STATES = {
+STATE_LABELS = {
     State.BLOCKED: _("blocked"),
     State.SCHEDULED: _("scheduled"),
     State.READY: _("ready"),
@@ -26,7 +26,7 @@ STATES = {
     State.CANCELLED: _("cancelled"),
     State.DEAD: _("dead"),
 }
-OUTCOMES = {
+OUTCOME_LABELS = {
     AttemptOutcome.SUCCEEDED: _("succeeded"),
     AttemptOutcome.FAILED: _("failed"),
     AttemptOutcome.TIMED_OUT: _("timed out"),
@@ -40,17 +40,17 @@ OUTCOMES = {
 }
 
 
-def state_words(state: str) -> str:
+def state_label(state: str) -> str:
     """Return a state in the current language; what is none of the seven stays as it is."""
-    return str(STATES.get(State(state), state)) if state in set(State) else state
+    return str(STATE_LABELS.get(State(state), state)) if state in set(State) else state
 
 
-def outcome_words(outcome: str) -> str:
+def outcome_label(outcome: str) -> str:
     """Return the outcome of a try in the current language."""
-    return str(OUTCOMES[AttemptOutcome(outcome)]) if outcome in set(AttemptOutcome) else outcome
+    return str(OUTCOME_LABELS[AttemptOutcome(outcome)]) if outcome in set(AttemptOutcome) else outcome
 
 
-def duration_words(duration: timedelta | None) -> str:
+def format_duration(duration: timedelta | None) -> str:
     """Return a duration in the two units that say most; nothing for None. Below zero (a clock was set) is none."""
     if duration is None:
         return ""
@@ -67,7 +67,7 @@ def duration_words(duration: timedelta | None) -> str:
     return gettext("%(number)d d %(rest)d h") % {"number": days, "rest": hours % 24}
 
 
-def waited(job: Job, *, now: datetime) -> timedelta | None:
+def wait_duration(job: Job, *, now: datetime) -> timedelta | None:
     """Return how long the job was ready before its last run began, or has been so far."""
     if job.ready_at is None:
         return None
@@ -76,7 +76,7 @@ def waited(job: Job, *, now: datetime) -> timedelta | None:
     return job.started_at - job.ready_at if job.started_at else None
 
 
-def ran(job: Job, *, now: datetime) -> timedelta | None:
+def run_duration(job: Job, *, now: datetime) -> timedelta | None:
     """Return how long the job's last run took, or has taken so far."""
     if job.started_at is None:
         return None

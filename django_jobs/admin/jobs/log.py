@@ -10,7 +10,7 @@ from django.template.loader import render_to_string
 
 from ...models import Job
 from ...policy.states import State
-from ..site.permissions import VIEW_ARGUMENTS, require
+from ..site.permissions import VIEW_ARGUMENTS, require_permission
 from .labels import progress_bar
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ def running_part(job: Job) -> str:
     return render_to_string("admin/django_jobs/job/running.html", context)
 
 
-def log_view(page: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def log_view(model_admin: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
     """Return that part as JSON: ``part`` and whether the job still ``runs``."""
-    require(request, VIEW_ARGUMENTS)
-    job = get_object_or_404(page.get_queryset(request), pk=pk)
+    require_permission(request, VIEW_ARGUMENTS)
+    job = get_object_or_404(model_admin.get_queryset(request), pk=pk)
     return JsonResponse({"part": running_part(job), "runs": job.state == State.RUNNING})

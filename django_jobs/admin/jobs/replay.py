@@ -20,20 +20,20 @@ from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ...store.clock import database_now
 from ...store.search.jobs import browse
-from ..site.base import refusal
-from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, may, require
-from .actions import log
+from ..site.base import filter_error_text
+from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
+from .actions import log_action
 from .filters import read_filter
 
 if TYPE_CHECKING:
     from .admin import JobAdmin
 
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 
 
-def address(page: JobAdmin, request: HttpRequest) -> str | None:
+def replay_url(model_admin: JobAdmin, request: HttpRequest) -> str | None:
     """Return where copies of all that the list's filter matches are enqueued, None where there is nothing to offer."""
-    if not (may(request, ENQUEUE) and may(request, VIEW_ARGUMENTS)):
+    if not (has_permission(request, ENQUEUE) and has_permission(request, VIEW_ARGUMENTS)):
         return None
     try:
         wanted = read_filter(request)
@@ -41,47 +41,47 @@ def address(page: JobAdmin, request: HttpRequest) -> str | None:
         return None
     if wanted.state is not State.SUCCEEDED:
         return None
-    return f"{page.url('job_replay')}?{urlencode(wanted.to_query())}"
+    return f"{model_admin.url('job_replay')}?{urlencode(wanted.to_query())}"
 
 
-def replay_view(page: JobAdmin, request: HttpRequest) -> HttpResponse:
+def replay_view(model_admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     """Say how many match and ask; then start the job and show its page."""
-    if not page.has_view_permission(request):
+    if not model_admin.has_view_permission(request):
         raise PermissionDenied
-    require(request, ENQUEUE)
-    require(request, VIEW_ARGUMENTS)
-    request.current_app = page.admin_site.name
+    require_permission(request, ENQUEUE)
+    require_permission(request, VIEW_ARGUMENTS)
+    request.current_app = model_admin.admin_site.name
     try:
         wanted = read_filter(request)
     except FilterError as error:
-        page.message_user(request, refusal(error), messages.ERROR)
-        return HttpResponseRedirect(page.url("job_changelist"))
-    back = f"{page.url('job_changelist')}?{urlencode(wanted.to_query())}"
+        model_admin.message_user(request, filter_error_text(error), messages.ERROR)
+        return HttpResponseRedirect(model_admin.url("job_changelist"))
+    back = f"{model_admin.url('job_changelist')}?{urlencode(wanted.to_query())}"
     if wanted.state is not State.SUCCEEDED:
-        page.message_user(
+        model_admin.message_user(
             request,
             gettext("Only jobs that succeeded are copied many at once: filter by that state."),
             messages.ERROR,
         )
         return HttpResponseRedirect(back)
     wanted = _up_to_now(wanted)
-    found = browse(wanted, limit=MOST_COUNTED)
+    found = browse(wanted, limit=MAX_COUNTED)
     is_more = found.older is not None
     if request.method == "POST":
         total = None if is_more else len(found.rows)
         job = replay_matching.enqueue(jobs=wanted.to_query(), total=total)
-        log(
+        log_action(
             request,
             [job],
             ADDITION,
             gettext("Copies of all that match: %(filter)s") % {"filter": wanted.to_query()},
         )
-        return HttpResponseRedirect(page.url("job_change", job.pk))
+        return HttpResponseRedirect(model_admin.url("job_change", job.pk))
     context = {
-        **page.admin_site.each_context(request),
-        "opts": page.opts,
+        **model_admin.admin_site.each_context(request),
+        "opts": model_admin.opts,
         "original": None,
-        "media": page.media,
+        "media": model_admin.media,
         "title": gettext("Enqueue copies of all that match"),
         "number": number_format(len(found.rows), force_grouping=True) + ("+" if is_more else ""),
         "filter": list(wanted.to_query().items()),

@@ -12,17 +12,17 @@ from django.utils.translation import gettext, pgettext
 from ...models import Attempt, Job, JobLog
 from ...policy.project_frames import Frame, project_frame
 from ...policy.states import WAITING_STATES, State
-from ...policy.truncate import cut
+from ...policy.truncate import truncate
 from ...store.logs import logs_of
 from ...worker.execution.errors import is_project_file
-from ..site.base import exactly
-from .labels import duration_words, outcome_words
+from ..site.base import format_timestamp
+from .labels import format_duration, outcome_label
 
-SHOWN_TRIES = 20
-READ_CHARACTERS = 50_000
+MAX_ATTEMPTS_SHOWN = 20
+TRACEBACK_TAIL_CHARS = 50_000
 """So much of a traceback's end is read: where the project's own frame is looked for."""
-SHOWN_CHARACTERS = 10_000
-SHOWN_MESSAGE = 1_000
+MAX_TRACEBACK_CHARS = 10_000
+MAX_MESSAGE_CHARS = 1_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Step:
     traceback: str = ""
     claim_number: int | None = None
     attempt_id: int | None = None
-    is_cut: bool = False
+    is_truncated: bool = False
     log: JobLog | None = None
 
     @property
@@ -55,38 +55,41 @@ class Timeline:
     has_earlier: bool
 
 
-def timeline(job: Job, *, sees_errors: bool) -> Timeline:
+def timeline(job: Job, *, show_errors: bool) -> Timeline:
     """Return the life of a job with its newest tries.
 
     Two statements, which read no more of errors than is shown; one more for a job that expires.
     """
-    tries = list(_tries(job, sees_errors=sees_errors)[: SHOWN_TRIES + 1])
-    shown = tries[:SHOWN_TRIES][::-1]
+    attempts = list(_attempts(job, show_errors=show_errors)[: MAX_ATTEMPTS_SHOWN + 1])
+    shown = attempts[:MAX_ATTEMPTS_SHOWN][::-1]
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
-    claims = [one.claim_number for one in shown] if sees_errors else []
+    claims = [attempt.claim_number for attempt in shown] if show_errors else []
     logs = logs_of(job.pk, claims) if claims else {}
-    steps += [_try(one, sees_errors=sees_errors, log=logs.get(one.claim_number)) for one in shown]
-    steps += _expired(job) or _standing(job)
-    return Timeline(steps=steps, has_earlier=len(tries) > SHOWN_TRIES)
+    steps += [
+        _attempt_step(attempt, show_errors=show_errors, log=logs.get(attempt.claim_number))
+        for attempt in shown
+    ]
+    steps += _expiry_steps(job) or _current_steps(job)
+    return Timeline(steps=steps, has_earlier=len(attempts) > MAX_ATTEMPTS_SHOWN)
 
 
-def _tries(job: Job, *, sees_errors: bool) -> Any:
+def _attempts(job: Job, *, show_errors: bool) -> Any:
     rows = job.attempts.order_by("-claim_number").select_related("worker")
-    if sees_errors:
+    if show_errors:
         rows = rows.annotate(
-            message_head=Left("error_message", SHOWN_MESSAGE + 1),
-            traceback_end=Right("traceback", READ_CHARACTERS),
+            message_head=Left("error_message", MAX_MESSAGE_CHARS + 1),
+            traceback_end=Right("traceback", TRACEBACK_TAIL_CHARS),
             traceback_size=Length("traceback"),
         )
     return rows.defer("error_message", "traceback")
 
 
-def _try(attempt: Any, *, sees_errors: bool, log: JobLog | None) -> Step:
-    facts: list[tuple[str, Any]] = [(gettext("outcome"), outcome_words(attempt.outcome))]
+def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Step:
+    facts: list[tuple[str, Any]] = [(gettext("outcome"), outcome_label(attempt.outcome))]
     if attempt.ready_at is not None:
-        facts.append((gettext("waited"), duration_words(attempt.waited)))
+        facts.append((gettext("waited"), format_duration(attempt.waited)))
     if attempt.duration is not None:
-        facts.append((gettext("ran"), duration_words(attempt.duration)))
+        facts.append((gettext("ran"), format_duration(attempt.duration)))
     if attempt.worker_id is not None:
         facts.append((gettext("worker"), attempt.worker or f"#{attempt.worker_id}"))
     step: dict[str, Any] = {
@@ -99,33 +102,35 @@ def _try(attempt: Any, *, sees_errors: bool, log: JobLog | None) -> Step:
         "error": attempt.error_class,
         "log": log,
     }
-    if sees_errors and attempt.error_class:
-        step |= _error(attempt)
+    if show_errors and attempt.error_class:
+        step |= _error_fields(attempt)
     return Step(**step)
 
 
-def _error(attempt: Any) -> dict[str, Any]:
+def _error_fields(attempt: Any) -> dict[str, Any]:
     message = attempt.message_head
-    is_cut = len(message) > SHOWN_MESSAGE or attempt.traceback_size > SHOWN_CHARACTERS
-    error = f"{attempt.error_class}: {cut(message, SHOWN_MESSAGE)}" if message else attempt.error_class
+    is_truncated = len(message) > MAX_MESSAGE_CHARS or attempt.traceback_size > MAX_TRACEBACK_CHARS
+    error = (
+        f"{attempt.error_class}: {truncate(message, MAX_MESSAGE_CHARS)}" if message else attempt.error_class
+    )
     return {
         "error": error,
         "frame": project_frame(attempt.traceback_end, is_project=is_project_file),
-        "traceback": cut(attempt.traceback_end, SHOWN_CHARACTERS),
-        "is_cut": is_cut,
+        "traceback": truncate(attempt.traceback_end, MAX_TRACEBACK_CHARS),
+        "is_truncated": is_truncated,
     }
 
 
-def _standing(job: Job) -> list[Step]:
+def _current_steps(job: Job) -> list[Step]:
     """Return where the job stands now: what runs, waits, comes next or has ended it."""
     state = job.state
     if state == State.RUNNING:
         facts: list[tuple[str, Any]] = [(gettext("worker"), job.worker or f"#{job.worker_id}")]
         if job.ready_at and job.started_at:
-            facts.append((gettext("waited"), duration_words(job.started_at - job.ready_at)))
+            facts.append((gettext("waited"), format_duration(job.started_at - job.ready_at)))
         title = gettext("Try %(number)s runs") % {"number": job.attempt}
         steps = [Step(title=title, instant=job.started_at, kind="running", facts=facts)]
-        return steps + _asked(job)
+        return steps + _cancel_requested_steps(job)
     if state == State.READY:
         return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting", facts=[])]
     if state == State.SCHEDULED:
@@ -133,7 +138,7 @@ def _standing(job: Job) -> list[Step]:
         return [Step(title=title, instant=job.run_after, kind="waiting", facts=[])]
     if state == State.CANCELLED:
         cancelled = Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])
-        return [*_asked(job), cancelled]
+        return [*_cancel_requested_steps(job), cancelled]
     if state == State.DEAD:
         return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed", facts=[])]
     if state == State.SUCCEEDED:
@@ -141,23 +146,23 @@ def _standing(job: Job) -> list[Step]:
     return []
 
 
-def _expired(job: Job) -> list[Step]:
+def _expiry_steps(job: Job) -> list[Step]:
     """Return what became of a job that was dropped for its age, or until when one that waits is of use."""
     if job.state == State.CANCELLED and job.expired_at:
-        facts = [(gettext("was to begin by"), exactly(job.expires_at))]
+        facts = [(gettext("was to begin by"), format_timestamp(job.expires_at))]
         return [Step(title=gettext("Expired"), instant=job.expired_at, kind="cancelled", facts=facts)]
     if job.state in WAITING_STATES and job.expires_at:
-        return [*_standing(job), Step(title=gettext("Expires"), instant=job.expires_at, facts=[])]
+        return [*_current_steps(job), Step(title=gettext("Expires"), instant=job.expires_at, facts=[])]
     return []
 
 
-def _asked(job: Job) -> list[Step]:
+def _cancel_requested_steps(job: Job) -> list[Step]:
     if not job.cancel_requested_at:
         return []
     return [Step(title=gettext("Asked to end"), instant=job.cancel_requested_at, facts=[])]
 
 
-def whole_error(job: Job, claim_number: int) -> str | None:
+def full_error_text(job: Job, claim_number: int) -> str | None:
     """Return the whole text of a try's error, None where there is no such try."""
     attempt = Attempt.objects.filter(job=job.pk, claim_number=claim_number).first()
     if attempt is None:

@@ -19,18 +19,18 @@ from django.utils.translation import gettext_lazy as _
 from ... import registry
 from ...models import Limit
 from ...policy.filter_values import FilterError
-from ...policy.limits import Kind
-from ...redaction import shown_key
-from ...store.limits.search import LimitFilter, LimitsPage, ShownLimit, limits_page
-from ..jobs.filters import Choices
-from ..site.base import exactly
-from ..site.paging import BELOW, WindowChangeList, WindowedAdmin
-from ..site.permissions import REOPEN, VIEW_ARGUMENTS, may
+from ...policy.limits import LimitKind
+from ...redaction import redact_limit_key
+from ...store.limits.search import LimitFilter, LimitsPage, LimitStatus, limits_page
+from ..jobs.filters import ChoicesFilter
+from ..site.base import format_timestamp
+from ..site.paging import CURSOR_PARAMETER, WindowChangeList, WindowedAdmin
+from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission
 from . import page
-from .labels import KINDS, counted_words, rule_words, standing_words, use_words
+from .labels import LIMIT_KIND_LABELS, format_capped_count, limit_status_badge, rule_text, usage_text
 
 
-class KindFilter(Choices):
+class KindFilter(ChoicesFilter):
     """By kind."""
 
     title = _("kind")
@@ -38,10 +38,10 @@ class KindFilter(Choices):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the four kinds."""
-        return [(kind.name.lower(), text) for kind, text in KINDS.items()]
+        return [(kind.name.lower(), text) for kind, text in LIMIT_KIND_LABELS.items()]
 
 
-class NameFilter(Choices):
+class NameFilter(ChoicesFilter):
     """By name: those of the limits that this process's jobs have."""
 
     title = _("name")
@@ -59,11 +59,11 @@ class NameFilter(Choices):
 
 def read_filter(request: HttpRequest, query: str) -> LimitFilter:
     """Return what the address asks for; keys are searched for those only who may see arguments."""
-    kinds = {kind.name.lower(): kind for kind in Kind}
+    kinds = {kind.name.lower(): kind for kind in LimitKind}
     return LimitFilter(
         kind=kinds.get(request.GET.get("kind", "")),
         name=request.GET.get("name", ""),
-        key_part=query.strip() if may(request, VIEW_ARGUMENTS) else "",
+        key_part=query.strip() if has_permission(request, VIEW_ARGUMENTS) else "",
     )
 
 
@@ -76,7 +76,9 @@ class LimitChangeList(WindowChangeList):
         """Read one page, each limit with its figures."""
         wanted = read_filter(request, self.query)
         try:
-            self.page = limits_page(wanted, after=request.GET.get(BELOW, ""), limit=self.list_per_page)
+            self.page = limits_page(
+                wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page
+            )
         except FilterError as error:
             raise IncorrectLookupParameters(str(error)) from None
         for shown in self.page.rows:
@@ -84,9 +86,9 @@ class LimitChangeList(WindowChangeList):
         self.show_rows([shown.limit for shown in self.page.rows])
 
     @property
-    def older_address(self) -> str | None:
+    def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({BELOW: self.page.older})
+        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
 
 
 @admin.register(Limit)
@@ -94,9 +96,9 @@ class LimitAdmin(WindowedAdmin[Limit]):
     """Lists limits by name, kind and key; a limit's page says who has its permits and who waits."""
 
     list_display = (
-        "kind_words", "name", "shown_key", "standing", "rule_words", "use", "waiting", "waiting_since",
+        "kind_display", "name", "key_display", "status_display", "rule_text", "use", "waiting", "waiting_since",
     )  # fmt: skip
-    list_display_links = ("kind_words", "name")
+    list_display_links = ("kind_display", "name")
     list_filter = (KindFilter, NameFilter)
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("key",)
@@ -118,7 +120,7 @@ class LimitAdmin(WindowedAdmin[Limit]):
 
     def has_reopen_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may reopen limits."""
-        return may(request, REOPEN)
+        return has_permission(request, REOPEN)
 
     def get_urls(self) -> list[Any]:
         """Add the address that asks, and reopens."""
@@ -138,13 +140,13 @@ class LimitAdmin(WindowedAdmin[Limit]):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Leave the keys out for those who may not see arguments, of which they are made."""
-        if may(request, VIEW_ARGUMENTS):
+        if has_permission(request, VIEW_ARGUMENTS):
             return self.list_display
-        return [name for name in self.list_display if name != "shown_key"]
+        return [name for name in self.list_display if name != "key_display"]
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
         """Leave the search out for those who may not see keys: what it finds tells what they are."""
-        return self.search_fields if may(request, VIEW_ARGUMENTS) else ()
+        return self.search_fields if has_permission(request, VIEW_ARGUMENTS) else ()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Limit], search_term: str
@@ -168,45 +170,48 @@ class LimitAdmin(WindowedAdmin[Limit]):
         if request.POST.get("confirmed"):
             page.reopen_many(self, request, chosen)
             return None
-        fields = [("action", "reopen_selected"), *((helpers.ACTION_CHECKBOX_NAME, one.pk) for one in chosen)]
+        fields = [
+            ("action", "reopen_selected"),
+            *((helpers.ACTION_CHECKBOX_NAME, limit.pk) for limit in chosen),
+        ]
         return page.confirm(self, request, chosen, back=request.get_full_path(), fields=fields)
 
     @admin.display(description=_("kind"))
-    def kind_words(self, limit: Limit) -> str:
+    def kind_display(self, limit: Limit) -> str:
         """Return the kind in the current language."""
-        return str(KINDS[Kind(limit.kind)])
+        return str(LIMIT_KIND_LABELS[LimitKind(limit.kind)])
 
     @admin.display(description=_("key"))
-    def shown_key(self, limit: Limit) -> str:
+    def key_display(self, limit: Limit) -> str:
         """Return the key, masked where it is a secret's."""
-        return shown_key(Kind(limit.kind), limit.name, limit.key) or "-"
+        return redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-"
 
     @admin.display(description=_("rule"))
-    def rule_words(self, limit: Limit) -> str:
+    def rule_text(self, limit: Limit) -> str:
         """Return what it allows."""
-        return rule_words(_shown(limit).rule)
+        return rule_text(_shown(limit).rule)
 
     @admin.display(description=_("in use"))
     def use(self, limit: Limit) -> str:
         """Return how many permits are in use, and of how many."""
-        return use_words(_shown(limit))
+        return usage_text(_shown(limit))
 
     @admin.display(description=_("waiting"))
     def waiting(self, limit: Limit) -> str:
         """Return how many jobs wait at it, counted up to a thousand."""
-        return counted_words(_shown(limit).waiting)
+        return format_capped_count(_shown(limit).waiting)
 
     @admin.display(description=_("waiting since"))
     def waiting_since(self, limit: Limit) -> str:
         """Return since when the one waits that has waited longest."""
-        return exactly(_shown(limit).waiting_since)
+        return format_timestamp(_shown(limit).waiting_since)
 
     @admin.display(description=_("status"))
-    def standing(self, limit: Limit) -> str | SafeString:
+    def status_display(self, limit: Limit) -> str | SafeString:
         """Return what keeps everybody out."""
-        return standing_words(_shown(limit))
+        return limit_status_badge(_shown(limit))
 
 
-def _shown(limit: Limit) -> ShownLimit:
-    shown: ShownLimit = vars(limit)["shown"]
+def _shown(limit: Limit) -> LimitStatus:
+    shown: LimitStatus = vars(limit)["shown"]
     return shown

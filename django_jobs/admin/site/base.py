@@ -59,7 +59,7 @@ class ReadOnlyAdmin(_ModelAdmin[M]):
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def refusal(error: FilterError) -> str:
+def filter_error_text(error: FilterError) -> str:
     """Return what is wrong with a parameter of an address, in the current language."""
     return gettext("%(parameter)s: expected %(expected)s, got %(got)s") % {
         "parameter": error.parameter,
@@ -68,12 +68,12 @@ def refusal(error: FilterError) -> str:
     }
 
 
-def exactly(value: datetime | None) -> str:
+def format_timestamp(value: datetime | None) -> str:
     """Return an instant in the current time zone to the millisecond, which Django's own format leaves out."""
     return "-" if value is None else localtime(value).isoformat(sep=" ", timespec="milliseconds")
 
 
-def as_json(value: Any) -> SafeString:
+def render_json(value: Any) -> SafeString:
     """Return ``value`` as indented JSON."""
     return format_html(
         '<pre dir="ltr" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False)

@@ -15,7 +15,7 @@ from .base import ReadOnlyAdmin
 
 M = TypeVar("M", bound=Model)
 
-BELOW = "below"
+CURSOR_PARAMETER = "below"
 """The parameter of an address that says where the window begins."""
 
 
@@ -28,7 +28,9 @@ class WindowChangeList(ChangeList):
 
     def get_filters_params(self, params: Any = None) -> dict[str, Any]:
         """Leave out where the window begins: it is no filter."""
-        return {key: value for key, value in super().get_filters_params(params).items() if key != BELOW}
+        return {
+            key: value for key, value in super().get_filters_params(params).items() if key != CURSOR_PARAMETER
+        }
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one window. What the template asks about counts is said of this page only."""
@@ -43,32 +45,32 @@ class WindowChangeList(ChangeList):
         self.show_admin_actions = bool(rows)
         self.can_show_all = self.multi_page = False
         self.paginator = Paginator(rows, self.list_per_page)
-        self.is_first = self.params.pop(BELOW, None) is None
-        self.filter_params.pop(BELOW, None)
+        self.is_first = self.params.pop(CURSOR_PARAMETER, None) is None
+        self.filter_params.pop(CURSOR_PARAMETER, None)
 
     def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
         """Return the rows to show; an admin page with an index for its filter overrides this."""
         return newest_first(self.queryset, below=below, limit=self.list_per_page)
 
     @property
-    def older_address(self) -> str | None:
+    def older_url(self) -> str | None:
         """The address of the next window, None at the table's end."""
         older = self.window.older
-        return None if older is None else self.get_query_string({BELOW: older})
+        return None if older is None else self.get_query_string({CURSOR_PARAMETER: older})
 
     @property
-    def newest_address(self) -> str | None:
+    def newest_url(self) -> str | None:
         """The address of the first window, None where this is it."""
         return None if self.is_first else self.get_query_string()
 
     def _below(self, request: HttpRequest) -> int | None:
-        given = request.GET.get(BELOW)
+        given = request.GET.get(CURSOR_PARAMETER)
         if given is None:
             return None
         try:
             return int(given)
         except ValueError:
-            raise IncorrectLookupParameters(f"{BELOW}: expected an id, got {given!r}") from None
+            raise IncorrectLookupParameters(f"{CURSOR_PARAMETER}: expected an id, got {given!r}") from None
 
 
 class WindowedAdmin(ReadOnlyAdmin[M]):

@@ -9,17 +9,17 @@ APP = "django_jobs"
 
 VIEW_ARGUMENTS = "view_job_arguments"
 RETRY, CANCEL, PURGE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "enqueue_job"
-REDRIVE, PURGE_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
+REDRIVE, PURGE_DEAD_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
 PAUSE, STOP = "pause_queue", "stop_worker"
 REVOKE, REOPEN = "revoke_token", "reopen_limit"
 
 
-def may(request: HttpRequest, codename: str) -> bool:
+def has_permission(request: HttpRequest, codename: str) -> bool:
     """Tell whether the user has a permission of this app, such as ``retry_job``."""
     return request.user.has_perm(f"{APP}.{codename}")
 
 
-def require(request: HttpRequest, codename: str) -> None:
+def require_permission(request: HttpRequest, codename: str) -> None:
     """Raise PermissionDenied (a 403) where the user has not the permission."""
-    if not may(request, codename):
+    if not has_permission(request, codename):
         raise PermissionDenied(f"the permission {APP}.{codename} is needed")

@@ -12,11 +12,11 @@ from django.core.management.base import BaseCommand, CommandError
 from ...conf import as_priority, as_queue_name
 from ...exceptions import JobsError
 from ...management import verbs
-from ...management.doctor import find_all
+from ...management.doctor import run_doctor
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
 from ...management.tokens import add_token_arguments, run_token_verb
-from ...management.working import add_worker_arguments, count, work
-from ...policy.doctor import Gravity
+from ...management.working import add_worker_arguments, positive_int, run_workers
+from ...policy.doctor import Severity
 from ...policy.states import State
 
 
@@ -38,7 +38,7 @@ class Command(BaseCommand):
             "health", "Exit with 0 where every queue is worked off, with 1 and the reasons where not."
         ).add_argument(
             "--max-wait",
-            type=count,
+            type=positive_int,
             default=300,
             metavar="SECONDS",
             help="How long a job may be ready before that is a problem (300).",
@@ -46,7 +46,9 @@ class Command(BaseCommand):
         add("doctor", "Find what is wrong with the tables, the jobs and the database, and say what to do.")
         listing = add("list", "List jobs, the newest first.")
         _add_filter(listing)
-        listing.add_argument("--limit", type=count, default=20, metavar="N", help="At most so many (20).")
+        listing.add_argument(
+            "--limit", type=positive_int, default=20, metavar="N", help="At most so many (20)."
+        )
         add("show", "Show one job with all its tries.").add_argument("id", type=int)
         retry = add("retry", "Run dead jobs again with all their tries, and waiting retries now.")
         cancel = add("cancel", "Cancel jobs that wait, ask jobs that run to end.")
@@ -72,7 +74,7 @@ class Command(BaseCommand):
         cap = add("cap", "Let so many of a queue's jobs run at once, over all workers.")
         for one in (pause, resume, cap):
             one.add_argument("queue")
-        cap.add_argument("most", help="A whole number, or 'none' for no limit.")
+        cap.add_argument("limit", help="A whole number, or 'none' for no limit.")
         add("schedules", "List the schedules: when, what, next and last.")
         add("tick", "Fire what schedules have due, once, and exit: for hosts where no process stays.")
         add_token_arguments(add("token", "Make, list and revoke tokens by which services enqueue over HTTP."))
@@ -113,13 +115,13 @@ class Command(BaseCommand):
             sys.exit(1)
 
     def _doctor(self, options: dict[str, Any]) -> None:
-        findings = find_all()
-        problems = sum(one.gravity is Gravity.PROBLEM for one in findings)
+        findings = run_doctor()
+        problems = sum(one.severity is Severity.PROBLEM for one in findings)
         if options["json"]:
             self.stdout.write(as_json([asdict(one) for one in findings]))
         else:
             for one in findings:
-                self.stdout.write(f"{one.gravity:<8} {one.about}: {one.what}\n{'':8} -> {one.advice}\n")
+                self.stdout.write(f"{one.severity:<8} {one.about}: {one.what}\n{'':8} -> {one.advice}\n")
             hints = len(findings) - problems
             self.stdout.write(f"{problems} problems, {hints} hints" if findings else "nothing is wrong")
         if problems:
@@ -143,12 +145,12 @@ class Command(BaseCommand):
                 self.stdout.write(
                     attempt["traceback"] or f"{attempt['error_class']}: {attempt['error_message']}"
                 )
-            self._say_log(attempt["log"])
+            self._print_log(attempt["log"])
         if running is not None:
             self.stdout.write("\nlogged so far:")
-            self._say_log(running)
+            self._print_log(running)
 
-    def _say_log(self, log: dict[str, Any] | None) -> None:
+    def _print_log(self, log: dict[str, Any] | None) -> None:
         for number, line in enumerate(log["lines"] if log else []):
             if log and log["omitted"] and number == log["head"]:
                 self.stdout.write(f"  ... {log['omitted']} lines left out ...")
@@ -159,7 +161,7 @@ class Command(BaseCommand):
         self._change(options, "retried")
 
     def _cancel(self, options: dict[str, Any]) -> None:
-        counts = verbs.cancel_jobs(dry_run=options["dry_run"], **self._chosen(options))
+        counts = verbs.cancel_jobs(dry_run=options["dry_run"], **self._selected(options))
         if options["json"]:
             self.stdout.write(as_json({**counts._asdict(), "dry_run": options["dry_run"]}))
             return
@@ -171,13 +173,13 @@ class Command(BaseCommand):
         self._change(options, "purged")
 
     def _change(self, options: dict[str, Any], past: str) -> None:
-        changed = verbs.change(past, dry_run=options["dry_run"], **self._chosen(options))
+        changed = verbs.apply_verb(past, dry_run=options["dry_run"], **self._selected(options))
         if options["json"]:
             self.stdout.write(as_json({past: changed, "dry_run": options["dry_run"]}))
         else:
             self.stdout.write(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
 
-    def _chosen(self, options: dict[str, Any]) -> dict[str, Any]:
+    def _selected(self, options: dict[str, Any]) -> dict[str, Any]:
         chosen = {"ids": options["ids"], **_filter(options)}
         if not any(chosen.values()) and not options["all"]:
             raise CommandError("say which: ids, --state, --queue, --name or --all")
@@ -199,20 +201,20 @@ class Command(BaseCommand):
 
     def _pause(self, options: dict[str, Any]) -> None:
         changed = verbs.pause_queue(as_queue_name("queue", options["queue"]))
-        self._say_queue(options, "paused", changed)
+        self._print_queue(options, "paused", changed)
 
     def _resume(self, options: dict[str, Any]) -> None:
-        self._say_queue(options, "resumed", verbs.resume_queue(options["queue"]))
+        self._print_queue(options, "resumed", verbs.resume_queue(options["queue"]))
 
     def _cap(self, options: dict[str, Any]) -> None:
         queue = as_queue_name("queue", options["queue"])
-        most = verbs.cap_queue(queue, options["most"])
+        limit = verbs.cap_queue(queue, options["limit"])
         if options["json"]:
-            self.stdout.write(as_json({"queue": queue, "max_running": most}))
+            self.stdout.write(as_json({"queue": queue, "max_running": limit}))
         else:
-            self.stdout.write(f"queue {queue}: {'no limit' if most is None else f'at most {most} at once'}")
+            self.stdout.write(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} at once'}")
 
-    def _say_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
+    def _print_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:
             self.stdout.write(as_json({past: options["queue"] if changed else None}))
         else:
@@ -246,7 +248,7 @@ class Command(BaseCommand):
         self.stdout.write(as_json({"pruned": deleted}) if options["json"] else f"{deleted} jobs pruned")
 
     def _work(self, options: dict[str, Any]) -> None:
-        work(options, self.stdout)
+        run_workers(options, self.stdout)
 
 
 def _add_filter(parser: ArgumentParser) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ...management.working import add_worker_arguments, work
+from ...management.working import add_worker_arguments, run_workers
 
 
 class Command(BaseCommand):
@@ -20,4 +20,4 @@ class Command(BaseCommand):
         add_worker_arguments(parser)
 
     def handle(self, **options: Any) -> None:
-        work(options, self.stdout)
+        run_workers(options, self.stdout)

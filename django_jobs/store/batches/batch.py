@@ -10,18 +10,18 @@ from typing import Any
 
 from django.db.models import Count, OuterRef, Q, Subquery, Sum
 
-from ...exceptions import BatchEnded
-from ...models import Batch, BatchJob, BatchTally, Job
-from ...policy.batches import BatchFacts, BatchState, Callback, Counts, judge, may_grow
+from ...exceptions import BatchEndedError
+from ...models import Batch, BatchCountDelta, BatchJob, Job
+from ...policy.batches import BatchFacts, BatchState, Callback, Counts, accepts_jobs, decide_batch
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
-from ..dialects.shared.dependencies import hold_batch
+from ..dialects.shared.dependencies import lock_batch
 from ..lifecycle.cancel import request_cancel
 from ..transactions import savepoint
-from .count_deltas import count_added, count_change
+from .count_deltas import record_added_jobs, record_count_delta
 
-ABANDONED_AT_ONCE = 100
-MOST_COUNTED = 20_000
+MAX_ABANDONED_PER_CALL = 100
+MAX_COUNTED = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,76 +51,78 @@ def open_batch(
     """Insert a batch, in the caller's transaction; one inside another keeps that one from ending."""
     dialect, connection = open_dialect(using)
     alias = connection.alias
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         if parent is not None:
-            hold_to_grow(parent, using=alias)
+            lock_to_extend(parent, using=alias)
         now = database_now(using=alias)
         batch = Batch.objects.using(alias).create(
             description=description,
             parent_id=parent,
             created_at=now,
-            touched_at=now,
+            last_activity_at=now,
             **{callback.value: stored for callback, stored in callbacks.items()},
         )
         if parent is not None:
-            count_change(parent, Counts(total=1), using=alias)
+            record_count_delta(parent, Counts(total=1), using=alias)
     return batch
 
 
-def hold_to_grow(batch_id: int, *, using: str) -> None:
-    """Keep a batch from ending until the caller's transaction does. Raises BatchEnded where it cannot grow."""
+def lock_to_extend(batch_id: int, *, using: str) -> None:
+    """Keep a batch from ending until the caller's transaction does. Raises BatchEndedError where it cannot grow."""
     _, connection = open_dialect(using)
-    batch = hold_batch(connection, batch_id)
+    batch = lock_batch(connection, batch_id)
     if batch is None:
-        raise BatchEnded(f"batch {batch_id} is gone: it was rolled back, or pruned after its end")
+        raise BatchEndedError(f"batch {batch_id} is gone: it was rolled back, or pruned after its end")
     facts = BatchFacts(
         counts=batch.counts,
         is_closed=batch.is_closed,
         is_cancelled=batch.is_cancelled,
         outcome=BatchState(batch.outcome) if batch.outcome else None,
     )
-    if not may_grow(facts):
-        raise BatchEnded(
+    if not accepts_jobs(facts):
+        raise BatchEndedError(
             f"batch {batch_id} ({batch.description or 'no description'}) is {batch.state}; jobs can be added until it"
             " has ended or was cancelled: from its own jobs, or from the block that builds it"
         )
 
 
 @contextmanager
-def growing(batch_id: int, *, using: str | None = None) -> Iterator[list[int]]:
+def extending_batch(batch_id: int, *, using: str | None = None) -> Iterator[list[int]]:
     """Hold a batch in one transaction with the block, and put the jobs whose ids the block lists into it.
 
-    They are inserted in the block, with the link BATCHED. Raises BatchEnded before anything is written.
+    They are inserted in the block, with the link IN_BATCH. Raises BatchEndedError before anything is written.
     """
     _, connection = open_dialect(using)
     with savepoint(using=connection.alias):
-        hold_to_grow(batch_id, using=connection.alias)
+        lock_to_extend(batch_id, using=connection.alias)
         ids: list[int] = []
         yield ids
         add_to_batch(batch_id, ids, using=connection.alias)
 
 
 def add_to_batch(batch_id: int, job_ids: list[int], *, using: str | None = None) -> None:
-    """Put jobs that this transaction has inserted, with the link BATCHED, into a batch that it holds."""
+    """Put jobs that this transaction has inserted, with the link IN_BATCH, into a batch that it holds."""
     _, connection = open_dialect(using)
     if job_ids:
-        count_added(batch_id, job_ids, using=connection.alias)
+        record_added_jobs(batch_id, job_ids, using=connection.alias)
 
 
-def touch_batch(batch_id: int, *, using: str | None = None) -> None:
+def record_batch_activity(batch_id: int, *, using: str | None = None) -> None:
     """Note that the builder of a batch is alive."""
     _, connection = open_dialect(using)
-    Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None).update(touched_at=DatabaseNow())
+    Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None).update(
+        last_activity_at=DatabaseNow()
+    )
 
 
 def close_batch(batch_id: int, *, using: str | None = None) -> bool:
     """Say that the builder adds no more; the batch ends with its last job. False where it was closed before."""
     dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         batches = Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None)
         closed = batches.update(closed_at=DatabaseNow())
         if closed:
-            count_change(batch_id, Counts(), using=connection.alias)
+            record_count_delta(batch_id, Counts(), using=connection.alias)
     return bool(closed)
 
 
@@ -135,14 +137,14 @@ def cancel_batch(batch_id: int, *, by: str = "", using: str | None = None) -> in
     asked = 0
     todo = [batch_id]
     for one in todo:  # grows while it is walked
-        with dialect.writing(connection):
+        with dialect.write_transaction(connection):
             batches = Batch.objects.using(alias).filter(
                 Q(state__in=[BatchState.OPEN, BatchState.RUNNING]), pk=one, cancelled_at=None
             )
             if batches.update(cancelled_at=DatabaseNow(), cancelled_by=by):
                 batch = Batch.objects.using(alias).filter(pk=one, closed_at=None)
                 batch.update(closed_at=DatabaseNow())
-                count_change(one, Counts(), using=alias)
+                record_count_delta(one, Counts(), using=alias)
         if Batch.objects.using(alias).filter(pk=one, cancelled_at__isnull=False).exists():
             asked += request_cancel(Job.objects.using(alias).filter(batch_job__batch=one), using=alias)
             inside = Batch.objects.using(alias).filter(parent=one).order_by("pk")
@@ -150,31 +152,31 @@ def cancel_batch(batch_id: int, *, by: str = "", using: str | None = None) -> in
     return asked
 
 
-def close_abandoned(*, after: timedelta, using: str | None = None) -> list[int]:
+def close_abandoned_batches(*, after: timedelta, using: str | None = None) -> list[int]:
     """Close up to 100 batches whose builders gave no sign of life for so long, and return their ids."""
     dialect, connection = open_dialect(using)
     alias = connection.alias
     abandoned = Batch.objects.using(alias).filter(
-        state=BatchState.OPEN, closed_at=None, touched_at__lt=DatabaseNow(-after)
+        state=BatchState.OPEN, closed_at=None, last_activity_at__lt=DatabaseNow(-after)
     )
     closed = []
-    for batch_id in list(abandoned.order_by("pk").values_list("pk", flat=True)[:ABANDONED_AT_ONCE]):
-        with dialect.writing(connection):
+    for batch_id in list(abandoned.order_by("pk").values_list("pk", flat=True)[:MAX_ABANDONED_PER_CALL]):
+        with dialect.write_transaction(connection):
             if abandoned.filter(pk=batch_id).update(closed_at=DatabaseNow(), abandoned_at=DatabaseNow()):
-                count_change(batch_id, Counts(), using=alias)
+                record_count_delta(batch_id, Counts(), using=alias)
                 closed.append(batch_id)
     return closed
 
 
-def progress(batch: Batch, *, using: str | None = None) -> Progress:
+def batch_progress(batch: Batch, *, using: str | None = None) -> Progress:
     """Return how far a batch, as it was read, is, with what was tallied since. One statement."""
-    return progress_of([batch], using=using)[batch.pk]
+    return batch_progress_by_id([batch], using=using)[batch.pk]
 
 
-def progress_of(batches: list[Batch], *, using: str | None = None) -> dict[int, Progress]:
+def batch_progress_by_id(batches: list[Batch], *, using: str | None = None) -> dict[int, Progress]:
     """Return how far batches are, by id. One statement for all."""
     _, connection = open_dialect(using)
-    tallies = BatchTally.objects.using(connection.alias).filter(batch__in=[one.pk for one in batches])
+    tallies = BatchCountDelta.objects.using(connection.alias).filter(batch__in=[one.pk for one in batches])
     summed = tallies.order_by().values("batch_id").annotate(*(Sum(name) for name in Counts._fields))
     sums = {
         row[0]: Counts(*row[1:])
@@ -185,13 +187,13 @@ def progress_of(batches: list[Batch], *, using: str | None = None) -> dict[int, 
 
 def _progress(batch: Batch, counts: Counts) -> Progress:
     """Take a batch for not ended where its counts say so and it has not been judged yet, and the other way round."""
-    state = judge(batch.facts(counts)).state
+    state = decide_batch(batch.facts(counts)).state
     return Progress(state=state, waiting=max(counts.waiting, 0), **counts._asdict())
 
 
-def count_states(batch: Batch, *, using: str | None = None) -> dict[str, int] | None:
+def count_jobs_by_state(batch: Batch, *, using: str | None = None) -> dict[str, int] | None:
     """Count a batch's own jobs that are still there by state; None where there are more than 20,000, or would be."""
-    if batch.total > MOST_COUNTED:
+    if batch.total > MAX_COUNTED:
         return None
     _, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias).filter(batch_job__batch=batch.pk)
@@ -216,7 +218,7 @@ def prune_batches(period: timedelta | None, *, using: str | None = None) -> int:
     parts = {
         "a_member": BatchJob.objects.using(connection.alias).filter(batch=OuterRef("pk")),
         "a_batch": Batch.objects.using(connection.alias).filter(parent=OuterRef("pk")),
-        "a_tally": BatchTally.objects.using(connection.alias).filter(batch=OuterRef("pk")),
+        "a_tally": BatchCountDelta.objects.using(connection.alias).filter(batch=OuterRef("pk")),
     }
     empty = ended.annotate(
         **{name: Subquery(rows.order_by().values("pk")[:1]) for name, rows in parts.items()}

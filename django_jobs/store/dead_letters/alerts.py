@@ -7,11 +7,11 @@ from datetime import timedelta
 from django.db import IntegrityError, transaction
 from django.db.models import Count, Max
 
-from ...models import AlertedError, DeadLetter, DeadLetterGroup
+from ...models import AlertHistory, DeadLetter, DeadLetterGroup
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 
-MOST_AT_ONCE = 20
+MAX_ALERTS = 20
 
 
 def take_alerts(*, period: timedelta, using: str | None = None) -> list[tuple[DeadLetter, int]]:
@@ -23,29 +23,29 @@ def take_alerts(*, period: timedelta, using: str | None = None) -> list[tuple[De
     _, connection = open_dialect(using)
     alias = connection.alias
     letters = DeadLetter.objects.using(alias).filter(died_at__gte=DatabaseNow(-period))
-    known = AlertedError.objects.using(alias).filter(alerted_at__gte=DatabaseNow(-period))
+    known = AlertHistory.objects.using(alias).filter(alerted_at__gte=DatabaseNow(-period))
     muted = DeadLetterGroup.objects.using(alias).filter(muted_at__isnull=False)
     fresh = (
         letters.exclude(fingerprint__in=known.values("fingerprint"))
         .exclude(fingerprint__in=muted.values("fingerprint"))
         .order_by()
         .values_list("fingerprint")
-        .annotate(newest=Max("pk"), number=Count("pk"))[:MOST_AT_ONCE]
+        .annotate(newest=Max("pk"), number=Count("pk"))[:MAX_ALERTS]
     )
     return [
         (DeadLetter.objects.using(alias).get(pk=newest), number)
-        for print_, newest, number in list(fresh)
-        if _take(print_, period, alias)
+        for fingerprint, newest, number in list(fresh)
+        if _mark_alerted(fingerprint, period, alias)
     ]
 
 
-def _take(print_: str, period: timedelta, alias: str) -> bool:
-    marks = AlertedError.objects.using(alias)
-    if marks.filter(pk=print_, alerted_at__lt=DatabaseNow(-period)).update(alerted_at=DatabaseNow()):
+def _mark_alerted(fingerprint: str, period: timedelta, alias: str) -> bool:
+    marks = AlertHistory.objects.using(alias)
+    if marks.filter(pk=fingerprint, alerted_at__lt=DatabaseNow(-period)).update(alerted_at=DatabaseNow()):
         return True
     try:
         with transaction.atomic(using=alias):
-            marks.create(fingerprint=print_, alerted_at=DatabaseNow())
+            marks.create(fingerprint=fingerprint, alerted_at=DatabaseNow())
     except IntegrityError:
         return False
     return True

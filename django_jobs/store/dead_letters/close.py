@@ -8,16 +8,16 @@ from collections.abc import Collection
 from ...models import DeadLetter, RollupPosition
 from ...models.base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH
 from ..clock import DatabaseNow
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 from .group_counts import count_closed
 
 
-def letter_ids_of(job_ids: Collection[int], *, using: str) -> list[int]:
+def dead_letter_ids_of(job_ids: Collection[int], *, using: str) -> list[int]:
     """Return the ids of the letters of these jobs, whatever their status, without locks."""
     return list(DeadLetter.objects.using(using).filter(job__in=job_ids).values_list("pk", flat=True))
 
 
-def close_letters(
+def close_dead_letters(
     ids: Collection[int], status: DeadLetter.Status, *, by: str, note: str | None = None, using: str
 ) -> int:
     """End those of the letters that are open and return how many were; locks them and their groups."""
@@ -32,19 +32,19 @@ def close_letters(
     if not is_open:
         return 0
     changes = {} if note is None else {"note": note[:MAX_NOTE_LENGTH]}
-    letters.filter(Among("pk", is_open)).update(
+    letters.filter(InIds("pk", is_open)).update(
         status=status, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH], **changes
     )
     count_closed(Counter(is_open.values()), using=using)
     return len(is_open)
 
 
-def delete_letters(ids: Collection[int], *, using: str) -> int:
+def delete_dead_letters(ids: Collection[int], *, using: str) -> int:
     """Delete letters and return how many were; holds up the folding of letters until the transaction ends."""
     if not ids:
         return 0
     positions = RollupPosition.objects.using(using).select_for_update()
-    position = positions.filter(pk=RollupPosition.Source.LETTERS).first()
+    position = positions.filter(pk=RollupPosition.Source.DEAD_LETTERS).first()
     folded_upto = position.done_id if position else 0
     closed: Counter[str] = Counter()
     locked = _locked(ids, using=using)
@@ -55,11 +55,11 @@ def delete_letters(ids: Collection[int], *, using: str) -> int:
         elif not was_open and not is_folded:
             closed[fingerprint] -= 1  # taken away when it was ended, and never to be added by a fold
     count_closed(closed, using=using)
-    DeadLetter.objects.using(using).filter(Among("pk", [pk for pk, _, _ in locked]))._raw_delete(using)
+    DeadLetter.objects.using(using).filter(InIds("pk", [pk for pk, _, _ in locked]))._raw_delete(using)
     return len(locked)
 
 
 def _locked(ids: Collection[int], *, using: str) -> list[tuple[int, str, str]]:
     """Lock letters by key alone, in its order (see ``selection.lock``)."""
-    rows = DeadLetter.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
+    rows = DeadLetter.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     return list(rows.values_list("pk", "status", "fingerprint"))

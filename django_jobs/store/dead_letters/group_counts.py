@@ -25,7 +25,7 @@ from ...models.rollup import MAX_SAMPLE_LENGTH
 from ..clock import database_now
 from ..dialects import open_dialect
 
-PRUNED_AT_ONCE = 1_000
+MAX_PRUNED_PER_CALL = 1_000
 
 DIED_AT = Cast("died_at", CharField())
 """As text: what SQLite holds may be no instant, and a fold that failed on it would take down every worker."""
@@ -45,7 +45,7 @@ SAMPLE = ("job_name", "queue_name", "reason", "error_class", Left("error_message
 """What to read of a letter for it."""
 
 
-class FoldedLetter(NamedTuple):
+class RollupDeadLetter(NamedTuple):
     """What folding reads of a letter."""
 
     pk: int
@@ -68,11 +68,11 @@ def count_closed(fingerprints: Mapping[str, int], *, using: str) -> None:
     _save(groups.values(), ["open"], using=using)
 
 
-def add_letters(letters: Collection[FoldedLetter], *, using: str) -> None:
+def add_dead_letters(letters: Collection[RollupDeadLetter], *, using: str) -> None:
     """Count letters into their groups, in the caller's transaction; the newest shows what the error is."""
-    letter_ids = {letter.fingerprint: letter.pk for letter in letters}
-    groups = lock_groups(letter_ids, letter_ids=letter_ids, using=using)
-    newest: dict[str, FoldedLetter] = {}
+    dead_letter_ids = {letter.fingerprint: letter.pk for letter in letters}
+    groups = lock_groups(dead_letter_ids, dead_letter_ids=dead_letter_ids, using=using)
+    newest: dict[str, RollupDeadLetter] = {}
     for letter in letters:
         group = groups[letter.fingerprint]
         group.total += 1
@@ -102,11 +102,11 @@ def add_letters(letters: Collection[FoldedLetter], *, using: str) -> None:
 
 
 def lock_groups(
-    fingerprints: Iterable[str], *, letter_ids: Mapping[str, int] | None = None, using: str
+    fingerprints: Iterable[str], *, dead_letter_ids: Mapping[str, int] | None = None, using: str
 ) -> dict[str, DeadLetterGroup]:
     """Lock the groups of these fingerprints until the transaction ends, and make those that are not there yet.
 
-    ``letter_ids``: a letter of each, where the caller knows one.
+    ``dead_letter_ids``: a letter of each, where the caller knows one.
 
     Where one is missing, all are written in their order rather than that one alone, so that two who find
     different ones missing never wait for each other. A fingerprint without any letter is left out.
@@ -116,7 +116,7 @@ def lock_groups(
     while True:
         there = groups.in_bulk(wanted)
         if len(there) < len(wanted):
-            made = _new_groups(set(wanted) - set(there), letter_ids or {}, using=using)
+            made = _new_groups(set(wanted) - set(there), dead_letter_ids or {}, using=using)
             there = {one: group for one in wanted if (group := there.get(one) or made.get(one))}
             _save(there.values(), ["job_name"], using=using)
         rows = groups.filter(pk__in=list(there)).select_for_update().order_by("pk")
@@ -144,10 +144,10 @@ def prune_groups(period: timedelta | None, *, using: str | None = None) -> int:
         muted_at=None,
         note="",
     )
-    ids = list(gone.order_by("last_died_at").values_list("pk", flat=True)[:PRUNED_AT_ONCE])
+    ids = list(gone.order_by("last_died_at").values_list("pk", flat=True)[:MAX_PRUNED_PER_CALL])
     if not ids:
         return 0
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         list(groups.filter(pk__in=ids).select_for_update().order_by("pk").values_list("pk"))
         still_gone = list(gone.filter(pk__in=ids).values_list("pk", flat=True))
         groups.filter(pk__in=still_gone)._raw_delete(connection.alias)
@@ -155,15 +155,15 @@ def prune_groups(period: timedelta | None, *, using: str | None = None) -> int:
 
 
 def _new_groups(
-    fingerprints: Iterable[str], letter_ids: Mapping[str, int], *, using: str
+    fingerprints: Iterable[str], dead_letter_ids: Mapping[str, int], *, using: str
 ) -> dict[str, DeadLetterGroup]:
     """Return groups, not saved yet, that show one of their letters: the given one, or else any."""
-    ids = [letter_ids.get(one) or _any_letter_id(one, using=using) for one in fingerprints]
+    ids = [dead_letter_ids.get(one) or _any_dead_letter_id(one, using=using) for one in fingerprints]
     rows = DeadLetter.objects.using(using).filter(pk__in=[pk for pk in ids if pk is not None])
     now = database_now(using=using)
     made = {}
     for fingerprint, died_at_text, *sample in rows.values_list("fingerprint", DIED_AT, *SAMPLE):
-        died_at = instant_of(died_at_text) or now
+        died_at = parse_died_at(died_at_text) or now
         made[fingerprint] = DeadLetterGroup(
             fingerprint=fingerprint,
             first_died_at=died_at,
@@ -173,7 +173,7 @@ def _new_groups(
     return made
 
 
-def _any_letter_id(fingerprint: str, *, using: str) -> int | None:
+def _any_dead_letter_id(fingerprint: str, *, using: str) -> int | None:
     # All states are named because the index of groups begins with the state. Any letter will do: asked for the newest,
     # PostgreSQL may walk the key.
     letters = DeadLetter.objects.using(using).filter(
@@ -182,9 +182,9 @@ def _any_letter_id(fingerprint: str, *, using: str) -> int | None:
     return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
 
 
-def read_samples(letter_ids: list[int], *, using: str) -> dict[int, Sample]:
+def read_samples(dead_letter_ids: list[int], *, using: str) -> dict[int, Sample]:
     """Read what the groups show of these letters; of an error's text, which may be huge, the beginning only."""
-    rows = DeadLetter.objects.using(using).filter(pk__in=letter_ids)
+    rows = DeadLetter.objects.using(using).filter(pk__in=dead_letter_ids)
     return {pk: Sample(*rest) for pk, *rest in rows.values_list("pk", *SAMPLE)}
 
 
@@ -195,7 +195,7 @@ def _take_sample(group: DeadLetterGroup, sample: Sample) -> None:
     group.error_message = sample.error_message
 
 
-def instant_of(text: str) -> datetime | None:
+def parse_died_at(text: str) -> datetime | None:
     """Return the instant that ``DIED_AT`` read, or None for what was edited by hand into no instant."""
     try:
         instant = datetime.fromisoformat(text)

@@ -17,15 +17,15 @@ from ...models import DeadLetter, DeadLetterGroup, DeadLetterHour, RollupPositio
 from ...policy.rollup import span_start
 from ..clock import database_now
 from ..dialects import open_dialect
-from .group_counts import DIED_AT, Sample, instant_of, read_samples
+from .group_counts import DIED_AT, Sample, parse_died_at, read_samples
 
-GROUPS_A_PAGE = 25
-SCAN = 2_000
+GROUPS_PER_PAGE = 25
+SCAN_LIMIT = 2_000
 """Groups looked at for one page."""
-MOST_OF_TAIL = 1_000
-SPARK_HOURS = 24
+MAX_TAIL = 1_000
+SPARKLINE_HOURS = 24
 HOUR = timedelta(hours=1)
-TRIES = 3
+MAX_READS = 3
 
 Status = Literal["open", "all", "muted"]
 
@@ -51,7 +51,7 @@ class GroupPosition(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class GroupSummary:
     """One group as it stands now; ``hours`` are the deaths in each of the last 24 hours, the present one last.
 
     ``error_message`` is the beginning of the newest letter's.
@@ -72,7 +72,7 @@ class Group:
     note: str = ""
     noted_at: datetime | None = None
     noted_by: str = ""
-    hours: tuple[int, ...] = (0,) * SPARK_HOURS
+    hours: tuple[int, ...] = (0,) * SPARKLINE_HOURS
 
     @property
     def position(self) -> GroupPosition:
@@ -85,13 +85,13 @@ class GroupsPage:
     """Some groups, newest last death first.
 
     ``older`` is where the next page begins, None at the end: a page may be short and yet not the last, because it
-    looks at 2,000 groups only. ``is_tail_cut``: more letters are waiting to be folded than were read, so numbers are
+    looks at 2,000 groups only. ``is_tail_truncated``: more letters are waiting to be folded than were read, so numbers are
     too low for now.
     """
 
-    groups: list[Group]
+    groups: list[GroupSummary]
     older: GroupPosition | None
-    is_tail_cut: bool
+    is_tail_truncated: bool
 
 
 def groups_page(
@@ -100,7 +100,7 @@ def groups_page(
     job_name: str | None = None,
     queue_name: str | None = None,
     before: GroupPosition | None = None,
-    limit: int = GROUPS_A_PAGE,
+    limit: int = GROUPS_PER_PAGE,
     now: datetime | None = None,
     using: str | None = None,
 ) -> GroupsPage:
@@ -110,11 +110,11 @@ def groups_page(
     """
 
     _, connection = open_dialect(using)
-    wanted = _Wanted(status, job_name, queue_name)
-    return _unfolded_meanwhile(lambda tail: _page(tail, wanted, before, limit), now, connection.alias)
+    wanted = _GroupFilter(status, job_name, queue_name)
+    return _read_consistently(lambda tail: _page(tail, wanted, before, limit), now, connection.alias)
 
 
-def find_group(fingerprint: str, *, using: str | None = None) -> Group | None:
+def find_group(fingerprint: str, *, using: str | None = None) -> GroupSummary | None:
     """Return one group as it stands now, or None where there is no letter of it."""
     _, connection = open_dialect(using)
 
@@ -123,16 +123,16 @@ def find_group(fingerprint: str, *, using: str | None = None) -> Group | None:
         if not groups:
             rows = DeadLetterGroup.objects.using(tail.alias).filter(pk=fingerprint)
             groups = [_as_group(row) for row in rows]
-        return GroupsPage(groups=_with_hours(groups, tail), older=None, is_tail_cut=tail.is_cut)
+        return GroupsPage(groups=_with_hours(groups, tail), older=None, is_tail_truncated=tail.is_truncated)
 
-    page = _unfolded_meanwhile(find, None, connection.alias)
+    page = _read_consistently(find, None, connection.alias)
     return page.groups[0] if page.groups else None
 
 
-_COLUMNS = [one.name for one in fields(Group) if one.name != "hours"]
+_COLUMNS = [one.name for one in fields(GroupSummary) if one.name != "hours"]
 
 
-class _Light(NamedTuple):
+class _GroupRow(NamedTuple):
     """What decides whether and where a group is in the list; its texts are read for those that are."""
 
     fingerprint: str
@@ -147,12 +147,12 @@ class _Light(NamedTuple):
         return GroupPosition(self.last_died_at, self.fingerprint)
 
 
-class _Wanted(NamedTuple):
+class _GroupFilter(NamedTuple):
     status: Status
     job_name: str | None
     queue_name: str | None
 
-    def has(self, group: _Light | Group) -> bool:
+    def has(self, group: _GroupRow | GroupSummary) -> bool:
         if self.status != "all" and (group.muted_at is None) is (self.status == "muted"):
             return False
         return (
@@ -162,7 +162,7 @@ class _Wanted(NamedTuple):
         )
 
 
-class _TailLetter(NamedTuple):
+class _TailDeadLetter(NamedTuple):
     pk: int
     fingerprint: str
     died_at: datetime
@@ -175,17 +175,17 @@ class _Tail:
     alias: str
     now: datetime
     done_id: int
-    letters: list[_TailLetter]
-    is_cut: bool
+    letters: list[_TailDeadLetter]
+    is_truncated: bool
 
     @property
     def fingerprints(self) -> set[str]:
         return {letter.fingerprint for letter in self.letters}
 
-    def add_to(self, group: Group | None, fingerprint: str, sample: Sample) -> Group:
+    def add_to(self, group: GroupSummary | None, fingerprint: str, sample: Sample) -> GroupSummary:
         """Return the group with the tail's letters of it counted in."""
         died = [letter.died_at for letter in self.letters if letter.fingerprint == fingerprint]
-        group = group or Group(
+        group = group or GroupSummary(
             fingerprint=fingerprint,
             first_died_at=min(died),
             last_died_at=max(died),
@@ -201,10 +201,10 @@ class _Tail:
         )
 
 
-def _unfolded_meanwhile(read: Callable[[_Tail], GroupsPage], now: datetime | None, alias: str) -> GroupsPage:
+def _read_consistently(read: Callable[[_Tail], GroupsPage], now: datetime | None, alias: str) -> GroupsPage:
     """Read the tail and what is to be added to it; again where a fold came between, which would count twice."""
     now = now or database_now(using=alias)
-    for _ in range(TRIES - 1):
+    for _ in range(MAX_READS - 1):
         tail = _read_tail(now, alias)
         page = read(tail)
         if not tail.letters or _done_id(alias) == tail.done_id:
@@ -213,7 +213,7 @@ def _unfolded_meanwhile(read: Callable[[_Tail], GroupsPage], now: datetime | Non
 
 
 def _done_id(alias: str) -> int:
-    positions = RollupPosition.objects.using(alias).filter(pk=RollupPosition.Source.LETTERS)
+    positions = RollupPosition.objects.using(alias).filter(pk=RollupPosition.Source.DEAD_LETTERS)
     return positions.values_list("done_id", flat=True).first() or 0
 
 
@@ -221,23 +221,23 @@ def _read_tail(now: datetime, alias: str) -> _Tail:
     done_id = _done_id(alias)
     rows = DeadLetter.objects.using(alias).filter(pk__gt=done_id).order_by("-pk")
     letters = [
-        _TailLetter(pk, fingerprint, instant_of(died_at) or now)
-        for pk, fingerprint, died_at in rows.values_list("pk", "fingerprint", DIED_AT)[: MOST_OF_TAIL + 1]
+        _TailDeadLetter(pk, fingerprint, parse_died_at(died_at) or now)
+        for pk, fingerprint, died_at in rows.values_list("pk", "fingerprint", DIED_AT)[: MAX_TAIL + 1]
     ]
     return _Tail(
         alias=alias,
         now=now,
         done_id=done_id,
-        letters=letters[:MOST_OF_TAIL],
-        is_cut=len(letters) > MOST_OF_TAIL,
+        letters=letters[:MAX_TAIL],
+        is_truncated=len(letters) > MAX_TAIL,
     )
 
 
-def _page(tail: _Tail, wanted: _Wanted, before: GroupPosition | None, limit: int) -> GroupsPage:
+def _page(tail: _Tail, wanted: _GroupFilter, before: GroupPosition | None, limit: int) -> GroupsPage:
     live = {group.fingerprint: group for group in _tail_groups(tail, tail.fingerprints)}
     scanned = _scan(before, tail.alias)
-    lowest = scanned[-1].position if len(scanned) == SCAN else None
-    candidates: list[_Light | Group] = [group for group in scanned if group.fingerprint not in live]
+    lowest = scanned[-1].position if len(scanned) == SCAN_LIMIT else None
+    candidates: list[_GroupRow | GroupSummary] = [group for group in scanned if group.fingerprint not in live]
     candidates += [group for group in live.values() if before is None or group.position < before]
     found = sorted(
         (group for group in candidates if wanted.has(group) and (lowest is None or group.position >= lowest)),
@@ -245,21 +245,21 @@ def _page(tail: _Tail, wanted: _Wanted, before: GroupPosition | None, limit: int
         reverse=True,
     )
     older = found[limit - 1].position if len(found) > limit else lowest
-    groups = _whole(found[:limit], tail.alias)
-    return GroupsPage(groups=_with_hours(groups, tail), older=older, is_tail_cut=tail.is_cut)
+    groups = _load_summaries(found[:limit], tail.alias)
+    return GroupsPage(groups=_with_hours(groups, tail), older=older, is_tail_truncated=tail.is_truncated)
 
 
-def _scan(before: GroupPosition | None, alias: str) -> list[_Light]:
+def _scan(before: GroupPosition | None, alias: str) -> list[_GroupRow]:
     rows = DeadLetterGroup.objects.using(alias).order_by("-last_died_at", "-fingerprint")
     if before is not None:
         same_instant = Q(last_died_at=before.last_died_at, fingerprint__lt=before.fingerprint)
         rows = rows.filter(
             Q(last_died_at__lt=before.last_died_at) | same_instant, last_died_at__lte=before.last_died_at
         )
-    return [_Light._make(row) for row in rows.values_list(*_Light._fields)[:SCAN]]
+    return [_GroupRow._make(row) for row in rows.values_list(*_GroupRow._fields)[:SCAN_LIMIT]]
 
 
-def _tail_groups(tail: _Tail, fingerprints: set[str]) -> list[Group]:
+def _tail_groups(tail: _Tail, fingerprints: set[str]) -> list[GroupSummary]:
     """Return the groups of these fingerprints that have letters in the tail, counted up to now."""
     newest: dict[str, int] = {}
     for letter in tail.letters:
@@ -276,22 +276,22 @@ def _tail_groups(tail: _Tail, fingerprints: set[str]) -> list[Group]:
     ]
 
 
-def _whole(found: Sequence[_Light | Group], alias: str) -> list[Group]:
-    light = [group.fingerprint for group in found if isinstance(group, _Light)]
+def _load_summaries(found: Sequence[_GroupRow | GroupSummary], alias: str) -> list[GroupSummary]:
+    light = [group.fingerprint for group in found if isinstance(group, _GroupRow)]
     rows = DeadLetterGroup.objects.using(alias).in_bulk(light) if light else {}
     return [
-        group if isinstance(group, Group) else _as_group(rows[group.fingerprint])
+        group if isinstance(group, GroupSummary) else _as_group(rows[group.fingerprint])
         for group in found
-        if isinstance(group, Group) or group.fingerprint in rows
+        if isinstance(group, GroupSummary) or group.fingerprint in rows
     ]
 
 
-def _as_group(row: DeadLetterGroup) -> Group:
-    return Group(**{name: getattr(row, name) for name in _COLUMNS})
+def _as_group(row: DeadLetterGroup) -> GroupSummary:
+    return GroupSummary(**{name: getattr(row, name) for name in _COLUMNS})
 
 
-def _with_hours(groups: Sequence[Group], tail: _Tail) -> list[Group]:
-    first = span_start(tail.now.timestamp(), int(HOUR.total_seconds())) - (SPARK_HOURS - 1) * HOUR
+def _with_hours(groups: Sequence[GroupSummary], tail: _Tail) -> list[GroupSummary]:
+    first = span_start(tail.now.timestamp(), int(HOUR.total_seconds())) - (SPARKLINE_HOURS - 1) * HOUR
     rows = DeadLetterHour.objects.using(tail.alias).filter(
         fingerprint__in=[group.fingerprint for group in groups], starts_at__gte=first
     )
@@ -303,7 +303,7 @@ def _with_hours(groups: Sequence[Group], tail: _Tail) -> list[Group]:
     return [
         replace(
             group,
-            hours=tuple(numbers[group.fingerprint, at] for at in range(SPARK_HOURS)),
+            hours=tuple(numbers[group.fingerprint, at] for at in range(SPARKLINE_HOURS)),
             open=max(group.open, 0),  # below it where the tail was cut
         )
         for group in groups

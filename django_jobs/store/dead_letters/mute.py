@@ -26,7 +26,7 @@ def unmute(fingerprints: Iterable[str], *, using: str | None = None) -> int:
         return groups.filter(muted_at__isnull=False).update(muted_at=None, muted_by="")
 
 
-def note_group(fingerprint: str, *, note: str, by: str = "", using: str | None = None) -> bool:
+def set_group_note(fingerprint: str, *, note: str, by: str = "", using: str | None = None) -> bool:
     """Write a note on a group, instead of the one before; False where there is no letter of it."""
     with _locked([fingerprint], using) as groups:
         changed = groups.update(
@@ -39,6 +39,6 @@ def note_group(fingerprint: str, *, note: str, by: str = "", using: str | None =
 def _locked(fingerprints: Iterable[str], using: str | None) -> Iterator[QuerySet[DeadLetterGroup]]:
     """Lock groups in a transaction, also those whose letters are too young to be folded."""
     dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         locked = lock_groups(set(fingerprints), using=connection.alias)
         yield DeadLetterGroup.objects.using(connection.alias).filter(pk__in=list(locked))

@@ -10,21 +10,21 @@ from typing import Any
 from django.db.models import Max, Min, Q, QuerySet
 
 from ...models import DeadLetter
-from ...policy.dead_letter_filter import LetterFilter
+from ...policy.dead_letter_filter import DeadLetterFilter
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 
 STEP = 500
 """Letters that are yielded, or ids that are looked at, at a time: ``SCAN_STEPS`` of them for a rare match."""
 SCAN_STEPS = 40
-MOST_COUNTED = 10_000
+MAX_COUNTED = 10_000
 COUNT_SCAN = 200_000
 SLACK = 1_000
 """Ids rise nearly as letters come: so many letters next to an instant tell between which ids its others are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Counted:
+class BoundedCount:
     """How many match, counted up to a limit, and the id of the newest letter that may at that moment."""
 
     number: int
@@ -32,13 +32,13 @@ class Counted:
     up_to_id: int
 
 
-def open_letters(wanted: LetterFilter, *, using: str | None = None) -> QuerySet[DeadLetter]:
+def open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> QuerySet[DeadLetter]:
     """Return the filter's open letters."""
     _, connection = open_dialect(using)
-    return letters_of(wanted, using=connection.alias).filter(status=DeadLetter.Status.OPEN)
+    return filter_dead_letters(wanted, using=connection.alias).filter(status=DeadLetter.Status.OPEN)
 
 
-def letters_of(wanted: LetterFilter, *, using: str) -> QuerySet[DeadLetter]:
+def filter_dead_letters(wanted: DeadLetterFilter, *, using: str) -> QuerySet[DeadLetter]:
     """Return the filter's letters, whatever their status."""
     letters = DeadLetter.objects.using(using)
     exact = {
@@ -59,7 +59,7 @@ def letters_of(wanted: LetterFilter, *, using: str) -> QuerySet[DeadLetter]:
     return letters
 
 
-def died_within(letters: QuerySet[DeadLetter], wanted: LetterFilter) -> QuerySet[DeadLetter]:
+def died_within(letters: QuerySet[DeadLetter], wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
     """Return those of the letters that are of the filter's time."""
     if wanted.since is not None:
         letters = letters.filter(died_at__gte=_instant(wanted.since))
@@ -70,7 +70,7 @@ def _instant(since: Any) -> Any:
     return DatabaseNow(-since) if isinstance(since, timedelta) else since
 
 
-def id_bounds(wanted: LetterFilter, *, using: str | None = None) -> tuple[int, int | None]:
+def id_bounds(wanted: DeadLetterFilter, *, using: str | None = None) -> tuple[int, int | None]:
     """Return the ids above and below which the filter's letters are: 0 and None where it sets no bounds.
 
     A statement for each end that is given, by the index of ``died_at``.
@@ -92,32 +92,34 @@ def id_bounds(wanted: LetterFilter, *, using: str | None = None) -> tuple[int, i
     return above, below
 
 
-def count_open(wanted: LetterFilter, *, using: str | None = None) -> Counted:
+def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> BoundedCount:
     """Count the open letters of a filter among the newest 200,000 of its time, up to 10,000. Two to four statements."""
     _, connection = open_dialect(using)
     newest = DeadLetter.objects.using(connection.alias).aggregate(newest=Max("pk"))["newest"] or 0
-    found = open_letters(wanted, using=connection.alias)
+    found = open_dead_letters(wanted, using=connection.alias)
     above, below = id_bounds(wanted, using=connection.alias)
     highest = newest if below is None else min(newest, below - 1)
-    is_indexed = set(wanted.as_address()) <= {"fingerprint", "up_to_id"} and not wanted.ids
+    is_indexed = set(wanted.to_query()) <= {"fingerprint", "up_to_id"} and not wanted.ids
     if not is_indexed:
         found = found.filter(pk__gt=max(highest - COUNT_SCAN, above), pk__lte=highest)
-    number = found.order_by("-pk").values("pk")[: MOST_COUNTED + 1].count()
-    is_more = number > MOST_COUNTED or (not is_indexed and highest - above > COUNT_SCAN)
-    return Counted(number=min(number, MOST_COUNTED), is_more=is_more, up_to_id=highest)
+    number = found.order_by("-pk").values("pk")[: MAX_COUNTED + 1].count()
+    is_more = number > MAX_COUNTED or (not is_indexed and highest - above > COUNT_SCAN)
+    return BoundedCount(number=min(number, MAX_COUNTED), is_more=is_more, up_to_id=highest)
 
 
-def newest_ids(wanted: LetterFilter, limit: int, *, using: str | None = None) -> list[int]:
+def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str | None = None) -> list[int]:
     """Return the ids of the newest open letters of a filter, among the newest 200,000 of its time."""
     above, below = id_bounds(wanted, using=using)
     if below is None:
-        below = count_open(wanted, using=using).up_to_id + 1
-    found = open_letters(wanted, using=using).filter(pk__gt=max(below - 1 - COUNT_SCAN, above), pk__lt=below)
+        below = count_open_dead_letters(wanted, using=using).up_to_id + 1
+    found = open_dead_letters(wanted, using=using).filter(
+        pk__gt=max(below - 1 - COUNT_SCAN, above), pk__lt=below
+    )
     return list(found.order_by("-pk").values_list("pk", flat=True)[:limit])
 
 
-def steps(
-    wanted: LetterFilter, *, after: int = 0, status: str | None = "open", using: str | None = None
+def iter_dead_letter_ids(
+    wanted: DeadLetterFilter, *, after: int = 0, status: str | None = "open", using: str | None = None
 ) -> Iterator[tuple[list[int], int]]:
     """Yield the ids of the filter's letters, oldest first, at most 500 at a time, with the id looked up to.
 
@@ -138,7 +140,9 @@ def steps(
         if first is None or first > last:
             return
         until = min(first + STEP * SCAN_STEPS - 1, last)
-        matching = letters_of(wanted, using=connection.alias).filter(of_status, pk__gt=after, pk__lte=until)
+        matching = filter_dead_letters(wanted, using=connection.alias).filter(
+            of_status, pk__gt=after, pk__lte=until
+        )
         ids = list(matching.order_by("pk").values_list("pk", flat=True)[:STEP])
         after = ids[-1] if len(ids) == STEP else until
         yield ids, after

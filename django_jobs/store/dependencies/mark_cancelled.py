@@ -9,15 +9,15 @@ from django.db import transaction
 
 from ... import signals
 from ...models import Job
-from ...policy.states import State, sources
+from ...policy.states import State, source_states
 from ..clock import DatabaseNow
-from ..dialects.shared.by_id import Among
-from ..limits.permits import drop_permits, split_limited
-from ..selection import CHUNK, lock
+from ..dialects.shared.by_id import InIds
+from ..limits.permits import cancel_permits, split_limited
+from ..selection import CHUNK, lock_jobs
 
 
 def mark_cancelled(
-    ids: Sequence[int], *, states: frozenset[State] = sources("cancel"), using: str
+    ids: Sequence[int], *, states: frozenset[State] = source_states("cancel"), using: str
 ) -> list[int]:
     """Cancel those of the jobs that wait, in the caller's transaction, and return their ids in order."""
     marked: list[int] = []
@@ -27,17 +27,17 @@ def mark_cancelled(
 
 
 def _mark(ids: Sequence[int], states: frozenset[State], alias: str) -> list[int]:
-    locked = lock(ids, states=states, using=alias)
+    locked = lock_jobs(ids, states=states, using=alias)
     if locked:
-        Job.objects.using(alias).filter(Among("pk", locked)).update(
+        Job.objects.using(alias).filter(InIds("pk", locked)).update(
             state=State.CANCELLED, finished_at=DatabaseNow(), run_after=None
         )
-        drop_permits(split_limited(locked, using=alias)[1], using=alias)
+        cancel_permits(split_limited(locked, using=alias)[1], using=alias)
         if signals.job_cancelled.has_listeners(Job):
-            transaction.on_commit(partial(_announce, locked, alias), alias, robust=True)
+            transaction.on_commit(partial(_send_cancelled, locked, alias), alias, robust=True)
     return locked
 
 
-def _announce(ids: list[int], alias: str) -> None:
+def _send_cancelled(ids: list[int], alias: str) -> None:
     for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
         signals.job_cancelled.send_robust(sender=Job, job=job)

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from ...models import Dependency, Job
 from ..dialects import open_dialect
-from .successors import ANY
+from .successors import MET_OR_UNMET
 
-MOST_JOBS = 60
-MOST_EDGES = 400
-MOST_STEPS = 6
+MAX_JOBS = 60
+MAX_EDGES = 400
+MAX_STEPS = 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,15 +24,15 @@ class Neighbour:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """The jobs around one and what each of them waits for; ``is_cut`` where there are more than are shown."""
+class Neighbourhood:
+    """The jobs around one and what each of them waits for; ``is_truncated`` where there are more than are shown."""
 
     jobs: dict[int, Neighbour]
     predecessors: dict[int, list[int]]
-    is_cut: bool
+    is_truncated: bool
 
 
-def neighbours(job_id: int, *, using: str | None = None) -> Surroundings | None:
+def neighbours(job_id: int, *, using: str | None = None) -> Neighbourhood | None:
     """Return up to 60 jobs, at most six steps away, with the edges between them; None where there is no other.
 
     One statement where the job waits for nothing and nothing waits for it.
@@ -41,38 +41,42 @@ def neighbours(job_id: int, *, using: str | None = None) -> Surroundings | None:
     alias = connection.alias
     found: dict[int, None] = {job_id: None}
     frontier: set[int] = {job_id}
-    is_cut = False
-    for _ in range(MOST_STEPS):
+    is_truncated = False
+    for _ in range(MAX_STEPS):
         edges = _edges_of(frontier, alias)
         reached = {end for edge in edges for end in edge} - found.keys()
-        is_cut = is_cut or len(edges) == MOST_EDGES or len(found) + len(reached) > MOST_JOBS
-        kept = sorted(reached)[: MOST_JOBS - len(found)]
+        is_truncated = is_truncated or len(edges) == MAX_EDGES or len(found) + len(reached) > MAX_JOBS
+        kept = sorted(reached)[: MAX_JOBS - len(found)]
         found.update(dict.fromkeys(kept))
         frontier = set(kept)
         if not frontier:
             break
     else:
-        is_cut = is_cut or bool({end for edge in _edges_of(frontier, alias) for end in edge} - found.keys())
+        is_truncated = is_truncated or bool(
+            {end for edge in _edges_of(frontier, alias) for end in edge} - found.keys()
+        )
     if len(found) == 1:
         return None
-    return _surroundings(list(found), is_cut, alias)
+    return _surroundings(list(found), is_truncated, alias)
 
 
 def _edges_of(job_ids: Iterable[int], alias: str) -> list[tuple[int, int]]:
     """Return edges, as (job, predecessor), that begin or end at these jobs: a bounded number."""
     edges = Dependency.objects.using(alias)
-    before = edges.filter(is_met__in=ANY, job__in=job_ids).values_list("job_id", "predecessor_id")
+    before = edges.filter(is_met__in=MET_OR_UNMET, job__in=job_ids).values_list("job_id", "predecessor_id")
     behind = edges.filter(predecessor__in=job_ids).values_list("job_id", "predecessor_id")
-    return list(before.union(behind, all=True)[:MOST_EDGES])
+    return list(before.union(behind, all=True)[:MAX_EDGES])
 
 
-def _surroundings(job_ids: list[int], is_cut: bool, alias: str) -> Surroundings:
+def _surroundings(job_ids: list[int], is_truncated: bool, alias: str) -> Neighbourhood:
     rows = Job.objects.using(alias).filter(pk__in=job_ids).values_list("pk", "name", "state")
     jobs = {one: Neighbour(job_id=one) for one in job_ids}
     jobs |= {pk: Neighbour(job_id=pk, name=name, state=state) for pk, name, state in rows}
     between = Dependency.objects.using(alias).filter(predecessor__in=job_ids, job__in=job_ids)
-    edges = list(between.order_by("pk").values_list("job_id", "predecessor_id")[: MOST_EDGES + 1])
+    edges = list(between.order_by("pk").values_list("job_id", "predecessor_id")[: MAX_EDGES + 1])
     predecessors: dict[int, list[int]] = {one: [] for one in job_ids}
-    for job_id, predecessor_id in edges[:MOST_EDGES]:
+    for job_id, predecessor_id in edges[:MAX_EDGES]:
         predecessors[job_id].append(predecessor_id)
-    return Surroundings(jobs=jobs, predecessors=predecessors, is_cut=is_cut or len(edges) > MOST_EDGES)
+    return Neighbourhood(
+        jobs=jobs, predecessors=predecessors, is_truncated=is_truncated or len(edges) > MAX_EDGES
+    )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from ...models import Job
 from ...policy.states import State
 from ..limits.permits import make_ready
-from ..notify import ring_on_commit
+from ..notify import notify_on_commit
 
 
 def release(ids: Sequence[int], *, using: str) -> int:
@@ -19,5 +19,5 @@ def release(ids: Sequence[int], *, using: str) -> int:
     blocked = Job.objects.using(using).filter(pk__in=ids, state=State.BLOCKED)
     rows = list(blocked.order_by("pk").values_list("pk", "queue_name"))
     make_ready([pk for pk, _ in rows], using=using)
-    ring_on_commit(sorted({queue for _, queue in rows}), using=using)
+    notify_on_commit(sorted({queue for _, queue in rows}), using=using)
     return len(rows)

@@ -11,7 +11,7 @@ that the other's edge is met: so each first locks the job that waits, in order o
 waits for the first to commit and sees what it did. A job cannot be missed, and no sweep is needed for that.
 
 An edge may be added to a job that is running, whose worker does not know of it. Adding locks the predecessor's row
-(``store/workflows/enqueue.py``), so it comes either before the finish, which reads the bit AWAITED from the row it
+(``store/workflows/enqueue.py``), so it comes either before the finish, which reads the bit HAS_DEPENDENTS from the row it
 writes, or after it, and sees the state. If that finish was a transaction of its own and its process dies before the
 next one, ``repair`` finds the edge.
 """
@@ -26,30 +26,30 @@ from ...models import Dependency, Job
 from ...policy.graph import OnDead
 from ...policy.states import State
 from ..dialects import open_dialect
-from ..dialects.shared.dependencies import meet_dependencies, read_successors
-from ..selection import CHUNK, lock
+from ..dialects.shared.dependencies import mark_dependencies_met, read_successors
+from ..selection import CHUNK, lock_jobs
 from .release import release
 
-UNMET, ANY = [False], [False, True]
+UNMET, MET_OR_UNMET = [False], [False, True]
 """Values of ``is_met`` to look for: of ``is_met=False`` Django makes NOT is_met, which SQLite looks up in no index."""
 WINDOW = 2_000
 
 
-def meet(predecessors: Sequence[int], *, using: str) -> int:
+def release_dependents(predecessors: Sequence[int], *, using: str) -> int:
     """Note that these jobs succeeded; release what waits for nothing else, and return how many were released."""
     _, connection = open_dialect(using)
-    waiting = meet_dependencies(connection, predecessors)
+    waiting = mark_dependencies_met(connection, predecessors)
     return sum(
-        _release_free(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
+        _release_unblocked(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
     )
 
 
-def _release_free(ids: Sequence[int], alias: str) -> int:
-    blocked = lock(ids, states={State.BLOCKED}, using=alias)
-    return release(free(blocked, using=alias), using=alias) if blocked else 0
+def _release_unblocked(ids: Sequence[int], alias: str) -> int:
+    blocked = lock_jobs(ids, states={State.BLOCKED}, using=alias)
+    return release(without_unmet_dependencies(blocked, using=alias), using=alias) if blocked else 0
 
 
-def free(ids: Sequence[int], *, using: str) -> list[int]:
+def without_unmet_dependencies(ids: Sequence[int], *, using: str) -> list[int]:
     """Return those of the jobs that wait for no other, in order. One look a job into the index of unmet edges.
 
     A subquery with a limit, because an EXISTS lets PostgreSQL hash all unmet edges.
@@ -59,14 +59,14 @@ def free(ids: Sequence[int], *, using: str) -> list[int]:
     return list(jobs.filter(unmet__isnull=True).order_by("pk").values_list("pk", flat=True))
 
 
-def doomed(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> list[int]:
+def dependents_to_cancel(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> list[int]:
     """Return, in order, the jobs that have to be cancelled because of these, whether they still wait or not."""
     _, connection = open_dialect(using)
     found: set[int] = set()
     if dead:
-        found |= read_successors(connection, dead, cancelled_by_death_only=True)
+        found |= read_successors(connection, dead, on_dead_cancel_only=True)
     if cancelled:
-        found |= read_successors(connection, cancelled, cancelled_by_death_only=False)
+        found |= read_successors(connection, cancelled, on_dead_cancel_only=False)
     return sorted(found)
 
 
@@ -80,11 +80,13 @@ def still_needed(ids: Sequence[int], *, using: str) -> set[int]:
     return set(edges.exclude(job__state__in=ended_well).order_by().values_list("predecessor_id", flat=True))
 
 
-Place = tuple[int, int]
+EdgePosition = tuple[int, int]
 """A job that waits and one of its edges: behind which the look for overlooked edges goes on."""
 
 
-def overlooked(*, after: Place = (0, 0), using: str) -> tuple[dict[State | None, list[int]], Place | None]:
+def find_missed_dependencies(
+    *, after: EdgePosition = (0, 0), using: str
+) -> tuple[dict[State | None, list[int]], EdgePosition | None]:
     """Look at 2,000 unmet edges; return their ended predecessors by state, and where to go on, None at the end.
 
     None stands for a predecessor whose row is gone. Nothing is found unless a process died at a bad moment.
@@ -105,7 +107,7 @@ def overlooked(*, after: Place = (0, 0), using: str) -> tuple[dict[State | None,
     return found, window[-1][:2] if len(window) == WINDOW else None
 
 
-def waits_for(job_id: int, *, limit: int, using: str) -> list[tuple[int, str, str]]:
+def pending_predecessors(job_id: int, *, limit: int, using: str) -> list[tuple[int, str, str]]:
     """Return (id, name, state) of unfinished or unsuccessful jobs that a blocked one waits for, dead ones first."""
     edges = Dependency.objects.using(using).filter(is_met__in=UNMET, job=job_id)
     ids = list(edges.order_by("pk").values_list("predecessor_id", flat=True)[: limit * 10])

@@ -9,12 +9,12 @@ from django.db import Error as DatabaseError
 
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
-from .base.jobs import Dialect, connection_of
+from .base.jobs import Dialect, get_connection
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_at_rest", "is_conflict", "open_dialect"]
+__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_conflict", "is_idle", "open_dialect"]
 
 
 SUPPORTED_VENDORS = frozenset({"postgresql", "mysql", "sqlite"})
@@ -43,7 +43,7 @@ def _dialect_for(vendor: str) -> Dialect:
 
 def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper]:
     """Return the dialect of the jobs' database and this thread's connection to it."""
-    connection = connection_of(using or get_settings().database)
+    connection = get_connection(using or get_settings().database)
     return _dialect_for(connection.vendor), connection
 
 
@@ -52,8 +52,8 @@ def is_conflict(connection: BaseDatabaseWrapper, error: Exception) -> bool:
     return isinstance(error, DatabaseError) and _dialect_for(connection.vendor).is_conflict(error)
 
 
-def is_at_rest(connection: BaseDatabaseWrapper) -> bool:
+def is_idle(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether any connection, also one of a database that holds no jobs, is open and in no transaction."""
     if connection.vendor not in SUPPORTED_VENDORS:
         return True
-    return _dialect_for(connection.vendor).is_at_rest(connection.connection)
+    return _dialect_for(connection.vendor).is_idle(connection.connection)

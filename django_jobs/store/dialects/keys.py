@@ -10,10 +10,10 @@ from .base.keys import KeyDialect
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["KeyDialect", "keys_of"]
+__all__ = ["KeyDialect", "key_dialect"]
 
 
-def keys_of(connection: BaseDatabaseWrapper) -> KeyDialect:
+def key_dialect(connection: BaseDatabaseWrapper) -> KeyDialect:
     """Return what the database of this connection does with keys; one that ``open_dialect`` has let through."""
     return _keys_for(connection.vendor)
 

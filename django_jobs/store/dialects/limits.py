@@ -5,15 +5,15 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from .base.limits import Held, LimitDialect, OpenLine
+from .base.limits import HeldPermit, LimitDialect, LimitQueue
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["Held", "LimitDialect", "OpenLine", "limits_of"]
+__all__ = ["HeldPermit", "LimitDialect", "LimitQueue", "limit_dialect"]
 
 
-def limits_of(connection: BaseDatabaseWrapper) -> LimitDialect:
+def limit_dialect(connection: BaseDatabaseWrapper) -> LimitDialect:
     """Return what the database of this connection does with limits; one that ``open_dialect`` has let through."""
     return _limits_for(connection.vendor)
 

@@ -12,10 +12,10 @@ from ...policy.doctor import SilentWorker, UnknownJobs
 from ...policy.states import FINAL_STATES, WAITING_STATES, State
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
-from ..dialects.shared.reads import read_stranded
+from ..dialects.shared.reads import read_orphaned_ids
 from ..workers import ALIVE
 
-SHOWN = 10
+MAX_SHOWN = 10
 
 
 def silent_workers(*, stale_after: timedelta, using: str | None = None) -> list[SilentWorker]:
@@ -29,27 +29,27 @@ def silent_workers(*, stale_after: timedelta, using: str | None = None) -> list[
     return [
         SilentWorker(
             name=f"worker {row.pk} ({row.hostname}, process {row.pid})",
-            silent_seconds=(now - row.heartbeat_at).total_seconds(),
+            heartbeat_age_seconds=(now - row.heartbeat_at).total_seconds(),
             claims=running.filter(worker=row.pk).count(),
         )
-        for row in rows.order_by("pk")[:SHOWN]
+        for row in rows.order_by("pk")[:MAX_SHOWN]
     ]
 
 
-def stranded(*, using: str | None = None) -> list[int]:
+def orphaned_jobs(*, using: str | None = None) -> list[int]:
     """Return up to ten running jobs whose worker is lost, stopped or gone."""
     _, connection = open_dialect(using)
-    return read_stranded(connection, limit=SHOWN, worker_id=None)
+    return read_orphaned_ids(connection, limit=MAX_SHOWN, worker_id=None)
 
 
-def contradictory(*, using: str | None = None) -> list[int]:
+def inconsistent_jobs(*, using: str | None = None) -> list[int]:
     """Return up to ten jobs that wait and that no verb will ever find. The database's constraints refuse such rows."""
     unready = Q(state=State.READY, ready_at=None) | Q(state=State.SCHEDULED, run_after=None)
     used_up = Q(state__in=WAITING_STATES, attempt__gte=F("max_attempts"))
     return _ids(_jobs(using).filter(unready | used_up))
 
 
-def endless(*, using: str | None = None) -> list[int]:
+def jobs_without_finish_time(*, using: str | None = None) -> list[int]:
     """Return up to ten ended jobs without the instant by which they are pruned."""
     return _ids(_jobs(using).filter(state__in=FINAL_STATES, finished_at=None))
 
@@ -58,17 +58,17 @@ def unknown_jobs(*, using: str | None = None) -> list[UnknownJobs]:
     """Return the names that no worker has known, with how many jobs wait for them."""
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
-    held = _jobs(using).filter(state__in=WAITING_STATES, held_since__isnull=False).order_by()
-    rows = held.values_list("name").annotate(number=Count("pk"), since=Min("held_since"))
+    held = _jobs(using).filter(state__in=WAITING_STATES, unknown_since__isnull=False).order_by()
+    rows = held.values_list("name").annotate(number=Count("pk"), since=Min("unknown_since"))
     return [
-        UnknownJobs(name=name, number=number, held_seconds=max((now - since).total_seconds(), 0))
+        UnknownJobs(name=name, number=number, unknown_seconds=max((now - since).total_seconds(), 0))
         for name, number, since in sorted(rows)
     ]
 
 
 def waiting_jobs(*, limit: int, using: str | None = None) -> Iterator[Job]:
     """Yield the oldest jobs that wait, those with names unknown to workers left out."""
-    waiting = _jobs(using).filter(state__in=WAITING_STATES, held_since=None)
+    waiting = _jobs(using).filter(state__in=WAITING_STATES, unknown_since=None)
     yield from waiting.order_by("pk")[:limit]
 
 
@@ -78,4 +78,4 @@ def _jobs(using: str | None) -> QuerySet[Job]:
 
 
 def _ids(jobs: QuerySet[Job]) -> list[int]:
-    return list(jobs.order_by("pk").values_list("pk", flat=True)[:SHOWN])
+    return list(jobs.order_by("pk").values_list("pk", flat=True)[:MAX_SHOWN])

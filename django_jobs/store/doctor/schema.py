@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import apps
 from django.db.migrations.executor import MigrationExecutor
 
-from ...policy.doctor import Schema
+from ...policy.doctor import SchemaFacts
 from ..dialects import open_dialect
 
 INVALID = """
@@ -16,7 +16,7 @@ WHERE NOT pg_index.indisvalid AND jobs.relname = ANY(%s) AND pg_table_is_visible
 """
 
 
-def read_schema(*, using: str | None = None) -> Schema:
+def read_schema(*, using: str | None = None) -> SchemaFacts:
     """Return what is missing; a migration that was not applied explains the rest, so that is all that is said then."""
     _, connection = open_dialect(using)
     executor = MigrationExecutor(connection)
@@ -27,7 +27,7 @@ def read_schema(*, using: str | None = None) -> Schema:
         if migration.app_label == "django_jobs"
     ]
     if unapplied:
-        return Schema(unapplied=unapplied)
+        return SchemaFacts(unapplied=unapplied)
     tables = []
     missing = []
     with connection.cursor() as cursor:
@@ -37,6 +37,6 @@ def read_schema(*, using: str | None = None) -> Schema:
             wanted = [*model._meta.indexes, *model._meta.constraints]
             missing += [one.name for one in wanted if one.name not in there]
         if connection.vendor != "postgresql":
-            return Schema(missing=missing)
+            return SchemaFacts(missing=missing)
         cursor.execute(INVALID, [tables])
-        return Schema(missing=missing, invalid=[name for (name,) in cursor.fetchall()])
+        return SchemaFacts(missing=missing, invalid=[name for (name,) in cursor.fetchall()])

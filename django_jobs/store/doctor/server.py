@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from django.db import Error as DatabaseError
 
 from ...conf import get_settings
-from ...policy.doctor import LONG_SNAPSHOT_SECONDS, Server, Snapshot, Weakness
+from ...policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
 from ..clock import database_now
 from ..dialects import open_dialect
 from ..dialects.postgresql.jobs import CHANNEL
@@ -58,35 +58,41 @@ WHERE table_schema = database() AND table_name LIKE 'django\\_jobs\\_%%' AND eng
 MYSQL_SETTING = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit"
 
 
-def read_server(*, using: str | None = None) -> Server:
+def read_server(*, using: str | None = None) -> ServerFacts:
     """Return what the database tells. What it refuses to a user without the right to see it is left out."""
     _, connection = open_dialect(using)
-    clock_seconds = (datetime.now(UTC) - database_now(using=connection.alias)).total_seconds()
-    read: Callable[..., Server] = {"postgresql": _postgresql, "mysql": _mysql}.get(connection.vendor, _sqlite)
-    return read(connection, clock_seconds, _settings_of(connection))
+    clock_skew_seconds = (datetime.now(UTC) - database_now(using=connection.alias)).total_seconds()
+    read: Callable[..., ServerFacts] = {"postgresql": _postgresql, "mysql": _mysql}.get(
+        connection.vendor, _sqlite
+    )
+    return read(connection, clock_skew_seconds, _settings_of(connection))
 
 
-def _settings_of(connection: BaseDatabaseWrapper) -> list[Weakness]:
-    return [] if connection.settings_dict.get("AUTOCOMMIT", True) else [Weakness.AUTOCOMMIT_OFF]
+def _settings_of(connection: BaseDatabaseWrapper) -> list[UnsafeSetting]:
+    return [] if connection.settings_dict.get("AUTOCOMMIT", True) else [UnsafeSetting.AUTOCOMMIT_OFF]
 
 
-def _postgresql(connection: BaseDatabaseWrapper, clock_seconds: float, weakened: list[Weakness]) -> Server:
-    held = _rows(connection, POSTGRESQL_SNAPSHOTS, {"seconds": LONG_SNAPSHOT_SECONDS})
+def _postgresql(
+    connection: BaseDatabaseWrapper, clock_skew_seconds: float, unsafe_settings: list[UnsafeSetting]
+) -> ServerFacts:
+    held = _rows(connection, POSTGRESQL_SNAPSHOTS, {"seconds": LONG_TRANSACTION_SECONDS})
     dead = _rows(connection, POSTGRESQL_DEAD_ROWS)
     head = _rows(connection, POSTGRESQL_HEAD)
     names = ["fsync", "synchronous_commit", "autovacuum", "track_counts"]
     setting = dict(_rows(connection, POSTGRESQL_SETTINGS, [names]))
     if "off" in (setting.get("fsync"), setting.get("synchronous_commit")):
-        weakened.append(Weakness.NOT_DURABLE)
+        unsafe_settings.append(UnsafeSetting.NOT_DURABLE)
     if "off" in (setting.get("autovacuum"), setting.get("track_counts")):
-        weakened.append(Weakness.NO_AUTOVACUUM)
-    return Server(
-        clock_seconds=clock_seconds,
-        snapshots=[Snapshot(holder=holder, age_seconds=age, query=query) for holder, age, query in held],
+        unsafe_settings.append(UnsafeSetting.NO_AUTOVACUUM)
+    return ServerFacts(
+        clock_skew_seconds=clock_skew_seconds,
+        vacuum_blockers=[
+            VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in held
+        ],
         dead_rows=dead[0][0] if dead else None,
         head_pages=_pages(head[0][0][0]["Plan"]) if head else None,
-        heard=_hears(connection) if get_settings().ring else None,
-        weakened=weakened,
+        notify_works=_receives_notifications(connection) if get_settings().ring else None,
+        unsafe_settings=unsafe_settings,
     )
 
 
@@ -94,7 +100,7 @@ def _pages(plan: dict[str, Any]) -> int:
     return int(plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0))
 
 
-def _hears(connection: BaseDatabaseWrapper) -> bool | None:
+def _receives_notifications(connection: BaseDatabaseWrapper) -> bool | None:
     """Listen as a worker does and ring; None without psycopg 3, which a worker needs for that too."""
     try:
         import psycopg
@@ -110,29 +116,35 @@ def _hears(connection: BaseDatabaseWrapper) -> bool | None:
         )
 
 
-def _mysql(connection: BaseDatabaseWrapper, clock_seconds: float, weakened: list[Weakness]) -> Server:
-    held = _rows(connection, MYSQL_SNAPSHOTS, [LONG_SNAPSHOT_SECONDS])
+def _mysql(
+    connection: BaseDatabaseWrapper, clock_skew_seconds: float, unsafe_settings: list[UnsafeSetting]
+) -> ServerFacts:
+    held = _rows(connection, MYSQL_SNAPSHOTS, [LONG_TRANSACTION_SECONDS])
     if _rows(connection, MYSQL_ENGINES, []):
-        weakened.append(Weakness.NO_TRANSACTIONS)
+        unsafe_settings.append(UnsafeSetting.NO_TRANSACTIONS)
     if _rows(connection, MYSQL_SETTING) == [(0,)]:
-        weakened.append(Weakness.NOT_DURABLE)
-    return Server(
-        clock_seconds=clock_seconds,
-        snapshots=[Snapshot(holder=holder, age_seconds=age, query=query) for holder, age, query in held],
-        weakened=weakened,
+        unsafe_settings.append(UnsafeSetting.NOT_DURABLE)
+    return ServerFacts(
+        clock_skew_seconds=clock_skew_seconds,
+        vacuum_blockers=[
+            VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in held
+        ],
+        unsafe_settings=unsafe_settings,
     )
 
 
-def _sqlite(connection: BaseDatabaseWrapper, clock_seconds: float, weakened: list[Weakness]) -> Server:
+def _sqlite(
+    connection: BaseDatabaseWrapper, clock_skew_seconds: float, unsafe_settings: list[UnsafeSetting]
+) -> ServerFacts:
     if (connection.settings_dict.get("OPTIONS") or {}).get("transaction_mode", "").upper() != "IMMEDIATE":
-        weakened.append(Weakness.DEFERRED)
+        unsafe_settings.append(UnsafeSetting.DEFERRED)
     if _rows(connection, "PRAGMA journal_mode") not in ([("wal",)], [("memory",)]):
-        weakened.append(Weakness.NO_WAL)
+        unsafe_settings.append(UnsafeSetting.NO_WAL)
     log = Path(f"{connection.settings_dict['NAME']}-wal")
-    return Server(
-        clock_seconds=clock_seconds,
+    return ServerFacts(
+        clock_skew_seconds=clock_skew_seconds,
         log_bytes=log.stat().st_size if log.exists() else None,
-        weakened=weakened,
+        unsafe_settings=unsafe_settings,
     )
 
 

@@ -6,19 +6,26 @@ from django.db.models import QuerySet
 
 from ...conf import get_settings
 from ...models import Attempt, Job, Queue, Worker
-from ...policy.flags import Links
+from ...policy.flags import JobFlag
 from ...policy.outcomes import AttemptOutcome
 from ...policy.states import FINAL_STATES, State
-from ...policy.why_not_running import MOST_COUNTED, MOST_NAMED, Reason, RunFacts, WaitFacts, why
+from ...policy.why_not_running import (
+    MAX_COUNTED,
+    MAX_NAMED,
+    RunFacts,
+    WaitExplanation,
+    WaitFacts,
+    explain_wait,
+)
 from ..clock import database_now
-from ..dependencies.successors import waits_for
+from ..dependencies.successors import pending_predecessors
 from ..dialects import open_dialect
 from ..limits.facts import limit_facts
 from ..search.jobs import in_state
 from ..workers import ALIVE, served_queues
 
 
-def explain(job: Job, *, using: str | None = None) -> Reason | None:
+def explain(job: Job, *, using: str | None = None) -> WaitExplanation | None:
     """Return why the job, as it was read, does not run, or where it does; None where it has ended.
 
     At most nine statements, none of which reads more than 10,001 rows of an index.
@@ -26,7 +33,7 @@ def explain(job: Job, *, using: str | None = None) -> Reason | None:
     if job.state in FINAL_STATES:
         return None
     _, connection = open_dialect(using)
-    return why(_facts(job, connection.alias), stale_after=get_settings().stale_after)
+    return explain_wait(_facts(job, connection.alias), stale_after=get_settings().stale_after)
 
 
 def _facts(job: Job, alias: str) -> WaitFacts:
@@ -35,12 +42,12 @@ def _facts(job: Job, alias: str) -> WaitFacts:
     if state is State.RUNNING:
         return WaitFacts(state=state, now=now, run=_run(job, alias))
     if state is State.BLOCKED:
-        found = waits_for(job.pk, limit=MOST_NAMED + 1, using=alias)
+        found = pending_predecessors(job.pk, limit=MAX_NAMED + 1, using=alias)
         if found:
             return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(one)) for pk, _, one in found))
     paused = None
     ahead = 0
-    is_limited = state is State.BLOCKED and bool(job.links & Links.LIMITED)
+    is_limited = state is State.BLOCKED and bool(job.flags & JobFlag.LIMITED)
     if state is State.READY:
         paused = Queue.objects.using(alias).filter(pk=job.queue_name, paused_at__isnull=False).first()
         ahead = 0 if paused else count_ahead(job, using=alias)
@@ -52,7 +59,7 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         run_after=job.run_after,
         attempt=job.attempt,
         max_attempts=job.max_attempts,
-        held_since=job.held_since,
+        unknown_since=job.unknown_since,
         last_outcome=_last_outcome(job, alias) if state is State.SCHEDULED else None,
         paused_at=paused.paused_at if paused else None,
         paused_by=paused.paused_by if paused else "",
@@ -75,8 +82,8 @@ def _run(job: Job, alias: str) -> RunFacts:
 
 
 def _last_outcome(job: Job, alias: str) -> AttemptOutcome | None:
-    tries = Attempt.objects.using(alias).filter(job=job.pk).order_by("-claim_number")
-    outcome = tries.values_list("outcome", flat=True).first()
+    attempts = Attempt.objects.using(alias).filter(job=job.pk).order_by("-claim_number")
+    outcome = attempts.values_list("outcome", flat=True).first()
     return AttemptOutcome(outcome) if outcome else None
 
 
@@ -95,8 +102,8 @@ def count_ahead(job: Job, *, using: str | None = None) -> int:
     )
     found = 0
     for part in parts:
-        found += _count(part, most=MOST_COUNTED + 1 - found)
-        if found > MOST_COUNTED:
+        found += _count(part, most=MAX_COUNTED + 1 - found)
+        if found > MAX_COUNTED:
             break
     return found
 

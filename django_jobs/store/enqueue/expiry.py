@@ -17,16 +17,16 @@ from datetime import timedelta
 from django.db.models import F, Q
 
 from ...models import Expiry, Job
-from ...policy.flags import Links
+from ...policy.flags import JobFlag
 from ...policy.states import WAITING_STATES
 from ..clock import DatabaseNow
 from ..dependencies.mark_cancelled import mark_cancelled
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Ended, Inserted, NewJob
-from ..dialects.shared.by_id import Among
-from ..limits.permits import drop_permits
+from ..dialects.base.jobs import FinishedRun, Inserted, NewJob
+from ..dialects.shared.by_id import InIds
+from ..limits.permits import cancel_permits
 
-ROWS_A_STATEMENT = 2_000
+ROWS_PER_STATEMENT = 2_000
 
 
 def insert_expiries(new: NewJob, inserted: Sequence[Inserted], *, using: str) -> None:
@@ -36,13 +36,13 @@ def insert_expiries(new: NewJob, inserted: Sequence[Inserted], *, using: str) ->
     rows = []
     for row in inserted:
         at = new.expires_at or row.enqueued_at + timedelta(seconds=new.expires_seconds or 0)
-        rows.append(Expiry(job_id=row.job_id, expires_at=at, look_at=at))
-    Expiry.objects.using(using).bulk_create(rows, batch_size=ROWS_A_STATEMENT)
+        rows.append(Expiry(job_id=row.job_id, expires_at=at, check_at=at))
+    Expiry.objects.using(using).bulk_create(rows, batch_size=ROWS_PER_STATEMENT)
 
 
-def forget_expiries(job_ids: Collection[int], *, using: str) -> None:
-    """Let jobs, whose links the caller writes, expire no more."""
-    Expiry.objects.using(using).filter(Among("job_id", job_ids))._raw_delete(using)
+def delete_expiries(job_ids: Collection[int], *, using: str) -> None:
+    """Let jobs, whose flags the caller writes, expire no more."""
+    Expiry.objects.using(using).filter(InIds("job_id", job_ids))._raw_delete(using)
 
 
 def is_past_expiry(job_id: int, *, using: str | None = None) -> bool:
@@ -58,51 +58,51 @@ def was_dropped(job_id: int, *, using: str | None = None) -> bool:
     return Expiry.objects.using(connection.alias).filter(pk=job_id, expired_at__isnull=False).exists()
 
 
-def note_expired(job_ids: Collection[int], *, using: str) -> None:
+def mark_expired(job_ids: Collection[int], *, using: str) -> None:
     """Note that jobs, which have just ended, were dropped for their age, and that those never tried did not begin."""
-    expiries = Expiry.objects.using(using).filter(Among("job_id", job_ids))
-    expiries.update(expired_at=DatabaseNow(), look_at=None)
-    Job.objects.using(using).filter(Among("pk", job_ids), attempt=0).update(started_at=None)
+    expiries = Expiry.objects.using(using).filter(InIds("job_id", job_ids))
+    expiries.update(expired_at=DatabaseNow(), check_at=None)
+    Job.objects.using(using).filter(InIds("pk", job_ids), attempt=0).update(started_at=None)
 
 
-def drop_expired(ended: Sequence[Ended], *, using: str) -> list[int]:
+def cancel_expired_after_runs(ended: Sequence[FinishedRun], *, using: str) -> list[int]:
     """See to runs that were not begun for their job's age, and cancel jobs whose next run would come too late.
 
     In the finish's transaction; returns the ids of the latter, whose dependents are the caller's to see to.
     """
     not_begun = [one for one in ended if one.decision.has_expired]
     if not_begun:
-        note_expired([one.claim.job_id for one in not_begun], using=using)
-        limited = [one.claim.job_id for one in not_begun if one.claim.links & Links.LIMITED]
+        mark_expired([one.claim.job_id for one in not_begun], using=using)
+        limited = [one.claim.job_id for one in not_begun if one.claim.flags & JobFlag.LIMITED]
         if limited:
-            drop_permits(limited, using=using)
+            cancel_permits(limited, using=using)
     again = [one.claim.job_id for one in ended if one.decision.state in WAITING_STATES]
     if not again:
         return []
     too_late = Q(expires_at__lte=DatabaseNow()) | Q(expires_at__lte=F("job__run_after"))
-    late = Expiry.objects.using(using).filter(too_late, Among("job_id", again))
-    return _drop(list(late.values_list("job_id", flat=True)), using)
+    late = Expiry.objects.using(using).filter(too_late, InIds("job_id", again))
+    return _cancel(list(late.values_list("job_id", flat=True)), using)
 
 
 def due_expiries(*, limit: int, using: str) -> list[int]:
     """Return the ids of jobs that are to be looked at, those first whose time came first. One statement, no locks."""
-    due = Expiry.objects.using(using).filter(look_at__lte=DatabaseNow()).order_by("look_at", "job")
+    due = Expiry.objects.using(using).filter(check_at__lte=DatabaseNow()).order_by("check_at", "job")
     return list(due.values_list("job_id", flat=True)[:limit])
 
 
-def drop_waiting(job_ids: Sequence[int], *, using: str) -> list[int]:
+def cancel_expired_waiting(job_ids: Sequence[int], *, using: str) -> list[int]:
     """Cancel those of the jobs, whose time has come, that wait, in the caller's transaction; return their ids.
 
     The others run, or have ended: nobody has to look at them again.
     """
-    dropped = _drop(job_ids, using)
+    dropped = _cancel(job_ids, using)
     left = set(job_ids).difference(dropped)
-    Expiry.objects.using(using).filter(Among("job_id", left)).update(look_at=None)
+    Expiry.objects.using(using).filter(InIds("job_id", left)).update(check_at=None)
     return dropped
 
 
-def _drop(ids: Sequence[int], using: str) -> list[int]:
+def _cancel(ids: Sequence[int], using: str) -> list[int]:
     dropped = mark_cancelled(sorted(ids), using=using) if ids else []
     if dropped:
-        note_expired(dropped, using=using)
+        mark_expired(dropped, using=using)
     return dropped

@@ -12,20 +12,20 @@ from django.db import transaction
 
 from ... import signals
 from ...conf import get_settings
-from ...exceptions import PayloadTooLarge
+from ...exceptions import PayloadTooLargeError
 from ...models import Job
-from ...policy.flags import Links
-from ...policy.limits import Need
+from ...policy.flags import JobFlag
+from ...policy.limits import RequiredPermit
 from ...policy.states import State
 from ..dialects import open_dialect
 from ..dialects.base.jobs import Inserted, NewJob
 from ..limits.permits import insert_permits
-from ..notify import ring_on_commit
+from ..notify import notify_on_commit
 from ..transactions import savepoint
 from .expiry import insert_expiries
 
-ROWS_A_STATEMENT = 5_000
-BYTES_A_STATEMENT = 4_000_000
+ROWS_PER_STATEMENT = 5_000
+BYTES_PER_STATEMENT = 4_000_000
 """Well under MySQL's smallest default ``max_allowed_packet``."""
 
 
@@ -33,7 +33,7 @@ def enqueue(
     new: NewJob,
     arguments: Sequence[Mapping[str, Any]],
     *,
-    needs: Sequence[Sequence[Need]] = (),
+    needs: Sequence[Sequence[RequiredPermit]] = (),
     using: str | None = None,
 ) -> list[Job]:
     """Insert one job for each of ``arguments`` (JSON-only dicts) and return them in that order.
@@ -41,11 +41,11 @@ def enqueue(
     ``needs`` has, for each, the limits that it is under; empty: none of them is under any.
 
     One statement for 5,000 jobs or 4 MB of arguments; more are inserted in one transaction. Raises
-    PayloadTooLarge before anything is written. Never retries: in the caller's broken transaction
+    PayloadTooLargeError before anything is written. Never retries: in the caller's broken transaction
     the database's error is the caller's.
     """
-    texts = [payload(new.name, one) for one in arguments]
-    refuse_large_metadata(new)
+    texts = [serialize_arguments(new.name, one) for one in arguments]
+    check_metadata_size(new)
     if not texts:
         return []
     _, connection = open_dialect(using)
@@ -53,8 +53,8 @@ def enqueue(
         jobs = _insert_limited(new, arguments, texts, needs, connection.alias)
     else:
         inserted = _insert(new, texts, connection.alias)
-        jobs = as_jobs(connection.alias, new, arguments, inserted)
-    return announced(jobs, using=connection.alias)
+        jobs = build_jobs(connection.alias, new, arguments, inserted)
+    return send_enqueued_on_commit(jobs, using=connection.alias)
 
 
 def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = None) -> list[int]:
@@ -65,8 +65,8 @@ def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = N
     _, connection = open_dialect(using)
     inserted = _insert(new, texts, connection.alias)
     if signals.job_enqueued.has_listeners(Job):
-        announced(
-            as_jobs(connection.alias, new, list(map(json.loads, texts)), inserted), using=connection.alias
+        send_enqueued_on_commit(
+            build_jobs(connection.alias, new, list(map(json.loads, texts)), inserted), using=connection.alias
         )
     return [row.job_id for row in inserted]
 
@@ -80,66 +80,66 @@ def enqueue_stream(new: NewJob, texts: Iterable[str], *, using: str | None = Non
     _, connection = open_dialect(using)
     left = iter(texts)
     with savepoint(using=connection.alias):
-        while chunk := list(islice(left, ROWS_A_STATEMENT)):
+        while chunk := list(islice(left, ROWS_PER_STATEMENT)):
             yield enqueue_payloads(new, chunk, using=connection.alias)
 
 
-def payload(name: str, arguments: Mapping[str, Any]) -> str:
-    """Return arguments of a job of this name as JSON text, or raise PayloadTooLarge."""
+def serialize_arguments(name: str, arguments: Mapping[str, Any]) -> str:
+    """Return arguments of a job of this name as JSON text, or raise PayloadTooLargeError."""
     text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
-    _refuse_large(name, "arguments", text)
+    _check_size(name, "arguments", text)
     return text
 
 
-def under_limits(new: NewJob) -> NewJob:
+def as_limited(new: NewJob) -> NewJob:
     """Return a new job as one that waits until its limits let it through."""
-    return new._replace(blocked=True, links=new.links | Links.LIMITED)
+    return new._replace(blocked=True, flags=new.flags | JobFlag.LIMITED)
 
 
-def refuse_large_metadata(new: NewJob) -> None:
-    """Raise PayloadTooLarge where the metadata is larger than the settings allow."""
-    _refuse_large(new.name, "metadata", new.metadata)
+def check_metadata_size(new: NewJob) -> None:
+    """Raise PayloadTooLargeError where the metadata is larger than the settings allow."""
+    _check_size(new.name, "metadata", new.metadata)
 
 
-def ring_for(new: NewJob, inserted: Inserted, *, using: str) -> None:
+def notify_on_enqueue(new: NewJob, inserted: Inserted, *, using: str) -> None:
     """Wake workers for new jobs that are ready, or nearly, once the caller's transaction has committed."""
     if inserted.state != State.SCHEDULED or (new.delay_seconds is not None and new.delay_seconds < 10):
-        ring_on_commit([new.queue_name], using=using)
+        notify_on_commit([new.queue_name], using=using)
 
 
-def announced(jobs: list[Job], *, using: str) -> list[Job]:
+def send_enqueued_on_commit(jobs: list[Job], *, using: str) -> list[Job]:
     """Have ``job_enqueued`` sent for each after the commit, where somebody listens, and return them."""
     if signals.job_enqueued.has_listeners(Job):
         transaction.on_commit(partial(_send_enqueued, jobs), using=using, robust=True)
     return jobs
 
 
-def as_jobs(
+def build_jobs(
     alias: str, new: NewJob, arguments: Sequence[Mapping[str, Any]], inserted: Sequence[Inserted]
 ) -> list[Job]:
     """Return what was inserted as objects, without reading it back."""
     metadata = json.loads(new.metadata)
-    return [_as_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
+    return [_build_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
 
 
 def _insert_limited(
     new: NewJob,
     arguments: Sequence[Mapping[str, Any]],
     texts: Sequence[str],
-    needs: Sequence[Sequence[Need]],
+    needs: Sequence[Sequence[RequiredPermit]],
     alias: str,
 ) -> list[Job]:
     """Insert jobs of which some are under limits: those as blocked, with their permits, in one transaction."""
     dialect, connection = open_dialect(alias)
-    limited = under_limits(new)
+    limited = as_limited(new)
     jobs: dict[int, Job] = {}
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         for kind in (limited, new):
             places = [at for at, one in enumerate(needs) if bool(one) is (kind is limited)]
             if not places:
                 continue
             inserted = _insert(kind, [texts[at] for at in places], alias)
-            made = as_jobs(alias, kind, [arguments[at] for at in places], inserted)
+            made = build_jobs(alias, kind, [arguments[at] for at in places], inserted)
             jobs.update(zip(places, made, strict=True))
             if kind is limited:
                 wanted = [(job.pk, needs[at]) for at, job in zip(places, made, strict=True)]
@@ -154,17 +154,17 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     if len(chunks) == 1 and not new.expires:
         inserted = dialect.insert_jobs(connection, new, texts)
     else:
-        with dialect.writing(connection):
+        with dialect.write_transaction(connection):
             inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
             insert_expiries(new, inserted, using=alias)
-    ring_for(new, inserted[0], using=alias)
+    notify_on_enqueue(new, inserted[0], using=alias)
     return inserted
 
 
-def _refuse_large(name: str, what: str, text: str) -> None:
+def _check_size(name: str, what: str, text: str) -> None:
     most = get_settings().max_payload_bytes
     if len(text) * 4 > most and (size := len(text.encode())) > most:
-        raise PayloadTooLarge(
+        raise PayloadTooLargeError(
             f"{name}: {what} of {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
             " in a table or a file and enqueue its key"
         )
@@ -174,7 +174,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
     chunk: list[str] = []
     size = 0
     for text in texts:
-        if chunk and (len(chunk) == ROWS_A_STATEMENT or size + len(text) > BYTES_A_STATEMENT):
+        if chunk and (len(chunk) == ROWS_PER_STATEMENT or size + len(text) > BYTES_PER_STATEMENT):
             yield chunk
             chunk, size = [], 0
         chunk.append(text)
@@ -185,7 +185,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
 _JOB_FIELDS = [field.attname for field in Job._meta.concrete_fields]
 
 
-def _as_job(
+def _build_job(
     alias: str, new: NewJob, metadata: dict[str, Any], arguments: Mapping[str, Any], row: Inserted
 ) -> Job:
     values: dict[str, Any] = dict.fromkeys(_JOB_FIELDS)
@@ -201,7 +201,7 @@ def _as_job(
         max_attempts=new.max_attempts,
         claim_number=0,
         worker_deaths=0,
-        links=new.links,
+        flags=new.flags,
         enqueued_at=row.enqueued_at,
         run_after=row.run_after,
         ready_at=row.ready_at,

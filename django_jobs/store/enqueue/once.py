@@ -20,18 +20,18 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...arguments.serialization import dumps
 from ...conf import get_settings
-from ...exceptions import OnceError, PayloadTooLarge
+from ...exceptions import OnceError, PayloadTooLargeError
 from ...models import OnceRecord
 from ..dialects import open_dialect
-from ..dialects.base.keys import NewOnce
-from ..dialects.keys import keys_of
+from ..dialects.base.keys import NewOnceRecord
+from ..dialects.keys import key_dialect
 from ..transactions import read_latest, retry_on_conflict, savepoint
 
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE"})
 
 
 @contextmanager
-def recording(record: NewOnce, *, using: str | None = None) -> Iterator[OnceRecord | None]:
+def recording(record: NewOnceRecord, *, using: str | None = None) -> Iterator[OnceRecord | None]:
     """Record the block and give None, or give the record of the block that was first.
 
     In a transaction of its own, or a savepoint of the caller's. Raises OnceError where the first one's block writes to
@@ -48,15 +48,15 @@ def recording(record: NewOnce, *, using: str | None = None) -> Iterator[OnceReco
         yield earlier
 
 
-def save_stored(record: NewOnce, value: Any, *, using: str | None = None) -> Any:
+def save_once_value(record: NewOnceRecord, value: Any, *, using: str | None = None) -> Any:
     """Save, in the block's transaction, what those that come later are given; return it as JSON.
 
-    Raises SerializationError for what JSON cannot carry and PayloadTooLarge.
+    Raises SerializationError for what JSON cannot carry and PayloadTooLargeError.
     """
     text = dumps(value, what=f"once({record.key}): what is stored")
     most = get_settings().max_result_bytes
     if len(text.encode()) > most:
-        raise PayloadTooLarge(
+        raise PayloadTooLargeError(
             f"once({record.key}): what is stored has {len(text.encode())} bytes; DJANGO_JOBS['MAX_RESULT_BYTES']"
             f" allows {most}. Keep large data in a table or a file and store its key"
         )
@@ -66,7 +66,7 @@ def save_stored(record: NewOnce, value: Any, *, using: str | None = None) -> Any
     return stored
 
 
-def _begin(record: NewOnce, connection: BaseDatabaseWrapper) -> tuple[ExitStack, OnceRecord | None]:
+def _begin(record: NewOnceRecord, connection: BaseDatabaseWrapper) -> tuple[ExitStack, OnceRecord | None]:
     """Open the transaction, which stays open, and insert the record: None, or the record that was there before."""
     with ExitStack() as block:
         block.enter_context(savepoint(using=connection.alias))
@@ -74,9 +74,9 @@ def _begin(record: NewOnce, connection: BaseDatabaseWrapper) -> tuple[ExitStack,
         return block.pop_all(), earlier
 
 
-def _insert(record: NewOnce, connection: BaseDatabaseWrapper) -> OnceRecord | None:
+def _insert(record: NewOnceRecord, connection: BaseDatabaseWrapper) -> OnceRecord | None:
     records = OnceRecord.objects.using(connection.alias).filter(pk=record.digest)
-    while not keys_of(connection).insert_once(connection, record):
+    while not key_dialect(connection).insert_once(connection, record):
         earlier = read_latest(records, connection)
         if earlier is not None:
             return earlier

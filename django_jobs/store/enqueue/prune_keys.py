@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ...models import EnqueueKey, Job, OnceRecord
-from ...policy.uniqueness import HOLDING_STATES, UNIQUE_KEPT, KeyKind
+from ...policy.uniqueness import UNIQUE_KEY_TTL, UNIQUE_STATES, KeyKind
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
 
@@ -15,27 +15,27 @@ WINDOW = 2_000
 def prune_keys(*, using: str | None = None) -> int:
     """Delete idempotency keys whose window is over and unique keys whose job has ended; return how many.
 
-    2,000 a transaction, by the index of ``kept_until``. The key of a job that has not ended is looked at again a day
+    2,000 a transaction, by the index of ``expires_at``. The key of a job that has not ended is looked at again a day
     later. What another transaction is about to take over is passed over.
     """
     dialect, connection = open_dialect(using)
     keys, jobs = EnqueueKey.objects.using(connection.alias), Job.objects.using(connection.alias)
     deleted, looked_at = 0, WINDOW
     while looked_at == WINDOW:
-        with dialect.writing(connection):
-            over = keys.filter(kept_until__lt=DatabaseNow()).order_by("kept_until", "digest")
+        with dialect.write_transaction(connection):
+            over = keys.filter(expires_at__lt=DatabaseNow()).order_by("expires_at", "digest")
             rows = list(
                 over.select_for_update(skip_locked=True).values_list("digest", "kind", "job_id")[:WINDOW]
             )
             unique = [job_id for _, kind, job_id in rows if kind == KeyKind.UNIQUE]
             live = set(
-                jobs.filter(pk__in=unique, state__in=HOLDING_STATES).values_list("pk", flat=True)
+                jobs.filter(pk__in=unique, state__in=UNIQUE_STATES).values_list("pk", flat=True)
                 if unique
                 else ()
             )
             held = [digest for digest, kind, job_id in rows if kind == KeyKind.UNIQUE and job_id in live]
             if held:
-                keys.filter(pk__in=held).update(kept_until=DatabaseNow(UNIQUE_KEPT))
+                keys.filter(pk__in=held).update(expires_at=DatabaseNow(UNIQUE_KEY_TTL))
             if len(held) < len(rows):
                 free = {digest for digest, _, _ in rows} - set(held)
                 keys.filter(pk__in=free)._raw_delete(connection.alias)

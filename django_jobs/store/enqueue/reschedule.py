@@ -8,88 +8,92 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ...models import Job, Permit
-from ...policy.flags import Links
-from ...policy.limits import Need
+from ...policy.flags import JobFlag
+from ...policy.limits import RequiredPermit
 from ...policy.states import State
-from ...policy.uniqueness import due_again
+from ...policy.uniqueness import rescheduled_due
 from ..clock import database_now
 from ..dialects import open_dialect
 from ..dialects.base.jobs import Inserted, NewJob
-from ..dialects.shared.by_id import Among
-from ..limits.permits import arrive, drop_permits, insert_permits, put_to_sleep
-from ..notify import ring_on_commit
-from .expiry import forget_expiries, insert_expiries
+from ..dialects.shared.by_id import InIds
+from ..limits.permits import cancel_permits, insert_permits, suspend_permits, wait_at_next_limit
+from ..notify import notify_on_commit
+from .expiry import delete_expiries, insert_expiries
 
 
-def revise(
+def reschedule(
     job: Job,
     new: NewJob,
     *,
     arguments: Mapping[str, Any] | None,
-    needs: Sequence[Need] = (),
-    at_most: timedelta | None = None,
+    needs: Sequence[RequiredPermit] = (),
+    max_wait: timedelta | None = None,
 ) -> bool:
     """Let the waiting ``job`` be due when ``new`` says; False where it has gone on since it was read.
 
-    With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its tries, under the
-    limits that it ``needs`` then; a try that had failed stays on record. ``at_most`` bounds the time as ``due_again``
+    With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its attempts, under the
+    limits that it ``needs`` then; a try that had failed stays on record. ``max_wait`` bounds the time as ``rescheduled_due``
     says, of a job that was never tried. It expires when ``new`` would. The object is changed too. Of a job under no
     limit, and without an expiry, one statement and a look at the clock.
     """
     dialect, connection = open_dialect(job._state.db)
     using = connection.alias
-    is_limited, now = bool(job.links & Links.LIMITED), database_now(using=using)
-    due = _due(job, new, at_most if job.attempt == 0 else None, now)
+    is_limited, now = bool(job.flags & JobFlag.LIMITED), database_now(using=using)
+    due = _due(job, new, max_wait if job.attempt == 0 else None, now)
     limited = is_limited or bool(needs and arguments is not None)
-    expires = bool((job.links | new.links) & Links.EXPIRES)
+    expires = bool((job.flags | new.flags) & JobFlag.EXPIRES)
     if not (limited or expires):
         changes = _timed(job, due, now) | _replaced(new, arguments)
         return _write(job, changes, using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         changes = _timed(job, due, now, becomes=State.BLOCKED if limited else State.READY)
         changes |= _replaced(new, arguments)
         if expires:
-            changes["links"] = int(job.links & ~Links.EXPIRES | new.links & Links.EXPIRES)
+            changes["flags"] = int(job.flags & ~JobFlag.EXPIRES | new.flags & JobFlag.EXPIRES)
         if limited:
             written = _write_limited(job, changes, None if arguments is None else needs, using)
         else:
             written = _write(job, changes, using)
         if written and expires:
-            forget_expiries([job.pk], using=using)
+            delete_expiries([job.pk], using=using)
             insert_expiries(new, [Inserted(job.pk, job.state, now, job.run_after, job.ready_at)], using=using)
     return written
 
 
-def _write_limited(job: Job, changes: dict[str, Any], needs: Sequence[Need] | None, using: str) -> bool:
+def _write_limited(
+    job: Job, changes: dict[str, Any], needs: Sequence[RequiredPermit] | None, using: str
+) -> bool:
     """Write a job that is under limits, or will be; ``needs`` None: under the same as before."""
     held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
     moves = needs is not None and held != {one.limit_id for one in needs}
     if moves:
-        links = changes.get("links", job.links)
-        changes |= {"links": int(links & ~Links.LIMITED | (Links.LIMITED if needs else 0))}
+        flags = changes.get("flags", job.flags)
+        changes |= {"flags": int(flags & ~JobFlag.LIMITED | (JobFlag.LIMITED if needs else 0))}
         if changes["state"] != State.SCHEDULED:
             changes |= {"state": State.BLOCKED, "ready_at": None, "run_after": None}
     before = job.state
     if not _write(job, changes, using):
         return False
     if needs is not None and moves:
-        drop_permits([job.pk], using=using)
+        cancel_permits([job.pk], using=using)
         waiting = job.state == State.BLOCKED
         insert_permits([(job.pk, needs)], priority=job.priority, waiting=waiting, using=using)
     elif before != State.SCHEDULED and job.state == State.SCHEDULED:
-        put_to_sleep([job.pk], using=using)
+        suspend_permits([job.pk], using=using)
     if job.state == State.BLOCKED:
-        arrive([job.pk], using=using)
+        wait_at_next_limit([job.pk], using=using)
         job.refresh()
     return True
 
 
-def _due(job: Job, new: NewJob, at_most: timedelta | None, now: datetime) -> datetime | None:
+def _due(job: Job, new: NewJob, max_wait: timedelta | None, now: datetime) -> datetime | None:
     """Return when the job is due now, None for at once."""
     due = new.run_after
     if new.delay_seconds is not None:
         due = now + timedelta(seconds=new.delay_seconds)
-    return None if due is None else due_again(due, now=now, enqueued_at=job.enqueued_at, at_most=at_most)
+    return (
+        None if due is None else rescheduled_due(due, now=now, enqueued_at=job.enqueued_at, max_wait=max_wait)
+    )
 
 
 def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = State.READY) -> dict[str, Any]:
@@ -97,7 +101,7 @@ def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = St
 
     A blocked job of no limit waits for something else than a time, and goes on with that.
     """
-    if job.state == State.BLOCKED and not job.links & Links.LIMITED:
+    if job.state == State.BLOCKED and not job.flags & JobFlag.LIMITED:
         return {"state": State.BLOCKED}
     if due is not None:
         return {"state": State.SCHEDULED, "run_after": due, "ready_at": None}
@@ -117,7 +121,7 @@ def _replaced(new: NewJob, arguments: Mapping[str, Any] | None) -> dict[str, Any
         "metadata": json.loads(new.metadata),
         "attempt": 0,
         "worker_deaths": 0,
-        "held_since": None,
+        "unknown_since": None,
     }
 
 
@@ -125,12 +129,12 @@ def _write(job: Job, changes: dict[str, Any], using: str) -> bool:
     """Write by the primary key: by an index of states MariaDB would deadlock with a claim of the same job."""
     dialect, connection = open_dialect(using)
     unchanged = Job.objects.using(using).filter(
-        Among("pk", [job.pk]), state=job.state, claim_number=job.claim_number
+        InIds("pk", [job.pk]), state=job.state, claim_number=job.claim_number
     )
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         if not unchanged.update(**changes):
             return False
     for name, value in changes.items():
         setattr(job, name, value)
-    ring_on_commit([job.queue_name], using=using)
+    notify_on_commit([job.queue_name], using=using)
     return True

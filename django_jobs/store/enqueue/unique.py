@@ -19,37 +19,44 @@ from typing import Any, NamedTuple, assert_never
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import Job
-from ...policy.limits import Need
+from ...policy.limits import RequiredPermit
 from ...policy.states import WAITING_STATES, State
-from ...policy.uniqueness import ConflictRule, Key, KeyKind, Verdict, decide_conflict
+from ...policy.uniqueness import ConflictDecision, ConflictRule, KeyKind, NewKey, decide_conflict
 from ..dialects import Dialect, open_dialect
 from ..dialects.base.jobs import Inserted, NewJob
-from ..dialects.keys import keys_of
+from ..dialects.keys import key_dialect
 from ..limits.permits import insert_permits
 from ..transactions import read_latest, retry_on_conflict
 from .expiry import insert_expiries
-from .insert import announced, as_jobs, payload, refuse_large_metadata, ring_for, under_limits
-from .reschedule import revise
+from .insert import (
+    as_limited,
+    build_jobs,
+    check_metadata_size,
+    notify_on_enqueue,
+    send_enqueued_on_commit,
+    serialize_arguments,
+)
+from .reschedule import reschedule
 
 
-class _Asked(NamedTuple):
+class _Request(NamedTuple):
     """One job to be enqueued under a key; ``text`` is its arguments' payload, ``needs`` the limits it is under."""
 
     new: NewJob
     arguments: Mapping[str, Any]
     text: str
-    key: Key
+    key: NewKey
     rule: ConflictRule
-    needs: Sequence[Need]
+    needs: Sequence[RequiredPermit]
 
 
-def enqueue_keyed(
+def enqueue_unique(
     new: NewJob,
     arguments: Sequence[Mapping[str, Any]],
-    keys: Sequence[Key],
+    keys: Sequence[NewKey],
     rule: ConflictRule,
     *,
-    needs: Sequence[Sequence[Need]] = (),
+    needs: Sequence[Sequence[RequiredPermit]] = (),
     using: str | None = None,
 ) -> list[Job]:
     """Enqueue one job for each of ``arguments`` under its key and return the jobs, duplicates marked, in that order.
@@ -59,42 +66,42 @@ def enqueue_keyed(
     One statement on PostgreSQL for a job that is new, four at most for one that is not. Many are one
     transaction, in the order of their keys, so that two such enqueues do not deadlock.
     """
-    texts = [payload(new.name, one) for one in arguments]
-    refuse_large_metadata(new)
+    texts = [serialize_arguments(new.name, one) for one in arguments]
+    check_metadata_size(new)
     dialect, connection = open_dialect(using)
     needed = needs or [()] * len(keys)
     asked = [
-        _Asked(under_limits(new) if needed[at] else new, arguments[at], texts[at], key, rule, needed[at])
+        _Request(as_limited(new) if needed[at] else new, arguments[at], texts[at], key, rule, needed[at])
         for at, key in enumerate(keys)
     ]
     return retry_on_conflict(lambda: _enqueue_all(dialect, connection, asked), using=using)
 
 
-def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Asked]) -> list[Job]:
+def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Request]) -> list[Job]:
     if len(asked) == 1 and not asked[0].needs and not asked[0].new.expires:
         return [_enqueue_one(connection, asked[0])]
     jobs: dict[int, Job] = {}
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         for at in sorted(range(len(asked)), key=lambda at: asked[at].key.digest):
             jobs[at] = _enqueue_one(connection, asked[at])
     return [jobs[at] for at in range(len(asked))]
 
 
-def _enqueue_one(connection: BaseDatabaseWrapper, asked: _Asked) -> Job:
-    dialect = keys_of(connection)
+def _enqueue_one(connection: BaseDatabaseWrapper, asked: _Request) -> Job:
+    dialect = key_dialect(connection)
     while True:
-        found = dialect.insert_keyed(connection, asked.new, asked.text, asked.key)
+        found = dialect.insert_with_key(connection, asked.new, asked.text, asked.key)
         if isinstance(found, Inserted):
-            return _made(connection, asked, found)
+            return _after_insert(connection, asked, found)
         if found is None:
             continue
         job = read_latest(Job.objects.using(connection.alias).filter(pk=found.job_id), connection)
-        if job is not None and _is_settled(connection, job, asked):
+        if job is not None and _resolve_conflict(connection, job, asked):
             job.is_duplicate = True
             return job
 
 
-def _made(connection: BaseDatabaseWrapper, asked: _Asked, inserted: Inserted) -> Job:
+def _after_insert(connection: BaseDatabaseWrapper, asked: _Request, inserted: Inserted) -> Job:
     alias = connection.alias
     if asked.needs:
         waiting = inserted.state == State.BLOCKED
@@ -102,29 +109,29 @@ def _made(connection: BaseDatabaseWrapper, asked: _Asked, inserted: Inserted) ->
             [(inserted.job_id, asked.needs)], priority=asked.new.priority, waiting=waiting, using=alias
         )
     insert_expiries(asked.new, [inserted], using=alias)
-    ring_for(asked.new, inserted, using=alias)
-    (job,) = announced(as_jobs(alias, asked.new, [asked.arguments], [inserted]), using=alias)
+    notify_on_enqueue(asked.new, inserted, using=alias)
+    (job,) = send_enqueued_on_commit(build_jobs(alias, asked.new, [asked.arguments], [inserted]), using=alias)
     return job
 
 
-def _is_settled(connection: BaseDatabaseWrapper, job: Job, asked: _Asked) -> bool:
+def _resolve_conflict(connection: BaseDatabaseWrapper, job: Job, asked: _Request) -> bool:
     """Do with the holder what was decided; False where it is not any more what the decision was made on."""
     verdict = decide_conflict(asked.rule.on_conflict, holder=State(job.state), states=asked.key.states)
     match verdict:
-        case Verdict.ENQUEUE:
+        case ConflictDecision.ENQUEUE:
             return False
-        case Verdict.SKIP:
+        case ConflictDecision.SKIP:
             held_back = (
                 asked.key.kind == KeyKind.UNIQUE
                 and job.state in WAITING_STATES
                 and connection.in_atomic_block
             )
-            return not held_back or keys_of(connection).hold_back(connection, job.pk)
-        case Verdict.REPLACE:
-            return revise(
-                job, asked.new, arguments=asked.arguments, needs=asked.needs, at_most=asked.rule.at_most
+            return not held_back or key_dialect(connection).lock_waiting_job(connection, job.pk)
+        case ConflictDecision.REPLACE:
+            return reschedule(
+                job, asked.new, arguments=asked.arguments, needs=asked.needs, max_wait=asked.rule.max_wait
             )
-        case Verdict.RESCHEDULE:
-            return revise(job, asked.new, arguments=None, at_most=asked.rule.at_most)
+        case ConflictDecision.RESCHEDULE:
+            return reschedule(job, asked.new, arguments=None, max_wait=asked.rule.max_wait)
         case _:
             assert_never(verdict)

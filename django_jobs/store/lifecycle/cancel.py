@@ -9,17 +9,17 @@ from typing import NamedTuple
 from django.db.models import F, QuerySet
 
 from ...models import Job
-from ...policy.flags import Links
-from ...policy.states import State, sources
+from ...policy.flags import JobFlag
+from ...policy.states import State, source_states
 from ..clock import DatabaseNow
 from ..dependencies.mark_cancelled import mark_cancelled
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 from ..selection import job_ids_in_chunks
 from ..transactions import retry_on_conflict
-from .after_finish import follow_cancelled
+from .after_finish import handle_cancelled
 
-OPEN = sources("cancel") | {State.RUNNING}
+CANCELLABLE_STATES = source_states("cancel") | {State.RUNNING}
 """The states of a job for which a cancel does something."""
 
 
@@ -52,35 +52,35 @@ def cancel_counted(target: Job | QuerySet[Job], *, using: str | None = None) -> 
     """
     _, connection = open_dialect(using)
     alias = connection.alias
-    chunks = job_ids_in_chunks(target, states=OPEN, using=alias)
+    chunks = job_ids_in_chunks(target, states=CANCELLABLE_STATES, using=alias)
     counts = [retry_on_conflict(partial(_cancel, ids, alias), using=alias) for ids in chunks]
     return CancelCounts(sum(one.cancelled for one in counts), sum(one.asked for one in counts))
 
 
 def _cancel(ids: list[int], alias: str) -> CancelCounts:
     dialect, connection = open_dialect(alias)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         marked = mark_cancelled(ids, using=alias)
-        follow_cancelled(marked, using=alias)
-        asked = _ask(set(ids).difference(marked), alias)
+        handle_cancelled(marked, using=alias)
+        asked = _request_cancel(set(ids).difference(marked), alias)
     return CancelCounts(len(marked), asked)
 
 
-def _ask(ids: Collection[int], alias: str) -> int:
+def _request_cancel(ids: Collection[int], alias: str) -> int:
     """Ask those of the locked jobs that run to end."""
     if not ids:
         return 0
-    jobs = Job.objects.using(alias).filter(Among("pk", ids), state=State.RUNNING)
+    jobs = Job.objects.using(alias).filter(InIds("pk", ids), state=State.RUNNING)
     return jobs.filter(cancel_requested_at__isnull=True).update(
-        cancel_requested_at=DatabaseNow(), links=F("links").bitor(int(Links.ASKED))
+        cancel_requested_at=DatabaseNow(), flags=F("flags").bitor(int(JobFlag.CANCEL_REQUESTED))
     )
 
 
-def asked_to_end(job_ids: Collection[int], *, using: str | None = None) -> frozenset[int]:
+def cancel_requested_ids(job_ids: Collection[int], *, using: str | None = None) -> frozenset[int]:
     """Return which of these jobs were asked to end while they run. One statement without locks, by their keys."""
     _, connection = open_dialect(using)
     asked = Job.objects.using(connection.alias).filter(
-        Among("pk", job_ids), state=State.RUNNING, cancel_requested_at__isnull=False
+        InIds("pk", job_ids), state=State.RUNNING, cancel_requested_at__isnull=False
     )
     return frozenset(asked.values_list("pk", flat=True))
 

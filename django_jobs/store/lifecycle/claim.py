@@ -8,28 +8,30 @@ from collections.abc import Sequence
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import Queue
-from ...policy.claim_cursors import Line, ReadyLines
-from ...policy.queue_order import Fair
+from ...policy.claim_cursors import ClaimCursors, Lane
+from ...policy.queue_order import FairOrder
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Claim, Dialect, Look, Position
+from ..dialects.base.jobs import Claim, Dialect, Position, QueueSnapshot
 from ..dialects.shared.reads import count_running
 
-__all__ = ["Claim", "Look", "claim", "claim_in_turn", "look"]
+__all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors"]
 
 
-def look(lines: ReadyLines, *, queues: Sequence[str] | None, using: str | None = None) -> Look:
+def refresh_cursors(
+    lines: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None
+) -> QueueSnapshot:
     """Look from the head for lines with ready jobs and put them into ``lines``. One statement, no locks."""
     dialect, connection = open_dialect(using)
     began = time.monotonic()
-    seen = dialect.look(connection, queues)
+    seen = dialect.read_snapshot(connection, queues)
     now = time.monotonic()
-    lines.looked(seen.lines, now=now, seconds=now - began)
+    lines.update(seen.lines, now=now, seconds=now - began)
     lines.capped = seen.capped
     return seen
 
 
 def claim(
-    lines: ReadyLines, line: Line, *, limit: int, worker_id: int, using: str | None = None
+    lines: ClaimCursors, line: Lane, *, limit: int, worker_id: int, using: str | None = None
 ) -> list[Claim]:
     """Claim up to ``limit`` jobs of one known line for the worker, and remember how far it was read.
 
@@ -46,7 +48,7 @@ def claim(
         claims = dialect.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
     if after is None:
         now = time.monotonic()
-        lines.spent_at_head(now=now, seconds=now - began)
+        lines.count_head_claim(now=now, seconds=now - began)
     if claims:
         lines.positions[line] = dialect.position(connection, claims[-1])
     if len(claims) < limit:
@@ -57,14 +59,14 @@ def claim(
 def _claim_capped(
     dialect: Dialect,
     connection: BaseDatabaseWrapper,
-    line: Line,
+    line: Lane,
     *,
     after: Position | None,
     limit: int,
     worker_id: int,
 ) -> list[Claim]:
     """Claim from a queue of which only so many jobs may run: one worker at a time counts and takes."""
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         queues = Queue.objects.using(connection.alias).select_for_update()
         queue = queues.filter(pk=line.queue_name, paused_at__isnull=True, max_running__isnull=False).first()
         if queue is None or queue.max_running is None:
@@ -77,10 +79,12 @@ def _claim_capped(
         )
 
 
-def claim_in_turn(lines: ReadyLines, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:
+def claim_by_priority(
+    lines: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None
+) -> list[Claim]:
     """Claim up to ``limit`` jobs from all known lines, the highest priority first."""
     claims: list[Claim] = []
-    for line in Fair().order(lines.known):
+    for line in FairOrder().order(lines.known):
         wanted = limit - len(claims)
         if wanted > 0:
             claims += claim(lines, line, limit=wanted, worker_id=worker_id, using=using)

@@ -5,44 +5,44 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 
 from ...models import BatchJob, Dependency, Job
-from ...models.dependency import AWAITED_BY
-from ...policy.flags import Links
+from ...models.dependency import SUCCESSORS_INDEX
+from ...policy.flags import JobFlag
 from ...policy.states import State
 from ..dependencies.successors import still_needed
-from ..dialects.shared.by_id import Among
-from ..enqueue.expiry import forget_expiries
-from ..results.retention import let_results_go
-from .after_finish import cancel_successors
+from ..dialects.shared.by_id import InIds
+from ..enqueue.expiry import delete_expiries
+from ..results.retention import expire_results_of_jobs
+from .after_finish import cancel_dependents
 
 
-def let_go(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
+def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
     """Lock jobs and return those in one of ``states`` that may be deleted now; the caller deletes them.
 
     What waits for a dead one is cancelled. A job that succeeded stays while something that waits for it, or ran
     after it, has not ended well: that may ask for its result. A batch keeps its counts. Looked up by key alone, as
-    in ``selection.lock``; one statement where no job has links.
+    in ``selection.lock``; one statement where no job has flags.
     """
-    jobs = Job.objects.using(using).filter(Among("pk", ids)).select_for_update().order_by("pk")
-    rows = [row for row in jobs.values_list("pk", "state", "links") if row[1] in states]
-    awaited = {pk: state for pk, state, links in rows if links & Links.AWAITED}
-    needed = _see_to_awaited(awaited, using) if awaited else set()
-    batched = [pk for pk, _, links in rows if links & Links.BATCHED and pk not in needed]
+    jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
+    rows = [row for row in jobs.values_list("pk", "state", "flags") if row[1] in states]
+    awaited = {pk: state for pk, state, flags in rows if flags & JobFlag.HAS_DEPENDENTS}
+    needed = _detach_dependents(awaited, using) if awaited else set()
+    batched = [pk for pk, _, flags in rows if flags & JobFlag.IN_BATCH and pk not in needed]
     if batched:
-        BatchJob.objects.using(using).filter(Among("job_id", batched))._raw_delete(using)
-    expiring = [pk for pk, _, links in rows if links & Links.EXPIRES and pk not in needed]
+        BatchJob.objects.using(using).filter(InIds("job_id", batched))._raw_delete(using)
+    expiring = [pk for pk, _, flags in rows if flags & JobFlag.EXPIRES and pk not in needed]
     if expiring:
-        forget_expiries(expiring, using=using)
-    kept = [pk for pk, _, links in rows if links & Links.KEPT and pk not in needed]
+        delete_expiries(expiring, using=using)
+    kept = [pk for pk, _, flags in rows if flags & JobFlag.HAS_RESULT_RETENTION and pk not in needed]
     if kept:
-        let_results_go(kept, using=using)
+        expire_results_of_jobs(kept, using=using)
     return [pk for pk, _, _ in rows if pk not in needed]
 
 
-def _see_to_awaited(states: dict[int, str], alias: str) -> set[int]:
+def _detach_dependents(states: dict[int, str], alias: str) -> set[int]:
     """Cancel what waits for dead ones, forget the edges of all that go, and return those that stay."""
-    cancel_successors(cancelled=[pk for pk, state in states.items() if state == State.DEAD], using=alias)
+    cancel_dependents(cancelled=[pk for pk, state in states.items() if state == State.DEAD], using=alias)
     needed = still_needed([pk for pk, state in states.items() if state == State.SUCCEEDED], using=alias)
     going = [pk for pk in states if pk not in needed]
-    edges = Dependency.objects.using(alias).filter(Among("predecessor_id", going, index=AWAITED_BY))
+    edges = Dependency.objects.using(alias).filter(InIds("predecessor_id", going, index=SUCCESSORS_INDEX))
     edges._raw_delete(alias)
     return needed

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from ..dialects import open_dialect
-from ..enqueue.expiry import drop_waiting, due_expiries
-from .after_finish import follow_cancelled
+from ..enqueue.expiry import cancel_expired_waiting, due_expiries
+from .after_finish import handle_cancelled
 
-BATCH = 1_000
+BATCH_SIZE = 1_000
 
 
-def expire(*, limit: int = BATCH, using: str | None = None) -> tuple[int, bool]:
+def expire(*, limit: int = BATCH_SIZE, using: str | None = None) -> tuple[int, bool]:
     """Cancel up to 1,000; return how many were, and whether there may be more. One small statement where none is due.
 
     What runs by then is left alone. Any number of workers may do it at once.
@@ -19,7 +19,7 @@ def expire(*, limit: int = BATCH, using: str | None = None) -> tuple[int, bool]:
     due = due_expiries(limit=limit, using=alias)
     if not due:
         return 0, False
-    with dialect.writing(connection):
-        dropped = drop_waiting(due, using=alias)
-        follow_cancelled(dropped, using=alias)
+    with dialect.write_transaction(connection):
+        dropped = cancel_expired_waiting(due, using=alias)
+        handle_cancelled(dropped, using=alias)
     return len(dropped), len(due) == limit

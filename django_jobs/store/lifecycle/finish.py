@@ -10,20 +10,20 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...models import Attempt
 from ...policy.fingerprint import fingerprint
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Claim, Dialect, Ended
-from ..results.retention import discard, keep
-from .after_finish import follow
+from ..dialects.base.jobs import Claim, Dialect, FinishedRun
+from ..results.retention import delete_unsaved_result, record_retention
+from .after_finish import handle_finished
 
-LETTERS_A_STATEMENT = 1_000_000
+MAX_CHARS_PER_STATEMENT = 1_000_000
 """At most four bytes each: well under MySQL's smallest default ``max_allowed_packet``."""
 
 logger = logging.getLogger("django_jobs.store")
 
-__all__ = ["Claim", "Ended", "finish"]
+__all__ = ["Claim", "FinishedRun", "finish"]
 
 
 def finish(
-    ended: Sequence[Ended], *, worker_id: int, again: bool = False, using: str | None = None
+    ended: Sequence[FinishedRun], *, worker_id: int, again: bool = False, using: str | None = None
 ) -> set[int]:
     """Save the decisions and return the ids of the jobs whose claims were still ``worker_id``'s.
 
@@ -38,7 +38,9 @@ def finish(
     for chunk in _chunks(ended):
         saved |= _save(dialect, connection, chunk, worker_id)
     if again:
-        saved |= _saved_before([one for one in ended if one.claim.job_id not in saved], worker_id, connection)
+        saved |= _already_saved(
+            [one for one in ended if one.claim.job_id not in saved], worker_id, connection
+        )
     if len(saved) < len(ended):
         for one in ended:
             if one.claim.job_id not in saved:
@@ -48,50 +50,50 @@ def finish(
                     one.claim.name,
                     one.claim.claim_number,
                 )
-                discard(one)
+                delete_unsaved_result(one)
     return saved
 
 
 def _save(
-    dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[Ended], worker_id: int
+    dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[FinishedRun], worker_id: int
 ) -> set[int]:
-    """Save a chunk; what follows from jobs with links commits together with their ends.
+    """Save a chunk; what follows from jobs with flags commits together with their ends.
 
     A link that came after the claim is read from the row that was just written: then it is seen to right afterwards.
     """
-    kept = [one for one in chunk if one.decision.keeping is not None]
-    if kept or any(one.claim.links for one in chunk):
-        with dialect.writing(connection):
-            links = dialect.finish(connection, chunk, worker_id=worker_id)
-            if kept := [one for one in kept if one.claim.job_id in links]:
-                keep(kept, using=connection.alias)
-            follow(_linked(chunk, links), using=connection.alias)
+    kept = [one for one in chunk if one.decision.result_retention is not None]
+    if kept or any(one.claim.flags for one in chunk):
+        with dialect.write_transaction(connection):
+            flags = dialect.finish(connection, chunk, worker_id=worker_id)
+            if kept := [one for one in kept if one.claim.job_id in flags]:
+                record_retention(kept, using=connection.alias)
+            handle_finished(_flagged(chunk, flags), using=connection.alias)
     else:
-        links = dialect.finish(connection, chunk, worker_id=worker_id)
-        if any(links.values()):
-            with dialect.writing(connection):
-                follow(_linked(chunk, links), using=connection.alias)
-    return set(links)
+        flags = dialect.finish(connection, chunk, worker_id=worker_id)
+        if any(flags.values()):
+            with dialect.write_transaction(connection):
+                handle_finished(_flagged(chunk, flags), using=connection.alias)
+    return set(flags)
 
 
-def _linked(chunk: Sequence[Ended], links: dict[int, int]) -> list[Ended]:
-    """Return those of the runs whose claim stood and whose jobs have links, with these.
+def _flagged(chunk: Sequence[FinishedRun], flags: dict[int, int]) -> list[FinishedRun]:
+    """Return those of the runs whose claim stood and whose jobs have flags, with these.
 
     A claim's may have one more than its row: that of a job which was only now found to be under limits.
     """
     return [
-        one if bits == one.claim.links else one._replace(claim=one.claim._replace(links=bits))
+        one if bits == one.claim.flags else one._replace(claim=one.claim._replace(flags=bits))
         for one in chunk
-        if one.claim.job_id in links and (bits := links[one.claim.job_id] | one.claim.links)
+        if one.claim.job_id in flags and (bits := flags[one.claim.job_id] | one.claim.flags)
     ]
 
 
-def _saved_before(ended: Sequence[Ended], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:
-    """Return the jobs whose tries are recorded as these runs would have them."""
-    tries = Attempt.objects.using(connection.alias).filter(
+def _already_saved(ended: Sequence[FinishedRun], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:
+    """Return the jobs whose attempts are recorded as these runs would have them."""
+    attempts = Attempt.objects.using(connection.alias).filter(
         job_id__in=[one.claim.job_id for one in ended], worker=worker_id
     )
-    recorded = set(tries.values_list("job_id", "claim_number", "outcome")) if ended else set()
+    recorded = set(attempts.values_list("job_id", "claim_number", "outcome")) if ended else set()
     return {
         one.claim.job_id
         for one in ended
@@ -100,14 +102,14 @@ def _saved_before(ended: Sequence[Ended], worker_id: int, connection: BaseDataba
     }
 
 
-def _chunks(ended: Sequence[Ended]) -> Iterator[list[Ended]]:
+def _chunks(ended: Sequence[FinishedRun]) -> Iterator[list[FinishedRun]]:
     """Yield the runs in as few parts as a statement's size allows."""
-    chunk: list[Ended] = []
+    chunk: list[FinishedRun] = []
     size = 0
     for one in ended:
         error = one.decision.error
         length = len(one.decision.result or "") + (len(error.message) + len(error.traceback) if error else 0)
-        if chunk and size + length > LETTERS_A_STATEMENT:
+        if chunk and size + length > MAX_CHARS_PER_STATEMENT:
             yield chunk
             chunk, size = [], 0
         chunk.append(_with_fingerprint(one))
@@ -116,7 +118,7 @@ def _chunks(ended: Sequence[Ended]) -> Iterator[list[Ended]]:
         yield chunk
 
 
-def _with_fingerprint(ended: Ended) -> Ended:
+def _with_fingerprint(ended: FinishedRun) -> FinishedRun:
     """Give a death without a Python error (lost, unknown name) the fingerprint of its reason."""
     decision = ended.decision
     if decision.death is None or ended.fingerprint:

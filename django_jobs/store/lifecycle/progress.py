@@ -11,7 +11,7 @@ from ..dialects import open_dialect
 from ..dialects.base.jobs import Claim
 
 
-def save_notes(claim: Claim, notes: dict[str, Any], *, worker_id: int, using: str | None = None) -> bool:
+def save_progress(claim: Claim, notes: dict[str, Any], *, worker_id: int, using: str | None = None) -> bool:
     """Write progress or metadata fields of the job and tell whether the claim still stood. One guarded statement.
 
     ``notes`` maps ``progress_done``, ``progress_total``, ``progress_message`` or ``metadata`` to values.

@@ -13,13 +13,13 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, OuterRef
 
-from ...models import AlertedError, DeadLetter, EnqueueKey, Job, Tick, Worker
+from ...models import AlertHistory, DeadLetter, EnqueueKey, Job, Tick, Worker
 from ...policy.states import State
 from ...policy.uniqueness import KeyKind
 from ..clock import database_now
-from ..dead_letters.close import delete_letters, letter_ids_of
+from ..dead_letters.close import dead_letter_ids_of, delete_dead_letters
 from ..dialects import open_dialect
-from .deletable import let_go
+from .deletable import lock_deletable
 from .purge import delete_jobs
 
 WINDOW = 2_000
@@ -27,7 +27,7 @@ WORKER_RETENTION = timedelta(days=30)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Pruned:
+class PruneResult:
     """How many were deleted, and where the walk over the jobs stands: None when it came to its end."""
 
     jobs: int
@@ -40,7 +40,7 @@ def prune(
     start_id: int = 0,
     windows: int | None = None,
     using: str | None = None,
-) -> Pruned:
+) -> PruneResult:
     """Delete jobs that ended longer ago than ``retention`` of their state allows (None: keep for ever).
 
     Reads at most ``windows`` windows of 2,000 ids (None: all), each its own transaction, starting
@@ -53,7 +53,7 @@ def prune(
     cutoffs = {state: now - period for state, period in retention.items() if period is not None}
     deleted, last = 0, start_id
     if not cutoffs:
-        return Pruned(jobs=0, next_id=None)
+        return PruneResult(jobs=0, next_id=None)
     while windows is None or windows > 0:
         rows = list(
             Job.objects.using(connection.alias)
@@ -62,23 +62,25 @@ def prune(
             .values_list("pk", "state", "finished_at", "enqueued_at")[:WINDOW]
         )
         old = [pk for pk, state, finished, _ in rows if _is_older(state, finished, cutoffs)]
-        old = _without_kept(old, now=now, using=connection.alias) if old else []
+        old = _without_idempotency_keys(old, now=now, using=connection.alias) if old else []
         if old:
-            with dialect.writing(connection):
-                locked = let_go(old, states=cutoffs.keys(), using=connection.alias)
-                delete_letters(letter_ids_of(locked, using=connection.alias), using=connection.alias)
+            with dialect.write_transaction(connection):
+                locked = lock_deletable(old, states=cutoffs.keys(), using=connection.alias)
+                delete_dead_letters(
+                    dead_letter_ids_of(locked, using=connection.alias), using=connection.alias
+                )
                 delete_jobs(locked, using=connection.alias)
             deleted += len(locked)
         if len(rows) < WINDOW or rows[-1][3] > max(cutoffs.values()):
-            return Pruned(jobs=deleted, next_id=None)
+            return PruneResult(jobs=deleted, next_id=None)
         last = rows[-1][0]
         windows = None if windows is None else windows - 1
-    return Pruned(jobs=deleted, next_id=last)
+    return PruneResult(jobs=deleted, next_id=last)
 
 
-def _without_kept(ids: list[int], *, now: datetime, using: str) -> list[int]:
+def _without_idempotency_keys(ids: list[int], *, now: datetime, using: str) -> list[int]:
     keys = EnqueueKey.objects.using(using).filter(
-        job_id__in=ids, kind=KeyKind.IDEMPOTENCY, kept_until__gt=now
+        job_id__in=ids, kind=KeyKind.IDEMPOTENCY, expires_at__gt=now
     )
     kept = set(keys.values_list("job_id", flat=True))
     return [pk for pk in ids if pk not in kept]
@@ -96,7 +98,7 @@ def prune_records(
     )
     running = Job.objects.using(alias).filter(state=State.RUNNING, worker=OuterRef("pk"))
     deleted, _ = gone.exclude(Exists(running)).delete() if gone.exists() else (0, {})
-    deleted += AlertedError.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
+    deleted += AlertHistory.objects.using(alias).filter(alerted_at__lt=now - 2 * alerted_for).delete()[0]
     period = retention.get(State.DEAD)
     if period is not None:
         deleted += _prune_orphans(now - period, alias)
@@ -109,8 +111,8 @@ def _prune_orphans(cutoff: datetime, alias: str) -> int:
     orphans = DeadLetter.objects.using(alias).filter(job__isnull=True, died_at__lt=cutoff)
     deleted = 0
     while ids := list(orphans.values_list("pk", flat=True)[:WINDOW]):
-        with dialect.writing(connection):
-            deleted += delete_letters(ids, using=alias)
+        with dialect.write_transaction(connection):
+            deleted += delete_dead_letters(ids, using=alias)
     return deleted
 
 

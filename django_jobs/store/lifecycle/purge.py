@@ -5,16 +5,16 @@ from __future__ import annotations
 from functools import partial
 
 from ...models import Attempt, DeadLetter, Job
-from ...models.attempt import BY_CLAIM
+from ...models.attempt import CLAIM_INDEX
 from ...policy.states import FINAL_STATES
-from ..dead_letters.close import close_letters, letter_ids_of
+from ..dead_letters.close import close_dead_letters, dead_letter_ids_of
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 from ..limits.permits import delete_permits
 from ..logs import delete_logs
 from ..selection import Target, job_ids_in_chunks
 from ..transactions import retry_on_conflict
-from .deletable import let_go
+from .deletable import lock_deletable
 
 
 def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
@@ -33,18 +33,18 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
 
 def _purge(ids: list[int], by: str, alias: str) -> int:
     dialect, connection = open_dialect(alias)
-    with dialect.writing(connection):
-        locked = let_go(ids, states=FINAL_STATES, using=alias)
-        letters = letter_ids_of(locked, using=alias)
-        close_letters(letters, DeadLetter.Status.PURGED, by=by, using=alias)
-        DeadLetter.objects.using(alias).filter(Among("pk", letters)).update(job=None)
+    with dialect.write_transaction(connection):
+        locked = lock_deletable(ids, states=FINAL_STATES, using=alias)
+        letters = dead_letter_ids_of(locked, using=alias)
+        close_dead_letters(letters, DeadLetter.Status.PURGED, by=by, using=alias)
+        DeadLetter.objects.using(alias).filter(InIds("pk", letters)).update(job=None)
         delete_jobs(locked, using=alias)
     return len(locked)
 
 
 def delete_jobs(ids: list[int], *, using: str) -> None:
     """Delete jobs and their attempts, logs and permits in four statements, without loading them."""
-    Attempt.objects.using(using).filter(Among("job_id", ids, index=BY_CLAIM))._raw_delete(using)
+    Attempt.objects.using(using).filter(InIds("job_id", ids, index=CLAIM_INDEX))._raw_delete(using)
     delete_logs(ids, using=using)
     delete_permits(ids, using=using)
-    Job.objects.using(using).filter(Among("pk", ids))._raw_delete(using)
+    Job.objects.using(using).filter(InIds("pk", ids))._raw_delete(using)

@@ -1,4 +1,4 @@
-"""Redrive: a dead letter back to ready with all its tries again; who and when are kept on the letter."""
+"""Redrive: a dead letter back to ready with all its attempts again; who and when are kept on the letter."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from functools import partial
 from django.db.models import F
 
 from ...models import DeadLetter, Job
-from ...policy.flags import STAY, Links
-from ...policy.states import sources
-from ..batches.count_deltas import count_redriven
-from ..dead_letters.close import close_letters, letter_ids_of
+from ...policy.flags import PERSISTENT_FLAGS, JobFlag
+from ...policy.states import source_states
+from ..batches.count_deltas import record_redriven_jobs
+from ..dead_letters.close import close_dead_letters, dead_letter_ids_of
 from ..dialects import open_dialect
-from ..enqueue.expiry import forget_expiries
+from ..enqueue.expiry import delete_expiries
 from ..limits.permits import make_ready
-from ..notify import ring_on_commit
-from ..selection import Target, job_ids_in_chunks, lock
+from ..notify import notify_on_commit
+from ..selection import Target, job_ids_in_chunks, lock_jobs
 from ..transactions import retry_on_conflict
 
 
@@ -30,33 +30,33 @@ def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
     alias = connection.alias
     return sum(
         retry_on_conflict(partial(_redrive, ids, by, alias), using=alias)
-        for ids in job_ids_in_chunks(target, states=sources("redrive"), using=alias)
+        for ids in job_ids_in_chunks(target, states=source_states("redrive"), using=alias)
     )
 
 
 def _redrive(ids: list[int], by: str, alias: str) -> int:
     dialect, connection = open_dialect(alias)
-    with dialect.writing(connection):
-        locked = lock(ids, states=sources("redrive"), using=alias)
-        rows = Job.objects.using(alias).filter(pk__in=locked).values_list("pk", "queue_name", "links")
+    with dialect.write_transaction(connection):
+        locked = lock_jobs(ids, states=source_states("redrive"), using=alias)
+        rows = Job.objects.using(alias).filter(pk__in=locked).values_list("pk", "queue_name", "flags")
         queues = {queue for _, queue, _ in rows}
-        batched = [pk for pk, _, links in rows if links & Links.BATCHED]
-        expiring = [pk for pk, _, links in rows if links & Links.EXPIRES]
+        batched = [pk for pk, _, flags in rows if flags & JobFlag.IN_BATCH]
+        expiring = [pk for pk, _, flags in rows if flags & JobFlag.EXPIRES]
         make_ready(
             locked,
             using=alias,
             attempt=0,
             worker_deaths=0,
             finished_at=None,
-            held_since=None,
+            unknown_since=None,
             cancel_requested_at=None,
-            links=F("links").bitand(STAY),
+            flags=F("flags").bitand(PERSISTENT_FLAGS),
         )
-        letters = letter_ids_of(locked, using=alias)
-        close_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=alias)
+        letters = dead_letter_ids_of(locked, using=alias)
+        close_dead_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=alias)
         if expiring:
-            forget_expiries(expiring, using=alias)
+            delete_expiries(expiring, using=alias)
         if batched:
-            count_redriven(batched, using=alias)
-        ring_on_commit(queues, using=alias)
+            record_redriven_jobs(batched, using=alias)
+        notify_on_commit(queues, using=alias)
     return len(locked)

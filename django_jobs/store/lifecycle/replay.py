@@ -13,15 +13,15 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
 from ... import signals
-from ...exceptions import PayloadTooLarge, ResultNotPassed
+from ...exceptions import PayloadTooLargeError, ResultNotPassedError
 from ...models import Job
 from ...policy.states import State
 from ..bulk import DONE, POSITION
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
-from ..enqueue.insert import enqueue_payloads, payload
-from ..notify import ring_on_commit
+from ..enqueue.insert import enqueue_payloads, serialize_arguments
+from ..notify import notify_on_commit
 from ..results.inputs import with_results
 
 logger = logging.getLogger("django_jobs.store")
@@ -34,14 +34,14 @@ COPY_OF = "copy_of"
 def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int]:
     """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
 
-    A copy has the same name, queue, priority, tries, arguments and metadata, with ``copy_of`` added. It waits for no
+    A copy has the same name, queue, priority, attempts, arguments and metadata, with ``copy_of`` added. It waits for no
     other job: results that were passed to the original stand among its arguments. One transaction for 500 jobs; those
-    that are enqueued meanwhile are left alone, the copies themselves too. Raises ResultNotPassed.
+    that are enqueued meanwhile are left alone, the copies themselves too. Raises ResultNotPassedError.
     """
     dialect, connection = open_dialect(using)
     made: list[int] = []
     for originals in _chunks(target, connection.alias):
-        with dialect.writing(connection):
+        with dialect.write_transaction(connection):
             for one in originals:
                 one.arguments = _filled_in(one, connection.alias)
             made += _copy(originals, connection)
@@ -54,7 +54,7 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
     One that was passed results which are there no more is passed over, and logged.
     """
     dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK], connection.alias))
         return len(_copy(chunk, connection)) if chunk else 0
 
@@ -76,20 +76,20 @@ def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
     for one in originals:
         try:
             one.arguments = _filled_in(one, alias)
-        except ResultNotPassed as error:
+        except ResultNotPassedError as error:
             logger.warning("job %s (%s) is not copied: %s", one.pk, one.name, error)
         else:
             yield one
 
 
 def _filled_in(one: Job, alias: str) -> Any:
-    """Return the arguments with the results that were passed. Raises ResultNotPassed, also where that is too much."""
+    """Return the arguments with the results that were passed. Raises ResultNotPassedError, also where that is too much."""
     filled = with_results(one.pk, one.arguments, using=alias)
     if filled is not one.arguments:
         try:
-            payload(one.name, filled)
-        except PayloadTooLarge as error:
-            raise ResultNotPassed(
+            serialize_arguments(one.name, filled)
+        except PayloadTooLargeError as error:
+            raise ResultNotPassedError(
                 f"what was passed to job {one.pk} is too large for a copy: {error}"
             ) from error
     return filled
@@ -100,14 +100,16 @@ def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
     if connection.features.can_return_rows_from_bulk_insert:
         copies = Job.objects.using(alias).bulk_create([_copied(one) for one in originals])
         ids = [one.pk for one in copies]
-        ring_on_commit({one.queue_name for one in originals}, using=alias)
+        notify_on_commit({one.queue_name for one in originals}, using=alias)
         if signals.job_enqueued.has_listeners(Job):
-            transaction.on_commit(partial(_announce, ids, alias), using=alias, robust=True)
+            transaction.on_commit(partial(_send_enqueued, ids, alias), using=alias, robust=True)
         return ids
     return [
         job_id
         for one in originals
-        for job_id in enqueue_payloads(_as_new(one), [payload(one.name, one.arguments)], using=alias)
+        for job_id in enqueue_payloads(
+            _as_new(one), [serialize_arguments(one.name, one.arguments)], using=alias
+        )
     ]
 
 
@@ -137,6 +139,6 @@ def copied_metadata(job: Job) -> dict[str, object]:
     return {key: value for key, value in kept.items() if key not in {POSITION, DONE}} | {COPY_OF: job.pk}
 
 
-def _announce(ids: list[int], alias: str) -> None:
+def _send_enqueued(ids: list[int], alias: str) -> None:
     for job in Job.objects.using(alias).filter(pk__in=ids).order_by("pk"):
         signals.job_enqueued.send_robust(sender=Job, job=job)

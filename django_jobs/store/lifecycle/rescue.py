@@ -7,27 +7,27 @@ from collections.abc import Collection
 from datetime import datetime
 
 from ...models import Job, Worker
-from ...policy.decide import JobFacts, Rules, decide
-from ...policy.flags import Links
+from ...policy.decide import DecisionSettings, JobFacts, decide
+from ...policy.flags import JobFlag
 from ...policy.outcomes import Lost
 from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Ended
-from ..dialects.shared.reads import read_stranded
-from ..workers import leave
+from ..dialects.base.jobs import FinishedRun
+from ..dialects.shared.reads import read_orphaned_ids
+from ..workers import set_worker_state
 from .finish import finish
-from .signals import announce
+from .signals import send_signals
 from .unanswered_claims import as_claim
 
-BATCH = 500
-NOBODY = -1
+BATCH_SIZE = 500
+NO_WORKER_ID = -1
 """Owns what runs under no worker at all: no verb makes such a row, a restored backup may."""
 
 
 def rescue(
     *,
-    rules: Rules,
+    rules: DecisionSettings,
     worker_id: int | None = None,
     ran: Collection[int] | None = None,
     reason: str = "",
@@ -42,16 +42,16 @@ def rescue(
     """
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
-    stranded = read_stranded(connection, limit=BATCH, worker_id=worker_id)
+    orphaned = read_orphaned_ids(connection, limit=BATCH_SIZE, worker_id=worker_id)
     rescued = 0
-    for owner, jobs in _by_worker(stranded, connection.alias).items():
+    for owner, jobs in _by_worker(orphaned, connection.alias).items():
         said = reason or f"worker {owner} died or stopped answering while it had this job"
         ended = [
             _lost(job, Lost(reason=said, ran=ran is None or job.pk in ran), now=now, rules=rules)
             for job in jobs
         ]
         saved = finish(ended, worker_id=owner, using=connection.alias)
-        announce([one for one in ended if one.claim.job_id in saved], using=connection.alias)
+        send_signals([one for one in ended if one.claim.job_id in saved], using=connection.alias)
         rescued += len(saved)
     return rescued
 
@@ -59,13 +59,13 @@ def rescue(
 def rescue_worker(
     worker_id: int,
     *,
-    rules: Rules,
+    rules: DecisionSettings,
     ran: Collection[int] | None = None,
     reason: str = "",
     using: str | None = None,
 ) -> int:
     """Declare one worker lost and rescue all its claims at once; for whoever saw the process die."""
-    leave(worker_id, Worker.State.LOST, using=using)
+    set_worker_state(worker_id, Worker.State.LOST, using=using)
     rescued = 0
     while more := rescue(rules=rules, worker_id=worker_id, ran=ran, reason=reason, using=using):
         rescued += more
@@ -75,21 +75,23 @@ def rescue_worker(
 def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
     jobs: dict[int, list[Job]] = defaultdict(list)
     running = Job.objects.using(alias).filter(pk__in=ids, state=State.RUNNING)
-    running.filter(worker__isnull=True).update(worker=NOBODY)
+    running.filter(worker__isnull=True).update(worker=NO_WORKER_ID)
     rows = running.filter(worker__isnull=False)
     for job in rows.defer("arguments", "metadata", "result_data").order_by("pk"):
         jobs[job.worker_id].append(job)  # type: ignore[index]  # filtered to be set
     return jobs
 
 
-def _lost(job: Job, outcome: Lost, *, now: datetime, rules: Rules) -> Ended:
+def _lost(job: Job, outcome: Lost, *, now: datetime, rules: DecisionSettings) -> FinishedRun:
     facts = JobFacts(
         job.attempt,
         job.max_attempts,
         worker_deaths=job.worker_deaths,
-        is_limited=bool(job.links & Links.LIMITED),
+        is_limited=bool(job.flags & JobFlag.LIMITED),
     )
     decision = decide(outcome, facts, rules=rules)
     claim = as_claim(job, now=now)
     started = job.started_at.timestamp() if job.started_at and outcome.ran else None
-    return Ended(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")
+    return FinishedRun(
+        claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint=""
+    )

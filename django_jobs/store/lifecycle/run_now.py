@@ -5,11 +5,11 @@ from __future__ import annotations
 from django.db.models import QuerySet
 
 from ...models import Job
-from ...policy.states import sources
+from ...policy.states import source_states
 from ..dialects import open_dialect
 from ..limits.permits import make_ready
-from ..notify import ring_on_commit
-from ..selection import job_ids_in_chunks, lock
+from ..notify import notify_on_commit
+from ..selection import job_ids_in_chunks, lock_jobs
 
 
 def run_now(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
@@ -17,11 +17,11 @@ def run_now(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
     dialect, connection = open_dialect(using)
     jobs = Job.objects.using(connection.alias)
     hurried = 0
-    for ids in job_ids_in_chunks(target, states=sources("run_now"), using=connection.alias):
-        with dialect.writing(connection):
-            locked = lock(ids, states=sources("run_now"), using=connection.alias)
+    for ids in job_ids_in_chunks(target, states=source_states("run_now"), using=connection.alias):
+        with dialect.write_transaction(connection):
+            locked = lock_jobs(ids, states=source_states("run_now"), using=connection.alias)
             make_ready(locked, using=connection.alias, run_after=None)
         hurried += len(locked)
         queues = jobs.filter(pk__in=ids).order_by().values_list("queue_name", flat=True).distinct()
-        ring_on_commit(queues, using=connection.alias)
+        notify_on_commit(queues, using=connection.alias)
     return hurried

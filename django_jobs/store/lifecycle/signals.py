@@ -12,24 +12,24 @@ from ...policy.decide import Decision
 from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Claim, Ended
+from ..dialects.base.jobs import Claim, FinishedRun
 
 _RETRIED = {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.RETRIED, AttemptOutcome.LOST}
 
 
-def is_heard(decision: Decision) -> bool:
+def has_receivers(decision: Decision) -> bool:
     """Tell whether anybody listens to the signal that follows from ``decision``."""
     signal = _signal_of(decision)
     return signal is not None and bool(signal.receivers) and signal.has_listeners(Job)
 
 
-def announce(saved: Sequence[Ended], *, using: str | None = None) -> None:
+def send_signals(saved: Sequence[FinishedRun], *, using: str | None = None) -> None:
     """Send each saved run's signal to its receivers; one statement for all the jobs, one for a dead letter.
 
     Call it after the commit. A receiver that raises is logged by Django; a job that was purged
     meanwhile is passed over.
     """
-    heard = [one for one in saved if is_heard(one.decision)]
+    heard = [one for one in saved if has_receivers(one.decision)]
     if not heard:
         return
     _, connection = open_dialect(using)
@@ -45,7 +45,7 @@ def announce(saved: Sequence[Ended], *, using: str | None = None) -> None:
             signal.send_robust(sender=Job, job=job)
 
 
-def announce_start(claim: Claim, *, using: str | None = None) -> None:
+def send_started_signal(claim: Claim, *, using: str | None = None) -> None:
     """Send ``job_started`` where somebody listens; one statement then, none otherwise."""
     if signals.job_started.receivers and signals.job_started.has_listeners(Job):
         _, connection = open_dialect(using)

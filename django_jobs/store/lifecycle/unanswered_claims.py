@@ -10,17 +10,17 @@ from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
 from ..dialects.base.jobs import Claim
-from ..dialects.shared.reads import read_held
+from ..dialects.shared.reads import read_running_ids
 
 
-def unheard_claims(known: Container[int], *, worker_id: int, using: str | None = None) -> list[Claim]:
+def unanswered_claims(known: Container[int], *, worker_id: int, using: str | None = None) -> list[Claim]:
     """Return the claims of a worker whose jobs it does not know: made by the server, and the answer never came.
 
     ``known`` are the ids of all jobs that the worker had in hand before this was called, by the one thread
     that claims for it. Two statements without locks.
     """
     _, connection = open_dialect(using)
-    unknown = [job_id for job_id in read_held(connection, worker_id=worker_id) if job_id not in known]
+    unknown = [job_id for job_id in read_running_ids(connection, worker_id=worker_id) if job_id not in known]
     if not unknown:
         return []
     now = database_now(using=connection.alias)
@@ -42,8 +42,8 @@ def as_claim(job: Job, *, now: datetime) -> Claim:
         metadata="",
         enqueued=job.enqueued_at.timestamp(),
         ready=(job.ready_at or job.enqueued_at).timestamp(),
-        held=None,
+        unknown_since=None,
         claimed=(job.started_at or now).timestamp(),
         worker_deaths=job.worker_deaths,
-        links=job.links,
+        flags=job.flags,
     )

@@ -8,14 +8,14 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 
 from ...models import Limit
-from ...policy.limits import Rule
+from ...policy.limits import LimitRule
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 from ..selection import CHUNK
 
 
-def bring_limits_in_step(rules: Iterable[tuple[str, Rule]], *, using: str | None = None) -> int:
+def sync_limits(rules: Iterable[tuple[str, LimitRule]], *, using: str | None = None) -> int:
     """Write rules by their limits' names into the rows that say otherwise, have them looked at, and return how many.
 
     1,000 rows a transaction. A limit that nobody has waited at has no row yet; its first enqueue brings the rule.
@@ -29,11 +29,11 @@ def bring_limits_in_step(rules: Iterable[tuple[str, Rule]], *, using: str | None
         while True:
             rows = of_rule.filter(pk__gt=last).order_by("pk").values_list("pk", Cast("rule", TextField()))
             chunk = list(rows[:CHUNK])
-            differing = [pk for pk, text in chunk if Rule.from_text(text) != rule]
+            differing = [pk for pk, text in chunk if LimitRule.from_text(text) != rule]
             if differing:
-                with dialect.writing(connection):
-                    changed += limits.filter(Among("pk", differing)).update(
-                        rule=rule.as_json(), open_at=DatabaseNow()
+                with dialect.write_transaction(connection):
+                    changed += limits.filter(InIds("pk", differing)).update(
+                        rule=rule.as_json(), check_at=DatabaseNow()
                     )
             if len(chunk) < CHUNK:
                 break

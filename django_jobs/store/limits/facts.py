@@ -7,9 +7,9 @@ from datetime import datetime
 from django.db.models import Count, Min, Q, QuerySet
 
 from ...models import Job, Limit, Permit
-from ...policy.limits import Kind, LimitState, Phase, Rule
+from ...policy.limits import LimitKind, LimitRule, LimitState, PermitPhase
 from ...policy.states import State
-from ...policy.why_not_running import MOST_COUNTED, HolderFacts, LimitFacts
+from ...policy.why_not_running import MAX_COUNTED, HolderFacts, LimitFacts
 
 SHOWN_HOLDERS = 5
 
@@ -19,12 +19,12 @@ def limit_facts(job_id: int, *, now: datetime, using: str) -> LimitFacts | None:
 
     At most six statements, none of which reads more than 10,001 entries.
     """
-    waiting = Permit.objects.using(using).filter(job=job_id, run=0, phase=Phase.WAITING)
+    waiting = Permit.objects.using(using).filter(job=job_id, run=0, phase=PermitPhase.WAITING)
     permit = waiting.select_related("limit").order_by("kind").first()
     if permit is None:
         return None
     limit = permit.limit
-    rule = Rule.from_json(limit.rule)
+    rule = LimitRule.from_json(limit.rule)
     used, free_at = usage(limit.pk, now=now, using=using)
     return LimitFacts(
         name=limit.name,
@@ -39,24 +39,26 @@ def limit_facts(job_id: int, *, now: datetime, using: str) -> LimitFacts | None:
 
 
 def state_of(limit: Limit) -> LimitState:
-    """Return what decides whether a limit lets anybody in; how often a breaker's tries failed is left out."""
+    """Return what decides whether a limit lets anybody in; how often a breaker's attempts failed is left out."""
     closed_until = None if limit.closed_until is None else limit.closed_until.timestamp()
     return LimitState(closed_until=closed_until, tripped=limit.is_tripped)
 
 
 def usage(limit_id: int, *, now: datetime, using: str) -> tuple[int, datetime | None]:
-    """Return how many permits count, up to one more than MOST_COUNTED, and when the first has cooled, if known."""
-    held = Q(phase=Phase.HELD) | Q(phase=Phase.COOLING, free_at__gt=now)
-    given = Permit.objects.using(using).filter(held, limit=limit_id, phase__in=[Phase.HELD, Phase.COOLING])
-    found = given.order_by().values("phase", "free_at")[: MOST_COUNTED + 1]
+    """Return how many permits count, up to one more than MAX_COUNTED, and when the first has cooled, if known."""
+    held = Q(phase=PermitPhase.HELD) | Q(phase=PermitPhase.COOLING, free_at__gt=now)
+    given = Permit.objects.using(using).filter(
+        held, limit=limit_id, phase__in=[PermitPhase.HELD, PermitPhase.COOLING]
+    )
+    found = given.order_by().values("phase", "free_at")[: MAX_COUNTED + 1]
     counted = found.aggregate(used=Count("phase"), free_at=Min("free_at"))
-    return counted["used"], counted["free_at"] if counted["used"] <= MOST_COUNTED else None
+    return counted["used"], counted["free_at"] if counted["used"] <= MAX_COUNTED else None
 
 
-def _holders(limit_id: int, kind: Kind, using: str) -> tuple[HolderFacts, ...]:
-    held = Permit.objects.using(using).filter(limit=limit_id, phase=Phase.HELD)
+def _holders(limit_id: int, kind: LimitKind, using: str) -> tuple[HolderFacts, ...]:
+    held = Permit.objects.using(using).filter(limit=limit_id, phase=PermitPhase.HELD)
     ids = list(held.order_by("urgency", "job").values_list("job_id", flat=True)[:SHOWN_HOLDERS])
-    if kind is not Kind.ORDER:
+    if kind is not LimitKind.ORDER:
         return tuple(HolderFacts(job_id=one) for one in ids)
     rows = Job.objects.using(using).filter(pk__in=ids).values_list("pk", "state", "run_after")
     return tuple(HolderFacts(job_id=pk, state=State(state), run_after=due) for pk, state, due in rows)
@@ -64,12 +66,12 @@ def _holders(limit_id: int, kind: Kind, using: str) -> tuple[HolderFacts, ...]:
 
 def _count_ahead(permit: Permit, using: str) -> int:
     """Count those who are let in before, up to 10,001; each part is one range of the line."""
-    line = Permit.objects.using(using).filter(limit=permit.limit_id, phase=Phase.WAITING)
-    more_urgent = _count(line.filter(urgency__lt=permit.urgency), most=MOST_COUNTED + 1)
-    if more_urgent > MOST_COUNTED:
+    line = Permit.objects.using(using).filter(limit=permit.limit_id, phase=PermitPhase.WAITING)
+    more_urgent = _count(line.filter(urgency__lt=permit.urgency), most=MAX_COUNTED + 1)
+    if more_urgent > MAX_COUNTED:
         return more_urgent
     earlier = line.filter(urgency=permit.urgency, job__lt=permit.job_id)
-    return more_urgent + _count(earlier, most=MOST_COUNTED + 1 - more_urgent)
+    return more_urgent + _count(earlier, most=MAX_COUNTED + 1 - more_urgent)
 
 
 def _count(permits: QuerySet[Permit], *, most: int) -> int:

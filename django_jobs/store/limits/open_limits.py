@@ -11,32 +11,32 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from ...models import Limit
-from ...policy.limits import LimitState, Rule
+from ...policy.limits import LimitRule, LimitState
 from ..dialects.base.jobs import from_epoch
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 
 
 @dataclass(slots=True)
-class OpenLimit:
+class LimitRow:
     """A limit's row, as it is while somebody decides on it."""
 
     id: int
-    rule: Rule
-    open_at: datetime | None
+    rule: LimitRule
+    check_at: datetime | None
     state: LimitState
 
 
-def lock_limits(ids: Iterable[int], *, using: str, wait: bool = True) -> list[OpenLimit]:
+def lock_limits(ids: Iterable[int], *, using: str, wait: bool = True) -> list[LimitRow]:
     """Lock limits by key, in the order of their ids; without ``wait`` those only that nobody else has locked."""
     return _read(_by_id(ids, using).select_for_update(skip_locked=not wait))
 
 
-def read_limits(ids: Iterable[int], *, using: str) -> list[OpenLimit]:
+def read_limits(ids: Iterable[int], *, using: str) -> list[LimitRow]:
     """Read limits by key, without locks: what is decided elsewhere meanwhile may differ."""
     return _read(_by_id(ids, using))
 
 
-def write_state(limit: OpenLimit, state: LimitState, *, using: str) -> None:
+def write_state(limit: LimitRow, state: LimitState, *, using: str) -> None:
     """Write what is known of a locked limit besides its rule."""
     limit.state = state
     closed = None if state.closed_until is None else from_epoch(state.closed_until)
@@ -46,21 +46,21 @@ def write_state(limit: OpenLimit, state: LimitState, *, using: str) -> None:
 
 
 def _by_id(ids: Iterable[int], using: str) -> QuerySet[Limit]:
-    return Limit.objects.using(using).filter(Among("pk", ids)).order_by("pk")
+    return Limit.objects.using(using).filter(InIds("pk", ids)).order_by("pk")
 
 
-def _read(limits: QuerySet[Limit]) -> list[OpenLimit]:
+def _read(limits: QuerySet[Limit]) -> list[LimitRow]:
     rows = limits.values_list(
         "pk",
         Cast("rule", TextField()),
-        "open_at",
+        "check_at",
         "closed_until",
         "is_tripped",
         Cast("failures", TextField()),
     )
     return [
-        OpenLimit(pk, Rule.from_text(rule), open_at, _as_state(closed_until, tripped, failures))
-        for pk, rule, open_at, closed_until, tripped, failures in rows
+        LimitRow(pk, LimitRule.from_text(rule), check_at, _as_state(closed_until, tripped, failures))
+        for pk, rule, check_at, closed_until, tripped, failures in rows
     ]
 
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from django.db.models import Exists, OuterRef
 
 from ...models import Limit, Permit
-from ...policy.limits import Phase
+from ...policy.limits import PermitPhase
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 
 WINDOW = 1_000
-SETTLED = timedelta(days=1)
+STATE_RETENTION = timedelta(days=1)
 """For how long a breaker's failures, and a closing that has passed, are remembered."""
 
 
@@ -33,7 +33,7 @@ def prune_limits(*, using: str | None = None) -> int:
             .values_list("pk", flat=True)[:WINDOW]
         )
         if ids:
-            with dialect.writing(connection):
+            with dialect.write_transaction(connection):
                 pruned += _prune(ids, alias)
         if len(ids) < WINDOW:
             return pruned
@@ -41,13 +41,13 @@ def prune_limits(*, using: str | None = None) -> int:
 
 
 def _prune(ids: list[int], alias: str) -> int:
-    cooled = Permit.objects.using(alias).filter(Among("limit_id", ids, index=None), phase=Phase.COOLING)
+    cooled = Permit.objects.using(alias).filter(InIds("limit_id", ids, index=None), phase=PermitPhase.COOLING)
     cooled.filter(free_at__lte=DatabaseNow())._raw_delete(alias)
     limits = Limit.objects.using(alias)
     permits = Permit.objects.using(alias).filter(limit=OuterRef("pk"))
     idle = limits.filter(pk__in=ids, is_tripped=False, failures=[]).exclude(Exists(permits))
-    idle = idle.exclude(closed_until__gt=DatabaseNow(-SETTLED))
-    locked = limits.filter(Among("pk", idle.values_list("pk", flat=True)), open_at=None)
+    idle = idle.exclude(closed_until__gt=DatabaseNow(-STATE_RETENTION))
+    locked = limits.filter(InIds("pk", idle.values_list("pk", flat=True)), check_at=None)
     gone = list(locked.select_for_update(skip_locked=True).values_list("pk", flat=True))
-    limits.filter(Among("pk", gone))._raw_delete(alias)
+    limits.filter(InIds("pk", gone))._raw_delete(alias)
     return len(gone)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from django.db.models import Q
 
 from ...models import Limit, Permit
-from ...policy.limits import Phase
+from ...policy.limits import PermitPhase
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from ..notify import ring_on_commit
+from ..notify import notify_on_commit
 
 
 def reopen(limit_id: int, *, using: str | None = None) -> bool:
@@ -20,9 +20,9 @@ def reopen(limit_id: int, *, using: str | None = None) -> bool:
     _, connection = open_dialect(using)
     closed = Q(closed_until__gt=DatabaseNow()) | Q(is_tripped=True)
     limits = Limit.objects.using(connection.alias).filter(closed, pk=limit_id)
-    changed = limits.update(closed_until=None, is_tripped=False, failures=[], open_at=DatabaseNow())
+    changed = limits.update(closed_until=None, is_tripped=False, failures=[], check_at=DatabaseNow())
     if changed:
-        line = Permit.objects.using(connection.alias).filter(limit=limit_id, phase=Phase.WAITING)
+        line = Permit.objects.using(connection.alias).filter(limit=limit_id, phase=PermitPhase.WAITING)
         first = line.order_by("urgency", "job").values_list("job__queue_name", flat=True)[:1]
-        ring_on_commit(first, using=connection.alias)
+        notify_on_commit(first, using=connection.alias)
     return bool(changed)

@@ -3,27 +3,27 @@
 from __future__ import annotations
 
 from ...models import Job, Permit
-from ...policy.limits import Phase
+from ...policy.limits import PermitPhase
 from ...policy.states import State
 from ..clock import DatabaseNow
-from ..dialects.shared.by_id import Among
-from .open_limits import OpenLimit
+from ..dialects.shared.by_id import InIds
+from .open_limits import LimitRow
 
-MOST_AT_ONCE = 500
+MAX_REVOKED = 500
 """Of a breaker that let in more, the others start all the same."""
 
 
-def hold_back(limit: OpenLimit, *, using: str) -> None:
+def revoke(limit: LimitRow, *, using: str) -> None:
     """Put back in line what a limit that was just closed had let in, and what has not begun; the limit is locked."""
-    held = Permit.objects.using(using).filter(limit=limit.id, phase=Phase.HELD, run=0)
+    held = Permit.objects.using(using).filter(limit=limit.id, phase=PermitPhase.HELD, run=0)
     jobs = Job.objects.using(using)
-    locked = jobs.filter(Among("pk", list(held.values_list("job_id", flat=True)[:MOST_AT_ONCE]))).order_by(
+    locked = jobs.filter(InIds("pk", list(held.values_list("job_id", flat=True)[:MAX_REVOKED]))).order_by(
         "pk"
     )
     rows = locked.select_for_update(skip_locked=True).values_list("pk", "state")
     ready = [pk for pk, state in rows if state == State.READY]
     if ready:
-        jobs.filter(Among("pk", ready)).update(state=State.BLOCKED, ready_at=None)
-        permits = Permit.objects.using(using).filter(Among("job_id", ready), run=0)
-        permits.filter(kind__gt=limit.rule.kind).update(phase=Phase.ASLEEP, since=DatabaseNow())
-        permits.filter(kind=limit.rule.kind).update(phase=Phase.WAITING, since=DatabaseNow())
+        jobs.filter(InIds("pk", ready)).update(state=State.BLOCKED, ready_at=None)
+        permits = Permit.objects.using(using).filter(InIds("job_id", ready), run=0)
+        permits.filter(kind__gt=limit.rule.kind).update(phase=PermitPhase.ASLEEP, since=DatabaseNow())
+        permits.filter(kind=limit.rule.kind).update(phase=PermitPhase.WAITING, since=DatabaseNow())

@@ -16,14 +16,14 @@ from datetime import datetime
 from django.db.models import QuerySet
 
 from ...models import Job, Limit, Permit
-from ...policy.limits import Kind, Phase, Rule
+from ...policy.limits import LimitKind, LimitRule, PermitPhase
 from ..clock import database_now
 from ..dialects import open_dialect
-from ..dialects.shared.permit_counts import read_limit_lines
-from ..search.keyset_pages import as_cursor, read_cursor, walk
-from ..search.newest_first import ROWS, SCAN
+from ..dialects.shared.permit_counts import read_limit_usage
+from ..search.keyset_pages import decode_cursor, encode_cursor, read_keyset_page
+from ..search.newest_first import PAGE_SIZE, SCAN_LIMIT
 
-MOST_COUNTED = 1_000
+MAX_COUNTED = 1_000
 """Of a limit's permits, and of its line, no more are counted for a list."""
 SHOWN_PERMITS = 100
 _KEYS = ("name", "kind", "key")
@@ -33,17 +33,17 @@ _KEYS = ("name", "kind", "key")
 class LimitFilter:
     """Which limits: of a kind, of a name, with a text in their key."""
 
-    kind: Kind | None = None
+    kind: LimitKind | None = None
     name: str = ""
     key_part: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ShownLimit:
-    """One limit as it stands. ``in_use`` and ``waiting`` are counted up to one more than MOST_COUNTED."""
+class LimitStatus:
+    """One limit as it stands. ``in_use`` and ``waiting`` are counted up to one more than MAX_COUNTED."""
 
     limit: Limit
-    rule: Rule
+    rule: LimitRule
     in_use: int
     waiting: int
     waiting_since: datetime | None
@@ -62,15 +62,15 @@ class ShownLimit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitsPage:
-    """Some limits. ``older`` is where the next page begins; ``is_cut``: the look ended before the page was full."""
+    """Some limits. ``older`` is where the next page begins; ``is_truncated``: the look ended before the page was full."""
 
-    rows: list[ShownLimit]
+    rows: list[LimitStatus]
     older: str | None
-    is_cut: bool
+    is_truncated: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PermitOfJob:
+class JobPermit:
     """A permit with its job's name and state, both empty where the job is gone."""
 
     permit: Permit
@@ -82,13 +82,18 @@ class PermitOfJob:
 class LimitPermits:
     """The first hundred of those who hold permits, who wait, and of the uses that still count."""
 
-    held: list[PermitOfJob]
-    waiting: list[PermitOfJob]
-    cooling: list[PermitOfJob]
+    held: list[JobPermit]
+    waiting: list[JobPermit]
+    cooling: list[JobPermit]
 
 
 def limits_page(
-    wanted: LimitFilter, *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+    wanted: LimitFilter,
+    *,
+    after: str = "",
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
+    using: str | None = None,
 ) -> LimitsPage:
     """Return up to ``limit`` limits behind ``after`` (a page's ``older``), by name, kind and key.
 
@@ -102,47 +107,47 @@ def limits_page(
         if wanted.kind is not None:
             rows, keys = rows.filter(kind=wanted.kind), keys[1:]
     is_narrow = bool(wanted.key_part) or (wanted.kind is not None and not wanted.name)
-    walked = walk(
+    walked = read_keyset_page(
         rows,
         keys,
         narrow=(lambda limits: _narrow(limits, wanted)) if is_narrow else None,
-        after=read_cursor(Limit, keys, after),
+        after=decode_cursor(Limit, keys, after),
         limit=limit,
         scan=scan,
     )
     return LimitsPage(
-        rows=_shown(walked.rows, connection.alias),
-        older=as_cursor(walked.edge),
-        is_cut=walked.edge is not None and len(walked.rows) < limit,
+        rows=_with_status(walked.rows, connection.alias),
+        older=encode_cursor(walked.edge),
+        is_truncated=walked.edge is not None and len(walked.rows) < limit,
     )
 
 
-def find_limit(limit_id: int, *, using: str | None = None) -> ShownLimit | None:
+def find_limit(limit_id: int, *, using: str | None = None) -> LimitStatus | None:
     """Return one limit as it stands, None where there is none of this id. Three statements."""
     _, connection = open_dialect(using)
-    found = _shown(Limit.objects.using(connection.alias).filter(pk=limit_id), connection.alias)
+    found = _with_status(Limit.objects.using(connection.alias).filter(pk=limit_id), connection.alias)
     return found[0] if found else None
 
 
-def permits_of(limit_id: int, *, now: datetime, using: str | None = None) -> LimitPermits:
+def permits_of_limit(limit_id: int, *, now: datetime, using: str | None = None) -> LimitPermits:
     """Return who holds permits of a limit, who waits and what cools, a hundred of each. Four statements."""
     _, connection = open_dialect(using)
     permits = Permit.objects.using(connection.alias).filter(limit=limit_id).order_by("urgency", "job")
-    held = list(permits.filter(phase=Phase.HELD)[:SHOWN_PERMITS])
-    waiting = list(permits.filter(phase=Phase.WAITING)[:SHOWN_PERMITS])
-    cooling = list(permits.filter(phase=Phase.COOLING, free_at__gt=now)[:SHOWN_PERMITS])
+    held = list(permits.filter(phase=PermitPhase.HELD)[:SHOWN_PERMITS])
+    waiting = list(permits.filter(phase=PermitPhase.WAITING)[:SHOWN_PERMITS])
+    cooling = list(permits.filter(phase=PermitPhase.COOLING, free_at__gt=now)[:SHOWN_PERMITS])
     ids = {permit.job_id for permit in (*held, *waiting, *cooling)}
     rows = Job.objects.using(connection.alias).filter(pk__in=ids).values_list("pk", "name", "state")
     jobs = {pk: (name, state) for pk, name, state in rows}
 
-    def with_jobs(some: Sequence[Permit]) -> list[PermitOfJob]:
+    def with_jobs(some: Sequence[Permit]) -> list[JobPermit]:
         found = ((permit, *jobs.get(permit.job_id, ("", ""))) for permit in some)
-        return [PermitOfJob(permit=permit, job_name=name, job_state=state) for permit, name, state in found]
+        return [JobPermit(permit=permit, job_name=name, job_state=state) for permit, name, state in found]
 
     return LimitPermits(held=with_jobs(held), waiting=with_jobs(waiting), cooling=with_jobs(cooling))
 
 
-def limits_of(job_id: int, *, using: str | None = None) -> list[Permit]:
+def permits_of_job(job_id: int, *, using: str | None = None) -> list[Permit]:
     """Return what a job needs or has of limits for its next run, or the one at hand, each with its limit."""
     _, connection = open_dialect(using)
     permits = Permit.objects.using(connection.alias).filter(job=job_id, run=0)
@@ -155,17 +160,17 @@ def _narrow(limits: QuerySet[Limit], wanted: LimitFilter) -> QuerySet[Limit]:
     return limits.filter(key__contains=wanted.key_part) if wanted.key_part else limits
 
 
-def _shown(limits: Sequence[Limit] | QuerySet[Limit], alias: str) -> list[ShownLimit]:
+def _with_status(limits: Sequence[Limit] | QuerySet[Limit], alias: str) -> list[LimitStatus]:
     rows = list(limits)
     if not rows:
         return []
     _, connection = open_dialect(alias)
     now = database_now(using=alias)
-    lines = read_limit_lines(connection, [row.pk for row in rows], now=now, most=MOST_COUNTED + 1)
+    lines = read_limit_usage(connection, [row.pk for row in rows], now=now, limit=MAX_COUNTED + 1)
     return [
-        ShownLimit(
+        LimitStatus(
             limit=row,
-            rule=Rule.from_json(row.rule),
+            rule=LimitRule.from_json(row.rule),
             in_use=lines[row.pk].in_use,
             waiting=lines[row.pk].waiting,
             waiting_since=lines[row.pk].waiting_since,

@@ -14,18 +14,18 @@ from ...models.base import MAX_ACTOR_LENGTH
 from ...policy.schedule import ScheduleSpec, Timing
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from ..notify import ring_schedulers_on_commit
-from .queued_ticks import WAITING_LOOK, has_waiting, skip_waiting
+from ..notify import notify_schedulers_on_commit
+from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, has_queued_ticks, skip_queued_ticks
 
 CHUNK = 1_000
 TOLERANCE = timedelta(seconds=1)
 """Processes that one supervisor started reckon when it did so by different reads of the database's clock."""
 
-Judge = Callable[[CronSchedule], ScheduleSpec]
+ScheduleResolver = Callable[[CronSchedule], ScheduleSpec]
 """Says what a row of staff comes to by the code at hand, or raises ConfigurationError saying what is wrong with it."""
 
 
-class Synced(NamedTuple):
+class SyncResult(NamedTuple):
     """The names of the schedules that a sync wrote: made, changed, disabled, or found bad (with the reason)."""
 
     made: list[str]
@@ -34,7 +34,7 @@ class Synced(NamedTuple):
     problems: list[str]
 
 
-def put_schedule(
+def save_schedule(
     spec: ScheduleSpec, *, replaces: CronSchedule | None = None, using: str | None = None
 ) -> CronSchedule:
     """Write a schedule of staff, a new one or in place of ``replaces``, and return it.
@@ -44,7 +44,7 @@ def put_schedule(
     """
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         row = rows.filter(pk=replaces.pk).first() if replaces is not None else CronSchedule()
         if row is None:
             raise ConfigurationError(f"schedule {spec.name!r} has been deleted meanwhile")
@@ -56,7 +56,7 @@ def put_schedule(
         _write(row, spec, now=now, using=connection.alias)
         row.defined_at = now
         row.save(using=connection.alias)
-        ring_schedulers_on_commit(using=connection.alias)
+        notify_schedulers_on_commit(using=connection.alias)
     return row
 
 
@@ -64,12 +64,14 @@ def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = 
     """Pause a schedule and tell whether it was not paused; what it has fired goes on, what waits is skipped."""
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).filter(pk=schedule.pk, paused_at__isnull=True)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         changed = rows.update(
-            paused_at=DatabaseNow(), paused_by=by[:MAX_ACTOR_LENGTH], next_due_at=None, next_look_at=None
+            paused_at=DatabaseNow(), paused_by=by[:MAX_ACTOR_LENGTH], next_due_at=None, next_check_at=None
         )
         if changed:
-            skip_waiting(schedule, reason="the schedule was paused while it waited", using=connection.alias)
+            skip_queued_ticks(
+                schedule, reason="the schedule was paused while it waited", using=connection.alias
+            )
     return bool(changed)
 
 
@@ -77,14 +79,14 @@ def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool
     """Resume a schedule, next due after now, and tell whether it was paused."""
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         row = rows.filter(pk=schedule.pk, paused_at__isnull=False).first()
         if row is None:
             return False
         row.paused_at, row.paused_by = None, ""
         _set_next(row, row.timing, dialect.now(connection))
         row.save(using=connection.alias)
-        ring_schedulers_on_commit(using=connection.alias)
+        notify_schedulers_on_commit(using=connection.alias)
     return True
 
 
@@ -97,16 +99,16 @@ def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None
             f"schedule {schedule.name!r} is defined in code; remove it there, or pause it"
         )
     ticks = Tick.objects.using(connection.alias).filter(schedule=schedule.pk).order_by("pk")
-    rows.filter(pk=schedule.pk).update(next_due_at=None, next_look_at=None)
+    rows.filter(pk=schedule.pk).update(next_due_at=None, next_check_at=None)
     while ids := list(ticks.values_list("pk", flat=True)[:CHUNK]):
         ticks.filter(pk__in=ids)._raw_delete(connection.alias)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         rows.filter(pk=schedule.pk).delete()
 
 
 def sync_schedules(
-    specs: Iterable[ScheduleSpec], *, judge: Judge, started_at: datetime, using: str | None = None
-) -> Synced:
+    specs: Iterable[ScheduleSpec], *, judge: ScheduleResolver, started_at: datetime, using: str | None = None
+) -> SyncResult:
     """Bring the rows in step with the code that began to run at ``started_at``.
 
     What the code defines is made or changed, what it defines no more is disabled, rows of staff are judged.
@@ -122,18 +124,18 @@ def sync_schedules(
     new = [_written(spec, started_at, now) for spec in made]
     rows.bulk_create(new, ignore_conflicts=True, batch_size=CHUNK)
 
-    synced = Synced([spec.name for spec in made], [], [], [])
+    synced = SyncResult([spec.name for spec in made], [], [], [])
     touched: list[int] = []
     for row in found.values():
         verdict = _verdict(row, wanted.get(row.name), judge)
         if _is_younger(row, started_at) or not _needs_change(row, verdict):
             continue
-        with dialect.writing(connection):
+        with dialect.write_transaction(connection):
             locked = rows.select_for_update().filter(pk=row.pk).first()
             if locked is None or _is_younger(locked, started_at):
                 continue
             touched.append(row.pk)
-            _bring_in_step(locked, verdict, synced, now=now, using=connection.alias)
+            _sync_row(locked, verdict, synced, now=now, using=connection.alias)
             locked.is_from_code = locked.is_from_code or row.name in wanted
             locked.defined_at = started_at
             locked.save(using=connection.alias)
@@ -142,7 +144,7 @@ def sync_schedules(
         older = Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE)
         rows.filter(older, pk__in=same[start : start + CHUNK]).update(defined_at=started_at)
     if made or touched:
-        ring_schedulers_on_commit(using=connection.alias)
+        notify_schedulers_on_commit(using=connection.alias)
     return synced
 
 
@@ -154,7 +156,7 @@ _Verdict = ScheduleSpec | _Problem | None
 """What a row is to be: as specified, set aside with a problem, or (None) disabled."""
 
 
-def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: Judge) -> _Verdict:
+def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: ScheduleResolver) -> _Verdict:
     if spec is not None or row.is_from_code:
         return spec
     try:
@@ -171,16 +173,14 @@ def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
     return row.disabled_at is not None or bool(row.problem) or _differs(row, verdict)
 
 
-def _bring_in_step(
-    row: CronSchedule, verdict: _Verdict, synced: Synced, *, now: datetime, using: str
-) -> None:
+def _sync_row(row: CronSchedule, verdict: _Verdict, synced: SyncResult, *, now: datetime, using: str) -> None:
     if verdict is None:
-        row.disabled_at, row.next_due_at, row.next_look_at = now, None, None
-        skip_waiting(row, reason="no code defines the schedule any more", using=using)
+        row.disabled_at, row.next_due_at, row.next_check_at = now, None, None
+        skip_queued_ticks(row, reason="no code defines the schedule any more", using=using)
         synced.disabled.append(row.name)
     elif isinstance(verdict, _Problem):
-        row.problem, row.next_due_at, row.next_look_at = str(verdict), None, None
-        skip_waiting(row, reason=f"cannot fire: {verdict}", using=using)
+        row.problem, row.next_due_at, row.next_check_at = str(verdict), None, None
+        skip_queued_ticks(row, reason=f"cannot fire: {verdict}", using=using)
         synced.problems.append(f"{row.name}: {verdict}")
     else:
         _write(row, verdict, now=now, using=using)
@@ -209,8 +209,8 @@ def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime, using: str) 
     if keeps_times:
         return
     _set_next(row, spec.timing, now)
-    if row.next_look_at is not None and has_waiting(row, using=using):
-        row.next_look_at = min(row.next_look_at, now + WAITING_LOOK)
+    if row.next_check_at is not None and has_queued_ticks(row, using=using):
+        row.next_check_at = min(row.next_check_at, now + QUEUED_TICK_CHECK_INTERVAL)
 
 
 def _fill(row: CronSchedule, spec: ScheduleSpec) -> None:
@@ -220,7 +220,7 @@ def _fill(row: CronSchedule, spec: ScheduleSpec) -> None:
 
 
 def _fields(spec: ScheduleSpec) -> dict[str, Any]:
-    timing, manner = spec.timing, spec.manner
+    timing, tick_policy = spec.timing, spec.tick_policy
     return {
         "name": timing.name,
         "job_name": spec.job_name,
@@ -233,19 +233,19 @@ def _fields(spec: ScheduleSpec) -> dict[str, Any]:
         "every": timing.every,
         "timezone": timing.timezone,
         "jitter": timing.jitter,
-        "overlap": manner.overlap.value,
-        "catch_up": manner.catch_up.value,
-        "catch_up_limit": manner.catch_up_limit,
+        "overlap": tick_policy.overlap.value,
+        "catch_up": tick_policy.catch_up.value,
+        "catch_up_limit": tick_policy.catch_up_limit,
     }
 
 
 def _set_next(row: CronSchedule, timing: Timing, now: datetime) -> None:
     """Set when the row is due next, after ``now``; never while it is paused or may not fire."""
     if row.paused_at is not None or row.disabled_at is not None or row.problem:
-        row.next_due_at = row.next_look_at = None
+        row.next_due_at = row.next_check_at = None
         return
     row.next_due_at = timing.next(now)
-    row.next_look_at = None if row.next_due_at is None else timing.look_at(row.next_due_at)
+    row.next_check_at = None if row.next_due_at is None else timing.check_at(row.next_due_at)
 
 
 def find_schedules(names: Sequence[str], *, using: str | None = None) -> list[CronSchedule]:

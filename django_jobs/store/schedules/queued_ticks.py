@@ -10,16 +10,16 @@ from ...models import CronSchedule, Tick
 from ...policy.schedule import TickOutcome
 from ..clock import DatabaseNow
 
-WAITING_LOOK = timedelta(seconds=1)
+QUEUED_TICK_CHECK_INTERVAL = timedelta(seconds=1)
 """How soon a schedule with a tick that waits for a job's end is looked at again."""
 
 
-def has_waiting(schedule: CronSchedule, *, using: str) -> bool:
+def has_queued_ticks(schedule: CronSchedule, *, using: str) -> bool:
     """Tell whether a tick of ``schedule`` waits."""
     return _waiting(schedule, using).exists()
 
 
-def skip_waiting(schedule: CronSchedule, *, reason: str, using: str) -> None:
+def skip_queued_ticks(schedule: CronSchedule, *, reason: str, using: str) -> None:
     """Record what waits as skipped, in the transaction in which ``schedule`` stops firing.
 
     Else it would fire for the past once the schedule fires again.

@@ -19,37 +19,37 @@ from ...models import CronSchedule, Tick
 from ...models.base import MAX_ACTOR_LENGTH
 from ...policy.schedule import TickOutcome
 from ..dialects import open_dialect
-from ..notify import ring_schedulers_on_commit
-from .tick_round import Ticked, TickRound
+from ..notify import notify_schedulers_on_commit
+from .tick_round import TickResult, TickRound
 
-SCHEDULES_A_ROUND = 1_000
+SCHEDULES_PER_ROUND = 1_000
 
 
-def seconds_until_look(*, using: str | None = None) -> float | None:
+def seconds_until_next_check(*, using: str | None = None) -> float | None:
     """Return how long no schedule needs looking at, None where there is none to look at. Two small statements."""
     dialect, connection = open_dialect(using)
-    schedules = CronSchedule.objects.using(connection.alias).filter(next_look_at__isnull=False)
-    first = schedules.aggregate(first=Min("next_look_at"))["first"]
+    schedules = CronSchedule.objects.using(connection.alias).filter(next_check_at__isnull=False)
+    first = schedules.aggregate(first=Min("next_check_at"))["first"]
     return None if first is None else max((first - dialect.now(connection)).total_seconds(), 0.0)
 
 
-def tick(*, limit: int = SCHEDULES_A_ROUND, using: str | None = None) -> Ticked:
+def tick(*, limit: int = SCHEDULES_PER_ROUND, using: str | None = None) -> TickResult:
     """Decide what up to ``limit`` schedules have due and fire it. One transaction, some ten statements.
 
     Call it again while it returns ``full``. A schedule that cannot be reckoned gets its ``problem`` noted and is
     looked at no more; the others go on.
     """
     dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         now = dialect.now(connection)
-        due = CronSchedule.objects.using(connection.alias).filter(next_look_at__lte=now)
-        locked = due.select_for_update(skip_locked=True).order_by("next_look_at", "pk")
+        due = CronSchedule.objects.using(connection.alias).filter(next_check_at__lte=now)
+        locked = due.select_for_update(skip_locked=True).order_by("next_check_at", "pk")
         needed = locked.defer("problem", "defined_at", "paused_at", "paused_by", "disabled_at")[:limit]
         round_ = TickRound(list(needed), now=now, using=connection.alias)
         return round_.decide_due().save()._replace(full=len(round_.schedules) == limit)
 
 
-class RunNow(NamedTuple):
+class ManualTickResult(NamedTuple):
     """What became of a tick by hand: its row's outcome, the reason where it did not fire, its job's id."""
 
     outcome: TickOutcome
@@ -57,14 +57,14 @@ class RunNow(NamedTuple):
     job_id: int | None
 
 
-def tick_now(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> RunNow:
+def tick_now(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> ManualTickResult:
     """Fire a schedule at once, also a paused one; its own times are left as they are. One transaction.
 
     It overlaps with the schedule's other jobs as any tick does. Raises ConfigurationError where the schedule
     is gone, disabled or has a problem.
     """
     dialect, connection = open_dialect(using)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         usable = CronSchedule.objects.using(connection.alias).filter(Q(pk=schedule.pk))
         row = usable.select_for_update().first()
         if row is None or row.disabled_at is not None or row.problem:
@@ -75,5 +75,5 @@ def tick_now(schedule: CronSchedule, *, by: str = "", using: str | None = None) 
         round_.decide_by_hand(row, by[:MAX_ACTOR_LENGTH]).save()
         made = Tick.objects.using(connection.alias).get(schedule=row, due_at=now)
         if made.outcome == TickOutcome.WAITING:
-            ring_schedulers_on_commit(using=connection.alias)
-        return RunNow(TickOutcome(made.outcome), made.reason, made.job_id)
+            notify_schedulers_on_commit(using=connection.alias)
+        return ManualTickResult(TickOutcome(made.outcome), made.reason, made.job_id)

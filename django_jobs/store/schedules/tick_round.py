@@ -12,18 +12,18 @@ from typing import NamedTuple
 from ...conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Job, Tick
-from ...policy.flags import Links
-from ...policy.overlap import Overlap, Verdict, decide_overlap
-from ...policy.schedule import TickOutcome, plan
+from ...policy.flags import JobFlag
+from ...policy.overlap import Overlap, OverlapDecision, decide_overlap
+from ...policy.schedule import TickOutcome, plan_ticks
 from ...policy.states import FINAL_STATES
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Looks, NewJob, NewTick
-from ..enqueue.insert import enqueue_payloads, payload
+from ..dialects.base.jobs import NewJob, NewTick, ScheduleTimes
+from ..enqueue.insert import enqueue_payloads, serialize_arguments
 from ..lifecycle.cancel import request_cancel
-from .queued_ticks import WAITING_LOOK, skip_waiting
+from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, skip_queued_ticks
 
 
-class Ticked(NamedTuple):
+class TickResult(NamedTuple):
     """How many ticks of a round came to what; ``full``: more may be due."""
 
     fired: int = 0
@@ -32,7 +32,7 @@ class Ticked(NamedTuple):
     missed: int = 0
     problems: tuple[str, ...] = ()
     """Names of schedules that will not be looked at any more, with the reason."""
-    latest_by: timedelta = timedelta(0)
+    max_lateness: timedelta = timedelta(0)
     """How late the latest of the fired ticks was."""
     full: bool = False
     looked_at: int = 0
@@ -64,7 +64,7 @@ class TickRound:
         self._decided: list[_Tick] = []
         self._fired: list[tuple[CronSchedule, _Tick]] = []
         self._replaced: list[int] = []
-        self._looks: list[Looks] = []
+        self._next_checks: list[ScheduleTimes] = []
         self._problems: list[CronSchedule] = []
         self._running: dict[int, list[_Tick]] = defaultdict(list)
         self._waiting: dict[int, list[_Tick]] = defaultdict(list)
@@ -80,19 +80,19 @@ class TickRound:
             except (ValueError, TypeError, ArithmeticError, LookupError) as error:
                 schedule.problem = str(error)
                 self._problems.append(schedule)
-                self._looks.append(Looks(schedule.pk, None, None))
+                self._next_checks.append(ScheduleTimes(schedule.pk, None, None))
         return self
 
     def decide_by_hand(self, schedule: CronSchedule, by: str) -> TickRound:
         """Decide on a tick of now that somebody asked for."""
         self._payloads[schedule.pk] = _payload(schedule)
-        self._let_in(schedule, _Tick(schedule.pk, self._now, requested_by=by))
-        if self._waiting[schedule.pk] and schedule.next_look_at is not None:
-            look_at = min(schedule.next_look_at, self._now + WAITING_LOOK)
-            self._looks.append(Looks(schedule.pk, schedule.next_due_at, look_at))
+        self._admit(schedule, _Tick(schedule.pk, self._now, requested_by=by))
+        if self._waiting[schedule.pk] and schedule.next_check_at is not None:
+            check_at = min(schedule.next_check_at, self._now + QUEUED_TICK_CHECK_INTERVAL)
+            self._next_checks.append(ScheduleTimes(schedule.pk, schedule.next_due_at, check_at))
         return self
 
-    def save(self) -> Ticked:
+    def save(self) -> TickResult:
         """Write jobs, ticks and the times of the next look."""
         dialect, connection = open_dialect(self._using)
         if self._replaced:
@@ -106,19 +106,21 @@ class TickRound:
                 Tick.objects.using(self._using).filter(pk=tick.id).update(
                     outcome=tick.outcome, reason=tick.reason, job_id=tick.job_id, decided_at=self._now
                 )
-        if self._looks:
-            dialect.set_looks(connection, self._looks)
+        if self._next_checks:
+            dialect.set_schedule_times(connection, self._next_checks)
         for schedule in self._problems:
             CronSchedule.objects.using(self._using).filter(pk=schedule.pk).update(problem=schedule.problem)
-            skip_waiting(schedule, reason=f"cannot fire: {schedule.problem}", using=self._using)
+            skip_queued_ticks(schedule, reason=f"cannot fire: {schedule.problem}", using=self._using)
         return self._count()
 
     def _decide(self, schedule: CronSchedule, decided: set[tuple[int, datetime]]) -> None:
-        timing, manner = schedule.timing, schedule.manner
-        manner.check()
+        timing, tick_policy = schedule.timing, schedule.tick_policy
+        tick_policy.check()
         next_due_at = schedule.next_due_at or timing.next(self._now)
         planned = (
-            None if next_due_at is None else plan(timing, manner, next_due_at=next_due_at, now=self._now)
+            None
+            if next_due_at is None
+            else plan_ticks(timing, tick_policy, next_due_at=next_due_at, now=self._now)
         )
         if planned is None or planned.next_due_at is None:
             raise ValueError(f"cron: expected an expression that fires some day, got {schedule.cron!r}")
@@ -131,34 +133,36 @@ class TickRound:
                 self._record(_Tick(schedule.pk, due_at), TickOutcome.MISSED, reason)
         for due_at in planned.fire:
             if (schedule.pk, due_at) not in decided:
-                self._let_in(schedule, _Tick(schedule.pk, due_at))
-        look_at = planned.next_look_at
+                self._admit(schedule, _Tick(schedule.pk, due_at))
+        check_at = planned.next_check_at
         if waiting:
-            look_at = min(look_at or self._now + WAITING_LOOK, self._now + WAITING_LOOK)
-        self._looks.append(Looks(schedule.pk, planned.next_due_at, look_at))
+            check_at = min(
+                check_at or self._now + QUEUED_TICK_CHECK_INTERVAL, self._now + QUEUED_TICK_CHECK_INTERVAL
+            )
+        self._next_checks.append(ScheduleTimes(schedule.pk, planned.next_due_at, check_at))
 
-    def _let_in(self, schedule: CronSchedule, tick: _Tick) -> None:
+    def _admit(self, schedule: CronSchedule, tick: _Tick) -> None:
         """Do with a tick that is due what the schedule wants where another of its jobs has not ended."""
         running, waiting = self._running[schedule.pk], self._waiting[schedule.pk]
-        manner = schedule.manner
+        tick_policy = schedule.tick_policy
         verdict = decide_overlap(
-            manner.overlap, unfinished=len(running), waiting=len(waiting), room=manner.room
+            tick_policy.overlap, unfinished=len(running), waiting=len(waiting), room=tick_policy.room
         )
         match verdict:
-            case Verdict.FIRE:
+            case OverlapDecision.FIRE:
                 self._fire(schedule, tick)
-            case Verdict.REPLACE:
+            case OverlapDecision.REPLACE:
                 self._replaced += [one.job_id for one in running if one.job_id]
                 running.clear()
                 self._fire(schedule, tick)
-            case Verdict.WAIT if not schedule.is_firing:
+            case OverlapDecision.WAIT if not schedule.is_firing:
                 why = "and nothing waits while the schedule is paused"
                 self._record(tick, TickOutcome.SKIPPED, f"{self._reason(running)}, {why}")
-            case Verdict.WAIT:
+            case OverlapDecision.WAIT:
                 waiting.append(tick)
                 tick.is_open = True
                 self._record(tick, TickOutcome.WAITING, self._reason(running))
-            case Verdict.SKIP:
+            case OverlapDecision.SKIP:
                 more = f", and {len(waiting)} waiting for it" if waiting else ""
                 self._record(tick, TickOutcome.SKIPPED, self._reason(running) + more)
 
@@ -222,17 +226,17 @@ class TickRound:
             for (_, tick), job_id in zip(members, ids, strict=True):
                 tick.job_id = job_id
 
-    def _count(self) -> Ticked:
+    def _count(self) -> TickResult:
         number = dict.fromkeys(TickOutcome, 0)
         for tick in self._decided:
             number[tick.outcome] += 1
-        return Ticked(
+        return TickResult(
             fired=number[TickOutcome.FIRED],
             waiting=number[TickOutcome.WAITING],
             skipped=number[TickOutcome.SKIPPED],
             missed=number[TickOutcome.MISSED],
             problems=tuple(f"{one.name}: {one.problem}" for one in self._problems),
-            latest_by=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
+            max_lateness=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
             looked_at=len(self.schedules),
         )
 
@@ -251,7 +255,7 @@ def _payload(schedule: CronSchedule) -> str:
         raise ConfigurationError(
             f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}"
         )
-    return payload(schedule.job_name, schedule.arguments)
+    return serialize_arguments(schedule.job_name, schedule.arguments)
 
 
 def _as_row(tick: _Tick, now: datetime) -> NewTick:
@@ -276,6 +280,6 @@ def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
         priority=schedule.priority,
         max_attempts=schedule.max_attempts,
         metadata=json.dumps({"due_at": due_at.isoformat()}),
-        links=int(Links.NONE if expires is None else Links.EXPIRES),
+        flags=int(JobFlag.NONE if expires is None else JobFlag.EXPIRES),
         expires_at=None if expires is None else due_at + schedule.jitter + expires,
     )

@@ -12,12 +12,12 @@ from django.db.models.functions import Cast
 
 from ...arguments.serialization import TAG, encode
 from ...models import Job
-from ..dialects.base.jobs import connection_of
+from ..dialects.base.jobs import get_connection
 
 Jobs = QuerySet[Job]
 
 
-def carrying(jobs: Jobs, name: str, value: Any) -> Jobs:
+def filter_by_argument(jobs: Jobs, name: str, value: Any) -> Jobs:
     """Return the jobs whose argument ``name`` is ``value``, stands for it, or refers to the row of that key.
 
     Where the database can ask what JSON contains, that is asked, because an index (PostgreSQL's GIN) may serve it.
@@ -28,7 +28,7 @@ def carrying(jobs: Jobs, name: str, value: Any) -> Jobs:
 
 def _carries(rows: Jobs, name: str, value: Any) -> tuple[Jobs, Q]:
     either = Q()
-    if connection_of(rows.db).features.supports_json_field_contains:
+    if get_connection(rows.db).features.supports_json_field_contains:
         for shape in _shapes(value):
             either |= Q(arguments__contains={name: shape})
         return rows, either
@@ -61,7 +61,7 @@ def _shapes(value: Any) -> Iterator[Any]:
 
 def has_argument_index(rows: Jobs) -> bool:
     """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
-    connection = connection_of(rows.db)
+    connection = get_connection(rows.db)
     if connection.vendor != "postgresql":
         return False
     with connection.cursor() as cursor:
@@ -69,10 +69,10 @@ def has_argument_index(rows: Jobs) -> bool:
     return any(one.get("type") == "gin" and one["columns"] == ["arguments"] for one in there.values())
 
 
-def possibly_of(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
+def prefilter_by_object(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
     """Return jobs whose arguments have the name of the row's model and its key, or the key under a name: a sieve.
 
-    How a database writes JSON differs (spaces, the order of keys), so ``is_of`` decides.
+    How a database writes JSON differs (spaces, the order of keys), so ``references_object`` decides.
     """
     needles = Q()
     for needle in _key_texts(target):
@@ -85,7 +85,7 @@ def possibly_of(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
     return rows.filter(condition)
 
 
-def is_of(arguments: Any, target: Model, *, argument: str | None) -> bool:
+def references_object(arguments: Any, target: Model, *, argument: str | None) -> bool:
     """Tell whether stored arguments have, at any depth, a reference to the row, or its key under the given name."""
     if argument is not None and isinstance(arguments, dict):
         keys = (encode(target.pk, what="pk"), _plain_key(target), str(target.pk))

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Max, Min
 
-from ...models import Job, JobMark
+from ...models import Job, JobIdCheckpoint
 from ...policy.rollup import span_start
 from ..clock import database_now
 from ..dialects import open_dialect
@@ -19,22 +19,22 @@ from ..dialects import open_dialect
 INTERVAL = timedelta(minutes=10)
 
 
-def mark_jobs(*, using: str | None = None) -> None:
+def record_id_checkpoint(*, using: str | None = None) -> None:
     """Note the newest job, unless somebody has in these ten minutes."""
     _, connection = open_dialect(using)
     alias = connection.alias
     marked_at = span_start(database_now(using=alias).timestamp(), int(INTERVAL.total_seconds()))
     newest = Job.objects.using(alias).aggregate(newest=Max("pk"))["newest"]
     if newest is not None:
-        JobMark.objects.using(alias).bulk_create(
-            [JobMark(marked_at=marked_at, job_id=newest)], ignore_conflicts=True
+        JobIdCheckpoint.objects.using(alias).bulk_create(
+            [JobIdCheckpoint(marked_at=marked_at, job_id=newest)], ignore_conflicts=True
         )
 
 
 def id_before(instant: datetime, *, using: str | None = None) -> int:
     """Return an id up to which all jobs were enqueued before ``instant``; 0 where no mark is so old."""
     _, connection = open_dialect(using)
-    marks = JobMark.objects.using(connection.alias).filter(marked_at__lte=instant - INTERVAL)
+    marks = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__lte=instant - INTERVAL)
     return marks.order_by("-marked_at").values_list("job_id", flat=True).first() or 0
 
 
@@ -45,16 +45,16 @@ def id_after(instant: datetime, *, using: str | None = None) -> int | None:
     behind newer ids.
     """
     _, connection = open_dialect(using)
-    marks = JobMark.objects.using(connection.alias).filter(marked_at__gte=instant + INTERVAL)
+    marks = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__gte=instant + INTERVAL)
     return marks.order_by("marked_at").values_list("job_id", flat=True).first()
 
 
-def prune_marks(*, using: str | None = None) -> int:
+def prune_id_checkpoints(*, using: str | None = None) -> int:
     """Delete marks from before the oldest job there is, which tell nothing, and return how many."""
     _, connection = open_dialect(using)
     alias = connection.alias
     oldest = Job.objects.using(alias).aggregate(oldest=Min("pk"))["oldest"]
     if oldest is None:
         return 0
-    deleted, _ = JobMark.objects.using(alias).filter(job_id__lt=oldest).delete()
+    deleted, _ = JobIdCheckpoint.objects.using(alias).filter(job_id__lt=oldest).delete()
     return deleted

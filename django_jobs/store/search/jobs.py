@@ -35,18 +35,18 @@ from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
-from .arguments import carrying, has_argument_index, is_of, possibly_of
+from .arguments import filter_by_argument, has_argument_index, prefilter_by_object, references_object
 from .id_checkpoints import id_after, id_before
-from .keyset_pages import as_cursor, read_cursor, walk
-from .newest_first import ROWS, SCAN, newest_first
+from .keyset_pages import decode_cursor, encode_cursor, read_keyset_page
+from .newest_first import PAGE_SIZE, SCAN_LIMIT, newest_first
 
-__all__ = ["FilterError", "JobFilter", "Page", "browse", "browse_object", "in_state", "pages"]
+__all__ = ["FilterError", "JobFilter", "Page", "browse", "browse_object", "in_state", "iter_pages"]
 
-MOST_TICKS = 1_000
+MAX_TICKS = 1_000
 """Of a schedule's ticks the newest so many are looked at."""
-MOST_INDEXED = 10_000
+MAX_INDEXED = 10_000
 """More jobs with one argument than this are looked for by windows: they are not rare."""
-LOOKED_UP = 10
+LOOKUP_COST = 10
 """Of dead letters so many times fewer are looked at where each one's job is to be looked up by its key."""
 
 NEWEST_FIRST = ("-id",)
@@ -63,30 +63,35 @@ _DEAD = (DeadLetter.Status.OPEN, DeadLetter.Status.RESOLVED)
 class Page:
     """Some jobs that match. ``older`` is where the next page begins, None at the end.
 
-    ``is_cut``: the look ended before the page was full. ``lowest`` and ``highest`` are the ids between which it
+    ``is_truncated``: the look ended before the page was full. ``lowest`` and ``highest`` are the ids between which it
     looked, 0 and 0 where it went along an index.
     """
 
     rows: list[Job]
     older: str | None
-    is_cut: bool = False
+    is_truncated: bool = False
     lowest: int = 0
     highest: int = 0
 
 
 def browse(
-    wanted: JobFilter, *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+    wanted: JobFilter,
+    *,
+    after: str = "",
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
+    using: str | None = None,
 ) -> Page:
     """Return up to ``limit`` of the jobs that match, behind ``after`` (a page's ``older``); at most six statements.
 
     Their arguments, metadata and results are deferred. Raises FilterError where ``after`` is nothing that a page of
     this filter had.
     """
-    return _Look(wanted, limit=limit, scan=scan, using=using).page(after)
+    return _Search(wanted, limit=limit, scan=scan, using=using).page(after)
 
 
-def pages(
-    wanted: JobFilter, *, limit: int = 1_000, scan: int = SCAN, using: str | None = None
+def iter_pages(
+    wanted: JobFilter, *, limit: int = 1_000, scan: int = SCAN_LIMIT, using: str | None = None
 ) -> Iterator[Page]:
     """Yield page after page until the end; a filter with a duration is counted from now."""
     wanted = wanted.frozen(database_now(using=using))
@@ -102,8 +107,8 @@ def browse_object(
     *,
     argument: str | None = None,
     after: str = "",
-    limit: int = ROWS,
-    scan: int = SCAN,
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> Page:
     """Return jobs that carry a row: a reference to it at any depth, or its key as the argument of the given name.
@@ -111,9 +116,9 @@ def browse_object(
     Newest first, in bounded windows of ids.
     """
     _, connection = open_dialect(using)
-    jobs = possibly_of(Job.objects.using(connection.alias), target, argument=argument)
+    jobs = prefilter_by_object(Job.objects.using(connection.alias), target, argument=argument)
     page = _window(jobs, after=after, above=0, limit=limit, scan=scan)
-    rows = [job for job in page.rows if is_of(job.arguments, target, argument=argument)]
+    rows = [job for job in page.rows if references_object(job.arguments, target, argument=argument)]
     return replace(page, rows=rows)
 
 
@@ -122,12 +127,12 @@ def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
     return jobs.filter(state=RawSQL(f"'{state.value}'", ()))  # noqa: S611 - one of seven constants
 
 
-def _light(jobs: QuerySet[Job]) -> QuerySet[Job]:
+def _defer_large(jobs: QuerySet[Job]) -> QuerySet[Job]:
     """Leave out what may be large; it is read where somebody asks for it."""
     return jobs.defer("arguments", "metadata", "result_data")
 
 
-class _Look:
+class _Search:
     """One look at the jobs of a filter."""
 
     def __init__(self, wanted: JobFilter, *, limit: int, scan: int, using: str | None) -> None:
@@ -136,7 +141,7 @@ class _Look:
         if isinstance(wanted.since, timedelta):
             wanted = wanted.frozen(database_now(using=self.alias))
         self.wanted, self.limit, self.scan = wanted, limit, scan
-        self.jobs: QuerySet[Job] = _light(Job.objects.using(self.alias))
+        self.jobs: QuerySet[Job] = _defer_large(Job.objects.using(self.alias))
         self.letters = DeadLetter.objects.using(self.alias)
 
     def page(self, after: str) -> Page:
@@ -167,7 +172,7 @@ class _Look:
             named.append({wanted.job_id})
         if wanted.schedule is not None:
             ticks = Tick.objects.using(self.alias).filter(schedule=wanted.schedule).order_by("-due_at")
-            newest = ticks.values_list("job_id", flat=True)[:MOST_TICKS]
+            newest = ticks.values_list("job_id", flat=True)[:MAX_TICKS]
             named.append(set(newest) - {None})
         found = set.intersection(*named) if named else None
         if found is None or wanted.batch is None:
@@ -180,10 +185,10 @@ class _Look:
 
     def _in_batch(self, after: str) -> Page:
         """Return jobs of a batch; other conditions are looked for among a bounded number of them, by key."""
-        start = read_cursor(Job, NEWEST_FIRST, after)
+        start = decode_cursor(Job, NEWEST_FIRST, after)
         members = self._members(self.wanted.batch or 0)
         members = members if start is None else members.filter(job__lt=start[0])
-        most = max(self.scan // LOOKED_UP, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
+        most = max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
         ids = list(members.order_by("-job").values_list("job_id", flat=True)[: most + 1])
         matching = self._narrow(self.jobs.filter(pk__in=ids[:most])).order_by(*NEWEST_FIRST)
         rows = list(matching[: self.limit + 1])
@@ -201,11 +206,11 @@ class _Look:
         return self._by_index(jobs, keys, after, is_narrow=self._is_narrow(besides={"state"}))
 
     def _by_index(self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool) -> Page:
-        walked = walk(
+        walked = read_keyset_page(
             jobs,
             keys,
             narrow=self._narrow if is_narrow else None,
-            after=read_cursor(Job, keys, after),
+            after=decode_cursor(Job, keys, after),
             limit=self.limit,
             scan=self.scan,
         )
@@ -217,15 +222,15 @@ class _Look:
         Names and queues are the letters' own; for all else a smaller number of letters is looked at, and their jobs
         by key: a join is planned by guesses of how many match, and may read all jobs.
         """
-        start = read_cursor(DeadLetter, NEWEST_FIRST, after)
+        start = decode_cursor(DeadLetter, NEWEST_FIRST, after)
         of_jobs = self._is_narrow(besides={"state", "queue", "name"})
-        limit = max(self.scan // LOOKED_UP, self.limit) if of_jobs else self.limit
+        limit = max(self.scan // LOOKUP_COST, self.limit) if of_jobs else self.limit
         is_named = bool(self.wanted.queue or self.wanted.name)
         walks = [
-            walk(
+            read_keyset_page(
                 self.letters.filter(status=status, job__isnull=False).only("job_id", "status"),
                 NEWEST_FIRST,
-                narrow=self._named_letters if is_named else None,
+                narrow=self._named_dead_letters if is_named else None,
                 after=start,
                 limit=limit,
                 scan=self.scan,
@@ -249,9 +254,9 @@ class _Look:
         """Return which of the letters' jobs match; of an error, also where the letter alone has the text."""
         rows = self._add(self.jobs.filter(pk__in=[one.job_id for one in letters]))
         if self.wanted.error:
-            says = _says(self.wanted.error)
+            says = _error_contains(self.wanted.error)
             said = self.letters.filter(says, pk__in=[one.pk for one in letters])
-            rows = rows.alias(failed=self._try(says))
+            rows = rows.alias(failed=self._attempt_subquery(says))
             rows = rows.filter(
                 Q(failed__isnull=False) | Q(pk__in=[one.job_id or 0 for one in said.only("job_id")])
             )
@@ -274,10 +279,10 @@ class _Look:
     def _by_arguments(self, after: str) -> Page | None:
         """Return jobs by the index of arguments, or None where so many match that a window finds them."""
         found = self._narrow(self.jobs).order_by().values_list("pk", flat=True)
-        ids = list(found[: MOST_INDEXED + 1])
-        if len(ids) > MOST_INDEXED:
+        ids = list(found[: MAX_INDEXED + 1])
+        if len(ids) > MAX_INDEXED:
             return None
-        start = read_cursor(Job, NEWEST_FIRST, after)
+        start = decode_cursor(Job, NEWEST_FIRST, after)
         ids = sorted((one for one in ids if start is None or one < start[0]), reverse=True)
         rows = list(self.jobs.filter(pk__in=ids[: self.limit]).order_by(*NEWEST_FIRST))
         edge = (ids[self.limit - 1],) if len(ids) > self.limit else None
@@ -296,16 +301,20 @@ class _Look:
         return bool(set(self.wanted.to_query()) - served)
 
     def _as_page(self, rows: list[Job], edge: tuple[Any, ...] | None) -> Page:
-        return Page(rows=rows, older=as_cursor(edge), is_cut=edge is not None and len(rows) < self.limit)
+        return Page(
+            rows=rows, older=encode_cursor(edge), is_truncated=edge is not None and len(rows) < self.limit
+        )
 
     def _narrow(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
         """Add every condition of the filter."""
         rows = self._add(self._named(jobs, "queue_name", "name"))
         if self.wanted.error:
-            rows = rows.alias(failed=self._try(_says(self.wanted.error))).filter(failed__isnull=False)
+            rows = rows.alias(failed=self._attempt_subquery(_error_contains(self.wanted.error))).filter(
+                failed__isnull=False
+            )
         return rows if self.wanted.state is None else in_state(rows, self.wanted.state)
 
-    def _named_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+    def _named_dead_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
         return self._named(letters, "queue_name", "job_name")
 
     def _named(self, rows: QuerySet[Any], queue: str, name: str) -> QuerySet[Any]:
@@ -321,35 +330,35 @@ class _Look:
             # Names have a binary collation on MySQL and MariaDB, by which icontains minds the case.
             rows = rows.alias(lower_name=Lower("name")).filter(lower_name__contains=wanted.name_part.lower())
         if wanted.worker is not None:
-            rows = rows.alias(worked=self._try(Q(worker=wanted.worker)))
+            rows = rows.alias(worked=self._attempt_subquery(Q(worker=wanted.worker)))
             rows = rows.filter(Q(worker=wanted.worker) | Q(worked__isnull=False))
         for name, value in wanted.wanted_arguments:
-            rows = carrying(rows, name, value)
+            rows = filter_by_argument(rows, name, value)
         return rows
 
-    def _try(self, condition: Q) -> Subquery:
+    def _attempt_subquery(self, condition: Q) -> Subquery:
         """Return a try of the job by the index of jobs.
 
         Not EXISTS: PostgreSQL may answer that by a join that reads all attempts; a subquery with a limit it asks row
         by row.
         """
-        tries = Attempt.objects.using(self.alias).filter(condition, job=OuterRef("pk"))
-        return Subquery(tries.order_by().values("pk")[:1])
+        attempts = Attempt.objects.using(self.alias).filter(condition, job=OuterRef("pk"))
+        return Subquery(attempts.order_by().values("pk")[:1])
 
 
-def _says(text: str) -> Q:
-    """Return the condition, on tries and letters alike, that an error has this text."""
+def _error_contains(text: str) -> Q:
+    """Return the condition, on attempts and letters alike, that an error has this text."""
     return Q(error_class__icontains=text) | Q(error_message__icontains=text)
 
 
 def _window(jobs: QuerySet[Job], *, after: str, above: int, limit: int, scan: int) -> Page:
-    start = read_cursor(Job, NEWEST_FIRST, after)
+    start = decode_cursor(Job, NEWEST_FIRST, after)
     window = newest_first(jobs, below=start[0] if start else None, above=above, limit=limit, scan=scan)
-    older = None if window.older is None else as_cursor((window.older,))
+    older = None if window.older is None else encode_cursor((window.older,))
     return Page(
         rows=window.rows,
         older=older,
-        is_cut=older is not None and len(window.rows) < limit,
+        is_truncated=older is not None and len(window.rows) < limit,
         lowest=window.lowest,
         highest=window.highest,
     )

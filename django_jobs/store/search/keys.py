@@ -13,24 +13,24 @@ from typing import Generic, TypeVar
 from django.db.models import Model, Q, QuerySet
 
 from ...models import EnqueueKey, Job, OnceRecord
-from ...policy.uniqueness import KeyKind, digest_of
+from ...policy.uniqueness import KeyKind, key_digest
 from ..dialects import open_dialect
-from .keyset_pages import as_cursor, read_cursor, walk
-from .newest_first import ROWS, SCAN
+from .keyset_pages import decode_cursor, encode_cursor, read_keyset_page
+from .newest_first import PAGE_SIZE, SCAN_LIMIT
 
 M = TypeVar("M", bound=Model)
 
-KEYS = ("-kept_until", "-digest")
+KEYS = ("-expires_at", "-digest")
 RECORDS = ("-recorded_at", "-digest")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyPage(Generic[M]):
-    """Some rows. ``older`` is where the next page begins, None at the end; ``is_cut``: the look ended before."""
+    """Some rows. ``older`` is where the next page begins, None at the end; ``is_truncated``: the look ended before."""
 
     rows: list[M]
     older: str | None
-    is_cut: bool
+    is_truncated: bool
 
 
 def find_keys(
@@ -38,8 +38,8 @@ def find_keys(
     *,
     names: Sequence[str] = (),
     after: str = "",
-    limit: int = ROWS,
-    scan: int = SCAN,
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> KeyPage[EnqueueKey]:
     """Return keys with ``text`` in them or in their job's name, those kept longest first, with their jobs.
@@ -51,13 +51,13 @@ def find_keys(
     keys = EnqueueKey.objects.using(connection.alias)
     page = _page(keys, KEYS, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan)
     if text and names and not after:
-        digests = [digest_of(KeyKind.IDEMPOTENCY, name, text) for name in names]
+        digests = [key_digest(KeyKind.IDEMPOTENCY, name, text) for name in names]
         exact = list(keys.filter(pk__in=digests))
         found = {one.pk for one in exact}
         page = KeyPage(
             rows=exact + [one for one in page.rows if one.pk not in found],
             older=page.older,
-            is_cut=page.is_cut,
+            is_truncated=page.is_truncated,
         )
     jobs = Job.objects.using(connection.alias).defer("arguments", "metadata", "result_data")
     in_bulk = jobs.in_bulk([one.job_id for one in page.rows])
@@ -68,7 +68,12 @@ def find_keys(
 
 
 def find_once(
-    text: str = "", *, after: str = "", limit: int = ROWS, scan: int = SCAN, using: str | None = None
+    text: str = "",
+    *,
+    after: str = "",
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
+    using: str | None = None,
 ) -> KeyPage[OnceRecord]:
     """Return records of ``once`` with ``text`` in their key, the newest first; at most two statements.
 
@@ -88,13 +93,13 @@ def keys_of_job(job_id: int, *, using: str | None = None) -> list[EnqueueKey]:
 def _page(
     rows: QuerySet[M], order: tuple[str, ...], matches: Q, text: str, after: str, limit: int, scan: int
 ) -> KeyPage[M]:
-    walked = walk(
+    walked = read_keyset_page(
         rows,
         order,
         narrow=(lambda some: some.filter(matches)) if text else None,
-        after=read_cursor(rows.model, order, after),
+        after=decode_cursor(rows.model, order, after),
         limit=limit,
         scan=scan,
     )
-    older = as_cursor(walked.edge)
-    return KeyPage(rows=walked.rows, older=older, is_cut=older is not None and len(walked.rows) < limit)
+    older = encode_cursor(walked.edge)
+    return KeyPage(rows=walked.rows, older=older, is_truncated=older is not None and len(walked.rows) < limit)

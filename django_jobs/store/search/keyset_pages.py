@@ -27,14 +27,14 @@ Narrow = Callable[[QuerySet[M]], QuerySet[M]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Walked(Generic[M]):
+class KeysetPage(Generic[M]):
     """Some rows in the index's order, and the entry behind which the next page begins, None at the end."""
 
     rows: list[M]
     edge: tuple[Any, ...] | None
 
 
-def walk(
+def read_keyset_page(
     rows: QuerySet[M],
     keys: Sequence[str],
     *,
@@ -42,7 +42,7 @@ def walk(
     after: tuple[Any, ...] | None,
     limit: int,
     scan: int,
-) -> Walked[M]:
+) -> KeysetPage[M]:
     """Return up to ``limit`` rows behind ``after``; with ``narrow`` among the next ``scan`` entries only.
 
     ``keys`` are the index's columns, ``-`` before each where it is walked backwards; the last is unique. At most
@@ -51,28 +51,28 @@ def walk(
     names = [key.removeprefix("-") for key in keys]
     rows = rows.order_by(*keys)
     if after is not None:
-        rows = rows.filter(_bound(keys, after, behind=True))
+        rows = rows.filter(_keyset_condition(keys, after, behind=True))
     edge = None
     if narrow is not None:
         edges = list(rows.values_list(*names)[scan - 1 : scan])
         edge = edges[0] if edges else None
-        rows = narrow(rows if edge is None else rows.filter(_bound(keys, edge, behind=False)))
+        rows = narrow(rows if edge is None else rows.filter(_keyset_condition(keys, edge, behind=False)))
     found = list(rows[: limit + 1])
     if len(found) > limit:
         last = found[limit - 1]
-        return Walked(rows=found[:limit], edge=tuple(getattr(last, name) for name in names))
-    return Walked(rows=found, edge=edge)
+        return KeysetPage(rows=found[:limit], edge=tuple(getattr(last, name) for name in names))
+    return KeysetPage(rows=found, edge=edge)
 
 
-def as_cursor(edge: tuple[Any, ...] | None) -> str | None:
+def encode_cursor(edge: tuple[Any, ...] | None) -> str | None:
     """Return an entry of an index as a text for an address."""
     if edge is None:
         return None
     return json.dumps(edge, default=_as_text, ensure_ascii=False, separators=(",", ":"))
 
 
-def read_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any, ...] | None:
-    """Return the entry that ``as_cursor`` wrote, None for an empty text. Raises FilterError for anything else."""
+def decode_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any, ...] | None:
+    """Return the entry that ``encode_cursor`` wrote, None for an empty text. Raises FilterError for anything else."""
     if not text:
         return None
     try:
@@ -101,7 +101,7 @@ def _typed(model: type[Model], key: str, value: Any) -> Any:
     raise ValueError
 
 
-def _bound(keys: Sequence[str], entry: Sequence[Any], *, behind: bool) -> Q:
+def _keyset_condition(keys: Sequence[str], entry: Sequence[Any], *, behind: bool) -> Q:
     """Return the condition for entries behind ``entry``, or for those up to and with it.
 
     The first key is bounded on its own, too, because that is the part which every planner makes a range of.

@@ -13,8 +13,8 @@ from django.db.models import Max, Model, QuerySet
 
 M = TypeVar("M", bound=Model)
 
-ROWS = 50
-SCAN = 20_000
+PAGE_SIZE = 50
+SCAN_LIMIT = 20_000
 """Ids looked at for one window."""
 
 
@@ -32,13 +32,18 @@ class Window(Generic[M]):
     highest: int
 
     @property
-    def is_cut(self) -> bool:
+    def is_truncated(self) -> bool:
         """True where the look ended before the page was full: what is older may match, too."""
-        return self.older is not None and len(self.rows) < ROWS
+        return self.older is not None and len(self.rows) < PAGE_SIZE
 
 
 def newest_first(
-    rows: QuerySet[M], *, below: int | None = None, above: int = 0, limit: int = ROWS, scan: int = SCAN
+    rows: QuerySet[M],
+    *,
+    below: int | None = None,
+    above: int = 0,
+    limit: int = PAGE_SIZE,
+    scan: int = SCAN_LIMIT,
 ) -> Window[M]:
     """Return up to ``limit`` rows of the queryset with ids under ``below`` and over ``above``, looking at ``scan`` ids.
 

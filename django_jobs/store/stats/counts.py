@@ -60,12 +60,12 @@ def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
     A step of an index for each queue and priority, however many jobs wait.
     """
     dialect, connection = open_dialect(using)
-    seen = dialect.look(connection, None)
+    seen = dialect.read_snapshot(connection, None)
     ready = Job.objects.using(connection.alias).filter(state=State.READY)
     waited: dict[str, float] = {}
     for line in seen.lines:
-        in_line = ready.filter(queue_name=line.queue_name, priority=line.priority)
-        first = in_line.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
+        claim_order = ready.filter(queue_name=line.queue_name, priority=line.priority)
+        first = claim_order.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
         if first is not None:
             seconds = max((seen.now - first).total_seconds(), 0)
             waited[line.queue_name] = max(seconds, waited.get(line.queue_name, 0))
@@ -76,10 +76,10 @@ def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:
     """Return how many schedules nobody has looked at although they were due longer than ``by`` ago."""
     _, connection = open_dialect(using)
     schedules = CronSchedule.objects.using(connection.alias)
-    return schedules.filter(next_look_at__lt=database_now(using=connection.alias) - by).count()
+    return schedules.filter(next_check_at__lt=database_now(using=connection.alias) - by).count()
 
 
-def open_dead_letters(*, using: str | None = None) -> int:
+def open_dead_letter_count(*, using: str | None = None) -> int:
     """Count the open dead letters. One statement over an index."""
     _, connection = open_dialect(using)
     return DeadLetter.objects.using(connection.alias).filter(status=DeadLetter.Status.OPEN).count()

@@ -12,30 +12,30 @@ from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
 
 from ...conf import get_settings
 from ...models import Attempt, CronSchedule, DeadLetter, Job, Queue, Rollup, RollupPosition, Worker
-from ...policy.claim_cursors import Line
+from ...policy.claim_cursors import Lane
 from ...policy.histogram import percentile
 from ...policy.rollup import ALL_QUEUES, span_start
 from ...policy.states import State
-from ..dead_letters.groups import Group, groups_page
+from ..dead_letters.groups import GroupSummary, groups_page
 from ..dialects import open_dialect
-from ..dialects.base.jobs import written_out
-from ..dialects.shared.reads import Waiting, read_waiting
+from ..dialects.base.jobs import state_literal
+from ..dialects.shared.reads import ReadyCount, read_ready_counts
 from ..workers import ALIVE
 
 PERIODS = {timedelta(hours=1): 60, timedelta(hours=24): 600, timedelta(days=7): 3600}
 """What a dashboard may show, and in spans of how many seconds."""
 
-MOST_COUNTED = 10_000
-MOST_QUEUES = 100
-MOST_WORKERS = 100
-MOST_RUNNING = 1_000
+MAX_COUNTED = 10_000
+MAX_QUEUES = 100
+MAX_WORKERS = 100
+MAX_RUNNING = 1_000
 TICKS = 10
 GROUPS = 10
 RATE_MINUTES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bounded:
+class BoundedCount:
     """A number that was counted up to a limit: with ``is_more`` there are more than ``number``."""
 
     number: int
@@ -44,7 +44,7 @@ class Bounded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durations:
-    """How long ``number`` tries waited, or ran: half of them under ``p50`` seconds, and so on."""
+    """How long ``number`` attempts waited, or ran: half of them under ``p50`` seconds, and so on."""
 
     number: int = 0
     p50: float | None = None
@@ -65,14 +65,14 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QueueNow:
-    """One queue now. ``per_minute``: tries that ended a minute, over the last ten whole minutes.
+class QueueStatus:
+    """One queue now. ``per_minute``: attempts that ended a minute, over the last ten whole minutes.
 
     ``oldest_seconds`` of a paused queue with more than 10,000 waiting is that of the oldest which was looked at.
     """
 
     name: str
-    waiting: Bounded
+    waiting: BoundedCount
     oldest_seconds: float | None
     running: int
     per_minute: float
@@ -94,7 +94,7 @@ class RunningJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerNow:
+class WorkerStatus:
     """One worker that is not known to be gone; ``is_stale``: its heartbeat has stopped."""
 
     worker_id: int
@@ -123,11 +123,11 @@ class NextTick:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Snapshot:
+class DashboardSnapshot:
     """The dashboard at one moment.
 
-    ``counted_until``: what ended up to then is in ``series``; None before anything was folded. The ``are_..._cut``
-    tell that there is more than the list holds; with ``is_running_cut`` jobs are missing from the workers' lists.
+    ``rolled_up_until``: what ended up to then is in ``series``; None before anything was folded. The ``are_..._cut``
+    tell that there is more than the list holds; with ``is_running_truncated`` jobs are missing from the workers' lists.
     ``retries`` and ``scheduled`` are those among the 10,000 scheduled jobs that are due next.
     """
 
@@ -138,35 +138,37 @@ class Snapshot:
     totals: Point
     wait: Durations
     run: Durations
-    counted_until: datetime | None
-    queues: list[QueueNow]
-    are_queues_cut: bool
-    workers: list[WorkerNow]
-    are_workers_cut: bool
+    rolled_up_until: datetime | None
+    queues: list[QueueStatus]
+    are_queues_truncated: bool
+    workers: list[WorkerStatus]
+    are_workers_truncated: bool
     running: int
-    is_running_cut: bool
-    scheduled: Bounded
-    retries: Bounded
+    is_running_truncated: bool
+    scheduled: BoundedCount
+    retries: BoundedCount
     next_retry_at: datetime | None
     ticks: list[NextTick]
-    open_letters: Bounded
-    groups: list[Group]
+    open_dead_letters: BoundedCount
+    groups: list[GroupSummary]
 
 
-def snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None) -> Snapshot:
+def dashboard_snapshot(
+    *, period: timedelta = timedelta(hours=1), using: str | None = None
+) -> DashboardSnapshot:
     """Read everything that the dashboard shows. Raises ValueError for a period that is none of ``PERIODS``."""
     if period not in PERIODS:
         raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
     dialect, connection = open_dialect(using)
     alias = connection.alias
-    seen = dialect.look(connection, None)
+    seen = dialect.read_snapshot(connection, None)
     rows = _sums(seen.now, period, alias)
     series = _series(rows, seen.now, period)
     running, number_by_queue = _running(alias)
     queues = _queues(seen.now, seen.lines, number_by_queue, alias)
     workers = _workers(seen.now, running, alias)
-    shown = sum(len(worker.running) for worker in workers[:MOST_WORKERS])
-    return Snapshot(
+    shown = sum(len(worker.running) for worker in workers[:MAX_WORKERS])
+    return DashboardSnapshot(
         now=seen.now,
         period=period,
         span_seconds=PERIODS[period],
@@ -179,30 +181,30 @@ def snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None
         ),
         wait=_durations(row.waits for row in rows),
         run=_durations(row.runs for row in rows),
-        counted_until=counted_until(using=alias),
-        queues=queues[:MOST_QUEUES],
-        are_queues_cut=len(queues) > MOST_QUEUES,
-        workers=workers[:MOST_WORKERS],
-        are_workers_cut=len(workers) > MOST_WORKERS,
+        rolled_up_until=rolled_up_until(using=alias),
+        queues=queues[:MAX_QUEUES],
+        are_queues_truncated=len(queues) > MAX_QUEUES,
+        workers=workers[:MAX_WORKERS],
+        are_workers_truncated=len(workers) > MAX_WORKERS,
         running=number_by_queue.total(),
-        is_running_cut=shown < number_by_queue.total(),
+        is_running_truncated=shown < number_by_queue.total(),
         **_scheduled(alias),
         ticks=_ticks(alias),
-        open_letters=_open_letters(alias),
+        open_dead_letters=_open_letters(alias),
         groups=groups_page(limit=GROUPS, now=seen.now, using=alias).groups,
     )
 
 
-def queues_now(*, using: str | None = None) -> list[QueueNow]:
+def queue_statuses(*, using: str | None = None) -> list[QueueStatus]:
     """Return the first 100 queues as they stand now, sorted by name; five statements however many."""
     dialect, connection = open_dialect(using)
-    seen = dialect.look(connection, None)
+    seen = dialect.read_snapshot(connection, None)
     _, number_by_queue = _running(connection.alias)
-    return _queues(seen.now, seen.lines, number_by_queue, connection.alias)[:MOST_QUEUES]
+    return _queues(seen.now, seen.lines, number_by_queue, connection.alias)[:MAX_QUEUES]
 
 
-def counted_until(*, using: str | None = None) -> datetime | None:
-    """Return the instant up to which ended tries have been folded, None before the first fold."""
+def rolled_up_until(*, using: str | None = None) -> datetime | None:
+    """Return the instant up to which ended attempts have been folded, None before the first fold."""
     _, connection = open_dialect(using)
     newest_folded = (
         Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
@@ -264,7 +266,7 @@ def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:
 
 def _running(alias: str) -> tuple[list[Job], Counter[str]]:
     """Return what runs, the oldest first and up to a limit, and how many run in each queue."""
-    jobs = Job.objects.using(alias).filter(state=written_out(State.RUNNING))
+    jobs = Job.objects.using(alias).filter(state=state_literal(State.RUNNING))
     rows = list(
         jobs.order_by("pk").only(
             "name",
@@ -274,22 +276,22 @@ def _running(alias: str) -> tuple[list[Job], Counter[str]]:
             "progress_done",
             "progress_total",
             "progress_message",
-        )[: MOST_RUNNING + 1]
+        )[: MAX_RUNNING + 1]
     )
-    if len(rows) <= MOST_RUNNING:
+    if len(rows) <= MAX_RUNNING:
         return rows, Counter(job.queue_name for job in rows)
     numbers = jobs.order_by().values_list("queue_name").annotate(number=Count("pk"))
-    return rows[:MOST_RUNNING], Counter(dict(numbers))
+    return rows[:MAX_RUNNING], Counter(dict(numbers))
 
 
-def _queues(now: datetime, lines: list[Line], running: Counter[str], alias: str) -> list[QueueNow]:
+def _queues(now: datetime, lines: list[Lane], running: Counter[str], alias: str) -> list[QueueStatus]:
     _, connection = open_dialect(alias)
     rates = _rates(now, alias)
-    rows = {queue.name: queue for queue in Queue.objects.using(alias).order_by("name")[: MOST_QUEUES + 1]}
+    rows = {queue.name: queue for queue in Queue.objects.using(alias).order_by("name")[: MAX_QUEUES + 1]}
     names = sorted(set(rows) | {line.queue_name for line in lines} | set(running) | set(rates))
-    names = names[: MOST_QUEUES + 1]
-    waiting = read_waiting(connection, queues=names[:MOST_QUEUES], heads=lines, limit=MOST_COUNTED + 1)
-    nothing = Waiting(0, None)
+    names = names[: MAX_QUEUES + 1]
+    waiting = read_ready_counts(connection, queues=names[:MAX_QUEUES], heads=lines, limit=MAX_COUNTED + 1)
+    nothing = ReadyCount(0, None)
     return [
         _queue(name, rows.get(name), waiting.get(name, nothing), now, running[name], rates.get(name, 0))
         for name in names
@@ -297,9 +299,9 @@ def _queues(now: datetime, lines: list[Line], running: Counter[str], alias: str)
 
 
 def _queue(
-    name: str, row: Queue | None, waiting: Waiting, now: datetime, running: int, ended: int
-) -> QueueNow:
-    return QueueNow(
+    name: str, row: Queue | None, waiting: ReadyCount, now: datetime, running: int, ended: int
+) -> QueueStatus:
+    return QueueStatus(
         name=name,
         waiting=_bounded(waiting.number),
         oldest_seconds=max((now - waiting.oldest).total_seconds(), 0) if waiting.oldest else None,
@@ -311,7 +313,7 @@ def _queue(
 
 
 def _rates(now: datetime, alias: str) -> dict[str, int]:
-    """Return how many tries ended in each queue in the last ten whole minutes."""
+    """Return how many attempts ended in each queue in the last ten whole minutes."""
     this_minute = span_start(now.timestamp(), 60)
     rows = Rollup.objects.using(alias).filter(
         span_seconds=60,
@@ -322,7 +324,7 @@ def _rates(now: datetime, alias: str) -> dict[str, int]:
     return {name: sum(numbers) for name, *numbers in sums if name not in {ALL_QUEUES, ""}}
 
 
-def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerNow]:
+def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerStatus]:
     """Return the workers that are not known to be gone, up to one more than are shown."""
     stale_before = now - get_settings().stale_after
     jobs: dict[int | None, list[RunningJob]] = {}
@@ -338,9 +340,9 @@ def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerNo
                 progress_message=job.progress_message,
             )
         )
-    rows = Worker.objects.using(alias).filter(state__in=ALIVE).order_by("pk")[: MOST_WORKERS + 1]
+    rows = Worker.objects.using(alias).filter(state__in=ALIVE).order_by("pk")[: MAX_WORKERS + 1]
     return [
-        WorkerNow(
+        WorkerStatus(
             worker_id=row.pk,
             hostname=row.hostname,
             pid=row.pid,
@@ -363,9 +365,11 @@ def _scheduled(alias: str) -> dict[str, Any]:
     is_retry = Q(attempt__gt=0)
     first = (
         Job.objects.using(alias)
-        .filter(state=written_out(State.SCHEDULED), run_after__isnull=False)  # MariaDB's index holds all jobs
+        .filter(
+            state=state_literal(State.SCHEDULED), run_after__isnull=False
+        )  # MariaDB's index holds all jobs
         .order_by("run_after", "pk")
-        .values("pk", "run_after", "attempt")[: MOST_COUNTED + 1]
+        .values("pk", "run_after", "attempt")[: MAX_COUNTED + 1]
     )
     found = first.aggregate(
         number=Count("pk"),
@@ -375,25 +379,25 @@ def _scheduled(alias: str) -> dict[str, Any]:
     scheduled = _bounded(found["number"])
     return {
         "scheduled": scheduled,
-        "retries": Bounded(number=min(found["retries"], MOST_COUNTED), is_more=scheduled.is_more),
+        "retries": BoundedCount(number=min(found["retries"], MAX_COUNTED), is_more=scheduled.is_more),
         "next_retry_at": found["next_retry_at"],
     }
 
 
 def _ticks(alias: str) -> list[NextTick]:
-    rows = CronSchedule.objects.using(alias).filter(next_look_at__isnull=False, next_due_at__isnull=False)
+    rows = CronSchedule.objects.using(alias).filter(next_check_at__isnull=False, next_due_at__isnull=False)
     ticks = [
         NextTick(schedule_id=row.pk, schedule_name=row.name, job_name=row.job_name, due_at=row.next_due_at)
-        for row in rows.order_by("next_look_at", "pk")[:TICKS]
+        for row in rows.order_by("next_check_at", "pk")[:TICKS]
         if row.next_due_at is not None
     ]
     return sorted(ticks, key=lambda tick: (tick.due_at, tick.schedule_id))
 
 
-def _open_letters(alias: str) -> Bounded:
+def _open_letters(alias: str) -> BoundedCount:
     letters = DeadLetter.objects.using(alias).filter(status=DeadLetter.Status.OPEN).order_by("pk")
-    return _bounded(letters.values("pk")[: MOST_COUNTED + 1].aggregate(number=Count("pk"))["number"])
+    return _bounded(letters.values("pk")[: MAX_COUNTED + 1].aggregate(number=Count("pk"))["number"])
 
 
-def _bounded(number: int) -> Bounded:
-    return Bounded(number=min(number, MOST_COUNTED), is_more=number > MOST_COUNTED)
+def _bounded(number: int) -> BoundedCount:
+    return BoundedCount(number=min(number, MAX_COUNTED), is_more=number > MAX_COUNTED)

@@ -8,7 +8,7 @@ Ids are handed out before their rows are committed, so a row may come up behind 
 A transaction locks both positions, looks whether ``done_id`` still is what its count began at, and writes the sums
 together with the new ``done_id``. So whoever is killed leaves both or neither, of two that fold at once one stops,
 and sums have one writer at a time. Attempts are counted before, without locks; letters, of which there are few,
-under the lock, because ``letters.delete_letters`` must know on which side of ``done_id`` a letter is.
+under the lock, because ``letters.delete_dead_letters`` must know on which side of ``done_id`` a letter is.
 
 An engine's own transaction is far shorter than ``settle``. A row that is committed later all the same (by hand, or
 from a frozen server) is missing from sums; an attempt that is purged within ``settle`` is, too.
@@ -23,24 +23,24 @@ from datetime import datetime, timedelta
 from django.db.models import Max, Min
 
 from ...models import Attempt, DeadLetter, DeadLetterHour, Rollup, RollupPosition
-from ...policy.rollup import KEPT, Counted, Span, Sums, span_start, sums_by_span
+from ...policy.rollup import SPAN_RETENTION, AttemptCount, Span, SpanTotals, span_start, totals_by_span
 from ..clock import DatabaseNow, database_now
-from ..dead_letters.group_counts import DIED_AT, FoldedLetter, add_letters, instant_of
+from ..dead_letters.group_counts import DIED_AT, RollupDeadLetter, add_dead_letters, parse_died_at
 from ..dialects import open_dialect
 
-SETTLE = timedelta(seconds=10)
-ATTEMPTS_A_RANGE = 10_000
-LETTERS_A_RANGE = 2_000
-RANGES_A_ROUND = 20
+SETTLE_DELAY = timedelta(seconds=10)
+ATTEMPTS_PER_RANGE = 10_000
+DEAD_LETTERS_PER_RANGE = 2_000
+RANGES_PER_ROUND = 20
 HOUR_SECONDS = 3600
-HOURS_KEPT = timedelta(days=8)
+HOUR_RETENTION = timedelta(days=8)
 SOURCES: dict[str, type[Attempt | DeadLetter]] = {
     RollupPosition.Source.ATTEMPTS: Attempt,
-    RollupPosition.Source.LETTERS: DeadLetter,
+    RollupPosition.Source.DEAD_LETTERS: DeadLetter,
 }
 
 
-def fold(*, settle: timedelta = SETTLE, using: str | None = None) -> int:
+def roll_up(*, settle: timedelta = SETTLE_DELAY, using: str | None = None) -> int:
     """Fold what has settled, 20 ranges of each table at most, and return how many rows that were.
 
     Called by every worker every few seconds; with nothing to do it is five statements.
@@ -48,18 +48,18 @@ def fold(*, settle: timedelta = SETTLE, using: str | None = None) -> int:
     _, connection = open_dialect(using)
     alias = connection.alias
     _make_positions(alias)
-    return _fold_source(RollupPosition.Source.ATTEMPTS, _fold_attempts, settle, alias) + _fold_source(
-        RollupPosition.Source.LETTERS, _fold_letters, settle, alias
-    )
+    return _roll_up_source(
+        RollupPosition.Source.ATTEMPTS, _roll_up_attempts, settle, alias
+    ) + _roll_up_source(RollupPosition.Source.DEAD_LETTERS, _roll_up_dead_letters, settle, alias)
 
 
-def prune_sums(*, using: str | None = None) -> int:
+def prune_rollups(*, using: str | None = None) -> int:
     """Delete sums of spans, and of groups' hours, that no page shows any more; return how many were."""
     _, connection = open_dialect(using)
     alias = connection.alias
     now = database_now(using=alias)
-    deleted = DeadLetterHour.objects.using(alias).filter(starts_at__lt=now - HOURS_KEPT).delete()[0]
-    for seconds, kept in KEPT.items():
+    deleted = DeadLetterHour.objects.using(alias).filter(starts_at__lt=now - HOUR_RETENTION).delete()[0]
+    for seconds, kept in SPAN_RETENTION.items():
         old = Rollup.objects.using(alias).filter(span_seconds=seconds, starts_at__lt=now - kept)
         deleted += old.delete()[0]
     return deleted
@@ -74,20 +74,20 @@ def _make_positions(alias: str) -> None:
         )
 
 
-def _fold_source(
+def _roll_up_source(
     source: RollupPosition.Source,
     fold_range: Callable[[int, int, str], int | None],
     settle: timedelta,
     alias: str,
 ) -> int:
     folded = 0
-    for _ in range(RANGES_A_ROUND):
+    for _ in range(RANGES_PER_ROUND):
         position = RollupPosition.objects.using(alias).get(pk=source)
         if position.done_id >= position.seen_id:
-            position = _note(position, settle, alias)
+            position = _record_newest(position, settle, alias)
         if position.done_id >= position.seen_id or not _has_settled(position, settle, alias):
             break
-        size = ATTEMPTS_A_RANGE if source == RollupPosition.Source.ATTEMPTS else LETTERS_A_RANGE
+        size = ATTEMPTS_PER_RANGE if source == RollupPosition.Source.ATTEMPTS else DEAD_LETTERS_PER_RANGE
         number = fold_range(position.done_id, _range_end(position, size, alias), alias)
         if number is None:
             break
@@ -95,7 +95,7 @@ def _fold_source(
     return folded
 
 
-def _note(position: RollupPosition, settle: timedelta, alias: str) -> RollupPosition:
+def _record_newest(position: RollupPosition, settle: timedelta, alias: str) -> RollupPosition:
     """Note what is newest, unless nothing is and that was noted lately."""
     rows = SOURCES[position.source].objects.using(alias)
     newest = max(rows.aggregate(newest=Max("pk"))["newest"] or 0, position.done_id)
@@ -121,34 +121,34 @@ def _range_end(position: RollupPosition, size: int, alias: str) -> int:
     return position.seen_id if first is None else min(first + size - 1, position.seen_id)
 
 
-def _fold_attempts(above: int, upto: int, alias: str) -> int | None:
+def _roll_up_attempts(above: int, upto: int, alias: str) -> int | None:
     dialect, connection = open_dialect(alias)
     counted = dialect.count_attempts(connection, above=above, upto=upto)
-    with dialect.writing(connection):
+    with dialect.write_transaction(connection):
         if not _advance(RollupPosition.Source.ATTEMPTS, above, upto, alias):
             return None
-        _add_sums(counted, alias)
+        _add_to_rollups(counted, alias)
     return sum(one.number for one in counted)
 
 
-def _fold_letters(above: int, upto: int, alias: str) -> int | None:
+def _roll_up_dead_letters(above: int, upto: int, alias: str) -> int | None:
     dialect, connection = open_dialect(alias)
-    with dialect.writing(connection):
-        if not _advance(RollupPosition.Source.LETTERS, above, upto, alias):
+    with dialect.write_transaction(connection):
+        if not _advance(RollupPosition.Source.DEAD_LETTERS, above, upto, alias):
             return None
-        letters = _read_letters(above, upto, alias)
+        letters = _read_dead_letters(above, upto, alias)
         if letters:
-            add_letters(letters, using=alias)
+            add_dead_letters(letters, using=alias)
             _add_hours(letters, alias)
-            _add_sums(_count_deaths(letters), alias)
+            _add_to_rollups(_count_deaths(letters), alias)
     return len(letters)
 
 
-def _read_letters(above: int, upto: int, alias: str) -> list[FoldedLetter]:
+def _read_dead_letters(above: int, upto: int, alias: str) -> list[RollupDeadLetter]:
     rows = DeadLetter.objects.using(alias).filter(pk__gt=above, pk__lte=upto).order_by("pk")
     now = database_now(using=alias)
     return [
-        FoldedLetter(pk, fingerprint, instant_of(died_at) or now, queue_name)
+        RollupDeadLetter(pk, fingerprint, parse_died_at(died_at) or now, queue_name)
         for pk, fingerprint, died_at, queue_name in rows.values_list(
             "pk", "fingerprint", DIED_AT, "queue_name"
         )
@@ -164,14 +164,16 @@ def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str)
     return True
 
 
-def _count_deaths(letters: Iterable[FoldedLetter]) -> list[Counted]:
+def _count_deaths(letters: Iterable[RollupDeadLetter]) -> list[AttemptCount]:
     numbers = Counter((int(one.died_at.timestamp() // 60), one.queue_name) for one in letters)
-    return [Counted(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()]
+    return [
+        AttemptCount(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()
+    ]
 
 
-def _add_sums(counted: Iterable[Counted], alias: str) -> None:
+def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
     """Add to the rows of the three spans; the caller holds the positions, so nobody else writes them."""
-    sums = sums_by_span(counted, now=database_now(using=alias))
+    sums = totals_by_span(counted, now=database_now(using=alias))
     there = _read_sums(sums, alias)
     rows = []
     for span, added in sums.items():
@@ -181,8 +183,8 @@ def _add_sums(counted: Iterable[Counted], alias: str) -> None:
         row.succeeded += added.succeeded
         row.retried += added.retried
         row.dead += added.dead
-        row.waits = _added(row.waits, added.waits)
-        row.runs = _added(row.runs, added.runs)
+        row.waits = _merge_histograms(row.waits, added.waits)
+        row.runs = _merge_histograms(row.runs, added.runs)
         row.pk = None
         rows.append(row)
     _upsert(
@@ -193,7 +195,7 @@ def _add_sums(counted: Iterable[Counted], alias: str) -> None:
     )
 
 
-def _read_sums(sums: dict[Span, Sums], alias: str) -> dict[Span, Rollup]:
+def _read_sums(sums: dict[Span, SpanTotals], alias: str) -> dict[Span, Rollup]:
     there: dict[Span, Rollup] = {}
     for seconds in {span.seconds for span in sums}:
         starts = [span.starts_at for span in sums if span.seconds == seconds]
@@ -204,12 +206,12 @@ def _read_sums(sums: dict[Span, Sums], alias: str) -> dict[Span, Rollup]:
     return there
 
 
-def _added(histogram: dict[str, int], counts: Counter[int]) -> dict[str, int]:
+def _merge_histograms(histogram: dict[str, int], counts: Counter[int]) -> dict[str, int]:
     total = Counter({int(bucket): number for bucket, number in histogram.items()}) + counts
     return {str(bucket): total[bucket] for bucket in sorted(total)}
 
 
-def _add_hours(letters: Iterable[FoldedLetter], alias: str) -> None:
+def _add_hours(letters: Iterable[RollupDeadLetter], alias: str) -> None:
     added = Counter((one.fingerprint, _hour_of(one.died_at)) for one in letters)
     starts = [starts_at for _, starts_at in added]
     rows = DeadLetterHour.objects.using(alias).filter(

@@ -13,17 +13,17 @@ from typing import Any
 
 from django.db.models import F
 
-from ...exceptions import GraphRefused
+from ...exceptions import InvalidGraphError
 from ...models import Job
-from ...policy.flags import Links
-from ...policy.graph import GraphError, OnDead, check_size, order
+from ...policy.flags import JobFlag
+from ...policy.graph import GraphError, OnDead, check_size, topological_order
 from ...policy.states import State
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
-from ..dialects.shared.by_id import Among
+from ..dialects.shared.by_id import InIds
 from ..dialects.shared.dependencies import insert_dependencies
 from ..enqueue.insert import enqueue
-from ..lifecycle.after_finish import cancel_successors
+from ..lifecycle.after_finish import cancel_dependents
 from ..transactions import savepoint
 
 SHOWN_MISSING = 10
@@ -35,12 +35,12 @@ class NewNode:
 
     new: NewJob
     arguments: dict[str, Any]
-    after: tuple[Before, ...] = ()
+    after: tuple[PredecessorRef, ...] = ()
     on_dead: OnDead = OnDead.BLOCK
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
+class PredecessorRef:
     """What a node waits for: another node of the graph, or a job that was enqueued before."""
 
     node: int | None = None
@@ -58,16 +58,16 @@ class _Insertion:
 def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list[Job]:
     """Insert all nodes and return their jobs in the same order.
 
-    Those that wait for nothing, or only for what has succeeded already, are ready at once. Raises GraphRefused for a
+    Those that wait for nothing, or only for what has succeeded already, are ready at once. Raises InvalidGraphError for a
     circle, too large a graph, a job that waits and has a ``run_after``, and one to be waited for that is gone.
     """
     inside = [[one.node for one in node.after if one.node is not None] for node in nodes]
     outside = sorted({one.job_id for node in nodes for one in node.after if one.job_id is not None})
     try:
         check_size(len(nodes), sum(len(node.after) for node in nodes))
-        ordered = order(inside, [node.new.name for node in nodes])
+        ordered = topological_order(inside, [node.new.name for node in nodes])
     except GraphError as error:
-        raise GraphRefused(str(error)) from None
+        raise InvalidGraphError(str(error)) from None
     _refuse_delayed(nodes)
     _, connection = open_dialect(using)
     with savepoint(using=connection.alias):
@@ -78,36 +78,36 @@ def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list
         lost = [job_id for job_id, state in states.items() if state is State.CANCELLED]
         dead = [job_id for job_id, state in states.items() if state is State.DEAD]
         if lost or dead:
-            cancel_successors(dead=dead, cancelled=lost, using=connection.alias)
+            cancel_dependents(dead=dead, cancelled=lost, using=connection.alias)
     return jobs
 
 
 def _refuse_delayed(nodes: Sequence[NewNode]) -> None:
     for node in nodes:
         if node.after and (node.new.run_after is not None or node.new.delay_seconds is not None):
-            raise GraphRefused(
+            raise InvalidGraphError(
                 f"{node.new.name}: expected a job that waits for others to have no run_after: it is due when they have"
                 " succeeded; raise Snooze in it to wait longer"
             )
 
 
 def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
-    """Lock jobs, mark them as awaited and return their states. Raises GraphRefused where one is gone."""
+    """Lock jobs, mark them as awaited and return their states. Raises InvalidGraphError where one is gone."""
     if not ids:
         return {}
-    jobs = Job.objects.using(alias).filter(Among("pk", ids))
-    rows = jobs.select_for_update().order_by("pk").values_list("pk", "state", "links")
-    locked = {pk: (State(state), links) for pk, state, links in rows}
+    jobs = Job.objects.using(alias).filter(InIds("pk", ids))
+    rows = jobs.select_for_update().order_by("pk").values_list("pk", "state", "flags")
+    locked = {pk: (State(state), flags) for pk, state, flags in rows}
     missing = [str(one) for one in ids if one not in locked]
     if missing:
-        raise GraphRefused(
+        raise InvalidGraphError(
             f"expected jobs that are there to wait for, got {', '.join(missing[:SHOWN_MISSING])}: rolled back, pruned,"
             " purged, or of another database"
         )
-    unmarked = [pk for pk, (_, links) in locked.items() if not links & Links.AWAITED]
+    unmarked = [pk for pk, (_, flags) in locked.items() if not flags & JobFlag.HAS_DEPENDENTS]
     if unmarked:
-        Job.objects.using(alias).filter(Among("pk", unmarked)).update(
-            links=F("links").bitor(int(Links.AWAITED))
+        Job.objects.using(alias).filter(InIds("pk", unmarked)).update(
+            flags=F("flags").bitor(int(JobFlag.HAS_DEPENDENTS))
         )
     return {pk: state for pk, (state, _) in locked.items()}
 
@@ -121,9 +121,9 @@ def _insert(
     for number in ordered:
         node = nodes[number]
         waits = any(one.job_id is None or states[one.job_id] is not State.SUCCEEDED for one in node.after)
-        links = node.new.links | (Links.AWAITED if number in awaited else 0)
+        flags = node.new.flags | (JobFlag.HAS_DEPENDENTS if number in awaited else 0)
         insertion = insertions.setdefault(
-            node.new._replace(blocked=waits or node.new.blocked, links=int(links)), _Insertion()
+            node.new._replace(blocked=waits or node.new.blocked, flags=int(flags)), _Insertion()
         )
         insertion.numbers.append(number)
         insertion.arguments.append(node.arguments)

@@ -12,20 +12,20 @@ from collections.abc import Callable
 
 from ...policy.outcomes import Released
 from ...store.dialects.base.jobs import Claim
-from ...store.lifecycle.cancel import asked_to_end
+from ...store.lifecycle.cancel import cancel_requested_ids
 from ..executors.base import Executor
 
 logger = logging.getLogger("django_jobs.worker")
 
-LOOK_SECONDS = 1.0
-SETTLED_SECONDS = 0.25
+CHECK_INTERVAL_SECONDS = 1.0
+MIN_RUNNING_SECONDS = 0.25
 """A worker whose jobs have all been running for less than this does not look."""
 
 
-class CancelWatch:
+class CancelWatcher:
     """``step`` is one look and returns the seconds until the next.
 
-    A request is passed on once a run. What is claimed and has not begun is given back instead, by ``give_back``: its
+    A request is passed on once a run. What is claimed and has not begun is released instead, by ``release_claim``: its
     finish cancels it.
     """
 
@@ -34,34 +34,34 @@ class CancelWatch:
         *,
         using: str,
         executors: tuple[Executor, ...],
-        in_hand: dict[int, Claim],
-        give_back: Callable[[Claim, Released], None],
+        active_claims: dict[int, Claim],
+        release_claim: Callable[[Claim, Released], None],
     ) -> None:
         self._using = using
         self._executors = executors
-        self._in_hand = in_hand
-        self._give_back = give_back
-        self._told: dict[int, Claim] = {}
+        self._active_claims = active_claims
+        self._release_claim = release_claim
+        self._notified: dict[int, Claim] = {}
 
     def step(self) -> float:
         """Look where that is worth it."""
-        settled = time.monotonic() - SETTLED_SECONDS
+        settled = time.monotonic() - MIN_RUNNING_SECONDS
         if any(since <= settled for executor in self._executors for _, since in executor.running()):
-            self._look(self._in_hand.copy())
-        return LOOK_SECONDS
+            self._look(self._active_claims.copy())
+        return CHECK_INTERVAL_SECONDS
 
     def _look(self, claims: dict[int, Claim]) -> None:
-        self._told = {pk: claim for pk, claim in self._told.items() if claims.get(pk) is claim}
-        for job_id in asked_to_end(claims.keys() - self._told.keys(), using=self._using):
+        self._notified = {pk: claim for pk, claim in self._notified.items() if claims.get(pk) is claim}
+        for job_id in cancel_requested_ids(claims.keys() - self._notified.keys(), using=self._using):
             claim = claims[job_id]
-            if any(self._tell(executor, claim) for executor in self._executors):
-                self._told[job_id] = claim
+            if any(self._deliver(executor, claim) for executor in self._executors):
+                self._notified[job_id] = claim
                 logger.info("job %s (%s) was asked to end", job_id, claim.name)
 
-    def _tell(self, executor: Executor, claim: Claim) -> bool:
+    def _deliver(self, executor: Executor, claim: Claim) -> bool:
         try:
             executor.waiting.remove(claim)
         except (ValueError, IndexError):  # it is not there, or others took some away meanwhile
             return executor.interrupt(claim)
-        self._give_back(claim, Released(started=False))
+        self._release_claim(claim, Released(started=False))
         return True

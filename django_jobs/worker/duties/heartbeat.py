@@ -12,13 +12,19 @@ from pathlib import Path
 
 from ... import __version__
 from ...models import Worker
-from ...store.workers import Heard, beat, is_asked_to_stop, leave, register
+from ...store.workers import (
+    HeartbeatStatus,
+    is_stop_requested,
+    record_heartbeat,
+    register_worker,
+    set_worker_state,
+)
 from ..options import WorkerOptions
 
 logger = logging.getLogger("django_jobs.worker")
 
 
-class Lease:
+class Heartbeat:
     """The worker's row. ``step`` is one heartbeat.
 
     A worker that hears that it was declared lost (it was frozen, or cut off) goes on under a new row:
@@ -50,7 +56,7 @@ class Lease:
 
     def acquire(self) -> None:
         """Insert a row for this process."""
-        self.worker_id = register(
+        self.worker_id = register_worker(
             hostname=socket.gethostname(),
             pid=os.getpid(),
             queues=self._options.queues,
@@ -63,12 +69,12 @@ class Lease:
     def step(self) -> float:
         """Renew the heartbeat, or go on as a new worker where this one was declared lost."""
         memory = resident_bytes()
-        heard = beat(self.worker_id, memory_bytes=memory, using=self._using)
-        if heard is Heard.ASKED_TO_STOP:
+        heard = record_heartbeat(self.worker_id, memory_bytes=memory, using=self._using)
+        if heard is HeartbeatStatus.STOP_REQUESTED:
             self._on_stop_request()
-        elif heard is Heard.LOST:
+        elif heard is HeartbeatStatus.LOST:
             old = self.worker_id
-            asked = is_asked_to_stop(old, using=self._using)
+            asked = is_stop_requested(old, using=self._using)
             self.acquire()
             logger.error(
                 "worker %s was declared lost: no heartbeat came through in time. Its claims are others' now; it"
@@ -81,10 +87,10 @@ class Lease:
         self._on_memory(memory)
         return self._interval_seconds
 
-    def say(self, state: Worker.State) -> bool:
+    def save_state(self, state: Worker.State) -> bool:
         """Write that this worker is stopping, or has stopped; tell whether staff asked it to before that."""
-        leave(self.worker_id, state, using=self._using)
-        return is_asked_to_stop(self.worker_id, using=self._using)
+        set_worker_state(self.worker_id, state, using=self._using)
+        return is_stop_requested(self.worker_id, using=self._using)
 
 
 def resident_bytes() -> int:

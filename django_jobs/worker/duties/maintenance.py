@@ -22,24 +22,24 @@ from ...store.dead_letters.group_counts import prune_groups
 from ...store.enqueue.prune_keys import prune_keys, prune_once
 from ...store.lifecycle.expire import expire
 from ...store.lifecycle.prune import prune, prune_records, prune_ticks
-from ...store.lifecycle.repair import Swept, sweep
+from ...store.lifecycle.repair import RepairResult, repair
 from ...store.lifecycle.rescue import rescue
-from ...store.limits.definitions import bring_limits_in_step
+from ...store.limits.definitions import sync_limits
 from ...store.limits.prune import prune_limits
-from ...store.queues import note_queues
+from ...store.queues import ensure_queues
 from ...store.results.retention import expire_results
-from ...store.search.id_checkpoints import INTERVAL, mark_jobs, prune_marks
-from ...store.stats.rollup import fold, prune_sums
-from ...store.workers import declare_lost, time_until_stale
+from ...store.search.id_checkpoints import INTERVAL, prune_id_checkpoints, record_id_checkpoint
+from ...store.stats.rollup import prune_rollups, roll_up
+from ...store.workers import mark_lost_workers, time_until_stale
 
 logger = logging.getLogger("django_jobs.worker")
 
-NEW_SECONDS = 30.0
+FRESH_START_SECONDS = 30.0
 PRUNE_INTERVAL_SECONDS = 300.0
 RESULTS_INTERVAL_SECONDS = 60.0
-WINDOWS_A_ROUND = 5
-LONGEST_INTERVAL_SECONDS = 5.0
-JUST_AFTER_SECONDS = 0.05
+WINDOWS_PER_ROUND = 5
+MAX_INTERVAL_SECONDS = 5.0
+STALE_MARGIN_SECONDS = 0.05
 """How long after a worker has become stale it is looked at, so that it is stale by then."""
 
 
@@ -61,31 +61,31 @@ class Maintenance:
         self._worker_id = worker_id
         self._seen_queues = seen_queues
         # A process that replaces another of the same command has nothing newer to say.
-        self._is_in_step = time.monotonic() - started > NEW_SECONDS
-        self._noted: set[str] = set()
-        self._mark_at = self._prune_at = self._results_at = time.monotonic()
+        self._is_synced = time.monotonic() - started > FRESH_START_SECONDS
+        self._known_queues: set[str] = set()
+        self._next_checkpoint_at = self._next_prune_at = self._next_result_expiry_at = time.monotonic()
         self._prune_from: int | None = None
-        self._swept = Swept()
+        self._last_repair = RepairResult()
 
     def step(self) -> float:
         """Do what is due and return the seconds until the next round."""
-        if not self._is_in_step:
-            self._bring_limits_in_step()
+        if not self._is_synced:
+            self._sync_limits()
         self._rescue()
-        self._sweep()
+        self._repair()
         self._expire()
         self._note_queues()
-        fold(using=self._settings.database)
-        self._mark_jobs()
+        roll_up(using=self._settings.database)
+        self._save_id_checkpoint()
         if self._settings.mail_admins:
             self._mail_admins()
-        if time.monotonic() >= self._prune_at:
+        if time.monotonic() >= self._next_prune_at:
             self._prune()
-        if time.monotonic() >= self._results_at:
+        if time.monotonic() >= self._next_result_expiry_at:
             self._expire_results()
         return self._until_next_round()
 
-    def _bring_limits_in_step(self) -> None:
+    def _sync_limits(self) -> None:
         """Have the code that was just started decide on limits whose rows an older version wrote."""
         rules = {
             (limit.name or definition.name, limit.rule().kind): limit.rule()
@@ -93,13 +93,15 @@ class Maintenance:
             for limit in definition.options.limits
         }
         named = [(name, rule) for (name, _), rule in rules.items()]
-        if changed := bring_limits_in_step(named, using=self._settings.database):
+        if changed := sync_limits(named, using=self._settings.database):
             logger.info("%s limits have a new rule", changed)
-        self._is_in_step = True
+        self._is_synced = True
 
     def _rescue(self) -> None:
         using = self._settings.database
-        lost = declare_lost(stale_after=self._settings.stale_after, spare=self._worker_id(), using=using)
+        lost = mark_lost_workers(
+            stale_after=self._settings.stale_after, exclude_id=self._worker_id(), using=using
+        )
         if lost:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
         if rescued := rescue(rules=self._settings.rules, using=using):
@@ -110,23 +112,27 @@ class Maintenance:
 
         So the jobs of a dead host are rescued as soon as ``stale_after`` allows, not up to an interval later.
         """
-        interval = min(self._settings.heartbeat_interval.total_seconds(), LONGEST_INTERVAL_SECONDS)
+        interval = min(self._settings.heartbeat_interval.total_seconds(), MAX_INTERVAL_SECONDS)
         until_stale = time_until_stale(
-            stale_after=self._settings.stale_after, spare=self._worker_id(), using=self._settings.database
+            stale_after=self._settings.stale_after,
+            exclude_id=self._worker_id(),
+            using=self._settings.database,
         )
         if until_stale is None:
             return interval
-        return min(interval, max(until_stale.total_seconds(), 0.0) + JUST_AFTER_SECONDS)
+        return min(interval, max(until_stale.total_seconds(), 0.0) + STALE_MARGIN_SECONDS)
 
-    def _sweep(self) -> None:
+    def _repair(self) -> None:
         """See to what batches and graphs need and a process that died left undone."""
         settings = self._settings
-        self._swept = sweep(
-            self._swept, abandoned_after=settings.batch_abandoned_after, using=settings.database
+        self._last_repair = repair(
+            self._last_repair, abandoned_after=settings.batch_abandoned_after, using=settings.database
         )
-        if self._swept.followed:
-            logger.warning("%s jobs had ended, and what waits for them had not heard", self._swept.followed)
-        for batch_id in self._swept.abandoned:
+        if self._last_repair.followed:
+            logger.warning(
+                "%s jobs had ended, and what waits for them had not heard", self._last_repair.followed
+            )
+        for batch_id in self._last_repair.abandoned:
             logger.warning(
                 "batch %s was never closed, and its builder gave no sign of life for %s; it is closed as it is",
                 batch_id,
@@ -142,14 +148,14 @@ class Maintenance:
             logger.warning("%s jobs were not begun in time to be of use; they are cancelled", dropped)
 
     def _note_queues(self) -> None:
-        new = set(self._seen_queues()) - self._noted
-        note_queues(sorted(new), using=self._settings.database)
-        self._noted |= new
+        new = set(self._seen_queues()) - self._known_queues
+        ensure_queues(sorted(new), using=self._settings.database)
+        self._known_queues |= new
 
-    def _mark_jobs(self) -> None:
-        if time.monotonic() >= self._mark_at:
-            mark_jobs(using=self._settings.database)
-            self._mark_at = time.monotonic() + INTERVAL.total_seconds() / 2
+    def _save_id_checkpoint(self) -> None:
+        if time.monotonic() >= self._next_checkpoint_at:
+            record_id_checkpoint(using=self._settings.database)
+            self._next_checkpoint_at = time.monotonic() + INTERVAL.total_seconds() / 2
 
     def _mail_admins(self) -> None:
         period = self._settings.mail_admins_period
@@ -168,7 +174,7 @@ class Maintenance:
         pruned = prune(
             settings.retention,
             start_id=self._prune_from or 0,
-            windows=WINDOWS_A_ROUND,
+            windows=WINDOWS_PER_ROUND,
             using=settings.database,
         )
         if pruned.jobs:
@@ -176,15 +182,15 @@ class Maintenance:
         self._prune_from = pruned.next_id
         if pruned.next_id is None:
             self._prune_records()
-            self._prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
+            self._next_prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
 
     def _expire_results(self) -> None:
         """Let go of results whose time is over; the next round goes on where there are more."""
-        let = expire_results(windows=WINDOWS_A_ROUND, using=self._settings.database)
+        let = expire_results(windows=WINDOWS_PER_ROUND, using=self._settings.database)
         if let.results:
             logger.info("let go of %s results", let.results)
         if not let.more:
-            self._results_at = time.monotonic() + RESULTS_INTERVAL_SECONDS
+            self._next_result_expiry_at = time.monotonic() + RESULTS_INTERVAL_SECONDS
 
     def _prune_records(self) -> None:
         settings = self._settings
@@ -192,9 +198,9 @@ class Maintenance:
         prune_ticks(settings.tick_retention, using=settings.database)
         prune_keys(using=settings.database)
         prune_once(settings.once_retention, using=settings.database)
-        prune_sums(using=settings.database)
+        prune_rollups(using=settings.database)
         prune_groups(settings.retention.get(State.DEAD), using=settings.database)
-        prune_marks(using=settings.database)
+        prune_id_checkpoints(using=settings.database)
         prune_limits(using=settings.database)
         prune_batches(settings.retention.get(State.SUCCEEDED), using=settings.database)
 
@@ -204,7 +210,7 @@ def _text(letter: DeadLetter, number: int) -> str:
         f"{letter.job_name} (queue {letter.queue_name}) became a dead letter: {letter.reason}.",
         f"Job {letter.job_id}, after {letter.attempt} tries, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
         f"Dead letters with this error lately: {number}.",
-        _address(letter),
+        _admin_link(letter),
         "",
         f"{letter.error_class}: {letter.error_message}",
         "",
@@ -213,7 +219,7 @@ def _text(letter: DeadLetter, number: int) -> str:
     return "\n".join(lines)
 
 
-def _address(letter: DeadLetter) -> str:
+def _admin_link(letter: DeadLetter) -> str:
     try:
         return "In the admin: " + reverse("admin:django_jobs_deadletter_change", args=[letter.pk])
     except NoReverseMatch:

@@ -13,39 +13,39 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ...store.dialects.postgresql.jobs import CHANNEL, SCHEDULERS_CHANNEL
-from ...store.notify import AWAKE_SECONDS
+from ...store.notify import FAST_POLL_SECONDS
 
 logger = logging.getLogger("django_jobs.worker")
 
-Ring = Callable[[float], None]
+OnNotify = Callable[[float], None]
 """Called with how many seconds the worker is to stay awake."""
 
 
-RingScheduler = Callable[[], None]
+OnScheduleChange = Callable[[], None]
 """Called where schedules have changed."""
 
 
-class Doorbell(Protocol):
+class Notifier(Protocol):
     """``step`` waits for a ring, passes it on and returns the seconds until it wants to wait again."""
 
-    rings: bool
+    is_listening: bool
     """True while whatever is enqueued will be heard of."""
     uses_connection: bool
     """True where it needs Django's connection of its thread."""
 
     @property
-    def rings_schedulers(self) -> bool:
+    def is_listening_for_schedules(self) -> bool:
         """True while every change of a schedule will be heard of."""
 
     def step(self) -> float | None:
         """Wait once; raises a database error where the bell is out of order."""
 
 
-class Silent:
+class PollingOnly:
     """No doorbell: workers poll."""
 
-    rings = False
-    rings_schedulers = False
+    is_listening = False
+    is_listening_for_schedules = False
     uses_connection = False
 
     def step(self) -> float | None:
@@ -53,26 +53,31 @@ class Silent:
         return None
 
 
-class Listen:
+class PostgresNotifier:
     """PostgreSQL's LISTEN, on a psycopg connection of its own that does nothing else."""
 
     WAIT_SECONDS = 1.0
     uses_connection = False
 
     def __init__(
-        self, ring: Ring, ring_scheduler: RingScheduler, *, using: str, queues: frozenset[str] | None
+        self,
+        ring: OnNotify,
+        on_schedule_change: OnScheduleChange,
+        *,
+        using: str,
+        queues: frozenset[str] | None,
     ) -> None:
-        self.rings = False
-        self._ring = ring
-        self._ring_scheduler = ring_scheduler
+        self.is_listening = False
+        self._on_notify = ring
+        self._on_schedule_change = on_schedule_change
         self._using = using
         self._queues = queues
         self._connection: Any = None
 
     @property
-    def rings_schedulers(self) -> bool:
+    def is_listening_for_schedules(self) -> bool:
         """True while it listens."""
-        return self.rings
+        return self.is_listening
 
     def step(self) -> float | None:
         """Wait up to a second for notifications and ring for those of served queues."""
@@ -85,36 +90,36 @@ class Listen:
                 )
                 self._connection.execute(f"LISTEN {CHANNEL}")
                 self._connection.execute(f"LISTEN {SCHEDULERS_CHANNEL}")
-                self.rings = True
-                self._ring(AWAKE_SECONDS)
-                self._ring_scheduler()
+                self.is_listening = True
+                self._on_notify(FAST_POLL_SECONDS)
+                self._on_schedule_change()
             for heard in self._connection.notifies(timeout=self.WAIT_SECONDS, stop_after=1):
                 if heard.channel == SCHEDULERS_CHANNEL:
-                    self._ring_scheduler()
+                    self._on_schedule_change()
                 elif self._queues is None or heard.payload in self._queues:
-                    self._ring(AWAKE_SECONDS)
+                    self._on_notify(FAST_POLL_SECONDS)
         except psycopg.Error as error:
             self._close()
             raise DatabaseError(f"LISTEN: {error}") from error
         return 0
 
     def _close(self) -> None:
-        self.rings = False
+        self.is_listening = False
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
 
 
-class DataVersion:
+class SqliteNotifier:
     """SQLite's ``PRAGMA data_version``: it changes when another connection has committed, and costs microseconds."""
 
     INTERVAL_SECONDS = 0.02
-    rings_schedulers = False
+    is_listening_for_schedules = False
     uses_connection = True
 
-    def __init__(self, ring: Ring, *, using: str) -> None:
-        self.rings = True
-        self._ring = ring
+    def __init__(self, ring: OnNotify, *, using: str) -> None:
+        self.is_listening = True
+        self._on_notify = ring
         self._using = using
         self._seen: int | None = None
 
@@ -125,27 +130,27 @@ class DataVersion:
             (version,) = cursor.fetchone()
         if version != self._seen:
             self._seen = version
-            self._ring(0)
+            self._on_notify(0)
         return self.INTERVAL_SECONDS
 
 
-def choose_doorbell(
-    ring: Ring,
+def create_notifier(
+    ring: OnNotify,
     *,
-    ring_scheduler: RingScheduler,
+    on_schedule_change: OnScheduleChange,
     using: str,
     queues: frozenset[str] | None,
     wanted: bool,
-) -> Doorbell:
+) -> Notifier:
     """Return the doorbell of the jobs' database; ``wanted`` False (setting RING) or no psycopg 3: none."""
     vendor = connections[using].vendor
     if vendor == "sqlite":
-        return DataVersion(ring, using=using)
+        return SqliteNotifier(ring, using=using)
     if vendor == "postgresql" and wanted:
         try:
             import psycopg  # noqa: F401 - its notifies(timeout=) is what the bell is made of
         except ImportError:
             logger.info("psycopg 3 is not installed: idle workers poll instead of LISTEN")
         else:
-            return Listen(ring, ring_scheduler, using=using, queues=queues)
-    return Silent()
+            return PostgresNotifier(ring, on_schedule_change, using=using, queues=queues)
+    return PollingOnly()

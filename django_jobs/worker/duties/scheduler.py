@@ -12,84 +12,84 @@ from datetime import datetime, timedelta
 
 from ...conf import Settings
 from ...schedules import all_schedules
-from ...staff_schedules import staff_spec
+from ...staff_schedules import spec_from_row
 from ...store.clock import database_now
-from ...store.schedules.definitions import Synced, sync_schedules
-from ...store.schedules.tick import seconds_until_look, tick
-from ...store.schedules.tick_round import Ticked
+from ...store.schedules.definitions import SyncResult, sync_schedules
+from ...store.schedules.tick import seconds_until_next_check, tick
+from ...store.schedules.tick_round import TickResult
 
 logger = logging.getLogger("django_jobs.scheduler")
 
-LONGEST_SLEEP_SECONDS = 60.0
-SHORTEST_SLEEP_SECONDS = 0.001
-HELD_PAUSE_SECONDS, LONGEST_HELD_PAUSE_SECONDS = 0.01, 0.5
+MAX_SLEEP_SECONDS = 60.0
+MIN_SLEEP_SECONDS = 0.001
+LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS = 0.01, 0.5
 """Between looks while other schedulers hold all that is due: growing, for one of them may be frozen."""
 
 
 class Scheduler:
     """``step`` is one round: what is due is fired. It returns how long nothing will be.
 
-    ``started`` is this host's monotonic clock when the code at hand began to run, in seconds. Where no bell ``rings``
+    ``started`` is this host's monotonic clock when the code at hand began to run, in seconds. If not ``is_listening``
     for a change of a schedule, it looks every ``poll_interval`` whether there was one: two statements that read
     one entry of an index.
     """
 
-    def __init__(self, *, settings: Settings, started: float, rings: Callable[[], bool]) -> None:
+    def __init__(self, *, settings: Settings, started: float, is_listening: Callable[[], bool]) -> None:
         self._settings = settings
         self._started = started
-        self._rings = rings
-        self._is_in_step = False
-        self._held_pause = HELD_PAUSE_SECONDS
+        self._is_listening = is_listening
+        self._is_synced = False
+        self._locked_pause = LOCKED_PAUSE_SECONDS
 
     def step(self) -> float:
         """Fire what is due and return the seconds until there is reason to look again."""
         using = self._settings.database
-        if not self._is_in_step:
-            say_synced(bring_in_step(using=using, started=self._started))
-            self._is_in_step = True
-        left = seconds_until_look(using=using)
+        if not self._is_synced:
+            log_sync(sync_code_schedules(using=using, started=self._started))
+            self._is_synced = True
+        left = seconds_until_next_check(using=using)
         while left == 0:
-            ticked = fire_all(using=using)
-            say_ticked(ticked)
-            left = seconds_until_look(using=using)
+            ticked = fire_due(using=using)
+            log_ticks(ticked)
+            left = seconds_until_next_check(using=using)
             if left == 0 and not ticked.looked_at:
-                pause, self._held_pause = (
-                    self._held_pause,
-                    min(2 * self._held_pause, LONGEST_HELD_PAUSE_SECONDS),
+                pause, self._locked_pause = (
+                    self._locked_pause,
+                    min(2 * self._locked_pause, MAX_LOCKED_PAUSE_SECONDS),
                 )
                 return pause
-        self._held_pause = HELD_PAUSE_SECONDS
-        longest = LONGEST_SLEEP_SECONDS if self._rings() else self._settings.poll_interval.total_seconds()
-        return longest if left is None else max(min(left, longest), SHORTEST_SLEEP_SECONDS)
+        self._locked_pause = LOCKED_PAUSE_SECONDS
+        longest = MAX_SLEEP_SECONDS if self._is_listening() else self._settings.poll_interval.total_seconds()
+        return longest if left is None else max(min(left, longest), MIN_SLEEP_SECONDS)
 
 
-def bring_in_step(*, using: str, started: float) -> Synced:
+def sync_code_schedules(*, using: str, started: float) -> SyncResult:
     """Bring the rows in step with this process's code; ``started`` as for ``Scheduler``."""
     age = timedelta(seconds=time.monotonic() - started)
     started_at: datetime = database_now(using=using) - age
     specs = [definition.spec() for definition in all_schedules()]
-    return sync_schedules(specs, judge=staff_spec, started_at=started_at, using=using)
+    return sync_schedules(specs, judge=spec_from_row, started_at=started_at, using=using)
 
 
-def fire_all(*, using: str) -> Ticked:
+def fire_due(*, using: str) -> TickResult:
     """Fire all that is due now, round by round; return what came of them together."""
-    total = Ticked()
+    total = TickResult()
     while True:
         one = tick(using=using)
-        total = Ticked(
+        total = TickResult(
             fired=total.fired + one.fired,
             waiting=total.waiting + one.waiting,
             skipped=total.skipped + one.skipped,
             missed=total.missed + one.missed,
             problems=total.problems + one.problems,
-            latest_by=max(total.latest_by, one.latest_by),
+            max_lateness=max(total.max_lateness, one.max_lateness),
             looked_at=total.looked_at + one.looked_at,
         )
         if not one.full:
             return total
 
 
-def say_synced(synced: Synced) -> None:
+def log_sync(synced: SyncResult) -> None:
     """Log what a sync has changed."""
     for names, what in (
         (synced.made, "new"),
@@ -102,7 +102,7 @@ def say_synced(synced: Synced) -> None:
         logger.error("a schedule cannot be fired and waits until it is mended: %s", problem)
 
 
-def say_ticked(ticked: Ticked) -> None:
+def log_ticks(ticked: TickResult) -> None:
     """Log what came of a round, loudly where something was missed."""
     for problem in ticked.problems:
         logger.error("a schedule cannot be fired and waits until it is mended: %s", problem)
@@ -114,5 +114,5 @@ def say_ticked(ticked: Ticked) -> None:
             ticked.fired,
             ticked.skipped,
             ticked.waiting,
-            ticked.latest_by,
+            ticked.max_lateness,
         )

@@ -11,16 +11,16 @@ import asyncio
 from contextlib import AbstractContextManager, nullcontext, suppress
 from types import TracebackType
 
-from ...context import ASKED_TO_END
+from ...context import CANCEL_REQUESTED_MESSAGE
 from ...store.dialects.base.jobs import Claim
 
-Run = tuple[int, int]
+RunKey = tuple[int, int]
 """Which run: job and claim number."""
 
-_OUT_OF_REACH = nullcontext()
+_NOT_INTERRUPTIBLE = nullcontext()
 
 
-def run_of(claim: Claim) -> Run:
+def run_key(claim: Claim) -> RunKey:
     """Return which run a claim is the right to."""
     return claim.job_id, claim.claim_number
 
@@ -30,7 +30,7 @@ class InterruptibleTask:
 
     __slots__ = ("_loop", "_run", "_task", "_tasks", "was_interrupted")
 
-    def __init__(self, run: Run, tasks: dict[Run, InterruptibleTask]) -> None:
+    def __init__(self, run: RunKey, tasks: dict[RunKey, InterruptibleTask]) -> None:
         self._run = run
         self._tasks = tasks
         self._task = asyncio.current_task()
@@ -53,26 +53,26 @@ class InterruptibleTask:
     def _cancel(self) -> None:
         if self._tasks.get(self._run) is self and self._task is not None and not self.was_interrupted:
             self.was_interrupted = True
-            self._task.cancel(ASKED_TO_END)
+            self._task.cancel(CANCEL_REQUESTED_MESSAGE)
 
 
 class Interrupts:
     """Which runs of this process can be interrupted at this moment."""
 
     def __init__(self) -> None:
-        self._tasks: dict[Run, InterruptibleTask] = {}
+        self._tasks: dict[RunKey, InterruptibleTask] = {}
 
-    def around(self, claim: Claim) -> AbstractContextManager[None]:
+    def interruptible_call(self, claim: Claim) -> AbstractContextManager[None]:
         """Return the block in which a plain function runs: out of reach, but in a slot process."""
-        return _OUT_OF_REACH
+        return _NOT_INTERRUPTIBLE
 
-    def around_task(self, claim: Claim) -> InterruptibleTask:
+    def interruptible_task(self, claim: Claim) -> InterruptibleTask:
         """Return the block in which the task at hand awaits a job's function."""
-        return InterruptibleTask(run_of(claim), self._tasks)
+        return InterruptibleTask(run_key(claim), self._tasks)
 
     def interrupt_task(self, claim: Claim) -> bool:
         """Have the task of a run cancelled, and tell whether it was inside its function."""
-        block = self._tasks.get(run_of(claim))
+        block = self._tasks.get(run_key(claim))
         if block is None:
             return False
         block.interrupt()

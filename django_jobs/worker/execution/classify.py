@@ -8,63 +8,77 @@ from datetime import timedelta
 from typing import Any
 
 from ... import registry
-from ...arguments.serialization import NOT_STORABLE, dumps
-from ...exceptions import Cancelled as CancelledByJob
-from ...exceptions import Discard, JobTimeout, RateLimited, Retry, SerializationError, Snooze
-from ...policy.backoff import Exponential, wait_after
-from ...policy.outcomes import SUCCEEDED, Cancelled, Discarded, Failed, Keeping, Outcome, Snoozed, Succeeded
+from ...arguments.serialization import RESULT_NOT_STORABLE, dumps
+from ...exceptions import Cancel as CancelledByJob
+from ...exceptions import Discard, JobTimeoutError, RateLimited, Retry, SerializationError, Snooze
+from ...policy.backoff import Exponential, retry_delay
+from ...policy.outcomes import (
+    SUCCEEDED,
+    Cancelled,
+    Discarded,
+    Failed,
+    Outcome,
+    ResultRetentionSpec,
+    Snoozed,
+    Succeeded,
+)
 from ...store.dialects.base.jobs import Claim
-from .errors import describe
-from .runtime import Bench, Call, context_of
+from .errors import describe_exception
+from .runtime import PreparedCall, RunContext, create_job_context
 
 logger = logging.getLogger("django_jobs.worker")
 
-LOST = Succeeded(result=json.dumps(NOT_STORABLE))
+RESULT_LOST = Succeeded(result=json.dumps(RESULT_NOT_STORABLE))
 """The function has done its work, and what it returned could not be stored."""
 
 
-def outcome_of_value(value: Any, call: Call, bench: Bench) -> Succeeded:
+def outcome_from_value(value: Any, call: PreparedCall, run_context: RunContext) -> Succeeded:
     """Return the success with its result as JSON text, or with the mark that it could not be stored.
 
-    ``large_results.put_away`` has to see to the result where it is larger than the database takes.
+    ``result_offload.offload`` has to see to the result where it is larger than the database takes.
     """
     if value is None:
         return SUCCEEDED
-    claim, most = call.claim, bench.settings.max_result_bytes
-    ttl = call.definition.options.result_ttl or bench.settings.result_ttl
+    claim, max_bytes = call.claim, run_context.settings.max_result_bytes
+    ttl = call.definition.options.result_ttl or run_context.settings.result_ttl
     try:
         text = dumps(value, what="result")
-        if len(text) * 4 > most and (size := len(text.encode())) > most:
-            if bench.settings.result_storage is not None:
-                return Succeeded(result=text, keeping=Keeping(ttl=ttl, storage=bench.settings.result_storage))
-            raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {most}")
+        if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
+            if run_context.settings.result_storage is not None:
+                return Succeeded(
+                    result=text,
+                    result_retention=ResultRetentionSpec(
+                        ttl=ttl, storage=run_context.settings.result_storage
+                    ),
+                )
+            raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {max_bytes}")
     except Exception as error:  # noqa: BLE001 - a strange type may raise anything while it is read
         logger.warning(
             "job %s (%s) succeeded, its result is not storable: %s", claim.job_id, claim.name, error
         )
-        return LOST
-    return Succeeded(result=text, keeping=Keeping(ttl=ttl) if ttl else None)
+        return RESULT_LOST
+    return Succeeded(result=text, result_retention=ResultRetentionSpec(ttl=ttl) if ttl else None)
 
 
-def outcome_of_error(error: BaseException, call: Call, bench: Bench) -> Outcome:
+def outcome_from_exception(error: BaseException, call: PreparedCall, run_context: RunContext) -> Outcome:
     """Sort an exception: a request (Snooze, Cancelled, Discard, Retry), final by the options, or worth another try."""
     if isinstance(error, Snooze):
-        return Snoozed(delay=error.delay, holds_back=isinstance(error, RateLimited))
-    timed_out = isinstance(error, JobTimeout)
+        return Snoozed(delay=error.delay, closes_limit=isinstance(error, RateLimited))
+    timed_out = isinstance(error, JobTimeoutError)
     message = f"ran longer than {timedelta(seconds=call.timeout_seconds or 0)}" if timed_out else None
-    described = describe(error, job_name=call.claim.name, message=message)
+    described = describe_exception(error, job_name=call.claim.name, message=message)
     if isinstance(error, CancelledByJob):
         return Cancelled(error=described)
     options = call.definition.options
     if isinstance(error, (Discard, *options.discard_on)):
         return Discarded(error=described)
     if isinstance(error, Retry):
-        wait = _wait(error, call, bench) if error.after is None else error.after
+        wait = _retry_delay(error, call, run_context) if error.after is None else error.after
         return Failed(error=described, retry_in=wait, retry_requested=True)
     retryable = _is_retryable(error, options.retry_on)
     return Failed(
         error=described,
-        retry_in=_wait(error, call, bench) if retryable else None,
+        retry_in=_retry_delay(error, call, run_context) if retryable else None,
         timed_out=timed_out,
     )
 
@@ -76,11 +90,13 @@ def timeout_seconds(claim: Claim) -> float | None:
     return timeout.total_seconds() if timeout else None
 
 
-def outcome_of_hang(claim: Claim, bench: Bench) -> Outcome:
-    """Return the outcome of a run that went on, deaf to its JobTimeout, until its process was given up."""
+def outcome_of_timeout(claim: Claim, run_context: RunContext) -> Outcome:
+    """Return the outcome of a run that went on, deaf to its JobTimeoutError, until its process was given up."""
     definition = registry.get(claim.name)
-    call = Call(claim, definition, [], {}, context_of(claim, bench), timeout_seconds(claim))
-    return outcome_of_error(JobTimeout(), call, bench)
+    call = PreparedCall(
+        claim, definition, [], {}, create_job_context(claim, run_context), timeout_seconds(claim)
+    )
+    return outcome_from_exception(JobTimeoutError(), call, run_context)
 
 
 def _is_retryable(error: BaseException, retry_on: tuple[type[BaseException], ...]) -> bool:
@@ -88,17 +104,17 @@ def _is_retryable(error: BaseException, retry_on: tuple[type[BaseException], ...
     return isinstance(error, retry_on) or (not isinstance(error, Exception) and Exception in retry_on)
 
 
-def _wait(error: BaseException, call: Call, bench: Bench) -> timedelta | None:
+def _retry_delay(error: BaseException, call: PreparedCall, run_context: RunContext) -> timedelta | None:
     claim = call.claim
     backoff = call.definition.options.resolve("backoff", claim.queue_name)
     try:
-        return wait_after(
+        return retry_delay(
             backoff,
             exception=error,  # type: ignore[arg-type]  # a SystemExit is passed on as it is
             context=call.context,
             attempt=claim.attempt,
-            random=bench.random,
+            random=run_context.random,
         )
     except Exception:
         logger.exception("backoff of %s failed; the default is used", claim.name)
-        return Exponential().wait(claim.attempt, bench.random)
+        return Exponential().wait(claim.attempt, run_context.random)

@@ -10,31 +10,33 @@ from types import TracebackType
 from ...models.attempt import MAX_ERROR_CLASS_LENGTH
 from ...policy.fingerprint import fingerprint
 from ...policy.outcomes import Error
-from ...policy.truncate import cut
+from ...policy.truncate import truncate
 
 MAX_MESSAGE_LENGTH = 10_000
 MAX_TRACEBACK_LENGTH = 50_000
 
-_ENGINE = str(Path(__file__).parent)
-_NOT_PROJECT = tuple(
+_ENGINE_DIR = str(Path(__file__).parent)
+_NON_PROJECT_PREFIXES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     | {str(Path(__file__).parents[1]), "<"}
 )
 
 
-def describe(exception: BaseException, *, job_name: str, message: str | None = None) -> Error:
+def describe_exception(exception: BaseException, *, job_name: str, message: str | None = None) -> Error:
     """Return what is stored of ``exception``. Never raises, whatever its ``__str__`` does.
 
     The traceback starts at the first frame below the engine's own.
     """
     kind = type(exception)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = cut(clean(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH)
-    frames = _below_engine(exception.__traceback__)
+    text = truncate(
+        escape_unstorable(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH
+    )
+    frames = _skip_engine_frames(exception.__traceback__)
     return Error(
-        error_class=clean(name)[:MAX_ERROR_CLASS_LENGTH],
+        error_class=escape_unstorable(name)[:MAX_ERROR_CLASS_LENGTH],
         message=text,
-        traceback=cut(clean(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
+        traceback=truncate(escape_unstorable(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
         fingerprint=fingerprint(
             job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)
         ),
@@ -43,10 +45,10 @@ def describe(exception: BaseException, *, job_name: str, message: str | None = N
 
 def is_project_file(path: str) -> bool:
     """Tell whether a source file is the project's own: neither Python's, nor a package's, nor ours."""
-    return not path.startswith(_NOT_PROJECT)
+    return not path.startswith(_NON_PROJECT_PREFIXES)
 
 
-def clean(text: str) -> str:
+def escape_unstorable(text: str) -> str:
     """Return ``text`` without what PostgreSQL refuses: NUL and lone surrogates, written as escapes."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
@@ -65,9 +67,9 @@ def _format(exception: BaseException, frames: TracebackType | None) -> str:
         return f"(the traceback could not be written: {type(error).__name__})"
 
 
-def _below_engine(frames: TracebackType | None) -> TracebackType | None:
+def _skip_engine_frames(frames: TracebackType | None) -> TracebackType | None:
     first = frames
-    while first is not None and first.tb_frame.f_code.co_filename.startswith(_ENGINE):
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_ENGINE_DIR):
         first = first.tb_next
     return first or frames
 

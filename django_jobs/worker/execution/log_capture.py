@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 import traceback
 
-from ...context import running_job
-from ...exceptions import Cancelled, JobTimeout
+from ...context import current_job_or_none
+from ...exceptions import Cancel, JobTimeoutError
 
-ENGINE = "django_jobs"
+ENGINE_LOGGER = "django_jobs"
 
 
 class JobLogHandler(logging.Handler):
@@ -19,15 +19,15 @@ class JobLogHandler(logging.Handler):
 
     def handle(self, record: logging.LogRecord) -> bool:
         """Keep a record, and pass it on where the project has no handler of its own."""
-        if _is_unheard(record) and logging.lastResort is not None:
+        if _is_unhandled(record) and logging.lastResort is not None:
             logging.lastResort.handle(record)
-        job = running_job()
-        if job is None or record.name == ENGINE or record.name.startswith(f"{ENGINE}."):
+        job = current_job_or_none()
+        if job is None or record.name == ENGINE_LOGGER or record.name.startswith(f"{ENGINE_LOGGER}."):
             return True
         try:
             if self.filter(record):
                 job.keep(level=record.levelname, logger=record.name, message=_text(record))
-        except (JobTimeout, Cancelled):  # raised in the job from outside, and meant for it
+        except (JobTimeoutError, Cancel):  # raised in the job from outside, and meant for it
             raise
         except Exception:  # noqa: BLE001 - what a job logs must not fail it
             self.handleError(record)
@@ -41,7 +41,7 @@ def capture_logs() -> None:
         root.addHandler(JobLogHandler())
 
 
-def _is_unheard(record: logging.LogRecord) -> bool:
+def _is_unhandled(record: logging.LogRecord) -> bool:
     """Tell whether no handler but ours hears of a record that Python would then write to the standard error."""
     if logging.lastResort is None or record.levelno < logging.lastResort.level:
         return False
@@ -56,7 +56,7 @@ def _is_unheard(record: logging.LogRecord) -> bool:
 def _text(record: logging.LogRecord) -> str:
     try:
         text = record.getMessage()
-    except (JobTimeout, Cancelled):
+    except (JobTimeoutError, Cancel):
         raise
     except Exception as error:  # noqa: BLE001 - what is logged may raise anything while it is written out
         text = f"{record.msg if isinstance(record.msg, str) else type(record.msg)} ({type(error).__name__}: {error})"

@@ -20,211 +20,226 @@ from django.db import DataError, IntegrityError, transaction
 
 from ... import registry, signals
 from ...arguments.serialization import TAG, decode, loads, read_json
-from ...context import ASKED_TO_END, running_as
+from ...context import CANCEL_REQUESTED_MESSAGE, activate_context
 from ...definition import JobDefinition
-from ...exceptions import Cancelled, ClaimLost, JobTimeout, LimitKeyError, SerializationError
+from ...exceptions import Cancel, ClaimLostError, JobTimeoutError, LimitKeyError, SerializationError
 from ...policy.decide import JobFacts, decide
-from ...policy.flags import Links
+from ...policy.flags import JobFlag
 from ...policy.outcomes import Cancelled as CancelledOutcome
-from ...policy.outcomes import Discarded, Expired, Outcome, Succeeded, Unadmitted, UnknownJob, Unreadable
-from ...store.dialects.base.jobs import Claim, Ended
+from ...policy.outcomes import Discarded, Expired, Outcome, PermitsMissing, Succeeded, UnknownJob, Unreadable
+from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.enqueue.expiry import is_past_expiry
 from ...store.lifecycle.finish import finish
-from ...store.lifecycle.signals import announce_start
+from ...store.lifecycle.signals import send_started_signal
 from ...store.logs import save_log
 from ...store.results.inputs import with_results
 from ...store.transactions import savepoint
-from .classify import outcome_of_error, outcome_of_value
-from .errors import describe
-from .result_offload import is_large, put_away, take_back
-from .runtime import Bench, Call, Settled, context_of, log_of
+from .classify import outcome_from_exception, outcome_from_value
+from .errors import describe_exception
+from .result_offload import delete_offloaded, needs_offload, offload
+from .runtime import CommittedRun, PreparedCall, RunContext, create_job_context, create_run_log
 
 logger = logging.getLogger("django_jobs.worker")
 
 
-def run(claim: Claim, bench: Bench) -> Ended | Settled:
+def run(claim: Claim, run_context: RunContext) -> FinishedRun | CommittedRun:
     """Run a claimed job in this thread and return how it ended."""
-    started = bench.clock.seconds()
-    call = prepare(claim, bench)
-    if not isinstance(call, Call):
-        return conclude(claim, call, started=None, bench=bench)
-    _say_started(claim, bench)
+    started = run_context.clock.seconds()
+    call = prepare(claim, run_context)
+    if not isinstance(call, PreparedCall):
+        return finalize(claim, call, started=None, run_context=run_context)
+    _announce_start(claim, run_context)
     if call.definition.options.atomic:
-        return _run_atomic(call, started, bench)
-    outcome = _perform(call, bench)
+        return _run_atomic(call, started, run_context)
+    outcome = _call_function(call, run_context)
     _end_log(call)
-    return conclude(claim, outcome, started=started, bench=bench)
+    return finalize(claim, outcome, started=started, run_context=run_context)
 
 
-async def arun(claim: Claim, bench: Bench) -> Ended | Settled:
+async def arun(claim: Claim, run_context: RunContext) -> FinishedRun | CommittedRun:
     """Do what ``run`` does for an ``async def`` job, as a task of this thread's event loop.
 
     What may use the database, loading model instances and sending ``job_started``, is done in Django's thread
     for synchronous code.
     """
-    started = bench.clock.seconds()
-    asks = TAG in claim.arguments or (claim.links and claim.links & Links.EXPIRES)
-    call = await sync_to_async(prepare)(claim, bench) if asks else prepare(claim, bench)
-    if not isinstance(call, Call):
-        return conclude(claim, call, started=None, bench=bench)
+    started = run_context.clock.seconds()
+    asks = TAG in claim.arguments or (claim.flags and claim.flags & JobFlag.EXPIRES)
+    call = await sync_to_async(prepare)(claim, run_context) if asks else prepare(claim, run_context)
+    if not isinstance(call, PreparedCall):
+        return finalize(claim, call, started=None, run_context=run_context)
     if signals.job_started.receivers:
-        await sync_to_async(_say_started)(claim, bench)
-    outcome = await _aperform(call, bench)
+        await sync_to_async(_announce_start)(claim, run_context)
+    outcome = await _acall_function(call, run_context)
     _end_log(call)
-    return conclude(claim, outcome, started=started, bench=bench)
+    return finalize(claim, outcome, started=started, run_context=run_context)
 
 
-def prepare(claim: Claim, bench: Bench) -> Call | Outcome:
+def prepare(claim: Claim, run_context: RunContext) -> PreparedCall | Outcome:
     """Look the job up and read its arguments back; an outcome where that already decides how the run ends."""
-    if claim.links and (outcome := _not_to_begin(claim, bench)) is not None:
+    if claim.flags and (outcome := _reason_to_skip(claim, run_context)) is not None:
         return outcome
     definition = registry.find(claim.name)
     if definition is None:
         return UnknownJob()
     try:
-        log = log_of(claim, bench)
-        context = context_of(claim, bench, log=log)
+        log = create_run_log(claim, run_context)
+        context = create_job_context(claim, run_context, log=log)
     except SerializationError as error:
         return _unreadable(claim, error)
     try:
-        stored = _arguments(claim, bench)
+        stored = _load_arguments(claim, run_context)
         args, kwargs = definition.signature.call_arguments(stored)
     except SerializationError as error:
         return _unreadable(claim, error)
     except Exception as error:  # noqa: BLE001 - loading a model instance may raise what that model's project raises
-        return outcome_of_error(error, Call(claim, definition, [], {}, context, None), bench)
+        return outcome_from_exception(
+            error, PreparedCall(claim, definition, [], {}, context, None), run_context
+        )
     if definition.options.takes_context:
         args.insert(0, context)
-    if definition.options.limits and not claim.links & Links.LIMITED:
-        lacks = _lacks(claim, definition, stored)
+    if definition.options.limits and not claim.flags & JobFlag.LIMITED:
+        lacks = _missing_permits(claim, definition, stored)
         if lacks is not None:
             return lacks
     timeout = definition.options.resolve("timeout", claim.queue_name)
-    return Call(claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None, log)
+    return PreparedCall(
+        claim, definition, args, kwargs, context, timeout.total_seconds() if timeout else None, log
+    )
 
 
-def _not_to_begin(claim: Claim, bench: Bench) -> Outcome | None:
+def _reason_to_skip(claim: Claim, run_context: RunContext) -> Outcome | None:
     """Return what a run comes to that its job was asked not to have, or that comes too late to be of use."""
-    if claim.links & Links.ASKED:
-        return CancelledOutcome(error=describe(Cancelled(ASKED_TO_END), job_name=claim.name))
-    if claim.links & Links.EXPIRES and is_past_expiry(claim.job_id, using=bench.using):
+    if claim.flags & JobFlag.CANCEL_REQUESTED:
+        return CancelledOutcome(
+            error=describe_exception(Cancel(CANCEL_REQUESTED_MESSAGE), job_name=claim.name)
+        )
+    if claim.flags & JobFlag.EXPIRES and is_past_expiry(claim.job_id, using=run_context.using):
         return Expired()
     return None
 
 
-def _lacks(claim: Claim, definition: JobDefinition[..., Any], stored: Any) -> Outcome | None:
+def _missing_permits(claim: Claim, definition: JobDefinition[..., Any], stored: Any) -> Outcome | None:
     """Return what sends a job back that was enqueued before its limits were defined, or by who did not know them."""
     try:
         needs = definition.needs(stored)
     except LimitKeyError as error:
-        return Discarded(error=describe(error, job_name=claim.name))
-    return Unadmitted(needs=needs) if needs else None
+        return Discarded(error=describe_exception(error, job_name=claim.name))
+    return PermitsMissing(needs=needs) if needs else None
 
 
-def _arguments(claim: Claim, bench: Bench) -> Any:
+def _load_arguments(claim: Claim, run_context: RunContext) -> Any:
     """Read the arguments back, with the results that other jobs pass on; those are asked for where there is a tag."""
     if TAG not in claim.arguments:
         return loads(claim.arguments)
-    return decode(with_results(claim.job_id, read_json(claim.arguments), using=bench.using))
+    return decode(with_results(claim.job_id, read_json(claim.arguments), using=run_context.using))
 
 
-def conclude(claim: Claim, outcome: Outcome, *, started: float | None, bench: Bench) -> Ended:
+def finalize(
+    claim: Claim, outcome: Outcome, *, started: float | None, run_context: RunContext
+) -> FinishedRun:
     """Decide what follows from ``outcome``; ``started`` None: the function never began."""
-    finished = bench.clock.seconds()
-    held_for = None if claim.held is None else timedelta(seconds=finished - claim.held)
-    if isinstance(outcome, Unadmitted):
-        claim = claim._replace(links=claim.links | Links.LIMITED)
-    is_limited = bool(claim.links & Links.LIMITED)
-    facts = JobFacts(claim.attempt, claim.max_attempts, held_for, claim.worker_deaths, is_limited)
-    decision = decide(outcome, facts, rules=bench.rules)
+    finished = run_context.clock.seconds()
+    unknown_for = None if claim.unknown_since is None else timedelta(seconds=finished - claim.unknown_since)
+    if isinstance(outcome, PermitsMissing):
+        claim = claim._replace(flags=claim.flags | JobFlag.LIMITED)
+    is_limited = bool(claim.flags & JobFlag.LIMITED)
+    facts = JobFacts(claim.attempt, claim.max_attempts, unknown_for, claim.worker_deaths, is_limited)
+    decision = decide(outcome, facts, rules=run_context.rules)
     fingerprint = decision.error.fingerprint if decision.error else ""
     # A look at the database's clock in between may have set ours back a little.
-    return Ended(
+    return FinishedRun(
         claim, decision, started, finished if started is None else max(finished, started), fingerprint
     )
 
 
 def _unreadable(claim: Claim, error: SerializationError) -> Outcome:
-    return Unreadable(error=describe(error, job_name=claim.name))
+    return Unreadable(error=describe_exception(error, job_name=claim.name))
 
 
-def _perform(call: Call, bench: Bench) -> Outcome:
+def _call_function(call: PreparedCall, run_context: RunContext) -> Outcome:
     try:
-        with running_as(call.context):
+        with activate_context(call.context):
             if call.timeout_seconds is None:
-                with bench.interrupts.around(call.claim):
+                with run_context.interrupts.interruptible_call(call.claim):
                     value = call.definition.function(*call.args, **call.kwargs)
             else:
-                with bench.watchdog.limit(call.timeout_seconds), bench.interrupts.around(call.claim):
+                with (
+                    run_context.watchdog.limit(call.timeout_seconds),
+                    run_context.interrupts.interruptible_call(call.claim),
+                ):
                     value = call.definition.function(*call.args, **call.kwargs)
-        return put_away(outcome_of_value(value, call, bench), call.claim, bench)
+        return offload(outcome_from_value(value, call, run_context), call.claim, run_context)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt of a job are its own affair
-        return outcome_of_error(error, call, bench)
+        return outcome_from_exception(error, call, run_context)
 
 
-async def _aperform(call: Call, bench: Bench) -> Outcome:
+async def _acall_function(call: PreparedCall, run_context: RunContext) -> Outcome:
     limit = asyncio.timeout(call.timeout_seconds)
-    task = bench.interrupts.around_task(call.claim)
+    task = run_context.interrupts.interruptible_task(call.claim)
     try:
-        with running_as(call.context):
+        with activate_context(call.context):
             async with limit:
                 with task:
                     value = await call.definition.function(*call.args, **call.kwargs)
-        outcome = outcome_of_value(value, call, bench)
-        return await sync_to_async(put_away)(outcome, call.claim, bench) if is_large(outcome) else outcome
+        outcome = outcome_from_value(value, call, run_context)
+        return (
+            await sync_to_async(offload)(outcome, call.claim, run_context)
+            if needs_offload(outcome)
+            else outcome
+        )
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled job is a failed one
         if isinstance(error, TimeoutError | asyncio.CancelledError) and limit.expired():
-            error = JobTimeout().with_traceback(error.__traceback__)
+            error = JobTimeoutError().with_traceback(error.__traceback__)
         elif isinstance(error, asyncio.CancelledError) and task.was_interrupted:
-            error = Cancelled(ASKED_TO_END).with_traceback(error.__traceback__)
-        return outcome_of_error(error, call, bench)
+            error = Cancel(CANCEL_REQUESTED_MESSAGE).with_traceback(error.__traceback__)
+        return outcome_from_exception(error, call, run_context)
 
 
-def _run_atomic(call: Call, started: float, bench: Bench) -> Ended | Settled:
+def _run_atomic(call: PreparedCall, started: float, run_context: RunContext) -> FinishedRun | CommittedRun:
     """Commit the function's writes together with the finish, or neither."""
     outcome: Outcome | None = None
     try:
-        with savepoint(using=bench.using):
-            outcome = _perform(call, bench)
-            ended = conclude(call.claim, outcome, started=started, bench=bench)
+        with savepoint(using=run_context.using):
+            outcome = _call_function(call, run_context)
+            ended = finalize(call.claim, outcome, started=started, run_context=run_context)
             if not isinstance(outcome, Succeeded):
-                transaction.set_rollback(True, using=bench.using)
+                transaction.set_rollback(True, using=run_context.using)
                 _end_log(call)
                 return ended
-            _save_log(call, bench)
-            if not finish([ended], worker_id=bench.worker_id(), using=bench.using):
-                raise ClaimLost
+            _save_log(call, run_context)
+            if not finish([ended], worker_id=run_context.worker_id(), using=run_context.using):
+                raise ClaimLostError
         if call.log is not None:
             call.log.close()
-        return Settled(call.claim, ended)
-    except ClaimLost:
-        return Settled(call.claim, None)
+        return CommittedRun(call.claim, ended)
+    except ClaimLostError:
+        return CommittedRun(call.claim, None)
     except Exception as error:  # noqa: BLE001 - what the commit raises, a deferred constraint say, is the job's failure
-        take_back(outcome, error)
+        delete_offloaded(outcome, error)
         _end_log(call)
-        outcome = outcome_of_error(error, call, bench)
-        return conclude(call.claim, outcome, started=started, bench=bench)
+        outcome = outcome_from_exception(error, call, run_context)
+        return finalize(call.claim, outcome, started=started, run_context=run_context)
 
 
-def _end_log(call: Call) -> None:
+def _end_log(call: PreparedCall) -> None:
     if call.log is not None:
         call.log.end()
 
 
-def _save_log(call: Call, bench: Bench) -> None:
+def _save_log(call: PreparedCall, run_context: RunContext) -> None:
     """Save what an atomic job has logged with its finish: behind that, nothing is saved any more."""
     kept = None if call.log is None else call.log.kept()
     if kept is None or not kept.lines:
         return
     try:
-        with savepoint(using=bench.using):
-            save_log(call.claim, kept, worker_id=bench.worker_id(), using=bench.using)
+        with savepoint(using=run_context.using):
+            save_log(call.claim, kept, worker_id=run_context.worker_id(), using=run_context.using)
     except (DataError, IntegrityError):
         logger.exception("job %s: its log could not be saved", call.claim.job_id)
 
 
-def _say_started(claim: Claim, bench: Bench) -> None:
+def _announce_start(claim: Claim, run_context: RunContext) -> None:
     try:
-        announce_start(claim, using=bench.using)
+        send_started_signal(claim, using=run_context.using)
     except Exception:
         logger.exception("job_started of job %s could not be sent", claim.job_id)

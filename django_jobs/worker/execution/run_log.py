@@ -5,42 +5,52 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from ...policy.log_lines import KeptLines, LogLine, LogLines
-from ...policy.truncate import cut
+from ...policy.log_lines import LogBuffer, LogExcerpt, LogLine
+from ...policy.truncate import truncate
 from ...store.clock import DatabaseClock
-from ..threads.batch_queue import Inbox
-from .errors import clean
+from ..threads.batch_queue import BatchQueue
+from .errors import escape_unstorable
 
-SAVE_SECONDS = 0.5
+SAVE_INTERVAL_SECONDS = 0.5
 """What a run has logged is saved at most this often, and once at its end."""
 MAX_NAME_LENGTH = 200
-MOST_AT_ONCE = 1_000
+MAX_BATCH_SIZE = 1_000
 
 
 class RunLog:
-    """The lines of one run. ``tell`` hears that there is something to save, and is given what returns it.
+    """The lines of one run. ``request_save`` hears that there is something to save, and is given what returns it.
 
     ``taken`` marks all as saved. A line that comes after ``end`` is not kept.
     """
 
-    __slots__ = ("_clock", "_is_ended", "_is_told", "_lines", "_longest", "_most", "_news", "_taken", "_tell")
+    __slots__ = (
+        "_clock",
+        "_is_ended",
+        "_is_save_requested",
+        "_lines",
+        "_max_line_length",
+        "_max_lines",
+        "_on_new_lines",
+        "_request_save",
+        "_taken",
+    )
 
     def __init__(
         self,
         *,
-        most: int,
-        longest: int,
+        max_lines: int,
+        max_line_length: int,
         clock: DatabaseClock,
-        news: Callable[[RunLog], None],
-        tell: Callable[[Callable[[], KeptLines]], None],
+        on_new_lines: Callable[[RunLog], None],
+        request_save: Callable[[Callable[[], LogExcerpt]], None],
     ) -> None:
-        self._most = most
-        self._longest = longest
+        self._max_lines = max_lines
+        self._max_line_length = max_line_length
         self._clock = clock
-        self._news = news
-        self._tell = tell
-        self._lines: LogLines | None = None
-        self._is_told = False
+        self._on_new_lines = on_new_lines
+        self._request_save = request_save
+        self._lines: LogBuffer | None = None
+        self._is_save_requested = False
         self._is_ended = False
         self._taken = 0
 
@@ -49,22 +59,28 @@ class RunLog:
         if self._is_ended:
             return
         if self._lines is None:
-            self._lines = LogLines(most=self._most)
+            self._lines = LogBuffer(max_lines=self._max_lines)
         # Cut before it is cleaned, which may be long work, and after, which may have made it longer.
-        text = cut(clean(cut(message, self._longest, around=" ")), self._longest, around=" ")
-        name = clean(logger[:MAX_NAME_LENGTH])
-        self._lines.add(LogLine(self._clock.seconds(), clean(level[:MAX_NAME_LENGTH]), name, text))
-        if not self._is_told:
-            self._is_told = True
-            self._news(self)
+        text = truncate(
+            escape_unstorable(truncate(message, self._max_line_length, around=" ")),
+            self._max_line_length,
+            around=" ",
+        )
+        name = escape_unstorable(logger[:MAX_NAME_LENGTH])
+        self._lines.add(
+            LogLine(self._clock.seconds(), escape_unstorable(level[:MAX_NAME_LENGTH]), name, text)
+        )
+        if not self._is_save_requested:
+            self._is_save_requested = True
+            self._on_new_lines(self)
 
-    def kept(self) -> KeptLines:
+    def kept(self) -> LogExcerpt:
         """Return what is kept so far."""
-        return KeptLines([], 0, 0) if self._lines is None else self._lines.kept()
+        return LogExcerpt([], 0, 0) if self._lines is None else self._lines.kept()
 
-    def taken(self) -> KeptLines:
+    def taken(self) -> LogExcerpt:
         """Return what is kept so far, to be saved now."""
-        self._is_told = False
+        self._is_save_requested = False
         kept = self.kept()
         self._taken = kept.total
         return kept
@@ -72,13 +88,13 @@ class RunLog:
     def save(self) -> None:
         """Have saved what was not yet."""
         if not self._is_ended:
-            self._tell(self.taken)
+            self._request_save(self.taken)
 
     def end(self) -> None:
         """Have saved what was not yet; no more will come."""
         self._is_ended = True
         if self._lines is not None and self.kept().total > self._taken:
-            self._tell(self.taken)
+            self._request_save(self.taken)
 
     def close(self) -> None:
         """Have nothing more saved: that was done elsewhere."""
@@ -92,7 +108,7 @@ class LogSaver:
     """
 
     def __init__(self) -> None:
-        self._inbox: Inbox[RunLog] = Inbox(most=MOST_AT_ONCE)
+        self._inbox: BatchQueue[RunLog] = BatchQueue(max_items=MAX_BATCH_SIZE)
         self._starts = iter([threading.Thread(target=self._serve, name="jobs-logs", daemon=True)])
         self._pause = threading.Event()
 
@@ -106,4 +122,4 @@ class LogSaver:
         while True:
             for log in set(self._inbox.take()):
                 log.save()
-            self._pause.wait(SAVE_SECONDS)
+            self._pause.wait(SAVE_INTERVAL_SECONDS)

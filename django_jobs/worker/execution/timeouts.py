@@ -1,4 +1,4 @@
-"""Time limits for plain functions: a watchdog that raises JobTimeout inside the thread that runs one.
+"""Time limits for plain functions: a watchdog that raises JobTimeoutError inside the thread that runs one.
 
 ``PyThreadState_SetAsyncExc`` (Python C API) makes a thread raise at its next bytecode; one that sits in C
 code raises when that returns. A limit fires at most once, and never after it was left: both are
@@ -20,11 +20,11 @@ import time
 from queue import Empty, SimpleQueue
 from types import TracebackType
 
-from ...exceptions import JobTimeout
+from ...exceptions import JobTimeoutError
 
 
 class _Limit:
-    """The block within which JobTimeout is raised once its time has passed."""
+    """The block within which JobTimeoutError is raised once its time has passed."""
 
     __slots__ = ("_seconds", "_watchdog", "left", "thread_id")
 
@@ -43,7 +43,7 @@ class _Limit:
         try:
             self._watchdog.remove(self)
             time.sleep(0)  # a call, at whose end one that is on its way is raised
-        except JobTimeout:
+        except JobTimeoutError:
             self._watchdog.remove(self)
 
 
@@ -57,11 +57,11 @@ class Watchdog:
         self._lock = threading.Lock()
         self._limits: list[tuple[float, int, _Limit]] = []
         self._numbers = itertools.count()
-        self._news: SimpleQueue[None] = SimpleQueue()
+        self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
     def limit(self, seconds: float) -> _Limit:
-        """Return a context manager that raises JobTimeout inside its block once ``seconds`` have passed."""
+        """Return a context manager that raises JobTimeoutError inside its block once ``seconds`` have passed."""
         return _Limit(self, seconds)
 
     def add(self, limit: _Limit, due: float) -> None:
@@ -73,7 +73,7 @@ class Watchdog:
             heapq.heappush(self._limits, (due, next(self._numbers), limit))
             is_next = self._limits[0][2] is limit
         if is_next:
-            self._news.put(None)
+            self._wakeups.put(None)
 
     def remove(self, limit: _Limit) -> None:
         """Have ``limit`` never fire any more."""
@@ -84,7 +84,7 @@ class Watchdog:
         while True:
             wait = self._fire_due()
             try:
-                self._news.get(timeout=wait)
+                self._wakeups.get(timeout=wait)
             except Empty:
                 continue
 
@@ -103,4 +103,4 @@ class Watchdog:
 
 
 def _raise_in(thread_id: int) -> None:
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(JobTimeout))
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread_id), ctypes.py_object(JobTimeoutError))

@@ -12,13 +12,13 @@ from ...store.dialects.base.jobs import Claim
 class Executor(Protocol):
     """Takes claims in order, ``slots`` at once, and reports each run's end.
 
-    ``waiting`` holds what is claimed and not begun, ``begun`` counts all that ever began. Once no more
-    than ``low`` are waiting, the end of a run is told to the claimer.
+    ``waiting`` holds what is claimed and not begun, ``started_count`` counts all that ever began. Once no more
+    than ``low_water_mark`` are waiting, the end of a run is told to the claimer.
     """
 
     waiting: deque[Claim]
-    begun: int
-    low: int
+    started_count: int
+    low_water_mark: int
 
     @property
     def slots(self) -> int:
@@ -40,7 +40,7 @@ class Executor(Protocol):
         """Wait until ``deadline`` (monotonic seconds) for what runs and tell whether all has ended."""
 
 
-def take_back(executor: Executor) -> list[Claim]:
+def take_unstarted(executor: Executor) -> list[Claim]:
     """Return, and forget, what the executor has not begun."""
     claims: list[Claim] = []
     while executor.waiting:

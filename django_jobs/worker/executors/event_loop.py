@@ -11,16 +11,16 @@ from functools import partial
 
 from asgiref.sync import sync_to_async
 
-from ...store.dialects.base.jobs import Claim, Ended
+from ...store.dialects.base.jobs import Claim, FinishedRun
 from ..execution.run import arun
-from ..execution.runtime import Bench, Settled
-from ..threads.connections import tidy_connections
+from ..execution.runtime import CommittedRun, RunContext
+from ..threads.connections import reset_connections
 from ..threads.watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
 ROLE = "event loop"
-DIED = f"its {ROLE} died"
+LOOP_DIED = f"its {ROLE} died"
 
 
 class EventLoopExecutor:
@@ -33,26 +33,26 @@ class EventLoopExecutor:
         self,
         *,
         slots: int,
-        bench: Bench,
+        run_context: RunContext,
         begin: Callable[[int], None],
-        report: Callable[[Ended | Settled], None],
-        freed: Callable[[], None],
+        report: Callable[[FinishedRun | CommittedRun], None],
+        on_capacity: Callable[[], None],
         fail: Callable[[str], None],
     ) -> None:
         self._slots = slots
         self.waiting: deque[Claim] = deque()
-        self.begun = 0
-        self.low = 0
+        self.started_count = 0
+        self.low_water_mark = 0
         self._running: dict[asyncio.Task[None], tuple[Claim, float]] = {}
-        self._bench = bench
-        self._begin_job = begin
+        self._run_context = run_context
+        self._record_start = begin
         self._report = report
-        self._freed = freed
+        self._on_capacity = on_capacity
         self._fail = fail
         self._stopping = False
-        self._tidying = False
+        self._is_resetting = False
         self._loop = asyncio.new_event_loop()
-        self._thread = WatchedThread(self._serve, role=ROLE, on_death=lambda _: fail(DIED))
+        self._thread = WatchedThread(self._serve, role=ROLE, on_death=lambda _: fail(LOOP_DIED))
 
     def start(self) -> None:
         """Start the event loop's thread."""
@@ -66,7 +66,7 @@ class EventLoopExecutor:
     def submit(self, claims: Iterable[Claim]) -> None:
         """Hand over claims to run."""
         self.waiting.extend(claims)
-        self._loop.call_soon_threadsafe(self._or_fail, self._begin)
+        self._loop.call_soon_threadsafe(self._call_or_fail, self._start_waiting)
 
     def running(self) -> list[tuple[Claim, float]]:
         """Return what runs at this moment and since when (monotonic seconds)."""
@@ -74,7 +74,7 @@ class EventLoopExecutor:
 
     def interrupt(self, claim: Claim) -> bool:
         """Cancel the task of a run while it is inside its function."""
-        return self._bench.interrupts.interrupt_task(claim)
+        return self._run_context.interrupts.interrupt_task(claim)
 
     def stop(self) -> None:
         """Begin no more, and end the loop once nothing runs."""
@@ -96,48 +96,48 @@ class EventLoopExecutor:
             self._running.clear()  # where it died, they are rescued and count as lost
             self._loop.close()
 
-    def _or_fail(self, step: Callable[..., None], *arguments: object) -> None:
+    def _call_or_fail(self, step: Callable[..., None], *arguments: object) -> None:
         """Do what asyncio would log an error of, and go on without: a job would be neither run nor given back."""
         try:
             step(*arguments)
         except Exception:
             logger.critical("the %s of this worker died; the worker stops", ROLE, exc_info=True)
-            self._fail(DIED)
+            self._fail(LOOP_DIED)
 
-    def _begin(self) -> None:
+    def _start_waiting(self) -> None:
         while self.waiting and len(self._running) < self._slots and not self._stopping:
             try:
                 claim = self.waiting.popleft()
             except IndexError:
                 return
-            self.begun += 1
-            self._begin_job(claim.job_id)
+            self.started_count += 1
+            self._record_start(claim.job_id)
             task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}")
             self._running[task] = (claim, time.monotonic())
-            task.add_done_callback(partial(self._or_fail, self._ended))
+            task.add_done_callback(partial(self._call_or_fail, self._on_task_done))
 
     async def _run(self, claim: Claim) -> None:
-        self._report(await arun(claim, self._bench))
+        self._report(await arun(claim, self._run_context))
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
+    def _on_task_done(self, task: asyncio.Task[None]) -> None:
         del self._running[task]
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("an async run failed in the engine", exc_info=error)
-            self._fail(DIED)
-        if not self._tidying:
-            self._tidying = True
-            self._loop.create_task(self._tidy())
-        self._begin()
-        if len(self.waiting) <= self.low:
-            self._freed()
+            self._fail(LOOP_DIED)
+        if not self._is_resetting:
+            self._is_resetting = True
+            self._loop.create_task(self._reset_connections())
+        self._start_waiting()
+        if len(self.waiting) <= self.low_water_mark:
+            self._on_capacity()
         self._end_if_idle()
 
-    async def _tidy(self) -> None:
+    async def _reset_connections(self) -> None:
         """Tidy the connections of the thread in which async jobs' ORM calls run."""
         try:
-            await sync_to_async(tidy_connections)()
+            await sync_to_async(reset_connections)()
         finally:
-            self._tidying = False
+            self._is_resetting = False
 
     def _end_if_idle(self) -> None:
         if self._stopping and not self._running:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ...policy.decide import Rules
+from ...policy.decide import DecisionSettings
 from ...store.dialects.base.jobs import Claim
-from ..execution.runtime import Bench
+from ..execution.runtime import RunContext
 from ..options import PROCESSES, WorkerOptions
-from .job_process import Slot
+from .job_process import JobProcess
 
 
 class Isolation:
@@ -15,15 +15,15 @@ class Isolation:
     A suspect dies alone then: no neighbour's worker deaths are counted for its doing.
     """
 
-    def __init__(self, options: WorkerOptions, rules: Rules) -> None:
+    def __init__(self, options: WorkerOptions, rules: DecisionSettings) -> None:
         self.isolates_all = options.pool == PROCESSES
         self._options = options
         self._rules = rules
 
     def isolates(self, claim: Claim) -> bool:
         """Tell whether a claimed job is to run in a process of its own."""
-        return self.isolates_all or self._rules.is_suspect(claim.worker_deaths)
+        return self.isolates_all or self._rules.needs_isolation(claim.worker_deaths)
 
-    def slot(self, bench: Bench) -> Slot:
+    def job_process(self, run_context: RunContext) -> JobProcess:
         """Return a slot for one job at a time; it has no process yet, and keeps one only where all jobs need it."""
-        return Slot(self._options, bench, keeps_process=self.isolates_all)
+        return JobProcess(self._options, run_context, keeps_process=self.isolates_all)

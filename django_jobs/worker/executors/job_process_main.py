@@ -17,14 +17,14 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, NamedTuple
 
-from ...policy.log_lines import KeptLines
+from ...policy.log_lines import LogExcerpt
 from ..exit_codes import EXIT_DONE
 from ..options import WorkerOptions
 
 if TYPE_CHECKING:
-    from ...store.dialects.base.jobs import Claim, Ended
-    from ..execution.runtime import Bench, Settled
-    from .job_process_interrupts import AskedRun
+    from ...store.dialects.base.jobs import Claim, FinishedRun
+    from ..execution.runtime import CommittedRun, RunContext
+    from .job_process_interrupts import SharedRunKey
 
 _PR_SET_PDEATHSIG = 1
 
@@ -37,21 +37,21 @@ class Assignment(NamedTuple):
     now: datetime
 
 
-class Said(NamedTuple):
+class LogSnapshot(NamedTuple):
     """What a run has logged so far."""
 
     claim: Claim
-    kept: KeptLines
+    kept: LogExcerpt
 
 
-class Report(NamedTuple):
+class RunReport(NamedTuple):
     """How a run ended, and how many bytes the slot process had in use after it."""
 
-    end: Ended | Settled
+    end: FinishedRun | CommittedRun
     resident_bytes: int
 
 
-def run_slot(options: WorkerOptions, pipe: Connection, asked: AskedRun) -> None:
+def run_job_process(options: WorkerOptions, pipe: Connection, asked: SharedRunKey) -> None:
     """Say that this process is ready, then run what comes through ``pipe`` until it is closed.
 
     ``asked`` is where the worker writes which run is to end.
@@ -71,29 +71,31 @@ def run_slot(options: WorkerOptions, pipe: Connection, asked: AskedRun) -> None:
     _serve(pipe, asked)
 
 
-def _serve(pipe: Connection, asked: AskedRun) -> None:
+def _serve(pipe: Connection, asked: SharedRunKey) -> None:
     from ...conf import get_settings
     from ...store.clock import DatabaseClock
     from ..duties.heartbeat import resident_bytes
-    from ..execution.runtime import Bench, LogNote, Note
-    from .job_process_interrupts import SlotInterrupts
+    from ..execution.runtime import LogUpdate, ProgressUpdate, RunContext
+    from .job_process_interrupts import JobProcessInterrupts
 
     worker_id = 0
     sending = threading.Lock()
-    interrupts = SlotInterrupts(asked)
+    interrupts = JobProcessInterrupts(asked)
 
-    def send(message: Note | LogNote | Report) -> None:
-        with interrupts.undisturbed, sending:
+    def send(message: ProgressUpdate | LogUpdate | RunReport) -> None:
+        with interrupts.uninterruptible, sending:
             # Read inside the block: what was read later is sent later.
-            pipe.send(Said(message.claim, message.lines()) if isinstance(message, LogNote) else message)
+            pipe.send(
+                LogSnapshot(message.claim, message.lines()) if isinstance(message, LogUpdate) else message
+            )
 
     settings, clock = get_settings(), DatabaseClock()
-    bench = Bench(
+    run_context = RunContext(
         using=settings.database,
         settings=settings,
         clock=clock,
         worker_id=lambda: worker_id,
-        note=send,
+        send_update=send,
         interrupts=interrupts,
     )
     runner = asyncio.Runner()
@@ -105,33 +107,33 @@ def _serve(pipe: Connection, asked: AskedRun) -> None:
             break
         worker_id = assignment.worker_id
         clock.set(assignment.now)
-        end = _run(assignment.claim, bench, runner)
+        end = _run(assignment.claim, run_context, runner)
         interrupts.disarm()
-        send(Report(end, resident_bytes()))
+        send(RunReport(end, resident_bytes()))
     # Threads that a job left behind must not hold up the end.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DONE)
 
 
-def _run(claim: Claim, bench: Bench, runner: asyncio.Runner) -> Ended | Settled:
+def _run(claim: Claim, run_context: RunContext, runner: asyncio.Runner) -> FinishedRun | CommittedRun:
     from asgiref.sync import sync_to_async
 
     from ... import registry
     from ..execution.run import arun, run
-    from ..threads.connections import check_idle_connections, tidy_connections
+    from ..threads.connections import check_idle_connections, reset_connections
 
-    async def run_and_tidy() -> Ended | Settled:
-        ended = await arun(claim, bench)
-        await sync_to_async(tidy_connections)()
+    async def run_and_tidy() -> FinishedRun | CommittedRun:
+        ended = await arun(claim, run_context)
+        await sync_to_async(reset_connections)()
         return ended
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
         return runner.run(run_and_tidy())
     check_idle_connections()
-    ended = run(claim, bench)
-    tidy_connections()
+    ended = run(claim, run_context)
+    reset_connections()
     return ended
 
 

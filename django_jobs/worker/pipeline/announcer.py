@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from ...store.dialects.base.jobs import Ended
-from ...store.lifecycle.signals import announce
-from ..threads.batch_queue import Inbox
+from ...store.dialects.base.jobs import FinishedRun
+from ...store.lifecycle.signals import send_signals
+from ..threads.batch_queue import BatchQueue
 
 
 class Announcer:
     """Sends the signals of the saved runs that are put into ``saved``; ``collect`` and ``step`` are one batch."""
 
     def __init__(self, *, using: str) -> None:
-        self.saved: Inbox[Ended] = Inbox(most=100)
+        self.saved: BatchQueue[FinishedRun] = BatchQueue(max_items=100)
         self._using = using
-        self._batch: list[Ended] = []
+        self._batch: list[FinishedRun] = []
 
     def collect(self) -> None:
         """Wait for a batch, or keep the last one where its jobs could not be read."""
@@ -21,6 +21,6 @@ class Announcer:
 
     def step(self) -> float | None:
         """Send what was collected."""
-        announce(self._batch, using=self._using)
+        send_signals(self._batch, using=self._using)
         self._batch = []
         return None if self.saved.is_ended else 0

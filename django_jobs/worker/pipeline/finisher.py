@@ -15,26 +15,26 @@ from ...policy.decide import Decision
 from ...policy.outcomes import AttemptOutcome, DeathReason, Error
 from ...policy.prefetch import RunTimes
 from ...policy.states import State
-from ...store.dialects.base.jobs import Claim, Ended
+from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.lifecycle.finish import finish
-from ...store.lifecycle.progress import save_notes
-from ...store.lifecycle.signals import is_heard
+from ...store.lifecycle.progress import save_progress
+from ...store.lifecycle.signals import has_receivers
 from ...store.logs import save_log
-from ...store.results.retention import discard
-from ..execution.runtime import LogNote, Note, Settled
-from ..threads.batch_queue import Inbox
+from ...store.results.retention import delete_unsaved_result
+from ..execution.runtime import CommittedRun, LogUpdate, ProgressUpdate
+from ..threads.batch_queue import BatchQueue
 
 logger = logging.getLogger("django_jobs.worker")
 
-MOST_AT_ONCE = 1_000
+MAX_BATCH_SIZE = 1_000
 
-Item = Ended | Settled | Note | LogNote
+FinisherItem = FinishedRun | CommittedRun | ProgressUpdate | LogUpdate
 
 
 class Finisher:
     """Saves the ended runs and notes that the executors put into ``inbox``; ``collect`` and ``step`` are one batch.
 
-    ``saved`` counts the runs that have ended here. ``expect_due`` hears of delays, ``heed_ends`` of all claims
+    ``saved`` counts the runs that have ended here. ``wake_in`` hears of delays, ``on_finished`` of all claims
     whose end was saved, ``announce`` of runs whose signal somebody listens to.
     """
 
@@ -43,23 +43,23 @@ class Finisher:
         *,
         using: str,
         worker_id: Callable[[], int],
-        in_hand: dict[int, Claim],
+        active_claims: dict[int, Claim],
         run_times: RunTimes,
-        expect_due: Callable[[float], None],
-        heed_ends: Callable[[Iterable[Claim]], None],
-        announce: Callable[[Ended], None],
+        wake_in: Callable[[float], None],
+        on_finished: Callable[[Iterable[Claim]], None],
+        announce: Callable[[FinishedRun], None],
     ) -> None:
-        self.inbox: Inbox[Item] = Inbox(most=MOST_AT_ONCE)
+        self.inbox: BatchQueue[FinisherItem] = BatchQueue(max_items=MAX_BATCH_SIZE)
         self.saved = 0
         self._using = using
         self._worker_id = worker_id
-        self._in_hand = in_hand
+        self._active_claims = active_claims
         self._run_times = run_times
-        self._expect_due = expect_due
-        self._heed_ends = heed_ends
+        self._wake_in = wake_in
+        self._on_finished = on_finished
         self._announce = announce
-        self._batch: list[Item] = []
-        self._again = False
+        self._batch: list[FinisherItem] = []
+        self._is_retry = False
 
     def backlog(self) -> int:
         """Return how many runs and notes wait to be saved."""
@@ -72,48 +72,48 @@ class Finisher:
     def step(self) -> float | None:
         """Save what was collected."""
         self._save()
-        self._again = False
+        self._is_retry = False
         return None if self.inbox.is_ended else 0
 
     def _save(self) -> None:
-        self._save_notes([item for item in self._batch if isinstance(item, Note)])
-        self._save_logs({item.claim: item for item in self._batch if isinstance(item, LogNote)}.values())
-        ended = self._first_ends()
-        again, self._again = self._again, True
+        self._save_notes([item for item in self._batch if isinstance(item, ProgressUpdate)])
+        self._save_logs({item.claim: item for item in self._batch if isinstance(item, LogUpdate)}.values())
+        ended = self._first_end_per_job()
+        again, self._is_retry = self._is_retry, True
         saved = self._finish(ended, again=again)
-        settled = [item for item in self._batch if isinstance(item, Settled)]
+        settled = [item for item in self._batch if isinstance(item, CommittedRun)]
         self._batch = []
         for one in ended:
-            self._in_hand.pop(one.claim.job_id, None)
+            self._active_claims.pop(one.claim.job_id, None)
         for run in settled:
-            self._in_hand.pop(run.claim.job_id, None)
+            self._active_claims.pop(run.claim.job_id, None)
         self.saved += len(ended) + len(settled)
-        self._follow([one for one in ended if one.claim.job_id in saved])
-        self._follow([run.ended for run in settled if run.ended is not None])
+        self._after_saved([one for one in ended if one.claim.job_id in saved])
+        self._after_saved([run.ended for run in settled if run.ended is not None])
 
-    def _first_ends(self) -> list[Ended]:
+    def _first_end_per_job(self) -> list[FinishedRun]:
         """Return the ended runs, of two ends of one run (it ended while it was given back) the first."""
-        first: dict[int, Ended] = {}
+        first: dict[int, FinishedRun] = {}
         for item in self._batch:
-            if isinstance(item, Ended) and first.setdefault(item.claim.job_id, item) is not item:
-                discard(item)
+            if isinstance(item, FinishedRun) and first.setdefault(item.claim.job_id, item) is not item:
+                delete_unsaved_result(item)
         return list(first.values())
 
-    def _save_notes(self, notes: list[Note]) -> None:
+    def _save_notes(self, notes: list[ProgressUpdate]) -> None:
         """Save the newest of each field that a job said of itself."""
-        newest: dict[int, Note] = {}
+        newest: dict[int, ProgressUpdate] = {}
         for note in notes:
             before = newest.get(note.claim.job_id)
             newest[note.claim.job_id] = (
-                note if before is None else Note(note.claim, {**before.fields, **note.fields})
+                note if before is None else ProgressUpdate(note.claim, {**before.fields, **note.fields})
             )
         for note in newest.values():
             try:
-                save_notes(note.claim, note.fields, worker_id=self._worker_id(), using=self._using)
+                save_progress(note.claim, note.fields, worker_id=self._worker_id(), using=self._using)
             except (DataError, IntegrityError):
                 logger.exception("job %s: its progress could not be saved", note.claim.job_id)
 
-    def _save_logs(self, notes: Iterable[LogNote]) -> None:
+    def _save_logs(self, notes: Iterable[LogUpdate]) -> None:
         """Save what runs have logged so far, before their ends."""
         for note in notes:
             try:
@@ -121,7 +121,7 @@ class Finisher:
             except (DataError, IntegrityError):
                 logger.exception("job %s: its log could not be saved", note.claim.job_id)
 
-    def _finish(self, ended: list[Ended], *, again: bool) -> set[int]:
+    def _finish(self, ended: list[FinishedRun], *, again: bool) -> set[int]:
         """Save a batch; where the database refuses its data, halve it until the one at fault is alone."""
         try:
             return finish(ended, worker_id=self._worker_id(), again=again, using=self._using)
@@ -132,23 +132,23 @@ class Finisher:
             logger.exception(
                 "the end of job %s cannot be stored; it is made a dead letter", ended[0].claim.job_id
             )
-            discard(ended[0])
-            return finish([_buried(ended[0], error)], worker_id=self._worker_id(), using=self._using)
+            delete_unsaved_result(ended[0])
+            return finish([_as_unstorable(ended[0], error)], worker_id=self._worker_id(), using=self._using)
 
-    def _follow(self, saved: list[Ended]) -> None:
+    def _after_saved(self, saved: list[FinishedRun]) -> None:
         """Do what follows from runs that are saved: learn run times, expect retries, log, announce."""
         self._run_times.record(
             (one.claim.name, one.claim.queue_name, one.finished - one.started)
             for one in saved
             if one.started is not None
         )
-        self._heed_ends(one.claim for one in saved)
+        self._on_finished(one.claim for one in saved)
         for one in saved:
             if one.decision.state is not State.SUCCEEDED:
                 self._log(one)
             if one.decision.delay is not None:
-                self._expect_due(one.decision.delay.total_seconds())
-            if is_heard(one.decision):
+                self._wake_in(one.decision.delay.total_seconds())
+            if has_receivers(one.decision):
                 self._announce(one)
         if logger.isEnabledFor(logging.DEBUG):
             for one in saved:
@@ -156,13 +156,13 @@ class Finisher:
                     spent = one.finished - one.started
                     logger.debug("job %s (%s) succeeded in %.3f s", one.claim.job_id, one.claim.name, spent)
 
-    def _log(self, ended: Ended) -> None:
+    def _log(self, ended: FinishedRun) -> None:
         claim, decision = ended.claim, ended.decision
         what = f"job {claim.job_id} ({claim.name})"
         said = f"{decision.error.error_class}: {decision.error.message[:200]}" if decision.error else ""
         if decision.state is State.DEAD:
             logger.error("%s is dead (%s) after %s tries: %s", what, decision.death, claim.attempt, said)
-        elif decision.holds:
+        elif decision.name_unknown:
             logger.warning(
                 "%s: no job of this name is registered here; held for %s. Known are the modules <app>/jobs.py of"
                 " INSTALLED_APPS",
@@ -176,7 +176,7 @@ class Finisher:
             logger.warning("%s failed, %s, again in %s: %s", what, tries, decision.delay, said)
 
 
-def _buried(ended: Ended, error: Exception) -> Ended:
+def _as_unstorable(ended: FinishedRun, error: Exception) -> FinishedRun:
     """Return the end of a run whose data no database took, as a death that says so."""
     message = f"what this run returned or raised cannot be stored: {type(error).__name__}"
     decision = Decision(

@@ -16,9 +16,9 @@ from ...policy.health import Health
 
 logger = logging.getLogger("django_jobs.worker")
 
-CLIENT_SECONDS = 5.0
+CLIENT_TIMEOUT_SECONDS = 5.0
 """How long a client may take to say the next part of its request."""
-RESTART_SECONDS = 1.0
+RESTART_DELAY_SECONDS = 1.0
 
 
 class HealthServer:
@@ -56,7 +56,7 @@ class HealthServer:
                 self._server.serve_forever()
             except Exception:
                 logger.critical("the health server died and is started anew", exc_info=True)
-                self._closed.wait(RESTART_SECONDS)
+                self._closed.wait(RESTART_DELAY_SECONDS)
 
 
 class _Server(ThreadingHTTPServer):
@@ -73,7 +73,7 @@ class _Server(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    timeout = CLIENT_SECONDS
+    timeout = CLIENT_TIMEOUT_SECONDS
     server: _Server
     server_version = "django_jobs"
     sys_version = ""

@@ -18,28 +18,28 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from ..exit_codes import EXIT_DISMISSED, EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
-from ..liveness import SharedPulse
+from ..exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE, EXIT_STOP_REQUESTED
+from ..liveness import SharedLiveness
 from ..options import WorkerOptions
 from ..threads.watched_thread import WatchedThread
 from .signal_pipe import SignalPipe
-from .started_jobs import BegunJobs
+from .started_jobs import StartedJobs
 
 if TYPE_CHECKING:
     from ..worker import Worker
 
-EXIT_SECONDS = 5.0
+EXIT_TIMEOUT_SECONDS = 5.0
 
 logger = logging.getLogger("django_jobs.worker")
 
 
-def run_child(
-    options: WorkerOptions, to_supervisor: Connection, begun: BegunJobs, pulse: SharedPulse
+def run_worker_process(
+    options: WorkerOptions, to_supervisor: Connection, started_jobs: StartedJobs, liveness: SharedLiveness
 ) -> None:
     """Be a worker process until told to stop; never returns.
 
-    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``begun``
-    and that it is well in ``pulse``.
+    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``started_jobs``
+    and that it is well in ``liveness``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
     import django
@@ -50,10 +50,10 @@ def run_child(
 
     log_to_terminal(options.verbosity)
     capture_logs()
-    code, drained = _serve(options, to_supervisor, begun, pulse, signals)
+    code, drained = _serve(options, to_supervisor, started_jobs, liveness, signals)
     if drained:
         # What the project registered for the end of a process may run, but not hold it up for ever.
-        last_resort = threading.Timer(EXIT_SECONDS, os._exit, [code])
+        last_resort = threading.Timer(EXIT_TIMEOUT_SECONDS, os._exit, [code])
         last_resort.daemon = True
         last_resort.start()
         sys.exit(code)
@@ -65,8 +65,8 @@ def run_child(
 def _serve(
     options: WorkerOptions,
     to_supervisor: Connection,
-    begun: BegunJobs,
-    pulse: SharedPulse,
+    started_jobs: StartedJobs,
+    liveness: SharedLiveness,
     signals: SignalPipe,
 ) -> tuple[int, bool]:
     """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
@@ -84,7 +84,9 @@ def _serve(
         except OSError:
             logger.debug("the supervisor is gone")
 
-    worker = Worker(options, begin=begun.writer(), pulse=pulse, on_register=registered, on_end=end)
+    worker = Worker(
+        options, begin=started_jobs.writer(), liveness=liveness, on_register=registered, on_end=end
+    )
     worker.start()
     urgent = _wait_for_reason(signals)
     if reasons:
@@ -93,9 +95,9 @@ def _serve(
     worker.close()
     if worker.failed:
         return EXIT_FAILED, drained
-    if worker.dismissed:
-        return EXIT_DISMISSED, drained
-    codes = {BURST_OVER: EXIT_DONE, STOP_REQUESTED: EXIT_DISMISSED}
+    if worker.stop_requested:
+        return EXIT_STOP_REQUESTED, drained
+    codes = {BURST_OVER: EXIT_DONE, STOP_REQUESTED: EXIT_STOP_REQUESTED}
     return codes.get(reasons[0], EXIT_RECYCLE) if reasons else EXIT_DONE, drained
 
 

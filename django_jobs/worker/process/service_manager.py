@@ -16,7 +16,7 @@ from ...policy.health import Health
 
 logger = logging.getLogger("django_jobs.worker")
 
-LOOK_SECONDS = 0.5
+CHECK_INTERVAL_SECONDS = 0.5
 
 
 class ServiceManager:
@@ -26,7 +26,7 @@ class ServiceManager:
         self._judge = judge
         self._address = os.environ.get("NOTIFY_SOCKET", "")
         self._stopped = threading.Event()
-        self._said: set[str] = set()
+        self._sent: set[str] = set()
 
     def start(self) -> None:
         """Start, where there is somebody to tell."""
@@ -35,31 +35,31 @@ class ServiceManager:
 
     def stopping(self) -> None:
         """Tell that the worker stops; the watchdog goes on being told."""
-        self._say_once("STOPPING=1\nSTATUS=Stopping: what runs may end.")
+        self._send_once("STOPPING=1\nSTATUS=Stopping: what runs may end.")
 
     def close(self) -> None:
         """Tell nothing more."""
         self._stopped.set()
 
     def _watch(self) -> None:
-        pause = min(LOOK_SECONDS, _watchdog_seconds() / 2)
+        pause = min(CHECK_INTERVAL_SECONDS, _watchdog_seconds() / 2)
         while not self._stopped.wait(pause):
             try:
-                self._tell()
+                self._notify()
             except Exception:
                 # Where it lasts, the watchdog is told nothing, and the service manager starts all anew.
                 logger.critical("the service manager could not be told how it goes", exc_info=True)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         health = self._judge()
         if not health.not_live:
             self._send("WATCHDOG=1")
         if not health.not_ready:
-            self._say_once("READY=1\nSTATUS=Serving.")
+            self._send_once("READY=1\nSTATUS=Serving.")
 
-    def _say_once(self, message: str) -> None:
-        if self._address and message not in self._said:
-            self._said.add(message)
+    def _send_once(self, message: str) -> None:
+        if self._address and message not in self._sent:
+            self._sent.add(message)
             self._send(message)
 
     def _send(self, message: str) -> None:

@@ -12,22 +12,22 @@ import multiprocessing
 from collections.abc import Callable
 from ctypes import c_longlong
 
-SIZE = 8_192
+RING_SIZE = 8_192
 """More than a process can have begun and not yet saved: the claimer stops long before."""
 
 
-class BegunJobs:
+class StartedJobs:
     """A ring of job ids, shared with a child process by passing it at the spawn."""
 
     def __init__(self) -> None:
-        self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, SIZE)
+        self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, RING_SIZE)
 
     def writer(self) -> Callable[[int], None]:
         """Return what the executors' threads call with the id of each job that begins."""
         ids, places = self._ids, itertools.count()
 
         def begin(job_id: int) -> None:
-            ids[next(places) % SIZE] = job_id
+            ids[next(places) % RING_SIZE] = job_id
 
         return begin
 

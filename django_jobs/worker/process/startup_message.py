@@ -10,7 +10,7 @@ from ...schedules import all_schedules
 from ..options import PROCESSES, WorkerOptions
 
 
-def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str]:
+def startup_message(options: WorkerOptions, *, health_url: str | None = None) -> list[str]:
     """Return a few lines: version, database, queues, registered jobs, processes and threads."""
     alias = get_settings().database
     connection = connections[alias]
@@ -30,7 +30,7 @@ def banner(options: WorkerOptions, *, health_url: str | None = None) -> list[str
     ]
 
 
-def _number(number: int, one: str, many: str) -> str:
+def _pluralize(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
@@ -43,14 +43,12 @@ def _queues(options: WorkerOptions) -> str:
 
 
 def _workers(options: WorkerOptions) -> str:
-    workers = _number(options.processes, "process", "processes")
+    workers = _pluralize(options.processes, "process", "processes")
     if not options.works:
         return f"{workers}, firing schedules only"
     if options.pool == PROCESSES:
-        return (
-            f"{workers} with {_number(options.concurrency, 'slot process', 'slot processes')} for a job each"
-        )
-    threads = _number(options.concurrency, "thread", "threads")
+        return f"{workers} with {_pluralize(options.concurrency, 'slot process', 'slot processes')} for a job each"
+    threads = _pluralize(options.concurrency, "thread", "threads")
     return f"{workers} of {threads}; async jobs: {get_settings().async_concurrency} at once a process"
 
 

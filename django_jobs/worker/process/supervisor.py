@@ -24,26 +24,26 @@ from django.db import connections
 from django.utils import autoreload
 
 from ...conf import get_settings
-from ...policy.health import Health, judge
+from ...policy.health import Health, check_health
 from ...store.lifecycle.rescue import rescue_worker
-from ..exit_codes import EXIT_DISMISSED, EXIT_DONE, EXIT_RECYCLE, name_exit
-from ..liveness import SharedPulse
+from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, describe_exit
+from ..liveness import SharedLiveness
 from ..options import WorkerOptions
-from ..worker import FLUSH_SECONDS
+from ..worker import FLUSH_TIMEOUT_SECONDS
 from .health_server import HealthServer
-from .process_main import run_child
+from .process_main import run_worker_process
 from .service_manager import ServiceManager
 from .signal_pipe import SignalPipe
-from .started_jobs import BegunJobs
+from .started_jobs import StartedJobs
 
 logger = logging.getLogger("django_jobs.worker")
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.1, 30.0
-SHORT_LIFE_SECONDS = 5.0
+INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 30.0
+MIN_UPTIME_SECONDS = 5.0
 """A child that lived no longer than this is replaced after growing pauses."""
-RETRY_SECONDS = 1.0
-RELOAD_SECONDS = 1.0
-LIVE_HEARTBEATS = 4
+RESCUE_RETRY_SECONDS = 1.0
+RELOAD_CHECK_SECONDS = 1.0
+LIVENESS_STALE_FACTOR = 4
 """After so many times STALE_AFTER without a turn of its loops a process is not held to be live."""
 
 
@@ -54,11 +54,11 @@ class _Child:
     inbox: Connection
     started_at: float = field(default_factory=time.monotonic)
     worker_ids: list[int] = field(default_factory=list)
-    begun: BegunJobs
-    pulse: SharedPulse
+    started_jobs: StartedJobs
+    liveness: SharedLiveness
 
 
-class _Loss(NamedTuple):
+class _LostWorker(NamedTuple):
     worker_id: int
     ran: frozenset[int]
     reason: str
@@ -71,10 +71,10 @@ class Supervisor:
         self.on_stop: Callable[[], None] = lambda: None
         self._options = options
         self._children: list[_Child] = []
-        self._wanted = options.processes
+        self._target_processes = options.processes
         self._to_spawn: list[float] = [0.0] * options.processes
-        self._to_rescue: list[_Loss] = []
-        self._pause_seconds = FIRST_PAUSE_SECONDS
+        self._to_rescue: list[_LostWorker] = []
+        self._pause_seconds = INITIAL_PAUSE_SECONDS
         self._stops = 0
         self._kill_at: float | None = None
         self._files = _snapshot() if options.reload else {}
@@ -87,9 +87,9 @@ class Supervisor:
             while self._children or (self._to_spawn and not self._stops):
                 self._spawn_due()
                 self._wait(signals)
-                self._obey(signals.take())
+                self._handle_signals(signals.take())
                 for child in [one for one in self._children if not one.process.is_alive()]:
-                    self._bury(child)
+                    self._reap(child)
                 self._rescue()
                 self._reload_changed()
                 self._kill_overdue()
@@ -103,11 +103,11 @@ class Supervisor:
         """Judge this ``runworker`` as a whole; from any thread."""
         settings = get_settings()
         stale_seconds = settings.stale_after.total_seconds()
-        return judge(
-            [child.pulse.read(child.pid) for child in list(self._children)],
-            wanted=self._wanted,
+        return check_health(
+            [child.liveness.read(child.pid) for child in list(self._children)],
+            wanted=self._target_processes,
             stopping=self._stops > 0,
-            live_within=LIVE_HEARTBEATS * stale_seconds,
+            live_within=LIVENESS_STALE_FACTOR * stale_seconds,
             ready_within=stale_seconds,
         )
 
@@ -116,14 +116,22 @@ class Supervisor:
         for due in [one for one in self._to_spawn if one <= now and not self._stops]:
             self._to_spawn.remove(due)
             inbox, outbox = multiprocessing.Pipe(duplex=False)
-            begun, pulse = BegunJobs(), SharedPulse()
+            started_jobs, liveness = StartedJobs(), SharedLiveness()
             process = multiprocessing.get_context("spawn").Process(
-                target=run_child, args=(self._options, outbox, begun, pulse), name="django_jobs worker"
+                target=run_worker_process,
+                args=(self._options, outbox, started_jobs, liveness),
+                name="django_jobs worker",
             )
             process.start()
             outbox.close()
             self._children.append(
-                _Child(process=process, pid=process.pid or 0, inbox=inbox, begun=begun, pulse=pulse)
+                _Child(
+                    process=process,
+                    pid=process.pid or 0,
+                    inbox=inbox,
+                    started_jobs=started_jobs,
+                    liveness=liveness,
+                )
             )
             logger.debug("worker process %s started", process.pid)
 
@@ -136,20 +144,20 @@ class Supervisor:
                 sources.append(child.inbox)
         wait(sources, self._seconds_until_due())
         for child in self._children:
-            _read(child)
+            _receive_worker_ids(child)
 
     def _seconds_until_due(self) -> float | None:
         now = time.monotonic()
         waits = [max(due - now, 0) for due in self._to_spawn if not self._stops]
         if self._to_rescue:
-            waits.append(RETRY_SECONDS)
+            waits.append(RESCUE_RETRY_SECONDS)
         if self._options.reload:
-            waits.append(RELOAD_SECONDS)
+            waits.append(RELOAD_CHECK_SECONDS)
         if self._kill_at is not None:
             waits.append(max(self._kill_at - now, 0))
         return min(waits, default=None)
 
-    def _obey(self, came: list[int]) -> None:
+    def _handle_signals(self, came: list[int]) -> None:
         """Stop in good order at the first signal, at once at the second or at SIGQUIT."""
         for number in came:
             if number not in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
@@ -162,38 +170,38 @@ class Supervisor:
                 if urgent
                 else "stopping: no more jobs are taken, what runs may end; a second signal stops at once"
             )
-            self._tell(signal.SIGQUIT if urgent else signal.SIGTERM)
+            self._signal_children(signal.SIGQUIT if urgent else signal.SIGTERM)
             grace = 0.0 if urgent else get_settings().shutdown_grace.total_seconds()
-            self._kill_at = time.monotonic() + grace + 3 * FLUSH_SECONDS
+            self._kill_at = time.monotonic() + grace + 3 * FLUSH_TIMEOUT_SECONDS
 
-    def _tell(self, number: signal.Signals) -> None:
+    def _signal_children(self, number: signal.Signals) -> None:
         for child in self._children:
             if child.process.pid is not None:
                 os.kill(child.process.pid, number)
 
-    def _bury(self, child: _Child) -> None:
+    def _reap(self, child: _Child) -> None:
         """Take note of a child's end: rescue its claims where it died, and start another where one is wanted."""
-        _read(child)
+        _receive_worker_ids(child)
         child.process.join()
         code = child.process.exitcode
         self._children.remove(child)
         child.inbox.close()
-        died = code not in {EXIT_DONE, EXIT_DISMISSED, EXIT_RECYCLE}
+        died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE}
         if died:
-            reason = f"worker process {child.process.pid} died: {name_exit(code)}"
+            reason = f"worker process {child.process.pid} died: {describe_exit(code)}"
             logger.error("%s", reason)
-            ran = child.begun.job_ids()
-            self._to_rescue += [_Loss(one, ran, reason) for one in child.worker_ids]
+            ran = child.started_jobs.job_ids()
+            self._to_rescue += [_LostWorker(one, ran, reason) for one in child.worker_ids]
         child.process.close()
-        if code == EXIT_DISMISSED:
-            self._wanted -= 1
+        if code == EXIT_STOP_REQUESTED:
+            self._target_processes -= 1
             return
         if self._stops or (self._options.burst and code == EXIT_DONE):
             return
-        short = time.monotonic() - child.started_at < SHORT_LIFE_SECONDS
+        short = time.monotonic() - child.started_at < MIN_UPTIME_SECONDS
         pause = self._pause_seconds if died and short else 0.0
         self._pause_seconds = (
-            min(self._pause_seconds * 2, LONGEST_PAUSE_SECONDS) if died and short else FIRST_PAUSE_SECONDS
+            min(self._pause_seconds * 2, MAX_PAUSE_SECONDS) if died and short else INITIAL_PAUSE_SECONDS
         )
         self._to_spawn.append(time.monotonic() + pause)
 
@@ -229,7 +237,7 @@ class Supervisor:
         self._files = files
         if changed:
             logger.info("%s changed, the workers start anew", changed[0])
-            self._tell(signal.SIGTERM)
+            self._signal_children(signal.SIGTERM)
 
     def _kill_overdue(self) -> None:
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
@@ -237,7 +245,7 @@ class Supervisor:
                 child.process.kill()
 
 
-def _read(child: _Child) -> None:
+def _receive_worker_ids(child: _Child) -> None:
     """Take in the worker ids that a child has sent."""
     try:
         while not child.inbox.closed and child.inbox.poll():
@@ -262,7 +270,7 @@ def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
 
     Raises ConfigurationError where ``--health-port`` is taken.
     """
-    from .startup_message import banner
+    from .startup_message import startup_message
 
     supervisor = Supervisor(options)
     server = None
@@ -272,7 +280,7 @@ def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
     service_manager = ServiceManager(supervisor.health)
     supervisor.on_stop = service_manager.stopping
     service_manager.start()
-    for line in banner(options, health_url=server.url if server else None):
+    for line in startup_message(options, health_url=server.url if server else None):
         say(line)
     try:
         return supervisor.run()

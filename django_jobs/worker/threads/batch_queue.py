@@ -8,12 +8,12 @@ from typing import Generic, TypeVar
 T = TypeVar("T")
 
 
-class Inbox(Generic[T]):
+class BatchQueue(Generic[T]):
     """``put`` never waits; ``take`` waits for the first item only. ``is_ended`` after ``close``, once all is taken."""
 
-    def __init__(self, *, most: int) -> None:
+    def __init__(self, *, max_items: int) -> None:
         self.is_ended = False
-        self._most = most
+        self._max_items = max_items
         self._items: SimpleQueue[T | None] = SimpleQueue()
 
     def put(self, item: T) -> None:
@@ -28,12 +28,12 @@ class Inbox(Generic[T]):
         return self._items.qsize()
 
     def take(self) -> list[T]:
-        """Return all that is there, at least one item unless the inbox has ended, at most ``most``."""
+        """Return all that is there, at least one item unless the inbox has ended, at most ``max_items``."""
         batch: list[T] = []
         item = self._items.get()
         while item is not None:
             batch.append(item)
-            if len(batch) == self._most:
+            if len(batch) == self._max_items:
                 return batch
             try:
                 item = self._items.get_nowait()

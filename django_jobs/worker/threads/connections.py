@@ -15,11 +15,11 @@ import time
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...store.dialects import is_at_rest
+from ...store.dialects import is_idle
 
 logger = logging.getLogger("django_jobs.worker")
 
-WAITS = {
+NETWORK_TIMEOUTS = {
     "postgresql": {
         "connect_timeout": 10,
         "keepalives_idle": 30,
@@ -35,7 +35,7 @@ IDLE_SECONDS = 5.0
 _thread = threading.local()
 
 
-def tidy_connections() -> None:
+def reset_connections() -> None:
     """Close what a job left unusable: a broken or open transaction, autocommit off, an error of the connection."""
     for connection in connections.all(initialized_only=True):
         connection.queries_log.clear()
@@ -44,7 +44,7 @@ def tidy_connections() -> None:
         if connection.in_atomic_block or connection.needs_rollback or not connection.get_autocommit():
             logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
             _discard(connection)
-        elif not is_at_rest(connection):
+        elif not is_idle(connection):
             logger.warning("a job left a transaction open, or no connection, on %r", connection.alias)
             _discard(connection)
         elif connection.errors_occurred:
@@ -67,7 +67,7 @@ def check_idle_connections() -> None:
             connection.health_check_done = False  # type: ignore[attr-defined]  # the same
 
 
-def second_handle(connection: BaseDatabaseWrapper) -> socket.socket | None:
+def duplicate_socket(connection: BaseDatabaseWrapper) -> socket.socket | None:
     """Return another handle on the socket of an open connection, None where it has none (SQLite).
 
     Any thread may shut it down while the driver waits in the connection's own thread. Close it with the connection.
@@ -76,7 +76,7 @@ def second_handle(connection: BaseDatabaseWrapper) -> socket.socket | None:
     return None if fileno is None else socket.socket(fileno=os.dup(fileno()))
 
 
-def bound_waits(alias: str) -> None:
+def set_network_timeouts(alias: str) -> None:
     """Let connections that this process opens to ``alias`` fail on a dead network, where the project says nothing.
 
     To connect may take ten seconds; sent data must be acknowledged within thirty, and an idle connection
@@ -84,7 +84,7 @@ def bound_waits(alias: str) -> None:
     """
     connection = connections[alias]
     options = connection.settings_dict.setdefault("OPTIONS", {})
-    for option, value in WAITS.get(connection.vendor, {}).items():
+    for option, value in NETWORK_TIMEOUTS.get(connection.vendor, {}).items():
         options.setdefault(option, value)
 
 

@@ -16,14 +16,14 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...store.dialects import is_conflict, open_dialect
-from .connections import second_handle
-from .db_outage import Outage
+from .connections import duplicate_socket
+from .db_outage import DatabaseOutage
 from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
-FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 5.0
-MANY_CONFLICTS = 5
+INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 5.0
+WARN_AFTER_CONFLICTS = 5
 _random = random.SystemRandom()
 
 Step = Callable[[], float | None]
@@ -34,7 +34,7 @@ class Loop:
     """Repeats ``step`` in a thread with a database connection of its own.
 
     ``wait`` comes before each step and may take for ever; it does not use the database. A step that lasts
-    longer than ``patience`` seconds has its connection severed: see ``cut_if_silent``.
+    longer than ``step_timeout`` seconds has its connection severed: see ``abort_if_unresponsive``.
     ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
     An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
     connection. A loop that has slept through an outage takes a new connection, too, rather than meet it again on
@@ -48,11 +48,11 @@ class Loop:
         step: Step,
         *,
         using: str,
-        outage: Outage,
+        outage: DatabaseOutage,
         on_death: Callable[[str], None],
         durable: bool | None = True,
         wait: Callable[[], None] | None = None,
-        patience: float = math.inf,
+        step_timeout: float = math.inf,
     ) -> None:
         self.name = name
         self.wake = threading.Event()
@@ -61,10 +61,10 @@ class Loop:
         self._outage = outage
         self._durable = durable
         self._wait = wait
-        self._patience = patience
+        self._step_timeout = step_timeout
         self._handle: socket.socket | None = None
-        self._began: float | None = None
-        self._cutting = threading.Lock()
+        self._step_started_at: float | None = None
+        self._handle_lock = threading.Lock()
         self._prepared = False
         self._prepared_after = 0
         self._failures = 0
@@ -76,10 +76,10 @@ class Loop:
         """Start the thread."""
         self._thread.start()
 
-    def stop(self, *, patience: float = math.inf) -> None:
-        """Let the step at hand be the last, and the database have no more than ``patience`` for it."""
+    def stop(self, *, step_timeout: float = math.inf) -> None:
+        """Let the step at hand be the last, and the database have no more than ``step_timeout`` for it."""
         self._stopping = True
-        self._patience = min(self._patience, patience)
+        self._step_timeout = min(self._step_timeout, step_timeout)
         self.wake.set()
 
     def join(self, seconds: float | None = None) -> bool:
@@ -88,23 +88,23 @@ class Loop:
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
-    def cut_if_silent(self) -> bool:
-        """From another thread: end a step that has waited for the database longer than ``patience``; tell whether.
+    def abort_if_unresponsive(self) -> bool:
+        """From another thread: end a step that has waited for the database longer than ``step_timeout``; tell whether.
 
         A connection that is open at this end only, or goes through a proxy that has gone silent, would hold the loop
         for ever. Shut down, it fails at once and the step is tried again on a new one.
         """
-        with self._cutting:
-            began, handle = self._began, self._handle
-            if began is None or handle is None or time.monotonic() - began < self._patience:
+        with self._handle_lock:
+            began, handle = self._step_started_at, self._handle
+            if began is None or handle is None or time.monotonic() - began < self._step_timeout:
                 return False
-            self._began = None
+            self._step_started_at = None
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
         logger.warning(
             "the database has not answered the %s for %.0f s; its connection is cut",
             self.name,
-            self._patience,
+            self._step_timeout,
         )
         return True
 
@@ -119,7 +119,7 @@ class Loop:
                     self.wake.wait(delay)
         finally:
             self._outage.ends(self.name)
-            self._let_go()
+            self._close_handle()
             connections.close_all()
 
     def _step_or_pause(self) -> float | None:
@@ -131,24 +131,24 @@ class Loop:
             if is_conflict(connections[self._using], error):
                 return self._pause_after_conflict(error)
             return self._pause_after(error)
-        self._answered()
+        self._on_answer()
         self._conflicts = 0
         return delay
 
-    def _answered(self) -> None:
+    def _on_answer(self) -> None:
         if self._failures:
             self._outage.ends(self.name)
             self._failures = 0
 
     def _timed_step(self) -> float | None:
-        self._began = time.monotonic()
+        self._step_started_at = time.monotonic()
         try:
             if self._durable is not None:
                 self._prepare(durable=self._durable)
             return self._step()
         finally:
-            with self._cutting:
-                self._began = None
+            with self._handle_lock:
+                self._step_started_at = None
 
     def _prepare(self, *, durable: bool) -> None:
         """Have a connection that is set up for this loop and younger than the newest outage."""
@@ -158,21 +158,21 @@ class Loop:
         if not self._prepared:
             self._prepared_after = self._outage.number
             dialect, connection = open_dialect(self._using)
-            self._hold(connection)
+            self._keep_handle(connection)
             dialect.prepare(connection, durable=durable)
             self._prepared = True
 
     def _pause_after_conflict(self, error: Exception) -> float:
         """Say who was undone, louder where it happens again and again; wait for a random while, not in step."""
-        self._answered()
+        self._on_answer()
         self._conflicts = min(self._conflicts + 1, 20)
         logger.log(
-            logging.WARNING if self._conflicts > MANY_CONFLICTS else logging.INFO,
+            logging.WARNING if self._conflicts > WARN_AFTER_CONFLICTS else logging.INFO,
             "the %s met another transaction and was undone; trying again: %s",
             self.name,
             str(error).strip(),
         )
-        longest = min(FIRST_PAUSE_SECONDS * 2**self._conflicts, LONGEST_PAUSE_SECONDS)
+        longest = min(INITIAL_PAUSE_SECONDS * 2**self._conflicts, MAX_PAUSE_SECONDS)
         return _random.uniform(0, longest)
 
     def _pause_after(self, error: Exception) -> float:
@@ -180,25 +180,25 @@ class Loop:
             self._outage.begins(self.name, error)
         self._prepared = False
         self._abandon_connection()
-        pause: float = min(FIRST_PAUSE_SECONDS * 2**self._failures, LONGEST_PAUSE_SECONDS)
+        pause: float = min(INITIAL_PAUSE_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS)
         self._failures = min(self._failures + 1, 20)
         return pause
 
-    def _hold(self, connection: BaseDatabaseWrapper) -> None:
-        """Open the connection and keep a handle on its socket for ``cut_if_silent``."""
+    def _keep_handle(self, connection: BaseDatabaseWrapper) -> None:
+        """Open the connection and keep a handle on its socket for ``abort_if_unresponsive``."""
         connection.ensure_connection()
-        handle = second_handle(connection)
-        with self._cutting:
+        handle = duplicate_socket(connection)
+        with self._handle_lock:
             self._handle = handle
 
-    def _let_go(self) -> None:
-        with self._cutting:
+    def _close_handle(self) -> None:
+        with self._handle_lock:
             handle, self._handle = self._handle, None
         if handle is not None:
             handle.close()
 
     def _abandon_connection(self) -> None:
-        self._let_go()
+        self._close_handle()
         connection = connections[self._using]
         try:
             connection.close()

@@ -10,7 +10,7 @@ from django.test import Client
 
 from django_jobs import Batch
 from django_jobs.models import Batch as BatchRow
-from django_jobs.models import BatchTally, Job
+from django_jobs.models import BatchCountDelta, Job
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.store.batches import batch as store
 from django_jobs.store.lifecycle.finish import finish
@@ -43,7 +43,7 @@ def shown(client: Client, address: str) -> str:
 def test_the_list_tells_how_far_each_is(client: Client) -> None:
     make(description="a newsletter")
     run(1)
-    assert BatchTally.objects.exists()
+    assert BatchCountDelta.objects.exists()
     log_in(client, "view_batch")
     page = shown(client, url("batch_changelist"))
     assert "a newsletter" in page
@@ -83,7 +83,7 @@ def test_a_page_has_the_jobs_by_state_with_links_to_them(client: Client) -> None
 def test_of_a_huge_batch_what_is_counted_anyway_is_told(
     admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "MOST_COUNTED", 3)
+    monkeypatch.setattr(store, "MAX_COUNTED", 3)
     row = factories.make_batch(total=9, succeeded=2, dead=1)
     page = shown(admin_client, url("batch_change", row.pk))
     for words, number in (("succeeded", 2), ("dead", 1), ("not ended", 6)):
@@ -98,7 +98,7 @@ def test_an_empty_one_says_so(admin_client: Client) -> None:
 def test_many_batches_inside_are_shown_in_part(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     from django_jobs.admin.batches import page
 
-    monkeypatch.setattr(page, "MOST_INSIDE", 1)
+    monkeypatch.setattr(page, "MAX_CHILD_BATCHES", 1)
     outer = factories.make_batch()
     for _ in range(2):
         factories.make_batch(parent=outer)

@@ -76,7 +76,9 @@ def test_what_is_done_to_all_that_match_is_done_to_those_of_the_time(
     assert "2 open letters match." in asked
     response = client.post(address, {"since": "P1D"})
     job = Job.objects.get(name="django_jobs.redrive_matching")
-    assert job.arguments["letters"]["since"].startswith("20"), "an hour later it is still the same day"
+    assert job.arguments["dead_letter_filter"]["since"].startswith("20"), (
+        "an hour later it is still the same day"
+    )
     Job.objects.filter(pk=job.pk).update(queue_name="alone")
     drain(queues=["alone"])
     assert [one.pk for one in DeadLetter.objects.filter(status="open")] == [letters[50].pk]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from django_jobs.admin.dead_letters.groups import spark
+from django_jobs.admin.dead_letters.groups import sparkline
 from django_jobs.models import DeadLetterGroup
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests import factories
 
 from ..staff import log_in, url
@@ -35,7 +35,7 @@ def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(
     for number in range(3):
         factories.make_letter(fingerprint=PRINT, error_class="shop.NoCard", error_message=f"no card {number}")
     if is_folded:
-        fold(settle=timedelta(0))
+        roll_up(settle=timedelta(0))
     page = _get(client, url("deadlettergroups"))
     assert url("deadlettergroup", PRINT) in page
     assert "<td>3</td><td>3</td>" in page
@@ -67,7 +67,7 @@ def test_a_muted_group_leaves_the_open_ones_and_comes_back(client: Client) -> No
 def test_a_note_is_kept_with_who_wrote_it(client: Client) -> None:
     log_in(client, *VIEW, "resolve_deadletter")
     factories.make_letter(fingerprint=PRINT)
-    fold(settle=timedelta(0))
+    roll_up(settle=timedelta(0))
     client.post(url("deadlettergroup_act", PRINT, "note"), {"note": "the bank knows"})
     group = DeadLetterGroup.objects.get()
     assert (group.note, group.noted_by) == ("the bank knows", "bo")
@@ -101,12 +101,12 @@ def test_the_list_takes_the_same_few_queries_however_many_groups(
     log_in(client, *VIEW)
     for at in range(number):
         factories.make_letter(fingerprint=f"{at:032}")
-    fold(settle=timedelta(0))
+    roll_up(settle=timedelta(0))
     with django_assert_max_num_queries(15):
         _get(client, url("deadlettergroups"))
 
 
 def test_a_sparks_bars_are_as_high_as_their_hours() -> None:
-    drawn = spark((0, 1, 4, 0))
+    drawn = sparkline((0, 1, 4, 0))
     assert [(x, height) for x, _, _, height in drawn["bars"]] == [(24.0, 6), (48.0, 24)]
-    assert spark((0,) * 24)["bars"] == []
+    assert sparkline((0,) * 24)["bars"] == []

@@ -68,7 +68,7 @@ def test_a_large_graph_is_drawn_in_part_and_says_so(
     with django_assert_max_num_queries(12):
         around = neighbours(last.pk)
     assert around is not None
-    assert (len(around.jobs), around.is_cut) == (module.MOST_JOBS, True)
+    assert (len(around.jobs), around.is_truncated) == (module.MAX_JOBS, True)
     page = shown(admin_client, last)
     assert "The graph is larger: the jobs nearest to this one are shown." in page
     assert len(page) < 120_000
@@ -79,18 +79,18 @@ def test_a_long_chain_is_cut_at_some_steps() -> None:
     around = neighbours(jobs[10].pk)
     assert around is not None
     assert sorted(around.jobs) == [job.pk for job in jobs[4:17]]
-    assert around.is_cut
+    assert around.is_truncated
     around = neighbours(chain(*[sample.do_nothing.s().without_result()] * 3).enqueue()[0].pk)
     assert around is not None
-    assert (len(around.jobs), around.is_cut) == (3, False)
+    assert (len(around.jobs), around.is_truncated) == (3, False)
 
 
 def test_many_edges_are_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_EDGES", 20)
+    monkeypatch.setattr(module, "MAX_EDGES", 20)
     jobs = chain(group([sample.echo.s()] * 5), group([sample.add_all.s()] * 5)).enqueue()
     around = neighbours(jobs[0].pk)
     assert around is not None
-    assert around.is_cut
+    assert around.is_truncated
     assert sum(map(len, around.predecessors.values())) == 20
 
 

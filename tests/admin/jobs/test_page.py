@@ -10,10 +10,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from django_jobs.admin.jobs.timeline import SHOWN_TRIES
-from django_jobs.admin.site.base import exactly
+from django_jobs.admin.jobs.timeline import MAX_ATTEMPTS_SHOWN
+from django_jobs.admin.site.base import format_timestamp
 from django_jobs.models import Job, JobLog
-from django_jobs.policy.flags import Links
+from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
 from tests import factories
 from tests.admin.staff import log_in, url
@@ -89,16 +89,16 @@ def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
 
 
 def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_client: Client) -> None:
-    waiting = factories.make_job(State.READY, links=Links.EXPIRES)
+    waiting = factories.make_job(State.READY, flags=JobFlag.EXPIRES)
     factories.make_expiry(waiting)
     assert "Expires" in shown(admin_client, waiting)
-    dropped = factories.make_job(State.CANCELLED, links=Links.EXPIRES)
+    dropped = factories.make_job(State.CANCELLED, flags=JobFlag.EXPIRES)
     until = factories.ago(minutes=5)
-    factories.make_expiry(dropped, expires_at=until, look_at=None, expired_at=factories.ago(minutes=4))
+    factories.make_expiry(dropped, expires_at=until, check_at=None, expired_at=factories.ago(minutes=4))
     page = shown(admin_client, dropped)
     assert "Expired" in page
     assert "was to begin by" in page
-    assert exactly(until) in page
+    assert format_timestamp(until) in page
     asked = factories.make_job(State.CANCELLED, cancel_requested_at=factories.ago(minutes=1))
     page = shown(admin_client, asked)
     assert "Expire" not in page
@@ -107,12 +107,12 @@ def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_clien
 
 def test_the_newest_tries_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:
     job = factories.make_job(State.SCHEDULED)
-    for number in range(1, SHOWN_TRIES + 3):
+    for number in range(1, MAX_ATTEMPTS_SHOWN + 3):
         factories.make_attempt(job, number=number, claim_number=number)
     page = shown(admin_client, job)
     assert "Try 2<" not in page
     assert "Try 3<" in page
-    assert f"Try {SHOWN_TRIES + 2}<" in page
+    assert f"Try {MAX_ATTEMPTS_SHOWN + 2}<" in page
     assert url("attempt_changelist") + f"?job__id__exact={job.pk}" in page
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.test import Client
 
-from django_jobs.arguments.serialization import EXPIRED
+from django_jobs.arguments.serialization import RESULT_EXPIRED
 from django_jobs.policy.states import State
 from django_jobs.result_files import ResultFile, write_result
 from tests.admin.staff import url
@@ -24,7 +24,7 @@ def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
     with storing(tmp_path):
         text = '{"words":"' + "many " * 500 + '","api_key":"hunter2"}'
         file = write_result(text, job_id=7, day=ago().date(), storage="results")
-        job = make_job(State.SUCCEEDED, result_data=file.mark())
+        job = make_job(State.SUCCEEDED, result_data=file.reference())
         page = admin_client.get(url("job_change", job.pk)).content.decode()
         assert "The result is large and stands in a file: 2.5\xa0KB." in page
         assert "many" not in page
@@ -36,7 +36,7 @@ def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
 
 
 def test_a_result_that_has_expired_says_so(admin_client: Client, capsys: pytest.CaptureFixture[str]) -> None:
-    job = make_job(State.SUCCEEDED, result_data=EXPIRED)
+    job = make_job(State.SUCCEEDED, result_data=RESULT_EXPIRED)
     assert "The result has expired" in admin_client.get(url("job_change", job.pk)).content.decode()
     call_command("jobs", "show", str(job.pk))
     assert "has expired" in capsys.readouterr().out
@@ -45,7 +45,7 @@ def test_a_result_that_has_expired_says_so(admin_client: Client, capsys: pytest.
 def test_a_file_that_cannot_be_read_is_no_error_of_the_page(
     admin_client: Client, caplog: pytest.LogCaptureFixture
 ) -> None:
-    job = make_job(State.SUCCEEDED, result_data=ResultFile("broken", "a.json", 7).mark())
+    job = make_job(State.SUCCEEDED, result_data=ResultFile("broken", "a.json", 7).reference())
     assert admin_client.get(url("job_change", job.pk)).status_code == 200
     answer = admin_client.get(url("job_text", job.pk, "result")).content.decode()
     assert "cannot be read" in answer

@@ -9,9 +9,9 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from django_jobs import Breaker, Concurrency, Order, Rate
+from django_jobs import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Limit
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.states import State
 from django_jobs.store.limits.admit import admit
 from tests import factories
@@ -32,18 +32,18 @@ def _get(client: Client, address: str) -> str:
 def _closed(**fields: Any) -> Limit:
     closed_until = factories.ago(minutes=-5)
     values = {"name": "shop.ask", "key": "acme", "closed_until": closed_until, "is_tripped": True}
-    return factories.make_limit(Breaker(failures=5), **(values | fields))
+    return factories.make_limit(CircuitBreaker(failures=5), **(values | fields))
 
 
 def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client) -> None:
     log_in(client, *SEES)
-    rate = factories.make_limit(Rate(10), name="shop.call", key="acme")
-    factories.make_permit(rate, phase=Phase.HELD)
+    rate = factories.make_limit(RateLimit(10), name="shop.call", key="acme")
+    factories.make_permit(rate, phase=PermitPhase.HELD)
     factories.make_permit(rate)
     _closed()
     page = _get(client, url("limit_changelist"))
     assert url("limit_change", rate.pk) in page
-    assert '<td class="field-shown_key">acme</td>' in page
+    assert '<td class="field-key_display">acme</td>' in page
     assert '<td class="field-rule_words">10 in 1 s</td>' in page
     assert '<td class="field-use">1 / 10</td>' in page
     assert '<td class="field-waiting">1</td>' in page
@@ -53,20 +53,20 @@ def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client)
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (Rate(10), "10 in 1 s"),
-        (Rate(100, per=timedelta(minutes=1)), "100 in 1 min"),
-        (Rate(1_000, per=timedelta(hours=1)), "1,000 in 1 h"),
-        (Rate(5, burst=20), "20 in 4 s"),
-        (Rate(5, per=timedelta(days=2), counts_from="start"), "5 in 2 d, from the start of each run"),
-        (Rate(2, per=timedelta(seconds=1.5)), "2 in 1.5 s"),
+        (RateLimit(10), "10 in 1 s"),
+        (RateLimit(100, per=timedelta(minutes=1)), "100 in 1 min"),
+        (RateLimit(1_000, per=timedelta(hours=1)), "1,000 in 1 h"),
+        (RateLimit(5, burst=20), "20 in 4 s"),
+        (RateLimit(5, per=timedelta(days=2), counts_from="start"), "5 in 2 d, from the start of each run"),
+        (RateLimit(2, per=timedelta(seconds=1.5)), "2 in 1.5 s"),
         (Concurrency(3), "3 at once"),
-        (Order("customer"), "one after another"),
-        (Order("customer", steps_aside=True), "one after another; who failed steps aside"),
+        (Ordering("customer"), "one after another"),
+        (Ordering("customer", release_on_retry=True), "one after another; who failed steps aside"),
         (
-            Breaker(failures=5, open_for=timedelta(minutes=5)),
+            CircuitBreaker(failures=5, open_for=timedelta(minutes=5)),
             "opens for 5 min after 5 failures in 1 min",
         ),
-        (Breaker(failures=1), "opens for 1 min after 1 failure in 1 min"),
+        (CircuitBreaker(failures=1), "opens for 1 min after 1 failure in 1 min"),
     ],
 )
 def test_a_rule_is_told_in_words(client: Client, given: Any, words: str) -> None:
@@ -89,8 +89,8 @@ def test_a_rule_is_told_in_words(client: Client, given: Any, words: str) -> None
 )
 def test_the_list_is_filtered_by_its_address(client: Client, query: str, found: set[str]) -> None:
     log_in(client, *SEES)
-    limits = {key: factories.make_limit(Rate(10), name="shop.call", key=key) for key in ("7", "77")}
-    limits["8"] = factories.make_limit(Order("customer"), name="shop.bill", key="8")
+    limits = {key: factories.make_limit(RateLimit(10), name="shop.call", key=key) for key in ("7", "77")}
+    limits["8"] = factories.make_limit(Ordering("customer"), name="shop.bill", key="8")
     page = _get(client, url("limit_changelist") + query)
     shown = {key for key, limit in limits.items() if url("limit_change", limit.pk) in page}
     assert shown == found
@@ -99,7 +99,7 @@ def test_the_list_is_filtered_by_its_address(client: Client, query: str, found: 
 def test_the_list_goes_on_with_next_page(client: Client) -> None:
     log_in(client, *SEES)
     for at in range(60):
-        factories.make_limit(Rate(10), name="shop.call", key=f"{at:02}")
+        factories.make_limit(RateLimit(10), name="shop.call", key=f"{at:02}")
     page = _get(client, url("limit_changelist"))
     assert ">49<" in page
     assert ">50<" not in page
@@ -119,7 +119,7 @@ def test_the_names_of_limits_in_the_code_are_offered(client: Client) -> None:
 
 def test_keys_are_shown_to_those_only_who_may_see_arguments(client: Client) -> None:
     log_in(client, "view_limit")
-    limit = factories.make_limit(Rate(10), name="shop.call", key="acme-4711")
+    limit = factories.make_limit(RateLimit(10), name="shop.call", key="acme-4711")
     for address in (url("limit_changelist"), url("limit_change", limit.pk)):
         assert "4711" not in _get(client, address)
     assert url("limit_change", limit.pk) in _get(client, url("limit_changelist") + "?q=nothing")
@@ -139,11 +139,11 @@ def test_the_key_of_a_secret_argument_is_masked(client: Client, settings: Any) -
 
 def test_a_limits_page_tells_who_has_permits_who_waits_and_what_still_counts(client: Client) -> None:
     log_in(client, *SEES)
-    limit = factories.make_limit(Rate(10), name="shop.call", key="<b>acme</b>")
+    limit = factories.make_limit(RateLimit(10), name="shop.call", key="<b>acme</b>")
     running = factories.make_job(State.RUNNING, name="shop.call")
-    factories.make_permit(limit, running, phase=Phase.HELD)
+    factories.make_permit(limit, running, phase=PermitPhase.HELD)
     waiting = factories.make_permit(limit)
-    gone = factories.make_permit(limit, phase=Phase.COOLING, free_at=factories.ago(minutes=-1))
+    gone = factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=-1))
     gone.job.__class__.objects.filter(pk=gone.job_id)._raw_delete("default")
     page = _get(client, url("limit_change", limit.pk))
     assert "<b>acme</b>" not in page
@@ -208,7 +208,7 @@ def test_letting_in_again_is_asked_then_done_and_logged(client: Client) -> None:
 
 def test_selected_limits_are_reopened_after_a_question(client: Client) -> None:
     log_in(client, *SEES, "reopen_limit")
-    limits = [_closed(), _closed(key="other", is_tripped=False), factories.make_limit(Rate(10))]
+    limits = [_closed(), _closed(key="other", is_tripped=False), factories.make_limit(RateLimit(10))]
     chosen = {"action": "reopen_selected", "_selected_action": [limit.pk for limit in limits]}
     asked = client.post(url("limit_changelist"), chosen).content.decode()
     assert "Yes, let in again" in asked
@@ -258,7 +258,7 @@ def test_the_list_takes_the_same_few_queries_however_many_limits(
 ) -> None:
     log_in(client, *SEES, "reopen_limit")
     for at in range(number):
-        factories.make_permit(factories.make_limit(Rate(10), key=f"{at:03}"))
+        factories.make_permit(factories.make_limit(RateLimit(10), key=f"{at:03}"))
     with django_assert_max_num_queries(12):
         _get(client, url("limit_changelist"))
     with django_assert_max_num_queries(14):

@@ -53,7 +53,7 @@ def engine_on_time(place: Place) -> Figures:
         every=timedelta(seconds=1),
         overlap="allow",
         next_due_at=database_now().replace(microsecond=0) + timedelta(seconds=START_SECONDS),
-        next_look_at=database_now() + timedelta(seconds=START_SECONDS),
+        next_check_at=database_now() + timedelta(seconds=START_SECONDS),
     )
     with WorkerProcess(QUEUE) as worker:
         _wait_for_ticks(worker, place.sizes.on_time)
@@ -72,7 +72,7 @@ def _schedule(at: int, due_at: datetime) -> CronSchedule:
         cron=EXPRESSIONS[at % len(EXPRESSIONS)],
         timezone=ZONES[at // len(EXPRESSIONS) % len(ZONES)],
         next_due_at=due_at,
-        next_look_at=due_at,
+        next_check_at=due_at,
     )
 
 

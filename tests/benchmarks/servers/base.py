@@ -8,7 +8,7 @@ from typing import Any, Protocol
 ENGINE_TABLES = (
     "django_jobs_attempt",
     "django_jobs_batchjob",
-    "django_jobs_batchtally",
+    "django_jobs_batchcountdelta",
     "django_jobs_deadletter",
     "django_jobs_dependency",
     "django_jobs_job",

@@ -9,21 +9,27 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from django_jobs import Batch, BatchEnded
-from django_jobs.models import Attempt, BatchJob, BatchTally, Job
+from django_jobs import Batch, BatchEndedError
+from django_jobs.models import Attempt, BatchCountDelta, BatchJob, Job
 from django_jobs.models import Batch as BatchRow
 from django_jobs.policy.batches import BatchState
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
 from django_jobs.store.batches import apply_deltas as sum_up_module
-from django_jobs.store.batches.apply_deltas import sum_up, sum_up_pending
-from django_jobs.store.batches.batch import batch_of, cancel_batch, close_abandoned, progress, prune_batches
+from django_jobs.store.batches.apply_deltas import apply_deltas, apply_pending_deltas
+from django_jobs.store.batches.batch import (
+    batch_of,
+    batch_progress,
+    cancel_batch,
+    close_abandoned_batches,
+    prune_batches,
+)
 from django_jobs.store.lifecycle.cancel import cancel, request_cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.prune import prune
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.lifecycle.repair import Swept, sweep
+from django_jobs.store.lifecycle.repair import RepairResult, repair
 from django_jobs.store.lifecycle.rescue import rescue_worker
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
@@ -83,7 +89,7 @@ def test_it_ends_with_its_last_job_and_enqueues_its_callbacks() -> None:
     assert (row.state, row.outcome, row.total, row.succeeded) == ("succeeded", "succeeded", 3, 3)
     assert row.completed_at is not None
     assert fired(batch) == ["on_success", "on_complete"]
-    assert not BatchTally.objects.exists()
+    assert not BatchCountDelta.objects.exists()
     assert Job.objects.filter(name="sample.named", state="ready", queue_name="documents").count() == 2
 
 
@@ -127,7 +133,7 @@ class TestDeadJobs:
         redrive(dead)
         run()
         assert (state(batch), fired(batch)) == ("succeeded", ["on_failure", "on_complete", "on_success"])
-        sum_up([batch.id], using="default")
+        apply_deltas([batch.id], using="default")
         assert len(fired(batch)) == 3
 
     def test_one_dies_while_another_is_redriven(self) -> None:
@@ -182,7 +188,9 @@ class TestCancel:
     def test_a_cancelled_one_takes_no_more_jobs(self) -> None:
         batch = make(1)
         batch.cancel()
-        with pytest.raises(BatchEnded, match=rf"batch {batch.id} \(no description\) is cancelled; jobs can"):
+        with pytest.raises(
+            BatchEndedError, match=rf"batch {batch.id} \(no description\) is cancelled; jobs can"
+        ):
             batch.add(sample.echo.s())
         assert Job.objects.filter(name=sample.echo.name).count() == 1
 
@@ -195,7 +203,7 @@ class TestCancel:
                 cancel_batch(batch.id)
                 sample.echo.enqueue()
 
-        with pytest.raises(BatchEnded):
+        with pytest.raises(BatchEndedError):
             build()
         assert (state(batch), Job.objects.get().state) == ("cancelled", "cancelled")
 
@@ -236,19 +244,19 @@ class TestGrowth:
     def test_what_has_succeeded_takes_no_more(self) -> None:
         batch = make(1)
         run()
-        with pytest.raises(BatchEnded, match="is succeeded"):
+        with pytest.raises(BatchEndedError, match="is succeeded"):
             batch.add(sample.echo.s())
 
     def test_one_that_is_gone_says_so(self) -> None:
         batch = make(0)
         BatchRow.objects.all().delete()
-        with pytest.raises(BatchEnded, match=rf"batch {batch.id} is gone"):
+        with pytest.raises(BatchEndedError, match=rf"batch {batch.id} is gone"):
             batch.add(sample.echo.s())
 
     def test_a_failed_one_grows_while_its_redriven_jobs_run(self) -> None:
         batch = make(1)
         run(outcome=DEAD)
-        with pytest.raises(BatchEnded, match="is failed"):
+        with pytest.raises(BatchEndedError, match="is failed"):
             batch.add(sample.echo.s())
         redrive(batch.jobs)
         batch.add(sample.echo.s())
@@ -291,7 +299,7 @@ class TestGrowth:
             def add(batch: Batch = batch) -> int:
                 try:
                     return len(batch.add(sample.echo.s()))
-                except BatchEnded:
+                except BatchEndedError:
                     return 0
 
             *_, added = run_together(
@@ -357,7 +365,7 @@ class TestTheBuilder:
             build_and_fail(Batch())
         assert not BatchRow.objects.exists()
         assert not Job.objects.exists()
-        assert not BatchTally.objects.exists()
+        assert not BatchCountDelta.objects.exists()
 
     def test_in_a_transaction_that_is_broken_the_first_error_is_heard(self) -> None:
         def build() -> None:
@@ -373,21 +381,21 @@ class TestTheBuilder:
         batch = Batch(**{name: sample.named.s(at) for at, name in enumerate(CALLBACKS)})
         batch._begin()
         batch.add(sample.echo.s())
-        assert close_abandoned(after=DAY) == []
-        BatchRow.objects.update(touched_at=ago(days=2))
-        swept = sweep(Swept(), abandoned_after=DAY)
+        assert close_abandoned_batches(after=DAY) == []
+        BatchRow.objects.update(last_activity_at=ago(days=2))
+        swept = repair(RepairResult(), abandoned_after=DAY)
         assert swept.abandoned == (batch.id,)
         assert (state(batch), fired(batch)) == ("running", [])
         run()
         assert (state(batch), fired(batch)) == ("failed", ["on_failure", "on_complete"])
         assert batch.row.abandoned_at is not None
-        assert close_abandoned(after=DAY) == []
+        assert close_abandoned_batches(after=DAY) == []
 
     def test_one_that_comes_back_late_finds_it_closed(self) -> None:
         with Batch(on_success=sample.named.s(0)) as batch:
             sample.echo.enqueue()
-            BatchRow.objects.update(touched_at=ago(days=2))
-            assert close_abandoned(after=DAY) == [batch.id]
+            BatchRow.objects.update(last_activity_at=ago(days=2))
+            assert close_abandoned_batches(after=DAY) == [batch.id]
             sample.echo.enqueue()
         run()
         assert (state(batch), fired(batch), batch.progress().total) == ("failed", [], 2)
@@ -397,9 +405,9 @@ class TestTheBuilder:
 
         monkeypatch.setattr(batch_context, "TOUCH_SECONDS", 0)
         with Batch() as batch:
-            BatchRow.objects.update(touched_at=ago(days=2))
+            BatchRow.objects.update(last_activity_at=ago(days=2))
             sample.echo.enqueue()
-            assert close_abandoned(after=DAY) == []
+            assert close_abandoned_batches(after=DAY) == []
         assert state(batch) == "running"
 
 
@@ -428,7 +436,7 @@ def test_a_finish_never_waits_for_the_batchs_row_and_whoever_holds_it_looks_agai
             BatchRow.objects.select_for_update().get(pk=batch.id)
             held.set()
             assert go_on.wait(30)
-        sum_up([batch.id], using="default")
+        apply_deltas([batch.id], using="default")
 
     background = Background(hold)
     assert held.wait(30)
@@ -440,11 +448,11 @@ def test_a_finish_never_waits_for_the_batchs_row_and_whoever_holds_it_looks_agai
 
 
 def test_many_tallies_are_summed_up_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sum_up_module, "MANY_TALLIES", 3)
+    monkeypatch.setattr(sum_up_module, "MANY_DELTAS", 3)
     batch = make(9)
     for _ in range(8):
         run(number=1)
-        assert BatchTally.objects.count() < 3
+        assert BatchCountDelta.objects.count() < 3
     assert batch.row.succeeded >= 5
     assert batch.progress().succeeded == 8
     run()
@@ -461,18 +469,18 @@ def test_a_batch_whose_last_finish_was_killed_before_its_look_is_found(
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            count_deltas, "sum_up", lambda *_, **__: None
+            count_deltas, "apply_deltas", lambda *_, **__: None
         )  # what a process does that is killed here
         finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
     assert (state(batch), batch.progress().state) == ("running", BatchState.SUCCEEDED)
-    assert sum_up_pending(using="default") == [batch.id]
+    assert apply_pending_deltas(using="default") == [batch.id]
     assert (state(batch), fired(batch)) == ("succeeded", ["on_success", "on_complete"])
-    assert sum_up_pending(using="default") == []
+    assert apply_pending_deltas(using="default") == []
 
 
 def test_a_kill_between_any_two_statements_of_the_last_finish_fires_each_callback_once() -> None:
     def prepare() -> tuple[Any, Any, Batch, Batch]:
-        for model in (Attempt, BatchJob, BatchTally, BatchRow, Job):
+        for model in (Attempt, BatchJob, BatchCountDelta, BatchRow, Job):
             model.objects.all()._raw_delete("default")
         with Batch(on_success=sample.named.s(0)) as outer:
             inner = make(1)
@@ -485,7 +493,7 @@ def test_a_kill_between_any_two_statements_of_the_last_finish_fires_each_callbac
         prepare, lambda made: finish([ended(made[1], SUCCEEDED)], worker_id=made[0].pk)
     ):
         finish([ended(claim, SUCCEEDED)], worker_id=worker.pk)
-        sweep(Swept(), abandoned_after=DAY)
+        repair(RepairResult(), abandoned_after=DAY)
         assert fired(inner) == ["on_success", "on_complete"]
         other = make_worker()
         claims = take(other)
@@ -498,12 +506,12 @@ def test_a_kill_between_any_two_statements_of_the_last_finish_fires_each_callbac
 
 def test_a_kill_between_any_two_statements_of_a_builder_leaves_a_batch_that_ends() -> None:
     def prepare() -> None:
-        for model in (Attempt, BatchJob, BatchTally, BatchRow, Job):
+        for model in (Attempt, BatchJob, BatchCountDelta, BatchRow, Job):
             model.objects.all()._raw_delete("default")
 
     for _ in crash_at_every_point(prepare, lambda _: make(3)):
-        BatchRow.objects.update(touched_at=ago(days=2))
-        sweep(Swept(), abandoned_after=DAY)
+        BatchRow.objects.update(last_activity_at=ago(days=2))
+        repair(RepairResult(), abandoned_after=DAY)
         run()
         for row in BatchRow.objects.all():
             assert row.state in {"succeeded", "failed"}
@@ -535,7 +543,7 @@ def test_pruning_takes_the_jobs_of_a_batch_and_then_the_batch() -> None:
 
 def test_the_progress_of_a_batch_that_nothing_was_tallied_of_is_what_its_row_says() -> None:
     row = make_batch(total=4, succeeded=1, dead=1, cancelled=1)
-    seen = progress(row)
+    seen = batch_progress(row)
     assert (seen.total, seen.done, seen.waiting, seen.state) == (4, 3, 1, "running")
     assert str(row) == f"batch #{row.pk} (running)"
 
@@ -545,5 +553,5 @@ def test_jobs_outside_of_the_block_are_in_no_batch() -> None:
     batch = make(1)
     after = sample.echo.enqueue()
     assert (batch_of(before.pk), batch_of(after.pk)) == (None, None)
-    assert make_job().links == 0
+    assert make_job().flags == 0
     assert batch.jobs.count() == 1

@@ -2,8 +2,8 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.models import AlertedError
-from django_jobs.store.dead_letters.alerts import MOST_AT_ONCE, take_alerts
+from django_jobs.models import AlertHistory
+from django_jobs.store.dead_letters.alerts import MAX_ALERTS, take_alerts
 from tests.concurrency import run_together
 from tests.factories import ago, make_alerted_error, make_letter
 
@@ -37,7 +37,7 @@ def test_an_error_that_goes_on_is_told_again_in_the_next_period():
     letter = make_letter(fingerprint="a")
 
     assert taken(take_alerts(period=DAY)) == {"a": (letter.pk, 1)}
-    assert AlertedError.objects.get().alerted_at > ago(minutes=1)
+    assert AlertHistory.objects.get().alerted_at > ago(minutes=1)
     assert take_alerts(period=DAY) == []
 
 
@@ -50,12 +50,12 @@ def test_deaths_before_the_period_are_neither_told_nor_counted():
 
 
 def test_a_flood_of_new_errors_is_told_in_portions():
-    for number in range(MOST_AT_ONCE + 3):
+    for number in range(MAX_ALERTS + 3):
         make_letter(fingerprint=f"{number:032}")
 
     first, second = take_alerts(period=DAY), take_alerts(period=DAY)
 
-    assert (len(first), len(second)) == (MOST_AT_ONCE, 3)
+    assert (len(first), len(second)) == (MAX_ALERTS, 3)
     assert not taken(first).keys() & taken(second).keys()
 
 

@@ -31,7 +31,7 @@ from django_jobs.store.lifecycle.prune import prune, prune_records
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.stats import rollup
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests.concurrency import run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, make_job, make_letter
@@ -124,16 +124,16 @@ class LettersLife(RuleBasedStateMachine):
 
     @rule()
     def fold_a_little(self) -> None:
-        before = rollup.LETTERS_A_RANGE, rollup.RANGES_A_ROUND
-        rollup.LETTERS_A_RANGE, rollup.RANGES_A_ROUND = 2, 1
+        before = rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND
+        rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND = 2, 1
         try:
-            fold(settle=NOW)
+            roll_up(settle=NOW)
         finally:
-            rollup.LETTERS_A_RANGE, rollup.RANGES_A_ROUND = before
+            rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND = before
 
     @rule()
     def fold_all(self) -> None:
-        fold(settle=NOW)
+        roll_up(settle=NOW)
 
     def done_id(self) -> int:
         position = RollupPosition.objects.filter(pk="letters").first()
@@ -183,15 +183,15 @@ def test_folds_and_verbs_that_meet_leave_groups_in_step():
         lambda: [redrive(every_fourth(0)), redrive(every_fourth(1))],
         lambda: [purge(every_fourth(1)), purge(every_fourth(0))],
         lambda: [resolve(every_fourth(1)), resolve(every_fourth(2))],
-        lambda: [fold(settle=NOW) for _ in range(5)],
-        lambda: [fold(settle=NOW) for _ in range(5)],
+        lambda: [roll_up(settle=NOW) for _ in range(5)],
+        lambda: [roll_up(settle=NOW) for _ in range(5)],
         lambda: prune({State.DEAD: timedelta(minutes=1)}),
     )
 
     told, is_open = open_by_group()
     assert told == is_open
     assert sum(sum(one) for one in done[:3]) <= 60, "a job was ended twice"
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     told, is_open = open_by_group()
     assert told == is_open
 
@@ -206,7 +206,7 @@ def test_a_verb_that_is_killed_leaves_groups_in_step(verb, is_folded):
         for fingerprint in PRINTS:
             make_letter(fingerprint=fingerprint)
         if is_folded:
-            fold(settle=NOW)
+            roll_up(settle=NOW)
 
     for _ in crash_at_every_point(prepare, lambda _: verb(DeadLetter.objects.all())):
         told, is_open = open_by_group()
@@ -225,7 +225,7 @@ def test_a_prune_that_is_killed_leaves_groups_in_step(is_folded):
             make_letter(job, fingerprint=fingerprint)
         resolve(DeadLetter.objects.filter(fingerprint=PRINTS[0]))
         if is_folded:
-            fold(settle=NOW)
+            roll_up(settle=NOW)
 
     for _ in crash_at_every_point(prepare, lambda _: prune(AT_ONCE)):
         told, is_open = open_by_group()

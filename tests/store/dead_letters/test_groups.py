@@ -5,10 +5,10 @@ import pytest
 from django_jobs.models import DeadLetter, DeadLetterGroup
 from django_jobs.store.dead_letters import groups as groups_module
 from django_jobs.store.dead_letters.groups import GroupPosition, find_group, groups_page
-from django_jobs.store.dead_letters.mute import mute, note_group
+from django_jobs.store.dead_letters.mute import mute, set_group_note
 from django_jobs.store.dead_letters.resolve import resolve
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests.factories import ago, make_letter
 
 pytestmark = pytest.mark.django_db
@@ -24,8 +24,8 @@ def prints(**filters):
 def fold_some(request):
     """Call between two makings of letters: how much of what a page shows is folded must not show."""
     return {
-        "folded": [lambda: fold(settle=NOW)] * 2,
-        "half folded": [lambda: fold(settle=NOW), lambda: None],
+        "folded": [lambda: roll_up(settle=NOW)] * 2,
+        "half folded": [lambda: roll_up(settle=NOW), lambda: None],
         "not folded": [lambda: None] * 2,
     }[request.param]
 
@@ -94,7 +94,7 @@ def test_open_all_and_muted_groups(fold_some):
     fold_some[0]()
     mute([A], by="ada")
     redrive(DeadLetter.objects.get(fingerprint=B))
-    note_group(C, note="known", by="ada")
+    set_group_note(C, note="known", by="ada")
     fold_some[1]()
 
     assert prints() == [C]
@@ -108,10 +108,10 @@ def test_open_all_and_muted_groups(fold_some):
 
 
 def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monkeypatch):
-    monkeypatch.setattr(groups_module, "SCAN", 3)
+    monkeypatch.setattr(groups_module, "SCAN_LIMIT", 3)
     for number in range(7):
         make_letter(fingerprint=f"{number:032}", died_at=ago(minutes=number), job_name=f"job {number}")
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     first = groups_page(job_name="job 5")
     assert (first.groups, first.older.fingerprint) == ([], f"{2:032}")
@@ -122,12 +122,12 @@ def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monke
 
 
 def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
-    monkeypatch.setattr(groups_module, "MOST_OF_TAIL", 4)
+    monkeypatch.setattr(groups_module, "MAX_TAIL", 4)
     letters = [make_letter(fingerprint=A) for _ in range(4)]
-    assert not groups_page().is_tail_cut
+    assert not groups_page().is_tail_truncated
     make_letter(fingerprint=A)
     page = groups_page()
-    assert page.is_tail_cut
+    assert page.is_tail_truncated
     assert page.groups[0].open == 4
 
     resolve(DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]))
@@ -140,7 +140,7 @@ def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
 
     def folded_behind(now, alias):
         tail = read(now, alias)
-        fold(settle=NOW)
+        roll_up(settle=NOW)
         return tail
 
     monkeypatch.setattr(groups_module, "_read_tail", folded_behind)

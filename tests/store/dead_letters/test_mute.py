@@ -4,8 +4,8 @@ import pytest
 
 from django_jobs.models import DeadLetterGroup
 from django_jobs.store.dead_letters.alerts import take_alerts
-from django_jobs.store.dead_letters.mute import mute, note_group, unmute
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.dead_letters.mute import mute, set_group_note, unmute
+from django_jobs.store.stats.rollup import roll_up
 from tests.factories import ago, make_letter
 
 pytestmark = pytest.mark.django_db
@@ -37,9 +37,9 @@ def test_a_group_can_be_unmuted():
 def test_muting_counts_nothing(is_folded):
     make_letter(fingerprint=A)
     if is_folded:
-        fold(settle=timedelta(0))
+        roll_up(settle=timedelta(0))
     mute([A])
-    fold(settle=timedelta(0))
+    roll_up(settle=timedelta(0))
 
     group = DeadLetterGroup.objects.get()
     assert (group.open, group.total) == (1, 1)
@@ -47,14 +47,14 @@ def test_muting_counts_nothing(is_folded):
 
 def test_what_has_no_letters_cannot_be_muted():
     assert mute([A]) == 0
-    assert not note_group(A, note="what?")
+    assert not set_group_note(A, note="what?")
 
 
 def test_a_note_replaces_the_one_before():
     make_letter(fingerprint=A)
 
-    assert note_group(A, note="ask Ada", by="grace")
-    assert note_group(A, note="Ada is on it", by="ada")
+    assert set_group_note(A, note="ask Ada", by="grace")
+    assert set_group_note(A, note="Ada is on it", by="ada")
     group = DeadLetterGroup.objects.get()
     assert (group.note, group.noted_by) == ("Ada is on it", "ada")
     assert group.noted_at > ago(minutes=1)

@@ -3,9 +3,9 @@ from django.db.models import Q
 
 from django_jobs.models import DeadLetter, DeadLetterGroup
 from django_jobs.policy.states import State
-from django_jobs.store.dead_letters.resolve import note_letter, resolve
+from django_jobs.store.dead_letters.resolve import resolve, set_dead_letter_note
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests.factories import ago, make_letter
 
 pytestmark = pytest.mark.django_db
@@ -66,7 +66,7 @@ def test_a_job_whose_letter_is_resolved_can_still_be_redriven():
 
 def test_resolved_letters_leave_their_group():
     letters = [make_letter() for _ in range(3)]
-    fold()
+    roll_up()
     resolve(letters[0])
 
     group = DeadLetterGroup.objects.get()
@@ -77,6 +77,6 @@ def test_resolved_letters_leave_their_group():
 def test_a_note_can_be_written_on_any_letter():
     letter = make_letter(status="redriven")
 
-    assert note_letter(letter.pk, note="watch this")
+    assert set_dead_letter_note(letter.pk, note="watch this")
     assert DeadLetter.objects.get().note == "watch this"
-    assert not note_letter(letter.pk + 1, note="gone")
+    assert not set_dead_letter_note(letter.pk + 1, note="gone")

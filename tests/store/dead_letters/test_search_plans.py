@@ -9,9 +9,13 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs.policy.dead_letter_filter import LetterFilter
+from django_jobs.policy.dead_letter_filter import DeadLetterFilter
 from django_jobs.store.dead_letters.groups import groups_page
-from django_jobs.store.dead_letters.search import count_open, newest_ids, steps
+from django_jobs.store.dead_letters.search import (
+    count_open_dead_letters,
+    iter_dead_letter_ids,
+    newest_dead_letter_ids,
+)
 from tests import factories
 from tests.admin.staff import log_in, url
 from tests.factories import ago
@@ -92,12 +96,12 @@ def test_no_page_of_letters_scans_a_table(client: Client, many_letters: None) ->
 
 def test_no_step_of_a_bulk_job_scans_a_table(many_letters: None) -> None:
     with CaptureQueriesContext(connection) as captured:
-        count_open(LetterFilter())
-        count_open(LetterFilter(fingerprint=PRINT))
-        newest_ids(LetterFilter(fingerprint=PRINT), 10)
-        next(steps(LetterFilter(fingerprint=PRINT)))
-        next(steps(LetterFilter(error="nothing has this")))
-        count_open(LetterFilter(since=timedelta(hours=1)))
-        next(steps(LetterFilter(since=ago(hours=1), until=ago(hours=-1))))
+        count_open_dead_letters(DeadLetterFilter())
+        count_open_dead_letters(DeadLetterFilter(fingerprint=PRINT))
+        newest_dead_letter_ids(DeadLetterFilter(fingerprint=PRINT), 10)
+        next(iter_dead_letter_ids(DeadLetterFilter(fingerprint=PRINT)))
+        next(iter_dead_letter_ids(DeadLetterFilter(error="nothing has this")))
+        count_open_dead_letters(DeadLetterFilter(since=timedelta(hours=1)))
+        next(iter_dead_letter_ids(DeadLetterFilter(since=ago(hours=1), until=ago(hours=-1))))
         groups_page()
     assert _scans(captured) == []

@@ -7,9 +7,15 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.models import DeadLetter
-from django_jobs.policy.dead_letter_filter import LetterFilter
+from django_jobs.policy.dead_letter_filter import DeadLetterFilter
 from django_jobs.store.dead_letters import search
-from django_jobs.store.dead_letters.search import count_open, id_bounds, letters_of, newest_ids, steps
+from django_jobs.store.dead_letters.search import (
+    count_open_dead_letters,
+    filter_dead_letters,
+    id_bounds,
+    iter_dead_letter_ids,
+    newest_dead_letter_ids,
+)
 from tests.factories import ago, make_letter
 
 pytestmark = pytest.mark.django_db
@@ -23,40 +29,49 @@ def letters() -> dict[int, DeadLetter]:
     return {hours: make_letter(died_at=ago(hours=hours)) for hours in HOURS}
 
 
-def _between(first: float, last: float | None = None) -> LetterFilter:
-    return LetterFilter(since=ago(hours=first), until=None if last is None else ago(hours=last))
+def _between(first: float, last: float | None = None) -> DeadLetterFilter:
+    return DeadLetterFilter(since=ago(hours=first), until=None if last is None else ago(hours=last))
 
 
 @pytest.mark.parametrize(
     ("wanted", "hours"),
     [
         (lambda: _between(4.5), [4, 3, 2, 1]),
-        (lambda: LetterFilter(since=timedelta(hours=2, minutes=30)), [2, 1]),
-        (lambda: LetterFilter(until=ago(hours=2.5)), [5, 4, 3]),
+        (lambda: DeadLetterFilter(since=timedelta(hours=2, minutes=30)), [2, 1]),
+        (lambda: DeadLetterFilter(until=ago(hours=2.5)), [5, 4, 3]),
         (lambda: _between(4.5, 1.5), [4, 3, 2]),
         (lambda: _between(0.5), []),
-        (lambda: LetterFilter(until=ago(hours=9)), []),
+        (lambda: DeadLetterFilter(until=ago(hours=9)), []),
         (lambda: _between(1.5, 4.5), []),
     ],
 )
 def test_a_time_is_found_counted_and_walked(wanted, hours, letters) -> None:  # type: ignore[no-untyped-def]
     ids = [letters[one].pk for one in hours]
     given = wanted()
-    assert list(letters_of(given, using="default").order_by("pk").values_list("pk", flat=True)) == ids
-    assert (count_open(given).number, count_open(given).is_more) == (len(ids), False)
-    assert newest_ids(given, 10) == ids[::-1]
-    assert [one for found, _ in steps(given) for one in found] == ids
+    assert (
+        list(filter_dead_letters(given, using="default").order_by("pk").values_list("pk", flat=True)) == ids
+    )
+    assert (count_open_dead_letters(given).number, count_open_dead_letters(given).is_more) == (
+        len(ids),
+        False,
+    )
+    assert newest_dead_letter_ids(given, 10) == ids[::-1]
+    assert [one for found, _ in iter_dead_letter_ids(given) for one in found] == ids
 
 
 def test_until_itself_is_left_out(letters: dict[int, DeadLetter]) -> None:
-    wanted = LetterFilter(since=letters[4].died_at, until=letters[2].died_at)
-    assert {one.pk for one in letters_of(wanted, using="default")} == {letters[4].pk, letters[3].pk}
+    wanted = DeadLetterFilter(since=letters[4].died_at, until=letters[2].died_at)
+    assert {one.pk for one in filter_dead_letters(wanted, using="default")} == {letters[4].pk, letters[3].pk}
 
 
 def test_a_letter_that_came_out_of_turn_is_found(letters: dict[int, DeadLetter]) -> None:
     late = make_letter(died_at=ago(hours=4.2))
     wanted = _between(4.5, 2.5)
-    assert [one for found, _ in steps(wanted) for one in found] == [letters[4].pk, letters[3].pk, late.pk]
+    assert [one for found, _ in iter_dead_letter_ids(wanted) for one in found] == [
+        letters[4].pk,
+        letters[3].pk,
+        late.pk,
+    ]
     assert id_bounds(wanted) == (letters[4].pk - 1, late.pk + 1)
 
 
@@ -64,12 +79,15 @@ def test_an_old_time_is_counted_among_its_own_ids(
     letters: dict[int, DeadLetter], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(search, "COUNT_SCAN", 2)
-    assert (count_open(LetterFilter(until=ago(hours=2.5))).number, newest_ids(_between(6, 2.5), 10)) == (
+    assert (
+        count_open_dead_letters(DeadLetterFilter(until=ago(hours=2.5))).number,
+        newest_dead_letter_ids(_between(6, 2.5), 10),
+    ) == (
         2,
         [letters[3].pk, letters[4].pk],
     )
-    assert count_open(LetterFilter(until=ago(hours=2.5))).is_more
-    assert not count_open(_between(4.5, 2.5)).is_more
+    assert count_open_dead_letters(DeadLetterFilter(until=ago(hours=2.5))).is_more
+    assert not count_open_dead_letters(_between(4.5, 2.5)).is_more
 
 
 def test_a_walk_takes_the_status_that_is_asked_for(letters: dict[int, DeadLetter]) -> None:
@@ -77,7 +95,7 @@ def test_a_walk_takes_the_status_that_is_asked_for(letters: dict[int, DeadLetter
     wanted = _between(4.5, 1.5)
 
     def found(status: str | None) -> list[int]:
-        return [one for ids, _ in steps(wanted, status=status) for one in ids]
+        return [one for ids, _ in iter_dead_letter_ids(wanted, status=status) for one in ids]
 
     assert found("resolved") == [letters[3].pk]
     assert found("open") == [letters[4].pk, letters[2].pk]

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from django_jobs.models import Job, Limit, Permit, Worker
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.policy.why_not_running import Reason, Why
-from django_jobs.redaction import sentence
+from django_jobs.policy.why_not_running import WaitExplanation, WaitReason
+from django_jobs.redaction import render_reason
 from django_jobs.store.doctor import why_not_running as module
 from django_jobs.store.doctor.why_not_running import count_ahead, explain
 from django_jobs.store.lifecycle.finish import finish
@@ -25,7 +25,7 @@ from tests.sampleapp import jobs as sample
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def why(job: Job) -> Reason:
+def why(job: Job) -> WaitExplanation:
     reason = explain(job.refresh())
     assert reason is not None
     return reason
@@ -33,7 +33,7 @@ def why(job: Job) -> Reason:
 
 def test_a_job_of_the_future_is_not_due() -> None:
     job = factories.make_job(State.SCHEDULED)
-    assert why(job) == Reason(why=Why.NOT_DUE, values={"due": job.run_after})
+    assert why(job) == WaitExplanation(why=WaitReason.NOT_DUE, values={"due": job.run_after})
 
 
 def test_a_retry_says_which_it_is() -> None:
@@ -41,40 +41,40 @@ def test_a_retry_says_which_it_is() -> None:
     factories.make_attempt(job, number=1, claim_number=1, outcome="snoozed")
     factories.make_attempt(job, number=2, claim_number=2)
     reason = why(job)
-    assert (reason.why, reason.values["next"], reason.values["most"]) == (Why.RETRY_DUE, 3, 5)
+    assert (reason.why, reason.values["next"], reason.values["most"]) == (WaitReason.RETRY_DUE, 3, 5)
 
 
 def test_a_job_that_snoozes_says_so() -> None:
     job = factories.make_job(State.SCHEDULED)
     factories.make_attempt(job, outcome="snoozed")
-    assert why(job).why is Why.SNOOZED
+    assert why(job).why is WaitReason.SNOOZED
 
 
 def test_a_name_that_no_worker_knows_is_said_with_since_when() -> None:
     since = factories.ago(hours=1)
-    reason = why(factories.make_job(State.SCHEDULED, held_since=since))
-    assert (reason.why, reason.values["since"]) == (Why.NAME_UNKNOWN, since)
+    reason = why(factories.make_job(State.SCHEDULED, unknown_since=since))
+    assert (reason.why, reason.values["since"]) == (WaitReason.NAME_UNKNOWN, since)
 
 
 def test_what_is_overdue_waits_for_a_worker() -> None:
     job = factories.make_job(State.SCHEDULED, run_after=factories.ago(seconds=1))
-    assert why(job).why is Why.DUE_AND_NO_WORKER
+    assert why(job).why is WaitReason.DUE_NO_WORKER
     factories.make_worker()
-    assert why(job).why is Why.DUE
+    assert why(job).why is WaitReason.DUE
 
 
 def test_obstacles_of_a_ready_job_are_named_one_after_the_other() -> None:
     job = factories.make_job(queue_name="mail")
-    assert why(job).why is Why.NO_WORKER
+    assert why(job).why is WaitReason.NO_WORKER
     factories.make_worker(queues=["pay"])
-    assert why(job).why is Why.NOT_SERVED
+    assert why(job).why is WaitReason.NOT_SERVED
     factories.make_worker(queues=["mail"], heartbeat_at=factories.ago(minutes=1))
-    assert why(job).why is Why.NOT_SERVED
+    assert why(job).why is WaitReason.NOT_SERVED
     factories.make_worker(queues=["mail", "pay"])
-    assert why(job).why is Why.FIRST
+    assert why(job).why is WaitReason.FIRST
     pause("mail", by="ada")
     reason = why(job)
-    assert (reason.why, reason.values["by"]) == (Why.PAUSED, "ada")
+    assert (reason.why, reason.values["by"]) == (WaitReason.PAUSED, "ada")
 
 
 def test_a_job_is_behind_those_of_a_higher_priority_and_those_that_were_ready_before() -> None:
@@ -88,11 +88,11 @@ def test_a_job_is_behind_those_of_a_higher_priority_and_those_that_were_ready_be
     job = factories.make_job(ready_at=instant)
     factories.make_job(ready_at=instant)
     factories.make_jobs(2)
-    assert why(job) == Reason(why=Why.BEHIND, values={"queue": "default", "number": 3})
+    assert why(job) == WaitExplanation(why=WaitReason.BEHIND, values={"queue": "default", "number": 3})
 
 
 def test_no_more_than_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_COUNTED", 4)
+    monkeypatch.setattr(module, "MAX_COUNTED", 4)
     factories.make_jobs(3, priority=1)
     factories.make_jobs(3)
     assert count_ahead(factories.make_job()) == 5
@@ -102,22 +102,22 @@ def test_a_running_job_says_where_it_runs_and_when_its_worker_was_heard() -> Non
     worker = factories.make_worker()
     job = factories.make_job(State.RUNNING, worker=worker)
     reason = why(job)
-    assert (reason.why, reason.values["worker"]) == (Why.RUNS, str(worker))
+    assert (reason.why, reason.values["worker"]) == (WaitReason.RUNS, str(worker))
     Job.objects.filter(pk=job.pk).update(cancel_requested_at=factories.ago(seconds=1))
-    assert why(job).why is Why.ASKED_TO_END
+    assert why(job).why is WaitReason.CANCEL_REQUESTED
     Worker.objects.update(heartbeat_at=factories.ago(minutes=1))
-    assert why(job).why is Why.WORKER_SILENT
+    assert why(job).why is WaitReason.WORKER_SILENT
     Worker.objects.update(state="lost")
-    assert why(job).why is Why.WORKER_GONE
+    assert why(job).why is WaitReason.WORKER_GONE
     Worker.objects.all().delete()
-    assert why(job).why is Why.WORKER_GONE
+    assert why(job).why is WaitReason.WORKER_GONE
 
 
 def test_a_job_that_no_worker_has_looked_at_yet_waits_for_one() -> None:
     job = sample.render.enqueue(1)
-    assert why(job).why is Why.LET_IN_AND_NO_WORKER
+    assert why(job).why is WaitReason.ADMITTED_NO_WORKER
     factories.make_worker()
-    assert why(job).why is Why.LET_IN
+    assert why(job).why is WaitReason.ADMITTED
 
 
 def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait_before() -> None:
@@ -127,12 +127,14 @@ def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait
     worker = factories.make_worker()
     admit()
     reason = why(jobs[-1])
-    assert (reason.why, reason.values["used"], reason.values["ahead"]) == (Why.AT_RATE_IN_USE, 2, 2)
+    assert (reason.why, reason.values["used"], reason.values["ahead"]) == (WaitReason.AT_RATE_IN_USE, 2, 2)
     finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
     assert urgent.refresh().is_final
     reason = why(jobs[-1])
     free_at = (
-        Permit.objects.filter(phase=Phase.COOLING).order_by("free_at").values_list("free_at", flat=True)[0]
+        Permit.objects.filter(phase=PermitPhase.COOLING)
+        .order_by("free_at")
+        .values_list("free_at", flat=True)[0]
     )
     values = {
         "name": sample.call_api.name,
@@ -142,14 +144,17 @@ def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait
         "free": free_at,
         "ahead": 2,
     }
-    assert (reason.why, reason.values) == (Why.AT_RATE, {"kind": 4, **values})
+    assert (reason.why, reason.values) == (WaitReason.AT_RATE, {"kind": 4, **values})
 
 
 def test_a_place_that_is_taken_names_who_has_it() -> None:
     jobs = sample.render.enqueue_many([(1,)] * 3)
     admit()
     reason = why(jobs[2])
-    assert (reason.why, reason.values["holders"]) == (Why.AT_CONCURRENCY, f"{jobs[0].pk}, {jobs[1].pk}")
+    assert (reason.why, reason.values["holders"]) == (
+        WaitReason.AT_CONCURRENCY,
+        f"{jobs[0].pk}, {jobs[1].pk}",
+    )
     assert "ahead" not in reason.values
 
 
@@ -157,12 +162,12 @@ def test_an_order_says_what_the_job_before_is_about() -> None:
     head, second = sample.bill.enqueue_many([(1,), (1,)])
     worker = factories.make_worker()
     admit()
-    assert why(second).why is Why.IN_ORDER_WAITS
+    assert why(second).why is WaitReason.IN_ORDER_WAITS
     (claim,) = factories.take(worker)
-    assert why(second).why is Why.IN_ORDER_RUNS
+    assert why(second).why is WaitReason.IN_ORDER_RUNNING
     finish([factories.ended(claim, factories.failure())], worker_id=worker.pk)
     reason = why(second)
-    assert (reason.why, reason.values["holder"]) == (Why.IN_ORDER_NEXT_TRY, head.pk)
+    assert (reason.why, reason.values["holder"]) == (WaitReason.IN_ORDER_NEXT_ATTEMPT, head.pk)
     assert reason.values["due"] == head.refresh().run_after
 
 
@@ -174,11 +179,11 @@ def test_a_breaker_says_until_when_it_is_open_and_who_tries() -> None:
     finish([factories.ended(one, factories.failure(retry_in=None)) for one in claims], worker_id=worker.pk)
     limit = Limit.objects.get()
     reason = why(jobs[3])
-    assert (reason.why, reason.values["until"]) == (Why.BREAKER_OPEN, limit.closed_until)
-    Limit.objects.update(closed_until=factories.ago(seconds=1), open_at=factories.ago(seconds=1))
+    assert (reason.why, reason.values["until"]) == (WaitReason.BREAKER_OPEN, limit.closed_until)
+    Limit.objects.update(closed_until=factories.ago(seconds=1), check_at=factories.ago(seconds=1))
     admit()
     reason = why(jobs[3])
-    assert (reason.why, reason.values["holders"]) == (Why.BREAKER_TRIES, str(jobs[2].pk))
+    assert (reason.why, reason.values["holders"]) == (WaitReason.BREAKER_HALF_OPEN, str(jobs[2].pk))
 
 
 def test_what_has_cooled_does_not_count() -> None:
@@ -186,12 +191,12 @@ def test_what_has_cooled_does_not_count() -> None:
     worker = factories.make_worker()
     admit()
     finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
-    Permit.objects.filter(phase=Phase.COOLING).update(free_at=factories.ago(seconds=1))
-    assert why(job).why is Why.LET_IN
+    Permit.objects.filter(phase=PermitPhase.COOLING).update(free_at=factories.ago(seconds=1))
+    assert why(job).why is WaitReason.ADMITTED
 
 
 def test_of_a_limits_line_no_more_than_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(facts, "MOST_COUNTED", 2)
+    monkeypatch.setattr(facts, "MAX_COUNTED", 2)
     jobs = sample.render.enqueue_many([(1,)] * 9)
     urgent = sample.render.using(priority=5).enqueue_many([(1,)] * 6)
     admit()
@@ -208,7 +213,7 @@ def test_the_key_of_a_secret_argument_is_masked(name: str, settings: Any) -> Non
         settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, "REDACT": ["customer"]}
     job = sample.bill.enqueue_many([(4711,), (4711,)])[1]
     admit()
-    assert ("4711" in sentence(why(job), instant=str)) is (name == "all_arguments")
+    assert ("4711" in render_reason(why(job), instant=str)) is (name == "all_arguments")
 
 
 def test_a_job_at_a_limit_takes_few_statements(django_assert_max_num_queries: Any) -> None:

@@ -11,13 +11,13 @@ from django.db import connection, transaction
 from django.db.models import F
 
 import django_jobs
-from django_jobs import Batch, Concurrency, Rate, chain
+from django_jobs import Batch, Concurrency, RateLimit, chain
 from django_jobs.models import Expiry, Job, Permit
-from django_jobs.policy.flags import Links
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.flags import JobFlag
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Expired, Outcome, Released, Snoozed
 from django_jobs.policy.states import WAITING_STATES, State
-from django_jobs.store.batches.batch import progress
+from django_jobs.store.batches.batch import batch_progress
 from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.expire import expire
@@ -53,7 +53,7 @@ HOUR = timedelta(hours=1)
 
 def grow_old(*jobs: Job) -> None:
     """Let the jobs' time have come a second ago."""
-    Expiry.objects.filter(job__in=jobs).update(expires_at=ago(seconds=1), look_at=ago(seconds=1))
+    Expiry.objects.filter(job__in=jobs).update(expires_at=ago(seconds=1), check_at=ago(seconds=1))
 
 
 def is_expired(job: Job) -> bool:
@@ -65,7 +65,7 @@ class TestEnqueue:
     def test_it_counts_from_the_databases_now(self) -> None:
         job = sample.do_nothing.using(expires_at=HOUR).enqueue()
         assert job.expires_at == job.enqueued_at + HOUR
-        assert (job.expired_at, job.refresh().links) == (None, Links.EXPIRES)
+        assert (job.expired_at, job.refresh().flags) == (None, JobFlag.EXPIRES)
 
     def test_it_may_be_an_instant(self) -> None:
         at = database_now() + HOUR
@@ -204,7 +204,7 @@ def test_what_is_put_back_after_its_time_is_dropped(outcome: Outcome) -> None:
 class TestWaiting:
     @pytest.mark.parametrize("state", sorted(WAITING_STATES))
     def test_it_is_cancelled_by_maintenance(self, state: State) -> None:
-        old, young = (make_job(state, links=Links.EXPIRES) for _ in range(2))
+        old, young = (make_job(state, flags=JobFlag.EXPIRES) for _ in range(2))
         make_expiry(old, expires_at=ago(seconds=1))
         make_expiry(young, expires_at=database_now() + HOUR)
         assert expire() == (1, False)
@@ -215,14 +215,14 @@ class TestWaiting:
 
     @pytest.mark.parametrize("state", sorted(set(State) - WAITING_STATES))
     def test_what_runs_or_has_ended_is_looked_at_once_and_left_alone(self, state: State) -> None:
-        job = make_job(state, links=Links.EXPIRES)
+        job = make_job(state, flags=JobFlag.EXPIRES)
         make_expiry(job, expires_at=ago(seconds=1))
         assert expire() == (0, False)
         assert (job.refresh().state, job.expired_at) == (state, None)
-        assert not Expiry.objects.filter(look_at__isnull=False).exists()
+        assert not Expiry.objects.filter(check_at__isnull=False).exists()
 
     def test_many_are_cancelled_some_at_a_time_the_oldest_first(self) -> None:
-        jobs = make_jobs(5, links=Links.EXPIRES)
+        jobs = make_jobs(5, flags=JobFlag.EXPIRES)
         for number, job in enumerate(jobs):
             make_expiry(job, expires_at=ago(seconds=10 - number))
         assert expire(limit=2) == (2, True)
@@ -248,11 +248,11 @@ class TestWaiting:
         assert expire() == (1, False)
         assert is_expired(first)
         assert (second.refresh().state, second.expired_at) == (State.CANCELLED, None)
-        assert progress(batch.row).cancelled == 2
+        assert batch_progress(batch.row).cancelled == 2
 
     @pytest.mark.django_db(transaction=True)
     def test_any_number_of_workers_may_look(self) -> None:
-        jobs = make_jobs(20, links=Links.EXPIRES)
+        jobs = make_jobs(20, flags=JobFlag.EXPIRES)
         for job in jobs:
             make_expiry(job, expires_at=ago(seconds=1))
         done = run_together(expire, expire, expire)
@@ -282,12 +282,12 @@ def test_a_chain_behind_one_that_was_not_begun_in_time_is_cancelled() -> None:
     assert Job.objects.get(name=sample.tell_batch.name).result == batch.id
 
 
-@pytest.mark.parametrize("limit", [Concurrency(1), Rate(1, per=HOUR)])
-def test_it_uses_nothing_of_its_limits_up(limit: Concurrency | Rate) -> None:
+@pytest.mark.parametrize("limit", [Concurrency(1), RateLimit(1, per=HOUR)])
+def test_it_uses_nothing_of_its_limits_up(limit: Concurrency | RateLimit) -> None:
     row = make_limit(limit)
-    old = make_job(links=Links.LIMITED | Links.EXPIRES)
+    old = make_job(flags=JobFlag.LIMITED | JobFlag.EXPIRES)
     make_expiry(old, expires_at=ago(seconds=1))
-    make_permit(row, old, phase=Phase.HELD)
+    make_permit(row, old, phase=PermitPhase.HELD)
     worker = make_worker()
     [claim] = take(worker)
     next_in_line = make_permit(row).job
@@ -300,7 +300,7 @@ def test_it_uses_nothing_of_its_limits_up(limit: Concurrency | Rate) -> None:
 
 def test_a_blocked_one_gives_its_place_in_the_line_up() -> None:
     row = make_limit(Concurrency(1))
-    old = make_job(State.BLOCKED, links=Links.LIMITED | Links.EXPIRES)
+    old = make_job(State.BLOCKED, flags=JobFlag.LIMITED | JobFlag.EXPIRES)
     make_expiry(old, expires_at=ago(seconds=1))
     make_permit(row, old)
     expire()
@@ -309,11 +309,11 @@ def test_a_blocked_one_gives_its_place_in_the_line_up() -> None:
 
 
 def test_a_redriven_job_expires_no_more() -> None:
-    job = make_job(State.DEAD, links=Links.EXPIRES)
+    job = make_job(State.DEAD, flags=JobFlag.EXPIRES)
     make_expiry(job, expires_at=ago(seconds=1))
     make_letter(job)
     assert redrive(job) == 1
-    assert (job.refresh().links, job.expires_at) == (0, None)
+    assert (job.refresh().flags, job.expires_at) == (0, None)
     assert not Expiry.objects.exists()
     expire()
     assert job.refresh().state == State.READY
@@ -321,7 +321,7 @@ def test_a_redriven_job_expires_no_more() -> None:
 
 @pytest.mark.parametrize("delete", [purge, lambda _: prune({State.CANCELLED: timedelta(0)}).jobs])
 def test_what_is_deleted_leaves_nothing_behind(delete: Callable[[Job], int]) -> None:
-    job = make_job(State.CANCELLED, links=Links.EXPIRES, enqueued_at=ago(hours=2), finished_at=ago(hours=1))
+    job = make_job(State.CANCELLED, flags=JobFlag.EXPIRES, enqueued_at=ago(hours=2), finished_at=ago(hours=1))
     make_expiry(job, expires_at=ago(hours=1))
     assert delete(job) == 1
     assert not Expiry.objects.exists()
@@ -337,7 +337,7 @@ class TestUnique:
         assert expires_at > first.enqueued_at + HOUR
         assert first.state == State.READY
         sample.sync_newest.enqueue(1, "newest")
-        assert (first.refresh().expires_at, first.links) == (None, 0)
+        assert (first.refresh().expires_at, first.flags) == (None, 0)
         sample.sync_newest.using(expires_at=HOUR).enqueue(1, "again")
         assert first.refresh().expires_at is not None
 

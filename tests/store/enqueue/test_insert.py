@@ -8,7 +8,7 @@ from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 
 import django_jobs
-from django_jobs import PayloadTooLarge
+from django_jobs import PayloadTooLargeError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
@@ -184,7 +184,7 @@ def test_one_wrong_item_among_many_enqueues_none():
 
 
 def test_an_argument_of_ten_megabytes_is_refused_with_its_size_and_the_limit():
-    with pytest.raises(PayloadTooLarge) as caught:
+    with pytest.raises(PayloadTooLargeError) as caught:
         echo.enqueue("x" * 10_000_000)
 
     assert "tests.sampleapp.jobs.echo: arguments of 10000012 bytes" in str(caught.value)
@@ -198,16 +198,16 @@ def test_the_limit_counts_bytes_and_may_be_reached():
     assert echo.enqueue("x" * fits).pk
     assert echo.enqueue("é" * (fits // 2)).pk
 
-    with pytest.raises(PayloadTooLarge, match="arguments of 101 bytes"):
+    with pytest.raises(PayloadTooLargeError, match="arguments of 101 bytes"):
         echo.enqueue("x" * (fits + 1))
-    with pytest.raises(PayloadTooLarge, match="arguments of 102 bytes"):
+    with pytest.raises(PayloadTooLargeError, match="arguments of 102 bytes"):
         echo.enqueue("é" * (fits // 2 + 1))
-    with pytest.raises(PayloadTooLarge, match="metadata of "):
+    with pytest.raises(PayloadTooLargeError, match="metadata of "):
         echo.using(metadata={"x": "y" * 100}).enqueue()
 
 
 def test_one_large_item_among_many_enqueues_none():
-    with pytest.raises(PayloadTooLarge):
+    with pytest.raises(PayloadTooLargeError):
         echo.enqueue_many([("x",), ("x" * 2_000_000,)])
 
     assert not Job.objects.exists()

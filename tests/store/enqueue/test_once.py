@@ -16,7 +16,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from django_jobs import Once, OnceError, PayloadTooLarge, SerializationError, once
+from django_jobs import Once, OnceError, PayloadTooLargeError, SerializationError, once
 from django_jobs.models import Job, OnceRecord
 from django_jobs.policy.states import State
 from django_jobs.store.enqueue.prune_keys import prune_once
@@ -96,7 +96,7 @@ def test_what_cannot_be_stored_fails_the_block_and_leaves_no_record(settings: An
     with pytest.raises(SerializationError, match="what is stored"), once("charge", 3) as first:
         first.store(object())
     settings.DJANGO_JOBS = {"MAX_RESULT_BYTES": 10}
-    with pytest.raises(PayloadTooLarge, match="MAX_RESULT_BYTES"), once("charge", 3) as first:
+    with pytest.raises(PayloadTooLargeError, match="MAX_RESULT_BYTES"), once("charge", 3) as first:
         first.store("x" * 20)
     assert not OnceRecord.objects.exists()
 

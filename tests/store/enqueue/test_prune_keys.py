@@ -21,7 +21,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def is_over() -> None:
-    EnqueueKey.objects.update(kept_until=ago(minutes=1))
+    EnqueueKey.objects.update(expires_at=ago(minutes=1))
 
 
 def test_an_idempotency_key_goes_when_its_window_is_over_whatever_its_job_does() -> None:
@@ -43,7 +43,7 @@ def test_a_unique_key_goes_when_its_job_has_ended(state: State) -> None:
     assert prune_keys() == (state in FINAL_STATES)
     if state not in FINAL_STATES:
         key = EnqueueKey.objects.get()
-        assert timedelta(hours=23) < key.kept_until - ago() <= timedelta(days=1)
+        assert timedelta(hours=23) < key.expires_at - ago() <= timedelta(days=1)
 
 
 def test_a_key_whose_job_is_gone_goes_too() -> None:

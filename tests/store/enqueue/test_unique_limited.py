@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_jobs.models import Job, Permit
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
@@ -22,8 +22,8 @@ def let_in() -> None:
         pass
 
 
-def phases(job: Job) -> list[Phase]:
-    return [Phase(one) for one in Permit.objects.filter(job=job.pk).values_list("phase", flat=True)]
+def phases(job: Job) -> list[PermitPhase]:
+    return [PermitPhase(one) for one in Permit.objects.filter(job=job.pk).values_list("phase", flat=True)]
 
 
 def run_all() -> list[int]:
@@ -38,7 +38,7 @@ def test_an_idempotent_job_waits_at_its_limit_like_any_other() -> None:
     keyed = render.using(idempotency_key=lambda customer_id: f"render-{customer_id}")
     first, second = keyed.enqueue(1), keyed.enqueue(1)
     assert (first.state, second.pk, second.is_duplicate) == (State.BLOCKED, first.pk, True)
-    assert phases(first) == [Phase.WAITING]
+    assert phases(first) == [PermitPhase.WAITING]
     let_in()
     assert run_all() == [first.pk]
     many = keyed.enqueue_many([(1,), (2,), (3,), (None,)])
@@ -53,7 +53,7 @@ def test_a_job_that_is_replaced_under_the_same_limit_keeps_its_permit_and_its_pl
     ready_at = first.ready_at
     second = sync_by_api.enqueue(1, api="crm")
     assert (second.pk, second.state, second.ready_at) == (first.pk, State.READY, ready_at)
-    assert phases(first) == [Phase.HELD]
+    assert phases(first) == [PermitPhase.HELD]
 
 
 def test_a_job_that_is_replaced_under_another_limit_waits_at_that_and_frees_the_first() -> None:
@@ -63,7 +63,7 @@ def test_a_job_that_is_replaced_under_another_limit_waits_at_that_and_frees_the_
     assert (first.refresh().state, behind.refresh().state) == (State.READY, State.BLOCKED)
 
     moved = sync_by_api.enqueue(1, api="erp")
-    assert (moved.pk, moved.state, phases(first)) == (first.pk, State.BLOCKED, [Phase.WAITING])
+    assert (moved.pk, moved.state, phases(first)) == (first.pk, State.BLOCKED, [PermitPhase.WAITING])
     let_in()
     assert sorted(run_all()) == [first.pk, behind.pk]
     assert {job.arguments["api"] for job in Job.objects.all()} == {"crm", "erp"}
@@ -75,7 +75,7 @@ def test_a_job_that_is_replaced_under_no_limit_is_ready_and_one_that_gets_a_limi
     assert (free.pk, free.state, phases(first)) == (first.pk, State.READY, [])
     assert free.ready_at is not None
     again = sync_by_api.enqueue(1, api="erp")
-    assert (again.pk, again.state, phases(first)) == (first.pk, State.BLOCKED, [Phase.WAITING])
+    assert (again.pk, again.state, phases(first)) == (first.pk, State.BLOCKED, [PermitPhase.WAITING])
     let_in()
     assert run_all() == [first.pk]
 
@@ -89,7 +89,7 @@ def test_a_burst_that_is_put_off_holds_no_permit_meanwhile() -> None:
     ready, blocked = sorted((first, other), key=lambda job: job.state, reverse=True)
 
     again = index_alone.enqueue(ready.arguments["user_id"])
-    assert (again.pk, again.state, phases(again)) == (ready.pk, State.SCHEDULED, [Phase.ASLEEP])
+    assert (again.pk, again.state, phases(again)) == (ready.pk, State.SCHEDULED, [PermitPhase.ASLEEP])
     let_in()
     assert blocked.refresh().state == State.READY
     blocked_again = index_alone.using(run_after=ago(seconds=1)).enqueue(ready.arguments["user_id"])

@@ -5,16 +5,16 @@ from django.db import transaction
 
 from django_jobs import Concurrency
 from django_jobs.models import Batch, BatchJob, Job, Permit
-from django_jobs.policy.flags import Links
-from django_jobs.policy.limits import Phase
+from django_jobs.policy.flags import JobFlag
+from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Released, Snoozed
 from django_jobs.policy.states import WAITING_STATES, State
-from django_jobs.store.batches.batch import progress
+from django_jobs.store.batches.batch import batch_progress
 from django_jobs.store.dependencies import mark_cancelled as marking
 from django_jobs.store.lifecycle.cancel import (
-    asked_to_end,
     cancel,
     cancel_counted,
+    cancel_requested_ids,
     is_cancel_requested,
     request_cancel,
 )
@@ -101,13 +101,13 @@ def test_more_than_a_thousand_jobs_are_all_cancelled():
 
 def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_asked_to_end(monkeypatch):
     job = make_job()
-    lock = marking.lock
+    lock = marking.lock_jobs
 
     def claimed_just_before(*args, **kwargs):
         assert len(take(make_worker())) == 1
         return lock(*args, **kwargs)
 
-    monkeypatch.setattr(marking, "lock", claimed_just_before)
+    monkeypatch.setattr(marking, "lock_jobs", claimed_just_before)
 
     assert cancel(job) == 0
     assert job.refresh().state == State.RUNNING
@@ -174,7 +174,7 @@ def test_a_redriven_job_is_not_asked_any_more():
     redrive(job)
 
     assert not is_cancel_requested(job.pk)
-    assert not job.refresh().links & Links.ASKED
+    assert not job.refresh().flags & JobFlag.CANCEL_REQUESTED
 
 
 def test_both_numbers_are_told_apart():
@@ -191,8 +191,8 @@ def test_who_runs_and_was_asked_is_read_for_many_at_once(django_assert_num_queri
     Job.objects.filter(pk=ended_since.pk).update(state=State.SUCCEEDED)
 
     with django_assert_num_queries(1):
-        assert asked_to_end([running.pk, other.pk, ended_since.pk]) == {running.pk}
-    assert asked_to_end([]) == frozenset()
+        assert cancel_requested_ids([running.pk, other.pk, ended_since.pk]) == {running.pk}
+    assert cancel_requested_ids([]) == frozenset()
 
 
 AGAIN = [
@@ -248,13 +248,13 @@ def test_a_job_that_was_asked_and_whose_worker_dies_does_not_run_again():
 
 def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
     batch = make_batch(total=2)
-    job = make_job(links=Links.BATCHED | Links.LIMITED)
-    after = make_job(State.BLOCKED, links=Links.BATCHED)
+    job = make_job(flags=JobFlag.IN_BATCH | JobFlag.LIMITED)
+    after = make_job(State.BLOCKED, flags=JobFlag.IN_BATCH)
     make_dependency(after, job.refresh())
     for one in (job, after):
         BatchJob.objects.create(job=one, batch=batch)
     limit = make_limit(Concurrency(1))
-    make_permit(limit, job, phase=Phase.HELD, is_last=True)
+    make_permit(limit, job, phase=PermitPhase.HELD, is_last=True)
     next_in_line = make_permit(limit, is_last=True).job
     worker = make_worker()
     [claim] = take(worker)
@@ -263,7 +263,7 @@ def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
     finish([ended(claim, failure())], worker_id=worker.pk)
 
     assert [one.refresh().state for one in (job, after)] == [State.CANCELLED] * 2
-    assert progress(Batch.objects.get()).cancelled == 2
+    assert batch_progress(Batch.objects.get()).cancelled == 2
     assert not Permit.objects.filter(job=job).exists()
     assert next_in_line.refresh().state == State.READY
 

@@ -2,10 +2,10 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.policy.claim_cursors import Line, ReadyLines
+from django_jobs.policy.claim_cursors import ClaimCursors, Lane
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.queues import pause, resume
 from tests.factories import ago, make_job, make_jobs, make_worker, take
@@ -33,16 +33,16 @@ def test_a_claim_moves_the_job_to_running_under_the_worker():
     assert one[:7] == (job.pk, 8, "sample", "default", 3, 3, 5)
     assert one.enqueued_at == job.enqueued_at
     assert one.ready_at == job.ready_at
-    assert one.held is None
+    assert one.unknown_since is None
 
 
 def test_the_claim_carries_when_an_unknown_job_was_first_held():
     since = ago(hours=3)
-    make_job(held_since=since)
+    make_job(unknown_since=since)
 
     [one] = take(make_worker())
 
-    assert one.held == pytest.approx(since.timestamp(), abs=1e-5)
+    assert one.unknown_since == pytest.approx(since.timestamp(), abs=1e-5)
 
 
 @pytest.mark.parametrize("state", [state for state in State if state is not State.READY])
@@ -86,25 +86,25 @@ def test_a_delayed_job_never_overtakes_one_that_was_ready_before_it_was_due():
 
 def test_a_claim_takes_no_more_than_its_limit_and_goes_on_behind_it():
     jobs = echo.enqueue_many([(number,) for number in range(7)])
-    lines = ReadyLines()
-    look(lines, queues=None)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
     worker = make_worker()
 
-    first = claim_in_turn(lines, limit=3, worker_id=worker.pk)
-    second = claim_in_turn(lines, limit=3, worker_id=worker.pk)
-    rest = claim_in_turn(lines, limit=3, worker_id=worker.pk)
+    first = claim_by_priority(lines, limit=3, worker_id=worker.pk)
+    second = claim_by_priority(lines, limit=3, worker_id=worker.pk)
+    rest = claim_by_priority(lines, limit=3, worker_id=worker.pk)
 
     assert [len(first), len(second), len(rest)] == [3, 3, 1]
     assert ids(first + second + rest) == [job.pk for job in jobs]
-    assert claim_in_turn(lines, limit=3, worker_id=worker.pk) == []
+    assert claim_by_priority(lines, limit=3, worker_id=worker.pk) == []
 
 
 def test_a_claim_of_nothing_takes_nothing():
     job = make_job()
-    lines = ReadyLines()
-    look(lines, queues=None)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
 
-    assert claim_in_turn(lines, limit=0, worker_id=make_worker().pk) == []
+    assert claim_by_priority(lines, limit=0, worker_id=make_worker().pk) == []
     assert job.refresh().state == State.READY
 
 
@@ -116,28 +116,28 @@ def test_a_claim_is_filled_from_several_lines():
 
 def test_what_becomes_ready_behind_the_remembered_position_is_claimed_without_another_look():
     make_jobs(2)
-    lines = ReadyLines()
-    look(lines, queues=None)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
     worker = make_worker()
-    claim_in_turn(lines, limit=2, worker_id=worker.pk)
+    claim_by_priority(lines, limit=2, worker_id=worker.pk)
     later = make_job()
 
-    assert ids(claim_in_turn(lines, limit=2, worker_id=worker.pk)) == [later.pk]
+    assert ids(claim_by_priority(lines, limit=2, worker_id=worker.pk)) == [later.pk]
 
 
 def test_a_job_that_became_ready_before_the_remembered_position_is_found_by_the_next_look():
     """A transaction that took long to commit leaves a job with an older time than those already claimed."""
     make_jobs(2)
-    lines = ReadyLines()
-    look(lines, queues=None)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
     worker = make_worker()
-    claim_in_turn(lines, limit=2, worker_id=worker.pk)
+    claim_by_priority(lines, limit=2, worker_id=worker.pk)
     late_commit = make_job(ready_at=ago(minutes=5))
-    assert claim_in_turn(lines, limit=2, worker_id=worker.pk) == []
+    assert claim_by_priority(lines, limit=2, worker_id=worker.pk) == []
 
-    look(lines, queues=None)
+    refresh_cursors(lines, queues=None)
 
-    assert ids(claim_in_turn(lines, limit=2, worker_id=worker.pk)) == [late_commit.pk]
+    assert ids(claim_by_priority(lines, limit=2, worker_id=worker.pk)) == [late_commit.pk]
 
 
 def test_a_look_reports_every_line_with_ready_jobs_and_no_other():
@@ -147,9 +147,9 @@ def test_a_look_reports_every_line_with_ready_jobs_and_no_other():
     make_job(State.SCHEDULED, queue_name="later")
     make_job(State.SUCCEEDED, queue_name="done")
 
-    seen = look(ReadyLines(), queues=None)
+    seen = refresh_cursors(ClaimCursors(), queues=None)
 
-    assert sorted(seen.lines) == [Line("documents", 0), Line("mail", -1), Line("mail", 1)]
+    assert sorted(seen.lines) == [Lane("documents", 0), Lane("mail", -1), Lane("mail", 1)]
 
 
 def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next():
@@ -158,14 +158,14 @@ def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next()
     make_job(State.SCHEDULED, run_after=due)
     make_job()
 
-    seen = look(ReadyLines(), queues=None)
+    seen = refresh_cursors(ClaimCursors(), queues=None)
 
     assert seen.next_due == due
     assert abs(seen.now - database_now()) < timedelta(seconds=30)
 
 
 def test_a_look_at_an_empty_database_finds_nothing():
-    seen = look(ReadyLines(), queues=None)
+    seen = refresh_cursors(ClaimCursors(), queues=None)
 
     assert seen.lines == []
     assert seen.next_due is None
@@ -192,20 +192,20 @@ def test_nothing_of_a_paused_queue_is_seen_or_claimed():
     other = make_job(queue_name="documents")
     pause("mail")
 
-    assert look(ReadyLines(), queues=None).lines == [Line("documents", 0)]
+    assert refresh_cursors(ClaimCursors(), queues=None).lines == [Lane("documents", 0)]
     assert ids(take(make_worker())) == [other.pk]
     assert paused.refresh().state == State.READY
 
 
 def test_a_pause_holds_for_a_worker_that_knew_the_line_before():
     make_jobs(2, queue_name="mail")
-    lines = ReadyLines()
-    look(lines, queues=None)
+    lines = ClaimCursors()
+    refresh_cursors(lines, queues=None)
     worker = make_worker()
-    assert len(claim_in_turn(lines, limit=1, worker_id=worker.pk)) == 1
+    assert len(claim_by_priority(lines, limit=1, worker_id=worker.pk)) == 1
     pause("mail")
 
-    assert claim_in_turn(lines, limit=1, worker_id=worker.pk) == []
+    assert claim_by_priority(lines, limit=1, worker_id=worker.pk) == []
 
 
 def test_a_resumed_queue_is_claimed_again():

@@ -6,12 +6,12 @@ import pytest
 from django.db import connection
 
 from django_jobs.models import Attempt, DeadLetter, Job
-from django_jobs.policy.claim_cursors import ReadyLines
+from django_jobs.policy.claim_cursors import ClaimCursors
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.states import State
 from django_jobs.store.dead_letters.resolve import resolve
 from django_jobs.store.lifecycle.cancel import cancel
-from django_jobs.store.lifecycle.claim import claim_in_turn, look
+from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.purge import purge
@@ -133,12 +133,12 @@ def test_two_workers_never_get_the_same_job():
     workers = [make_worker() for _ in range(3)]
 
     def claim_all(worker):
-        lines, got = ReadyLines(), []
-        look(lines, queues=None)
+        lines, got = ClaimCursors(), []
+        refresh_cursors(lines, queues=None)
         while lines.known:
-            got += claim_in_turn(lines, limit=7, worker_id=worker.pk)
+            got += claim_by_priority(lines, limit=7, worker_id=worker.pk)
             if not lines.known:
-                look(lines, queues=None)
+                refresh_cursors(lines, queues=None)
         return ids(got)
 
     taken = run_together(*[lambda worker=worker: claim_all(worker) for worker in workers])
@@ -157,10 +157,10 @@ def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
         return sum(cancel(job) for job in reversed(jobs))
 
     def claim_forwards():
-        lines, got = ReadyLines(), []
-        look(lines, queues=None)
+        lines, got = ClaimCursors(), []
+        refresh_cursors(lines, queues=None)
         while lines.known:
-            got += claim_in_turn(lines, limit=3, worker_id=worker.pk)
+            got += claim_by_priority(lines, limit=3, worker_id=worker.pk)
         return got
 
     cancelled, claims = run_together(cancel_backwards, claim_forwards)

@@ -7,7 +7,7 @@ import pytest
 from django_jobs.models import Attempt, DeadLetter, Job, Worker
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.states import State
-from django_jobs.store.dialects.base.jobs import Ended
+from django_jobs.store.dialects.base.jobs import FinishedRun
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.promote import promote
@@ -64,7 +64,7 @@ def test_a_crash_while_claiming_loses_no_job() -> None:
 
 
 def test_a_crash_while_finishing_saves_each_job_whole_or_not_at_all() -> None:
-    def prepare() -> tuple[Worker, list[Ended]]:
+    def prepare() -> tuple[Worker, list[FinishedRun]]:
         _clear()
         make_jobs(3)
         worker = make_worker()

@@ -139,7 +139,7 @@ def test_a_death_keeps_its_reason(outcome, reason, recorded):
 
 def test_a_death_without_a_python_error_has_a_fingerprint_of_its_own_all_the_same():
     for name in ("sample", "sample", "another"):
-        run(UnknownJob(), held_since=ago(days=2), name=name)
+        run(UnknownJob(), unknown_since=ago(days=2), name=name)
 
     prints = list(DeadLetter.objects.order_by("pk").values_list("fingerprint", flat=True))
     assert prints[0] == prints[1] != prints[2]
@@ -178,34 +178,34 @@ def test_what_is_given_back_is_ready_at_its_old_place_in_the_line():
 def test_an_unknown_job_is_held_since_it_was_first_met_and_uses_no_try():
     job, _, worker = run(UnknownJob())
     assert (job.state, job.attempt) == (State.SCHEDULED, 0)
-    first_held = job.held_since
+    first_held = job.unknown_since
     assert abs(first_held - database_now()) < timedelta(seconds=30)
 
     Job.objects.update(state=State.READY, run_after=None, ready_at=database_now())
     [claim] = take(worker)
     finish([ended(claim, UnknownJob())], worker_id=worker.pk)
 
-    assert job.refresh().held_since == first_held
+    assert job.refresh().unknown_since == first_held
     assert not Attempt.objects.exists()
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])
 def test_a_job_that_was_known_in_the_end_is_held_no_longer(outcome):
-    job, _, _ = run(outcome, held_since=ago(hours=1))
+    job, _, _ = run(outcome, unknown_since=ago(hours=1))
 
-    assert job.held_since is None
+    assert job.unknown_since is None
 
 
 @pytest.mark.parametrize("outcome", [Released(started=False), Lost(reason="died")])
 def test_a_claim_that_ended_before_the_name_was_looked_up_does_not_start_the_time_to_live_anew(outcome):
     since = ago(hours=23)
-    job, _, _ = run(outcome, held_since=since)
+    job, _, _ = run(outcome, unknown_since=since)
 
-    assert job.held_since == since
+    assert job.unknown_since == since
 
 
 def test_an_unknown_job_that_outlived_its_time_is_dead_without_an_attempt():
-    job, _, _ = run(UnknownJob(), held_since=ago(days=2))
+    job, _, _ = run(UnknownJob(), unknown_since=ago(days=2))
 
     assert job.state == State.DEAD
     assert DeadLetter.objects.get().reason == "unknown_job"

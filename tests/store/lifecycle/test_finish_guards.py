@@ -11,7 +11,7 @@ from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle import rescue as rescue_module
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.rescue import rescue, rescue_worker
-from django_jobs.store.workers import declare_lost
+from django_jobs.store.workers import mark_lost_workers
 from tests.concurrency import run_together
 from tests.factories import RULES, ago, ended, failure, make_job, make_jobs, make_worker, take
 
@@ -138,7 +138,7 @@ def test_a_finish_that_fails_half_way_leaves_nothing_behind_on_a_workers_own_con
 
 def lost(worker):
     Worker.objects.filter(pk=worker.pk).update(heartbeat_at=ago(minutes=1))
-    assert declare_lost(stale_after=timedelta(seconds=15)) == 1
+    assert mark_lost_workers(stale_after=timedelta(seconds=15)) == 1
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.models import AlertedError, Attempt, DeadLetter, Job, Tick, Worker
+from django_jobs.models import AlertHistory, Attempt, DeadLetter, Job, Tick, Worker
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle import prune as prune_module
 from django_jobs.store.lifecycle.prune import prune, prune_records, prune_ticks
@@ -74,7 +74,7 @@ def test_a_state_without_a_retention_is_kept_for_ever():
 def test_no_retention_at_all_deletes_nothing():
     make_ended(State.SUCCEEDED, 4_000)
 
-    assert prune(dict.fromkeys(RETENTION)) == prune_module.Pruned(jobs=0, next_id=None)
+    assert prune(dict.fromkeys(RETENTION)) == prune_module.PruneResult(jobs=0, next_id=None)
     assert Job.objects.exists()
 
 
@@ -96,10 +96,12 @@ def test_a_walk_goes_on_behind_where_the_last_one_stopped(monkeypatch):
     jobs = [make_ended(State.SUCCEEDED, 10) for _ in range(5)]
 
     first = prune(RETENTION, windows=1)
-    assert first == prune_module.Pruned(jobs=2, next_id=jobs[1].pk)
+    assert first == prune_module.PruneResult(jobs=2, next_id=jobs[1].pk)
     second = prune(RETENTION, start_id=first.next_id, windows=1)
-    assert second == prune_module.Pruned(jobs=2, next_id=jobs[3].pk)
-    assert prune(RETENTION, start_id=second.next_id, windows=1) == prune_module.Pruned(jobs=1, next_id=None)
+    assert second == prune_module.PruneResult(jobs=2, next_id=jobs[3].pk)
+    assert prune(RETENTION, start_id=second.next_id, windows=1) == prune_module.PruneResult(
+        jobs=1, next_id=None
+    )
     assert not Job.objects.exists()
 
 
@@ -109,7 +111,7 @@ def test_a_walk_without_a_bound_reaches_the_end(monkeypatch):
         make_ended(State.SUCCEEDED, 10)
         make_job(enqueued_at=ago(days=10))
 
-    assert prune(RETENTION) == prune_module.Pruned(jobs=7, next_id=None)
+    assert prune(RETENTION) == prune_module.PruneResult(jobs=7, next_id=None)
 
 
 def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
@@ -121,7 +123,7 @@ def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
         make_job(State.SUCCEEDED)
 
     with django_assert_max_num_queries(9):
-        assert prune(RETENTION) == prune_module.Pruned(jobs=1, next_id=None)
+        assert prune(RETENTION) == prune_module.PruneResult(jobs=1, next_id=None)
 
 
 def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
@@ -137,13 +139,13 @@ def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
 
 def test_a_job_that_was_redriven_while_the_walk_went_on_is_kept(monkeypatch):
     job = make_ended(State.DEAD, 100)
-    lock = prune_module.let_go
+    lock = prune_module.lock_deletable
 
     def redriven_just_before(*args, **kwargs):
         Job.objects.filter(pk=job.pk).update(state=State.READY, ready_at=ago(seconds=0))
         return lock(*args, **kwargs)
 
-    monkeypatch.setattr(prune_module, "let_go", redriven_just_before)
+    monkeypatch.setattr(prune_module, "lock_deletable", redriven_just_before)
 
     assert prune(RETENTION).jobs == 0
     assert job.refresh().state == State.READY
@@ -187,7 +189,7 @@ def test_marks_of_alerts_are_kept_for_twice_their_period():
     make_alerted_error(fingerprint="b", alerted_at=ago(hours=49))
 
     assert prune_records(RETENTION, alerted_for=timedelta(days=1)) == 1
-    assert AlertedError.objects.get().fingerprint == "a"
+    assert AlertHistory.objects.get().fingerprint == "a"
 
 
 def test_ticks_are_deleted_window_by_window_up_to_the_first_young_one(monkeypatch):

@@ -40,7 +40,7 @@ def test_a_dead_job_is_ready_again_with_all_its_tries_and_the_letter_says_by_who
 
     job.refresh()
     assert (job.state, job.attempt, job.claim_number) == (State.READY, 0, 7)
-    assert (job.finished_at, job.held_since) == (None, None)
+    assert (job.finished_at, job.unknown_since) == (None, None)
     assert before <= job.ready_at <= database_now()
     letter.refresh_from_db()
     assert (letter.status, letter.resolved_by) == ("redriven", "anna")
@@ -184,13 +184,13 @@ def test_a_purge_leaves_the_record_of_an_earlier_redrive():
 
 def test_a_purge_spares_a_job_that_is_redriven_between_its_two_looks(monkeypatch):
     job, letter = make_dead()
-    let_go = purge_module.let_go
+    let_go = purge_module.lock_deletable
 
     def redriven_just_before(*args, **kwargs):
         redrive(letter, by="anna")
         return let_go(*args, **kwargs)
 
-    monkeypatch.setattr(purge_module, "let_go", redriven_just_before)
+    monkeypatch.setattr(purge_module, "lock_deletable", redriven_just_before)
 
     assert purge(job) == 0
     assert job.refresh().state == State.READY

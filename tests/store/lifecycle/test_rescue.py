@@ -143,11 +143,11 @@ def test_whoever_saw_a_worker_die_rescues_all_its_claims_at_once():
 
 def test_a_lost_job_keeps_the_time_since_which_its_name_is_unknown():
     since = ago(hours=23)
-    job = make_job(State.RUNNING, worker=make_worker(state="lost"), held_since=since)
+    job = make_job(State.RUNNING, worker=make_worker(state="lost"), unknown_since=since)
 
     rescue(rules=RULES)
 
-    assert job.refresh().held_since == since
+    assert job.refresh().unknown_since == since
 
 
 @pytest.mark.django_db(transaction=True)

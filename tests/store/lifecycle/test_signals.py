@@ -14,7 +14,7 @@ from django_jobs.store.lifecycle import rescue as rescue_module
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.rescue import rescue
-from django_jobs.store.lifecycle.signals import announce, announce_start
+from django_jobs.store.lifecycle.signals import send_signals, send_started_signal
 from tests.factories import RULES, ended, failure, make_job, make_jobs, make_worker, take
 from tests.sampleapp.jobs import echo
 
@@ -67,7 +67,7 @@ def finish_one(outcome, **fields):
     [claim] = take(worker)
     batch = [ended(claim, outcome)]
     saved = finish(batch, worker_id=worker.pk)
-    announce([one for one in batch if one.claim.job_id in saved])
+    send_signals([one for one in batch if one.claim.job_id in saved])
     return claim.job_id
 
 
@@ -104,7 +104,7 @@ def test_a_start_is_told_with_the_job(ear):
     job = make_job()
     [claim] = take(make_worker())
 
-    announce_start(claim)
+    send_started_signal(claim)
 
     assert ear.heard == [("started", job.pk)]
 
@@ -170,8 +170,8 @@ def test_a_job_that_was_purged_meanwhile_is_passed_over(ear):
     finish(batch, worker_id=worker.pk)
     Job.objects.filter(pk=claims[0].job_id).delete()
 
-    announce(batch)
-    announce_start(claims[0])
+    send_signals(batch)
+    send_started_signal(claims[0])
 
     assert ear.heard == [("succeeded", claims[1].job_id)]
 
@@ -182,10 +182,10 @@ def test_nothing_is_read_where_nobody_listens(django_assert_num_queries):
     claims = take(worker)
 
     with django_assert_num_queries(0):
-        announce_start(claims[0])
+        send_started_signal(claims[0])
     batch = [ended(claims[0], Succeeded()), ended(claims[1], failure())]
     with django_assert_num_queries(0):
-        announce(batch)
+        send_signals(batch)
 
 
 @pytest.mark.usefixtures("_broken_receivers")

@@ -6,7 +6,7 @@ from django_jobs.models import Attempt
 from django_jobs.policy.outcomes import Released, Succeeded
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.lifecycle.unanswered_claims import unheard_claims
+from django_jobs.store.lifecycle.unanswered_claims import unanswered_claims
 from tests.factories import ended, failure, make_jobs, make_worker, take
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -18,20 +18,22 @@ def test_claims_that_a_worker_does_not_know_are_found_and_can_be_given_back():
     worker = make_worker()
     known, unheard = take(worker, limit=2), take(worker, limit=2)
 
-    found = unheard_claims({one.job_id for one in known}, worker_id=worker.pk)
+    found = unanswered_claims({one.job_id for one in known}, worker_id=worker.pk)
 
     assert [(one.job_id, one.claim_number) for one in found] == [(one.job_id, 1) for one in unheard]
     given_back = finish([ended(one, Released(started=False)) for one in found], worker_id=worker.pk)
     assert given_back == {one.job_id for one in unheard}
     assert [one.job_id for one in take(worker)] == [one.job_id for one in unheard]
-    assert {one.attempt for one in unheard_claims({one.job_id for one in known}, worker_id=worker.pk)} == {1}
+    assert {one.attempt for one in unanswered_claims({one.job_id for one in known}, worker_id=worker.pk)} == {
+        1
+    }
 
 
 def test_a_worker_that_knows_all_its_claims_has_none_unheard():
     make_jobs(3)
     worker = make_worker()
     claims = take(worker)
-    assert unheard_claims({one.job_id for one in claims}, worker_id=worker.pk) == []
+    assert unanswered_claims({one.job_id for one in claims}, worker_id=worker.pk) == []
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])

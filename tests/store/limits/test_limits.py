@@ -11,8 +11,8 @@ from django.db import connection  # noqa: F401 - named by the marks below
 
 from django_jobs import Concurrency, JobDefinition, LimitKeyError
 from django_jobs.limits import as_limits
-from django_jobs.models import Job, Limit, LimitNotice, Permit
-from django_jobs.policy.limits import Kind, Phase
+from django_jobs.models import Job, Limit, LimitSignal, Permit
+from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Lost, Released, Snoozed
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.cancel import cancel
@@ -22,7 +22,7 @@ from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.run_now import run_now
 from django_jobs.store.limits.admit import admit
-from django_jobs.store.limits.definitions import bring_limits_in_step
+from django_jobs.store.limits.definitions import sync_limits
 from django_jobs.store.limits.prune import prune_limits
 from django_jobs.testing import drain
 from tests.concurrency import elsewhere, run_together
@@ -46,7 +46,7 @@ def redefined() -> Callable[..., JobDefinition]:
     """Return a job as a newer version of the code would define it."""
 
     def define(definition: JobDefinition, **limits) -> JobDefinition:
-        given = {"rate_limit": None, "concurrency": None, "order_key": None, "breaker": None} | limits
+        given = {"rate_limit": None, "concurrency": None, "ordering_key": None, "breaker": None} | limits
         options = replace(definition.options, limits=as_limits("@job", **given))
         return JobDefinition(definition.function, name=definition.name, options=options)
 
@@ -72,7 +72,7 @@ def pass_time(**duration: float) -> None:
         Permit.objects.filter(pk=permit.pk).update(free_at=permit.free_at - by)
     for limit in Limit.objects.all():
         Limit.objects.filter(pk=limit.pk).update(
-            open_at=limit.open_at and limit.open_at - by,
+            check_at=limit.check_at and limit.check_at - by,
             closed_until=limit.closed_until and limit.closed_until - by,
         )
 
@@ -97,7 +97,7 @@ class TestEnqueue:
             pass
 
         assert not Permit.objects.exists()
-        assert not LimitNotice.objects.exists()
+        assert not LimitSignal.objects.exists()
 
     def test_many_jobs_of_many_keys_come_in_as_far_as_each_key_has_room(self):
         jobs = sample.render.enqueue_many([(at % 3,) for at in range(12)])
@@ -165,7 +165,7 @@ class TestConcurrency:
         let_in()
         rounds = 0
         while Job.objects.exclude(state=State.SUCCEEDED).exists():
-            assert Permit.objects.filter(phase=Phase.HELD).count() <= 2
+            assert Permit.objects.filter(phase=PermitPhase.HELD).count() <= 2
             assert run_all()
             rounds += 1
 
@@ -197,7 +197,7 @@ class TestConcurrency:
         finish([ended(one, Lost(reason="killed")) for one in claims], worker_id=worker.pk)
 
         assert sorted(states(jobs)) == [State.BLOCKED, State.READY, State.READY]
-        assert Permit.objects.filter(phase=Phase.HELD).count() == 2
+        assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
     def test_a_job_given_back_before_it_began_keeps_its_permit(self):
         sample.render.enqueue_many([(1,)] * 3)
@@ -255,7 +255,7 @@ class TestConcurrency:
 
         assert job.refresh().state == State.SUCCEEDED
         assert job.attempts.count() == 1
-        assert job.links == 1
+        assert job.flags == 1
 
 
 class TestRate:
@@ -292,7 +292,7 @@ class TestRate:
         let_in()
 
         assert job.refresh().state == State.BLOCKED
-        assert Permit.objects.filter(phase=Phase.COOLING).count() == 2
+        assert Permit.objects.filter(phase=PermitPhase.COOLING).count() == 2
         pass_time(hours=1)
         let_in()
         assert job.refresh().state == State.READY
@@ -313,8 +313,8 @@ class TestRate:
 
         let_in()
         limit = Limit.objects.get()
-        first_free = Permit.objects.filter(phase=Phase.COOLING).order_by("free_at").first()
-        assert first_free.free_at - timedelta(minutes=1) < limit.open_at <= first_free.free_at
+        first_free = Permit.objects.filter(phase=PermitPhase.COOLING).order_by("free_at").first()
+        assert first_free.free_at - timedelta(minutes=1) < limit.check_at <= first_free.free_at
 
     def test_a_server_that_says_too_many_holds_the_whole_key_back(self):
         jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
@@ -322,7 +322,7 @@ class TestRate:
         let_in()
         worker = make_worker()
         claims = take(worker, limit=1)
-        refused = Snoozed(delay=timedelta(hours=2), holds_back=True)
+        refused = Snoozed(delay=timedelta(hours=2), closes_limit=True)
 
         finish([ended(claims[0], refused)], worker_id=worker.pk)
 
@@ -429,8 +429,8 @@ class TestSeveral:
         let_in()
 
         assert states([first, same_customer, same_api]) == [State.READY, State.BLOCKED, State.BLOCKED]
-        waits_at = dict(Permit.objects.filter(phase=Phase.WAITING).values_list("job_id", "kind"))
-        assert waits_at == {same_customer.pk: Kind.ORDER, same_api.pk: Kind.CONCURRENCY}
+        waits_at = dict(Permit.objects.filter(phase=PermitPhase.WAITING).values_list("job_id", "kind"))
+        assert waits_at == {same_customer.pk: LimitKind.ORDER, same_api.pk: LimitKind.CONCURRENCY}
 
         run_all()
         let_in()
@@ -444,7 +444,7 @@ class TestSeveral:
             pass_time(hours=1)
 
         assert Job.objects.filter(state=State.SUCCEEDED).count() == 12
-        assert not Permit.objects.exclude(phase=Phase.COOLING).exists()
+        assert not Permit.objects.exclude(phase=PermitPhase.COOLING).exists()
 
 
 class TestAtOnce:
@@ -457,9 +457,9 @@ class TestAtOnce:
 
         run_together(admit, admit, admit)
 
-        assert Permit.objects.filter(phase=Phase.HELD).count() <= 2
+        assert Permit.objects.filter(phase=PermitPhase.HELD).count() <= 2
         let_in()
-        assert Permit.objects.filter(phase=Phase.HELD).count() == 2
+        assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
     def test_finishes_of_many_workers_at_once_let_in_exactly_as_many(self):
         sample.render.enqueue_many([(at % 4,) for at in range(80)])
@@ -469,7 +469,7 @@ class TestAtOnce:
         while Job.objects.exclude(state=State.SUCCEEDED).exists():
             batches = [(worker, take(worker, limit=2)) for worker in workers]
             ran += sum(len(claims) for _, claims in batches)
-            assert Permit.objects.filter(phase=Phase.HELD).count() <= 8
+            assert Permit.objects.filter(phase=PermitPhase.HELD).count() <= 8
             run_together(
                 *[
                     lambda worker=worker, claims=claims: finish(
@@ -494,7 +494,7 @@ class TestAtOnce:
             lambda: finish([ended(one, Lost(reason="silent"))], worker_id=worker.pk),
         )
 
-        assert Permit.objects.filter(phase=Phase.HELD).count() == 2
+        assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
     @needs_row_locks
     def test_a_cancel_that_is_not_committed_holds_up_nobody_else(self):
@@ -512,8 +512,8 @@ class TestUpkeep:
         let_in()
         assert states(jobs).count(State.READY) == 4
 
-        assert bring_limits_in_step([(sample.render.name, Concurrency(3).rule())]) == 2
-        assert bring_limits_in_step([(sample.render.name, Concurrency(3).rule())]) == 0
+        assert sync_limits([(sample.render.name, Concurrency(3).rule())]) == 2
+        assert sync_limits([(sample.render.name, Concurrency(3).rule())]) == 0
         let_in()
 
         assert states(jobs).count(State.READY) == 6
@@ -521,7 +521,7 @@ class TestUpkeep:
     def test_a_lowered_limit_lets_nobody_in_until_enough_have_ended(self):
         jobs = sample.render.enqueue_many([(1,)] * 4)
         let_in()
-        bring_limits_in_step([(sample.render.name, Concurrency(1).rule())])
+        sync_limits([(sample.render.name, Concurrency(1).rule())])
         let_in()
         worker = make_worker()
         first, second = take(worker)
@@ -552,7 +552,7 @@ class TestUpkeep:
         let_in()
         run_all(failure(retry_in=None))
         Job.objects.all().delete()
-        Permit.objects.filter(phase=Phase.ASLEEP)._raw_delete("default")
+        Permit.objects.filter(phase=PermitPhase.ASLEEP)._raw_delete("default")
 
         assert prune_limits() == 0
         pass_time(hours=1)

@@ -9,9 +9,9 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs import Rate
+from django_jobs import RateLimit
 from django_jobs.models import Job, Limit
-from django_jobs.policy.limits import Kind, Phase
+from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.states import State
 from django_jobs.store.doctor.why_not_running import explain
 from django_jobs.store.limits.reopen import reopen
@@ -33,7 +33,7 @@ FILL = """
 INSERT INTO django_jobs_limit (id, kind, name, key, rule, is_tripped, failures)
 SELECT n, 1 + n %% 4, 'name' || n %% 3, 'key ' || n, %s, false, '[]' FROM generate_series(1, %s) AS n;
 INSERT INTO django_jobs_job (name, queue_name, priority, state, arguments, metadata, attempt, max_attempts,
-    claim_number, enqueued_at, worker_deaths, progress_message, links)
+    claim_number, enqueued_at, worker_deaths, progress_message, flags)
 SELECT 'sample', 'default', 0, 'blocked', '{}', '{}', 0, 5, 0, now(), 0, '', 1 FROM generate_series(1, %s);
 INSERT INTO django_jobs_permit (job_id, limit_id, run, kind, phase, urgency, since, is_last, free_at)
 SELECT id, %s, 0, 4, 1, 0, now(), true, NULL FROM django_jobs_job WHERE state = 'blocked';
@@ -46,8 +46,8 @@ FROM generate_series(1, %s) AS n
 @pytest.fixture
 def busiest() -> Limit:
     """The limit at which all wait."""
-    limit = factories.make_limit(Rate(1), name="name1", key="busiest", is_tripped=True)
-    factories.make_permit(limit, factories.make_job(State.RUNNING), phase=Phase.HELD)
+    limit = factories.make_limit(RateLimit(1), name="name1", key="busiest", is_tripped=True)
+    factories.make_permit(limit, factories.make_job(State.RUNNING), phase=PermitPhase.HELD)
     with connection.cursor() as cursor:
         rule = '{"kind": 4, "capacity": 10, "window_seconds": 1}'
         cursor.execute(FILL, [rule, ROWS, ROWS, limit.pk, ROWS])
@@ -85,10 +85,10 @@ def test_no_page_of_limits_reads_a_whole_table(client: Client, busiest: Limit) -
     "wanted",
     [
         LimitFilter(),
-        LimitFilter(kind=Kind.RATE),
+        LimitFilter(kind=LimitKind.RATE),
         LimitFilter(name="name1"),
-        LimitFilter(name="name1", kind=Kind.RATE),
-        LimitFilter(name="name1", kind=Kind.RATE, key_part="7"),
+        LimitFilter(name="name1", kind=LimitKind.RATE),
+        LimitFilter(name="name1", kind=LimitKind.RATE, key_part="7"),
         LimitFilter(key_part="no such key"),
     ],
 )

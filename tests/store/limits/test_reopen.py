@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_jobs import Breaker, Rate
+from django_jobs import CircuitBreaker, RateLimit
 from django_jobs.models import Job, Limit
 from django_jobs.policy.outcomes import Snoozed
 from django_jobs.policy.states import State
@@ -51,7 +51,7 @@ def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> 
 
 def test_a_breaker_that_lets_one_try_lets_the_others_follow() -> None:
     waiting = _open_the_breaker()
-    Limit.objects.update(closed_until=factories.ago(seconds=1), open_at=factories.ago(seconds=1))
+    Limit.objects.update(closed_until=factories.ago(seconds=1), check_at=factories.ago(seconds=1))
     _let_in()
     assert _states(waiting) == [State.READY, State.BLOCKED, State.BLOCKED]
 
@@ -66,7 +66,7 @@ def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
     _let_in()
     worker = factories.make_worker()
     (claim,) = factories.take(worker, limit=1)
-    refused = Snoozed(delay=factories.RULES.unknown_delay, holds_back=True)
+    refused = Snoozed(delay=factories.RULES.unknown_retry_delay, closes_limit=True)
     finish([factories.ended(claim, refused)], worker_id=worker.pk)
     assert _states(jobs[1:]) == [State.BLOCKED] * 3
 
@@ -79,10 +79,10 @@ def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
 @pytest.mark.parametrize("closed", [None, 1])
 def test_a_limit_that_is_not_closed_is_left_alone(closed: int | None) -> None:
     since = None if closed is None else factories.ago(minutes=closed)
-    limit = factories.make_limit(Rate(10), closed_until=since)
+    limit = factories.make_limit(RateLimit(10), closed_until=since)
     assert not reopen(limit.pk)
     limit.refresh_from_db()
-    assert (limit.open_at, limit.closed_until) == (None, since)
+    assert (limit.check_at, limit.closed_until) == (None, since)
 
 
 def test_a_limit_that_is_gone_is_not_reopened() -> None:
@@ -90,6 +90,6 @@ def test_a_limit_that_is_gone_is_not_reopened() -> None:
 
 
 def test_of_two_at_once_one_has_reopened_it(transactional_db: None) -> None:
-    limit = factories.make_limit(Breaker(failures=2), is_tripped=True)
+    limit = factories.make_limit(CircuitBreaker(failures=2), is_tripped=True)
 
     assert sorted(run_together(lambda: reopen(limit.pk), lambda: reopen(limit.pk))) == [False, True]

@@ -7,19 +7,19 @@ from typing import Any
 
 import pytest
 
-from django_jobs import Breaker, Concurrency, Order, Rate
+from django_jobs import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Limit
 from django_jobs.policy.filter_values import FilterError
-from django_jobs.policy.limits import Kind, Phase
+from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.states import State
 from django_jobs.store.limits import search as module
 from django_jobs.store.limits.search import (
     LimitFilter,
     LimitsPage,
     find_limit,
-    limits_of,
     limits_page,
-    permits_of,
+    permits_of_job,
+    permits_of_limit,
 )
 from tests import factories
 
@@ -27,14 +27,16 @@ pytestmark = pytest.mark.django_db
 
 
 def _which(page: LimitsPage) -> list[tuple[str, str, str]]:
-    return [(shown.limit.name, Kind(shown.limit.kind).name.lower(), shown.limit.key) for shown in page.rows]
+    return [
+        (shown.limit.name, LimitKind(shown.limit.kind).name.lower(), shown.limit.key) for shown in page.rows
+    ]
 
 
 @pytest.fixture
 def some_limits() -> None:
     for key in ("7", "77", "8"):
-        factories.make_limit(Rate(10), name="shop.call", key=key)
-        factories.make_limit(Order("customer"), name="shop.bill", key=key)
+        factories.make_limit(RateLimit(10), name="shop.call", key=key)
+        factories.make_limit(Ordering("customer"), name="shop.bill", key=key)
     factories.make_limit(Concurrency(3), name="shop.call")
 
 
@@ -54,13 +56,13 @@ def test_limits_are_listed_by_name_kind_and_key(some_limits: None) -> None:
     ("wanted", "found"),
     [
         (LimitFilter(name="shop.bill"), 3),
-        (LimitFilter(kind=Kind.RATE), 3),
+        (LimitFilter(kind=LimitKind.RATE), 3),
         (LimitFilter(key_part="7"), 4),
-        (LimitFilter(name="shop.call", kind=Kind.RATE), 3),
-        (LimitFilter(name="shop.call", kind=Kind.RATE, key_part="77"), 1),
+        (LimitFilter(name="shop.call", kind=LimitKind.RATE), 3),
+        (LimitFilter(name="shop.call", kind=LimitKind.RATE, key_part="77"), 1),
         (LimitFilter(name="shop.call", key_part="7"), 2),
         (LimitFilter(name="nobody's"), 0),
-        (LimitFilter(kind=Kind.BREAKER, key_part="7"), 0),
+        (LimitFilter(kind=LimitKind.BREAKER, key_part="7"), 0),
     ],
 )
 @pytest.mark.parametrize("limit", [1, 2, 50])
@@ -83,26 +85,26 @@ def test_a_place_that_no_page_ended_at_is_refused(some_limits: None) -> None:
 
 
 def test_a_limit_says_how_many_have_permits_and_how_many_wait_since_when() -> None:
-    limit = factories.make_limit(Rate(10), key="acme")
-    other = factories.make_limit(Rate(10), key="other")
+    limit = factories.make_limit(RateLimit(10), key="acme")
+    other = factories.make_limit(RateLimit(10), key="other")
     long_ago = factories.ago(minutes=5)
     factories.make_permit(limit)
     factories.make_permit(limit, since=long_ago)
-    factories.make_permit(limit, phase=Phase.ASLEEP)
-    factories.make_permit(limit, phase=Phase.HELD)
-    factories.make_permit(limit, phase=Phase.COOLING, free_at=factories.ago(minutes=-1))
-    factories.make_permit(limit, phase=Phase.COOLING, free_at=factories.ago(minutes=1))
-    factories.make_permit(other, phase=Phase.HELD)
+    factories.make_permit(limit, phase=PermitPhase.ASLEEP)
+    factories.make_permit(limit, phase=PermitPhase.HELD)
+    factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=-1))
+    factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=1))
+    factories.make_permit(other, phase=PermitPhase.HELD)
     first, second = limits_page(LimitFilter()).rows
     assert (first.in_use, first.waiting, first.waiting_since) == (2, 2, long_ago)
     assert (second.in_use, second.waiting, second.waiting_since) == (1, 0, None)
-    assert first.rule == Rate(10).rule()
+    assert first.rule == RateLimit(10).rule()
 
 
 def test_counts_end_at_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_COUNTED", 2)
+    monkeypatch.setattr(module, "MAX_COUNTED", 2)
     limit = factories.make_limit(Concurrency(9))
-    for phase in (Phase.WAITING, Phase.HELD):
+    for phase in (PermitPhase.WAITING, PermitPhase.HELD):
         for _ in range(5):
             factories.make_permit(limit, phase=phase)
     (shown,) = limits_page(LimitFilter()).rows
@@ -118,7 +120,7 @@ def test_a_limit_tells_whether_it_is_closed() -> None:
         ({"closed_until": past, "is_tripped": True}, False, True),
     ]
     for at, (fields, is_closed, can_be_reopened) in enumerate(cases):
-        limit = factories.make_limit(Breaker(failures=3), key=str(at), **fields)
+        limit = factories.make_limit(CircuitBreaker(failures=3), key=str(at), **fields)
         shown = find_limit(limit.pk)
         assert shown is not None
         assert (shown.is_closed, shown.can_be_reopened) == (is_closed, can_be_reopened)
@@ -129,15 +131,15 @@ def test_a_limit_that_is_not_there_is_none() -> None:
 
 
 def test_who_has_permits_who_waits_and_what_still_counts_is_told_with_the_jobs() -> None:
-    limit = factories.make_limit(Rate(10))
+    limit = factories.make_limit(RateLimit(10))
     running = factories.make_job(State.RUNNING, name="shop.call")
-    factories.make_permit(limit, running, phase=Phase.HELD)
+    factories.make_permit(limit, running, phase=PermitPhase.HELD)
     later = factories.make_permit(limit)
     first = factories.make_permit(limit, urgency=-5)
-    gone = factories.make_permit(limit, phase=Phase.COOLING, free_at=factories.ago(minutes=-1), run=3)
+    gone = factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=-1), run=3)
     gone.job.__class__.objects.filter(pk=gone.job_id)._raw_delete("default")
-    factories.make_permit(limit, phase=Phase.COOLING, free_at=factories.ago(minutes=1))
-    permits = permits_of(limit.pk, now=factories.ago(seconds=0))
+    factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=1))
+    permits = permits_of_limit(limit.pk, now=factories.ago(seconds=0))
     assert [(one.permit.job_id, one.job_name, one.job_state) for one in permits.held] == [
         (running.pk, "shop.call", "running")
     ]
@@ -147,19 +149,19 @@ def test_who_has_permits_who_waits_and_what_still_counts_is_told_with_the_jobs()
 
 def test_no_more_than_a_hundred_of_each_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "SHOWN_PERMITS", 2)
-    limit = factories.make_limit(Order("customer"))
+    limit = factories.make_limit(Ordering("customer"))
     for _ in range(4):
         factories.make_permit(limit)
-    assert len(permits_of(limit.pk, now=factories.ago(seconds=0)).waiting) == 2
+    assert len(permits_of_limit(limit.pk, now=factories.ago(seconds=0)).waiting) == 2
 
 
 def test_a_job_names_its_limits_in_the_order_in_which_it_takes_their_permits() -> None:
     job = factories.make_job(State.BLOCKED)
-    rate, order = factories.make_limit(Rate(10)), factories.make_limit(Order("customer"))
-    factories.make_permit(rate, job, phase=Phase.ASLEEP)
+    rate, order = factories.make_limit(RateLimit(10)), factories.make_limit(Ordering("customer"))
+    factories.make_permit(rate, job, phase=PermitPhase.ASLEEP)
     factories.make_permit(order, job)
-    factories.make_permit(rate, job, phase=Phase.COOLING, run=1, free_at=factories.ago(minutes=-1))
-    assert [permit.limit for permit in limits_of(job.pk)] == [order, rate]
+    factories.make_permit(rate, job, phase=PermitPhase.COOLING, run=1, free_at=factories.ago(minutes=-1))
+    assert [permit.limit for permit in permits_of_job(job.pk)] == [order, rate]
 
 
 @pytest.mark.parametrize("number", [10, 50])
@@ -167,7 +169,7 @@ def test_a_page_takes_four_statements_however_many_limits(
     number: int, django_assert_max_num_queries: Any
 ) -> None:
     for at in range(number):
-        limit = factories.make_limit(Rate(5, per=timedelta(minutes=1)), key=f"{at:03}")
+        limit = factories.make_limit(RateLimit(5, per=timedelta(minutes=1)), key=f"{at:03}")
         factories.make_permit(limit)
     with django_assert_max_num_queries(4):
         assert len(limits_page(LimitFilter(key_part="0")).rows) > 5
@@ -175,4 +177,4 @@ def test_a_page_takes_four_statements_however_many_limits(
     with django_assert_max_num_queries(7):
         shown = find_limit(pk)
         assert shown is not None
-        permits_of(shown.limit.pk, now=shown.now)
+        permits_of_limit(shown.limit.pk, now=shown.now)

@@ -10,13 +10,13 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs import ResultExpired
-from django_jobs.models import Job, KeptResult
-from django_jobs.policy.flags import Links
-from django_jobs.policy.outcomes import Keeping, Succeeded
+from django_jobs import ResultExpiredError
+from django_jobs.models import Job, ResultRetention
+from django_jobs.policy.flags import JobFlag
+from django_jobs.policy.outcomes import ResultRetentionSpec, Succeeded
 from django_jobs.policy.states import State
 from django_jobs.result_files import write_result
-from django_jobs.store.dialects.base.jobs import Ended
+from django_jobs.store.dialects.base.jobs import FinishedRun
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.prune import prune
 from django_jobs.store.lifecycle.purge import purge
@@ -40,23 +40,25 @@ def _storing(tmp_path: Path) -> Iterator[None]:
 
 def make_kept(*, file: bool = False, is_over: bool = True, **fields: Any) -> Job:
     """Return a job that succeeded, with a result that is kept until a minute ago, or for an hour."""
-    job = make_job(State.SUCCEEDED, result_data="kept", links=Links.KEPT, **fields)
-    row = KeptResult(job_id=job.pk, kept_until=ago(minutes=1) if is_over else ago(hours=-1))
+    job = make_job(State.SUCCEEDED, result_data="kept", flags=JobFlag.HAS_RESULT_RETENTION, **fields)
+    row = ResultRetention(job_id=job.pk, expires_at=ago(minutes=1) if is_over else ago(hours=-1))
     if file:
         written = write_result('"kept"', job_id=job.pk, day=job.enqueued_at.date(), storage="results")
         row.storage, row.file_name = written.storage, written.name
-        Job.objects.filter(pk=job.pk).update(result_data=written.mark())
+        Job.objects.filter(pk=job.pk).update(result_data=written.reference())
     row.save()
     return job.refresh()
 
 
-def succeed_with_file(worker: Any) -> list[Ended]:
+def succeed_with_file(worker: Any) -> list[FinishedRun]:
     """Return the ends of what can be claimed, each with a result in a file."""
     ends = []
     for one in take(worker):
         file = write_result('"large"', job_id=one.job_id, day=ago().date(), storage="results")
-        keeping = Keeping(ttl=HOUR, storage=file.storage, file_name=file.name)
-        ends.append(ended(one, Succeeded(result=json.dumps(file.mark()), keeping=keeping)))
+        result_retention = ResultRetentionSpec(ttl=HOUR, storage=file.storage, file_name=file.name)
+        ends.append(
+            ended(one, Succeeded(result=json.dumps(file.reference()), result_retention=result_retention))
+        )
     return ends
 
 
@@ -67,15 +69,18 @@ def test_a_finish_notes_until_when_a_result_is_kept() -> None:
     finish(
         [
             ended(plain, Succeeded(result="1")),
-            ended(brief, Succeeded(result="2", keeping=Keeping(ttl=HOUR))),
+            ended(brief, Succeeded(result="2", result_retention=ResultRetentionSpec(ttl=HOUR))),
         ],
         worker_id=worker.pk,
     )
-    row = KeptResult.objects.get()
+    row = ResultRetention.objects.get()
     assert row.job_id == brief.job_id
-    assert row.kept_until is not None
-    assert timedelta(minutes=59) < row.kept_until - ago() <= HOUR
-    assert dict(Job.objects.values_list("pk", "links")) == {plain.job_id: 0, brief.job_id: Links.KEPT}
+    assert row.expires_at is not None
+    assert timedelta(minutes=59) < row.expires_at - ago() <= HOUR
+    assert dict(Job.objects.values_list("pk", "flags")) == {
+        plain.job_id: 0,
+        brief.job_id: JobFlag.HAS_RESULT_RETENTION,
+    }
 
 
 def test_a_finish_without_a_time_to_live_takes_no_statement_more() -> None:
@@ -87,7 +92,10 @@ def test_a_finish_without_a_time_to_live_takes_no_statement_more() -> None:
         plain = len(queries)
     assert not [one for one in queries.captured_queries if "keptresult" in one["sql"]]
     with CaptureQueriesContext(connection) as queries:
-        finish([ended(second, Succeeded(result="1", keeping=Keeping(ttl=HOUR)))], worker_id=worker.pk)
+        finish(
+            [ended(second, Succeeded(result="1", result_retention=ResultRetentionSpec(ttl=HOUR)))],
+            worker_id=worker.pk,
+        )
     assert len(queries) > plain
 
 
@@ -100,10 +108,10 @@ def test_a_result_expires_when_its_time_is_over(tmp_path: Path, file: bool) -> N
 
     assert over.refresh().is_result_expired
     assert not over.is_result_lost
-    with pytest.raises(ResultExpired, match=f"job {over.pk} "):
+    with pytest.raises(ResultExpiredError, match=f"job {over.pk} "):
         _ = over.result
     assert (kept.refresh().result, kept.is_result_expired) == ("kept", False)
-    assert [row.job_id for row in KeptResult.objects.all()] == [kept.pk]
+    assert [row.job_id for row in ResultRetention.objects.all()] == [kept.pk]
     assert len(files(tmp_path)) == file
 
 
@@ -114,12 +122,12 @@ def test_a_result_that_is_still_waited_for_is_kept(tmp_path: Path) -> None:
 
     assert expire_results() == (0, False)
     assert job.refresh().result == "kept"
-    row = KeptResult.objects.get()
-    assert row.kept_until is not None
-    assert row.kept_until > ago(), "it is looked at again later"
+    row = ResultRetention.objects.get()
+    assert row.expires_at is not None
+    assert row.expires_at > ago(), "it is looked at again later"
 
     Job.objects.filter(pk=successor.pk).update(state=State.SUCCEEDED, finished_at=ago())
-    KeptResult.objects.update(kept_until=ago(seconds=1))
+    ResultRetention.objects.update(expires_at=ago(seconds=1))
     assert expire_results() == (1, False)
     assert job.refresh().is_result_expired
     assert files(tmp_path) == []
@@ -137,7 +145,7 @@ def test_the_file_of_a_job_that_is_deleted_is_deleted_too(tmp_path: Path, by: st
 
     assert expire_results() == (2, False)
     assert files(tmp_path) == []
-    assert not KeptResult.objects.exists()
+    assert not ResultRetention.objects.exists()
     assert not Job.objects.filter(pk=job.pk).exists()
 
 
@@ -150,7 +158,7 @@ def test_a_lost_claim_takes_its_file_along(tmp_path: Path) -> None:
 
     assert finish(ends, worker_id=worker.pk) == set()
     assert files(tmp_path) == []
-    assert not KeptResult.objects.exists()
+    assert not ResultRetention.objects.exists()
 
 
 def test_a_finish_that_is_saved_again_keeps_its_file(tmp_path: Path) -> None:
@@ -161,19 +169,19 @@ def test_a_finish_that_is_saved_again_keeps_its_file(tmp_path: Path) -> None:
 
     assert finish(ends, worker_id=worker.pk, again=True) == {ends[0].claim.job_id}
     assert Job.objects.get().result == "large"
-    assert KeptResult.objects.count() == len(files(tmp_path)) == 1
+    assert ResultRetention.objects.count() == len(files(tmp_path)) == 1
 
 
 def test_a_file_that_cannot_be_deleted_is_tried_again_later() -> None:
     jobs = [make_kept(), make_kept(), make_kept()]
-    KeptResult.objects.filter(job_id__lt=jobs[2].pk).update(storage="broken", file_name="a.json")
+    ResultRetention.objects.filter(job_id__lt=jobs[2].pk).update(storage="broken", file_name="a.json")
 
     assert expire_results().more is False
 
     assert all(job.refresh().is_result_expired for job in jobs)
-    rows = list(KeptResult.objects.all())
+    rows = list(ResultRetention.objects.all())
     assert {row.job_id for row in rows} == {jobs[0].pk, jobs[1].pk}
-    assert all(row.kept_until is not None and row.kept_until > ago() for row in rows)
+    assert all(row.expires_at is not None and row.expires_at > ago() for row in rows)
 
 
 def test_files_that_there_is_no_time_for_are_left_to_the_next_round(
@@ -181,7 +189,7 @@ def test_files_that_there_is_no_time_for_are_left_to_the_next_round(
 ) -> None:
     make_kept(file=True)
     with monkeypatch.context() as patched:
-        patched.setattr(retention, "DELETING_SECONDS", -1.0)
+        patched.setattr(retention, "MAX_DELETE_SECONDS", -1.0)
         assert expire_results() == (0, True)
     assert len(files(tmp_path)) == 1
     assert expire_results() == (1, False)
@@ -199,7 +207,7 @@ def test_expiry_goes_by_windows(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.django_db(transaction=True)
 def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -> None:
-    def prepare() -> tuple[Any, list[Ended]]:
+    def prepare() -> tuple[Any, list[FinishedRun]]:
         _clear()
         make_jobs(2)
         worker = make_worker()
@@ -209,11 +217,11 @@ def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -
         prepare, lambda made: finish(made[1], worker_id=made[0].pk)
     ):
         done = Job.objects.filter(state=State.SUCCEEDED)
-        assert KeptResult.objects.count() == done.count()
+        assert ResultRetention.objects.count() == done.count()
         assert all(job.result == "large" for job in done)
         rescue_worker(worker.pk, rules=RULES)
         finish(ends, worker_id=worker.pk, again=True)
-        assert {row.file_name for row in KeptResult.objects.all()} == {
+        assert {row.file_name for row in ResultRetention.objects.all()} == {
             job.result_file.name for job in done.all() if job.result_file
         }
 
@@ -228,10 +236,10 @@ def test_a_crash_while_expiring_is_made_up_for_by_the_next(tmp_path: Path) -> No
     for _ in crash_at_every_point(prepare, lambda _: expire_results()):
         expire_results()
         assert all(job.is_result_expired for job in Job.objects.all())
-        assert not KeptResult.objects.exists()
+        assert not ResultRetention.objects.exists()
         assert files(tmp_path) == []
 
 
 def _clear() -> None:
     Job.objects.all()._raw_delete("default")
-    KeptResult.objects.all().delete()
+    ResultRetention.objects.all().delete()

@@ -11,15 +11,15 @@ import pytest
 from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.overlap import Overlap
-from django_jobs.policy.schedule import Manner, ScheduleSpec, Timing
+from django_jobs.policy.schedule import ScheduleSpec, TickPolicy, Timing
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.schedules.definitions import (
-    Synced,
+    SyncResult,
     delete_schedule,
     pause_schedule,
-    put_schedule,
     resume_schedule,
+    save_schedule,
     sync_schedules,
 )
 from django_jobs.store.schedules.tick import tick, tick_now
@@ -29,10 +29,10 @@ from tests.factories import ago, make_job, make_schedule, make_tick
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def spec(name: str = "report", *, manner: Manner | None = None, **timing: Any) -> ScheduleSpec:
+def spec(name: str = "report", *, tick_policy: TickPolicy | None = None, **timing: Any) -> ScheduleSpec:
     return ScheduleSpec(
         timing=Timing(name=name, **(timing or {"cron": "@daily"})),
-        manner=manner or Manner(),
+        tick_policy=tick_policy or TickPolicy(),
         job_name="tests.sampleapp.jobs.digest",
         arguments={"region": "eu"},
         queue_name="default",
@@ -43,14 +43,14 @@ def spec(name: str = "report", *, manner: Manner | None = None, **timing: Any) -
 
 def sync(
     *specs: ScheduleSpec, started_at: datetime | None = None, problem: str = "", queue_name: str = "default"
-) -> Synced:
+) -> SyncResult:
     def judge(row: CronSchedule) -> ScheduleSpec:
         if problem:
             raise ConfigurationError(problem)
         return replace(
             spec(row.name),
             timing=row.timing,
-            manner=row.manner,
+            tick_policy=row.tick_policy,
             arguments=row.arguments,
             queue_name=queue_name,
         )
@@ -64,53 +64,53 @@ def the(name: str = "report") -> CronSchedule:
 
 class TestOfStaff:
     def test_a_new_one_does_not_fire_for_the_past(self) -> None:
-        row = put_schedule(spec(cron="* * * * *"))
+        row = save_schedule(spec(cron="* * * * *"))
         assert row.next_due_at is not None
         assert timedelta(0) < row.next_due_at - database_now() <= timedelta(minutes=1)
         assert tick().fired == 0
         assert not row.is_from_code
 
     def test_a_changed_one_keeps_its_history_and_does_not_fire_at_once(self) -> None:
-        row = put_schedule(spec(cron="@hourly"))
+        row = save_schedule(spec(cron="@hourly"))
         make_tick(row, due_at=ago(hours=1))
-        CronSchedule.objects.update(next_due_at=ago(minutes=1), next_look_at=ago(minutes=1))
-        changed = put_schedule(spec(cron="@daily"), replaces=row)
+        CronSchedule.objects.update(next_due_at=ago(minutes=1), next_check_at=ago(minutes=1))
+        changed = save_schedule(spec(cron="@daily"), replaces=row)
         assert changed.pk == row.pk
         assert (tick().fired, Tick.objects.count()) == (0, 1)
 
     def test_other_arguments_leave_the_next_tick_as_it_is(self) -> None:
         row = make_schedule("report", cron="@daily", next_due_at=ago(seconds=1))
-        put_schedule(spec(cron="@daily"), replaces=row)
+        save_schedule(spec(cron="@daily"), replaces=row)
         assert the().next_due_at == row.next_due_at
         assert tick().fired == 1
         assert Job.objects.get().arguments == {"region": "eu"}
 
     def test_it_can_be_renamed_but_not_to_a_name_that_is_taken(self) -> None:
-        row = put_schedule(spec("a"))
-        put_schedule(spec("b"))
+        row = save_schedule(spec("a"))
+        save_schedule(spec("b"))
         with pytest.raises(ConfigurationError, match="there is a schedule 'b' already"):
-            put_schedule(spec("b"), replaces=row)
-        assert put_schedule(spec("c"), replaces=row).pk == row.pk
+            save_schedule(spec("b"), replaces=row)
+        assert save_schedule(spec("c"), replaces=row).pk == row.pk
         with pytest.raises(ConfigurationError, match="already"):
-            put_schedule(spec("c"))
+            save_schedule(spec("c"))
 
     def test_the_codes_own_is_not_staffs_to_change(self) -> None:
         sync(spec())
         with pytest.raises(ConfigurationError, match="defined in code"):
-            put_schedule(spec(), replaces=the())
+            save_schedule(spec(), replaces=the())
         with pytest.raises(ConfigurationError, match="defined in code"):
             delete_schedule(the())
 
     def test_mending_it_clears_the_problem(self) -> None:
         row = make_schedule("report", problem="no such job", next_due_at=None)
-        assert put_schedule(spec(), replaces=row).is_firing
+        assert save_schedule(spec(), replaces=row).is_firing
         assert the().problem == ""
 
     def test_one_that_was_deleted_meanwhile_is_said_to_be(self) -> None:
-        row = put_schedule(spec())
+        row = save_schedule(spec())
         CronSchedule.objects.all().delete()
         with pytest.raises(ConfigurationError, match="deleted meanwhile"):
-            put_schedule(spec(), replaces=row)
+            save_schedule(spec(), replaces=row)
 
     def test_deleting_takes_its_ticks_and_leaves_its_jobs(self) -> None:
         row, other = make_schedule("report"), make_schedule("other")
@@ -135,7 +135,7 @@ class TestPause:
     def test_a_change_leaves_it_paused(self) -> None:
         row = make_schedule("report")
         pause_schedule(row)
-        put_schedule(spec(), replaces=the())
+        save_schedule(spec(), replaces=the())
         assert the().paused_at is not None
         assert not the().is_firing
 
@@ -164,12 +164,12 @@ class TestWaiting:
         return make_tick(row, due_at=ago(hours=1), outcome="waiting", is_open=True)
 
     def test_it_fires_soon_after_the_jobs_end_also_where_the_times_were_changed(self, waiting: Tick) -> None:
-        put_schedule(spec(cron="@daily", manner=Manner(overlap=Overlap.QUEUE)), replaces=the())
-        look_at = the().next_look_at
-        assert look_at is not None
-        assert look_at - database_now() <= timedelta(seconds=1)
+        save_schedule(spec(cron="@daily", tick_policy=TickPolicy(overlap=Overlap.QUEUE)), replaces=the())
+        check_at = the().next_check_at
+        assert check_at is not None
+        assert check_at - database_now() <= timedelta(seconds=1)
         Job.objects.update(state="succeeded")
-        CronSchedule.objects.update(next_look_at=database_now())
+        CronSchedule.objects.update(next_check_at=database_now())
         assert tick().fired == 1
         waiting.refresh_from_db()
         assert waiting.outcome == "fired"
@@ -178,7 +178,7 @@ class TestWaiting:
         pause_schedule(the(), by="ada")
         resume_schedule(the())
         Job.objects.update(state="succeeded")
-        CronSchedule.objects.update(next_look_at=database_now())
+        CronSchedule.objects.update(next_check_at=database_now())
         assert tick().fired == 0
         waiting.refresh_from_db()
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
@@ -198,7 +198,7 @@ class TestWaiting:
         assert "no such job" in waiting.reason
 
     def test_it_is_skipped_where_a_round_sets_the_schedule_aside(self, waiting: Tick) -> None:
-        CronSchedule.objects.update(cron="61 * * * *", next_look_at=database_now())
+        CronSchedule.objects.update(cron="61 * * * *", next_check_at=database_now())
         tick()
         waiting.refresh_from_db()
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
@@ -216,7 +216,7 @@ class TestWaiting:
 class TestSync:
     def test_what_the_code_defines_is_there_due_after_now(self) -> None:
         synced = sync(spec("a"), spec("b", every=timedelta(seconds=10), jitter=timedelta(seconds=5)))
-        assert synced == Synced(["a", "b"], [], [], [])
+        assert synced == SyncResult(["a", "b"], [], [], [])
         row = the("b")
         assert row.is_from_code
         assert (row.every, row.jitter, row.arguments) == (
@@ -225,8 +225,8 @@ class TestSync:
             {"region": "eu"},
         )
         assert row.next_due_at is not None
-        assert row.next_look_at is not None
-        assert row.next_due_at <= row.next_look_at < row.next_due_at + row.jitter
+        assert row.next_check_at is not None
+        assert row.next_due_at <= row.next_check_at < row.next_due_at + row.jitter
         assert the("a").next_due_at > database_now()  # type: ignore[operator]  # is set
 
     def test_a_second_one_finds_nothing_to_do_and_writes_nothing_but_its_age(
@@ -235,7 +235,7 @@ class TestSync:
         sync(*[spec(f"s{number}") for number in range(300)])
         before = list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron"))
         with django_assert_max_num_queries(6):
-            assert sync(*[spec(f"s{number}") for number in range(300)]) == Synced([], [], [], [])
+            assert sync(*[spec(f"s{number}") for number in range(300)]) == SyncResult([], [], [], [])
         assert list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron")) == before
 
     @pytest.mark.parametrize(
@@ -245,8 +245,8 @@ class TestSync:
             spec(cron="@daily", timezone="Europe/Berlin"),
             spec(cron="@daily", jitter=timedelta(seconds=1)),
             spec(every=timedelta(hours=1)),
-            spec(manner=Manner(overlap=Overlap.QUEUE)),
-            spec(manner=Manner(catch_up_limit=7)),
+            spec(tick_policy=TickPolicy(overlap=Overlap.QUEUE)),
+            spec(tick_policy=TickPolicy(catch_up_limit=7)),
         ],
     )
     def test_what_has_changed_is_written_and_does_not_fire_at_once(self, changed: ScheduleSpec) -> None:
@@ -254,7 +254,7 @@ class TestSync:
         row = the()
         assert sync(changed).changed == ["report"]
         assert the().pk == row.pk
-        assert (the().timing, the().manner) == (changed.timing, changed.manner)
+        assert (the().timing, the().tick_policy) == (changed.timing, changed.tick_policy)
         assert tick().fired == 0
 
     def test_what_the_code_defines_no_more_is_disabled_and_its_history_kept(self) -> None:
@@ -264,7 +264,7 @@ class TestSync:
         assert the("a").disabled_at is not None
         assert not the("a").is_firing
         assert Tick.objects.count() == 1
-        assert sync(spec("b")) == Synced([], [], [], [])
+        assert sync(spec("b")) == SyncResult([], [], [], [])
         assert sync(spec("a"), spec("b")).changed == ["a"]
         assert the("a").is_firing
         assert the("a").disabled_at is None
@@ -285,7 +285,7 @@ class TestSync:
         synced = sync(problem="job 'x' is not registered")
         assert synced.problems == ["report: job 'x' is not registered"]
         assert (the().is_firing, the().problem) == (False, "job 'x' is not registered")
-        assert sync(problem="job 'x' is not registered") == Synced([], [], [], [])
+        assert sync(problem="job 'x' is not registered") == SyncResult([], [], [], [])
         assert sync().changed == ["report"]
         assert the().is_firing
         assert tick().fired == 0
@@ -294,7 +294,7 @@ class TestSync:
         row = make_schedule("report", next_due_at=ago(seconds=1))
         assert sync(queue_name="mail").changed == ["report"]
         assert (the().queue_name, the().next_due_at, the().is_from_code) == ("mail", row.next_due_at, False)
-        assert sync(queue_name="mail") == Synced([], [], [], [])
+        assert sync(queue_name="mail") == SyncResult([], [], [], [])
 
 
 class TestVersionsSideBySide:
@@ -302,7 +302,7 @@ class TestVersionsSideBySide:
         old, new = ago(hours=2), ago(hours=1)
         sync(spec(cron="@daily"), started_at=old)
         sync(spec(cron="@hourly"), started_at=new)
-        assert sync(spec(cron="@daily"), started_at=old) == Synced([], [], [], [])
+        assert sync(spec(cron="@daily"), started_at=old) == SyncResult([], [], [], [])
         assert the().cron == "@hourly"
 
     def test_a_schedule_that_the_new_version_removed_stays_disabled(self) -> None:
@@ -326,7 +326,7 @@ class TestVersionsSideBySide:
         assert the().is_firing
 
     def test_what_staff_have_just_written_is_not_judged_by_workers_that_began_before(self) -> None:
-        put_schedule(spec())
+        save_schedule(spec())
         assert sync(started_at=ago(hours=1), problem="no such job").problems == []
         assert the().is_firing
 

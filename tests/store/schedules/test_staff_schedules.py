@@ -9,7 +9,12 @@ from django.core import checks
 from django.test import override_settings
 
 from django_jobs.exceptions import ArgumentsError, ConfigurationError, UnknownJobError
-from django_jobs.staff_schedules import check_stored_arguments, judge, schedulable_job, schedulable_jobs
+from django_jobs.staff_schedules import (
+    check_stored_arguments,
+    find_problem,
+    get_schedulable_job,
+    schedulable_jobs,
+)
 from tests.factories import make_schedule
 from tests.sampleapp import jobs as sample
 
@@ -19,16 +24,16 @@ pytestmark = pytest.mark.django_db
 def test_only_jobs_that_opted_in_can_be_scheduled() -> None:
     assert sample.digest in schedulable_jobs()
     assert sample.echo not in schedulable_jobs()
-    assert schedulable_job(sample.digest.name) is sample.digest
+    assert get_schedulable_job(sample.digest.name) is sample.digest
     with pytest.raises(ConfigurationError, match=r"schedulable=True.*SCHEDULABLE"):
-        schedulable_job(sample.echo.name)
+        get_schedulable_job(sample.echo.name)
     with pytest.raises(UnknownJobError, match=r"'os\.system' is not registered"):
-        schedulable_job("os.system")
+        get_schedulable_job("os.system")
 
 
 @override_settings(DJANGO_JOBS={"SCHEDULABLE": ["tests.sampleapp.jobs.echo"]})
 def test_the_settings_can_name_more() -> None:
-    assert schedulable_job(sample.echo.name) is sample.echo
+    assert get_schedulable_job(sample.echo.name) is sample.echo
 
 
 def test_arguments_are_held_to_the_signature() -> None:
@@ -52,7 +57,7 @@ def test_arguments_are_held_to_the_signature() -> None:
     ],
 )
 def test_a_row_is_judged_by_the_code_at_hand(fields: dict[str, Any], problem: str) -> None:
-    verdict = judge(make_schedule(**fields))
+    verdict = find_problem(make_schedule(**fields))
     assert problem in verdict
     assert bool(verdict) == bool(problem)
 

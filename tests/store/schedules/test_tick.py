@@ -12,7 +12,7 @@ from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.schedules.tick import seconds_until_look, tick, tick_now
+from django_jobs.store.schedules.tick import seconds_until_next_check, tick, tick_now
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, make_job, make_schedule, make_tick, make_worker, take
@@ -33,7 +33,7 @@ def outcomes(schedule: CronSchedule | None = None) -> list[str]:
 def is_due_again(schedule: CronSchedule) -> CronSchedule:
     """Let the schedule be due once more, as if its next time had come."""
     now = database_now()
-    CronSchedule.objects.filter(pk=schedule.pk).update(next_due_at=now, next_look_at=now)
+    CronSchedule.objects.filter(pk=schedule.pk).update(next_due_at=now, next_check_at=now)
     schedule.refresh_from_db()
     return schedule
 
@@ -46,7 +46,7 @@ def test_what_is_due_fires_one_job_and_is_due_again_at_its_next_time() -> None:
     assert (ticked.fired, ticked.full) == (1, False)
     one, job = Tick.objects.get(), Job.objects.get()
     assert (one.outcome, one.job_id, one.due_at) == ("fired", job.pk, schedule.next_due_at)
-    assert timedelta(0) <= one.late_by == ticked.latest_by
+    assert timedelta(0) <= one.late_by == ticked.max_lateness
     assert (job.name, job.arguments, job.queue_name) == (schedule.job_name, {"region": "us"}, "mail")
     assert (job.priority, job.max_attempts, job.state) == (7, 2, "ready")
     assert job.metadata == {"due_at": one.due_at.isoformat()}
@@ -66,13 +66,13 @@ def test_what_is_not_due_or_may_not_fire_is_left_alone() -> None:
 
 
 def test_how_long_until_there_is_something_to_do() -> None:
-    assert seconds_until_look() is None
+    assert seconds_until_next_check() is None
     make_schedule("later", next_due_at=database_now() + MINUTE)
-    left = seconds_until_look()
+    left = seconds_until_next_check()
     assert left is not None
     assert 50 < left <= 60
     make_schedule("now")
-    assert seconds_until_look() == 0
+    assert seconds_until_next_check() == 0
 
 
 def test_many_schedules_fire_round_by_round_in_bounded_statements(
@@ -88,14 +88,14 @@ def test_many_schedules_fire_round_by_round_in_bounded_statements(
             cron="@yearly",  # a minute may turn within the test
             arguments={"n": number},
             next_due_at=now,
-            next_look_at=now,
+            next_check_at=now,
         )
         for number in range(250)
     )
     with django_assert_max_num_queries(16):  # type: ignore[operator]  # pytest-django's fixture
         assert tick(limit=100)[:1] == (100,)
     assert tick(limit=100).full
-    assert tick(limit=100)._replace(latest_by=MINUTE) == (50, 0, 0, 0, (), MINUTE, False, 50)
+    assert tick(limit=100)._replace(max_lateness=MINUTE) == (50, 0, 0, 0, (), MINUTE, False, 50)
     assert sorted(job.arguments["n"] for job in Job.objects.all()) == list(range(250))
     by_schedule = {one.job_id: one.schedule.name for one in Tick.objects.select_related("schedule")}
     assert all(by_schedule[job.pk] == f"s{job.arguments['n']}" for job in Job.objects.all())
@@ -166,18 +166,18 @@ class TestOverlap:
         assert tick().skipped == 1
         assert outcomes() == ["fired", "waiting", "skipped"]
         schedule.refresh_from_db()
-        assert schedule.next_look_at is not None
-        assert schedule.next_look_at - database_now() <= timedelta(seconds=1)
-        CronSchedule.objects.update(next_look_at=database_now())
+        assert schedule.next_check_at is not None
+        assert schedule.next_check_at - database_now() <= timedelta(seconds=1)
+        CronSchedule.objects.update(next_check_at=database_now())
         assert tick().fired == 0
         Job.objects.filter(pk=first.pk).update(state="succeeded")
-        CronSchedule.objects.update(next_look_at=database_now())
+        CronSchedule.objects.update(next_check_at=database_now())
         assert tick().fired == 1
         assert outcomes() == ["fired", "fired", "skipped"]
         second = Job.objects.exclude(pk=first.pk).get()
         assert Tick.objects.get(job=second).reason == ""
         schedule.refresh_from_db()
-        assert schedule.next_look_at == schedule.next_due_at
+        assert schedule.next_check_at == schedule.next_due_at
 
     def test_what_waits_fires_also_where_overlapping_was_allowed_meanwhile(self) -> None:
         schedule = make_schedule(overlap="queue")
@@ -221,7 +221,7 @@ class TestRunNow:
         schedule = make_schedule(overlap="queue")
         make_tick(schedule, job=make_job(State.RUNNING), is_open=True, due_at=ago(hours=1))
         assert tick_now(schedule).outcome == "waiting"
-        assert seconds_until_look() == 0
+        assert seconds_until_next_check() == 0
 
     @pytest.mark.parametrize("overlap", ["skip", "allow", "queue", "replace"])
     def test_by_hand_and_by_schedulers_at_once_each_tick_is_decided_once(self, overlap: str) -> None:
@@ -298,7 +298,7 @@ def test_a_row_that_has_gone_bad_is_set_aside_with_the_reason_and_the_others_fir
     fields: dict[str, object], problem: str
 ) -> None:
     fields = {name: value() if callable(value) else value for name, value in fields.items()}
-    bad = make_schedule("bad", **{"next_look_at": database_now(), **fields})
+    bad = make_schedule("bad", **{"next_check_at": database_now(), **fields})
     good = make_schedule("good")
     ticked = tick()
     assert ticked.fired == 1

@@ -2,9 +2,15 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.models import Job, JobMark
+from django_jobs.models import Job, JobIdCheckpoint
 from django_jobs.store.clock import database_now
-from django_jobs.store.search.id_checkpoints import INTERVAL, id_after, id_before, mark_jobs, prune_marks
+from django_jobs.store.search.id_checkpoints import (
+    INTERVAL,
+    id_after,
+    id_before,
+    prune_id_checkpoints,
+    record_id_checkpoint,
+)
 from tests.concurrency import run_together
 from tests.factories import ago, make_job, make_jobs
 
@@ -12,28 +18,28 @@ pytestmark = pytest.mark.django_db
 
 
 def mark(job_id, **before):
-    JobMark.objects.create(marked_at=ago(**before), job_id=job_id)
+    JobIdCheckpoint.objects.create(marked_at=ago(**before), job_id=job_id)
 
 
 def test_a_mark_is_the_newest_job_of_ten_minutes():
     job = make_jobs(3)[-1]
-    mark_jobs()
+    record_id_checkpoint()
     make_job()
-    mark_jobs()
+    record_id_checkpoint()
 
-    one = JobMark.objects.get()
+    one = JobIdCheckpoint.objects.get()
     assert one.job_id == job.pk
     assert one.marked_at.minute % 10 == one.marked_at.second == one.marked_at.microsecond == 0
     assert timedelta(0) <= database_now() - one.marked_at <= INTERVAL + timedelta(minutes=1)
 
 
 def test_without_jobs_there_is_nothing_to_mark():
-    mark_jobs()
+    record_id_checkpoint()
 
-    assert not JobMark.objects.exists()
+    assert not JobIdCheckpoint.objects.exists()
     assert id_before(ago(days=1)) == 0
     assert id_after(ago(days=1)) is None
-    assert prune_marks() == 0
+    assert prune_id_checkpoints() == 0
 
 
 def test_no_job_of_a_time_is_outside_its_bounds():
@@ -55,8 +61,8 @@ def test_marks_from_before_the_oldest_job_are_deleted():
     mark(oldest.pk, hours=2)
     mark(oldest.pk + 1, hours=1)
 
-    assert prune_marks() == 1
-    assert JobMark.objects.count() == 2
+    assert prune_id_checkpoints() == 1
+    assert JobIdCheckpoint.objects.count() == 2
     assert Job.objects.exists()
 
 
@@ -64,6 +70,6 @@ def test_marks_from_before_the_oldest_job_are_deleted():
 def test_several_that_mark_at_once_leave_one_mark():
     make_job()
 
-    run_together(*[mark_jobs] * 4)
+    run_together(*[record_id_checkpoint] * 4)
 
-    assert 1 <= JobMark.objects.count() <= 2, "two where the ten minutes end just now"
+    assert 1 <= JobIdCheckpoint.objects.count() <= 2, "two where the ten minutes end just now"

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from django_jobs.arguments.serialization import encode
-from django_jobs.models import DeadLetter, Job, JobMark
+from django_jobs.models import DeadLetter, Job, JobIdCheckpoint
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.search.jobs import FilterError, JobFilter, browse, browse_object, pages
+from django_jobs.store.search.jobs import FilterError, JobFilter, browse, browse_object, iter_pages
 from tests import factories
 from tests.sampleapp.models import Customer, Document
 
@@ -25,7 +25,7 @@ def read(query: dict[str, str]) -> JobFilter:
 
 
 def found(query: dict[str, str], **options: Any) -> list[int]:
-    return [job.pk for page in pages(read(query), **options) for job in page.rows]
+    return [job.pk for page in iter_pages(read(query), **options) for job in page.rows]
 
 
 def bury(job: Job) -> Job:
@@ -41,7 +41,7 @@ def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
         factories.make_letter(job)
     bury(job)
     page = browse(read({"state": state.value}), scan=5)
-    assert (page.rows, page.older, page.is_cut) == ([job], None, False)
+    assert (page.rows, page.older, page.is_truncated) == ([job], None, False)
     page = browse(read({"state": state.value, "queue": "mail", "name": "sample"}), scan=5)
     assert (page.rows, page.older) == ([job], None)
     assert browse(read({"state": state.value, "name": "other"}), scan=5).rows == []
@@ -50,7 +50,7 @@ def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
 def test_what_no_index_serves_is_looked_for_in_windows_that_say_where_they_looked() -> None:
     job = bury(factories.make_job(State.CANCELLED))
     page = browse(read({"state": "cancelled"}), scan=5)
-    assert (page.rows, page.is_cut, page.highest - page.lowest) == ([], True, 4)
+    assert (page.rows, page.is_truncated, page.highest - page.lowest) == ([], True, 4)
     assert found({"state": "cancelled"}, scan=5) == [job.pk]
 
 
@@ -130,7 +130,7 @@ def test_a_schedule_is_found_by_its_newest_ticks() -> None:
 
 def test_times_are_those_of_the_enqueue_and_marks_bound_the_window() -> None:
     old = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(days=3))
-    JobMark.objects.create(marked_at=factories.ago(days=2), job_id=old.pk)
+    JobIdCheckpoint.objects.create(marked_at=factories.ago(days=2), job_id=old.pk)
     recent = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(minutes=5))
     newest = factories.make_job(State.SUCCEEDED)
     since, until = factories.ago(days=1).isoformat(), factories.ago(minutes=1).isoformat()
@@ -146,7 +146,7 @@ def test_times_are_those_of_the_enqueue_and_marks_bound_the_window() -> None:
 def test_a_job_that_was_committed_late_is_found_within_its_time() -> None:
     until = factories.ago(days=1)
     marked = factories.make_job(State.SUCCEEDED, enqueued_at=until - timedelta(minutes=2))
-    JobMark.objects.create(marked_at=until, job_id=marked.pk)
+    JobIdCheckpoint.objects.create(marked_at=until, job_id=marked.pk)
     late = factories.make_job(State.SUCCEEDED, enqueued_at=until - timedelta(minutes=1))
     assert found({"until": until.isoformat()}) == [late.pk, marked.pk]
 

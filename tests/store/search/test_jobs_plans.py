@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs.models import Attempt, DeadLetter, Job, JobMark
+from django_jobs.models import Attempt, DeadLetter, Job, JobIdCheckpoint
 from django_jobs.policy.states import State
 from django_jobs.store.doctor.why_not_running import explain
 from django_jobs.store.search.jobs import JobFilter, browse, browse_object
@@ -78,7 +78,7 @@ def full_tables(transactional_db: None) -> int:
         cursor.execute(LETTERS.replace("%%", "%"))
         cursor.execute("ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter")
     lowest = Job.objects.order_by("pk").values_list("pk", flat=True)[0]
-    JobMark.objects.create(marked_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
+    JobIdCheckpoint.objects.create(marked_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
     schedule = factories.make_schedule(pk=1)
     factories.make_tick(schedule, job_id=lowest + 7)
     return lowest
@@ -127,13 +127,13 @@ def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int)
 def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
     full_tables: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("django_jobs.store.search.jobs.MOST_INDEXED", 3)
+    monkeypatch.setattr("django_jobs.store.search.jobs.MAX_INDEXED", 3)
     Job.objects.filter(pk__lte=full_tables + 9).update(arguments={"region": "eu"})
     with connection.cursor() as cursor:
         cursor.execute("CREATE INDEX by_argument ON django_jobs_job USING gin (arguments jsonb_path_ops)")
     try:
         page = browse(JobFilter(argument="region=eu"), scan=SCAN)
-        assert (page.rows, page.is_cut, page.highest) == ([], True, full_tables + ROWS - 1)
+        assert (page.rows, page.is_truncated, page.highest) == ([], True, full_tables + ROWS - 1)
         assert len(browse(JobFilter(argument="region=eu"), scan=ROWS).rows) == 10
     finally:
         with connection.cursor() as cursor:

@@ -65,7 +65,7 @@ def test_the_key_holds_whatever_has_become_of_the_first_job(state: State) -> Non
 
 def test_after_the_window_there_is_a_new_job_that_has_the_key_for_another_window() -> None:
     first = KEYED.using(idempotency_window=timedelta(minutes=5)).enqueue(1)
-    EnqueueKey.objects.update(kept_until=ago(seconds=1))
+    EnqueueKey.objects.update(expires_at=ago(seconds=1))
 
     second = KEYED.using(idempotency_window=timedelta(minutes=5)).enqueue(2)
     third = KEYED.enqueue(3)
@@ -73,7 +73,7 @@ def test_after_the_window_there_is_a_new_job_that_has_the_key_for_another_window
     assert second.pk != first.pk
     assert (second.is_duplicate, third.is_duplicate, third.pk) == (False, True, second.pk)
     key = EnqueueKey.objects.get()
-    assert key.kept_until - key.held_since == timedelta(minutes=5)
+    assert key.expires_at - key.acquired_at == timedelta(minutes=5)
 
 
 def test_a_key_is_one_job_names_own() -> None:
@@ -151,7 +151,7 @@ def test_two_that_come_at_the_same_instant_make_one_job() -> None:
 def test_two_that_come_at_the_same_instant_after_the_window_make_one_job() -> None:
     first = KEYED.enqueue(1)
     for _ in range(5):
-        EnqueueKey.objects.update(kept_until=ago(seconds=1))
+        EnqueueKey.objects.update(expires_at=ago(seconds=1))
         jobs = run_together(*[lambda: KEYED.enqueue(1)] * 3)
         assert len({job.pk for job in jobs} - {first.pk}) == 1
         assert sorted(job.is_duplicate for job in jobs) == [False, True, True]

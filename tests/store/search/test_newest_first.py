@@ -30,14 +30,14 @@ def test_a_rare_match_is_looked_for_among_so_many_ids_and_the_next_window_goes_o
     others = factories.make_jobs(9)
     window = newest_first(Job.objects.filter(state=State.DEAD), scan=5)
     assert (window.rows, window.lowest, window.highest) == ([], others[-5].pk, others[-1].pk)
-    assert window.is_cut
+    assert window.is_truncated
     window = newest_first(Job.objects.filter(state=State.DEAD), below=window.older, scan=5)
-    assert (window.rows, window.older, window.is_cut) == ([dead], None, False)
+    assert (window.rows, window.older, window.is_truncated) == ([dead], None, False)
 
 
 def test_an_empty_table_has_one_empty_window() -> None:
     window = newest_first(Job.objects.all())
-    assert (window.rows, window.older, window.is_cut) == ([], None, False)
+    assert (window.rows, window.older, window.is_truncated) == ([], None, False)
 
 
 def test_nothing_at_or_under_the_lower_bound_is_shown() -> None:

@@ -6,7 +6,7 @@ import pytest
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.queues import pause
-from django_jobs.store.stats.counts import open_dead_letters, queue_stats
+from django_jobs.store.stats.counts import open_dead_letter_count, queue_stats
 from tests.factories import ago, make_job, make_letter, make_queue
 
 pytestmark = pytest.mark.django_db
@@ -76,5 +76,5 @@ def test_only_open_letters_are_counted():
     for status in ("open", "open", "redriven", "purged"):
         make_letter(status=status)
 
-    assert open_dead_letters() == 2
+    assert open_dead_letter_count() == 2
     assert Job.objects.count() == 4

@@ -18,8 +18,8 @@ from django_jobs.store.clock import database_now
 from django_jobs.store.dead_letters.groups import groups_page
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.stats import dashboard
-from django_jobs.store.stats.dashboard import PERIODS, counted_until, snapshot
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.dashboard import PERIODS, dashboard_snapshot, rolled_up_until
+from django_jobs.store.stats.rollup import roll_up
 from tests.factories import (
     ago,
     ended,
@@ -41,21 +41,21 @@ HOUR, DAY, WEEK = PERIODS
 
 
 def queues(**filters):
-    return {queue.name: queue for queue in snapshot(**filters).queues}
+    return {queue.name: queue for queue in dashboard_snapshot(**filters).queues}
 
 
 def test_an_empty_project_has_an_empty_dashboard():
-    seen = snapshot()
+    seen = dashboard_snapshot()
 
     assert [point.succeeded + point.retried + point.dead for point in seen.series] == [0] * 60
-    assert (seen.wait.number, seen.wait.p50, seen.counted_until) == (0, None, None)
+    assert (seen.wait.number, seen.wait.p50, seen.rolled_up_until) == (0, None, None)
     assert (seen.queues, seen.workers, seen.ticks, seen.groups) == ([], [], [], [])
-    assert (seen.retries.number, seen.next_retry_at, seen.open_letters.number) == (0, None, 0)
+    assert (seen.retries.number, seen.next_retry_at, seen.open_dead_letters.number) == (0, None, 0)
 
 
 def test_a_period_that_is_none_of_the_three_is_refused():
     with pytest.raises(ValueError, match="1:00:00"):
-        snapshot(period=timedelta(hours=2))
+        dashboard_snapshot(period=timedelta(hours=2))
 
 
 def test_each_span_has_its_own_percentiles():
@@ -69,15 +69,15 @@ def test_each_span_has_its_own_percentiles():
             started_at=started_at,
             finished_at=ended_at,
         )
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
-    (busy,) = [point for point in snapshot().series if point.succeeded]
+    (busy,) = [point for point in dashboard_snapshot().series if point.succeeded]
     assert (busy.wait.number, busy.run.number) == (20, 20)
     assert [busy.wait.p50, busy.wait.p95] == [pytest.approx(1, rel=0.1), pytest.approx(100, rel=0.1)]
     assert [busy.run.p50, busy.run.p95] == [pytest.approx(0.1, rel=0.1), pytest.approx(10, rel=0.1)]
-    assert {(point.wait.p50, point.run.p95) for point in snapshot().series if not point.succeeded} == {
-        (None, None)
-    }
+    assert {
+        (point.wait.p50, point.run.p95) for point in dashboard_snapshot().series if not point.succeeded
+    } == {(None, None)}
 
 
 def make_history():
@@ -104,8 +104,8 @@ def make_history():
 @pytest.mark.parametrize("period", PERIODS)
 def test_throughput_and_durations_equal_an_exact_count(period):
     make_history()
-    fold(settle=NOW)
-    seen = snapshot(period=period)
+    roll_up(settle=NOW)
+    seen = dashboard_snapshot(period=period)
 
     end = seen.series[0].starts_at + period
     tries = [
@@ -137,8 +137,8 @@ def test_throughput_and_durations_equal_an_exact_count(period):
 )
 def test_a_series_has_a_point_for_every_span_the_present_one_last(period, points, seconds):
     make_history()
-    fold(settle=NOW)
-    seen = snapshot(period=period)
+    roll_up(settle=NOW)
+    seen = dashboard_snapshot(period=period)
 
     starts = [point.starts_at for point in seen.series]
     assert (len(starts), seen.span_seconds) == (points, seconds)
@@ -153,14 +153,14 @@ def test_a_series_has_a_point_for_every_span_the_present_one_last(period, points
 
 
 def test_it_says_until_when_it_has_counted():
-    assert counted_until() is None
+    assert rolled_up_until() is None
     first = make_attempt(make_job(), finished_at=ago(minutes=5))
-    fold(settle=NOW)
-    assert counted_until() > ago(minutes=1)
+    roll_up(settle=NOW)
+    assert rolled_up_until() > ago(minutes=1)
 
     make_attempt(make_job(), finished_at=ago(minutes=1))
-    fold(settle=timedelta(hours=1))
-    assert counted_until() == first.finished_at
+    roll_up(settle=timedelta(hours=1))
+    assert rolled_up_until() == first.finished_at
 
 
 def test_each_queue_tells_depth_age_running_rate_and_pause():
@@ -178,7 +178,7 @@ def test_each_queue_tells_depth_age_running_rate_and_pause():
             outcome="succeeded",
             finished_at=minute - timedelta(minutes=at),
         )
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     seen = queues()
 
@@ -193,7 +193,7 @@ def test_each_queue_tells_depth_age_running_rate_and_pause():
 
 
 def test_depth_is_counted_to_a_bound_and_the_oldest_is_told_all_the_same(monkeypatch):
-    monkeypatch.setattr(dashboard, "MOST_COUNTED", 4)
+    monkeypatch.setattr(dashboard, "MAX_COUNTED", 4)
     make_jobs(4, queue_name="full")
     make_jobs(5, queue_name="over", priority=0)
     make_job(queue_name="over", priority=10, ready_at=ago(hours=1))
@@ -206,14 +206,14 @@ def test_depth_is_counted_to_a_bound_and_the_oldest_is_told_all_the_same(monkeyp
 
 
 def test_queues_beyond_a_bound_are_left_out_and_it_is_said(monkeypatch):
-    monkeypatch.setattr(dashboard, "MOST_QUEUES", 2)
+    monkeypatch.setattr(dashboard, "MAX_QUEUES", 2)
     for name in "abc":
         make_queue(name)
 
-    seen = snapshot()
+    seen = dashboard_snapshot()
 
     assert [queue.name for queue in seen.queues] == ["a", "b"]
-    assert seen.are_queues_cut
+    assert seen.are_queues_truncated
 
 
 def test_workers_tell_what_they_run_at_this_moment():
@@ -223,7 +223,7 @@ def test_workers_tell_what_they_run_at_this_moment():
     for state in ("stopped", "lost"):
         make_worker(state=state)
 
-    one, other = snapshot().workers
+    one, other = dashboard_snapshot().workers
 
     assert (one.worker_id, one.hostname, one.queues, one.is_stale) == (worker.pk, "web1", ["mail"], False)
     (running,) = one.running
@@ -234,13 +234,13 @@ def test_workers_tell_what_they_run_at_this_moment():
 
 
 def test_more_running_jobs_than_are_listed_are_counted_all_the_same(monkeypatch):
-    monkeypatch.setattr(dashboard, "MOST_RUNNING", 2)
+    monkeypatch.setattr(dashboard, "MAX_RUNNING", 2)
     worker = make_worker()
     make_jobs(3, State.RUNNING, worker=worker)
 
-    seen = snapshot()
+    seen = dashboard_snapshot()
 
-    assert (seen.running, len(seen.workers[0].running), seen.is_running_cut) == (3, 2, True)
+    assert (seen.running, len(seen.workers[0].running), seen.is_running_truncated) == (3, 2, True)
     assert seen.queues[0].running == 3
 
 
@@ -250,19 +250,21 @@ def test_retries_to_come_and_when_the_next_is_due(monkeypatch):
     make_job(State.SCHEDULED, attempt=1, run_after=soon)
     make_job(State.SCHEDULED, run_after=ago(seconds=-1))
 
-    seen = snapshot()
+    seen = dashboard_snapshot()
     assert (seen.retries.number, seen.scheduled.number, seen.next_retry_at) == (2, 3, soon)
-    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
-    seen = snapshot()
+    monkeypatch.setattr(dashboard, "MAX_COUNTED", 2)
+    seen = dashboard_snapshot()
     assert (seen.scheduled.number, seen.scheduled.is_more, seen.retries.is_more) == (2, True, True)
 
 
 def test_the_next_ticks_come_in_their_order_without_those_of_paused_schedules():
     for minutes in range(12, 0, -1):
         make_schedule(f"in {minutes}", next_due_at=ago(minutes=-minutes))
-    make_schedule("paused", next_due_at=None, next_look_at=None)
+    make_schedule("paused", next_due_at=None, next_check_at=None)
 
-    assert [tick.schedule_name for tick in snapshot().ticks] == [f"in {minutes}" for minutes in range(1, 11)]
+    assert [tick.schedule_name for tick in dashboard_snapshot().ticks] == [
+        f"in {minutes}" for minutes in range(1, 11)
+    ]
 
 
 def test_open_letters_are_counted_to_a_bound(monkeypatch):
@@ -270,10 +272,10 @@ def test_open_letters_are_counted_to_a_bound(monkeypatch):
         make_letter()
     make_letter(status="redriven")
 
-    assert snapshot().open_letters == dashboard.Bounded(number=3)
-    assert snapshot().groups == groups_page().groups
-    monkeypatch.setattr(dashboard, "MOST_COUNTED", 2)
-    assert snapshot().open_letters == dashboard.Bounded(number=2, is_more=True)
+    assert dashboard_snapshot().open_dead_letters == dashboard.BoundedCount(number=3)
+    assert dashboard_snapshot().groups == groups_page().groups
+    monkeypatch.setattr(dashboard, "MAX_COUNTED", 2)
+    assert dashboard_snapshot().open_dead_letters == dashboard.BoundedCount(number=2, is_more=True)
 
 
 def test_what_the_engine_did_is_what_the_dashboard_tells():
@@ -283,9 +285,9 @@ def test_what_the_engine_did_is_what_the_dashboard_tells():
         (claim,) = take(worker)
         finish([ended(claim, outcome)], worker_id=worker.pk)
     make_jobs(4)
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
-    seen = snapshot()
+    seen = dashboard_snapshot()
 
     states = dict(Job.objects.order_by().values_list("state").annotate(Count("pk")))
     assert states == {"succeeded": 5, "scheduled": 3, "dead": 2, "ready": 4}
@@ -297,25 +299,25 @@ def test_what_the_engine_did_is_what_the_dashboard_tells():
         seen.next_retry_at == Job.objects.filter(state="scheduled").aggregate(first=Min("run_after"))["first"]
     )
     assert [(group.open, group.total) for group in seen.groups] == [(2, 2)]
-    assert seen.open_letters.number == 2
+    assert seen.open_dead_letters.number == 2
 
 
 @pytest.mark.parametrize("number", [2, 50])
 def test_twenty_statements_however_many_queues_and_workers(
     number, monkeypatch, django_assert_max_num_queries
 ):
-    monkeypatch.setattr(dashboard, "MOST_RUNNING", 1)
+    monkeypatch.setattr(dashboard, "MAX_RUNNING", 1)
     for at in range(number):
         make_queue(f"queue{at}")
         make_jobs(2, queue_name=f"queue{at}", priority=at % 3)
         make_attempt(make_job(State.RUNNING, queue_name=f"queue{at}"))
         make_letter(fingerprint=f"{at:032}", queue_name=f"queue{at}")
         make_schedule(f"schedule {at}")
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     make_letter(fingerprint="f" * 32, queue_name="queue0")
 
     with django_assert_max_num_queries(20):
-        seen = snapshot()
+        seen = dashboard_snapshot()
     assert len(seen.queues) == number
     assert len(seen.groups) == min(number + 1, 10)
 
@@ -330,16 +332,16 @@ def postgresql(test):
 @pytest.mark.parametrize("period", PERIODS)
 def test_no_statement_of_the_dashboard_reads_a_whole_table(period):
     fill_tables()
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     make_letter()
 
-    assert whole_table_reads(lambda: snapshot(period=period)) == []
+    assert whole_table_reads(lambda: dashboard_snapshot(period=period)) == []
 
 
 @postgresql
 def test_no_statement_of_the_groups_page_reads_a_whole_table():
     fill_tables()
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     make_letter()
 
     assert whole_table_reads(lambda: groups_page(status="all", job_name="job1")) == []
@@ -349,4 +351,4 @@ def test_no_statement_of_the_groups_page_reads_a_whole_table():
 def test_no_statement_of_a_fold_reads_a_whole_table():
     fill_tables()
 
-    assert whole_table_reads(lambda: fold(settle=NOW)) == []
+    assert whole_table_reads(lambda: roll_up(settle=NOW)) == []

@@ -25,7 +25,7 @@ from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.stats import rollup
-from django_jobs.store.stats.rollup import fold
+from django_jobs.store.stats.rollup import roll_up
 from tests.concurrency import Background, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, ended, failure, make_attempt, make_job, make_letter, make_worker, take
@@ -70,7 +70,7 @@ def test_every_span_counts_what_succeeded_what_is_retried_and_what_died():
     end_jobs([Succeeded(), Succeeded(), failure(), failure(retry_in=None)])
     end_jobs([failure()], queue_name="mail", max_attempts=1)
 
-    assert fold(settle=NOW) == 5 + 2
+    assert roll_up(settle=NOW) == 5 + 2
     for span in SPANS:
         assert sums(span) == {"default": {"succeeded": 2, "retried": 1, "dead": 1}, "mail": {"dead": 1}}
         whole = Rollup.objects.filter(span_seconds=span, queue_name=ALL_QUEUES).aggregate(
@@ -81,11 +81,11 @@ def test_every_span_counts_what_succeeded_what_is_retried_and_what_died():
 
 def test_nothing_is_counted_twice_and_what_comes_later_is_added():
     end_jobs([Succeeded()])
-    fold(settle=NOW)
-    assert fold(settle=NOW) == 0
+    roll_up(settle=NOW)
+    assert roll_up(settle=NOW) == 0
     end_jobs([Succeeded(), failure()])
 
-    assert fold(settle=NOW) == 2
+    assert roll_up(settle=NOW) == 2
     assert sums() == {"default": {"succeeded": 2, "retried": 1}}
 
 
@@ -93,7 +93,7 @@ def test_a_row_starts_at_the_beginning_of_its_span():
     finished = (database_now() - timedelta(hours=2)).replace(minute=47, second=12, microsecond=345_000)
     make_attempt(make_job(), outcome="succeeded", finished_at=finished)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     starts = {row.span_seconds: row.starts_at for row in Rollup.objects.all()}
     assert starts == {
@@ -113,7 +113,7 @@ def test_the_database_sorts_durations_into_the_same_buckets_as_python():
         make_attempt(make_job(), ready_at=start - length, started_at=start, finished_at=start)
         make_attempt(make_job(), ready_at=None, started_at=start - length, finished_at=start)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     expected = Counter(str(bucket_of(seconds)) for seconds in SECONDS)
     assert waits() == expected
@@ -125,7 +125,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_duration():
     make_attempt(make_job(), ready_at=now, started_at=now - timedelta(hours=1), finished_at=now)
     make_attempt(make_job(), ready_at=now, started_at=now, finished_at=now - timedelta(minutes=1))
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert waits() == {"0": 2}
     assert runs()["0"] == 1
@@ -149,7 +149,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_duration():
 def test_how_each_outcome_counts(outcome, kind, is_measured):
     make_attempt(make_job(), outcome=outcome)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert +sums().get("default", Counter()) == ({kind: 1} if kind else {})
     assert waits().total() == runs().total() == is_measured
@@ -158,7 +158,7 @@ def test_how_each_outcome_counts(outcome, kind, is_measured):
 def test_a_try_that_never_began_has_no_durations():
     make_attempt(make_job(), outcome="lost", started_at=None)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert (waits(), runs()) == ({}, {})
 
@@ -170,7 +170,7 @@ def test_only_the_last_try_of_a_dead_job_is_left_out_of_the_retried():
     make_attempt(job, claim_number=2, finished_at=died_at)
     make_letter(job, died_at=died_at)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert sums() == {"default": {"retried": 1, "dead": 1}}
 
@@ -180,7 +180,7 @@ def test_a_try_whose_job_is_gone_counts_under_no_queue():
     make_attempt(job, outcome="succeeded")
     Job.objects.filter(pk=job.pk)._raw_delete("default")
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert sums() == {"": {"succeeded": 1}}
 
@@ -189,36 +189,36 @@ def test_what_is_newer_than_the_settling_time_waits():
     end_jobs([Succeeded()])
     minute = timedelta(minutes=1)
 
-    assert fold(settle=minute) == 0
+    assert roll_up(settle=minute) == 0
     RollupPosition.objects.update(seen_at=ago(seconds=59))
-    assert fold(settle=minute) == 0
+    assert roll_up(settle=minute) == 0
     end_jobs([Succeeded()])
     RollupPosition.objects.update(seen_at=ago(seconds=61))
-    assert fold(settle=minute) == 1, "the second had not been noted yet"
+    assert roll_up(settle=minute) == 1, "the second had not been noted yet"
     RollupPosition.objects.update(seen_at=ago(seconds=61))
-    assert fold(settle=minute) == 1
+    assert roll_up(settle=minute) == 1
 
 
 def test_an_idle_fold_writes_nothing_within_the_settling_time(django_assert_max_num_queries):
     end_jobs([Succeeded()])
-    fold(settle=NOW)
-    fold()
+    roll_up(settle=NOW)
+    roll_up()
     before = list(RollupPosition.objects.values())
 
     with django_assert_max_num_queries(7):
-        fold()
+        roll_up()
 
     assert list(RollupPosition.objects.values()) == before
 
 
 def test_a_range_is_bounded_and_gaps_in_the_ids_cost_nothing(monkeypatch):
-    monkeypatch.setattr(rollup, "ATTEMPTS_A_RANGE", 3)
-    monkeypatch.setattr(rollup, "RANGES_A_ROUND", 2)
+    monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 3)
+    monkeypatch.setattr(rollup, "RANGES_PER_ROUND", 2)
     job = make_job()
     for number in range(8):
         make_attempt(job, claim_number=number, id=1_000_000 + number * (1 if number < 4 else 100_000))
 
-    assert [fold(settle=NOW) for _ in range(4)] == [4, 2, 2, 0]
+    assert [roll_up(settle=NOW) for _ in range(4)] == [4, 2, 2, 0]
     assert sums() == {"default": {"retried": 8}}
 
 
@@ -227,7 +227,7 @@ def test_the_history_of_a_project_that_upgrades_is_folded_into_the_spans_that_re
     for number, days in enumerate((0, 1, 30, 90)):
         make_attempt(job, claim_number=number, finished_at=ago(days=days))
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert {span: sums(span).get("default", Counter()).total() for span in SPANS} == {60: 1, 600: 2, 3600: 3}
 
@@ -235,7 +235,7 @@ def test_the_history_of_a_project_that_upgrades_is_folded_into_the_spans_that_re
 def test_an_end_that_lies_in_the_future_is_not_summed_up():
     make_attempt(make_job(), finished_at=ago(days=-400))
 
-    assert fold(settle=NOW) == 1
+    assert roll_up(settle=NOW) == 1
     assert not Rollup.objects.exists()
 
 
@@ -245,7 +245,7 @@ def test_letters_make_their_group_and_its_hours():
     make_letter(fingerprint="a" * 32, died_at=first, error_message="old")
     make_letter(fingerprint="b" * 32, job_name="other", status="redriven")
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     group = DeadLetterGroup.objects.get(pk="a" * 32)
     assert (group.job_name, group.queue_name, group.reason) == ("sample", "mail", "attempts_used_up")
@@ -259,9 +259,9 @@ def test_letters_make_their_group_and_its_hours():
 
 def test_a_newer_letter_is_the_group_s_sample():
     make_letter(error_message="old", died_at=ago(hours=1))
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     make_letter(error_message="new", error_class="Other")
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     group = DeadLetterGroup.objects.get()
     assert (group.error_class, group.error_message, group.total) == ("Other", "new", 2)
@@ -269,10 +269,10 @@ def test_a_newer_letter_is_the_group_s_sample():
 
 def test_mute_and_note_outlive_a_fold():
     make_letter()
-    fold(settle=NOW)
+    roll_up(settle=NOW)
     DeadLetterGroup.objects.update(note="known", muted_at=ago(hours=1), muted_by="ada")
     make_letter()
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     group = DeadLetterGroup.objects.get()
     assert (group.note, group.muted_by, group.total) == ("known", "ada", 2)
@@ -289,7 +289,7 @@ def test_instants_that_were_edited_into_none_do_not_stop_a_fold():
             "UPDATE django_jobs_attempt SET ready_at = '?', finished_at = '2026-02-31 00:00:00' WHERE id % 2"
         )
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert sums()["default"]["succeeded"] == 1
     assert DeadLetterGroup.objects.get().open == 1
@@ -297,15 +297,15 @@ def test_instants_that_were_edited_into_none_do_not_stop_a_fold():
 
 @pytest.mark.django_db(transaction=True)
 def test_several_that_fold_at_once_count_each_row_once(monkeypatch):
-    monkeypatch.setattr(rollup, "ATTEMPTS_A_RANGE", 7)
-    monkeypatch.setattr(rollup, "LETTERS_A_RANGE", 5)
+    monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 7)
+    monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 5)
     job = make_job()
     make_worker()
     for number in range(100):
         make_attempt(job, claim_number=number, outcome="succeeded")
         make_letter(job, fingerprint=f"{number % 7:032}")
 
-    folded = run_together(*[lambda: [fold(settle=NOW) for _ in range(3)]] * 4)
+    folded = run_together(*[lambda: [roll_up(settle=NOW) for _ in range(3)]] * 4)
 
     assert sum(sum(one) for one in folded) == 200
     assert sums() == {"default": {"succeeded": 100, "dead": 100}}
@@ -320,8 +320,8 @@ def _clear():
 
 @pytest.mark.django_db(transaction=True)
 def test_a_fold_that_is_killed_neither_loses_nor_doubles(monkeypatch):
-    monkeypatch.setattr(rollup, "ATTEMPTS_A_RANGE", 2)
-    monkeypatch.setattr(rollup, "LETTERS_A_RANGE", 2)
+    monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 2)
+    monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 2)
     job = make_job()
 
     def prepare():
@@ -331,8 +331,8 @@ def test_a_fold_that_is_killed_neither_loses_nor_doubles(monkeypatch):
             make_letter(job, fingerprint=f"{number:032}")
 
     points = 0
-    for _ in crash_at_every_point(prepare, lambda _: fold(settle=NOW)):
-        fold(settle=NOW)
+    for _ in crash_at_every_point(prepare, lambda _: roll_up(settle=NOW)):
+        roll_up(settle=NOW)
         assert sums() == {"default": {"succeeded": 3, "dead": 3}}
         assert sum(DeadLetterGroup.objects.values_list("open", flat=True)) == 3
         points += 1
@@ -347,16 +347,16 @@ def test_an_attempt_committed_after_a_newer_one_is_counted_where_it_settles_in_t
     with transaction.atomic():
         make_attempt(job, claim_number=1)
         Background(lambda: make_attempt(job, claim_number=2)).result()
-        assert Background(lambda: fold(settle=timedelta(minutes=1))).result() == 0
+        assert Background(lambda: roll_up(settle=timedelta(minutes=1))).result() == 0
     RollupPosition.objects.update(seen_at=ago(minutes=2))
 
-    assert fold(settle=timedelta(minutes=1)) == 2
+    assert roll_up(settle=timedelta(minutes=1)) == 2
 
 
 def test_minutes_are_those_of_utc():
     at = datetime.now(UTC).replace(minute=0, second=30, microsecond=0) - timedelta(hours=1)
     make_attempt(make_job(), finished_at=at)
 
-    fold(settle=NOW)
+    roll_up(settle=NOW)
 
     assert Rollup.objects.get(span_seconds=60, queue_name="default").starts_at == at.replace(second=0)

@@ -8,17 +8,17 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from django_jobs import RESULT, GraphRefused, chain, group
+from django_jobs import RESULT, InvalidGraphError, chain, group
 from django_jobs.models import Attempt, Dependency, Job
 from django_jobs.policy.outcomes import SUCCEEDED, Succeeded
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.cancel import cancel, request_cancel
-from django_jobs.store.lifecycle.deletable import let_go
+from django_jobs.store.lifecycle.deletable import lock_deletable
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.prune import prune
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.lifecycle.repair import Swept, sweep
+from django_jobs.store.lifecycle.repair import RepairResult, repair
 from django_jobs.store.lifecycle.rescue import rescue_worker
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
@@ -163,7 +163,7 @@ class TestAnEdgeToARunningJob:
         worker = make_worker()
         (claim,) = take(worker)
         last = waits(Job.objects.get(pk=claim.job_id))
-        assert claim.links == 0
+        assert claim.flags == 0
         finish([ended(claim, SUCCEEDED)], worker_id=worker.pk)
         assert states(last) == ["ready"]
 
@@ -314,7 +314,7 @@ class TestDeletion:
     def test_plain_jobs_pay_nothing_for_it(self, django_assert_num_queries: object) -> None:
         ids = [make_job(State.SUCCEEDED).pk for _ in range(3)]
         with transaction.atomic(), django_assert_num_queries(1):  # type: ignore[operator]  # pytest-django's fixture
-            assert let_go(ids, states={State.SUCCEEDED}, using="default") == ids
+            assert lock_deletable(ids, states={State.SUCCEEDED}, using="default") == ids
 
     def test_everything_of_a_graph_that_has_ended_goes(self) -> None:
         jobs = chain(sample.echo.s(), group(sample.echo.s(), sample.echo.s()), sample.add_all.s()).enqueue()
@@ -329,23 +329,23 @@ class TestWhatIsRefused:
         gone = make_job(State.SUCCEEDED)
         purge(gone)
         with pytest.raises(
-            GraphRefused, match=rf"expected jobs that are there to wait for, got {gone.pk}: rolled"
+            InvalidGraphError, match=rf"expected jobs that are there to wait for, got {gone.pk}: rolled"
         ):
             waits(gone)
         assert Job.objects.count() == 0
 
     def test_a_delay_of_a_job_that_waits(self) -> None:
         first = make_job()
-        with pytest.raises(GraphRefused, match="to have no run_after"):
+        with pytest.raises(InvalidGraphError, match="to have no run_after"):
             sample.echo.using(run_after=DAY).after(first).enqueue()
-        with pytest.raises(GraphRefused, match="to have no run_after"):
+        with pytest.raises(InvalidGraphError, match="to have no run_after"):
             chain(sample.echo.s(), sample.echo.using(run_after=DAY).s()).enqueue()
 
     def test_what_is_refused_leaves_nothing_behind(self) -> None:
         first = make_job()
-        with pytest.raises(GraphRefused):
+        with pytest.raises(InvalidGraphError):
             chain(sample.echo.after(first).s(), sample.echo.using(run_after=DAY).s()).enqueue()
-        assert Job.objects.get().links == 0
+        assert Job.objects.get().flags == 0
 
 
 class TestSweep:
@@ -367,10 +367,10 @@ class TestSweep:
         make_dependency(last, first, on_dead=on_dead)
         if state is None:
             Job.objects.filter(pk=first.pk)._raw_delete("default")
-        swept = sweep(Swept(), abandoned_after=DAY)
+        swept = repair(RepairResult(), abandoned_after=DAY)
         assert states(last) == [expected]
         assert swept.followed == (expected != "blocked")
-        assert sweep(swept, abandoned_after=DAY).followed == 0
+        assert repair(swept, abandoned_after=DAY).followed == 0
 
     def test_it_walks_on_through_more_edges_than_a_round_looks_at(
         self, monkeypatch: pytest.MonkeyPatch
@@ -381,9 +381,9 @@ class TestSweep:
         last = make_job(State.BLOCKED)
         for _ in range(7):
             make_dependency(last, make_job(State.SUCCEEDED))
-        swept, rounds = Swept(), 0
+        swept, rounds = RepairResult(), 0
         while states(last) == ["blocked"]:
-            swept = sweep(swept, abandoned_after=DAY)
+            swept = repair(swept, abandoned_after=DAY)
             rounds += 1
             assert rounds < 5
         assert states(last) == ["ready"]
@@ -404,7 +404,7 @@ def test_a_kill_between_any_two_statements_of_a_finish_strands_nobody() -> None:
         prepare, lambda made: finish([ended(made[1], SUCCEEDED)], worker_id=made[0].pk)
     ):
         finish([ended(claim, SUCCEEDED)], worker_id=worker.pk)
-        sweep(Swept(), abandoned_after=DAY)
+        repair(RepairResult(), abandoned_after=DAY)
         assert states(second, late) == ["ready", "ready"]
         points += 1
     assert points > 4

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_jobs import SerializationError
-from django_jobs.arguments.serialization import MAX_DEPTH, NOT_STORABLE, dumps, encode, loads
+from django_jobs.arguments.serialization import MAX_DEPTH, RESULT_NOT_STORABLE, dumps, encode, loads
 from tests.sampleapp.models import Customer, Document
 
 any_text = st.text(alphabet=st.characters(exclude_categories=()))
@@ -288,4 +288,4 @@ def test_what_cannot_be_read_back_is_said_to_be_so(text, message):
 
 def test_a_result_that_was_not_storable_has_no_reader():
     with pytest.raises(SerializationError, match="unknown tag 'not_storable'"):
-        loads(json.dumps(NOT_STORABLE))
+        loads(json.dumps(RESULT_NOT_STORABLE))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_jobs import Constant, Exponential, Linear
-from django_jobs.policy.backoff import LONGEST_WAIT, Waits, as_backoff, wait_after
+from django_jobs.policy.backoff import MAX_WAIT, FixedWaits, as_backoff, retry_delay
 
 SECOND = timedelta(seconds=1)
 attempts = st.integers(1, 10_000)
@@ -29,7 +29,7 @@ MIDDLE = FixedRandom(0.5)
 
 
 def waited(backoff, *, exception=None, context=None, attempt=1, random=MIDDLE):
-    return wait_after(
+    return retry_delay(
         backoff, exception=exception or ValueError("no"), context=context, attempt=attempt, random=random
     )
 
@@ -77,7 +77,7 @@ def test_no_wait_is_longer_than_ten_years(attempt, seed):
         Constant(endless, jitter=1),
         as_backoff([endless]),
     ):
-        assert backoff.wait(attempt, Random(seed)) <= LONGEST_WAIT
+        assert backoff.wait(attempt, Random(seed)) <= MAX_WAIT
 
 
 def test_a_linear_wait_grows_by_its_step_up_to_its_maximum():
@@ -130,8 +130,8 @@ def test_a_callable_gets_the_exception_and_the_context():
         (1.5, 1.5 * SECOND),
         (timedelta(minutes=1), timedelta(minutes=1)),
         (timedelta(seconds=-1), timedelta(0)),
-        (1e300, LONGEST_WAIT),
-        (timedelta.max, LONGEST_WAIT),
+        (1e300, MAX_WAIT),
+        (timedelta.max, MAX_WAIT),
     ],
 )
 def test_a_callable_may_answer_a_timedelta_seconds_or_none_for_never(answer, wait):
@@ -158,7 +158,7 @@ def test_what_a_callable_raises_comes_through():
         waited(broken)
 
 
-@pytest.mark.parametrize("backoff", [Exponential(), Linear(), Constant(SECOND), Waits((SECOND,))])
+@pytest.mark.parametrize("backoff", [Exponential(), Linear(), Constant(SECOND), FixedWaits((SECOND,))])
 def test_a_backoff_value_is_taken_as_it_is(backoff):
     assert as_backoff(backoff) is backoff
 

@@ -9,9 +9,9 @@ from django_jobs.policy.batches import (
     BatchState,
     Callback,
     Counts,
-    change_for_parent,
-    judge,
-    may_grow,
+    accepts_jobs,
+    decide_batch,
+    parent_count_delta,
 )
 
 SUCCEEDED, FAILED, CANCELLED = BatchState.SUCCEEDED, BatchState.FAILED, BatchState.CANCELLED
@@ -23,7 +23,7 @@ def facts(total=0, succeeded=0, dead=0, cancelled=0, **others):
 
 
 @pytest.mark.parametrize(
-    ("given_facts", "state", "fires"),
+    ("given_facts", "state", "callbacks"),
     [
         (facts(3, 3), SUCCEEDED, (Callback.ON_SUCCESS, Callback.ON_COMPLETE)),
         (facts(3, 2, 1), FAILED, (Callback.ON_FAILURE, Callback.ON_COMPLETE)),
@@ -45,22 +45,22 @@ def facts(total=0, succeeded=0, dead=0, cancelled=0, **others):
         "an empty one",
     ],
 )
-def test_how_a_batch_ends_and_what_it_enqueues(given_facts, state, fires):
-    verdict = judge(given_facts)
-    assert (verdict.state, verdict.fires, verdict.has_ended) == (state, fires, True)
+def test_how_a_batch_ends_and_what_it_enqueues(given_facts, state, callbacks):
+    verdict = decide_batch(given_facts)
+    assert (verdict.state, verdict.callbacks, verdict.has_ended) == (state, callbacks, True)
 
 
 def test_an_open_batch_does_not_end_and_neither_does_one_with_jobs_left():
-    assert judge(facts(3, 3, is_closed=False)).state is BatchState.OPEN
-    verdict = judge(facts(3, 2))
-    assert (verdict.state, verdict.fires, verdict.has_ended) == (BatchState.RUNNING, (), False)
+    assert decide_batch(facts(3, 3, is_closed=False)).state is BatchState.OPEN
+    verdict = decide_batch(facts(3, 2))
+    assert (verdict.state, verdict.callbacks, verdict.has_ended) == (BatchState.RUNNING, (), False)
 
 
 def test_a_failed_batch_whose_dead_are_redriven_fires_its_success_once_and_nothing_again():
-    assert judge(facts(3, 2, outcome=FAILED)).state is BatchState.RUNNING
-    assert judge(facts(3, 3, outcome=FAILED)).fires == (Callback.ON_SUCCESS,)
-    assert judge(facts(3, 2, 1, outcome=FAILED)).fires == ()
-    assert judge(facts(3, 3, outcome=SUCCEEDED)).fires == ()
+    assert decide_batch(facts(3, 2, outcome=FAILED)).state is BatchState.RUNNING
+    assert decide_batch(facts(3, 3, outcome=FAILED)).callbacks == (Callback.ON_SUCCESS,)
+    assert decide_batch(facts(3, 2, 1, outcome=FAILED)).callbacks == ()
+    assert decide_batch(facts(3, 3, outcome=SUCCEEDED)).callbacks == ()
 
 
 @given(
@@ -81,11 +81,11 @@ def test_callbacks_are_due_at_an_end_only_and_success_and_failure_never_together
         is_cancelled=cancelled,
         outcome=outcome,
     )
-    verdict = judge(given_facts)
+    verdict = decide_batch(given_facts)
     assert verdict.has_ended == (closed and waiting == 0)
-    assert not verdict.fires or verdict.has_ended
-    assert not {Callback.ON_SUCCESS, Callback.ON_FAILURE} <= set(verdict.fires)
-    assert (Callback.ON_COMPLETE in verdict.fires) == (verdict.has_ended and outcome is None)
+    assert not verdict.callbacks or verdict.has_ended
+    assert not {Callback.ON_SUCCESS, Callback.ON_FAILURE} <= set(verdict.callbacks)
+    assert (Callback.ON_COMPLETE in verdict.callbacks) == (verdict.has_ended and outcome is None)
     if verdict.has_ended:
         after = BatchFacts(
             counts=given_facts.counts,
@@ -94,15 +94,15 @@ def test_callbacks_are_due_at_an_end_only_and_success_and_failure_never_together
             is_cancelled=cancelled,
             outcome=verdict.state,
         )
-        assert judge(after).fires == ()
-        assert judge(after).state is verdict.state
+        assert decide_batch(after).callbacks == ()
+        assert decide_batch(after).state is verdict.state
 
 
 @given(st.lists(st.sampled_from([SUCCEEDED, FAILED, CANCELLED]), max_size=5))
 def test_a_batch_inside_another_counts_there_as_its_last_outcome_and_as_one(outcomes):
     counts, before = Counts(total=1), None
     for outcome in outcomes:
-        counts, before = counts.plus(change_for_parent(before, outcome)), outcome
+        counts, before = counts.plus(parent_count_delta(before, outcome)), outcome
     expected = {SUCCEEDED: Counts(1, 1), FAILED: Counts(1, 0, 1), CANCELLED: Counts(1, 0, 0, 1)}
     assert counts == (expected[outcomes[-1]] if outcomes else Counts(total=1))
 
@@ -120,4 +120,4 @@ def test_a_batch_inside_another_counts_there_as_its_last_outcome_and_as_one(outc
     ],
 )
 def test_what_may_grow(given_facts, grows):
-    assert may_grow(given_facts) is grows
+    assert accepts_jobs(given_facts) is grows

@@ -1,58 +1,58 @@
 from django_jobs.policy.claim_cursors import (
-    BUSY_LOOK_SECONDS,
-    LOOK_SHARE,
-    MAX_LINES,
-    QUICK_LOOK_SHARE,
-    Line,
-    ReadyLines,
+    BUSY_SNAPSHOT_SECONDS,
+    MAX_LANES,
+    QUICK_SNAPSHOT_SHARE,
+    SNAPSHOT_SHARE,
+    ClaimCursors,
+    Lane,
 )
 
-MAIL = Line("mail", 0)
-DOCUMENTS = Line("documents", 0)
+MAIL = Lane("mail", 0)
+DOCUMENTS = Lane("documents", 0)
 
 
 def found(*lines, now=0.0, seconds=0.0):
-    ready = ReadyLines()
-    ready.looked(lines, now=now, seconds=seconds)
+    ready = ClaimCursors()
+    ready.update(lines, now=now, seconds=seconds)
     return ready
 
 
 def test_a_new_worker_looks_at_once():
-    assert ReadyLines().look_due(0.0)
+    assert ClaimCursors().snapshot_due(0.0)
 
 
 def test_a_look_is_followed_by_twenty_times_its_own_time_without_one():
     ready = found(MAIL, now=100.0, seconds=0.5)
 
-    assert not ready.look_due(100.0 + 0.5 * LOOK_SHARE - 0.01)
-    assert ready.look_due(100.0 + 0.5 * LOOK_SHARE)
+    assert not ready.snapshot_due(100.0 + 0.5 * SNAPSHOT_SHARE - 0.01)
+    assert ready.snapshot_due(100.0 + 0.5 * SNAPSHOT_SHARE)
 
 
 def test_a_claim_from_the_head_counts_like_a_look():
     ready = found(MAIL, now=100.0, seconds=0.5)
-    ready.spent_at_head(now=101.0, seconds=1.0)
+    ready.count_head_claim(now=101.0, seconds=1.0)
 
-    assert not ready.look_due(100.0 + 1.5 * LOOK_SHARE - 0.01)
-    assert ready.look_due(100.0 + 1.5 * LOOK_SHARE)
+    assert not ready.snapshot_due(100.0 + 1.5 * SNAPSHOT_SHARE - 0.01)
+    assert ready.snapshot_due(100.0 + 1.5 * SNAPSHOT_SHARE)
 
 
 def test_a_claim_from_the_head_long_after_the_last_look_counts_from_now():
     ready = found(MAIL, now=0.0)
-    ready.spent_at_head(now=1_000.0, seconds=0.1)
+    ready.count_head_claim(now=1_000.0, seconds=0.1)
 
-    assert not ready.look_due(1_001.9)
-    assert ready.look_due(1_002.0)
+    assert not ready.snapshot_due(1_001.9)
+    assert ready.snapshot_due(1_002.0)
 
 
 def test_a_look_is_put_off_while_claims_come_back_full_but_never_put_earlier():
     ready = found(MAIL, now=0.0, seconds=0.0)
-    ready.postpone_look(10.0)
-    assert not ready.look_due(10.0 + BUSY_LOOK_SECONDS - 0.01)
-    assert ready.look_due(10.0 + BUSY_LOOK_SECONDS)
+    ready.postpone_snapshot(10.0)
+    assert not ready.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS - 0.01)
+    assert ready.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS)
 
     late = found(MAIL, now=0.0, seconds=10.0)
-    late.postpone_look(1.0)
-    assert not late.look_due(10.0 * LOOK_SHARE - 0.01)
+    late.postpone_snapshot(1.0)
+    assert not late.snapshot_due(10.0 * SNAPSHOT_SHARE - 0.01)
 
 
 def test_a_line_that_came_back_short_is_forgotten_until_a_look_finds_it():
@@ -64,7 +64,7 @@ def test_a_line_that_came_back_short_is_forgotten_until_a_look_finds_it():
     assert ready.known == [DOCUMENTS]
     assert MAIL not in ready.positions
 
-    ready.looked([MAIL], now=1.0, seconds=0.0)
+    ready.update([MAIL], now=1.0, seconds=0.0)
     assert ready.known == [MAIL]
 
 
@@ -72,19 +72,19 @@ def test_a_look_makes_claims_start_at_the_head_again():
     ready = found(MAIL)
     ready.positions[MAIL] = "somewhere"
 
-    ready.looked([MAIL], now=1.0, seconds=0.0)
+    ready.update([MAIL], now=1.0, seconds=0.0)
 
     assert ready.positions == {}
 
 
 def test_a_database_with_very_many_lines_is_worked_through_a_bounded_part_at_a_time():
-    ready = found(*(Line(f"q{number}", 0) for number in range(MAX_LINES + 5)))
+    ready = found(*(Lane(f"q{number}", 0) for number in range(MAX_LANES + 5)))
 
-    assert len(ready.known) == MAX_LINES
+    assert len(ready.known) == MAX_LANES
 
 
 def test_a_quick_look_may_soon_be_made_again():
     ready = found(MAIL, now=100.0, seconds=0.002)
 
-    assert not ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE - 0.001)
-    assert ready.look_due(100.0 + 0.002 * QUICK_LOOK_SHARE)
+    assert not ready.snapshot_due(100.0 + 0.002 * QUICK_SNAPSHOT_SHARE - 0.001)
+    assert ready.snapshot_due(100.0 + 0.002 * QUICK_SNAPSHOT_SHARE)

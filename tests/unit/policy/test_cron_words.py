@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from django_jobs.policy.cron import occurrences
-from django_jobs.policy.cron_words import in_words
+from django_jobs.policy.cron_words import describe_cron
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ from django_jobs.policy.cron_words import in_words
     ],
 )
 def test_an_expression_in_plain_words(cron: str, words: str) -> None:
-    assert in_words(cron) == words
+    assert describe_cron(cron) == words
 
 
 @pytest.mark.parametrize(
@@ -84,7 +84,7 @@ def test_an_expression_in_plain_words(cron: str, words: str) -> None:
     ],
 )
 def test_a_period_in_plain_words(seconds: float, words: str) -> None:
-    assert in_words("", every=timedelta(seconds=seconds)) == words
+    assert describe_cron("", every=timedelta(seconds=seconds)) == words
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_period_in_plain_words(seconds: float, words: str) -> None:
 def test_it_is_said_in_the_readers_language(cron: str, german: str, french: str) -> None:
     for language, words in (("de", german), ("fr", french)):
         with translation.override(language):
-            assert in_words(cron, translations=translation) == words
+            assert describe_cron(cron, translations=translation) == words
 
 
 @settings(max_examples=500)
@@ -137,7 +137,7 @@ def test_it_is_said_in_the_readers_language(cron: str, german: str, french: str)
 )
 def test_what_is_no_expression_has_some_reading(cron: str) -> None:
     """A row edited by hand is shown in a list among others."""
-    assert in_words(cron)
+    assert describe_cron(cron)
 
 
 FIELDS = (
@@ -161,5 +161,5 @@ def test_expressions_that_read_alike_fire_alike() -> None:
             one[at] = FIELDS[at][0]
         cron = " ".join(one)
         instants = list(islice(occurrences(cron, zone="UTC", after=after), 40))
-        first, expected = fires.setdefault(in_words(cron), (cron, instants))
-        assert instants == expected, f"{first!r} and {cron!r} both read {in_words(cron)!r}"
+        first, expected = fires.setdefault(describe_cron(cron), (cron, instants))
+        assert instants == expected, f"{first!r} and {cron!r} both read {describe_cron(cron)!r}"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.decide import JobFacts, Rules, decide
+from django_jobs.policy.decide import DecisionSettings, JobFacts, decide
 from django_jobs.policy.outcomes import (
     AttemptOutcome,
     Cancelled,
@@ -23,12 +23,14 @@ from django_jobs.policy.outcomes import (
 )
 from django_jobs.policy.states import FINAL_STATES, State, is_legal
 
-RULES = Rules(unknown_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
+RULES = DecisionSettings(
+    unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3
+)
 ERROR = Error(error_class="ValueError", message="no", traceback="...", fingerprint="f" * 32)
 
 
-def decided(outcome, *, attempt=1, max_attempts=5, held_for=None, worker_deaths=0):
-    facts = JobFacts(attempt, max_attempts, held_for, worker_deaths)
+def decided(outcome, *, attempt=1, max_attempts=5, unknown_for=None, worker_deaths=0):
+    facts = JobFacts(attempt, max_attempts, unknown_for, worker_deaths)
     return decide(outcome, facts, rules=RULES)
 
 
@@ -157,7 +159,7 @@ def test_a_job_that_kills_worker_after_worker_is_quarantined(worker_deaths, stat
     [(3, 1, False), (3, 2, True), (3, 9, True), (1, 0, False), (1, 1, True), (2, 0, False), (2, 1, True)],
 )
 def test_a_job_whose_next_worker_death_would_quarantine_it_is_suspect(most, worker_deaths, suspect):
-    assert replace(RULES, max_worker_deaths=most).is_suspect(worker_deaths) is suspect
+    assert replace(RULES, max_worker_deaths=most).needs_isolation(worker_deaths) is suspect
 
 
 def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():
@@ -169,19 +171,19 @@ def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():
     assert not decision.worker_died
 
 
-@pytest.mark.parametrize("held_for", [None, timedelta(days=1) - timedelta(microseconds=1)])
-def test_an_unknown_job_is_held_without_an_attempt(held_for):
-    decision = decided(UnknownJob(), attempt=5, held_for=held_for)
+@pytest.mark.parametrize("unknown_for", [None, timedelta(days=1) - timedelta(microseconds=1)])
+def test_an_unknown_job_is_held_without_an_attempt(unknown_for):
+    decision = decided(UnknownJob(), attempt=5, unknown_for=unknown_for)
 
     assert decision.state is State.SCHEDULED
-    assert decision.delay == RULES.unknown_delay
-    assert decision.holds
+    assert decision.delay == RULES.unknown_retry_delay
+    assert decision.name_unknown
     assert decision.gives_back_attempt
     assert decision.attempt_outcome is None
 
 
 def test_a_job_that_stays_unknown_for_the_whole_time_to_live_is_dead():
-    decision = decided(UnknownJob(), held_for=timedelta(days=1))
+    decision = decided(UnknownJob(), unknown_for=timedelta(days=1))
 
     assert decision.state is State.DEAD
     assert decision.death is DeathReason.UNKNOWN_JOB
@@ -221,10 +223,10 @@ outcomes = st.one_of(
     outcome=outcomes,
     attempt=st.integers(1, 12),
     max_attempts=st.integers(1, 10),
-    held_for=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)),
+    unknown_for=st.none() | st.timedeltas(min_value=timedelta(0), max_value=timedelta(days=3)),
 )
-def test_every_decision_keeps_what_the_finish_relies_on(outcome, attempt, max_attempts, held_for):
-    decision = decided(outcome, attempt=attempt, max_attempts=max_attempts, held_for=held_for)
+def test_every_decision_keeps_what_the_finish_relies_on(outcome, attempt, max_attempts, unknown_for):
+    decision = decided(outcome, attempt=attempt, max_attempts=max_attempts, unknown_for=unknown_for)
 
     assert is_legal("finish", State.RUNNING, decision.state)
     assert (decision.delay is not None) == (decision.state is State.SCHEDULED)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.expiry import NEVER, Expiry, expected_instead, expiry_of
+from django_jobs.policy.expiry import NO_EXPIRY, Expiry, expiry_error, resolve_expiry
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -22,7 +22,7 @@ dues = st.none() | instants | st.timedeltas(min_value=-timedelta(days=1), max_va
 @pytest.mark.parametrize(
     ("own", "usual", "run_after", "expected"),
     [
-        (None, None, HOUR, NEVER),
+        (None, None, HOUR, NO_EXPIRY),
         (NOW + HOUR, 2 * HOUR, None, Expiry(at=NOW + HOUR)),
         (HOUR, 2 * HOUR, None, Expiry(seconds=3600)),
         (None, HOUR, None, Expiry(seconds=3600)),
@@ -38,33 +38,33 @@ def test_what_the_enqueue_says_goes_before_what_is_usual(
     run_after: datetime | timedelta | None,
     expected: Expiry,
 ) -> None:
-    assert expiry_of(own, usual, run_after=run_after, now=NOW) == expected
+    assert resolve_expiry(own, usual, run_after=run_after, now=NOW) == expected
 
 
 @given(usual=spans, run_after=dues)
 def test_what_is_usual_never_expires_before_it_is_due(
     usual: timedelta, run_after: datetime | timedelta | None
 ) -> None:
-    expiry = expiry_of(None, usual, run_after=run_after, now=NOW)
-    assert expected_instead(expiry, run_after=run_after, now=NOW) is None
+    expiry = resolve_expiry(None, usual, run_after=run_after, now=NOW)
+    assert expiry_error(expiry, run_after=run_after, now=NOW) is None
 
 
 @given(own=instants | spans, run_after=dues)
 def test_a_job_is_refused_exactly_where_it_could_never_begin(
     own: datetime | timedelta, run_after: datetime | timedelta | None
 ) -> None:
-    expiry = expiry_of(own, None, run_after=run_after, now=NOW)
+    expiry = resolve_expiry(own, None, run_after=run_after, now=NOW)
     until = NOW + own if isinstance(own, timedelta) else own
     due = NOW + run_after if isinstance(run_after, timedelta) else run_after
     never = until <= max(NOW, due or NOW)
     # Seconds as a float are good for a microsecond or so.
     if abs(until - max(NOW, due or NOW)) > timedelta(milliseconds=1):
-        assert (expected_instead(expiry, run_after=run_after, now=NOW) is not None) is never
+        assert (expiry_error(expiry, run_after=run_after, now=NOW) is not None) is never
 
 
 def test_the_refusal_says_what_was_expected() -> None:
-    assert expected_instead(Expiry(at=NOW), run_after=None, now=NOW) == "an instant in the future"
-    assert expected_instead(Expiry(seconds=3600), run_after=2 * HOUR, now=NOW) == (
+    assert expiry_error(Expiry(at=NOW), run_after=None, now=NOW) == "an instant in the future"
+    assert expiry_error(Expiry(seconds=3600), run_after=2 * HOUR, now=NOW) == (
         "an instant after its run_after (2:00:00)"
     )
-    assert expected_instead(NEVER, run_after=HOUR, now=NOW) is None
+    assert expiry_error(NO_EXPIRY, run_after=HOUR, now=NOW) is None

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_jobs.models import DeadLetter
-from django_jobs.policy.fingerprint import fingerprint, generalise
+from django_jobs.policy.fingerprint import fingerprint, normalize_message
 
 
 def print_of(message="no", *, job_name="shop.send", error_class="ValueError", frame="shop/jobs.py:send"):
@@ -55,8 +55,8 @@ def test_any_text_has_a_fingerprint_that_fits_its_column(message):
 
 
 def test_a_message_of_a_megabyte_is_read_up_to_500_characters():
-    assert generalise("x" * 1_000_000) == "x" * 500
+    assert normalize_message("x" * 1_000_000) == "x" * 500
 
 
 def test_variable_parts_become_a_mark():
-    assert generalise("  user 'anna' has 3 of 10,000 at 0xff\nmore") == "user # has # of # at #"
+    assert normalize_message("  user 'anna' has 3 of 10,000 at 0xff\nmore") == "user # has # of # at #"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.graph import MOST_EDGES, MOST_NODES, GraphError, check_size, layers, order
+from django_jobs.policy.graph import MAX_EDGES, MAX_NODES, GraphError, check_size, layers, topological_order
 
 
 def names(number):
@@ -25,7 +25,7 @@ def test_every_node_comes_behind_all_that_it_waits_for(made):
     for one, other in pairs:
         if rank[one] < rank[other] and one not in predecessors[other]:
             predecessors[other].append(one)
-    ordered = order(predecessors, names(len(rank)))
+    ordered = topological_order(predecessors, names(len(rank)))
     assert sorted(ordered) == list(range(len(rank)))
     place = {node: at for at, node in enumerate(ordered)}
     for node, waits_for in enumerate(predecessors):
@@ -48,28 +48,28 @@ def test_every_node_comes_behind_all_that_it_waits_for(made):
 )
 def test_a_circle_is_refused_and_named(predecessors, circle):
     with pytest.raises(GraphError, match=f"no circle, got {circle}$"):
-        order(predecessors, names(len(predecessors)))
+        topological_order(predecessors, names(len(predecessors)))
 
 
 def test_a_long_circle_is_named_in_part():
     predecessors = [[(at + 1) % 50] for at in range(50)]
     with pytest.raises(GraphError, match=r"n0 waits for n1 .* n9 and 41 more$"):
-        order(predecessors, names(50))
+        topological_order(predecessors, names(50))
 
 
 def test_a_chain_as_long_as_a_graph_may_be_needs_no_deep_stack():
-    predecessors = [[], *([at] for at in range(MOST_NODES - 1))]
-    assert order(predecessors, names(MOST_NODES)) == list(range(MOST_NODES))
+    predecessors = [[], *([at] for at in range(MAX_NODES - 1))]
+    assert topological_order(predecessors, names(MAX_NODES)) == list(range(MAX_NODES))
 
 
 def test_a_graph_beyond_the_bounds_is_refused_with_what_to_do():
-    check_size(MOST_NODES, MOST_EDGES)
+    check_size(MAX_NODES, MAX_EDGES)
     with pytest.raises(
         GraphError, match=r"at most 20,000 jobs in a graph, got 100,000; a Batch takes any number"
     ):
-        order([[]] * 100_000, names(1))
+        topological_order([[]] * 100_000, names(1))
     with pytest.raises(GraphError, match=r"at most 100,000 edges in a graph, got 100,001"):
-        check_size(2, MOST_EDGES + 1)
+        check_size(2, MAX_EDGES + 1)
 
 
 def test_columns_of_what_is_no_clean_graph_come_to_an_end():

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
-from django_jobs.policy.graph_layout import BOX_HEIGHT, BOX_WIDTH, GAP_X, MARGIN, draw
+from django_jobs.policy.graph_layout import BOX_HEIGHT, BOX_WIDTH, GAP_X, MARGIN, layout_graph
 
 
 def test_each_job_stands_right_of_what_it_waits_for_and_no_two_boxes_touch():
-    drawing = draw({1: [], 2: [1], 3: [1], 4: [2, 3], 5: []})
+    drawing = layout_graph({1: [], 2: [1], 3: [1], 4: [2, 3], 5: []})
     places = {box.job_id: (box.x, box.y) for box in drawing.boxes}
     assert places[1][0] == places[5][0] < places[2][0] == places[3][0] < places[4][0]
     assert places[2][0] - places[1][0] == BOX_WIDTH + GAP_X
@@ -19,6 +19,6 @@ def test_each_job_stands_right_of_what_it_waits_for_and_no_two_boxes_touch():
 
 
 def test_strangers_and_circles_are_left_out():
-    drawing = draw({1: [9, 2], 2: [1]})
+    drawing = layout_graph({1: [9, 2], 2: [1]})
     assert (len(drawing.boxes), len(drawing.lines)) == (2, 1)
-    assert draw({}).boxes == ()
+    assert layout_graph({}).boxes == ()

@@ -4,15 +4,15 @@ import math
 
 import pytest
 
-from django_jobs.policy.health import Pulse, WaitingQueue, find_neglect, judge
+from django_jobs.policy.health import WaitingQueue, WorkerLiveness, check_health, find_unserved
 
 
 def pulse(*, tried=1.0, saved=1.0, looked=0.1):
-    return Pulse(pid=7, tried=tried, saved=saved, looked=looked)
+    return WorkerLiveness(pid=7, tried=tried, saved=saved, looked=looked)
 
 
 def judged(*pulses, wanted=1, stopping=False):
-    return judge(pulses, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
+    return check_health(pulses, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
 
 
 def test_all_well():
@@ -61,7 +61,7 @@ def test_a_missing_process_and_a_stop_are_not_ready():
 
 def neglect(*waiting, served=(None,)):
     queues = [WaitingQueue(name=name, waited=waited) for name, waited in waiting]
-    return find_neglect(queues, served=served, wait_within=300)
+    return find_unserved(queues, served=served, wait_within=300)
 
 
 def test_queues_that_are_worked_off_are_no_problem():

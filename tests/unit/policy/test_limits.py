@@ -10,23 +10,23 @@ from hypothesis import strategies as st
 
 from django_jobs.policy.limits import (
     UNBOUNDED,
-    Breaker,
+    CircuitBreaker,
     Concurrency,
-    Ending,
-    Kind,
+    LimitKind,
+    LimitRule,
     LimitState,
-    Order,
-    Phase,
-    Rate,
-    Rule,
-    after_tries,
-    fate,
-    need,
+    Ordering,
+    PermitPhase,
+    RateLimit,
+    RunEnding,
+    after_attempts,
+    available_permits,
     parse_rate,
-    room,
+    permit_transition,
+    required_permit,
 )
 
-BREAKER = Breaker(failures=3, within=timedelta(seconds=60), open_for=timedelta(seconds=30)).rule()
+BREAKER = CircuitBreaker(failures=3, within=timedelta(seconds=60), open_for=timedelta(seconds=30)).rule()
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ BREAKER = Breaker(failures=3, within=timedelta(seconds=60), open_for=timedelta(s
     ],
 )
 def test_a_rate_is_read_from_text(text, count, per):
-    assert parse_rate(text) == Rate(count, per=per)
+    assert parse_rate(text) == RateLimit(count, per=per)
 
 
 @pytest.mark.parametrize("text", ["", "10", "10/", "/s", "ten/s", "10/fortnight", "-1/s", "1.5/s", "10/s/s"])
@@ -58,20 +58,20 @@ def test_a_rate_out_of_bounds_is_refused_naming_what_was_expected(text):
 @pytest.mark.parametrize(
     ("make", "option"),
     [
-        (lambda: Rate(0), "count"),
-        (lambda: Rate(True), "count"),
-        (lambda: Rate(5, per=timedelta(0)), "per"),
-        (lambda: Rate(5, per=1), "per"),
-        (lambda: Rate(5, burst=0), "burst"),
-        (lambda: Rate(1, per=timedelta(days=300), burst=100), "burst"),
-        (lambda: Rate(5, counts_from="middle"), "counts_from"),
-        (lambda: Rate(5, key=7), "key"),
-        (lambda: Rate(5, name=""), "name"),
+        (lambda: RateLimit(0), "count"),
+        (lambda: RateLimit(True), "count"),
+        (lambda: RateLimit(5, per=timedelta(0)), "per"),
+        (lambda: RateLimit(5, per=1), "per"),
+        (lambda: RateLimit(5, burst=0), "burst"),
+        (lambda: RateLimit(1, per=timedelta(days=300), burst=100), "burst"),
+        (lambda: RateLimit(5, counts_from="middle"), "counts_from"),
+        (lambda: RateLimit(5, key=7), "key"),
+        (lambda: RateLimit(5, name=""), "name"),
         (lambda: Concurrency("3"), "most"),
-        (lambda: Order(key=3), "key"),
-        (lambda: Breaker(failures=0), "failures"),
-        (lambda: Breaker(failures=3, within=timedelta(0)), "within"),
-        (lambda: Breaker(failures=3, open_for=60), "open_for"),
+        (lambda: Ordering(key=3), "key"),
+        (lambda: CircuitBreaker(failures=0), "failures"),
+        (lambda: CircuitBreaker(failures=3, within=timedelta(0)), "within"),
+        (lambda: CircuitBreaker(failures=3, open_for=60), "open_for"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(make, option):
@@ -80,7 +80,7 @@ def test_a_wrong_option_is_refused_by_name(make, option):
 
 
 def test_a_burst_is_more_at_once_in_a_span_that_is_longer_by_as_much():
-    rule = Rate(5, per=timedelta(seconds=1), burst=20).rule()
+    rule = RateLimit(5, per=timedelta(seconds=1), burst=20).rule()
 
     assert (rule.capacity, rule.window_seconds) == (20, 4.0)
 
@@ -88,26 +88,26 @@ def test_a_burst_is_more_at_once_in_a_span_that_is_longer_by_as_much():
 @pytest.mark.parametrize(
     "limit",
     [
-        Rate(5, burst=7, counts_from="start"),
+        RateLimit(5, burst=7, counts_from="start"),
         Concurrency(3),
-        Order(key="a", steps_aside=True),
-        Breaker(failures=2),
+        Ordering(key="a", release_on_retry=True),
+        CircuitBreaker(failures=2),
     ],
 )
 def test_a_rule_comes_back_from_what_is_stored(limit):
-    assert Rule.from_json(limit.rule().as_json()) == limit.rule()
+    assert LimitRule.from_json(limit.rule().as_json()) == limit.rule()
 
 
 def test_a_limit_has_one_id_for_each_kind_name_and_key():
     rule = Concurrency(1).rule()
     ids = {
-        need(one, name=name, key=key).limit_id
-        for one in (rule, Rate(1).rule())
+        required_permit(one, name=name, key=key).limit_id
+        for one in (rule, RateLimit(1).rule())
         for name, key in (("a", "b"), ("ab", ""), ("", "ab"), ("a", "c"))
     }
 
     assert len(ids) == 8
-    assert need(rule, name="a", key="b") == need(rule, name="a", key="b")
+    assert required_permit(rule, name="a", key="b") == required_permit(rule, name="a", key="b")
     assert all(-(2**63) <= one < 2**63 for one in ids)
 
 
@@ -122,7 +122,7 @@ def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
     count, per, burst, work, calls_at
 ):
     """Jobs come, each runs for a while, and calls the other server once at any moment of its run."""
-    rate = Rate(count, per=timedelta(seconds=per), burst=burst)
+    rate = RateLimit(count, per=timedelta(seconds=per), burst=burst)
     rule = rate.rule()
     now, running, cooling, calls = 0.0, [], [], []
     for gap, length in work:
@@ -130,7 +130,7 @@ def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
         cooling += [end + rule.window_seconds for end in running if end <= now]
         running = [end for end in running if end > now]
         cooling = [free_at for free_at in cooling if free_at > now]
-        if room(rule, LimitState(), used=len(running) + len(cooling), now=now) > 0:
+        if available_permits(rule, LimitState(), used=len(running) + len(cooling), now=now) > 0:
             running.append(now + length)
             calls.append(now + calls_at * length)
     window = rate.window.total_seconds()
@@ -141,58 +141,58 @@ def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
 
 @given(used=st.integers(0, 20), most=st.integers(1, 10))
 def test_what_is_held_and_what_is_given_never_exceed_the_limit_unless_it_was_lowered(used, most):
-    given_out = room(Concurrency(most).rule(), LimitState(), used=used, now=0.0)
+    given_out = available_permits(Concurrency(most).rule(), LimitState(), used=used, now=0.0)
 
     assert given_out >= 0
     assert used + given_out == max(used, most)
 
 
 def test_a_closed_limit_has_no_room_until_its_time_has_come():
-    rule, state = Rate(5).rule(), LimitState(closed_until=100.0)
+    rule, state = RateLimit(5).rule(), LimitState(closed_until=100.0)
 
-    assert room(rule, state, used=0, now=99.9) == 0
-    assert room(rule, state, used=0, now=100.0) == 5
+    assert available_permits(rule, state, used=0, now=99.9) == 0
+    assert available_permits(rule, state, used=0, now=100.0) == 5
 
 
 class TestBreaker:
     def test_it_lets_everybody_through_while_it_is_closed(self):
-        assert room(BREAKER, LimitState(), used=1_000, now=0.0) == UNBOUNDED - 1_000
+        assert available_permits(BREAKER, LimitState(), used=1_000, now=0.0) == UNBOUNDED - 1_000
 
     def test_it_opens_with_the_last_of_its_failures(self):
-        state = after_tries(BREAKER, LimitState(), failed_at=[10.0, 11.0], succeeded=True)
+        state = after_attempts(BREAKER, LimitState(), failed_at=[10.0, 11.0], succeeded=True)
         assert not state.tripped
-        state = after_tries(BREAKER, state, failed_at=[12.0], succeeded=False)
+        state = after_attempts(BREAKER, state, failed_at=[12.0], succeeded=False)
 
         assert state == LimitState(closed_until=42.0, tripped=True)
-        assert room(BREAKER, state, used=0, now=41.9) == 0
+        assert available_permits(BREAKER, state, used=0, now=41.9) == 0
 
     def test_failures_further_apart_than_the_span_do_not_add_up(self):
         state = LimitState()
         for at in (0.0, 31.0, 62.0, 93.0):
-            state = after_tries(BREAKER, state, failed_at=[at], succeeded=False)
+            state = after_attempts(BREAKER, state, failed_at=[at], succeeded=False)
 
         assert not state.tripped
 
     def test_after_its_time_it_lets_one_through_to_try(self):
         state = LimitState(closed_until=42.0, tripped=True)
 
-        assert room(BREAKER, state, used=0, now=42.0) == 1
-        assert room(BREAKER, state, used=1, now=42.0) == 0
+        assert available_permits(BREAKER, state, used=0, now=42.0) == 1
+        assert available_permits(BREAKER, state, used=1, now=42.0) == 0
 
     def test_the_try_decides(self):
         state = LimitState(closed_until=42.0, tripped=True)
 
-        assert after_tries(BREAKER, state, failed_at=[], succeeded=True) == LimitState()
-        again = after_tries(BREAKER, state, failed_at=[50.0], succeeded=False)
+        assert after_attempts(BREAKER, state, failed_at=[], succeeded=True) == LimitState()
+        again = after_attempts(BREAKER, state, failed_at=[50.0], succeeded=False)
         assert again == LimitState(closed_until=80.0, tripped=True)
-        assert after_tries(BREAKER, state, failed_at=[], succeeded=False) == state
+        assert after_attempts(BREAKER, state, failed_at=[], succeeded=False) == state
 
     @given(st.lists(st.floats(0, 1000), max_size=40))
     def test_it_opens_exactly_where_so_many_failures_fall_into_its_span(self, failures):
         state, seen = LimitState(), []
         for at in sorted(failures):
             seen.append(at)
-            state = after_tries(BREAKER, state, failed_at=[at], succeeded=False)
+            state = after_attempts(BREAKER, state, failed_at=[at], succeeded=False)
             expected = len([one for one in seen if one > at - 60.0]) >= 3
             assert state.tripped is expected
             if state.tripped:
@@ -200,27 +200,33 @@ class TestBreaker:
 
 
 class TestFate:
-    @pytest.mark.parametrize("kind", list(Kind))
+    @pytest.mark.parametrize("kind", list(LimitKind))
     def test_a_job_given_back_before_it_began_keeps_what_it_holds(self, kind):
-        assert fate(Rule(kind=kind, capacity=1), Ending.KEPT) == (Phase.HELD, False)
+        assert permit_transition(LimitRule(kind=kind, capacity=1), RunEnding.RELEASED) == (
+            PermitPhase.HELD,
+            False,
+        )
 
-    @pytest.mark.parametrize("kind", [Kind.ORDER, Kind.CONCURRENCY, Kind.BREAKER])
+    @pytest.mark.parametrize("kind", [LimitKind.ORDER, LimitKind.CONCURRENCY, LimitKind.BREAKER])
     def test_a_job_that_is_over_needs_nothing_any_more(self, kind):
-        assert fate(Rule(kind=kind, capacity=1), Ending.OVER) == (None, False)
+        assert permit_transition(LimitRule(kind=kind, capacity=1), RunEnding.FINISHED) == (None, False)
 
     @pytest.mark.parametrize(
         ("ending", "phase", "cools"),
         [
-            (Ending.OVER, Phase.COOLING, False),
-            (Ending.AGAIN, Phase.ASLEEP, True),
-            (Ending.DEAD, Phase.ASLEEP, True),
-            (Ending.NOT_BEGUN, Phase.ASLEEP, False),
+            (RunEnding.FINISHED, PermitPhase.COOLING, False),
+            (RunEnding.RETRY, PermitPhase.ASLEEP, True),
+            (RunEnding.DEAD, PermitPhase.ASLEEP, True),
+            (RunEnding.NOT_STARTED, PermitPhase.ASLEEP, False),
         ],
     )
     def test_a_run_under_a_rate_counts_for_the_whole_window_if_it_began(self, ending, phase, cools):
-        assert fate(Rate(1).rule(), ending) == (phase, cools)
+        assert permit_transition(RateLimit(1).rule(), ending) == (phase, cools)
 
     def test_a_head_that_failed_keeps_its_turn_unless_it_steps_aside(self):
-        assert fate(Order(key="a").rule(), Ending.AGAIN).phase is Phase.HELD
-        assert fate(Order(key="a", steps_aside=True).rule(), Ending.AGAIN).phase is Phase.ASLEEP
-        assert fate(Order(key="a").rule(), Ending.DEAD).phase is Phase.ASLEEP
+        assert permit_transition(Ordering(key="a").rule(), RunEnding.RETRY).phase is PermitPhase.HELD
+        assert (
+            permit_transition(Ordering(key="a", release_on_retry=True).rule(), RunEnding.RETRY).phase
+            is PermitPhase.ASLEEP
+        )
+        assert permit_transition(Ordering(key="a").rule(), RunEnding.DEAD).phase is PermitPhase.ASLEEP

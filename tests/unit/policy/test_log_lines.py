@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.log_lines import LogLine, LogLines
+from django_jobs.policy.log_lines import LogBuffer, LogLine
 
 
 def lines(number):
@@ -10,7 +10,7 @@ def lines(number):
 
 @given(total=st.integers(0, 60), most=st.integers(1, 20))
 def test_the_first_and_the_last_lines_are_kept_in_order(total, most):
-    log, said = LogLines(most=most), lines(total)
+    log, said = LogBuffer(max_lines=most), lines(total)
     for line in said:
         log.add(line)
 

@@ -4,19 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.prefetch import RunTimes, Stock, free_soon, room, share_room
+from django_jobs.policy.prefetch import Backlog, RunTimes, claim_limit, mixed_claim_limit, slots_free_soon
 
 HORIZON = 0.25
 
 
-def _stock(*, idle: int = 0, free: int | None = None, waiting: int = 0, waiting_seconds: float = 0) -> Stock:
-    return Stock(
+def _stock(
+    *, idle: int = 0, free: int | None = None, waiting: int = 0, waiting_seconds: float = 0
+) -> Backlog:
+    return Backlog(
         idle=idle, free=idle if free is None else free, waiting=waiting, waiting_seconds=waiting_seconds
     )
 
 
-def _room(stock: Stock, typical_seconds: float, most: int = 500) -> int:
-    return room(stock, typical_seconds=typical_seconds, horizon_seconds=HORIZON, most=most)
+def _room(stock: Backlog, typical_seconds: float, most: int = 500) -> int:
+    return claim_limit(stock, typical_seconds=typical_seconds, horizon_seconds=HORIZON, max_waiting=most)
 
 
 @pytest.mark.parametrize(
@@ -32,7 +34,7 @@ def _room(stock: Stock, typical_seconds: float, most: int = 500) -> int:
         (_stock(idle=4, waiting=500), 0.0, 0),
     ],
 )
-def test_as_much_is_claimed_as_starts_soon(stock: Stock, typical_seconds: float, wanted: int) -> None:
+def test_as_much_is_claimed_as_starts_soon(stock: Backlog, typical_seconds: float, wanted: int) -> None:
     assert _room(stock, typical_seconds) == wanted
 
 
@@ -56,18 +58,20 @@ def test_never_more_waits_than_allowed_and_an_idle_slot_never_goes_without(
 
 def test_a_slot_is_free_soon_if_its_job_is_expected_to_end() -> None:
     running = [(1.0, 0.9), (1.0, 0.1), (0.1, 0.05), (0.1, 30.0)]
-    assert free_soon(running, idle=2, horizon_seconds=HORIZON) == 2 + 1
-    assert free_soon([(0.3, 0.1)], idle=0, horizon_seconds=HORIZON) == 1
+    assert slots_free_soon(running, idle=2, horizon_seconds=HORIZON) == 2 + 1
+    assert slots_free_soon([(0.3, 0.1)], idle=0, horizon_seconds=HORIZON) == 1
 
 
 @pytest.mark.parametrize(
-    ("sync_room", "async_room", "async_share", "wanted"),
+    ("sync_limit", "async_limit", "async_share", "wanted"),
     [(4, 100, 0.0, 4), (4, 100, 1.0, 100), (0, 100, 0.5, 0), (4, 100, 0.5, 8), (500, 10, 0.5, 20)],
 )
 def test_neither_kind_gets_more_than_its_room(
-    sync_room: int, async_room: int, async_share: float, wanted: int
+    sync_limit: int, async_limit: int, async_share: float, wanted: int
 ) -> None:
-    assert share_room(sync_room=sync_room, async_room=async_room, async_share=async_share) == wanted
+    assert (
+        mixed_claim_limit(sync_limit=sync_limit, async_limit=async_limit, async_share=async_share) == wanted
+    )
 
 
 def test_run_times_are_learned_by_name_and_by_queue() -> None:

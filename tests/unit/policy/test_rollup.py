@@ -1,23 +1,30 @@
 from datetime import UTC, datetime, timedelta
 
-from django_jobs.policy.histogram import HIGHEST_BUCKET, SPANS
-from django_jobs.policy.rollup import KEPT, MOST_AHEAD, Counted, Span, span_start, sums_by_span
+from django_jobs.policy.histogram import MAX_BUCKET, SPANS
+from django_jobs.policy.rollup import (
+    MAX_CLOCK_SKEW,
+    SPAN_RETENTION,
+    AttemptCount,
+    Span,
+    span_start,
+    totals_by_span,
+)
 
 NOW = datetime(2026, 3, 4, 15, 47, 12, tzinfo=UTC)
 
 
 def counted(kind="succeeded", *, ago=timedelta(0), queue="default", wait=None, run=None, number=1):
-    return Counted(int((NOW - ago).timestamp() // 60), queue, kind, wait, run, number)
+    return AttemptCount(int((NOW - ago).timestamp() // 60), queue, kind, wait, run, number)
 
 
 def test_each_span_has_a_retention_longer_than_the_page_that_shows_it():
-    assert tuple(KEPT) == SPANS
+    assert tuple(SPAN_RETENTION) == SPANS
     pages = {60: timedelta(hours=1), 600: timedelta(days=1), 3600: timedelta(days=7)}
-    assert all(KEPT[span] > pages[span] for span in SPANS)
+    assert all(SPAN_RETENTION[span] > pages[span] for span in SPANS)
 
 
 def test_what_ended_in_one_minute_is_added_up_by_queue_in_every_span():
-    sums = sums_by_span(
+    sums = totals_by_span(
         [
             counted(number=3, wait=1, run=2),
             counted("retried", number=2, wait=1),
@@ -36,20 +43,23 @@ def test_what_ended_in_one_minute_is_added_up_by_queue_in_every_span():
 
 
 def test_a_span_that_would_be_pruned_is_not_begun():
-    assert {span.seconds for span in sums_by_span([counted(ago=timedelta(hours=4))], now=NOW)} == {600, 3600}
-    assert {span.seconds for span in sums_by_span([counted(ago=timedelta(days=4))], now=NOW)} == {3600}
-    assert not sums_by_span([counted(ago=timedelta(days=61))], now=NOW)
+    assert {span.seconds for span in totals_by_span([counted(ago=timedelta(hours=4))], now=NOW)} == {
+        600,
+        3600,
+    }
+    assert {span.seconds for span in totals_by_span([counted(ago=timedelta(days=4))], now=NOW)} == {3600}
+    assert not totals_by_span([counted(ago=timedelta(days=61))], now=NOW)
 
 
 def test_an_end_in_the_future_is_left_out():
-    assert sums_by_span([counted(ago=-MOST_AHEAD / 2)], now=NOW)
-    assert not sums_by_span([counted(ago=-3 * MOST_AHEAD)], now=NOW)
+    assert totals_by_span([counted(ago=-MAX_CLOCK_SKEW / 2)], now=NOW)
+    assert not totals_by_span([counted(ago=-3 * MAX_CLOCK_SKEW)], now=NOW)
 
 
 def test_no_bucket_is_beyond_the_highest():
-    (one, *_) = sums_by_span([counted(wait=999, run=HIGHEST_BUCKET)], now=NOW).values()
+    (one, *_) = totals_by_span([counted(wait=999, run=MAX_BUCKET)], now=NOW).values()
 
-    assert one.waits == one.runs == {HIGHEST_BUCKET: 1}
+    assert one.waits == one.runs == {MAX_BUCKET: 1}
 
 
 def test_a_span_starts_at_a_multiple_of_itself():

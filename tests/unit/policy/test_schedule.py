@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from django_jobs.policy.cron import CronError
 from django_jobs.policy.overlap import Overlap
-from django_jobs.policy.schedule import RECORDED, CatchUp, Manner, Timing, plan
+from django_jobs.policy.schedule import MAX_MISSED_RECORDED, CatchUp, TickPolicy, Timing, plan_ticks
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 HOURLY = Timing(name="hourly", cron="@hourly")
@@ -22,12 +22,12 @@ def hours(*numbers: float) -> list[datetime]:
 
 
 def test_what_is_not_due_yet_stays_expected() -> None:
-    planned = plan(HOURLY, Manner(), next_due_at=NOON, now=NOON - timedelta(milliseconds=1))
+    planned = plan_ticks(HOURLY, TickPolicy(), next_due_at=NOON, now=NOON - timedelta(milliseconds=1))
     assert planned == ([], [], NOON, NOON)
 
 
 def test_what_is_due_fires_and_the_next_is_expected() -> None:
-    assert plan(HOURLY, Manner(), next_due_at=NOON, now=NOON) == (hours(0), [], *hours(1, 1))
+    assert plan_ticks(HOURLY, TickPolicy(), next_due_at=NOON, now=NOON) == (hours(0), [], *hours(1, 1))
 
 
 @pytest.mark.parametrize(
@@ -39,29 +39,29 @@ def test_what_is_due_fires_and_the_next_is_expected() -> None:
     ],
 )
 def test_after_an_outage(catch_up: CatchUp, fire: list[datetime], missed: list[datetime]) -> None:
-    manner = Manner(catch_up=catch_up, catch_up_limit=3, overlap=Overlap.ALLOW)
+    tick_policy = TickPolicy(catch_up=catch_up, catch_up_limit=3, overlap=Overlap.ALLOW)
     now = NOON + timedelta(hours=5, minutes=30)
-    assert plan(HOURLY, manner, next_due_at=NOON, now=now) == (fire, missed, *hours(6, 6))
+    assert plan_ticks(HOURLY, tick_policy, next_due_at=NOON, now=now) == (fire, missed, *hours(6, 6))
 
 
 def test_without_catching_up_a_tick_still_fires_within_a_minute() -> None:
-    manner = Manner(catch_up=CatchUp.NONE)
-    planned = plan(HOURLY, manner, next_due_at=NOON, now=NOON + timedelta(hours=1, seconds=59))
+    tick_policy = TickPolicy(catch_up=CatchUp.NONE)
+    planned = plan_ticks(HOURLY, tick_policy, next_due_at=NOON, now=NOON + timedelta(hours=1, seconds=59))
     assert (planned.fire, planned.missed) == (hours(1), hours(0))
 
 
 def test_of_a_long_outage_the_newest_are_recorded() -> None:
     timing = Timing(name="often", every=timedelta(seconds=1))
-    planned = plan(timing, Manner(), next_due_at=NOON, now=NOON + timedelta(days=400))
+    planned = plan_ticks(timing, TickPolicy(), next_due_at=NOON, now=NOON + timedelta(days=400))
     assert planned.fire == [NOON + timedelta(days=400)]
-    assert len(planned.missed) == RECORDED
+    assert len(planned.missed) == MAX_MISSED_RECORDED
     assert planned.missed[-1] == planned.fire[0] - timedelta(seconds=1)
 
 
 def test_a_schedule_whose_last_year_is_over_is_expected_no_more() -> None:
     timing = Timing(name="once", cron="0 0 29 2 *")
     due = datetime(8996, 2, 29, tzinfo=UTC)
-    assert plan(timing, Manner(), next_due_at=due, now=due).next_due_at is None
+    assert plan_ticks(timing, TickPolicy(), next_due_at=due, now=due).next_due_at is None
 
 
 @given(
@@ -77,7 +77,7 @@ def test_no_tick_is_lost_or_doubled(
     """Look at any moment, then again: each tick is decided exactly once, and never before its time."""
     every = timedelta(seconds=seconds)
     timing = Timing(name="any", every=every, jitter=every * jitter)
-    manner = Manner(catch_up=catch_up, overlap=Overlap.ALLOW, catch_up_limit=5)
+    tick_policy = TickPolicy(catch_up=catch_up, overlap=Overlap.ALLOW, catch_up_limit=5)
     first = timing.next(NOON)
     assert first is not None
     decided: list[datetime] = []
@@ -85,12 +85,12 @@ def test_no_tick_is_lost_or_doubled(
     for look in (first + every * outage, first + every * (outage + 0.5), first + every * (outage + 3)):
         now = look + every * (offset % 1000 / 1000)
         assert due is not None
-        planned = plan(timing, manner, next_due_at=due, now=now)
-        assert all(timing.look_at(tick) <= now for tick in (*planned.fire, *planned.missed))
+        planned = plan_ticks(timing, tick_policy, next_due_at=due, now=now)
+        assert all(timing.check_at(tick) <= now for tick in (*planned.fire, *planned.missed))
         decided += sorted((*planned.missed, *planned.fire))
         due = planned.next_due_at
-        assert planned.next_look_at is not None
-        assert planned.next_look_at > now
+        assert planned.next_check_at is not None
+        assert planned.next_check_at > now
     expected = list(islice(timing.upcoming(NOON), len(decided)))
     assert decided == expected
 
@@ -105,10 +105,10 @@ def test_a_period_is_counted_from_1970_so_that_all_servers_agree() -> None:
 
 def test_jitter_is_the_schedules_own_and_always_the_same() -> None:
     late = {
-        name: Timing(name=name, cron="@hourly", jitter=timedelta(minutes=10)).look_at(NOON) - NOON
+        name: Timing(name=name, cron="@hourly", jitter=timedelta(minutes=10)).check_at(NOON) - NOON
         for name in map(str, range(200))
     }
-    assert late["7"] == Timing(name="7", cron="@hourly", jitter=timedelta(minutes=10)).look_at(NOON) - NOON
+    assert late["7"] == Timing(name="7", cron="@hourly", jitter=timedelta(minutes=10)).check_at(NOON) - NOON
     assert min(late.values()) >= timedelta(0)
     assert timedelta(minutes=9) < max(late.values()) < timedelta(minutes=10)
     assert len(set(late.values())) > 190
@@ -137,20 +137,20 @@ def test_a_timing_that_cannot_be_is_refused(options: dict[str, object], names: s
 
 
 @pytest.mark.parametrize(
-    ("manner", "names"),
+    ("tick_policy", "names"),
     [
-        (Manner(catch_up_limit=0), "catch_up_limit"),
-        (Manner(catch_up_limit=1_001), "catch_up_limit"),
-        (Manner(catch_up=CatchUp.ALL, overlap=Overlap.SKIP), "overlap: .*'skip'"),
-        (Manner(catch_up=CatchUp.ALL, overlap=Overlap.REPLACE), "overlap: .*'replace'"),
+        (TickPolicy(catch_up_limit=0), "catch_up_limit"),
+        (TickPolicy(catch_up_limit=1_001), "catch_up_limit"),
+        (TickPolicy(catch_up=CatchUp.ALL, overlap=Overlap.SKIP), "overlap: .*'skip'"),
+        (TickPolicy(catch_up=CatchUp.ALL, overlap=Overlap.REPLACE), "overlap: .*'replace'"),
     ],
 )
-def test_a_manner_that_contradicts_itself_is_refused(manner: Manner, names: str) -> None:
+def test_a_manner_that_contradicts_itself_is_refused(tick_policy: TickPolicy, names: str) -> None:
     with pytest.raises(CronError, match=names):
-        manner.check()
+        tick_policy.check()
 
 
 def test_what_is_right_passes() -> None:
     Timing(name="a", cron="0 9 * * 1", timezone="Europe/Berlin", jitter=timedelta(hours=1)).check()
     Timing(name="b", every=timedelta(seconds=1)).check()
-    Manner(catch_up=CatchUp.ALL, overlap=Overlap.QUEUE, catch_up_limit=1_000).check()
+    TickPolicy(catch_up=CatchUp.ALL, overlap=Overlap.QUEUE, catch_up_limit=1_000).check()

@@ -11,7 +11,7 @@ from django_jobs.policy.states import (
     WAITING_STATES,
     State,
     is_legal,
-    sources,
+    source_states,
 )
 from tests.databases import ROOT
 
@@ -99,7 +99,7 @@ def test_legal_is_what_the_table_has(verb, before, after, legal):
 
 
 def test_sources_are_the_states_from_which_a_verb_may_start():
-    assert sources("cancel") == WAITING_STATES
-    assert sources("finish") == {State.RUNNING}
-    assert sources("rescue", State.READY) == {State.RUNNING}
-    assert sources("rescue", State.SUCCEEDED) == frozenset()
+    assert source_states("cancel") == WAITING_STATES
+    assert source_states("finish") == {State.RUNNING}
+    assert source_states("rescue", State.READY) == {State.RUNNING}
+    assert source_states("rescue", State.SUCCEEDED) == frozenset()

@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.policy.http_problems import Kind
+from django_jobs.policy.http_problems import ProblemKind
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.policy.status import problem_of, read_wait, retry_after
+from django_jobs.policy.status import parse_wait, problem_for_state, retry_after
 
 BOUND = timedelta(seconds=30)
 
@@ -26,21 +26,21 @@ def test_nobody_is_asked_back_to_a_job_that_has_ended(state):
 
 
 def test_only_what_has_failed_is_a_problem():
-    problems = {state: problem_of(state) for state in State}
+    problems = {state: problem_for_state(state) for state in State}
     assert {state for state, kind in problems.items() if kind} == {State.DEAD, State.CANCELLED}
 
 
 @pytest.mark.parametrize(("text", "seconds"), [(None, 0), ("0", 0), ("20", 20), ("2.5", 2.5), ("30", 30)])
 def test_a_wait_within_the_bound_is_read(text, seconds):
-    assert read_wait(text, at_most=BOUND) == seconds
+    assert parse_wait(text, max_wait=BOUND) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "abc", "-1", "30.1", "nan", "inf", "-inf", "1e9", "20s"])
 def test_any_other_wait_is_refused_with_the_bound(text):
     with pytest.raises(ValueError, match="from 0 to 30"):
-        read_wait(text, at_most=BOUND)
+        parse_wait(text, max_wait=BOUND)
 
 
 def test_every_kind_of_problem_has_a_type_of_its_own():
-    assert len({kind.uri for kind in Kind}) == len(Kind)
-    assert all(kind.status >= 400 for kind in Kind)
+    assert len({kind.uri for kind in ProblemKind}) == len(ProblemKind)
+    assert all(kind.status >= 400 for kind in ProblemKind)

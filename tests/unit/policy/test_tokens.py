@@ -1,12 +1,12 @@
 import pytest
 
-from django_jobs.policy.tokens import hash_secret, is_secret, split_token, write_token
+from django_jobs.policy.tokens import format_token, hash_secret, parse_token, verify_secret
 
 KEY, SECRET = "abcDEF012345", "x" * 43
 
 
 def test_what_is_written_is_read():
-    assert split_token(write_token(KEY, SECRET)) == (KEY, SECRET)
+    assert parse_token(format_token(KEY, SECRET)) == (KEY, SECRET)
 
 
 @pytest.mark.parametrize(
@@ -26,12 +26,12 @@ def test_what_is_written_is_read():
     ],
 )
 def test_anything_else_is_no_token(text):
-    assert split_token(text) is None
+    assert parse_token(text) is None
 
 
 def test_only_the_secret_itself_fits_what_is_kept():
     kept = hash_secret(SECRET)
     assert SECRET not in kept
-    assert is_secret(SECRET, kept)
-    assert not is_secret(SECRET + "x", kept)
-    assert not is_secret("", kept)
+    assert verify_secret(SECRET, kept)
+    assert not verify_secret(SECRET + "x", kept)
+    assert not verify_secret("", kept)

@@ -1,17 +1,17 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.policy.truncate import cut
+from django_jobs.policy.truncate import truncate
 
 
 @given(text=st.text(max_size=400), most=st.integers(0, 300))
 def test_a_text_is_never_longer_than_asked(text, most):
-    short = cut(text, most)
+    short = truncate(text, most)
 
     assert len(short) <= most
     assert len(text) > most or short == text
 
 
 def test_of_a_long_text_the_end_and_the_number_left_out_are_told():
-    assert cut("a" * 500 + "the end", 100, around=" ").endswith("the end")
-    assert " 407 characters left out " in cut("a" * 500 + "the end", 100, around=" ")
+    assert truncate("a" * 500 + "the end", 100, around=" ").endswith("the end")
+    assert " 407 characters left out " in truncate("a" * 500 + "the end", 100, around=" ")

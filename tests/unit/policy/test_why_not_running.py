@@ -7,11 +7,18 @@ from typing import Any
 
 import pytest
 
-from django_jobs.policy.limits import Breaker, Concurrency, LimitState, Order, Rate
+from django_jobs.policy.limits import CircuitBreaker, Concurrency, LimitState, Ordering, RateLimit
 from django_jobs.policy.outcomes import AttemptOutcome
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.policy.why_not_running import HolderFacts, LimitFacts, RunFacts, WaitFacts, Why, why
-from django_jobs.redaction import SENTENCES, sentence
+from django_jobs.policy.why_not_running import (
+    HolderFacts,
+    LimitFacts,
+    RunFacts,
+    WaitFacts,
+    WaitReason,
+    explain_wait,
+)
+from django_jobs.redaction import REASON_TEXTS, render_reason
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOON, LONG_AGO = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
@@ -29,7 +36,7 @@ UNTOUCHED = LimitState()
 
 
 def at(
-    limit: Rate | Concurrency | Order | Breaker, state: LimitState = UNTOUCHED, **facts: Any
+    limit: RateLimit | Concurrency | Ordering | CircuitBreaker, state: LimitState = UNTOUCHED, **facts: Any
 ) -> dict[str, Any]:
     """Return the facts of a job that waits at a limit."""
     limited = LimitFacts(
@@ -38,139 +45,143 @@ def at(
     return {"state": State.BLOCKED, "is_limited": True, "served": ALL, "limit": limited}
 
 
-CASES: list[tuple[dict[str, Any], Why, str]] = [
-    ({"state": State.BLOCKED}, Why.WAITS_FOR_A_JOB, "It waits for another job to end."),
+CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
+    ({"state": State.BLOCKED}, WaitReason.WAITS_FOR_A_JOB, "It waits for another job to end."),
     (
-        at(Rate(10), used=10, free_at=SOON, ahead=3),
-        Why.AT_RATE,
+        at(RateLimit(10), used=10, free_at=SOON, ahead=3),
+        WaitReason.AT_RATE,
         (
             'It waits at the rate limit of shop.call, key "acme": 10 of 10 permits are in use, the next is free at'
             f" {AT}. Waiting before it: 3."
         ),
     ),
     (
-        at(Rate(100_000), used=10_001, ahead=10_001),
-        Why.AT_RATE_IN_USE,
+        at(RateLimit(100_000), used=10_001, ahead=10_001),
+        WaitReason.AT_RATE_IN_USE,
         (
             "10000+ of 100000 permits are in use by jobs that have not ended; when the next is free depends on their"
             " ends. Waiting before it: 10000+."
         ),
     ),
     (
-        at(Rate(10), LimitState(closed_until=SOON.timestamp()), key=""),
-        Why.HELD_BACK,
+        at(RateLimit(10), LimitState(closed_until=SOON.timestamp()), key=""),
+        WaitReason.LIMIT_CLOSED,
         f"The called server asked for a pause: none of shop.call starts before {AT}.",
     ),
     (
         at(Concurrency(3), holders=tuple(HolderFacts(job_id=one) for one in (11, 12, 13))),
-        Why.AT_CONCURRENCY,
+        WaitReason.AT_CONCURRENCY,
         'It waits for a place at shop.call, key "acme": 3 of 3 are taken, by the jobs 11, 12, 13.',
     ),
     (
         at(Concurrency(9), used=9, holders=(HolderFacts(job_id=11),)),
-        Why.AT_CONCURRENCY,
+        WaitReason.AT_CONCURRENCY,
         "by the jobs 11, ....",
     ),
     (
-        at(Order("customer"), used=1, holders=(HolderFacts(job_id=17, state=State.RUNNING),)),
-        Why.IN_ORDER_RUNS,
+        at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17, state=State.RUNNING),)),
+        WaitReason.IN_ORDER_RUNNING,
         'in the order of shop.call, key "acme": job 17 goes before it and is running.',
     ),
     (
-        at(Order("customer"), used=1, holders=(NEXT_TRY,)),
-        Why.IN_ORDER_NEXT_TRY,
+        at(Ordering("customer"), used=1, holders=(NEXT_TRY,)),
+        WaitReason.IN_ORDER_NEXT_ATTEMPT,
         f"job 17 goes before it and waits for its next try at {AT}.",
     ),
     (
-        at(Order("customer"), used=1, holders=(HolderFacts(job_id=17),)),
-        Why.IN_ORDER_WAITS,
+        at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17),)),
+        WaitReason.IN_ORDER_WAITS,
         "job 17 goes before it and has not begun.",
     ),
     (
-        at(Breaker(failures=5), LimitState(closed_until=SOON.timestamp(), tripped=True)),
-        Why.BREAKER_OPEN,
+        at(CircuitBreaker(failures=5), LimitState(closed_until=SOON.timestamp(), tripped=True)),
+        WaitReason.BREAKER_OPEN,
         f'The breaker of shop.call, key "acme" has opened after failures: none starts before {AT}, then one to try.',
     ),
     (
-        at(Breaker(failures=5), TRIPPED, used=1, holders=(HolderFacts(job_id=17),)),
-        Why.BREAKER_TRIES,
+        at(CircuitBreaker(failures=5), TRIPPED, used=1, holders=(HolderFacts(job_id=17),)),
+        WaitReason.BREAKER_HALF_OPEN,
         "lets one job try, 17; its end decides.",
     ),
-    (at(Rate(10), ahead=2), Why.LET_IN, "It has come to a limit; a worker is about to let it in."),
+    (
+        at(RateLimit(10), ahead=2),
+        WaitReason.ADMITTED,
+        "It has come to a limit; a worker is about to let it in.",
+    ),
     (
         {"state": State.BLOCKED, "is_limited": True},
-        Why.LET_IN_AND_NO_WORKER,
+        WaitReason.ADMITTED_NO_WORKER,
         "It has come to a limit, and no worker is alive to let it in.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": ((7, State.RUNNING), (9, State.BLOCKED))},
-        Why.WAITS_FOR_JOBS,
+        WaitReason.WAITS_FOR_JOBS,
         "It waits for these jobs to succeed: #7, #9.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": ((9, State.DEAD), (7, State.RUNNING))},
-        Why.WAITS_FOR_DEAD,
+        WaitReason.WAITS_FOR_DEAD,
         "It waits for jobs that are dead: #9. Once they have been run again and succeed, it goes on.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": tuple((at, State.READY) for at in range(6))},
-        Why.WAITS_FOR_JOBS,
+        WaitReason.WAITS_FOR_JOBS,
         "It waits for these jobs to succeed: #0, #1, #2, #3, #4, ....",
     ),
-    (WAITING, Why.NOT_DUE, f"It is not due until {AT}."),
+    (WAITING, WaitReason.NOT_DUE, f"It is not due until {AT}."),
     (
         {**WAITING, "attempt": 1, "max_attempts": 5, "last_outcome": AttemptOutcome.FAILED},
-        Why.RETRY_DUE,
+        WaitReason.RETRY_DUE,
         f"The last try did not succeed; try 2 of 5 is due at {AT}.",
     ),
     (
         {**WAITING, "attempt": 1, "last_outcome": AttemptOutcome.SNOOZED},
-        Why.SNOOZED,
+        WaitReason.SNOOZED,
         f"It asked to run again later, at {AT}.",
     ),
     (
-        {**WAITING, "name": "pay", "held_since": LONG_AGO, "served": ALL},
-        Why.NAME_UNKNOWN,
+        {**WAITING, "name": "pay", "unknown_since": LONG_AGO, "served": ALL},
+        WaitReason.NAME_UNKNOWN,
         f"No worker has known a job named pay since {AGO}; it is offered again at {AT}.",
     ),
     (
         {**WAITING, "run_after": LONG_AGO, "served": ALL},
-        Why.DUE,
+        WaitReason.DUE,
         f"It has been due since {AGO}; a worker is about to make it ready.",
     ),
     (
         {**WAITING, "run_after": LONG_AGO},
-        Why.DUE_AND_NO_WORKER,
+        WaitReason.DUE_NO_WORKER,
         f"It has been due since {AGO}, and no worker is alive to make it ready.",
     ),
     (
         {**READY, "paused_at": LONG_AGO, "paused_by": "ada", "ahead": 3},
-        Why.PAUSED,
+        WaitReason.PAUSED,
         f"The queue mail has been paused by ada since {AGO}.",
     ),
     (
         {**READY, "paused_at": LONG_AGO, "served": ()},
-        Why.PAUSED,
+        WaitReason.PAUSED,
         f"The queue mail has been paused since {AGO}.",
     ),
-    ({**READY, "served": ()}, Why.NO_WORKER, "It is ready, and no worker is alive."),
+    ({**READY, "served": ()}, WaitReason.NO_WORKER, "It is ready, and no worker is alive."),
     (
         {**READY, "served": (frozenset({"pay"}),), "ahead": 3},
-        Why.NOT_SERVED,
+        WaitReason.NOT_SERVED,
         "It is ready, and no living worker serves the queue mail.",
     ),
-    ({**READY, "ahead": 3}, Why.BEHIND, "It is ready, behind 3 others in the queue mail."),
-    ({**READY, "ahead": 10_000}, Why.BEHIND, "It is ready, behind 10000 others in the queue mail."),
-    ({**READY, "ahead": 10_001}, Why.BEHIND_MANY, "behind more than 10000 others"),
-    ({**READY, "served": OWN}, Why.FIRST, "It is ready and the first in the queue mail"),
+    ({**READY, "ahead": 3}, WaitReason.BEHIND, "It is ready, behind 3 others in the queue mail."),
+    ({**READY, "ahead": 10_000}, WaitReason.BEHIND, "It is ready, behind 10000 others in the queue mail."),
+    ({**READY, "ahead": 10_001}, WaitReason.BEHIND_MANY, "behind more than 10000 others"),
+    ({**READY, "served": OWN}, WaitReason.FIRST, "It is ready and the first in the queue mail"),
     (
-        {**READY, "name": "pay", "held_since": LONG_AGO},
-        Why.NAME_UNKNOWN_DUE,
+        {**READY, "name": "pay", "unknown_since": LONG_AGO},
+        WaitReason.NAME_UNKNOWN_DUE,
         f"No worker has known a job named pay since {AGO}; it is ready to be offered again.",
     ),
     (
         {"state": State.RUNNING, "run": LIVE},
-        Why.RUNS,
+        WaitReason.RUNS,
         f"It has been running since {AGO} on host:7 #1, last heard of at 2026-03-01 12:00.",
     ),
     (
@@ -178,43 +189,43 @@ CASES: list[tuple[dict[str, Any], Why, str]] = [
             "state": State.RUNNING,
             "run": RunFacts(worker="w", heartbeat_at=NOW, started_at=LONG_AGO, cancel_requested_at=NOW),
         },
-        Why.ASKED_TO_END,
+        WaitReason.CANCEL_REQUESTED,
         "it was asked at 2026-03-01 12:00 to end and has not yet.",
     ),
     (
         {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=LONG_AGO, started_at=LONG_AGO)},
-        Why.WORKER_SILENT,
+        WaitReason.WORKER_SILENT,
         f"Its worker w has not been heard of since {AGO}; the job is about to be rescued.",
     ),
     (
         {"state": State.RUNNING, "run": RunFacts(worker="w", is_alive=False, heartbeat_at=NOW)},
-        Why.WORKER_GONE,
+        WaitReason.WORKER_GONE,
         "Its worker w is gone; the job is about to be rescued.",
     ),
-    ({"state": State.RUNNING}, Why.WORKER_GONE, "Its worker - is gone"),
+    ({"state": State.RUNNING}, WaitReason.WORKER_GONE, "Its worker - is gone"),
 ]
 
 
 @pytest.mark.parametrize(("facts", "key", "said"), CASES)
-def test_each_standing_has_its_sentence(facts: dict[str, Any], key: Why, said: str) -> None:
-    reason = why(WaitFacts(**{"now": NOW, "queue_name": "mail", **facts}), stale_after=STALE_AFTER)
+def test_each_standing_has_its_sentence(facts: dict[str, Any], key: WaitReason, said: str) -> None:
+    reason = explain_wait(WaitFacts(**{"now": NOW, "queue_name": "mail", **facts}), stale_after=STALE_AFTER)
     assert reason is not None
     assert reason.why is key
-    assert said in sentence(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M}")
+    assert said in render_reason(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M}")
 
 
 def test_the_table_has_every_reason_and_every_reason_a_sentence() -> None:
-    assert {key for _, key, _ in CASES} == set(Why)
-    assert set(SENTENCES) == set(Why)
+    assert {key for _, key, _ in CASES} == set(WaitReason)
+    assert set(REASON_TEXTS) == set(WaitReason)
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
 def test_what_has_ended_needs_no_reason(state: State) -> None:
-    assert why(WaitFacts(state=state, now=NOW), stale_after=STALE_AFTER) is None
+    assert explain_wait(WaitFacts(state=state, now=NOW), stale_after=STALE_AFTER) is None
 
 
 def test_who_may_not_see_arguments_is_not_told_the_key() -> None:
-    reason = why(WaitFacts(now=NOW, **at(Rate(3))), stale_after=STALE_AFTER)
+    reason = explain_wait(WaitFacts(now=NOW, **at(RateLimit(3))), stale_after=STALE_AFTER)
     assert reason is not None
-    assert "acme" in sentence(reason, instant=str)
-    assert "acme" not in sentence(reason, instant=str, sees_keys=False)
+    assert "acme" in render_reason(reason, instant=str)
+    assert "acme" not in render_reason(reason, instant=str, show_keys=False)

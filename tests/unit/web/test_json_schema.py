@@ -11,7 +11,13 @@ from uuid import UUID
 
 import pytest
 
-from django_jobs.web.json_schema import KEY, Mismatch, is_key, read_as, schema_of
+from django_jobs.web.json_schema import (
+    KEY_PATTERN,
+    TypeMismatchError,
+    is_storable_key,
+    parse_json_value,
+    schema_of,
+)
 
 UserId = NewType("UserId", int)
 ID = UUID("12345678-1234-5678-1234-567812345678")
@@ -74,7 +80,7 @@ GOOD: list[tuple[Any, Any, Any]] = [
 
 @pytest.mark.parametrize(("annotation", "value", "read"), GOOD, ids=str)
 def test_what_fits_an_annotation_is_read_as_it_says(annotation: Any, value: Any, read: Any) -> None:
-    found = read_as(annotation, value, "/x")
+    found = parse_json_value(annotation, value, "/x")
     assert found == read
     assert type(found) is type(read)
 
@@ -116,8 +122,8 @@ BAD: list[tuple[Any, Any, str, str]] = [
 def test_what_does_not_fit_is_refused_with_its_place(
     annotation: Any, value: Any, pointer: str, said: str
 ) -> None:
-    with pytest.raises(Mismatch) as caught:
-        read_as(annotation, value, "/x")
+    with pytest.raises(TypeMismatchError) as caught:
+        parse_json_value(annotation, value, "/x")
     assert caught.value.pointer == pointer
     assert said in str(caught.value)
 
@@ -133,10 +139,10 @@ def test_what_does_not_fit_is_refused_with_its_place(
             {
                 "type": "object",
                 "additionalProperties": {"type": "integer"},
-                "propertyNames": {"pattern": KEY},
+                "propertyNames": {"pattern": KEY_PATTERN},
             },
         ),
-        (dict, {"type": "object", "additionalProperties": {}, "propertyNames": {"pattern": KEY}}),
+        (dict, {"type": "object", "additionalProperties": {}, "propertyNames": {"pattern": KEY_PATTERN}}),
         (list, {"type": "array", "items": {}}),
         (Literal["a", "b"], {"enum": ["a", "b"]}),
         (Colour, {"enum": ["red", "blue"]}),
@@ -154,4 +160,4 @@ def test_an_annotation_has_the_schema_of_what_is_read(annotation: Any, schema: A
     [("a", True), ("", True), ("\u00fc\U0001f4a5", True), ("a\0", False), ("\ud800", False)],
 )
 def test_what_no_database_keeps_is_no_key(key: str, is_one: bool) -> None:
-    assert is_key(key) == is_one
+    assert is_storable_key(key) == is_one

@@ -15,7 +15,11 @@ from django_jobs.policy.states import State
 from django_jobs.store.dialects.base.jobs import Claim
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.worker.duties.cancel_requests import LOOK_SECONDS, SETTLED_SECONDS, CancelWatch
+from django_jobs.worker.duties.cancel_requests import (
+    CHECK_INTERVAL_SECONDS,
+    MIN_RUNNING_SECONDS,
+    CancelWatcher,
+)
 from tests import factories
 
 pytestmark = pytest.mark.django_db
@@ -25,7 +29,7 @@ class Executor:
     """Runs nothing: what runs, since when and whether it can be reached is what a test says."""
 
     slots = 4
-    begun = low = 0
+    started_count = low_water_mark = 0
 
     def __init__(self) -> None:
         self.waiting: deque[Claim] = deque()
@@ -65,12 +69,12 @@ class Desk:
         factories.make_jobs(number)
         claims = factories.take(self.worker)
         self.executor.submit(claims)
-        self.in_hand = {claim.job_id: claim for claim in claims}
-        self.watch = CancelWatch(
+        self.active_claims = {claim.job_id: claim for claim in claims}
+        self.watch = CancelWatcher(
             using="default",
             executors=(self.executor,),
-            in_hand=self.in_hand,
-            give_back=lambda claim, _: self.given_back.append(claim),
+            active_claims=self.active_claims,
+            release_claim=lambda claim, _: self.given_back.append(claim),
         )
 
 
@@ -80,10 +84,10 @@ def test_where_nothing_has_been_running_for_a_while_nobody_asks_the_database(
     desk = Desk(3)
     desk.executor.begin(seconds_ago=0)
     with django_assert_num_queries(0):
-        assert desk.watch.step() == LOOK_SECONDS
-    desk.executor.begin(seconds_ago=SETTLED_SECONDS)
+        assert desk.watch.step() == CHECK_INTERVAL_SECONDS
+    desk.executor.begin(seconds_ago=MIN_RUNNING_SECONDS)
     with django_assert_num_queries(1):
-        assert desk.watch.step() == LOOK_SECONDS
+        assert desk.watch.step() == CHECK_INTERVAL_SECONDS
 
 
 def test_a_run_that_was_asked_is_reached_once_and_others_are_not() -> None:
@@ -93,7 +97,7 @@ def test_a_run_that_was_asked_is_reached_once_and_others_are_not() -> None:
     for _ in range(3):
         desk.watch.step()
     assert desk.executor.reached == [asked.job_id]
-    assert (other.job_id in desk.in_hand, desk.given_back) == (True, [])
+    assert (other.job_id in desk.active_claims, desk.given_back) == (True, [])
 
 
 def test_one_that_could_not_be_reached_yet_is_tried_again() -> None:
@@ -129,6 +133,6 @@ def test_another_run_of_the_same_job_is_told_anew() -> None:
     desk.watch.step()
     again = first._replace(claim_number=2)
     desk.executor.runs = [(again, time.monotonic() - 1)]
-    desk.in_hand[again.job_id] = again
+    desk.active_claims[again.job_id] = again
     desk.watch.step()
     assert desk.executor.reached == [first.job_id] * 2

@@ -13,13 +13,13 @@ from django_jobs.models import (
     DeadLetterGroup,
     DeadLetterHour,
     Job,
-    JobMark,
+    JobIdCheckpoint,
     Queue,
     Rollup,
     RollupPosition,
     Worker,
 )
-from django_jobs.policy.flags import Links
+from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
 from django_jobs.worker.duties.maintenance import Maintenance
 from tests import factories
@@ -129,7 +129,7 @@ def test_what_ended_is_folded_and_the_newest_job_marked() -> None:
     maintenance.step()
     assert [(row.succeeded, row.dead) for row in Rollup.objects.all()] == [(1, 1)] * 6
     assert DeadLetterGroup.objects.get().open == 1
-    assert JobMark.objects.get().job_id == job.pk
+    assert JobIdCheckpoint.objects.get().job_id == job.pk
 
 
 def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
@@ -140,7 +140,7 @@ def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
             Rollup.objects.create(span_seconds=seconds, starts_at=factories.ago(**age), queue_name="default")
     for days in (7, 9):
         DeadLetterHour.objects.create(fingerprint="f" * 32, starts_at=factories.ago(days=days))
-    JobMark.objects.create(marked_at=factories.ago(days=1), job_id=0)
+    JobIdCheckpoint.objects.create(marked_at=factories.ago(days=1), job_id=0)
     factories.make_job()
     long_ago = factories.ago(days=91)
     DeadLetterGroup.objects.create(fingerprint="f", first_died_at=long_ago, last_died_at=long_ago)
@@ -148,12 +148,12 @@ def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
     assert Rollup.objects.count() == 3
     assert Rollup.objects.get(span_seconds=60).starts_at > factories.ago(hours=3)
     assert DeadLetterHour.objects.count() == 1
-    assert not JobMark.objects.filter(job_id=0).exists()
+    assert not JobIdCheckpoint.objects.filter(job_id=0).exists()
     assert not DeadLetterGroup.objects.exists()
 
 
 def test_jobs_that_are_too_old_to_be_of_use_are_cancelled() -> None:
-    job = factories.make_job(State.READY, links=Links.EXPIRES)
+    job = factories.make_job(State.READY, flags=JobFlag.EXPIRES)
     factories.make_expiry(job, expires_at=factories.ago(seconds=1))
     _maintain()
     assert job.refresh().state == "cancelled"

@@ -11,7 +11,7 @@ from django.db import connection
 
 from django_jobs.conf import get_settings
 from django_jobs.models import CronSchedule, Tick
-from django_jobs.worker.duties.scheduler import HELD_PAUSE_SECONDS, LONGEST_HELD_PAUSE_SECONDS, Scheduler
+from django_jobs.worker.duties.scheduler import LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS, Scheduler
 from tests.concurrency import elsewhere
 from tests.factories import make_schedule
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def scheduler() -> Scheduler:
-    return Scheduler(settings=get_settings(), started=time.monotonic(), rings=lambda: True)
+    return Scheduler(settings=get_settings(), started=time.monotonic(), is_listening=lambda: True)
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
@@ -41,8 +41,8 @@ def test_it_does_not_spin_while_another_holds_what_is_due() -> None:
         connection.execute_wrapper(count),
     ):
         pauses = [ours.step() for _ in range(12)]
-    assert pauses[0] == HELD_PAUSE_SECONDS
+    assert pauses[0] == LOCKED_PAUSE_SECONDS
     assert pauses == sorted(pauses)
-    assert pauses[-1] == LONGEST_HELD_PAUSE_SECONDS
-    assert ours.step() > LONGEST_HELD_PAUSE_SECONDS
+    assert pauses[-1] == MAX_LOCKED_PAUSE_SECONDS
+    assert ours.step() > MAX_LOCKED_PAUSE_SECONDS
     assert Tick.objects.count() == 1

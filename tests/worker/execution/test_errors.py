@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from django_jobs.policy.truncate import cut
-from django_jobs.worker.execution.errors import clean, describe
+from django_jobs.policy.truncate import truncate
+from django_jobs.worker.execution.errors import describe_exception, escape_unstorable
 
 
 def _raised(function: object) -> BaseException:
@@ -19,7 +19,7 @@ def _divide(number: int) -> float:
 
 
 def test_an_error_names_its_class_message_and_traceback() -> None:
-    error = describe(_raised(lambda: _divide(1)), job_name="sample")
+    error = describe_exception(_raised(lambda: _divide(1)), job_name="sample")
     assert error.error_class == "ZeroDivisionError"
     assert error.message == "division by zero"
     assert error.traceback.startswith("Traceback (most recent call last):\n")
@@ -27,25 +27,28 @@ def test_an_error_names_its_class_message_and_traceback() -> None:
 
 
 def test_equal_errors_of_one_job_share_a_fingerprint() -> None:
-    one = describe(_raised(lambda: int("order 17")), job_name="sample")
-    other = describe(_raised(lambda: int("order 18")), job_name="sample")
+    one = describe_exception(_raised(lambda: int("order 17")), job_name="sample")
+    other = describe_exception(_raised(lambda: int("order 18")), job_name="sample")
     assert one.message != other.message
     assert one.fingerprint == other.fingerprint
-    assert one.fingerprint != describe(_raised(lambda: int("order 17")), job_name="another").fingerprint
+    assert (
+        one.fingerprint
+        != describe_exception(_raised(lambda: int("order 17")), job_name="another").fingerprint
+    )
 
 
 def test_what_no_database_takes_is_written_as_escapes() -> None:
-    assert clean("a\0b\ud800c\u00e9") == "a\\x00b\\ud800c\u00e9"
+    assert escape_unstorable("a\0b\ud800c\u00e9") == "a\\x00b\\ud800c\u00e9"
 
 
 @pytest.mark.parametrize("length", [0, 99, 100])
 def test_short_text_is_left_alone(length: int) -> None:
-    assert cut("x" * length, 100) == "x" * length
+    assert truncate("x" * length, 100) == "x" * length
 
 
 def test_long_text_keeps_its_head_and_more_of_its_end() -> None:
     text = "".join(f"line {number}\n" for number in range(1_000))
-    short = cut(text, 500)
+    short = truncate(text, 500)
     assert len(short) == 500
     assert short.startswith("line 0\n")
     assert short.endswith("line 999\n")
@@ -63,7 +66,7 @@ def test_a_chain_with_a_broken_str_is_described_all_the_same() -> None:
         except Broken as error:
             raise RuntimeError("outer") from error
 
-    error = describe(_raised(fail), job_name="sample")
+    error = describe_exception(_raised(fail), job_name="sample")
     assert error.message == "outer"
     assert "RuntimeError: outer" in error.traceback
-    assert describe(Broken(), job_name="sample").message == "(its __str__ raised ValueError)"
+    assert describe_exception(Broken(), job_name="sample").message == "(its __str__ raised ValueError)"

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from django_jobs import RESULT, ResultUnreadable, chain
-from django_jobs.models import DeadLetter, Job, KeptResult
+from django_jobs import RESULT, ResultUnreadableError, chain
+from django_jobs.models import DeadLetter, Job, ResultRetention
 from django_jobs.store.lifecycle.replay import replay
 from django_jobs.testing import drain
 from tests.results import LARGE, files, storing
@@ -31,7 +31,7 @@ def test_a_large_result_goes_to_a_file_and_is_read_from_there(tmp_path: Path, ec
         assert job.result_file is not None
         assert job.result_file.bytes == file.stat().st_size == len(LARGE) + 2
         assert LARGE not in str(job.result_data)
-        assert KeptResult.objects.get().kept_until is None
+        assert ResultRetention.objects.get().expires_at is None
 
 
 def test_a_small_result_stays_in_the_row(tmp_path: Path) -> None:
@@ -39,14 +39,14 @@ def test_a_small_result_stays_in_the_row(tmp_path: Path) -> None:
         job = sample.echo.enqueue("small")
         drain()
         assert (job.refresh().result, job.result_data, job.result_file) == ("small", "small", None)
-        assert (files(tmp_path), KeptResult.objects.count()) == ([], 0)
+        assert (files(tmp_path), ResultRetention.objects.count()) == ([], 0)
 
 
 def test_the_option_of_a_job_goes_before_the_setting(tmp_path: Path) -> None:
     with storing(tmp_path, RESULT_TTL=timedelta(days=30)):
         own, default, none = sample.echo_for_an_hour.enqueue(1), sample.echo.enqueue(1), sample.echo.enqueue()
         drain()
-        until = {row.job_id: row.kept_until for row in KeptResult.objects.all()}
+        until = {row.job_id: row.expires_at for row in ResultRetention.objects.all()}
         assert until.keys() == {own.pk, default.pk}, "nothing is returned, nothing expires"
         assert timedelta(days=29) < until[default.pk] - until[own.pk] < timedelta(days=30)  # type: ignore[operator]
     assert none.refresh().result is None
@@ -71,7 +71,7 @@ def test_a_passed_result_whose_file_is_gone_makes_a_dead_letter_that_says_so(tmp
         drain()
         assert last.refresh().state == "dead"
         assert "it is gone" in DeadLetter.objects.get().error_message
-        with pytest.raises(ResultUnreadable, match="it is gone"):
+        with pytest.raises(ResultUnreadableError, match="it is gone"):
             _ = first.refresh().result
 
 
@@ -100,7 +100,7 @@ def test_where_the_storage_fails_the_job_has_succeeded_and_its_result_is_lost(
     assert (job.refresh().state, job.attempt, job.result, job.is_result_lost) == ("succeeded", 1, None, True)
     assert "could not be written to STORAGES['broken'] and is lost" in caplog.text
     assert "the storage is down" in caplog.text
-    assert not KeptResult.objects.exists()
+    assert not ResultRetention.objects.exists()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -5,9 +5,9 @@ import time
 
 import pytest
 
-from django_jobs import JobTimeout
+from django_jobs import JobTimeoutError
 from django_jobs.worker.execution.timeouts import Watchdog
-from django_jobs.worker.threads.batch_queue import Inbox
+from django_jobs.worker.threads.batch_queue import BatchQueue
 from tests.concurrency import DEADLINE_SECONDS, Background
 
 
@@ -24,7 +24,7 @@ def test_a_limit_raises_inside_its_thread_only() -> None:
         try:
             with watchdog.limit(0.05):
                 _spin(never)
-        except JobTimeout:
+        except JobTimeoutError:
             return "timed out"
         return "ended"
 
@@ -48,7 +48,7 @@ def test_a_limit_that_was_left_in_time_never_fires() -> None:
                 time.monotonic()
             for _ in range(2_000):  # where a late exception would show
                 pass
-        except JobTimeout:
+        except JobTimeoutError:
             fired += 1
     with watchdog.limit(DEADLINE_SECONDS):
         pass
@@ -63,7 +63,7 @@ def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
         try:
             with watchdog.limit(seconds):
                 _spin(never)
-        except JobTimeout:
+        except JobTimeoutError:
             order.append(seconds)
 
     running = [Background(lambda seconds=seconds: hang(seconds)) for seconds in (0.4, 0.05, 0.2)]
@@ -73,7 +73,7 @@ def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
 
 
 def test_an_inbox_gives_all_that_has_come_up_to_its_bound() -> None:
-    inbox: Inbox[int] = Inbox(most=3)
+    inbox: BatchQueue[int] = BatchQueue(max_items=3)
     for number in range(5):
         inbox.put(number)
     assert len(inbox) == 5
@@ -89,7 +89,7 @@ def test_an_inbox_gives_all_that_has_come_up_to_its_bound() -> None:
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_closed_inbox_ends_even_where_its_last_batch_was_full(number: int) -> None:
-    inbox: Inbox[int] = Inbox(most=2)
+    inbox: BatchQueue[int] = BatchQueue(max_items=2)
     for one in range(number):
         inbox.put(one)
     inbox.close()
@@ -113,5 +113,5 @@ def test_a_watchdog_that_died_is_replaced_with_the_next_limit(monkeypatch: pytes
         assert first is not None
         first.join(DEADLINE_SECONDS)
         assert not first.is_alive()
-        with pytest.raises(JobTimeout), watchdog.limit(0.01):
+        with pytest.raises(JobTimeoutError), watchdog.limit(0.01):
             _spin(threading.Event())

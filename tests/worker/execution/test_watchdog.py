@@ -6,7 +6,7 @@ import threading
 import time
 from contextlib import suppress
 
-from django_jobs import JobTimeout
+from django_jobs import JobTimeoutError
 from django_jobs.worker.execution import timeouts
 from django_jobs.worker.execution.timeouts import Watchdog
 from tests.concurrency import DEADLINE_SECONDS, Background
@@ -14,7 +14,7 @@ from tests.databases import ROOT
 
 UNDER_TRACE = """
 import sys, threading, time
-from django_jobs import JobTimeout
+from django_jobs import JobTimeoutError
 from django_jobs.worker.execution.timeouts import Watchdog
 
 sys.settrace(lambda *_: (lambda *_: None))
@@ -22,7 +22,7 @@ try:
     with Watchdog().limit(0.05):
         while True:
             time.sleep(0.001)
-except JobTimeout:
+except JobTimeoutError:
     pass
 
 
@@ -57,7 +57,7 @@ def test_a_limit_that_fires_while_its_thread_waits_to_leave_does_not_keep_the_wa
             with watchdog.limit(3_600):
                 inside.set()
                 go.wait(DEADLINE_SECONDS)
-        except JobTimeout:
+        except JobTimeoutError:
             return "timed out"
         return "ended"
 
@@ -87,14 +87,14 @@ def hang_under(watchdog):
         with watchdog.limit(0.01):
             while True:
                 time.sleep(0.001)
-    except JobTimeout:
+    except JobTimeoutError:
         return "timed out"
 
 
 def test_many_blocks_that_end_just_as_their_limit_fires_leave_the_watchdog_working():
     watchdog = Watchdog()
     for number in range(2_000):
-        with suppress(JobTimeout), watchdog.limit(0.0002 + number % 7 * 0.0001):
+        with suppress(JobTimeoutError), watchdog.limit(0.0002 + number % 7 * 0.0001):
             end = time.perf_counter() + 0.0004
             while time.perf_counter() < end:
                 pass

@@ -11,9 +11,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from django_jobs import Cancelled
+from django_jobs import Cancel
 from django_jobs.store.dialects.base.jobs import Claim
-from django_jobs.worker.executors.job_process_interrupts import SIGNAL, AskedRun, SlotInterrupts, shared_run
+from django_jobs.worker.executors.job_process_interrupts import (
+    INTERRUPT_SIGNAL,
+    JobProcessInterrupts,
+    SharedRunKey,
+    create_shared_run_key,
+)
 from tests.concurrency import DEADLINE_SECONDS
 
 
@@ -22,90 +27,98 @@ def _claim(job_id: int = 1, claim_number: int = 1) -> Claim:
 
 
 @pytest.fixture
-def asked() -> Iterator[AskedRun]:
-    before = signal.getsignal(SIGNAL)
-    yield shared_run()
-    signal.signal(SIGNAL, before)
+def asked() -> Iterator[SharedRunKey]:
+    before = signal.getsignal(INTERRUPT_SIGNAL)
+    yield create_shared_run_key()
+    signal.signal(INTERRUPT_SIGNAL, before)
 
 
 @pytest.fixture
-def interrupts(asked: AskedRun) -> SlotInterrupts:
-    return SlotInterrupts(asked)
+def interrupts(asked: SharedRunKey) -> JobProcessInterrupts:
+    return JobProcessInterrupts(asked)
 
 
-def _ask(asked: AskedRun, claim: Claim) -> None:
+def _ask(asked: SharedRunKey, claim: Claim) -> None:
     asked[:] = [claim.job_id, claim.claim_number]
-    os.kill(os.getpid(), SIGNAL)
+    os.kill(os.getpid(), INTERRUPT_SIGNAL)
     time.sleep(0)
 
 
 def test_a_run_is_interrupted_at_once_also_while_it_sleeps(
-    interrupts: SlotInterrupts, asked: AskedRun
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
 ) -> None:
     began = time.monotonic()
     threading.Timer(0.05, _ask, (asked, _claim())).start()
-    with pytest.raises(Cancelled, match="it was asked to end"), interrupts.around(_claim()):
+    with pytest.raises(Cancel, match="it was asked to end"), interrupts.interruptible_call(_claim()):
         time.sleep(DEADLINE_SECONDS)
     assert time.monotonic() - began < DEADLINE_SECONDS / 2
 
 
 def test_one_that_was_asked_before_it_began_does_not_begin(
-    interrupts: SlotInterrupts, asked: AskedRun
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
 ) -> None:
     _ask(asked, _claim())
-    with pytest.raises(Cancelled), interrupts.around(_claim()):
+    with pytest.raises(Cancel), interrupts.interruptible_call(_claim()):
         pytest.fail("it began")
 
 
-def test_it_is_told_once(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+def test_it_is_told_once(interrupts: JobProcessInterrupts, asked: SharedRunKey) -> None:
     heard = 0
-    with interrupts.around(_claim()):
+    with interrupts.interruptible_call(_claim()):
         for _ in range(3):
             try:
                 _ask(asked, _claim())
-            except Cancelled:
+            except Cancel:
                 heard += 1
     assert heard == 1
 
 
 @pytest.mark.parametrize("other", [_claim(job_id=2), _claim(claim_number=2)])
-def test_a_signal_for_another_run_is_none(interrupts: SlotInterrupts, asked: AskedRun, other: Claim) -> None:
-    with interrupts.around(_claim()):
+def test_a_signal_for_another_run_is_none(
+    interrupts: JobProcessInterrupts, asked: SharedRunKey, other: Claim
+) -> None:
+    with interrupts.interruptible_call(_claim()):
         _ask(asked, other)
 
 
-def test_outside_of_the_function_nothing_is_raised(interrupts: SlotInterrupts, asked: AskedRun) -> None:
-    with interrupts.around(_claim()):
+def test_outside_of_the_function_nothing_is_raised(
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
+) -> None:
+    with interrupts.interruptible_call(_claim()):
         pass
     _ask(asked, _claim())
 
 
-def test_while_the_process_reports_it_is_put_off(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+def test_while_the_process_reports_it_is_put_off(
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
+) -> None:
     reported: list[str] = []
 
     def report() -> None:
-        with interrupts.undisturbed:
+        with interrupts.uninterruptible:
             _ask(asked, _claim())
             reported.append("whole")
         reported.append("went on")
 
-    with pytest.raises(Cancelled), interrupts.around(_claim()):
+    with pytest.raises(Cancel), interrupts.interruptible_call(_claim()):
         report()
     assert reported == ["whole"]
 
 
-def test_another_threads_report_puts_nothing_off(interrupts: SlotInterrupts, asked: AskedRun) -> None:
+def test_another_threads_report_puts_nothing_off(
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
+) -> None:
     inside, leave = threading.Event(), threading.Event()
 
     def report() -> None:
-        with interrupts.undisturbed:
+        with interrupts.uninterruptible:
             inside.set()
             leave.wait(DEADLINE_SECONDS)
 
     thread = threading.Thread(target=report)
     thread.start()
     assert inside.wait(DEADLINE_SECONDS)
-    with pytest.raises(Cancelled), interrupts.around(_claim()):
+    with pytest.raises(Cancel), interrupts.interruptible_call(_claim()):
         _ask(asked, _claim())
     leave.set()
     thread.join(DEADLINE_SECONDS)
@@ -113,10 +126,10 @@ def test_another_threads_report_puts_nothing_off(interrupts: SlotInterrupts, ask
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_task_is_cancelled_inside_the_block(
-    interrupts: SlotInterrupts, asked: AskedRun, before: bool
+    interrupts: JobProcessInterrupts, asked: SharedRunKey, before: bool
 ) -> None:
     async def run() -> str:
-        block = interrupts.around_task(_claim())
+        block = interrupts.interruptible_task(_claim())
         try:
             with block:
                 if not before:
@@ -132,14 +145,14 @@ def test_a_task_is_cancelled_inside_the_block(
 
 
 def test_signals_at_any_moment_are_raised_in_the_block_or_nowhere(
-    interrupts: SlotInterrupts, asked: AskedRun
+    interrupts: JobProcessInterrupts, asked: SharedRunKey
 ) -> None:
     """A storm of signals: every report stays whole, and no exception comes where none may."""
     over = threading.Event()
 
     def storm() -> None:
         while not over.is_set():
-            os.kill(os.getpid(), SIGNAL)
+            os.kill(os.getpid(), INTERRUPT_SIGNAL)
             time.sleep(0.00005)
 
     thread = threading.Thread(target=storm)
@@ -149,15 +162,15 @@ def test_signals_at_any_moment_are_raised_in_the_block_or_nowhere(
         for number in range(1, 3_000):
             half_told = False
             try:
-                with interrupts.around(_claim(number)):
+                with interrupts.interruptible_call(_claim(number)):
                     begun += 1
                     asked[:] = [number, 1]
                     for _ in range(3):
-                        with interrupts.undisturbed:
+                        with interrupts.uninterruptible:
                             half_told = True
                             sum(range(20))
                             half_told = False
-            except Cancelled:
+            except Cancel:
                 interrupted += 1
             assert not half_told
             sum(range(50))  # where a late exception would show

@@ -6,8 +6,8 @@ from django.db import connection
 from django_jobs.models import Job
 from django_jobs.policy.outcomes import Released, Succeeded
 from django_jobs.policy.prefetch import RunTimes
-from django_jobs.store.dialects.base.jobs import Ended
-from django_jobs.worker.execution.runtime import Note
+from django_jobs.store.dialects.base.jobs import FinishedRun
+from django_jobs.worker.execution.runtime import ProgressUpdate
 from django_jobs.worker.pipeline.finisher import Finisher
 from tests import factories
 
@@ -19,27 +19,27 @@ class Bench:
 
     def __init__(self) -> None:
         self.worker = factories.make_worker()
-        self.in_hand: dict[int, object] = {}
+        self.active_claims: dict[int, object] = {}
         self.delays: list[float] = []
         self.heeded: list[factories.Claim] = []
-        self.announced: list[Ended] = []
+        self.announced: list[FinishedRun] = []
         self.finisher = Finisher(
             using="default",
             worker_id=lambda: self.worker.pk,
-            in_hand=self.in_hand,  # type: ignore[arg-type]
+            active_claims=self.active_claims,  # type: ignore[arg-type]
             run_times=RunTimes(unknown_seconds=1),
-            expect_due=self.delays.append,
-            heed_ends=self.heeded.extend,
+            wake_in=self.delays.append,
+            on_finished=self.heeded.extend,
             announce=self.announced.append,
         )
 
     def claims(self, number: int) -> list[factories.Claim]:
         factories.make_jobs(number)
         claims = factories.take(self.worker, number)
-        self.in_hand.update((claim.job_id, claim) for claim in claims)
+        self.active_claims.update((claim.job_id, claim) for claim in claims)
         return claims
 
-    def save(self, *items: Ended | Note) -> None:
+    def save(self, *items: FinishedRun | ProgressUpdate) -> None:
         for item in items:
             self.finisher.inbox.put(item)
         self.finisher.collect()
@@ -51,7 +51,7 @@ def test_a_batch_is_saved_and_leaves_the_hand() -> None:
     claims = bench.claims(3)
     bench.save(*(factories.ended(claim, Succeeded(result="1")) for claim in claims))
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
-    assert bench.in_hand == {}
+    assert bench.active_claims == {}
     assert bench.finisher.saved == 3
     assert bench.finisher.backlog() == 0
 
@@ -71,7 +71,7 @@ def test_data_that_the_database_refuses_harms_that_job_only() -> None:
         else "NotStorable: what this run returned or raised cannot be stored: DataError"
     )
     assert buried.dead_letters.get().reason == "unreadable"
-    assert bench.in_hand == {}
+    assert bench.active_claims == {}
 
 
 def test_large_results_are_saved_in_statements_that_a_server_takes() -> None:
@@ -97,9 +97,9 @@ def test_the_newest_of_each_note_is_saved_before_the_end() -> None:
     bench = Bench()
     (claim,) = bench.claims(1)
     bench.save(
-        Note(claim, {"progress_done": 1, "progress_total": 5, "progress_message": "one"}),
-        Note(claim, {"metadata": {"tenant": "blue"}}),
-        Note(claim, {"progress_done": 5, "progress_total": 5, "progress_message": "five"}),
+        ProgressUpdate(claim, {"progress_done": 1, "progress_total": 5, "progress_message": "one"}),
+        ProgressUpdate(claim, {"metadata": {"tenant": "blue"}}),
+        ProgressUpdate(claim, {"progress_done": 5, "progress_total": 5, "progress_message": "five"}),
         factories.ended(claim, Succeeded()),
     )
     job = Job.objects.get()

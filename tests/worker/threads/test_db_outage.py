@@ -4,11 +4,11 @@ import logging
 
 import pytest
 
-from django_jobs.worker.threads.db_outage import Outage
+from django_jobs.worker.threads.db_outage import DatabaseOutage
 
 
 def test_an_outage_that_several_loops_meet_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
-    outage = Outage()
+    outage = DatabaseOutage()
     with caplog.at_level(logging.INFO, "django_jobs"):
         outage.begins("heartbeat", OSError("gone"))
         outage.begins("claimer", OSError("gone"))
@@ -25,7 +25,7 @@ def test_an_outage_that_several_loops_meet_is_said_once(caplog: pytest.LogCaptur
 
 
 def test_the_next_outage_is_said_anew(caplog: pytest.LogCaptureFixture) -> None:
-    outage = Outage()
+    outage = DatabaseOutage()
     for _ in range(2):
         outage.begins("claimer", OSError("gone"))
         outage.ends("claimer")

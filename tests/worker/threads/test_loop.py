@@ -8,7 +8,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from django_jobs.worker.threads import loop as loop_module
-from django_jobs.worker.threads.db_outage import Outage
+from django_jobs.worker.threads.db_outage import DatabaseOutage
 from django_jobs.worker.threads.loop import Loop
 from tests.concurrency import DEADLINE_SECONDS
 
@@ -35,7 +35,9 @@ class Steps:
 
 def _run(steps: Steps) -> list[str]:
     deaths: list[str] = []
-    loop = Loop("sampler", steps, using="default", outage=Outage(), on_death=deaths.append, durable=None)
+    loop = Loop(
+        "sampler", steps, using="default", outage=DatabaseOutage(), on_death=deaths.append, durable=None
+    )
     loop.start()
     assert loop.join(DEADLINE_SECONDS)
     return deaths
@@ -50,7 +52,7 @@ def test_a_loop_repeats_its_step_until_that_ends_it() -> None:
 def test_an_outage_is_said_once_and_outlived(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "FIRST_PAUSE_SECONDS", 0.001)
+    monkeypatch.setattr(loop_module, "INITIAL_PAUSE_SECONDS", 0.001)
     steps = Steps(0, OperationalError("gone away"), OperationalError("still gone"), 0)
     with caplog.at_level(logging.INFO, "django_jobs"):
         assert _run(steps) == []
@@ -67,7 +69,7 @@ def test_an_outage_is_said_once_and_outlived(
 
 def test_pauses_grow_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps()
-    loop = Loop("sampler", steps, using="default", outage=Outage(), on_death=print, durable=None)
+    loop = Loop("sampler", steps, using="default", outage=DatabaseOutage(), on_death=print, durable=None)
     pauses = [loop._pause_after(OperationalError("gone")) for _ in range(12)]
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.4]
     assert pauses[-1] == pauses[-2] == 5.0
@@ -89,7 +91,7 @@ def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
         assert woken.wait(DEADLINE_SECONDS)
         return 3600
 
-    loop = Loop("sampler", step, using="default", outage=Outage(), on_death=print, durable=None)
+    loop = Loop("sampler", step, using="default", outage=DatabaseOutage(), on_death=print, durable=None)
     loop.start()
     assert in_step.wait(DEADLINE_SECONDS)
     loop.wake.set()
@@ -101,7 +103,7 @@ def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
 
 
 def test_a_loop_that_has_slept_through_an_outage_takes_a_new_connection() -> None:
-    outage = Outage()
+    outage = DatabaseOutage()
     used: list[object] = []
 
     def step() -> float | None:
@@ -134,7 +136,7 @@ def _deadlock() -> OperationalError:
 def test_a_deadlock_is_no_outage_and_ends_one(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop_module, "FIRST_PAUSE_SECONDS", 0.0001)
+    monkeypatch.setattr(loop_module, "INITIAL_PAUSE_SECONDS", 0.0001)
     steps = Steps(0, _deadlock(), 0, OperationalError("gone away"), *[_deadlock() for _ in range(6)], 0)
     with caplog.at_level(logging.INFO, "django_jobs"):
         assert _run(steps) == []

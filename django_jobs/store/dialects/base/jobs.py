@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from django.db import connections
 from django.db.models.expressions import RawSQL
 
-from ....policy.claim_cursors import Line
+from ....policy.claim_cursors import Lane
 from ....policy.decide import Decision
-from ....policy.histogram import BUCKETS_A_DOUBLING, SHORTEST_SECONDS
-from ....policy.rollup import Counted
+from ....policy.histogram import BUCKETS_PER_DOUBLING, MIN_SECONDS
+from ....policy.rollup import AttemptCount
 from ....policy.states import State
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ Position = tuple[Any, int]
 class NewJob(NamedTuple):
     """What all jobs of one enqueue share. ``delay_seconds`` counts from the database's clock; it or ``run_after``.
 
-    ``blocked``: what is due at once does not become ready, something has to release it. ``links``: bits of ``Links``.
+    ``blocked``: what is due at once does not become ready, something has to release it. ``flags``: bits of ``JobFlag``.
     With that of EXPIRES it expires at an instant, or so many seconds after its enqueue.
     """
 
@@ -45,7 +45,7 @@ class NewJob(NamedTuple):
     run_after: datetime | None = None
     delay_seconds: float | None = None
     blocked: bool = False
-    links: int = 0
+    flags: int = 0
     expires_at: datetime | None = None
     expires_seconds: float | None = None
 
@@ -75,8 +75,8 @@ class Claim(NamedTuple):
 
     A tuple and not a dataclass because one is made for every job that runs: from a row it takes a
     third of the time. ``arguments`` and ``metadata`` are JSON text; instants are seconds since the epoch
-    by the database's clock, because most are never looked at: ``held`` is since when no worker knew the name.
-    ``worker_deaths`` counts the workers that died while they ran the job; ``links`` has the bits of ``Links``.
+    by the database's clock, because most are never looked at: ``unknown_since`` is since when no worker knew the name.
+    ``worker_deaths`` counts the workers that died while they ran the job; ``flags`` has the bits of ``JobFlag``.
     """
 
     job_id: int
@@ -90,10 +90,10 @@ class Claim(NamedTuple):
     metadata: str
     enqueued: float
     ready: float
-    held: float | None
+    unknown_since: float | None
     claimed: float
     worker_deaths: int = 0
-    links: int = 0
+    flags: int = 0
 
     def __repr__(self) -> str:
         """Tell which claim it is and leave the arguments out: this stands in logs and error mails."""
@@ -115,7 +115,7 @@ class Claim(NamedTuple):
         return from_epoch(self.claimed)
 
 
-class Ended(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that has ended and what was decided. Instants are seconds since the epoch by the database's clock."""
 
     claim: Claim
@@ -125,16 +125,16 @@ class Ended(NamedTuple):
     fingerprint: str = ""
 
 
-class Look(NamedTuple):
+class QueueSnapshot(NamedTuple):
     """What a look from the head saw: the database's time, when scheduled work is due next, lines with ready jobs.
 
-    ``next_grant``: when a limit may have something to give out. ``capped``: queues of which only so many jobs may run.
+    ``next_admission``: when a limit may have something to give out. ``capped``: queues of which only so many jobs may run.
     """
 
     now: datetime
     next_due: datetime | None
-    lines: list[Line]
-    next_grant: datetime | None = None
+    lines: list[Lane]
+    next_admission: datetime | None = None
     capped: frozenset[str] = frozenset()
 
 
@@ -145,12 +145,12 @@ class Promoted(NamedTuple):
     limited: list[int]
 
 
-class Looks(NamedTuple):
+class ScheduleTimes(NamedTuple):
     """When a schedule is due next and when a scheduler is to look at it: None for neither any more."""
 
     schedule_id: int
     next_due_at: datetime | None
-    next_look_at: datetime | None
+    next_check_at: datetime | None
 
 
 class NewTick(NamedTuple):
@@ -169,13 +169,13 @@ class NewTick(NamedTuple):
 class Dialect(Protocol):
     """What a database must be able to do."""
 
-    listens: bool
+    supports_notify: bool
     """True where ``LISTEN`` and ``NOTIFY`` wake idle workers."""
 
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
         """Set up a connection that belongs to a worker; ``durable`` False where losing the last commits is harmless."""
 
-    def writing(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
         """Open a transaction for several statements, or join the caller's."""
 
     def now(self, connection: BaseDatabaseWrapper) -> datetime:
@@ -186,13 +186,13 @@ class Dialect(Protocol):
     ) -> list[Inserted]:
         """Insert one job for each of ``arguments`` (JSON text), in their order."""
 
-    def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:
+    def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read, without locks, the time, the next due instant and the lines of unpaused queues with ready jobs."""
 
     def claim(
         self,
         connection: BaseDatabaseWrapper,
-        line: Line,
+        line: Lane,
         *,
         after: Position | None,
         limit: int,
@@ -211,36 +211,36 @@ class Dialect(Protocol):
         """Move up to ``limit`` due jobs from scheduled to ready, those under a limit to blocked."""
 
     def finish(
-        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+        self, connection: BaseDatabaseWrapper, ended: Sequence[FinishedRun], *, worker_id: int
     ) -> dict[int, int]:
-        """Save what was decided on claims that are still ``worker_id``'s; return their jobs' links, by id, as they are.
+        """Save what was decided on claims that are still ``worker_id``'s; return their jobs' flags, by id, as they are.
 
         Job, Attempt and DeadLetter are written together or not at all.
         """
 
-    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[AttemptCount]:
         """Count, without locks, how the attempts with ids in ``(above, upto]`` ended; one statement."""
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert ticks; raises IntegrityError where one of them, by schedule and ``due_at``, is there already."""
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+    def set_schedule_times(self, connection: BaseDatabaseWrapper, looks: Sequence[ScheduleTimes]) -> None:
         """Write when schedules, locked by the caller, are due next; one round trip where the database can."""
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Tell whether the server answers, and undid this transaction in favour of another: try it again."""
 
-    def is_at_rest(self, driver_connection: Any) -> bool:
+    def is_idle(self, driver_connection: Any) -> bool:
         """Tell, without asking the server where possible, whether a connection is open and in no transaction."""
 
-    def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Wake idle workers where the database can; elsewhere do nothing."""
 
-    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
         """Have all schedulers look at the schedules anew, where the database can; elsewhere do nothing."""
 
 
-def written_out(state: State) -> RawSQL:
+def state_literal(state: State) -> RawSQL:
     """Return a state as a constant of the statement: SQLite reads a partial index's condition nowhere else."""
     return RawSQL(f"'{state.value}'", ())  # noqa: S611 - one of the seven words of an enumeration
 
@@ -278,15 +278,17 @@ FROM (
     WHERE id > %(above)s AND id <= %(upto)s
 ) AS ended
 GROUP BY minute_of, queue_name, kind, wait_of, run_of
-""".format(shortest=SHORTEST_SECONDS, factor=BUCKETS_A_DOUBLING / math.log(2))
+""".format(shortest=MIN_SECONDS, factor=BUCKETS_PER_DOUBLING / math.log(2))
 
 
-def read_counted(connection: BaseDatabaseWrapper, statement: str, *, above: int, upto: int) -> list[Counted]:
+def read_attempt_counts(
+    connection: BaseDatabaseWrapper, statement: str, *, above: int, upto: int
+) -> list[AttemptCount]:
     """Run a dialect's form of ``COUNT_ATTEMPTS``; attempts whose end is no instant are left out."""
     with connection.cursor() as cursor:
         cursor.execute(statement, {"above": above, "upto": upto})
         return [
-            Counted(int(minute), queue_name, kind, _as_bucket(wait), _as_bucket(run), number)
+            AttemptCount(int(minute), queue_name, kind, _as_bucket(wait), _as_bucket(run), number)
             for minute, queue_name, kind, wait, run, number in cursor.fetchall()
             if minute is not None
         ]
@@ -296,12 +298,12 @@ def _as_bucket(value: float | None) -> int | None:
     return None if value is None else int(value)
 
 
-def connection_of(alias: str) -> BaseDatabaseWrapper:
+def get_connection(alias: str) -> BaseDatabaseWrapper:
     """Return this thread's connection to ``alias``."""
     return connections[alias]
 
 
-def in_line(claim: Claim) -> tuple[float, int]:
+def claim_order(claim: Claim) -> tuple[float, int]:
     """Return where a claim stands among those of its line, for sorting."""
     return claim.ready, claim.job_id
 
@@ -311,12 +313,12 @@ def from_epoch(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
 
 
-def is_plain_success(ended: Ended) -> bool:
+def is_plain_success(ended: FinishedRun) -> bool:
     """Tell whether a run succeeded: the outcome of nearly all jobs, which has statements of its own."""
     return ended.decision.state == "succeeded"
 
 
-def as_record(ended: Ended) -> dict[str, Any]:
+def as_record(ended: FinishedRun) -> dict[str, Any]:
     """Return an ended run as a flat JSON object; the names are those that the statements read."""
     claim, decision = ended.claim, ended.decision
     error = decision.error
@@ -327,8 +329,8 @@ def as_record(ended: Ended) -> dict[str, Any]:
         "state": decision.state.value,
         "delay": decision.delay.total_seconds() if decision.delay is not None else 0,
         "given_back": int(decision.gives_back_attempt),
-        "holds": decision.holds,
-        "keeps_hold": decision.keeps_hold,
+        "name_unknown": decision.name_unknown,
+        "keeps_unknown_since": decision.keeps_unknown_since,
         "worker_died": int(decision.worker_died),
         "outcome": decision.attempt_outcome.value if decision.attempt_outcome else None,
         "started": ended.started,

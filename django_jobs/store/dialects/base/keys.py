@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from ....policy.uniqueness import Key
+from ....policy.uniqueness import NewKey
 from .jobs import Inserted, NewJob
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-class Holder(NamedTuple):
+class KeyHolder(NamedTuple):
     """The job that holds a key."""
 
     job_id: int
 
 
-class NewOnce(NamedTuple):
+class NewOnceRecord(NamedTuple):
     """A record of ``once(...)`` to be."""
 
     digest: str
@@ -31,9 +31,9 @@ class KeyDialect(Protocol):
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
         """Tell whether a plain SELECT sees what was committed just now; otherwise only one that locks does."""
 
-    def insert_keyed(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
-    ) -> Inserted | Holder | None:
+    def insert_with_key(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
+    ) -> Inserted | KeyHolder | None:
         """Insert a job that holds ``key``, or return the one that holds it; in one transaction.
 
         It waits for a transaction that has inserted the same key, and inserts where that one is rolled back. A key
@@ -41,10 +41,10 @@ class KeyDialect(Protocol):
         transaction was faster; ask again.
         """
 
-    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+    def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
         """Keep a waiting job from being claimed until the transaction ends; False where it waits no more."""
 
-    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
         """Insert a record and tell whether it is new; waits for a transaction that has inserted the same."""
 
 

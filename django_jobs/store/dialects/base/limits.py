@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class OpenLine:
+class LimitQueue:
     """How many permits of a limit are held or cooling, when the first of these is free, and who is next in line.
 
     ``waiting`` has jobs, and whether each needs no more than this.
@@ -23,7 +23,7 @@ class OpenLine:
     waiting: list[tuple[int, bool]] = field(default_factory=list)
 
 
-class LetIn(NamedTuple):
+class LockedJob(NamedTuple):
     """A job that was locked to be let in, as it was then."""
 
     job_id: int
@@ -31,7 +31,7 @@ class LetIn(NamedTuple):
     queue_name: str
 
 
-class Held(NamedTuple):
+class HeldPermit(NamedTuple):
     """A permit that a run had."""
 
     job_id: int
@@ -42,25 +42,25 @@ class Held(NamedTuple):
 class LimitDialect(Protocol):
     """The part of a dialect for limits, for use in a transaction."""
 
-    def take_back(
+    def release_permits(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
-    ) -> list[Held]:
+    ) -> list[HeldPermit]:
         """Return the permits that the runs of these jobs, locked by the caller, had.
 
         Those of the jobs ``over``, which will not run again, are deleted, but for rates', whose uses still count.
         """
 
-    def read_lines(
-        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
-    ) -> dict[int, OpenLine]:
+    def read_queues(
+        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, limit: int
+    ) -> dict[int, LimitQueue]:
         """Return what is given out of each limit, locked by the caller, and who waits first; one more than has room.
 
-        ``bounds`` maps limits to how many permits each may have given out at once; ``most``: room for no more is read.
+        ``bounds`` maps limits to how many permits each may have given out at once; ``limit``: room for no more is read.
         """
 
-    def let_in(
+    def admit(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
-    ) -> list[LetIn]:
+    ) -> list[LockedJob]:
         """Lock those of the jobs that nobody else has, and give the blocked ones among these what they wait for.
 
         The limits are locked by the caller. Those of ``complete`` become ready. Returns all that were locked.

@@ -15,44 +15,44 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from ....policy.claim_cursors import Line
-from ....policy.flags import Links
-from ....policy.rollup import Counted
+from ....policy.claim_cursors import Lane
+from ....policy.flags import JobFlag
+from ....policy.rollup import AttemptCount
 from ..base.jobs import (
     Claim,
-    Ended,
+    FinishedRun,
     Inserted,
-    Look,
-    Looks,
     NewJob,
     NewTick,
     Position,
     Promoted,
+    QueueSnapshot,
+    ScheduleTimes,
     as_record,
     is_plain_success,
-    read_counted,
+    read_attempt_counts,
 )
-from ..shared.by_id import look_up
+from ..shared.by_id import force_index_wrapper
 from .statements import (
     COUNT,
     DUE,
     FINISH_OTHERWISE,
     FINISH_SUCCEEDED,
+    INSERT_ATTEMPTS,
+    INSERT_DEAD_LETTERS,
     INSERT_JOBS,
+    INSERT_SUCCEEDED_ATTEMPTS,
     INSERT_TICKS,
     INSERTED,
-    LOOK,
     NEW_ROW,
     NOW,
     OWNED,
     PROMOTE,
+    QUEUE_SNAPSHOT,
     READY_FROM_HEAD,
     READY_FROM_POSITION,
-    RECORD_ATTEMPTS,
-    RECORD_LETTERS,
-    RECORD_SUCCEEDED,
     RETURNING,
-    SET_LOOKS,
+    SET_SCHEDULE_TIMES,
     TAKE,
 )
 
@@ -68,7 +68,7 @@ CONFLICTS = {1020, 1213}
 class MySQL:
     """The dialect of MySQL 8 and MariaDB 10.6 and later."""
 
-    listens = False
+    supports_notify = False
 
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
         """Hold the session to READ COMMITTED: gap locks would make claims wait for enqueues."""
@@ -76,9 +76,12 @@ class MySQL:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
     @contextmanager
-    def writing(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
         """Open a transaction, or join the caller's, in which what is marked is looked up by key."""
-        with connection.execute_wrapper(look_up), transaction.atomic(using=connection.alias, savepoint=False):
+        with (
+            connection.execute_wrapper(force_index_wrapper),
+            transaction.atomic(using=connection.alias, savepoint=False),
+        ):
             yield
 
     def now(self, connection: BaseDatabaseWrapper) -> datetime:
@@ -94,7 +97,7 @@ class MySQL:
         due, due_values = _due(new)
         row = NEW_ROW.format(due=due, state="blocked" if new.blocked else "ready")
         statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
-        values = [value for one in arguments for value in (*new[:5], one, *due_values * 4, new.links)]
+        values = [value for one in arguments for value in (*new[:5], one, *due_values * 4, new.flags)]
         with connection.cursor() as cursor:
             if connection.features.can_return_columns_from_insert:
                 cursor.execute(statement + RETURNING, values)
@@ -109,26 +112,26 @@ class MySQL:
             for job_id, state, enqueued, after, ready in rows
         ]
 
-    def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:
+    def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read the lines by a loose index scan (DISTINCT over the index's leading columns)."""
         with connection.cursor() as cursor:
-            cursor.execute(LOOK)
+            cursor.execute(QUEUE_SNAPSHOT)
             rows = cursor.fetchall()
-        now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        now, next_due, next_admission = rows[0][:3]
+        lines = [Lane(*row[3:5]) for row in rows if row[3] is not None]
         capped = frozenset(row[3] for row in rows if row[5])
-        return Look(
+        return QueueSnapshot(
             as_instant(now),
             _as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
-            _as_instant_or_none(next_grant),
+            _as_instant_or_none(next_admission),
             capped,
         )
 
     def claim(
         self,
         connection: BaseDatabaseWrapper,
-        line: Line,
+        line: Lane,
         *,
         after: Position | None,
         limit: int,
@@ -139,7 +142,7 @@ class MySQL:
         values: dict[str, Any] = {"limit": limit, "capped": capped, **line._asdict()}
         if after is not None:
             values["ready_at"], values["job_id"] = after
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(READY_FROM_HEAD if after is None else READY_FROM_POSITION, values)
             rows = cursor.fetchall()
             if rows:
@@ -152,30 +155,30 @@ class MySQL:
 
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in two statements."""
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(DUE, [limit])
             due = cursor.fetchall()
             if due:
                 cursor.execute(PROMOTE, [[job_id for job_id, _ in due]])
-        return Promoted(len(due), [job_id for job_id, links in due if links & Links.LIMITED])
+        return Promoted(len(due), [job_id for job_id, flags in due if flags & JobFlag.LIMITED])
 
     def finish(
-        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+        self, connection: BaseDatabaseWrapper, ended: Sequence[FinishedRun], *, worker_id: int
     ) -> dict[int, int]:
         """Save in one transaction: lock the claims that still stand, then write them all at once."""
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [[one.claim.job_id for one in ended], worker_id])
             rows = cursor.fetchall()
             owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at, _ in rows}
-            links = {job_id: bits for job_id, _, _, bits in rows}
+            flags = {job_id: bits for job_id, _, _, bits in rows}
             standing = [one for one in ended if (one.claim.job_id, one.claim.claim_number) in owned]
             if standing:
                 self._write(cursor, standing, owned, worker_id)
-        return {one.claim.job_id: links[one.claim.job_id] for one in standing}
+        return {one.claim.job_id: flags[one.claim.job_id] for one in standing}
 
-    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[AttemptCount]:
         """Count in microseconds, the resolution of the columns."""
-        return read_counted(connection, COUNT, above=above, upto=upto)
+        return read_attempt_counts(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert all in one statement, sent as one JSON text."""
@@ -183,33 +186,33 @@ class MySQL:
         with connection.cursor() as cursor:
             cursor.execute(INSERT_TICKS, [json.dumps(rows, ensure_ascii=False, default=_naive_text)])
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+    def set_schedule_times(self, connection: BaseDatabaseWrapper, looks: Sequence[ScheduleTimes]) -> None:
         """Write all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
-            cursor.execute(SET_LOOKS, [json.dumps(looks, default=_naive_text)])
+            cursor.execute(SET_SCHEDULE_TIMES, [json.dumps(looks, default=_naive_text)])
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Look at the server's error number."""
         return bool(error.args) and error.args[0] in CONFLICTS
 
-    def is_at_rest(self, driver_connection: Any) -> bool:
+    def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open; of a transaction begun by hand it knows nothing."""
         return bool(driver_connection.open)
 
-    def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: there is no way to be woken, workers poll."""
 
-    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
         """Do nothing: schedulers poll."""
 
     def _write(
-        self, cursor: Any, standing: Sequence[Ended], owned: dict[tuple[int, int], Any], worker_id: int
+        self, cursor: Any, standing: Sequence[FinishedRun], owned: dict[tuple[int, int], Any], worker_id: int
     ) -> None:
         succeeded = [one for one in standing if is_plain_success(one)]
         if succeeded:
             batch = json.dumps([_success_row(one) for one in succeeded], ensure_ascii=False)
             cursor.execute(FINISH_SUCCEEDED, [batch])
-            cursor.execute(RECORD_SUCCEEDED, [worker_id, batch])
+            cursor.execute(INSERT_SUCCEEDED_ATTEMPTS, [worker_id, batch])
         others = [one for one in standing if not is_plain_success(one)]
         if not others:
             return
@@ -217,12 +220,14 @@ class MySQL:
         cursor.execute(FINISH_OTHERWISE, [json.dumps([_job_changes(record) for record in records])])
         attempts = [_attempt_row(record, owned, worker_id) for record in records if record["outcome"]]
         if attempts:
-            cursor.executemany(RECORD_ATTEMPTS, attempts)
+            cursor.executemany(INSERT_ATTEMPTS, attempts)
         letters = [
-            _letter_row(one, record) for one, record in zip(others, records, strict=True) if record["reason"]
+            _dead_letter_row(one, record)
+            for one, record in zip(others, records, strict=True)
+            if record["reason"]
         ]
         if letters:
-            cursor.executemany(RECORD_LETTERS, letters)
+            cursor.executemany(INSERT_DEAD_LETTERS, letters)
 
 
 def as_instant(value: datetime) -> datetime:
@@ -255,7 +260,7 @@ def _naive_text(value: datetime) -> str:
     return value.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
 
 
-def _success_row(ended: Ended) -> tuple[Any, ...]:
+def _success_row(ended: FinishedRun) -> tuple[Any, ...]:
     claim = ended.claim
     started, finished = _micros(ended.started), _micros(ended.finished)
     return claim.job_id, claim.claim_number, claim.attempt, started, finished, ended.decision.result
@@ -264,8 +269,8 @@ def _success_row(ended: Ended) -> tuple[Any, ...]:
 def _job_changes(record: dict[str, Any]) -> dict[str, Any]:
     return {
         **{name: record[name] for name in ("job_id", "state", "given_back", "worker_died")},
-        "holds": int(record["holds"]),
-        "keeps_hold": int(record["keeps_hold"]),
+        "name_unknown": int(record["name_unknown"]),
+        "keeps_unknown_since": int(record["keeps_unknown_since"]),
         "delay": round(record["delay"] * 1_000_000),
         "started": _micros(record["started"]),
         "finished": _micros(record["finished"]),
@@ -290,7 +295,7 @@ def _attempt_row(
     )
 
 
-def _letter_row(ended: Ended, record: dict[str, Any]) -> tuple[Any, ...]:
+def _dead_letter_row(ended: FinishedRun, record: dict[str, Any]) -> tuple[Any, ...]:
     return (
         record["job_id"],
         ended.claim.name,

@@ -9,31 +9,31 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....policy.uniqueness import Key
+from ....policy.uniqueness import NewKey
 from .. import open_dialect
 from ..base.jobs import Inserted, NewJob
-from ..base.keys import WAITING, Holder, NewOnce
+from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-NOBODY = 0
+NO_JOB_ID = 0
 """The job of a key that its own transaction has just made; no other transaction ever sees it."""
 
 LOCK_KEY = f"""
-INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, `key`, job_id, held_since, kept_until)
-VALUES (%s, %s, %s, %s, {NOBODY}, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
+INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, `key`, job_id, acquired_at, expires_at)
+VALUES (%s, %s, %s, %s, {NO_JOB_ID}, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
 ON DUPLICATE KEY UPDATE
-    job_id = LAST_INSERT_ID(IF(%s AND kept_until <= UTC_TIMESTAMP(6), {NOBODY}, job_id))
+    job_id = LAST_INSERT_ID(IF(%s AND expires_at <= UTC_TIMESTAMP(6), {NO_JOB_ID}, job_id))
 """
 STATE = "SELECT state FROM django_jobs_job WHERE id = %s"
-GIVE_KEY = """
+ASSIGN_KEY = """
 UPDATE django_jobs_enqueuekey
-SET job_id = %s, `key` = %s, held_since = UTC_TIMESTAMP(6),
-    kept_until = TIMESTAMPADD(MICROSECOND, %s, UTC_TIMESTAMP(6))
+SET job_id = %s, `key` = %s, acquired_at = UTC_TIMESTAMP(6),
+    expires_at = TIMESTAMPADD(MICROSECOND, %s, UTC_TIMESTAMP(6))
 WHERE digest = %s
 """
-HOLD_BACK = f"""
+LOCK_WAITING_JOB = f"""
 SELECT id FROM django_jobs_job FORCE INDEX (PRIMARY) WHERE id = %s AND state IN {WAITING} LOCK IN SHARE MODE
 """
 
@@ -42,7 +42,7 @@ INSERT INTO django_jobs_oncerecord (digest, `key`, job_id, recorded_at)
 VALUES (%s, %s, %s, UTC_TIMESTAMP(6))
 ON DUPLICATE KEY UPDATE recorded_at = IF(LAST_INSERT_ID(1), recorded_at, recorded_at)
 """
-FRESH = {"read committed", "read uncommitted"}
+READ_COMMITTED_LEVELS = {"read committed", "read uncommitted"}
 
 
 class MySQLKeys:
@@ -50,35 +50,38 @@ class MySQLKeys:
 
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
         """Not inside a transaction under REPEATABLE READ, the server's default but not Django's."""
-        return not connection.in_atomic_block or getattr(connection, "isolation_level", None) in FRESH
+        return (
+            not connection.in_atomic_block
+            or getattr(connection, "isolation_level", None) in READ_COMMITTED_LEVELS
+        )
 
-    def insert_keyed(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
-    ) -> Inserted | Holder | None:
+    def insert_with_key(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
+    ) -> Inserted | KeyHolder | None:
         """Insert in three statements: the key, which is locked whoever has it, the job, its id."""
         dialect, _ = open_dialect(connection.alias)
-        with dialect.writing(connection), connection.cursor() as cursor:
+        with dialect.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
-            holder_id = cursor.lastrowid or NOBODY
-            if holder_id != NOBODY:
+            holder_id = cursor.lastrowid or NO_JOB_ID
+            if holder_id != NO_JOB_ID:
                 cursor.execute(
                     STATE if self.sees_latest(connection) else f"{STATE} LOCK IN SHARE MODE", [holder_id]
                 )
                 row = cursor.fetchone()
                 if row is not None and row[0] in key.states:
-                    return Holder(holder_id)
+                    return KeyHolder(holder_id)
             (inserted,) = dialect.insert_jobs(connection, new, [arguments])
             kept = round(key.seconds * 1_000_000)
-            cursor.execute(GIVE_KEY, [inserted.job_id, key.text, kept, key.digest])
+            cursor.execute(ASSIGN_KEY, [inserted.job_id, key.text, kept, key.digest])
         return inserted
 
-    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+    def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
         """Lock the row in a mode that others may have too."""
         with connection.cursor() as cursor:
-            cursor.execute(HOLD_BACK, [job_id])
+            cursor.execute(LOCK_WAITING_JOB, [job_id])
             return cursor.fetchone() is not None
 
-    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
         """Insert, or lock what is there, in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_ONCE, record)

@@ -5,27 +5,27 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..shared.limits import LINE_HEAD, LimitsApart
+from ..shared.limits import SELECT_QUEUE_HEAD, MultiStatementLimits
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-LINES_A_STATEMENT = 100
+LIMITS_PER_STATEMENT = 100
 
 
-class MySQLLimits(LimitsApart):
+class MySQLLimits(MultiStatementLimits):
     """Limits on MySQL 8 and MariaDB 10.6 and later."""
 
-    def read_heads(
+    def read_queue_heads(
         self, connection: BaseDatabaseWrapper, lengths: Mapping[int, int]
     ) -> list[tuple[int, int, bool]]:
         """Read a hundred ranges of the index in one statement: MariaDB knows no LATERAL."""
         found: list[tuple[int, int, bool]] = []
         limits = list(lengths.items())
         with connection.cursor() as cursor:
-            for start in range(0, len(limits), LINES_A_STATEMENT):
-                part = limits[start : start + LINES_A_STATEMENT]
-                heads = (f"SELECT * FROM ({LINE_HEAD}) AS head_{at}" for at in range(len(part)))
+            for start in range(0, len(limits), LIMITS_PER_STATEMENT):
+                part = limits[start : start + LIMITS_PER_STATEMENT]
+                heads = (f"SELECT * FROM ({SELECT_QUEUE_HEAD}) AS head_{at}" for at in range(len(part)))
                 cursor.execute(" UNION ALL ".join(heads), [value for one in part for value in one])
                 found += cursor.fetchall()
         return found

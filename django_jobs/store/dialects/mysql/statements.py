@@ -9,7 +9,7 @@ NOW = "UTC_TIMESTAMP(6)"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, links)
+     attempt, claim_number, worker_deaths, progress_message, flags)
 VALUES {rows}
 """
 NEW_ROW = f"""(%s, %s, %s, %s, %s, %s,
@@ -20,9 +20,9 @@ INSERTED = """
 SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
 """
 
-LOOK = f"""
+QUEUE_SNAPSHOT = f"""
 SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
-       (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitnotice), {NOW}, min(open_at)) FROM django_jobs_limit),
+       (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitsignal), {NOW}, min(check_at)) FROM django_jobs_limit),
        line.queue_name, line.priority,
        (SELECT max_running FROM django_jobs_queue WHERE name = line.queue_name) IS NOT NULL
 FROM (SELECT 1 AS one) AS always
@@ -36,7 +36,7 @@ LEFT JOIN (
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
-       {enqueued}, {ready}, {held}, {now}, worker_deaths, links, UTC_TIMESTAMP(6)
+       {enqueued}, {ready}, {held}, {now}, worker_deaths, flags, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (
@@ -51,7 +51,7 @@ _SINCE_EPOCH = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {}) / 1e6"
 _INSTANTS = {
     "enqueued": _SINCE_EPOCH.format("enqueued_at"),
     "ready": _SINCE_EPOCH.format("ready_at"),
-    "held": _SINCE_EPOCH.format("held_since"),
+    "held": _SINCE_EPOCH.format("unknown_since"),
     "now": _SINCE_EPOCH.format(NOW),
 }
 READY_FROM_HEAD = READY.format(**_INSTANTS, behind_position="")
@@ -66,7 +66,7 @@ WHERE id IN %s
 """
 
 DUE = """
-SELECT id, links FROM django_jobs_job FORCE INDEX (django_jobs_scheduled)
+SELECT id, flags FROM django_jobs_job FORCE INDEX (django_jobs_scheduled)
 WHERE run_after <= UTC_TIMESTAMP(6) AND state = 'scheduled'
 ORDER BY run_after, id
 LIMIT %s
@@ -74,12 +74,12 @@ FOR UPDATE SKIP LOCKED
 """
 PROMOTE = """
 UPDATE django_jobs_job
-SET state = IF(links & 1, 'blocked', 'ready'), ready_at = IF(links & 1, NULL, UTC_TIMESTAMP(6)), run_after = NULL
+SET state = IF(flags & 1, 'blocked', 'ready'), ready_at = IF(flags & 1, NULL, UTC_TIMESTAMP(6)), run_after = NULL
 WHERE id IN %s
 """
 
 OWNED = """
-SELECT id, claim_number, ready_at, links FROM django_jobs_job
+SELECT id, claim_number, ready_at, flags FROM django_jobs_job
 WHERE id IN %s AND state = 'running' AND worker_id = %s
 FOR UPDATE
 """
@@ -95,10 +95,10 @@ STRAIGHT_JOIN django_jobs_job AS job FORCE INDEX (PRIMARY) ON job.id = ended.job
 
 FINISH_SUCCEEDED = f"""
 UPDATE {_SUCCEEDED}
-SET job.state = 'succeeded', job.result = ended.result, job.held_since = NULL,
+SET job.state = 'succeeded', job.result = ended.result, job.unknown_since = NULL,
     job.started_at = {_EPOCH.format("ended.started")}, job.finished_at = {_EPOCH.format("ended.finished")}
 """
-RECORD_SUCCEEDED = f"""
+INSERT_SUCCEEDED_ATTEMPTS = f"""
 INSERT INTO django_jobs_attempt
     (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
      error_class, error_message, traceback)
@@ -110,28 +110,28 @@ FROM {_SUCCEEDED}
 FINISH_OTHERWISE = f"""
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
            job_id bigint PATH '$.job_id', state varchar(10) PATH '$.state', delay bigint PATH '$.delay',
-           given_back smallint PATH '$.given_back', holds tinyint PATH '$.holds',
-           keeps_hold tinyint PATH '$.keeps_hold', worker_died smallint PATH '$.worker_died',
+           given_back smallint PATH '$.given_back', name_unknown tinyint PATH '$.name_unknown',
+           keeps_unknown_since tinyint PATH '$.keeps_unknown_since', worker_died smallint PATH '$.worker_died',
            started bigint PATH '$.started', finished bigint PATH '$.finished')) AS ended
 STRAIGHT_JOIN django_jobs_job AS job FORCE INDEX (PRIMARY) ON job.id = ended.job_id
 SET job.state = ended.state,
     job.attempt = job.attempt - ended.given_back,
     job.worker_deaths = job.worker_deaths + ended.worker_died,
     job.run_after = IF(ended.state = 'scheduled', TIMESTAMPADD(MICROSECOND, ended.delay, {NOW}), NULL),
-    job.held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, {NOW})
-                          WHEN ended.keeps_hold THEN job.held_since END,
+    job.unknown_since = CASE WHEN ended.name_unknown THEN coalesce(job.unknown_since, {NOW})
+                          WHEN ended.keeps_unknown_since THEN job.unknown_since END,
     job.started_at = coalesce({_EPOCH.format("ended.started")}, job.started_at),
     job.finished_at = IF(ended.state IN ('dead', 'cancelled'), {_EPOCH.format("ended.finished")}, NULL)
 """
 
-RECORD_ATTEMPTS = """
+INSERT_ATTEMPTS = """
 INSERT INTO django_jobs_attempt
     (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
      error_class, error_message, traceback)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
-RECORD_LETTERS = """
+INSERT_DEAD_LETTERS = """
 INSERT INTO django_jobs_deadletter
     (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
      died_at, status, resolved_by)
@@ -152,9 +152,9 @@ SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS (
     outcome varchar(10) PATH '$[3]', reason longtext PATH '$[4]', job_id bigint PATH '$[5]',
     is_open tinyint PATH '$[6]', requested_by varchar(150) PATH '$[7]')) AS tick
 """
-SET_LOOKS = """
+SET_SCHEDULE_TIMES = """
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
            id bigint PATH '$[0]', due datetime(6) PATH '$[1]', look datetime(6) PATH '$[2]')) AS looks
 STRAIGHT_JOIN django_jobs_cronschedule AS schedule FORCE INDEX (PRIMARY) ON schedule.id = looks.id
-SET schedule.next_due_at = looks.due, schedule.next_look_at = looks.look
+SET schedule.next_due_at = looks.due, schedule.next_check_at = looks.look
 """

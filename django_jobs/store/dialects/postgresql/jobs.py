@@ -14,23 +14,23 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from ....policy.claim_cursors import Line
-from ....policy.rollup import Counted
+from ....policy.claim_cursors import Lane
+from ....policy.rollup import AttemptCount
 from ..base.jobs import (
     COUNT_ATTEMPTS,
     Claim,
-    Ended,
+    FinishedRun,
     Inserted,
-    Look,
-    Looks,
     NewJob,
     NewTick,
     Position,
     Promoted,
+    QueueSnapshot,
+    ScheduleTimes,
     as_record,
-    in_line,
+    claim_order,
     is_plain_success,
-    read_counted,
+    read_attempt_counts,
 )
 
 if TYPE_CHECKING:
@@ -45,15 +45,15 @@ CONFLICTS = {"40001", "40P01"}
 INSERT = """
 INSERT INTO django_jobs_job
     ({id_column}name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, links)
+     attempt, claim_number, worker_deaths, progress_message, flags)
 SELECT {id}new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments,
        CASE WHEN due.at > due.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        due.now,
        CASE WHEN due.at > due.now THEN due.at END,
        CASE WHEN due.at > due.now OR new.blocked THEN NULL ELSE due.now END,
-       0, 0, 0, '', new.links
+       0, 0, 0, '', new.flags
 FROM (VALUES (%s, %s, %s::smallint, %s::smallint, %s::jsonb, %s::timestamptz, %s::float8, %s, %s::smallint))
-         AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay, blocked, links)
+         AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay, blocked, flags)
 CROSS JOIN LATERAL (
     SELECT clock.now, coalesce(new.run_after, clock.now + new.delay * interval '1 second') AS at
     FROM (SELECT statement_timestamp() AS now) AS clock
@@ -65,7 +65,7 @@ RETURNING id, state, enqueued_at, run_after, ready_at
 """
 INSERT_JOBS = INSERT.format(id_column="", id="", source="")
 
-LOOK = """
+QUEUE_SNAPSHOT = """
 WITH RECURSIVE line AS (
     (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
      ORDER BY queue_name, priority LIMIT 1)
@@ -78,8 +78,8 @@ WITH RECURSIVE line AS (
     ) AS further
 )
 SELECT statement_timestamp(), (SELECT min(run_after) FROM django_jobs_job WHERE state = 'scheduled'),
-       (SELECT CASE WHEN EXISTS (SELECT FROM django_jobs_limitnotice) THEN statement_timestamp()
-                    ELSE min(open_at) END FROM django_jobs_limit),
+       (SELECT CASE WHEN EXISTS (SELECT FROM django_jobs_limitsignal) THEN statement_timestamp()
+                    ELSE min(check_at) END FROM django_jobs_limit),
        open_line.queue_name, open_line.priority,
        (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
 FROM (SELECT 1) AS always
@@ -112,7 +112,7 @@ WHERE (SELECT set_config('synchronous_commit', 'off', true)) IS NOT NULL AND job
 ))
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
           extract(epoch FROM enqueued_at)::float8, extract(epoch FROM ready_at)::float8,
-          extract(epoch FROM held_since)::float8, extract(epoch FROM started_at)::float8, worker_deaths, links
+          extract(epoch FROM unknown_since)::float8, extract(epoch FROM started_at)::float8, worker_deaths, flags
 """
 CLAIM_FROM_HEAD = CLAIM.format(behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)")
@@ -120,8 +120,8 @@ CLAIM_FROM_POSITION = CLAIM.format(behind_position="AND (ready_at, id) > (%(read
 PROMOTE = """
 WITH promoted AS (
     UPDATE django_jobs_job
-    SET state = CASE WHEN links & 1 = 1 THEN 'blocked' ELSE 'ready' END,
-        ready_at = CASE WHEN links & 1 = 1 THEN NULL ELSE statement_timestamp() END,
+    SET state = CASE WHEN flags & 1 = 1 THEN 'blocked' ELSE 'ready' END,
+        ready_at = CASE WHEN flags & 1 = 1 THEN NULL ELSE statement_timestamp() END,
         run_after = NULL
     WHERE id = ANY (ARRAY(
         SELECT id FROM django_jobs_job
@@ -130,9 +130,9 @@ WITH promoted AS (
         LIMIT %s
         FOR UPDATE SKIP LOCKED
     ))
-    RETURNING id, links
+    RETURNING id, flags
 )
-SELECT count(*), coalesce(array_agg(id) FILTER (WHERE links & 1 = 1), '{}') FROM promoted
+SELECT count(*), coalesce(array_agg(id) FILTER (WHERE flags & 1 = 1), '{}') FROM promoted
 """
 
 # The look-up stays by key (job.id = ANY): a join alone lets the planner walk the whole index of running jobs.
@@ -147,12 +147,12 @@ WITH ended AS MATERIALIZED (
         AS ended (job_id, claim_number, number, started, finished, result)
 ), saved AS (
     UPDATE django_jobs_job AS job
-    SET state = 'succeeded', result = ended.result::jsonb, held_since = NULL,
+    SET state = 'succeeded', result = ended.result::jsonb, unknown_since = NULL,
         started_at = to_timestamp(ended.started), finished_at = to_timestamp(ended.finished)
     FROM ended
     WHERE job.id = ended.job_id AND job.id = ANY (%(ids)s::bigint[]) AND job.state = ended.held_state
       AND job.worker_id = ended.holder_id AND job.claim_number = ended.claim_number
-    RETURNING job.id, job.links, job.ready_at, job.started_at, job.finished_at, ended.claim_number, ended.number
+    RETURNING job.id, job.flags, job.ready_at, job.started_at, job.finished_at, ended.claim_number, ended.number
 ), attempt AS (
     INSERT INTO django_jobs_attempt
         (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
@@ -160,14 +160,14 @@ WITH ended AS MATERIALIZED (
     SELECT id, claim_number, number, %(worker_id)s, 'succeeded', ready_at, started_at, finished_at, '', '', ''
     FROM saved
 )
-SELECT id, links FROM saved
+SELECT id, flags FROM saved
 """
 
 FINISH_OTHERWISE = """
 WITH ended AS MATERIALIZED (
     SELECT *, 'running' AS held_state, %(worker_id)s::bigint AS holder_id FROM json_to_recordset(%(ended)s::json)
         AS ended (job_id bigint, claim_number int, number smallint, state text, delay float8, given_back smallint,
-                  holds boolean, keeps_hold boolean,
+                  name_unknown boolean, keeps_unknown_since boolean,
                   worker_died smallint, outcome text, started float8, finished float8,
                   error_class text, error_message text, traceback text, reason text, fingerprint text)
 ), saved AS (
@@ -177,14 +177,14 @@ WITH ended AS MATERIALIZED (
         worker_deaths = job.worker_deaths + ended.worker_died,
         run_after = CASE WHEN ended.state = 'scheduled'
                          THEN statement_timestamp() + ended.delay * interval '1 second' END,
-        held_since = CASE WHEN ended.holds THEN coalesce(job.held_since, statement_timestamp())
-                          WHEN ended.keeps_hold THEN job.held_since END,
+        unknown_since = CASE WHEN ended.name_unknown THEN coalesce(job.unknown_since, statement_timestamp())
+                          WHEN ended.keeps_unknown_since THEN job.unknown_since END,
         started_at = coalesce(to_timestamp(ended.started), job.started_at),
         finished_at = CASE WHEN ended.state IN ('dead', 'cancelled') THEN to_timestamp(ended.finished) END
     FROM ended
     WHERE job.id = ended.job_id AND job.id = ANY (%(ids)s::bigint[]) AND job.state = ended.held_state
       AND job.worker_id = ended.holder_id AND job.claim_number = ended.claim_number
-    RETURNING job.id, job.links, job.name, job.queue_name, job.ready_at, ended.*
+    RETURNING job.id, job.flags, job.name, job.queue_name, job.ready_at, ended.*
 ), attempt AS (
     INSERT INTO django_jobs_attempt
         (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
@@ -200,7 +200,7 @@ WITH ended AS MATERIALIZED (
            to_timestamp(finished), 'open', ''
     FROM saved WHERE reason IS NOT NULL
 )
-SELECT id, links FROM saved
+SELECT id, flags FROM saved
 """
 
 COUNT = COUNT_ATTEMPTS.format(
@@ -216,11 +216,11 @@ SELECT * FROM json_to_recordset(%s::json)
     AS tick (schedule_id bigint, due_at timestamptz, decided_at timestamptz, outcome text, reason text,
              job_id bigint, is_open boolean, requested_by text)
 """
-SET_LOOKS = """
+SET_SCHEDULE_TIMES = """
 UPDATE django_jobs_cronschedule AS schedule
-SET next_due_at = looks.next_due_at, next_look_at = looks.next_look_at
+SET next_due_at = looks.next_due_at, next_check_at = looks.next_check_at
 FROM json_to_recordset(%s::json)
-    AS looks (schedule_id bigint, next_due_at timestamptz, next_look_at timestamptz)
+    AS looks (schedule_id bigint, next_due_at timestamptz, next_check_at timestamptz)
 WHERE schedule.id = looks.schedule_id
 """
 
@@ -228,7 +228,7 @@ WHERE schedule.id = looks.schedule_id
 class PostgreSQL:
     """The dialect of PostgreSQL 14 and later."""
 
-    listens = True
+    supports_notify = True
 
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
         """Hold the session to READ COMMITTED where the project or the server chose another level."""
@@ -237,7 +237,7 @@ class PostgreSQL:
             if cursor.fetchone() != ("read committed",):
                 cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
-    def writing(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
         """Open a transaction, or join the caller's."""
         return transaction.atomic(using=connection.alias, savepoint=False)
 
@@ -256,21 +256,21 @@ class PostgreSQL:
             cursor.execute(INSERT_JOBS, [*new.columns, f"[{','.join(arguments)}]"])
             return sorted(map(Inserted._make, cursor.fetchall()))
 
-    def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:
+    def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read the lines by skipping through the index: one step a line, however long it is."""
         with connection.cursor() as cursor:
-            cursor.execute(LOOK)
+            cursor.execute(QUEUE_SNAPSHOT)
             rows = cursor.fetchall()
-        now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        now, next_due, next_admission = rows[0][:3]
+        lines = [Lane(*row[3:5]) for row in rows if row[3] is not None]
         capped = frozenset(row[3] for row in rows if row[5])
         served = [line for line in lines if queues is None or line.queue_name in queues]
-        return Look(now, next_due, served, next_grant, capped)
+        return QueueSnapshot(now, next_due, served, next_admission, capped)
 
     def claim(
         self,
         connection: BaseDatabaseWrapper,
-        line: Line,
+        line: Lane,
         *,
         after: Position | None,
         limit: int,
@@ -284,7 +284,7 @@ class PostgreSQL:
         with connection.cursor() as cursor:
             cursor.execute(CLAIM_FROM_HEAD if after is None else CLAIM_FROM_POSITION, values)
             claims = list(map(Claim._make, cursor.fetchall()))
-        claims.sort(key=in_line)
+        claims.sort(key=claim_order)
         return claims
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
@@ -298,7 +298,7 @@ class PostgreSQL:
             return Promoted(*cursor.fetchone())
 
     def finish(
-        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+        self, connection: BaseDatabaseWrapper, ended: Sequence[FinishedRun], *, worker_id: int
     ) -> dict[int, int]:
         """Save successes in one statement, everything else in another."""
         saved: dict[int, int] = {}
@@ -313,60 +313,60 @@ class PostgreSQL:
                 saved.update(cursor.fetchall())
         return saved
 
-    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[AttemptCount]:
         """Count in microseconds, the resolution of the columns."""
-        return read_counted(connection, COUNT, above=above, upto=upto)
+        return read_attempt_counts(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_TICKS, [json.dumps([one._asdict() for one in ticks], default=str)])
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+    def set_schedule_times(self, connection: BaseDatabaseWrapper, looks: Sequence[ScheduleTimes]) -> None:
         """Write all in one statement, sent as one JSON text."""
         with connection.cursor() as cursor:
-            cursor.execute(SET_LOOKS, [json.dumps([one._asdict() for one in looks], default=str)])
+            cursor.execute(SET_SCHEDULE_TIMES, [json.dumps([one._asdict() for one in looks], default=str)])
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Look at the SQLSTATE; psycopg 3 and 2 name it differently."""
         cause = error.__cause__
         return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in CONFLICTS
 
-    def is_at_rest(self, driver_connection: Any) -> bool:
+    def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""
         return not driver_connection.closed and driver_connection.info.transaction_status == 0
 
-    def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Notify the workers that listen. NOTIFY takes a lock on the whole database at commit: ring seldom."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue_name])
 
-    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
         """Notify the schedulers that listen."""
         with connection.cursor() as cursor:
             cursor.execute(f"NOTIFY {SCHEDULERS_CHANNEL}")
 
 
-def _success_arrays(ended: Sequence[Ended], worker_id: int) -> dict[str, Any]:
+def _success_arrays(ended: Sequence[FinishedRun], worker_id: int) -> dict[str, Any]:
     """Return the columns as array literals: joining digits is five times as fast as adapting lists."""
     results = [one.decision.result for one in ended]
     return {
         "worker_id": worker_id,
-        "ids": array(one.claim.job_id for one in ended),
-        "claim_numbers": array(one.claim.claim_number for one in ended),
-        "numbers": array(one.claim.attempt for one in ended),
-        "started": array(one.started for one in ended),
-        "finished": array(one.finished for one in ended),
+        "ids": array_literal(one.claim.job_id for one in ended),
+        "claim_numbers": array_literal(one.claim.claim_number for one in ended),
+        "numbers": array_literal(one.claim.attempt for one in ended),
+        "started": array_literal(one.started for one in ended),
+        "finished": array_literal(one.finished for one in ended),
         "results": results if any(result is not None for result in results) else [None] * len(ended),
     }
 
 
-def array(values: Iterable[float | None]) -> str:
+def array_literal(values: Iterable[float | None]) -> str:
     """Return numbers as an array literal."""
     return "{" + ",".join(map(str, values)) + "}"
 
 
-def _other_records(ended: Sequence[Ended], worker_id: int) -> dict[str, Any]:
+def _other_records(ended: Sequence[FinishedRun], worker_id: int) -> dict[str, Any]:
     return {
         "worker_id": worker_id,
         "ids": [one.claim.job_id for one in ended],

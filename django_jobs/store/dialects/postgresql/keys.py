@@ -14,9 +14,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....policy.uniqueness import Key
+from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
-from ..base.keys import WAITING, Holder, NewOnce
+from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 from .jobs import INSERT
 
 if TYPE_CHECKING:
@@ -26,9 +26,9 @@ _NEXT_JOB = "nextval(pg_get_serial_sequence('django_jobs_job', 'id'))"
 
 _JOB = INSERT.format(id_column="id, ", id="holding.job_id, ", source="CROSS JOIN holding")
 
-INSERT_KEYED = f"""
+INSERT_WITH_KEY = f"""
 WITH holding AS (
-    INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, held_since, kept_until)
+    INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, acquired_at, expires_at)
     VALUES (%s, %s, %s, %s, {_NEXT_JOB}, statement_timestamp(), statement_timestamp() + %s * interval '1 second')
     ON CONFLICT (digest) DO NOTHING
     RETURNING job_id
@@ -36,22 +36,22 @@ WITH holding AS (
 """
 HOLDER = """
 SELECT enqueue_key.job_id,
-       job.id IS NULL OR job.state <> ALL (%s::text[]) OR (%s AND enqueue_key.kept_until <= statement_timestamp())
+       job.id IS NULL OR job.state <> ALL (%s::text[]) OR (%s AND enqueue_key.expires_at <= statement_timestamp())
 FROM django_jobs_enqueuekey AS enqueue_key LEFT JOIN django_jobs_job AS job ON job.id = enqueue_key.job_id
 WHERE enqueue_key.digest = %s
 """
 TAKE_OVER = f"""
 WITH holding AS (
     UPDATE django_jobs_enqueuekey
-    SET job_id = {_NEXT_JOB}, key = %s, held_since = statement_timestamp(),
-        kept_until = statement_timestamp() + %s * interval '1 second'
+    SET job_id = {_NEXT_JOB}, key = %s, acquired_at = statement_timestamp(),
+        expires_at = statement_timestamp() + %s * interval '1 second'
     WHERE digest = %s AND job_id = %s
     RETURNING job_id
 ) {_JOB}
 """
 
 # A row that is share-locked is passed over by claims, which want it for themselves, and lets others skip too.
-HOLD_BACK = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING} FOR SHARE"
+LOCK_WAITING_JOB = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING} FOR SHARE"
 
 INSERT_ONCE = """
 INSERT INTO django_jobs_oncerecord (digest, key, job_id, recorded_at)
@@ -67,13 +67,13 @@ class PostgreSQLKeys:
         """Always: where a transaction is isolated from it, writing fails and says so."""
         return True
 
-    def insert_keyed(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
-    ) -> Inserted | Holder | None:
+    def insert_with_key(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
+    ) -> Inserted | KeyHolder | None:
         """Insert in one statement; a key that is there is looked at by a new snapshot."""
         job = [*new.columns, f"[{arguments}]"]
         with connection.cursor() as cursor:
-            cursor.execute(INSERT_KEYED, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
+            cursor.execute(INSERT_WITH_KEY, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
             if row := cursor.fetchone():
                 return Inserted._make(row)
             cursor.execute(HOLDER, ["{" + ",".join(key.states) + "}", key.expires, key.digest])
@@ -82,15 +82,15 @@ class PostgreSQLKeys:
                 cursor.execute(TAKE_OVER, [key.text, key.seconds, key.digest, holder_id, *job])
                 row = cursor.fetchone()
                 return Inserted._make(row) if row else None
-        return None if holder_id is None else Holder(holder_id)
+        return None if holder_id is None else KeyHolder(holder_id)
 
-    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+    def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
         """Lock the row in a mode that others may have too."""
         with connection.cursor() as cursor:
-            cursor.execute(HOLD_BACK, [job_id])
+            cursor.execute(LOCK_WAITING_JOB, [job_id])
             return cursor.fetchone() is not None
 
-    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
         """Insert in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_ONCE, record)

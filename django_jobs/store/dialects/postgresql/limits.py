@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
-from ..base.limits import Held, LetIn, OpenLine
-from .jobs import array
+from ..base.limits import HeldPermit, LimitQueue, LockedJob
+from .jobs import array_literal
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Phases: 1 waits, 2 is held, 3 cools. Kind 4 is a rate, the last that a job takes: where another was the last, none is
 # looked for.
-TAKE_BACK = """
+RELEASE_PERMITS = """
 WITH gone AS (
     DELETE FROM django_jobs_permit
     WHERE job_id = ANY(%(over)s::bigint[]) AND run = 0 AND phase = 2 AND kind <> 4
@@ -46,7 +46,7 @@ LEFT JOIN LATERAL (
 
 # What is written is looked up by a list of keys: of a join with the few rows of a CTE the planner expects one row, and
 # compares each with each (measured: 12 ms for 200 jobs instead of 4).
-LET_IN = """
+ADMIT_JOBS = """
 WITH taken AS MATERIALIZED (
     SELECT id, state, queue_name FROM django_jobs_job
     WHERE id = ANY(%(ids)s::bigint[]) ORDER BY id FOR UPDATE SKIP LOCKED
@@ -64,34 +64,34 @@ SELECT id, state, queue_name FROM taken
 class PostgreSQLLimits:
     """Limits on PostgreSQL 13 and later."""
 
-    def take_back(
+    def release_permits(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
-    ) -> list[Held]:
+    ) -> list[HeldPermit]:
         """Read and delete in one statement."""
         others = set(job_ids).difference(over)
         with connection.cursor() as cursor:
-            cursor.execute(TAKE_BACK, {"over": array(over), "others": array(others)})
-            return list(map(Held._make, cursor.fetchall()))
+            cursor.execute(RELEASE_PERMITS, {"over": array_literal(over), "others": array_literal(others)})
+            return list(map(HeldPermit._make, cursor.fetchall()))
 
-    def read_lines(
-        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, most: int
-    ) -> dict[int, OpenLine]:
+    def read_queues(
+        self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, limit: int
+    ) -> dict[int, LimitQueue]:
         """Read two ranges of the index for each limit, all in one statement."""
-        lines: dict[int, OpenLine] = {}
+        lines: dict[int, LimitQueue] = {}
         with connection.cursor() as cursor:
-            cursor.execute(LINES, [array(bounds.keys()), array(bounds.values()), most])
+            cursor.execute(LINES, [array_literal(bounds.keys()), array_literal(bounds.values()), limit])
             for limit_id, used, free_at, job_id, is_last in cursor.fetchall():
                 line = lines.get(limit_id)
                 if line is None:
-                    line = lines[limit_id] = OpenLine(used, free_at)
+                    line = lines[limit_id] = LimitQueue(used, free_at)
                 if job_id is not None:
                     line.waiting.append((job_id, is_last))
         return lines
 
-    def let_in(
+    def admit(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
-    ) -> list[LetIn]:
+    ) -> list[LockedJob]:
         """Lock and write in one statement."""
         with connection.cursor() as cursor:
-            cursor.execute(LET_IN, {"ids": array(job_ids), "complete": array(complete)})
-            return list(map(LetIn._make, cursor.fetchall()))
+            cursor.execute(ADMIT_JOBS, {"ids": array_literal(job_ids), "complete": array_literal(complete)})
+            return list(map(LockedJob._make, cursor.fetchall()))

@@ -3,7 +3,7 @@
 ``filter(column__in=[...])`` makes a parameter of each value, and Django and the driver then spend more time on a
 list of 500 than the database on finding its rows: a finish of jobs under limits took Python twice as long. MySQL and
 MariaDB, besides, read, and lock, the whole of a small table rather than a list of its keys: a worker would wait for
-the transaction of somebody who has just enqueued. So there the condition carries a mark, by which ``look_up``, a
+the transaction of somebody who has just enqueued. So there the condition carries a mark, by which ``force_index_wrapper``, a
 wrapper around the statements of a dialect's transaction, has the index used that it names. A DELETE becomes a join:
 it needs the key alone, and where an index holds all that a statement needs MariaDB reads the whole of it, forced or
 not, unless it can look up each row of a table before.
@@ -32,7 +32,7 @@ _HINTED = (
 )
 
 
-class Among(Lookup):
+class InIds(Lookup):
     """``filter(Among("job_id", ids))``: the column's value is one of ``ids``, of which there may be none.
 
     ``index``: on MySQL and MariaDB the one to look in, of which the column is the first; None leaves that to them. A
@@ -63,7 +63,7 @@ class Among(Lookup):
         return f"{column} IN %s{mark}", [*values, self.rhs or (None,)]
 
 
-def look_up(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+def force_index_wrapper(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
     """Run a statement of MySQL's or MariaDB's that carries the mark by the index that it names."""
     marked = _MARKED.search(sql)
     if marked is not None:

@@ -13,19 +13,19 @@ from ....policy.batches import Counts
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-ROWS_A_STATEMENT = 5_000
+ROWS_PER_STATEMENT = 5_000
 SHARE_LOCKS = {"postgresql": "FOR SHARE", "mysql": "LOCK IN SHARE MODE", "sqlite": ""}
 """Whoever adds to a batch shares its row with others that do, and keeps it from ending meanwhile."""
 
-HOLD_BATCH = """
+LOCK_BATCH = """
 SELECT state, outcome, description, closed_at IS NOT NULL, cancelled_at IS NOT NULL, total, succeeded, dead, cancelled
 FROM django_jobs_batch WHERE id = %s {share}
 """
 
 BATCHES_OF = "SELECT batch_id, job_id FROM django_jobs_batchjob WHERE job_id IN ({ids})"
 INSERT_MEMBERS = "INSERT INTO django_jobs_batchjob (job_id, batch_id) VALUES {rows}"
-INSERT_TALLIES = """
-INSERT INTO django_jobs_batchtally (batch_id, total, succeeded, dead, cancelled) VALUES {rows}
+INSERT_COUNT_DELTAS = """
+INSERT INTO django_jobs_batchcountdelta (batch_id, total, succeeded, dead, cancelled) VALUES {rows}
 """
 
 INSERT_DEPENDENCIES = """
@@ -34,7 +34,7 @@ INSERT INTO django_jobs_dependency (job_id, predecessor_id, position, on_dead, i
 
 # By the index of predecessors, whatever the optimizer thinks: MariaDB would walk that of unmet edges, and wait for
 # whoever has locked any of them.
-MEET = """
+MARK_MET = """
 UPDATE django_jobs_dependency {index} SET is_met = TRUE WHERE predecessor_id IN ({ids}) AND NOT is_met
 """
 WAITING_FOR = "SELECT DISTINCT job_id FROM django_jobs_dependency WHERE predecessor_id IN ({ids})"
@@ -54,7 +54,7 @@ SELECT {hint} job_id FROM successor
 MYSQL_HINT = "/*+ SET_VAR(cte_max_recursion_depth = 1000000) */"
 
 
-class HeldBatch(NamedTuple):
+class LockedBatch(NamedTuple):
     """A batch as it is while its row is held."""
 
     state: str
@@ -65,15 +65,15 @@ class HeldBatch(NamedTuple):
     counts: Counts
 
 
-def hold_batch(connection: BaseDatabaseWrapper, batch_id: int) -> HeldBatch | None:
+def lock_batch(connection: BaseDatabaseWrapper, batch_id: int) -> LockedBatch | None:
     """Lock a batch against its end, not against others that hold it so; None where it is gone."""
     with connection.cursor() as cursor:
-        cursor.execute(HOLD_BATCH.format(share=SHARE_LOCKS[connection.vendor]), [batch_id])
+        cursor.execute(LOCK_BATCH.format(share=SHARE_LOCKS[connection.vendor]), [batch_id])
         row = cursor.fetchone()
     if row is None:
         return None
     state, outcome, description, is_closed, is_cancelled = row[:5]
-    return HeldBatch(state, outcome, description, bool(is_closed), bool(is_cancelled), Counts(*row[5:]))
+    return LockedBatch(state, outcome, description, bool(is_closed), bool(is_cancelled), Counts(*row[5:]))
 
 
 def read_batches_of(connection: BaseDatabaseWrapper, job_ids: Sequence[int]) -> list[tuple[int, int]]:
@@ -81,7 +81,7 @@ def read_batches_of(connection: BaseDatabaseWrapper, job_ids: Sequence[int]) -> 
     if not job_ids:
         return []
     with connection.cursor() as cursor:
-        cursor.execute(BATCHES_OF.format(ids=_digits(job_ids)))
+        cursor.execute(BATCHES_OF.format(ids=_id_list(job_ids)))
         return [(batch_id, job_id) for batch_id, job_id in cursor.fetchall()]
 
 
@@ -90,10 +90,10 @@ def insert_members(connection: BaseDatabaseWrapper, batch_id: int, job_ids: Sequ
     _insert(connection, INSERT_MEMBERS, [f"({job_id:d},{batch_id:d})" for job_id in job_ids])
 
 
-def insert_tallies(connection: BaseDatabaseWrapper, changes: Iterable[tuple[int, Counts]]) -> None:
+def insert_count_deltas(connection: BaseDatabaseWrapper, changes: Iterable[tuple[int, Counts]]) -> None:
     """Insert changes to the counts of batches."""
     rows = [f"({batch_id:d},{','.join(f'{number:d}' for number in counts)})" for batch_id, counts in changes]
-    _insert(connection, INSERT_TALLIES, rows)
+    _insert(connection, INSERT_COUNT_DELTAS, rows)
 
 
 def insert_dependencies(
@@ -101,37 +101,37 @@ def insert_dependencies(
 ) -> None:
     """Insert edges: job, predecessor, position, whether it is cancelled by a death, whether it is met already."""
     rows = [
-        f"({job_id:d},{predecessor_id:d},{position:d},'{'cancel' if cancels else 'block'}',{_truth(is_met)})"
+        f"({job_id:d},{predecessor_id:d},{position:d},'{'cancel' if cancels else 'block'}',{_bool_literal(is_met)})"
         for job_id, predecessor_id, position, cancels, is_met in edges
     ]
     _insert(connection, INSERT_DEPENDENCIES, rows)
 
 
-def meet_dependencies(connection: BaseDatabaseWrapper, predecessors: Sequence[int]) -> list[int]:
+def mark_dependencies_met(connection: BaseDatabaseWrapper, predecessors: Sequence[int]) -> list[int]:
     """Mark the edges to these jobs as met and return, in order, the jobs that wait or waited for them."""
     if not predecessors:
         return []
-    ids = _digits(predecessors)
+    ids = _id_list(predecessors)
     with connection.cursor() as cursor:
-        cursor.execute(MEET.format(ids=ids, index=FORCED_INDEX if connection.vendor == "mysql" else ""))
+        cursor.execute(MARK_MET.format(ids=ids, index=FORCED_INDEX if connection.vendor == "mysql" else ""))
         cursor.execute(WAITING_FOR.format(ids=ids))
         return sorted(job_id for (job_id,) in cursor.fetchall())
 
 
 def read_successors(
-    connection: BaseDatabaseWrapper, job_ids: Sequence[int], *, cancelled_by_death_only: bool
+    connection: BaseDatabaseWrapper, job_ids: Sequence[int], *, on_dead_cancel_only: bool
 ) -> set[int]:
     """Return all jobs that wait for these, for those in turn, and so on.
 
-    ``cancelled_by_death_only``: of those that wait for the given ones only those that a death cancels.
+    ``on_dead_cancel_only``: of those that wait for the given ones only those that a death cancels.
     """
     found: set[int] = set()
-    only = "AND on_dead = 'cancel'" if cancelled_by_death_only else ""
+    only = "AND on_dead = 'cancel'" if on_dead_cancel_only else ""
     frontier: Sequence[int] = job_ids
     hint = MYSQL_HINT if connection.vendor == "mysql" else ""
     while frontier:
         with connection.cursor() as cursor:
-            cursor.execute(SUCCESSORS.format(ids=_digits(frontier), only=only, hint=hint))
+            cursor.execute(SUCCESSORS.format(ids=_id_list(frontier), only=only, hint=hint))
             reached = {job_id for (job_id,) in cursor.fetchall()} - found
         found |= reached
         frontier, only = sorted(reached), ""
@@ -142,13 +142,13 @@ def read_successors(
 
 def _insert(connection: BaseDatabaseWrapper, statement: str, rows: Sequence[str]) -> None:
     with connection.cursor() as cursor:
-        for start in range(0, len(rows), ROWS_A_STATEMENT):
-            cursor.execute(statement.format(rows=",".join(rows[start : start + ROWS_A_STATEMENT])))
+        for start in range(0, len(rows), ROWS_PER_STATEMENT):
+            cursor.execute(statement.format(rows=",".join(rows[start : start + ROWS_PER_STATEMENT])))
 
 
-def _digits(ids: Iterable[int]) -> str:
+def _id_list(ids: Iterable[int]) -> str:
     return ",".join(f"{one:d}" for one in ids)
 
 
-def _truth(value: bool) -> str:
+def _bool_literal(value: bool) -> str:
     return "TRUE" if value else "FALSE"

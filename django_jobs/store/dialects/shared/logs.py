@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from ....policy.log_lines import KeptLines
+from ....policy.log_lines import LogExcerpt
 from ..base.jobs import Claim
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ SAVE = {
 }
 
 
-def save_log(connection: BaseDatabaseWrapper, claim: Claim, kept: KeptLines, *, worker_id: int) -> None:
+def save_log(connection: BaseDatabaseWrapper, claim: Claim, kept: LogExcerpt, *, worker_id: int) -> None:
     """Write a run's log over what was saved of it before, where its claim still stands."""
     values: dict[str, int | str] = {
         "job_id": claim.job_id,

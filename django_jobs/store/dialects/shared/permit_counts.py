@@ -25,7 +25,7 @@ SELECT %s AS limit_id, 0 AS is_use, count(*) AS number, min(since) AS since FROM
 """
 
 
-class LimitLine(NamedTuple):
+class LimitUsage(NamedTuple):
     """How many permits of a limit count, how many jobs wait at it, and since when the first of those has."""
 
     in_use: int
@@ -33,15 +33,15 @@ class LimitLine(NamedTuple):
     waiting_since: datetime | None
 
 
-def read_limit_lines(
-    connection: BaseDatabaseWrapper, limit_ids: Sequence[int], *, now: datetime, most: int
-) -> dict[int, LimitLine]:
-    """Count each limit's permits and line, both up to ``most``; who has waited longest is looked for among those."""
+def read_limit_usage(
+    connection: BaseDatabaseWrapper, limit_ids: Sequence[int], *, now: datetime, limit: int
+) -> dict[int, LimitUsage]:
+    """Count each limit's permits and line, both up to ``limit``; who has waited longest is looked for among those."""
     if not limit_ids:
         return {}
     instant = connection.ops.adapt_datetimefield_value(now)
-    parts: list[tuple[str, list[Any]]] = [(WAITING, [pk, pk, most]) for pk in limit_ids]
-    parts += [(IN_USE, [pk, pk, instant, most]) for pk in limit_ids]
+    parts: list[tuple[str, list[Any]]] = [(WAITING, [pk, pk, limit]) for pk in limit_ids]
+    parts += [(IN_USE, [pk, pk, instant, limit]) for pk in limit_ids]
     in_use = dict.fromkeys(limit_ids, 0)
     waiting: dict[int, tuple[int, datetime | None]] = dict.fromkeys(limit_ids, (0, None))
     with connection.cursor() as cursor:
@@ -54,4 +54,4 @@ def read_limit_lines(
                 in_use[pk] = number
             else:
                 waiting[pk] = (number, as_instant(since))
-    return {pk: LimitLine(in_use[pk], *waiting[pk]) for pk in limit_ids}
+    return {pk: LimitUsage(in_use[pk], *waiting[pk]) for pk in limit_ids}

@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ....policy.claim_cursors import Line
+from ....policy.claim_cursors import Lane
 from ..base.jobs import as_instant
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 # The state is written out: SQLite uses a partial index only for a condition that it can read in the statement.
-STRANDED = """
+ORPHANED = """
 SELECT job.id FROM django_jobs_job AS job
 LEFT JOIN django_jobs_worker AS worker ON worker.id = job.worker_id
 WHERE job.state = 'running' AND (worker.id IS NULL OR worker.state IN ('lost', 'stopped')) {of_worker}
@@ -22,7 +22,7 @@ LIMIT %(limit)s
 """
 
 RUNNING_OF_QUEUE = "SELECT count(*) FROM django_jobs_job WHERE state = 'running' AND queue_name = %s"
-HELD = "SELECT id FROM django_jobs_job WHERE state = 'running' AND worker_id = %s"
+RUNNING_UNDER_WORKER = "SELECT id FROM django_jobs_job WHERE state = 'running' AND worker_id = %s"
 
 
 def count_running(connection: BaseDatabaseWrapper, queue_name: str) -> int:
@@ -32,23 +32,23 @@ def count_running(connection: BaseDatabaseWrapper, queue_name: str) -> int:
         return int(cursor.fetchone()[0])
 
 
-def read_held(connection: BaseDatabaseWrapper, *, worker_id: int) -> list[int]:
+def read_running_ids(connection: BaseDatabaseWrapper, *, worker_id: int) -> list[int]:
     """Return ids of the jobs that run under a worker, by the index of running jobs; the same on every database."""
     with connection.cursor() as cursor:
-        cursor.execute(HELD, [worker_id])
+        cursor.execute(RUNNING_UNDER_WORKER, [worker_id])
         return [job_id for (job_id,) in cursor.fetchall()]
 
 
-def read_stranded(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int | None) -> list[int]:
+def read_orphaned_ids(connection: BaseDatabaseWrapper, *, limit: int, worker_id: int | None) -> list[int]:
     """Return ids of running jobs without a living worker, by the index of running jobs; the same on every database."""
     of_worker = "" if worker_id is None else "AND job.worker_id = %(worker_id)s"
     with connection.cursor() as cursor:
-        cursor.execute(STRANDED.format(of_worker=of_worker), {"limit": limit, "worker_id": worker_id})
+        cursor.execute(ORPHANED.format(of_worker=of_worker), {"limit": limit, "worker_id": worker_id})
         return [job_id for (job_id,) in cursor.fetchall()]
 
 
 # Ordered as the index is, so that PostgreSQL walks it and stops, whatever it believes about how many wait.
-COUNT_WAITING = """
+COUNT_READY = """
 SELECT %s, count(*), min(ready_at) FROM (
     SELECT ready_at FROM django_jobs_job WHERE state = 'ready' AND queue_name = %s
     ORDER BY priority, ready_at, id LIMIT %s
@@ -59,25 +59,25 @@ SELECT %s, 0, min(ready_at) FROM django_jobs_job WHERE state = 'ready' AND queue
 """
 
 
-class Waiting(NamedTuple):
+class ReadyCount(NamedTuple):
     """How many jobs of a queue are ready, counted up to a limit, and since when the first has been."""
 
     number: int
     oldest: datetime | None
 
 
-def read_waiting(
-    connection: BaseDatabaseWrapper, *, queues: Sequence[str], heads: Sequence[Line], limit: int
-) -> dict[str, Waiting]:
+def read_ready_counts(
+    connection: BaseDatabaseWrapper, *, queues: Sequence[str], heads: Sequence[Lane], limit: int
+) -> dict[str, ReadyCount]:
     """Count what is ready in each of the queues up to ``limit``, in one statement over the ready index.
 
     The oldest is looked for among those counted and at the head of each of ``heads``.
     """
-    parts: list[tuple[str, list[Any]]] = [(COUNT_WAITING, [name, name, limit]) for name in queues]
+    parts: list[tuple[str, list[Any]]] = [(COUNT_READY, [name, name, limit]) for name in queues]
     parts += [(READ_HEAD, [line.queue_name, *line]) for line in heads if line.queue_name in queues]
     if not parts:
         return {}
-    found = dict.fromkeys(queues, Waiting(0, None))
+    found = dict.fromkeys(queues, ReadyCount(0, None))
     with connection.cursor() as cursor:
         cursor.execute(
             " UNION ALL ".join(f"SELECT * FROM ({part}) AS part_{at}" for at, (part, _) in enumerate(parts)),
@@ -86,5 +86,5 @@ def read_waiting(
         for name, number, oldest in cursor.fetchall():
             before = found[name]
             instants = [one for one in (before.oldest, as_instant(oldest)) if one is not None]
-            found[name] = Waiting(max(number, before.number), min(instants, default=None))
+            found[name] = ReadyCount(max(number, before.number), min(instants, default=None))
     return found

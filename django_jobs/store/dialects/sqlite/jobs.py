@@ -16,23 +16,23 @@ from typing import TYPE_CHECKING, Any
 
 from django.db import transaction
 
-from ....policy.claim_cursors import Line
-from ....policy.flags import Links
-from ....policy.rollup import Counted
+from ....policy.claim_cursors import Lane
+from ....policy.flags import JobFlag
+from ....policy.rollup import AttemptCount
 from ..base.jobs import (
     Claim,
-    Ended,
+    FinishedRun,
     Inserted,
-    Look,
-    Looks,
     NewJob,
     NewTick,
     Position,
     Promoted,
+    QueueSnapshot,
+    ScheduleTimes,
     as_record,
+    claim_order,
     from_epoch,
-    in_line,
-    read_counted,
+    read_attempt_counts,
 )
 from .statements import (
     CLAIM_FROM_HEAD,
@@ -40,14 +40,14 @@ from .statements import (
     COUNT,
     FINISH_JOB,
     FINISH_JOB_SUCCEEDED,
+    INSERT_ATTEMPT,
+    INSERT_DEAD_LETTER,
     INSERT_JOBS,
     INSERT_TICKS,
-    LOOK,
     OWNED,
     PROMOTE,
-    RECORD_ATTEMPT,
-    RECORD_LETTER,
-    SET_LOOKS,
+    QUEUE_SNAPSHOT,
+    SET_SCHEDULE_TIMES,
 )
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 BUSY_SECONDS = 30
-_ROWS_A_STATEMENT = 1000
+_ROWS_PER_STATEMENT = 1000
 
 
 _write_locks: dict[str, threading.RLock] = {}
@@ -65,7 +65,7 @@ _write_locks_guard = threading.Lock()
 class SQLite:
     """The dialect of SQLite 3.37 and later, in WAL mode."""
 
-    listens = False
+    supports_notify = False
 
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
         """Switch the file to WAL, wait long for other writers, begin every transaction IMMEDIATE.
@@ -82,7 +82,7 @@ class SQLite:
         connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]  # Django's own attribute since 5.1
 
     @contextmanager
-    def writing(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
         """Open a transaction that has the write lock from its first statement, or join the caller's."""
         if connection.in_atomic_block:
             yield
@@ -110,10 +110,10 @@ class SQLite:
             _as_text(new.run_after),
             _as_modifier(new.delay_seconds),
             new.blocked,
-            new.links,
+            new.flags,
             json.dumps(arguments, ensure_ascii=False),
         ]
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(INSERT_JOBS, values)
             rows = sorted(cursor.fetchall())
         return [
@@ -121,26 +121,26 @@ class SQLite:
             for job_id, state, enqueued, due, ready in rows
         ]
 
-    def look(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> Look:
+    def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read the lines by skipping through the index."""
         with connection.cursor() as cursor:
-            cursor.execute(LOOK)
+            cursor.execute(QUEUE_SNAPSHOT)
             rows = cursor.fetchall()
-        now, next_due, next_grant = rows[0][:3]
-        lines = [Line(*row[3:5]) for row in rows if row[3] is not None]
+        now, next_due, next_admission = rows[0][:3]
+        lines = [Lane(*row[3:5]) for row in rows if row[3] is not None]
         capped = frozenset(row[3] for row in rows if row[5])
-        return Look(
+        return QueueSnapshot(
             as_instant(now),
             as_instant_or_none(next_due),
             [line for line in lines if queues is None or line.queue_name in queues],
-            as_instant_or_none(next_grant),
+            as_instant_or_none(next_admission),
             capped,
         )
 
     def claim(
         self,
         connection: BaseDatabaseWrapper,
-        line: Line,
+        line: Lane,
         *,
         after: Position | None,
         limit: int,
@@ -151,10 +151,10 @@ class SQLite:
         values: dict[str, Any] = {"worker_id": worker_id, "limit": limit, "capped": capped, **line._asdict()}
         if after is not None:
             values["ready_at"], values["job_id"] = after
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(CLAIM_FROM_HEAD if after is None else CLAIM_FROM_POSITION, values)
             rows = cursor.fetchall()
-        return sorted(map(Claim._make, rows), key=in_line)
+        return sorted(map(Claim._make, rows), key=claim_order)
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""
@@ -162,61 +162,61 @@ class SQLite:
 
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(PROMOTE, [limit])
             promoted = cursor.fetchall()
-        return Promoted(len(promoted), [job_id for job_id, links in promoted if links & Links.LIMITED])
+        return Promoted(len(promoted), [job_id for job_id, flags in promoted if flags & JobFlag.LIMITED])
 
     def finish(
-        self, connection: BaseDatabaseWrapper, ended: Sequence[Ended], *, worker_id: int
+        self, connection: BaseDatabaseWrapper, ended: Sequence[FinishedRun], *, worker_id: int
     ) -> dict[int, int]:
         """Save in one transaction: see which claims still stand, then write them row by row in C."""
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [json.dumps([one.claim.job_id for one in ended]), worker_id])
             rows = cursor.fetchall()
             owned = {(job_id, claim_number): ready_at for job_id, claim_number, ready_at, _ in rows}
-            links = {job_id: bits for job_id, _, _, bits in rows}
+            flags = {job_id: bits for job_id, _, _, bits in rows}
             standing = [one for one in ended if (one.claim.job_id, one.claim.claim_number) in owned]
             for statement, rows in _rows_to_write(standing, owned, worker_id):
                 cursor.executemany(statement, rows)
-        return {one.claim.job_id: links[one.claim.job_id] for one in standing}
+        return {one.claim.job_id: flags[one.claim.job_id] for one in standing}
 
-    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[Counted]:
+    def count_attempts(self, connection: BaseDatabaseWrapper, *, above: int, upto: int) -> list[AttemptCount]:
         """Count; SQLite's own instants are milliseconds, so that a wait of less is none or one of them."""
-        return read_counted(connection, COUNT, above=above, upto=upto)
+        return read_attempt_counts(connection, COUNT, above=above, upto=upto)
 
     def insert_ticks(self, connection: BaseDatabaseWrapper, ticks: Sequence[NewTick]) -> None:
         """Insert them row by row in C."""
         rows = [(one[0], _django_text(one.due_at), _django_text(one.decided_at), *one[3:]) for one in ticks]
-        with self.writing(connection), connection.cursor() as cursor:
+        with self.write_transaction(connection), connection.cursor() as cursor:
             cursor.executemany(INSERT_TICKS, rows)
 
-    def set_looks(self, connection: BaseDatabaseWrapper, looks: Sequence[Looks]) -> None:
+    def set_schedule_times(self, connection: BaseDatabaseWrapper, looks: Sequence[ScheduleTimes]) -> None:
         """Write them row by row in C."""
         rows = [(_django_text(due), _django_text(look), schedule_id) for schedule_id, due, look in looks]
-        with self.writing(connection), connection.cursor() as cursor:
-            cursor.executemany(SET_LOOKS, rows)
+        with self.write_transaction(connection), connection.cursor() as cursor:
+            cursor.executemany(SET_SCHEDULE_TIMES, rows)
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Never: there is one writer, and a worker's transactions begin as one."""
         return False
 
-    def is_at_rest(self, driver_connection: Any) -> bool:
+    def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver; on a closed connection ``total_changes`` raises."""
         try:
             return driver_connection.total_changes >= 0 and not driver_connection.in_transaction
         except sqlite3.ProgrammingError:
             return False
 
-    def ring(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
         """Do nothing: workers watch the file itself."""
 
-    def ring_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
         """Do nothing: schedulers watch the file itself."""
 
 
 def _rows_to_write(
-    standing: Sequence[Ended], owned: dict[tuple[int, int], Any], worker_id: int
+    standing: Sequence[FinishedRun], owned: dict[tuple[int, int], Any], worker_id: int
 ) -> Iterator[tuple[str, list[Any]]]:
     """Yield each statement with the rows it has to write."""
     succeeded, otherwise, attempts, letters = [], [], [], []
@@ -243,8 +243,8 @@ def _rows_to_write(
                 _as_modifier(record["delay"]),
             )
             + (
-                record["holds"],
-                record["keeps_hold"],
+                record["name_unknown"],
+                record["keeps_unknown_since"],
                 started,
                 finished if decision.state in {"dead", "cancelled"} else None,
                 claim.job_id,
@@ -264,8 +264,8 @@ def _rows_to_write(
     for statement, rows in (
         (FINISH_JOB_SUCCEEDED, succeeded),
         (FINISH_JOB, otherwise),
-        (RECORD_ATTEMPT, attempts),
-        (RECORD_LETTER, letters),
+        (INSERT_ATTEMPT, attempts),
+        (INSERT_DEAD_LETTER, letters),
     ):
         if rows:
             yield statement, rows

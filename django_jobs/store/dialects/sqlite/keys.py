@@ -8,16 +8,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....policy.uniqueness import Key
+from ....policy.uniqueness import NewKey
 from .. import open_dialect
 from ..base.jobs import Inserted, NewJob
-from ..base.keys import WAITING, Holder, NewOnce
+from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 from .statements import LATER, NOW
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-NOBODY = 0
+NO_JOB_ID = 0
 """The job of a key that its own transaction has just made."""
 
 # With the six digits that Django writes, which pages of these rows compare with.
@@ -25,18 +25,18 @@ _NOW = f"""({NOW.replace("%", "%%")} || '000')"""
 _LATER = f"""({LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f")} || '000')"""
 
 LOCK_KEY = f"""
-INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, held_since, kept_until)
-VALUES (%s, %s, %s, %s, {NOBODY}, {_NOW}, {_NOW})
+INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, key, job_id, acquired_at, expires_at)
+VALUES (%s, %s, %s, %s, {NO_JOB_ID}, {_NOW}, {_NOW})
 ON CONFLICT (digest) DO UPDATE
-    SET job_id = CASE WHEN %s AND kept_until <= {_NOW} THEN {NOBODY} ELSE job_id END
+    SET job_id = CASE WHEN %s AND expires_at <= {_NOW} THEN {NO_JOB_ID} ELSE job_id END
 RETURNING job_id
 """
 STATE = "SELECT state FROM django_jobs_job WHERE id = %s"
-GIVE_KEY = f"""
-UPDATE django_jobs_enqueuekey SET job_id = %s, key = %s, held_since = {_NOW}, kept_until = {_LATER}
+ASSIGN_KEY = f"""
+UPDATE django_jobs_enqueuekey SET job_id = %s, key = %s, acquired_at = {_NOW}, expires_at = {_LATER}
 WHERE digest = %s
 """
-WAITS = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING}"
+SELECT_WAITING_JOB = f"SELECT id FROM django_jobs_job WHERE id = %s AND state IN {WAITING}"
 INSERT_ONCE = f"""
 INSERT INTO django_jobs_oncerecord (digest, key, job_id, recorded_at) VALUES (%s, %s, %s, {_NOW})
 ON CONFLICT (digest) DO NOTHING
@@ -50,30 +50,30 @@ class SQLiteKeys:
         """Always: whoever writes has the whole file."""
         return True
 
-    def insert_keyed(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: Key
-    ) -> Inserted | Holder | None:
+    def insert_with_key(
+        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
+    ) -> Inserted | KeyHolder | None:
         """Insert the key, the job, and the job's id on the key."""
         dialect, _ = open_dialect(connection.alias)
-        with dialect.writing(connection), connection.cursor() as cursor:
+        with dialect.write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
             ((holder_id,),) = cursor.fetchall()
-            if holder_id != NOBODY:
+            if holder_id != NO_JOB_ID:
                 cursor.execute(STATE, [holder_id])
                 row = cursor.fetchone()
                 if row is not None and row[0] in key.states:
-                    return Holder(holder_id)
+                    return KeyHolder(holder_id)
             (inserted,) = dialect.insert_jobs(connection, new, [arguments])
-            cursor.execute(GIVE_KEY, [inserted.job_id, key.text, f"{key.seconds:+.6f}", key.digest])
+            cursor.execute(ASSIGN_KEY, [inserted.job_id, key.text, f"{key.seconds:+.6f}", key.digest])
         return inserted
 
-    def hold_back(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
+    def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
         """Look only: this transaction writes, so no claim gets in before it ends."""
         with connection.cursor() as cursor:
-            cursor.execute(WAITS, [job_id])
+            cursor.execute(SELECT_WAITING_JOB, [job_id])
             return cursor.fetchone() is not None
 
-    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnce) -> bool:
+    def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
         """Insert in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_ONCE, record)

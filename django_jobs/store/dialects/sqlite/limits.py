@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from ..shared.limits import LINE_HEAD, LimitsApart
+from ..shared.limits import SELECT_QUEUE_HEAD, MultiStatementLimits
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 
-class SQLiteLimits(LimitsApart):
+class SQLiteLimits(MultiStatementLimits):
     """Limits on SQLite 3.35 and later."""
 
-    def read_heads(
+    def read_queue_heads(
         self, connection: BaseDatabaseWrapper, lengths: Mapping[int, int]
     ) -> list[tuple[int, int, bool]]:
         """Read limit by limit: a statement costs no way to a server."""
         found: list[tuple[int, int, bool]] = []
         with connection.cursor() as cursor:
             for one in lengths.items():
-                cursor.execute(LINE_HEAD, one)
+                cursor.execute(SELECT_QUEUE_HEAD, one)
                 found += cursor.fetchall()
         return found

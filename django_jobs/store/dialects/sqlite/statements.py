@@ -11,21 +11,21 @@ LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
     (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, links)
+     attempt, claim_number, worker_deaths, progress_message, flags)
 SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.value,
        CASE WHEN new.due > new.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        new.now,
        CASE WHEN new.due > new.now THEN new.due END,
        CASE WHEN new.due > new.now OR new.blocked THEN NULL ELSE new.now END,
-       0, 0, 0, '', new.links
+       0, 0, 0, '', new.flags
 FROM (SELECT %s AS name, %s AS queue_name, %s AS priority, %s AS max_attempts, %s AS metadata,
-             {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked, %s AS links) AS new
+             {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked, %s AS flags) AS new
 CROSS JOIN json_each(%s) AS given
 ORDER BY given.key
 RETURNING id, state, enqueued_at, run_after, ready_at
 """.format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
 
-LOOK = f"""
+QUEUE_SNAPSHOT = f"""
 WITH RECURSIVE line (queue_name, priority) AS (
     SELECT * FROM (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
                    ORDER BY queue_name, priority LIMIT 1)
@@ -39,7 +39,7 @@ WITH RECURSIVE line (queue_name, priority) AS (
 )
 SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
                FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
-       (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitnotice) THEN {NOW} ELSE min(open_at) END
+       (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitsignal) THEN {NOW} ELSE min(check_at) END
         FROM django_jobs_limit),
        open_line.queue_name, open_line.priority,
        (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
@@ -67,7 +67,7 @@ WHERE id IN (
     LIMIT %(limit)s
 )
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
-          {enqueued}, {ready}, {held}, {started}, worker_deaths, links
+          {enqueued}, {ready}, {held}, {started}, worker_deaths, flags
 """
 _SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {
@@ -75,7 +75,7 @@ _CLAIM_PARTS = {
     "enqueued": f"coalesce({_SINCE_EPOCH.format('enqueued_at')}, {_SINCE_EPOCH.format('started_at')})",
     # What was edited by hand may be no instant at all; such a job runs like any other.
     "ready": f"coalesce({_SINCE_EPOCH.format('ready_at')}, {_SINCE_EPOCH.format('started_at')})",
-    "held": _SINCE_EPOCH.format("held_since"),
+    "held": _SINCE_EPOCH.format("unknown_since"),
     "started": _SINCE_EPOCH.format("started_at"),
 }
 CLAIM_FROM_HEAD = CLAIM.format(**_CLAIM_PARTS, behind_position="")
@@ -85,18 +85,18 @@ CLAIM_FROM_POSITION = CLAIM.format(
 
 PROMOTE = """
 UPDATE django_jobs_job
-SET state = CASE WHEN links & 1 THEN 'blocked' ELSE 'ready' END,
-    ready_at = CASE WHEN links & 1 THEN NULL ELSE {now} END,
+SET state = CASE WHEN flags & 1 THEN 'blocked' ELSE 'ready' END,
+    ready_at = CASE WHEN flags & 1 THEN NULL ELSE {now} END,
     run_after = NULL
 WHERE id IN (
     SELECT id FROM django_jobs_job WHERE state = 'scheduled' AND run_after <= {now}
     ORDER BY run_after, id LIMIT %s
 )
-RETURNING id, links
+RETURNING id, flags
 """.format(now=NOW.replace("%", "%%"))
 
 OWNED = """
-SELECT id, claim_number, ready_at, links FROM django_jobs_job
+SELECT id, claim_number, ready_at, flags FROM django_jobs_job
 WHERE id IN (SELECT value FROM json_each(%s)) AND state = 'running' AND worker_id = %s
 """
 
@@ -104,25 +104,25 @@ FINISH_JOB = """
 UPDATE django_jobs_job
 SET state = %s, result = %s, attempt = attempt - %s, worker_deaths = worker_deaths + %s,
     run_after = CASE WHEN %s THEN {later} END,
-    held_since = CASE WHEN %s THEN coalesce(held_since, {now}) WHEN %s THEN held_since END,
+    unknown_since = CASE WHEN %s THEN coalesce(unknown_since, {now}) WHEN %s THEN unknown_since END,
     started_at = coalesce(%s, started_at), finished_at = %s
 WHERE id = %s
 """.format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
 
 FINISH_JOB_SUCCEEDED = """
 UPDATE django_jobs_job
-SET state = 'succeeded', result = %s, held_since = NULL, started_at = %s, finished_at = %s
+SET state = 'succeeded', result = %s, unknown_since = NULL, started_at = %s, finished_at = %s
 WHERE id = %s
 """
 
-RECORD_ATTEMPT = """
+INSERT_ATTEMPT = """
 INSERT INTO django_jobs_attempt
     (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
      error_class, error_message, traceback)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 
-RECORD_LETTER = """
+INSERT_DEAD_LETTER = """
 INSERT INTO django_jobs_deadletter
     (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
      died_at, status, resolved_by)
@@ -140,4 +140,4 @@ INSERT INTO django_jobs_tick
     (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
 """
-SET_LOOKS = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_look_at = %s WHERE id = %s"
+SET_SCHEDULE_TIMES = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_check_at = %s WHERE id = %s"
