@@ -16,7 +16,7 @@ def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
 
     assert {one.__name__ for one in raised if not issubclass(one, JobsError)} == {
         "Retry",
-        "Cancelled",
+        "Cancel",
         "Discard",
         "RateLimited",
         "Snooze",

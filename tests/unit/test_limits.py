@@ -80,7 +80,7 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("concurrency", True, "expected a Concurrency or a whole number, got True"),
         ("concurrency", 3.0, "expected a Concurrency or a whole number, got 3.0"),
         ("concurrency", "3", "expected a Concurrency or a whole number, got '3'"),
-        ("concurrency", RateLimit(3), "expected a Concurrency or a whole number, got Rate(count=3"),
+        ("concurrency", RateLimit(3), "expected a Concurrency or a whole number, got RateLimit(count=3"),
         ("ordering_key", 5, f"{AS_ORDER} 5"),
         ("ordering_key", ("api",), f"{AS_ORDER} ('api',)"),
         ("ordering_key", "", "expected the name of an argument (api, path) as key, got ''"),
