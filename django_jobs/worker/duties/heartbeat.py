@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from ... import __version__
 from ...models import Worker
@@ -16,7 +19,6 @@ from ...store.workers import (
     register_worker,
     set_worker_state,
 )
-from ..memory import resident_bytes
 from ..options import WorkerOptions
 
 logger = logging.getLogger("django_jobs.worker")
@@ -89,3 +91,13 @@ class Heartbeat:
         """Write that this worker is stopping, or has stopped; tell whether staff asked it to before that."""
         set_worker_state(self.worker_id, state, using=self._using)
         return is_stop_requested(self.worker_id, using=self._using)
+
+
+def resident_bytes() -> int:
+    """Return how much memory this process has in use now; its highest use where only that is known."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE")
+    except OSError:
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak if sys.platform == "darwin" else peak * 1024

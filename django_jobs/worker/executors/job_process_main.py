@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...policy.log_lines import LogExcerpt
 from ..exit_codes import EXIT_DONE
-from ..memory import resident_bytes
 from ..options import WorkerOptions
 
 if TYPE_CHECKING:
@@ -75,6 +74,7 @@ def run_job_process(options: WorkerOptions, pipe: Connection, asked: SharedRunKe
 def _serve(pipe: Connection, asked: SharedRunKey) -> None:
     from ...conf import get_settings
     from ...store.clock import DatabaseClock
+    from ..duties.heartbeat import resident_bytes
     from ..execution.runtime import LogUpdate, ProgressUpdate, RunContext
     from .job_process_interrupts import JobProcessInterrupts
 
