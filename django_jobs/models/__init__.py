@@ -1,4 +1,4 @@
-"""Floor 2: the tables. Rows are read here and written only by ``store``."""
+"""Tables of the engine. Anybody may read rows; only ``store`` writes them."""
 
 from .attempt import Attempt
 from .batch import Batch, BatchCountDelta, BatchJob

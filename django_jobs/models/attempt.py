@@ -1,4 +1,4 @@
-"""One row a try of a job, written once, when the try ends."""
+"""Attempts of jobs: one row each, inserted when the attempt ends."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from .worker import Worker
 
 MAX_ERROR_CLASS_LENGTH = 200
 CLAIM_INDEX = "django_jobs_attempt_claim"
-"""The index of a job's tries."""
+"""Index of a job's attempts."""
 
 
 class Attempt(models.Model):
-    """How one try of a job went. ``number`` counts tries used; ``claim_number`` tells tries apart."""
+    """Outcome of one attempt of a job.
+
+    ``number`` counts attempts used; ``claim_number`` is unique within the job.
+    """
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(
@@ -35,7 +38,9 @@ class Attempt(models.Model):
         db_index=False,
         related_name="attempts",
     )
-    outcome = models.CharField(max_length=10, choices=[(one.value, one.value) for one in AttemptOutcome])
+    outcome = models.CharField(
+        max_length=10, choices=[(outcome.value, outcome.value) for outcome in AttemptOutcome]
+    )
     ready_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField()
@@ -54,27 +59,27 @@ class Attempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"try {self.number} of job {self.job_id}: {self.outcome}"
+        return f"attempt {self.number} of job {self.job_id}: {self.outcome}"
 
     @property
     def error(self) -> str | None:
-        """The error as ``Class: message``, or None where the try ended without one."""
+        """The error as ``Class: message``, or None if the attempt ended without one."""
         if not self.error_class:
             return None
         return f"{self.error_class}: {self.error_message}" if self.error_message else self.error_class
 
     @property
     def log(self) -> JobLog | None:
-        """What this try logged; None where that is nothing."""
+        """The log of this attempt, or None if it logged nothing."""
         logs = JobLog.objects.using(self._state.db)
         return logs.filter(job=self.job_id, claim_number=self.claim_number).first()
 
     @property
     def duration(self) -> timedelta | None:
-        """How long the function ran, or None where it never began."""
+        """How long the function ran, or None if it never started."""
         return self.finished_at - self.started_at if self.started_at else None
 
     @property
     def waited(self) -> timedelta | None:
-        """How long the job was ready before this try began."""
+        """How long the job was ready before this attempt started."""
         return self.started_at - self.ready_at if self.started_at and self.ready_at else None

@@ -1,4 +1,4 @@
-"""What all tables of django_jobs share: they live in one named database."""
+"""Manager, fields and index type shared by the models."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from ..conf import get_settings
 
 MAX_NOTE_LENGTH = 1_000
 MAX_ACTOR_LENGTH = 150
-"""A user name, as it is kept on what staff did."""
+"""Length of the user name stored with a staff action."""
 
 M = TypeVar("M", bound=models.Model, covariant=True)
 
 
 class JobsManager(models.Manager[M]):
-    """Reads and writes the database of the setting ``DATABASE``, never what a router would choose."""
+    """Manager bound to the database of the setting ``DATABASE``, whatever routers say."""
 
     def get_queryset(self) -> models.QuerySet[M]:
-        """Return a queryset on the jobs' own database; ``using()`` still overrides."""
+        """Return a queryset on the jobs' database; ``using()`` still overrides it."""
         return super().get_queryset().using(self._db or get_settings().database)
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only
-    """A name that is itself and no other: on MySQL and MariaDB, too, ``Mail`` is not ``mail``."""
+    """Case-sensitive name, also on MySQL and MariaDB: ``Mail`` is not ``mail``."""
 
     def db_parameters(self, connection: Any) -> dict[str, str | None]:
-        """Return the column's type, its collation binary where the default one takes alike for the same."""
+        """Return the column's type, with a binary collation on MySQL and MariaDB."""
         parameters: dict[str, str | None] = super().db_parameters(connection)
         if connection.vendor == "mysql":
             parameters["collation"] = "utf8mb4_bin"
@@ -35,9 +35,9 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the 
 
 
 class StateIndex(models.Index):
-    """Index the rows in one state: partial where the database can, other columns where it cannot.
+    """Index of the rows in one state: partial if the database supports that.
 
-    MySQL and MariaDB ignore an index's condition; there the index is made of ``fallback_fields`` instead.
+    MySQL and MariaDB ignore an index's condition; there the index has ``fallback_fields`` instead.
     """
 
     def __init__(self, *, fields: list[str], state: str, fallback_fields: list[str], name: str) -> None:
@@ -46,14 +46,14 @@ class StateIndex(models.Index):
         self.fallback_fields = fallback_fields
 
     def deconstruct(self) -> tuple[str, Any, dict[str, Any]]:
-        """Return what a migration needs to make this index again."""
+        """Return the arguments that recreate this index in a migration."""
         path, args, kwargs = super().deconstruct()
         return path, args, {**kwargs, "state": self.state, "fallback_fields": self.fallback_fields}
 
     def create_sql(
         self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any
     ) -> Any:
-        """Return the statement that makes the index on the schema editor's database."""
+        """Return the CREATE INDEX statement for the schema editor's database."""
         if schema_editor.connection.features.supports_partial_indexes:
             index = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))
         else:

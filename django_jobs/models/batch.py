@@ -1,4 +1,4 @@
-"""Batches: one row each, which jobs are in them, and what has been counted and not yet summed up."""
+"""Batches, their member jobs, and count changes that are not applied yet."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from .job import Job
 
 
 class Batch(models.Model):
-    """Jobs that were enqueued as one piece of work, and what is enqueued when all of them have ended.
+    """Jobs enqueued as one unit, and the callbacks enqueued when all of them have ended.
 
-    The four counts are what has been summed up; ``BatchCountDelta`` has the rest. ``outcome`` is the state in which it
-    ended last, empty before it did; ``completed_at`` when it first did. ``last_activity_at``: when its builder last gave a
-    sign of life. A callback is what ``NewJob`` has, with its arguments. Written by ``store`` only.
+    The four counts exclude changes still in ``BatchCountDelta``. ``outcome`` is the state in which the batch last
+    completed, empty before that; ``completed_at`` is its first completion. ``last_activity_at`` is the builder's last
+    sign of life. A callback is stored as the fields of ``NewJob`` plus arguments.
     """
 
     id = models.BigAutoField(primary_key=True)
     description = models.CharField(max_length=MAX_DESCRIPTION_LENGTH, default="", blank=True)
     state = models.CharField(
-        max_length=10, choices=[(one.value, one.value) for one in BatchState], default=BatchState.OPEN.value
+        max_length=10,
+        choices=[(state.value, state.value) for state in BatchState],
+        default=BatchState.OPEN.value,
     )
     outcome = models.CharField(max_length=10, default="", blank=True)
     parent = models.ForeignKey(
@@ -30,7 +32,7 @@ class Batch(models.Model):
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
-        related_name="batches",
+        related_name="children",
     )
     on_success = models.JSONField(null=True)
     on_failure = models.JSONField(null=True)
@@ -65,11 +67,11 @@ class Batch(models.Model):
 
     @property
     def counts(self) -> Counts:
-        """What has been summed up; see ``store.batches.progress`` for the rest."""
+        """The applied counts; ``operations.batch_progress`` adds pending deltas."""
         return Counts(self.total, self.succeeded, self.dead, self.cancelled)
 
     def facts(self, counts: Counts) -> BatchFacts:
-        """Return what is judged, with these counts."""
+        """Return the input of ``policy.batches.decide_batch`` with these counts."""
         return BatchFacts(
             counts=counts,
             is_closed=self.closed_at is not None,
@@ -80,7 +82,7 @@ class Batch(models.Model):
 
 
 class BatchJob(models.Model):
-    """That a job is in a batch. A row of its own, so that jobs in none have no column, and no index, to pay for."""
+    """Membership of a job in a batch. A separate table, so that other jobs pay for no column and no index."""
 
     job = models.OneToOneField(
         Job,
@@ -104,14 +106,14 @@ class BatchJob(models.Model):
 
 
 class BatchCountDelta(models.Model):
-    """A change to a batch's counts that has not been added to its row. Rows are only inserted, and deleted when summed.
+    """A change of a batch's counts that is not applied yet. Rows are inserted, and deleted when applied.
 
-    So a thousand ends at once write to no row in common. A batch with a tally is one that is still to be looked at.
+    A thousand jobs that finish at once therefore write to no common row. Batches with deltas are due for evaluation.
     """
 
     id = models.BigAutoField(primary_key=True)
     batch = models.ForeignKey(
-        Batch, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="tallies"
+        Batch, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="count_deltas"
     )
     total = models.IntegerField(default=0)
     succeeded = models.IntegerField(default=0)
@@ -122,7 +124,7 @@ class BatchCountDelta(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(name="django_jobs_tally_batch", fields=["batch", "id"])]
+        indexes = [models.Index(name="django_jobs_count_delta_batch", fields=["batch", "id"])]
 
     def __str__(self) -> str:
         return f"batch {self.batch_id}: {self.total:+} {self.succeeded:+} {self.dead:+} {self.cancelled:+}"

@@ -1,4 +1,4 @@
-"""Dead letters: what failed for good, why, and what became of it."""
+"""Dead letters: jobs that failed for good, the error, and how staff resolved it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from .job import Job
 
 
 class DeadLetter(models.Model):
-    """One death of a job. A job that is redriven and dies again has two letters.
+    """One final failure of a job. A job that is redriven and dies again has two dead letters.
 
-    ``fingerprint`` is equal for equal errors of one job name. ``resolved_by`` is free text, usually
-    a user name: users may live in another database. A letter that is resolved leaves its job dead.
+    ``fingerprint`` is equal for equal errors of one job name. ``resolved_by`` is free text, usually a user name, because
+    users may live in another database. Resolving a dead letter leaves its job dead.
     """
 
     class Status(models.TextChoices):
-        """What became of the letter."""
+        """Open, or how it was closed."""
 
         OPEN = "open", _("open")
         REDRIVEN = "redriven", _("redriven")
@@ -34,7 +34,7 @@ class DeadLetter(models.Model):
     )
     job_name = NameField(max_length=MAX_NAME_LENGTH)
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
-    reason = models.CharField(max_length=20, choices=[(one.value, one.value) for one in DeathReason])
+    reason = models.CharField(max_length=20, choices=[(reason.value, reason.value) for reason in DeathReason])
     attempt = models.SmallIntegerField()
     error_class = models.CharField(max_length=MAX_ERROR_CLASS_LENGTH, default="")
     error_message = models.TextField(default="")
@@ -55,12 +55,12 @@ class DeadLetter(models.Model):
         permissions = [
             ("redrive_deadletter", _("Can redrive dead letters")),
             ("purge_deadletter", _("Can purge dead letters")),
-            ("resolve_deadletter", _("Can note, mute and resolve dead letters")),
+            ("resolve_deadletter", _("Can resolve, mute and annotate dead letters")),
         ]
         indexes = [
-            models.Index(name="django_jobs_letter_of_group", fields=["status", "fingerprint", "id"]),
-            models.Index(name="django_jobs_letter_status", fields=["status", "id"]),
-            models.Index(name="django_jobs_letter_died", fields=["died_at"]),
+            models.Index(name="django_jobs_deadletter_group", fields=["status", "fingerprint", "id"]),
+            models.Index(name="django_jobs_deadletter_status", fields=["status", "id"]),
+            models.Index(name="django_jobs_deadletter_died", fields=["died_at"]),
         ]
 
     def __str__(self) -> str:
@@ -68,7 +68,7 @@ class DeadLetter(models.Model):
 
 
 class AlertHistory(models.Model):
-    """A fingerprint that the admins were mailed about, and when: one mail a period over all workers."""
+    """Last alert mail for a fingerprint: one mail per period over all workers."""
 
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH, primary_key=True)
     alerted_at = models.DateTimeField()

@@ -1,4 +1,4 @@
-"""That a job waits for another: one row an edge of the graph."""
+"""Dependencies between jobs: one row per edge of the graph."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from ..policy.graph import OnDead
 from .base import JobsManager
 from .job import Job
 
-SUCCESSORS_INDEX = "django_jobs_awaited_by"
-"""The index of a job's successors."""
+SUCCESSORS_INDEX = "django_jobs_dep_predecessor"
+"""Index of a job's dependents."""
 
 
 class Dependency(models.Model):
-    """``job`` is blocked until ``predecessor`` has succeeded: then ``is_met``, for ever.
+    """``job`` is blocked until ``predecessor`` has succeeded; ``is_met`` is final once true.
 
-    ``position`` numbers those that a job waits for, in the order in which their results are passed to it.
+    ``position`` is the order in which predecessors' results are passed to the job.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -24,18 +24,18 @@ class Dependency(models.Model):
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
-        related_name="waits_for",
+        related_name="dependencies",
     )
     predecessor = models.ForeignKey(
         Job,
         on_delete=models.DO_NOTHING,
         db_constraint=False,
         db_index=False,
-        related_name="awaited_by",
+        related_name="dependents",
     )
     position = models.IntegerField(default=0)
     on_dead = models.CharField(
-        max_length=6, choices=[(one.value, one.value) for one in OnDead], default=OnDead.BLOCK.value
+        max_length=6, choices=[(value.value, value.value) for value in OnDead], default=OnDead.BLOCK.value
     )
     is_met = models.BooleanField(default=False)
 
@@ -44,9 +44,9 @@ class Dependency(models.Model):
     class Meta:
         default_permissions = ()
         indexes = [
-            models.Index(name="django_jobs_waits_for", fields=["is_met", "job"]),
+            models.Index(name="django_jobs_dep_unmet", fields=["is_met", "job"]),
             models.Index(name=SUCCESSORS_INDEX, fields=["predecessor", "job"]),
         ]
 
     def __str__(self) -> str:
-        return f"job {self.job_id} waits for job {self.predecessor_id}"
+        return f"job {self.job_id} depends on job {self.predecessor_id}"

@@ -1,4 +1,4 @@
-"""One row a key that was given to an enqueue, and the job that holds it."""
+"""Idempotency and unique keys, each with the job that holds it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from .job import Job
 
 
 class EnqueueKey(models.Model):
-    """A key of one job name. ``digest`` is unique and stands for kind, job name and the whole key.
+    """A key of one job name. ``digest`` is a unique hash of kind, job name and key.
 
-    Of an idempotency key ``expires_at`` is the end of its window. A unique key holds while its job is in certain
-    states, which are looked up; from ``expires_at`` on, the row is deleted where that is no longer so.
+    ``expires_at`` ends the window of an idempotency key. A unique key holds while its job is in certain states; from
+    ``expires_at`` on, maintenance deletes the row if the job has left them.
     """
 
     digest = models.UUIDField(primary_key=True)
-    kind = models.CharField(max_length=11, choices=[(one.value, one.value) for one in KeyKind])
+    kind = models.CharField(max_length=11, choices=[(kind.value, kind.value) for kind in KeyKind])
     job_name = NameField(max_length=MAX_NAME_LENGTH)
     key = NameField(max_length=MAX_KEY_LENGTH)
     job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, db_constraint=False, related_name="keys")
@@ -32,8 +32,8 @@ class EnqueueKey(models.Model):
         verbose_name = _("enqueue key")
         verbose_name_plural = _("enqueue keys")
         default_permissions = ("view",)
-        indexes = [models.Index(name="django_jobs_key_kept", fields=["expires_at", "digest"])]
+        indexes = [models.Index(name="django_jobs_key_expires", fields=["expires_at", "digest"])]
 
     def __str__(self) -> str:
-        # Titles of pages have this: the key itself may have arguments in it.
+        # Shown in page titles: the key itself may contain arguments.
         return f"{self.job_name} {self.digest.hex[:8]}"

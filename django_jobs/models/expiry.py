@@ -1,4 +1,4 @@
-"""Until when jobs are of use: one row a job that is not so for ever."""
+"""Expiry times of jobs: one row per job that expires."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from .job import Job
 
 
 class Expiry(models.Model):
-    """When a job expires. A row of its own, so that jobs that do not have no column, and no index, to pay for.
+    """When a job expires. A separate table, so that other jobs pay for no column and no index.
 
-    ``check_at``: when it is to be looked at whether the job still waits; None once that was done. ``expired_at``: when
-    the job was dropped for it.
+    ``check_at`` is when maintenance checks whether the job still waits, None after the check. ``expired_at`` is when
+    the job was cancelled because it had expired.
     """
 
     job = models.OneToOneField(
@@ -30,7 +30,7 @@ class Expiry(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(name="django_jobs_expiry_look", fields=["check_at", "job"])]
+        indexes = [models.Index(name="django_jobs_expiry_check", fields=["check_at", "job"])]
 
     def __str__(self) -> str:
         return f"job {self.job_id} until {self.expires_at}"

@@ -1,4 +1,4 @@
-"""One row a job, for its whole life."""
+"""Jobs: one row each, from enqueue to pruning."""
 
 from __future__ import annotations
 
@@ -28,12 +28,11 @@ _MIN_POLL_SECONDS, _MAX_POLL_SECONDS = 0.005, 0.25
 
 
 class Job(models.Model):
-    """A piece of background work: which function, with what, and where it stands.
+    """One background job: function name, arguments, state and result.
 
-    All instants are the database's clock. ``attempt`` is the number of tries used so far, the
-    running one included; ``claim_number`` grows with every claim and is never given back, so that
-    it tells one run from every other. ``run_after`` is set while the job is scheduled only. ``flags`` has the
-    bits of ``policy.flags.JobFlag``: what else has to be seen to when the job ends.
+    All times are by the database's clock. ``attempt`` counts the attempts used so far, including a running one;
+    ``claim_number`` grows with every claim and identifies a run. ``run_after`` is set only while the job is scheduled.
+    ``flags`` has the bits of ``policy.flags.JobFlag``, which select the extra work at the job's end.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -76,15 +75,15 @@ class Job(models.Model):
     objects = JobsManager["Job"]()
 
     is_duplicate = False
-    """True on what an enqueue returned that met a job with the same key, and made no new one."""
+    """True on a job returned by an enqueue whose key another job already holds."""
 
     class Meta:
         verbose_name = _("job")
         verbose_name_plural = _("jobs")
         default_permissions = ("view",)
         permissions = [
-            ("view_job_arguments", _("Can see jobs' arguments, results and errors")),
-            ("retry_job", _("Can run jobs again, or now")),
+            ("view_job_arguments", _("Can view arguments, results and errors of jobs")),
+            ("retry_job", _("Can retry jobs and run scheduled ones now")),
             ("cancel_job", _("Can cancel jobs")),
             ("purge_job", _("Can purge jobs")),
             ("enqueue_job", _("Can enqueue copies of jobs")),
@@ -114,7 +113,7 @@ class Job(models.Model):
                 name="django_jobs_job_state",
                 condition=models.Q(state__in=[state.value for state in State]),
             ),
-            # An edit by hand that breaks one of these would leave a job that no verb ever finds.
+            # A manual edit that breaks one of these would leave a job that no operation ever finds.
             models.CheckConstraint(
                 name="django_jobs_job_ready_at",
                 condition=~models.Q(state=State.READY.value) | models.Q(ready_at__isnull=False),
@@ -138,21 +137,21 @@ class Job(models.Model):
         return f"{self.name} #{self.pk} ({self.state})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Refuse: the engine writes jobs by guarded statements only, because a plain save would undo a claim."""
+        """Raise TypeError: a plain save could overwrite a concurrent claim; the engine uses guarded updates."""
         raise TypeError(
-            "Job.save() would overwrite what a worker may have changed; use .enqueue(), .cancel() or the"
-            " functions of django_jobs.store"
+            "Job.save() could overwrite a worker's changes; use .enqueue(), .cancel() or the functions of"
+            " django_jobs.operations"
         )
 
     @property
     def expires_at(self) -> datetime | None:
-        """Until when it has to begin in order to be of use; None: for ever. One statement where it expires."""
+        """Deadline for its start, or None. One statement if the job expires."""
         expiry = self._expiry
         return expiry.expires_at if expiry else None
 
     @property
     def expired_at(self) -> datetime | None:
-        """When it was dropped because it was too old to be of use, None where it was not."""
+        """When it was cancelled because it had expired, or None."""
         expiry = self._expiry
         return expiry.expired_at if expiry else None
 
@@ -163,73 +162,68 @@ class Job(models.Model):
 
     @property
     def is_final(self) -> bool:
-        """True in a state that the job leaves only if staff redrive it."""
+        """True if succeeded, cancelled or dead: only a redrive leaves such a state."""
         return self.state in FINAL_STATES
 
     @property
     def result(self) -> Any:
-        """What the function returned; None where it returned None, has not ended, or JSON cannot carry it.
+        """Return value of the function; None if it returned None, has not ended, or JSON cannot represent it.
 
-        A model instance in it is loaded now. Raises that model's ``DoesNotExist`` where it is gone, ResultExpiredError
-        where the result is kept no longer, ResultUnreadableError where it stands in a file that cannot be read.
+        Model instances are loaded now. Raises the model's ``DoesNotExist`` for a deleted instance, ResultExpiredError
+        after the result's time to live, ResultUnreadableError if its file cannot be read.
         """
         return decode(self.result_json)
 
     @property
     def result_json(self) -> Any:
-        """The same as JSON, tags and all. Raises ResultExpiredError and ResultUnreadableError."""
+        """The result as stored JSON, with type tags. Raises ResultExpiredError and ResultUnreadableError."""
         if self.is_result_lost:
             return None
         if self.is_result_expired:
             raise ResultExpiredError(
-                f"the result of job {self.pk} ({self.name}) has expired: its time to live is over"
+                f"the result of job {self.pk} ({self.name}) has expired: its time to live has passed"
             )
         file = self.result_file
         return self.result_data if file is None else read_result(file)
 
     @property
     def result_file(self) -> ResultFile | None:
-        """The file of RESULT_STORAGE in which the result stands, None where the row has it itself."""
+        """The result's file in RESULT_STORAGE, or None if the row has the result."""
         return parse_result_file(self.result_data)
 
     @property
     def is_result_expired(self) -> bool:
-        """True where the function succeeded and its result was kept no longer than its time to live."""
+        """True if the job succeeded and its result was deleted after its time to live."""
         return bool(self.result_data == RESULT_EXPIRED)
 
     @property
     def is_result_lost(self) -> bool:
-        """True where the function succeeded and returned what could not be stored; the worker's log says why."""
+        """True if the job succeeded and its result could not be stored; the worker's log has the reason."""
         return self.result_data == RESULT_NOT_STORABLE
 
     @property
     def error(self) -> str | None:
-        """The last try's error as ``Class: message``, or None where it ended well or none has ended."""
+        """Error of the last attempt as ``Class: message``, or None."""
         attempt = self.last_attempt
         return attempt.error if attempt else None
 
     @property
     def attempts(self) -> models.QuerySet[Attempt]:
-        """The tries that have ended, the first one first."""
-        from .attempt import Attempt
-
-        return Attempt.objects.using(self._state.db).filter(job=self.pk).order_by("claim_number")
+        """Finished attempts, oldest first."""
+        return self.attempt_set.using(self._state.db).order_by("claim_number")
 
     @property
     def last_attempt(self) -> Attempt | None:
-        """The try that ended last, or None."""
+        """The newest finished attempt, or None."""
         return self.attempts.last()
 
     @property
     def log(self) -> JobLog | None:
-        """What the newest run logged, the one at hand included; None where that is nothing."""
-        from .job_log import JobLog
-
-        logs = JobLog.objects.using(self._state.db)
-        return logs.filter(job=self.pk, claim_number=self.claim_number).first()
+        """Log of the newest run, also while it runs; None if it logged nothing."""
+        return self.joblog_set.using(self._state.db).filter(claim_number=self.claim_number).first()
 
     def refresh(self) -> Job:
-        """Read the row again and return this same object. Raises ``Job.DoesNotExist`` where it was purged."""
+        """Reload the row and return this object. Raises ``Job.DoesNotExist`` if it was purged."""
         self.refresh_from_db(using=self._state.db)
         return self
 
@@ -245,11 +239,10 @@ class Job(models.Model):
         return self.refresh().state == State.CANCELLED
 
     def wait(self, timeout: timedelta | float | None = None) -> Job:
-        """Wait until the job is in a final state, refresh and return it.
+        """Poll until the job is in a final state; return it refreshed.
 
-        ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeoutError. Inside a
-        transaction under REPEATABLE READ, or one that has not committed the enqueue, the end
-        is never seen: wait outside.
+        ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeoutError. Call it outside of
+        transactions: one under REPEATABLE READ, or with the uncommitted enqueue, never sees the end.
         """
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
         deadline = None if seconds is None else time.monotonic() + seconds

@@ -1,4 +1,4 @@
-"""One row for each run of a job that logged something."""
+"""Log lines of runs: one row per run that logged something."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from .base import JobsManager
 from .job import Job
 
 CLAIM_INDEX = "django_jobs_joblog_claim"
-"""The index of a job's logs."""
+"""Index of a job's logs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedLine:
-    """One line of a log: when, at which level, by which logger (none for ``current_job().log``), and what."""
+    """One log line. ``logger`` is empty for ``current_job().log``."""
 
     at: datetime
     level: str
@@ -25,10 +25,10 @@ class LoggedLine:
 
 
 class JobLog(models.Model):
-    """What one run of a job logged: the first and the last lines of ``total``.
+    """Log of one run: the first and the last of ``total`` lines.
 
-    ``data`` has a list ``[seconds since the epoch, level, logger, message]`` a line; ``head`` of them came before those
-    left out.
+    ``data`` has one list ``[seconds since the epoch, level, logger, message]`` per line. Omitted lines belong after the
+    first ``head``.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -53,7 +53,7 @@ class JobLog(models.Model):
 
     @property
     def lines(self) -> list[LoggedLine]:
-        """The lines that are kept, in order; those left out are missing behind the first ``head``."""
+        """The stored lines in order; omitted ones belong after the first ``head``."""
         return [
             LoggedLine(at=datetime.fromtimestamp(at, UTC), level=level, logger=logger, message=message)
             for at, level, logger, message in self.data
@@ -61,15 +61,15 @@ class JobLog(models.Model):
 
     @property
     def omitted(self) -> int:
-        """How many lines were left out."""
+        """Number of omitted lines."""
         return self.total - len(self.data)
 
     @property
     def first(self) -> list[LoggedLine]:
-        """The lines before those left out."""
+        """The lines before the omitted ones."""
         return self.lines[: self.head]
 
     @property
     def last(self) -> list[LoggedLine]:
-        """The lines after those left out."""
+        """The lines after the omitted ones."""
         return self.lines[self.head :]

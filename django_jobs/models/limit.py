@@ -1,4 +1,4 @@
-"""Limits by key, the permits that jobs need of them, and the notices that jobs have come to wait."""
+"""Limits by key, permits of jobs, and signals that new jobs wait for a permit."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .job import Job
 
 
 class Limit(models.Model):
-    """One key of one limit. Made, changed and locked by workers only, never in the transaction of an enqueue.
+    """State of one key of one limit. Written and locked by workers only, never in the transaction of an enqueue.
 
-    ``id`` is made of kind, name and key (``policy.limits.need``). ``check_at``: when a worker is to look whether a
-    permit can be given out; None: not before a run ends or a job comes. ``rule`` is the newest definition's.
+    ``id`` is a hash of kind, name and key (``policy.limits``). ``check_at`` is when a worker next tries to admit a
+    waiting job; None: not before a run ends or a job arrives. ``rule`` is the newest definition.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -36,7 +36,7 @@ class Limit(models.Model):
         default_permissions = ("view",)
         permissions = [("reopen_limit", _("Can reopen closed limits"))]
         indexes = [
-            models.Index(name="django_jobs_limit_open", fields=["check_at"]),
+            models.Index(name="django_jobs_limit_check", fields=["check_at"]),
             models.Index(name="django_jobs_limit_name", fields=["name", "kind", "key"]),
         ]
 
@@ -45,12 +45,12 @@ class Limit(models.Model):
 
 
 class Permit(models.Model):
-    """What a job needs, or has, of one limit.
+    """A job's claim on one limit, waiting or granted.
 
-    ``run`` is 0 for the job's next run or the one at hand, else the claim number of an earlier one whose use still
-    counts. ``since``: when it came into its ``phase``; ``free_at``: until when a cooling one counts. ``is_last``: with
-    it the job has all that it needs. Those that wait at a limit are sorted by ``urgency`` and the job's id. There is no
-    key of one column, because each write of a permit would have to keep one more index.
+    ``run`` is 0 for the job's next or current run, else the claim number of an earlier run that still counts.
+    ``since`` is the start of the ``phase``; a cooling permit counts until ``free_at``. ``is_last`` marks the last permit
+    the job needs. Waiting permits are ordered by ``urgency`` and job id. The key is composite because a surrogate one
+    would cost each write one more index.
     """
 
     pk = models.CompositePrimaryKey("job_id", "limit_id", "run")
@@ -73,7 +73,7 @@ class Permit(models.Model):
     class Meta:
         default_permissions = ()
         indexes = [
-            models.Index(name="django_jobs_permit_line", fields=["limit", "phase", "urgency", "job"]),
+            models.Index(name="django_jobs_permit_order", fields=["limit", "phase", "urgency", "job"]),
         ]
 
     def __str__(self) -> str:
@@ -81,10 +81,10 @@ class Permit(models.Model):
 
 
 class LimitSignal(models.Model):
-    """Says, once the transaction of an enqueue has committed, that a job waits at a limit, and the limit's definition.
+    """Signal to workers that a job waits for a limit, with the limit's definition.
 
-    So an enqueue locks nothing but its own rows, however long its transaction goes on, and two of them never
-    wait for each other. Workers turn notices into limits that are open, and delete them.
+    Inserted by an enqueue, which therefore locks only its own rows: two enqueues never wait for each other, however
+    long their transactions last. Workers consume signals and open the limits.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -99,4 +99,4 @@ class LimitSignal(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"notice of limit {self.limit_id}"
+        return f"signal for limit {self.limit_id}"

@@ -1,4 +1,4 @@
-"""One row a block of ``once(...)`` that was committed, and what it stored for those that come after."""
+"""Records of committed ``once(...)`` blocks, with the value each stored."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from .base import JobsManager, NameField
 
 
 class OnceRecord(models.Model):
-    """Committed together with the block's own writes. ``job_id`` is the job that was first, None outside of one.
+    """Inserted in the transaction of the block. ``job_id`` is the job that ran it, None outside a job.
 
-    ``digest`` is unique and stands for the whole key.
+    ``digest`` is a unique hash of the key.
     """
 
     digest = models.UUIDField(primary_key=True)
@@ -30,5 +30,5 @@ class OnceRecord(models.Model):
         indexes = [models.Index(name="django_jobs_once_recorded", fields=["recorded_at", "digest"])]
 
     def __str__(self) -> str:
-        # Titles of pages have this: the key itself may have arguments in it.
+        # Shown in page titles: the key itself may contain arguments.
         return self.digest.hex[:8]

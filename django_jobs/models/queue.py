@@ -1,4 +1,4 @@
-"""One row a queue that a worker has met or somebody has paused."""
+"""Queues that a worker has seen or staff have configured."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 
 
 class Queue(models.Model):
-    """A named line of jobs. No job of a paused queue is claimed; what runs goes on.
+    """A named queue. Jobs of a paused queue are not claimed; running ones go on.
 
-    ``max_running``: so many of its jobs run at once, over all workers; None: as many as workers have slots.
+    ``max_running`` caps its running jobs over all workers; None: no cap.
     """
 
     name = NameField(max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
-    max_running = models.PositiveIntegerField(_("at most at once"), null=True, blank=True)
+    max_running = models.PositiveIntegerField(_("maximum running jobs"), null=True, blank=True)
 
     objects = JobsManager["Queue"]()
 
@@ -33,5 +33,5 @@ class Queue(models.Model):
 
     @property
     def is_paused(self) -> bool:
-        """True while nothing of this queue is claimed."""
+        """True while no job of this queue is claimed."""
         return self.paused_at is not None

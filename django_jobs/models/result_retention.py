@@ -1,4 +1,4 @@
-"""Until when a job's result is kept, and in which file it stands: for those results only that need to say it."""
+"""Expiry and file of job results: rows only for results that expire or live in a file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from .base import JobsManager
 
 
 class ResultRetention(models.Model):
-    """Written with the job's success. ``expires_at`` None: as long as the job.
+    """Inserted when the job succeeds. ``expires_at`` None: kept as long as the job.
 
-    Where the job is deleted, the row stays, due now, until its file is deleted too. ``file_name`` empty: the result
-    stands in the job's own row.
+    When the job is deleted the row stays, due at once, until its file is deleted too. ``file_name`` is empty if the
+    result is in the job's row.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -27,8 +27,8 @@ class ResultRetention(models.Model):
     class Meta:
         default_permissions = ()
         indexes = [
-            models.Index(name="django_jobs_kept_job", fields=["job_id"]),
-            models.Index(name="django_jobs_kept_until", fields=["expires_at", "id"]),
+            models.Index(name="django_jobs_retention_job", fields=["job_id"]),
+            models.Index(name="django_jobs_retention_expires", fields=["expires_at", "id"]),
         ]
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
-"""What the admin's pages count by, kept by workers' maintenance so that no page counts a table of jobs.
+"""Aggregates for the admin, maintained by workers so that no page has to count jobs.
 
-``store/stats/rollup.py`` folds attempts and dead letters into these rows, each of them exactly once, a few
-seconds after they were written.
+``store/stats/rollup.py`` adds each attempt and dead letter to these rows exactly once, a few seconds after it was
+inserted.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ MAX_SAMPLE_LENGTH = 500
 
 
 class Rollup(models.Model):
-    """What ended in one queue, or in all (``policy.rollup.ALL_QUEUES``), in one span of time.
+    """Attempts that ended in one queue, or in all (``policy.rollup.ALL_QUEUES``), in one time span.
 
     ``span_seconds`` is one of ``policy.histogram.SPANS``. ``waits`` and ``runs`` map a bucket of
-    ``policy.histogram`` to how many tries waited, or ran, that long.
+    ``policy.histogram`` to the number of attempts that waited, or ran, that long.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -40,7 +40,7 @@ class Rollup(models.Model):
         default_permissions = ()
         constraints = [
             models.UniqueConstraint(
-                name="django_jobs_rollup_once", fields=["span_seconds", "starts_at", "queue_name"]
+                name="django_jobs_rollup_unique", fields=["span_seconds", "starts_at", "queue_name"]
             ),
         ]
 
@@ -49,19 +49,19 @@ class Rollup(models.Model):
 
 
 class RollupPosition(models.Model):
-    """How far a table has been folded: every row up to ``done_id``.
+    """Position of the rollup in a table: every row up to ``done_id`` is aggregated.
 
-    ``seen_id`` was the newest row at ``seen_at``; what is not newer is folded once it cannot be
-    overtaken any more by a commit that came late.
+    ``seen_id`` was the newest row at ``seen_at``. Rows up to it are aggregated once no transaction that was open then
+    can still commit a lower id.
     """
 
     class Source(models.TextChoices):
-        """Which table."""
+        """Aggregated table."""
 
         ATTEMPTS = "attempts"
-        DEAD_LETTERS = "letters"
+        DEAD_LETTERS = "dead_letters"
 
-    source = models.CharField(max_length=10, choices=Source.choices, primary_key=True)
+    source = models.CharField(max_length=20, choices=Source.choices, primary_key=True)
     done_id = models.BigIntegerField(default=0)
     seen_id = models.BigIntegerField(default=0)
     seen_at = models.DateTimeField(null=True)
@@ -76,7 +76,7 @@ class RollupPosition(models.Model):
 
 
 class JobIdCheckpoint(models.Model):
-    """The newest job's id at an instant: a time is found in a table of jobs by it, without an index of times."""
+    """The newest job's id at an instant: finds a time in the jobs table without an index on times."""
 
     marked_at = models.DateTimeField(primary_key=True)
     job_id = models.BigIntegerField()
@@ -91,16 +91,16 @@ class JobIdCheckpoint(models.Model):
 
 
 class DeadLetterGroup(models.Model):
-    """The dead letters of one fingerprint: how many, since when, what staff made of them.
+    """Dead letters of one fingerprint: counts, first and last time, mute and note.
 
-    ``open`` + the letters that are not folded yet = the open letters. Fields of the error are the
-    newest letter's, cut. A muted group is kept out of mails and of the open groups' list.
+    Open dead letters = ``open`` + those not aggregated yet. The error is the newest one, truncated. Muted groups send
+    no alert and are not listed as open.
     """
 
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH, primary_key=True)
     job_name = NameField(max_length=MAX_NAME_LENGTH)
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
-    reason = models.CharField(max_length=20, choices=[(one.value, one.value) for one in DeathReason])
+    reason = models.CharField(max_length=20, choices=[(reason.value, reason.value) for reason in DeathReason])
     error_class = models.CharField(max_length=MAX_ERROR_CLASS_LENGTH, default="")
     error_message = models.CharField(max_length=MAX_SAMPLE_LENGTH, default="")
     first_died_at = models.DateTimeField()
@@ -117,14 +117,14 @@ class DeadLetterGroup(models.Model):
 
     class Meta:
         default_permissions = ()
-        indexes = [models.Index(name="django_jobs_group_last", fields=["last_died_at"])]
+        indexes = [models.Index(name="django_jobs_group_last_died", fields=["last_died_at"])]
 
     def __str__(self) -> str:
         return f"{self.job_name}: {self.error_class or self.reason}"
 
 
 class DeadLetterHour(models.Model):
-    """How many letters of one fingerprint came in one hour: the group's sparkline."""
+    """Number of dead letters of one fingerprint in one hour, for the group's sparkline."""
 
     id = models.BigAutoField(primary_key=True)
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH)
@@ -136,9 +136,9 @@ class DeadLetterHour(models.Model):
     class Meta:
         default_permissions = ()
         constraints = [
-            models.UniqueConstraint(name="django_jobs_letter_hour_once", fields=["fingerprint", "starts_at"]),
+            models.UniqueConstraint(name="django_jobs_dead_hour_unique", fields=["fingerprint", "starts_at"]),
         ]
-        indexes = [models.Index(name="django_jobs_letter_hour_start", fields=["starts_at"])]
+        indexes = [models.Index(name="django_jobs_dead_hour_start", fields=["starts_at"])]
 
     def __str__(self) -> str:
         return f"{self.number} of {self.fingerprint} from {self.starts_at}"

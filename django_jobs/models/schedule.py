@@ -1,4 +1,4 @@
-"""One row a schedule, and one row a tick: what was due, what became of it, and which job it fired."""
+"""Schedules and their ticks: when each was due, its outcome and its job."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MAX_ZONE_LENGTH = 64
 
 
 class CronSchedule(models.Model):
-    """When to enqueue which job with what.
+    """A recurring enqueue of one job with fixed arguments.
 
-    ``next_due_at`` is the next tick that nobody has decided yet, ``next_check_at`` when a scheduler is to look
-    at the row: None while it is paused, disabled (its code is gone) or has a ``problem``. ``defined_at``
-    is when the code that wrote the row began to run. Written by ``store`` only.
+    ``next_due_at`` is the next undecided tick, ``next_check_at`` when a scheduler next reads the row: None while it is
+    paused, disabled (no code defines it any more) or has a ``problem``. ``defined_at`` is when the code that wrote the
+    row started.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -39,10 +39,14 @@ class CronSchedule(models.Model):
     timezone = models.CharField(max_length=MAX_ZONE_LENGTH, default="UTC")
     jitter = models.DurationField(default=timedelta(0))
     overlap = models.CharField(
-        max_length=10, choices=[(one.value, one.value) for one in Overlap], default=Overlap.SKIP.value
+        max_length=10,
+        choices=[(overlap.value, overlap.value) for overlap in Overlap],
+        default=Overlap.SKIP.value,
     )
     catch_up = models.CharField(
-        max_length=10, choices=[(one.value, one.value) for one in CatchUp], default=CatchUp.LATEST.value
+        max_length=10,
+        choices=[(catch_up.value, catch_up.value) for catch_up in CatchUp],
+        default=CatchUp.LATEST.value,
     )
     catch_up_limit = models.SmallIntegerField(default=10)
 
@@ -60,21 +64,21 @@ class CronSchedule(models.Model):
     class Meta:
         verbose_name = _("schedule")
         verbose_name_plural = _("schedules")
-        indexes = [models.Index(name="django_jobs_schedule_look", fields=["next_check_at"])]
+        indexes = [models.Index(name="django_jobs_schedule_check", fields=["next_check_at"])]
 
     def __str__(self) -> str:
         return str(self.name)
 
     @property
     def timing(self) -> Timing:
-        """When it is due."""
+        """Its cron expression or interval, with time zone and jitter."""
         return Timing(
             name=self.name, cron=self.cron, every=self.every, timezone=self.timezone, jitter=self.jitter
         )
 
     @property
     def tick_policy(self) -> TickPolicy:
-        """How it takes overlapping and missed ticks. Raises ValueError for words that are none of the known."""
+        """Its handling of overlapping and missed ticks. Raises ValueError for unknown values."""
         return TickPolicy(
             overlap=Overlap(self.overlap),
             catch_up=CatchUp(self.catch_up),
@@ -92,20 +96,20 @@ class CronSchedule(models.Model):
 
     @property
     def is_firing(self) -> bool:
-        """True while schedulers look at it."""
+        """True while schedulers check it."""
         return self.next_check_at is not None
 
     def upcoming(self, after: datetime, number: int) -> list[datetime]:
-        """Return the next ``number`` ticks behind ``after``, in UTC. Raises CronError where it cannot be reckoned."""
+        """Return the next ``number`` ticks after ``after``, in UTC. Raises CronError for an invalid expression."""
         instants = self.timing.upcoming(after)
         return [instant for _, instant in zip(range(number), instants, strict=False)]
 
 
 class Tick(models.Model):
-    """One firing of a schedule. A row is unique by schedule and ``due_at``: that is what makes it fire once.
+    """One firing of a schedule. Unique by schedule and ``due_at``, so that each tick fires once.
 
-    ``is_open`` while it waits, or its job has not ended as far as the schedule has noticed. ``requested_by``:
-    who asked for it by hand; then ``due_at`` is when.
+    ``is_open`` until the schedule has noticed the end of its job. ``requested_by`` is the user who ran the schedule by
+    hand; ``due_at`` is then the time of the request.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -114,7 +118,9 @@ class Tick(models.Model):
     )
     due_at = models.DateTimeField()
     decided_at = models.DateTimeField()
-    outcome = models.CharField(max_length=10, choices=[(one.value, one.value) for one in TickOutcome])
+    outcome = models.CharField(
+        max_length=10, choices=[(outcome.value, outcome.value) for outcome in TickOutcome]
+    )
     reason = models.TextField(default="")
     job = models.ForeignKey(
         Job, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="ticks"
@@ -130,7 +136,7 @@ class Tick(models.Model):
         default_permissions = ("view",)
         indexes = [models.Index(name="django_jobs_tick_open", fields=["is_open", "schedule"])]
         constraints = [
-            models.UniqueConstraint(name="django_jobs_tick_once", fields=["schedule", "due_at"]),
+            models.UniqueConstraint(name="django_jobs_tick_unique", fields=["schedule", "due_at"]),
         ]
 
     def __str__(self) -> str:
@@ -138,5 +144,5 @@ class Tick(models.Model):
 
     @property
     def late_by(self) -> timedelta:
-        """How long after it was due it was decided."""
+        """Delay between due time and decision."""
         return self.decided_at - self.due_at

@@ -1,4 +1,4 @@
-"""One row a worker process: its heartbeat is what its claims rest on."""
+"""Worker processes: claims are valid as long as the heartbeat is fresh."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from .base import MAX_ACTOR_LENGTH, JobsManager
 class Worker(models.Model):
     """A process that claims and runs jobs.
 
-    ``heartbeat_at`` is the database's clock. A worker whose heartbeat is stale is set to ``lost``
-    and its claims are rescued; it learns that from its next heartbeat and starts anew under
-    another row. ``concurrency`` is 0 where it fires schedules only.
+    ``heartbeat_at`` is by the database's clock. A worker with a stale heartbeat is set to ``lost`` and its claims are
+    rescued; its next heartbeat tells it, and it registers again as a new row. ``concurrency`` is 0 for a process that
+    only fires schedules.
     """
 
     class State(models.TextChoices):
-        """Where the process is in its life."""
+        """State of the process."""
 
         RUNNING = "running", _("running")
         STOPPING = "stopping", _("stopping")
@@ -44,7 +44,7 @@ class Worker(models.Model):
         verbose_name = _("worker")
         verbose_name_plural = _("workers")
         default_permissions = ("view",)
-        permissions = [("stop_worker", _("Can ask workers to stop"))]
+        permissions = [("stop_worker", _("Can request workers to stop"))]
         indexes = [models.Index(name="django_jobs_worker_state", fields=["state", "heartbeat_at"])]
 
     def __str__(self) -> str:

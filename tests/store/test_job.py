@@ -20,9 +20,9 @@ pytestmark = pytest.mark.django_db
 def test_a_job_is_not_saved_because_that_would_undo_a_claim():
     job = make_job()
 
-    with pytest.raises(TypeError, match=r"Job.save\(\) would overwrite what a worker may have changed"):
+    with pytest.raises(TypeError, match=r"Job.save\(\) could overwrite a worker's changes"):
         job.save()
-    with pytest.raises(TypeError, match=r"Job.save\(\) would overwrite"):
+    with pytest.raises(TypeError, match=r"Job.save\(\) could overwrite"):
         Job.objects.create(name="x", queue_name="default", max_attempts=1, enqueued_at=job.enqueued_at)
 
 
@@ -131,4 +131,4 @@ def test_a_dead_job_tells_its_error_and_its_letters():
     assert job.refresh().error == "shop.NoOrder: 7"
     [letter] = job.dead_letters.all()
     assert str(letter) == "sample: shop.NoOrder (open)"
-    assert str(job.last_attempt) == f"try 1 of job {job.pk}: discarded"
+    assert str(job.last_attempt) == f"attempt 1 of job {job.pk}: discarded"

@@ -61,8 +61,8 @@ def apply_pending_deltas(*, limit: int = 100, after: int = 0, using: str) -> lis
 
 def _needs_applying(batch_id: int, alias: str) -> bool:
     batches = Batch.objects.using(alias).filter(pk=batch_id)
-    sums = {f"sum_{name}": Coalesce(Sum(f"tallies__{name}"), 0) for name in _COUNTS}
-    batch = batches.annotate(tallied=Count("tallies"), **sums).first()
+    sums = {f"sum_{name}": Coalesce(Sum(f"count_deltas__{name}"), 0) for name in _COUNTS}
+    batch = batches.annotate(tallied=Count("count_deltas"), **sums).first()
     if batch is None:
         return False
     counts = batch.counts.plus(Counts(*(getattr(batch, f"sum_{name}") for name in _COUNTS)))

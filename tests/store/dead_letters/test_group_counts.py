@@ -44,7 +44,7 @@ AT_ONCE = {State.DEAD: timedelta(0)}
 
 def open_by_group():
     """Return by fingerprint what groups and tail add up to, and how many letters really are open."""
-    position = RollupPosition.objects.filter(pk="letters").first()
+    position = RollupPosition.objects.filter(pk="dead_letters").first()
     tail = DeadLetter.objects.filter(pk__gt=position.done_id if position else 0)
     told = Counter(dict(DeadLetterGroup.objects.values_list("fingerprint", "open")))
     told.update(tail.values_list("fingerprint", flat=True))
@@ -136,7 +136,7 @@ class LettersLife(RuleBasedStateMachine):
         roll_up(settle=NOW)
 
     def done_id(self) -> int:
-        position = RollupPosition.objects.filter(pk="letters").first()
+        position = RollupPosition.objects.filter(pk="dead_letters").first()
         return position.done_id if position else 0
 
     @invariant()

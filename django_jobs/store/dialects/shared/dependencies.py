@@ -38,7 +38,7 @@ MARK_MET = """
 UPDATE django_jobs_dependency {index} SET is_met = TRUE WHERE predecessor_id IN ({ids}) AND NOT is_met
 """
 WAITING_FOR = "SELECT DISTINCT job_id FROM django_jobs_dependency WHERE predecessor_id IN ({ids})"
-FORCED_INDEX = "FORCE INDEX (django_jobs_awaited_by)"
+FORCED_INDEX = "FORCE INDEX (django_jobs_dep_predecessor)"
 
 # UNION, not UNION ALL: a job that is reached on many ways is walked from once. MariaDB ends the walk after 1,000
 # rounds and says nothing, MySQL refuses unless it is told otherwise: the caller goes on from where it ended.
