@@ -13,7 +13,6 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import path, reverse
-from django.utils import translation
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -225,7 +224,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     @admin.display(description=_("reading"))
     def reading(self, schedule: CronSchedule) -> str:
         """Return the expression in plain words."""
-        return describe_cron(schedule.cron, every=schedule.every, translations=translation) or "-"
+        return describe_cron(schedule.cron, every=schedule.every) or "-"
 
     @admin.display(description=_("next due"), ordering="next_due_at")
     def next_due(self, schedule: CronSchedule) -> str:

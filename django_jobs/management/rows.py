@@ -11,7 +11,8 @@ from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
 from ..policy.uniqueness import KeyKind
-from ..redaction import redact_for_job, redact_job_value, render_reason
+from ..reasons import render_reason
+from ..redaction import redact_for_job, redact_job_value
 from ..store.doctor.why_not_running import explain
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats

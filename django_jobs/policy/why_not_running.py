@@ -1,6 +1,6 @@
 """Say why a job is not running: the one obstacle that comes first, as a key and the values of its sentence.
 
-The words are made at the edge (``shown.py``), so that they can be translated.
+The words are made at the edge (``reasons.py``), so that they can be translated.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ def test_show_takes_no_statement_more_for_more_tries(django_assert_num_queries: 
 
 def test_show_says_why_a_job_does_not_run() -> None:
     job = factories.make_job(queue_name="mail")
-    assert _json("show", str(job.pk))["why"] == "It is ready, and no worker is alive."
+    assert _json("show", str(job.pk))["why"] == "Ready, but no worker is alive."
     _jobs("pause", "mail")
     assert "why           The queue mail has been paused by " in _jobs("show", str(job.pk))
 

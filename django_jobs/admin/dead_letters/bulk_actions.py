@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from ...models import Job
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ...policy.states import FINAL_STATES, State
-from ...redaction import render_reason
+from ...reasons import render_reason
 from ...store.clock import database_now
 from ...store.dead_letters.search import BoundedCount, count_open_dead_letters, newest_dead_letter_ids
 from ...store.doctor.why_not_running import explain

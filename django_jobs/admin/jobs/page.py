@@ -23,7 +23,8 @@ from ...policy.flags import JobFlag
 from ...policy.limits import LimitKind, PermitPhase
 from ...policy.states import State
 from ...policy.truncate import truncate
-from ...redaction import limit_label, redact_job_value, render_reason
+from ...reasons import render_reason
+from ...redaction import limit_label, redact_job_value
 from ...result_files import ResultFile
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now

@@ -38,7 +38,7 @@ def test_a_chain_is_drawn_with_links_and_told_in_words(admin_client: Client) -> 
     for job, words in ((first, "ready"), (third, "blocked")):
         assert f'<a href="{url("job_change", job.pk)}">#{job.pk} <bdi>{job.name}</bdi></a> ({words})' in page
         assert f"<title>#{job.pk} {job.name}: {words}</title>" in page
-    assert f"It waits for these jobs to succeed: #{first.pk}." in page
+    assert f"Waiting for these jobs to succeed: #{first.pk}." in page
     places = [tuple(map(int, pair)) for pair in re.findall(r"translate\((\d+) (\d+)\)", page)]
     assert sorted(x for x, _ in places) == [8, 232, 456]
 
@@ -49,7 +49,7 @@ def test_a_dead_predecessor_is_named_as_what_is_in_the_way(admin_client: Client)
     (claim,) = factories.take(worker)
     finish([factories.ended(claim, factories.failure(retry_in=None))], worker_id=worker.pk)
     page = shown(admin_client, second)
-    assert f"It waits for jobs that are dead: #{first.pk}. Once they have been run again and succeed" in page
+    assert f"Waiting for dead jobs: #{first.pk}. Retry them; it continues once they succeed" in page
 
 
 def test_a_job_alone_has_no_drawing_and_costs_one_statement(
@@ -117,5 +117,5 @@ def test_the_engine_finishes_what_was_drawn(admin_client: Client) -> None:
     worker = factories.make_worker()
     finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
     assert "(succeeded)" in shown(admin_client, second)
-    assert "It is ready" in shown(admin_client, second)
+    assert "Ready" in shown(admin_client, second)
     assert first.refresh().state == "succeeded"

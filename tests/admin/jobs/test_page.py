@@ -41,10 +41,10 @@ def shown(client: Client, job: Job) -> str:
 @pytest.mark.parametrize(
     ("state", "said"),
     [
-        (State.BLOCKED, "It waits for another job to end."),
-        (State.SCHEDULED, "It is not due until "),
-        (State.READY, "It is ready, and no worker is alive."),
-        (State.RUNNING, "It has been running since "),
+        (State.BLOCKED, "Waiting for another job to finish."),
+        (State.SCHEDULED, "Scheduled for "),
+        (State.READY, "Ready, but no worker is alive."),
+        (State.RUNNING, "Running since "),
     ],
 )
 def test_a_job_that_has_not_ended_says_why(admin_client: Client, state: State, said: str) -> None:

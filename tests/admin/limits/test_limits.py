@@ -163,7 +163,7 @@ def test_a_jobs_page_leads_to_its_limits(client: Client) -> None:
     for limit in Limit.objects.all():
         assert f'<a href="{url("limit_change", limit.pk)}">' in page
     assert f"order {job.name}, key &quot;1&quot;</a> (waits)" in page
-    assert "It waits for its turn in the order of" in page
+    assert "Waiting for its turn in the order of" in page
 
 
 def test_a_jobs_page_takes_few_statements_at_a_limit(

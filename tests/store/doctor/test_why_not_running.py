@@ -12,7 +12,7 @@ from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import FINAL_STATES, State
 from django_jobs.policy.why_not_running import WaitExplanation, WaitReason
-from django_jobs.redaction import render_reason
+from django_jobs.reasons import render_reason
 from django_jobs.store.doctor import why_not_running as module
 from django_jobs.store.doctor.why_not_running import count_ahead, explain
 from django_jobs.store.lifecycle.finish import finish

@@ -18,7 +18,7 @@ from django_jobs.policy.why_not_running import (
     WaitReason,
     explain_wait,
 )
-from django_jobs.redaction import REASON_TEXTS, render_reason
+from django_jobs.reasons import REASON_TEXTS, render_reason
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SOON, LONG_AGO = NOW + timedelta(minutes=5), NOW - timedelta(minutes=5)
@@ -46,113 +46,116 @@ def at(
 
 
 CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
-    ({"state": State.BLOCKED}, WaitReason.WAITS_FOR_A_JOB, "It waits for another job to end."),
+    ({"state": State.BLOCKED}, WaitReason.WAITS_FOR_A_JOB, "Waiting for another job to finish."),
     (
         at(RateLimit(10), used=10, free_at=SOON, ahead=3),
         WaitReason.AT_RATE,
         (
-            'It waits at the rate limit of shop.call, key "acme": 10 of 10 permits are in use, the next is free at'
-            f" {AT}. Waiting before it: 3."
+            'Waiting for the rate limit shop.call, key "acme": 10 of 10 permits in use, the next is free at'
+            f" {AT}. Jobs ahead of it: 3."
         ),
     ),
     (
         at(RateLimit(100_000), used=10_001, ahead=10_001),
         WaitReason.AT_RATE_IN_USE,
         (
-            "10000+ of 100000 permits are in use by jobs that have not ended; when the next is free depends on their"
-            " ends. Waiting before it: 10000+."
+            "10000+ of 100000 permits in use by unfinished jobs; the next is free some time after one of them"
+            " finishes. Jobs ahead of it: 10000+."
         ),
     ),
     (
         at(RateLimit(10), LimitState(closed_until=SOON.timestamp()), key=""),
         WaitReason.LIMIT_CLOSED,
-        f"The called server asked for a pause: none of shop.call starts before {AT}.",
+        f"The called server asked for a pause: no job of shop.call starts before {AT}.",
     ),
     (
         at(Concurrency(3), holders=tuple(HolderFacts(job_id=one) for one in (11, 12, 13))),
         WaitReason.AT_CONCURRENCY,
-        'It waits for a place at shop.call, key "acme": 3 of 3 are taken, by the jobs 11, 12, 13.',
+        'Waiting for the concurrency limit shop.call, key "acme": 3 of 3 permits in use, by jobs 11, 12, 13.',
     ),
     (
         at(Concurrency(9), used=9, holders=(HolderFacts(job_id=11),)),
         WaitReason.AT_CONCURRENCY,
-        "by the jobs 11, ....",
+        "by jobs 11, ....",
     ),
     (
         at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17, state=State.RUNNING),)),
         WaitReason.IN_ORDER_RUNNING,
-        'in the order of shop.call, key "acme": job 17 goes before it and is running.',
+        'in the order of shop.call, key "acme": job 17 is ahead and running.',
     ),
     (
         at(Ordering("customer"), used=1, holders=(NEXT_TRY,)),
         WaitReason.IN_ORDER_NEXT_ATTEMPT,
-        f"job 17 goes before it and waits for its next try at {AT}.",
+        f"job 17 is ahead, its next attempt is due at {AT}.",
     ),
     (
         at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17),)),
         WaitReason.IN_ORDER_WAITS,
-        "job 17 goes before it and has not begun.",
+        "job 17 is ahead and has not started.",
     ),
     (
         at(CircuitBreaker(failures=5), LimitState(closed_until=SOON.timestamp(), tripped=True)),
         WaitReason.BREAKER_OPEN,
-        f'The breaker of shop.call, key "acme" has opened after failures: none starts before {AT}, then one to try.',
+        (
+            'The circuit breaker of shop.call, key "acme" is open after failures: no job starts before'
+            f" {AT}, then one trial job."
+        ),
     ),
     (
         at(CircuitBreaker(failures=5), TRIPPED, used=1, holders=(HolderFacts(job_id=17),)),
         WaitReason.BREAKER_HALF_OPEN,
-        "lets one job try, 17; its end decides.",
+        "half-open: the outcome of trial job 17 decides.",
     ),
     (
         at(RateLimit(10), ahead=2),
         WaitReason.ADMITTED,
-        "It has come to a limit; a worker is about to let it in.",
+        "Waiting at a limit; a worker is about to admit it.",
     ),
     (
         {"state": State.BLOCKED, "is_limited": True},
         WaitReason.ADMITTED_NO_WORKER,
-        "It has come to a limit, and no worker is alive to let it in.",
+        "Waiting at a limit, and no worker is alive to admit it.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": ((7, State.RUNNING), (9, State.BLOCKED))},
         WaitReason.WAITS_FOR_JOBS,
-        "It waits for these jobs to succeed: #7, #9.",
+        "Waiting for these jobs to succeed: #7, #9.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": ((9, State.DEAD), (7, State.RUNNING))},
         WaitReason.WAITS_FOR_DEAD,
-        "It waits for jobs that are dead: #9. Once they have been run again and succeed, it goes on.",
+        "Waiting for dead jobs: #9. Retry them; it continues once they succeed.",
     ),
     (
         {"state": State.BLOCKED, "waits_for": tuple((at, State.READY) for at in range(6))},
         WaitReason.WAITS_FOR_JOBS,
-        "It waits for these jobs to succeed: #0, #1, #2, #3, #4, ....",
+        "Waiting for these jobs to succeed: #0, #1, #2, #3, #4, ....",
     ),
-    (WAITING, WaitReason.NOT_DUE, f"It is not due until {AT}."),
+    (WAITING, WaitReason.NOT_DUE, f"Scheduled for {AT}."),
     (
         {**WAITING, "attempt": 1, "max_attempts": 5, "last_outcome": AttemptOutcome.FAILED},
         WaitReason.RETRY_DUE,
-        f"The last try did not succeed; try 2 of 5 is due at {AT}.",
+        f"The last attempt did not succeed; attempt 2 of 5 is due at {AT}.",
     ),
     (
         {**WAITING, "attempt": 1, "last_outcome": AttemptOutcome.SNOOZED},
         WaitReason.SNOOZED,
-        f"It asked to run again later, at {AT}.",
+        f"Snoozed until {AT}.",
     ),
     (
         {**WAITING, "name": "pay", "unknown_since": LONG_AGO, "served": ALL},
         WaitReason.NAME_UNKNOWN,
-        f"No worker has known a job named pay since {AGO}; it is offered again at {AT}.",
+        f"No worker has known a job named pay since {AGO}. Workers are asked again at {AT}.",
     ),
     (
         {**WAITING, "run_after": LONG_AGO, "served": ALL},
         WaitReason.DUE,
-        f"It has been due since {AGO}; a worker is about to make it ready.",
+        f"Due since {AGO}; a worker is about to make it ready.",
     ),
     (
         {**WAITING, "run_after": LONG_AGO},
         WaitReason.DUE_NO_WORKER,
-        f"It has been due since {AGO}, and no worker is alive to make it ready.",
+        f"Due since {AGO}, but no worker is alive to make it ready.",
     ),
     (
         {**READY, "paused_at": LONG_AGO, "paused_by": "ada", "ahead": 3},
@@ -164,25 +167,25 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
         WaitReason.PAUSED,
         f"The queue mail has been paused since {AGO}.",
     ),
-    ({**READY, "served": ()}, WaitReason.NO_WORKER, "It is ready, and no worker is alive."),
+    ({**READY, "served": ()}, WaitReason.NO_WORKER, "Ready, but no worker is alive."),
     (
         {**READY, "served": (frozenset({"pay"}),), "ahead": 3},
         WaitReason.NOT_SERVED,
-        "It is ready, and no living worker serves the queue mail.",
+        "Ready, but no live worker serves the queue mail.",
     ),
-    ({**READY, "ahead": 3}, WaitReason.BEHIND, "It is ready, behind 3 others in the queue mail."),
-    ({**READY, "ahead": 10_000}, WaitReason.BEHIND, "It is ready, behind 10000 others in the queue mail."),
-    ({**READY, "ahead": 10_001}, WaitReason.BEHIND_MANY, "behind more than 10000 others"),
-    ({**READY, "served": OWN}, WaitReason.FIRST, "It is ready and the first in the queue mail"),
+    ({**READY, "ahead": 3}, WaitReason.BEHIND, "Ready, behind 3 other jobs in the queue mail."),
+    ({**READY, "ahead": 10_000}, WaitReason.BEHIND, "Ready, behind 10000 other jobs in the queue mail."),
+    ({**READY, "ahead": 10_001}, WaitReason.BEHIND_MANY, "behind more than 10000 other jobs"),
+    ({**READY, "served": OWN}, WaitReason.FIRST, "Ready and first in the queue mail"),
     (
         {**READY, "name": "pay", "unknown_since": LONG_AGO},
         WaitReason.NAME_UNKNOWN_DUE,
-        f"No worker has known a job named pay since {AGO}; it is ready to be offered again.",
+        f"No worker has known a job named pay since {AGO}. It is ready, and workers are asked again.",
     ),
     (
         {"state": State.RUNNING, "run": LIVE},
         WaitReason.RUNS,
-        f"It has been running since {AGO} on host:7 #1, last heard of at 2026-03-01 12:00.",
+        f"Running since {AGO} on host:7 #1, last heartbeat at 2026-03-01 12:00.",
     ),
     (
         {
@@ -190,19 +193,19 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
             "run": RunFacts(worker="w", heartbeat_at=NOW, started_at=LONG_AGO, cancel_requested_at=NOW),
         },
         WaitReason.CANCEL_REQUESTED,
-        "it was asked at 2026-03-01 12:00 to end and has not yet.",
+        "Running since 2026-03-01 11:55 on w. Cancellation was requested at 2026-03-01 12:00.",
     ),
     (
         {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=LONG_AGO, started_at=LONG_AGO)},
         WaitReason.WORKER_SILENT,
-        f"Its worker w has not been heard of since {AGO}; the job is about to be rescued.",
+        f"The worker w has sent no heartbeat since {AGO}; the job is about to be rescued.",
     ),
     (
         {"state": State.RUNNING, "run": RunFacts(worker="w", is_alive=False, heartbeat_at=NOW)},
         WaitReason.WORKER_GONE,
-        "Its worker w is gone; the job is about to be rescued.",
+        "The worker w is gone; the job is about to be rescued.",
     ),
-    ({"state": State.RUNNING}, WaitReason.WORKER_GONE, "Its worker - is gone"),
+    ({"state": State.RUNNING}, WaitReason.WORKER_GONE, "The worker - is gone"),
 ]
 
 
