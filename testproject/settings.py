@@ -42,6 +42,7 @@ CACHES = {"default": {"BACKEND": "django.core.cache.backends.db.DatabaseCache", 
 
 INSTALLED_APPS = [
     "django_jobs",
+    "django_jobs.web",
     "testproject.shop",
     "django.contrib.admin",
     "django.contrib.auth",

@@ -32,6 +32,7 @@ DATABASES = {"default": database(chosen_vendor())}
 ADMIN = [] if WITHOUT_ADMIN in os.environ else ["django.contrib.admin"]
 INSTALLED_APPS = [
     "django_jobs",
+    "django_jobs.web",
     *ADMIN,
     "django.contrib.auth",
     "django.contrib.contenttypes",

@@ -9,7 +9,6 @@ from .limits.admin import LimitAdmin
 from .queues import QueueAdmin
 from .related_jobs import JobsForObjectMixin
 from .schedules import CronScheduleAdmin, TickAdmin
-from .tokens import TokenAdmin
 from .workers import WorkerAdmin
 
 __all__ = [
@@ -24,6 +23,5 @@ __all__ = [
     "OnceRecordAdmin",
     "QueueAdmin",
     "TickAdmin",
-    "TokenAdmin",
     "WorkerAdmin",
 ]

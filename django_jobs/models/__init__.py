@@ -14,7 +14,6 @@ from .queue import Queue
 from .result_retention import ResultRetention
 from .rollup import DeadLetterGroup, DeadLetterHour, JobIdCheckpoint, Rollup, RollupPosition
 from .schedule import CronSchedule, Tick
-from .token import Token
 from .worker import Worker
 
 __all__ = [
@@ -42,6 +41,5 @@ __all__ = [
     "Rollup",
     "RollupPosition",
     "Tick",
-    "Token",
     "Worker",
 ]

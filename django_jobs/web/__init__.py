@@ -1,9 +1,10 @@
-"""Floor 6: what became of a job, over HTTP: 202 Accepted, status, long polls, event streams, enqueue with a token.
+"""Jobs over HTTP, an app of its own: 202 Accepted, status pages, event streams, enqueue with a token.
 
-``accepted(request, job)`` and ``status_url(job)`` are for the project's own views; ``django_jobs.urls`` has the rest.
+``INSTALLED_APPS += ["django_jobs.web"]`` and ``path("jobs/", include("django_jobs.web.urls"))``.
+``accepted(request, job)`` and ``status_url(job)`` are for the project's own views.
 """
 
-from .accepted import accepted
-from .signing import status_url
+from .links import status_url
+from .responses import accepted
 
 __all__ = ["accepted", "status_url"]

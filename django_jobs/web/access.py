@@ -21,7 +21,7 @@ from django.utils.module_loading import import_string
 from ..conf import MaySee, get_settings
 from ..exceptions import ConfigurationError
 from ..models import Job
-from ..policy.http_problems import ProblemKind
+from .problem_kinds import ProblemKind
 from .problems import Problem
 
 VIEW_JOB, VIEW_ARGUMENTS = "django_jobs.view_job", "django_jobs.view_job_arguments"

@@ -17,7 +17,6 @@ from django.http import HttpRequest, UnreadablePostError
 from ..arguments.signature import VAR_POSITIONAL_KEY
 from ..conf import get_settings
 from ..definition import JobDefinition
-from ..policy.http_problems import ProblemKind
 from ..policy.redact import MASK
 from ..redaction import redact_for_job
 from .json_schema import (
@@ -29,6 +28,7 @@ from .json_schema import (
     parse_json_value,
     schema_of,
 )
+from .problem_kinds import ProblemKind
 from .problems import Problem
 
 CONTENT_TYPE = "application/json"

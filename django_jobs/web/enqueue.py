@@ -11,15 +11,16 @@ from django.views.decorators.debug import sensitive_variables
 from ..arguments.serialization import encode
 from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, PayloadTooLargeError, SerializationError
-from ..models import Job, Token
-from ..policy.http_problems import ProblemKind
-from ..policy.tokens import KEY_LENGTH
+from ..models import Job
 from ..policy.uniqueness import MAX_KEY_LENGTH
-from ..store.tokens import record_token_use
-from .accepted import accepted
 from .arguments import invalid_arguments, read_arguments, read_json_object
+from .models import Token
+from .problem_kinds import ProblemKind
 from .problems import Problem, check_method, handle_problems
+from .responses import accepted
 from .token_auth import allowed_definition, authenticate
+from .token_text import KEY_LENGTH
+from .tokens import record_token_use
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = MAX_KEY_LENGTH - KEY_LENGTH - 1

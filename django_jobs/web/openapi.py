@@ -10,12 +10,12 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 from .. import __version__, registry
 from ..conf import get_settings
 from ..definition import JobDefinition
-from ..policy.http_problems import ProblemKind
 from .arguments import arguments_schema
 from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
+from .links import reverse_url
 from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problem_responses
+from .problem_kinds import ProblemKind
 from .problems import check_method, handle_problems
-from .signing import reverse_url
 from .token_auth import authenticate
 
 NAME = "openapi.json"

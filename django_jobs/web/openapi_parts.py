@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..policy.http_problems import TYPE_PREFIX, ProblemKind
 from ..policy.states import State
-from ..policy.status import MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
+from .polling import MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
+from .problem_kinds import TYPE_PREFIX, ProblemKind
 from .problems import CONTENT_TYPE as PROBLEM_JSON
 
 Part = dict[str, Any]

@@ -11,8 +11,8 @@ from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonRespons
 from django.shortcuts import render
 from django.utils.translation import gettext_lazy as _
 
-from ..policy.http_problems import ProblemKind
 from .negotiation import prefers_html
+from .problem_kinds import ProblemKind
 
 CONTENT_TYPE = "application/problem+json"
 

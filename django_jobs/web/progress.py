@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ..conf import get_settings
 from ..policy.states import FINAL_STATES, State
-from .accepted import job_links
+from .links import job_links
 
 STATE_LABELS = {
     State.BLOCKED: _("Waits for other work"),

@@ -9,11 +9,10 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from ..exceptions import ResultExpiredError, ResultUnreadableError, SerializationError
 from ..models import Job
-from ..policy.http_problems import ProblemKind
 from ..policy.states import State
-from ..policy.status import problem_for_state
 from ..redaction import redact_job_value
 from .json_values import to_json_value
+from .problem_kinds import ProblemKind, problem_for_state
 from .problems import Problem, check_method, handle_problems
 from .visible_job import DETAILS, VisibleJob, can_view_result, get_visible_job, is_withheld, job_gone_problem
 

@@ -19,9 +19,9 @@ from django.utils.cache import get_conditional_response, patch_vary_headers
 from django.utils.http import parse_etags
 
 from ..conf import get_settings
-from ..policy.http_problems import ProblemKind
-from ..policy.status import parse_wait, problem_for_state, retry_after
 from .negotiation import has_streams, prefers_html
+from .polling import parse_wait, retry_after
+from .problem_kinds import ProblemKind, problem_for_state
 from .problems import CONTENT_TYPE, AsyncView, Problem, check_method, handle_problems_async
 from .progress import progress_context
 from .status_poller import StatusWaiter, poller

@@ -27,8 +27,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 
-from ..policy.http_problems import ProblemKind
 from .negotiation import has_streams
+from .problem_kinds import ProblemKind
 from .problems import Problem, check_method, handle_problems_async
 from .status import outside_transactions
 from .status_poller import StatusWaiter, poller

@@ -8,10 +8,10 @@ from django.http import HttpRequest
 
 from .. import registry
 from ..definition import JobDefinition
-from ..models import Token
-from ..policy.http_problems import ProblemKind
-from ..store.tokens import find_token
+from .models import Token
+from .problem_kinds import ProblemKind
 from .problems import Problem
+from .tokens import find_token
 
 CHALLENGE = 'Bearer realm="jobs"'
 _INVALID = {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
@@ -26,7 +26,7 @@ def authenticate(request: HttpRequest) -> Token:
         raise Problem(
             ProblemKind.NO_TOKEN,
             "expected the header Authorization: Bearer TOKEN; staff make tokens in the admin or by"
-            " 'manage.py jobs token create'",
+            " 'manage.py jobs_token create'",
             headers={"WWW-Authenticate": CHALLENGE},
         )
     token = find_token(text.strip())

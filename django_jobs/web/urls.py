@@ -1,9 +1,16 @@
-"""The addresses of jobs: ``path("jobs/", include("django_jobs.web.urls"))``."""
+"""URLs of jobs: ``path("jobs/", include("django_jobs.web.urls"))``."""
 
 from __future__ import annotations
 
+from django.apps import apps
+from django.core.exceptions import ImproperlyConfigured
 from django.urls import path, register_converter
 from django.urls.converters import StringConverter
+
+if not apps.is_installed("django_jobs.web"):  # before the imports below, which load the app's models
+    raise ImproperlyConfigured(
+        'include("django_jobs.web.urls") needs the app "django_jobs.web"; add it to INSTALLED_APPS and migrate'
+    )
 
 from .enqueue import enqueue
 from .openapi import NAME, openapi
@@ -12,13 +19,13 @@ from .status import status
 from .stream import events
 
 
-class NameConverter(StringConverter):
-    """Any text at all: what is no name of a job is answered by the view, in words."""
+class JobNameConverter(StringConverter):
+    """Any text: the view answers names that no job can have with problem details."""
 
     regex = r"[\s\S]+"
 
 
-register_converter(NameConverter, "django_jobs_name")
+register_converter(JobNameConverter, "django_jobs_name")
 
 app_name = "django_jobs"
 urlpatterns = [

@@ -13,13 +13,12 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from .. import registry
-from ..policy.http_problems import ProblemKind
 from ..policy.states import State
-from ..policy.status import problem_for_state
 from ..store.enqueue.expiry import was_dropped
 from ..store.status import JobStatus, last_error, read_statuses
-from .accepted import job_links
 from .access import VIEW_ARGUMENTS, check_access, has_permission
+from .links import job_links
+from .problem_kinds import ProblemKind, problem_for_state
 from .problems import Problem, problem_details
 from .signing import JobKey, parse_job_key
 

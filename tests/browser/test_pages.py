@@ -10,7 +10,7 @@ from django_jobs import Batch, CircuitBreaker, chain, group, once
 from django_jobs.models import EnqueueKey, Job, OnceRecord
 from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.states import State
-from django_jobs.store.tokens import create_token
+from django_jobs.web.tokens import create_token
 from tests import factories
 from tests.sampleapp.jobs import echo, sync
 
@@ -53,7 +53,7 @@ def rows() -> dict[str, Any]:
         "enqueuekey": EnqueueKey.objects.get().pk,
         "oncerecord": OnceRecord.objects.get().pk,
         "batch": batch.row.pk,
-        "token": create_token("billing", job_names=["shop.render_invoice"])[0].pk,
+        "web_token": create_token("billing", job_names=["shop.render_invoice"])[0].pk,
     }
 
 

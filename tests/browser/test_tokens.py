@@ -18,7 +18,7 @@ def _enqueue(visitor: Visitor, token: str) -> int:
 
 def test_a_token_is_made_used_and_revoked(visitor: Visitor) -> None:
     page = visitor.page
-    visitor.go("django_jobs_token_add")
+    visitor.go("django_jobs_web_token_add")
     assert visitor.grave_violations() == []
     page.fill("input[name=name]", "billing")
     page.get_by_label(sample.add.name, exact=True).check()
@@ -30,6 +30,6 @@ def test_a_token_is_made_used_and_revoked(visitor: Visitor) -> None:
     assert Job.objects.get().name == sample.add.name
     page.get_by_text("I have copied it").click()
     page.get_by_role("button", name="Revoke").click()
-    visitor.wait_for_text("It was revoked and opens nothing any more.")
+    visitor.wait_for_text("The token was revoked.")
     assert token not in visitor.text()
     assert _enqueue(visitor, token) == 401

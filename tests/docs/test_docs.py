@@ -88,6 +88,13 @@ def test_every_verb_is_described() -> None:
     assert described == set(verbs)
 
 
+def test_every_action_of_tokens_is_described() -> None:
+    parser = load_command_class("django_jobs.web", "jobs_token").create_parser("manage.py", "jobs_token")
+    actions = next(action.choices for action in parser._actions if action.dest == "action")
+    described = re.findall(r"^- `jobs_token (\w+)", (REFERENCE / "commands.md").read_text(), re.MULTILINE)
+    assert described == list(actions)
+
+
 def test_the_table_of_transitions_is_the_codes() -> None:
     described: dict[str, set[tuple[str, str]]] = {}
     for verb, before, after, _ in _rows(REFERENCE / "states.md", 4):

@@ -224,13 +224,14 @@ def test_a_server_that_does_not_wait_for_the_disk_is_named() -> None:
         assert "does not wait for the disk" in _doctor()["settings"]["what"]
 
 
-def test_migrations_that_were_not_applied_are_all_that_is_said() -> None:
-    ((_, newest),) = MigrationLoader(connection).graph.leaf_nodes("django_jobs")
+@pytest.mark.parametrize("app", ["django_jobs", "django_jobs_web"])
+def test_migrations_that_were_not_applied_are_all_that_is_said(app: str) -> None:
+    ((_, newest),) = MigrationLoader(connection).graph.leaf_nodes(app)
     with connection.cursor() as cursor:
-        cursor.execute("DELETE FROM django_migrations WHERE app = 'django_jobs' AND name = %s", [newest])
+        cursor.execute("DELETE FROM django_migrations WHERE app = %s AND name = %s", [app, newest])
     try:
         found = _doctor()
     finally:
-        call_command("migrate", "django_jobs", newest, fake=True, verbosity=0)
+        call_command("migrate", app, newest, fake=True, verbosity=0)
     assert list(found) == ["migrations"]
-    assert found["migrations"]["what"] == f"not applied: {newest}"
+    assert found["migrations"]["what"] == f"not applied: {app}.{newest}"

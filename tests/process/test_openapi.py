@@ -15,8 +15,8 @@ import pytest
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.tokens import create_token
 from django_jobs.web.signing import sign_job_id
+from django_jobs.web.tokens import create_token
 from tests.databases import chosen_vendor
 from tests.factories import make_job, make_letter
 from tests.required import is_missing

@@ -15,8 +15,8 @@ import httpx
 import pytest
 
 from django_jobs.models import Job
-from django_jobs.store.tokens import create_token
 from django_jobs.web import status_url
+from django_jobs.web.tokens import create_token
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
 from tests.sampleapp import jobs as sample

@@ -9,9 +9,10 @@ import pytest
 from django.test import Client, override_settings
 
 from django_jobs.conf import SETTING
-from django_jobs.models import Job, Token
-from django_jobs.store.tokens import create_token, revoke_token
+from django_jobs.models import Job
 from django_jobs.testing import drain
+from django_jobs.web.models import Token
+from django_jobs.web.tokens import create_token, revoke_token
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 

@@ -11,7 +11,7 @@ VIEW_ARGUMENTS = "view_job_arguments"
 RETRY, CANCEL, PURGE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "enqueue_job"
 REDRIVE, PURGE_DEAD_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
 PAUSE, STOP = "pause_queue", "stop_worker"
-REVOKE, REOPEN = "revoke_token", "reopen_limit"
+REOPEN = "reopen_limit"
 
 
 def has_permission(request: HttpRequest, codename: str) -> bool:

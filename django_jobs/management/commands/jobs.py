@@ -14,7 +14,6 @@ from ...exceptions import JobsError
 from ...management import verbs
 from ...management.doctor import run_doctor
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
-from ...management.tokens import add_token_arguments, run_token_verb
 from ...management.working import add_worker_arguments, positive_int, run_workers
 from ...policy.doctor import Severity
 from ...policy.states import State
@@ -77,7 +76,6 @@ class Command(BaseCommand):
         cap.add_argument("limit", help="A whole number, or 'none' for no limit.")
         add("schedules", "List the schedules: when, what, next and last.")
         add("tick", "Fire what schedules have due, once, and exit: for hosts where no process stays.")
-        add_token_arguments(add("token", "Make, list and revoke tokens by which services enqueue over HTTP."))
         add("prune", "Delete what ended longer ago than RETENTION allows, now.")
         add_worker_arguments(add("work", "Run workers, as 'manage.py runworker' does."))
 
@@ -239,9 +237,6 @@ class Command(BaseCommand):
             self.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
         for problem in ticked.problems:
             self.stderr.write(f"cannot fire: {problem}")
-
-    def _token(self, options: dict[str, Any]) -> None:
-        self.stdout.write(run_token_verb(options))
 
     def _prune(self, options: dict[str, Any]) -> None:
         deleted = verbs.prune_now()

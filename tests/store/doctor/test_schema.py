@@ -72,6 +72,6 @@ def test_the_database_refuses_a_second_record_of_one_claim():
 
 
 def test_the_migrations_are_those_of_the_models(capsys):
-    call_command("makemigrations", "django_jobs", "--check", "--dry-run")
+    call_command("makemigrations", "django_jobs", "django_jobs_web", "--check", "--dry-run")
 
     assert "No changes detected" in capsys.readouterr().out

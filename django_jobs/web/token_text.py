@@ -1,12 +1,12 @@
-"""Tokens of services that enqueue: how one is written, taken apart, and held against what is kept of it.
+"""The text of a token: written, parsed, and checked against the stored hash. No I/O.
 
 ::
 
-    djt_8fJ2kQ0aXw1z.Yk3...43 characters of randomness
-    ^^^^^^^^^^^^^^^^                                        key: kept as it is, finds the row, may stand in logs
-                     ^^^                                    secret: kept as its SHA-256, shown once
+    djt_8fJ2kQ0aXw1z.Yk3...43 random characters
+        ^^^^^^^^^^^^                             key: stored as it is, finds the row, may appear in logs
+                     ^^^^^^^^^^^^^^^^^^^^^^^^^^  secret: stored as its SHA-256, shown once
 
-The secret has 256 bits of randomness, so that a plain hash of it cannot be searched; a slow one would protect
+The secret has 256 bits of randomness, so its plain hash cannot be searched; a slow hash would protect
 nothing more and cost each request.
 """
 
@@ -27,7 +27,7 @@ def format_token(key: str, secret: str) -> str:
 
 
 def parse_token(text: str) -> tuple[str, str] | None:
-    """Return key and secret of a token's text, or None where it is none."""
+    """Return key and secret of a token's text, or None if it is not the text of a token."""
     key, dot, secret = text.removeprefix(PREFIX).partition(".")
     is_token = (
         text.startswith(PREFIX) and dot and secret and len(text) <= _MAX_TOKEN_LENGTH and text.isascii()
@@ -36,10 +36,10 @@ def parse_token(text: str) -> tuple[str, str] | None:
 
 
 def hash_secret(secret: str) -> str:
-    """Return what is kept of a secret."""
+    """Return the hash of a secret that is stored."""
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def verify_secret(secret: str, secret_hash: str) -> bool:
-    """Tell whether ``secret_hash`` is kept of this secret, in a time that says nothing of how near it is."""
+    """Tell whether ``secret_hash`` is the hash of this secret, in constant time."""
     return hmac.compare_digest(hash_secret(secret), secret_hash)

@@ -1,22 +1,21 @@
-"""What a client is told of a job's state: whether it is a problem, and when to ask again."""
+"""How clients poll a job's status: when to ask again, and how long one request may wait."""
 
 from __future__ import annotations
 
 import math
 from datetime import timedelta
 
-from .http_problems import ProblemKind
-from .states import FINAL_STATES, State
+from ..policy.states import FINAL_STATES, State
 
 MIN_RETRY_AFTER_SECONDS, MAX_RETRY_AFTER_SECONDS = 1, 60
 AGE_DIVISOR = 10
-"""Who asks again after a tenth of the time that a job has taken so far learns of its end a tenth late at the most."""
+"""A client that asks again after a tenth of the job's age learns of its end at most a tenth late."""
 
 
 def retry_after(state: State, *, age: timedelta, due_in: timedelta | None = None) -> int | None:
-    """Return in how many whole seconds it is worth asking again, or None where nothing more will change.
+    """Return the seconds after which to ask again, or None if nothing will change.
 
-    A tenth of the job's ``age``, from 1 to 60; not before it is due where that is later.
+    A tenth of the job's ``age``, from 1 to 60; for a scheduled job at least until it is due.
     """
     if state in FINAL_STATES:
         return None
@@ -27,13 +26,8 @@ def retry_after(state: State, *, age: timedelta, due_in: timedelta | None = None
     return max(bounded, math.ceil(due_in.total_seconds()))
 
 
-def problem_for_state(state: State) -> ProblemKind | None:
-    """Return the problem that a job in this state is to somebody who waits for its result, if it is one."""
-    return {State.DEAD: ProblemKind.JOB_DEAD, State.CANCELLED: ProblemKind.JOB_CANCELLED}.get(state)
-
-
 def parse_wait(text: str | None, *, max_wait: timedelta) -> float:
-    """Return the seconds of ``?wait=``, 0 where it is not given. Raises ValueError saying what was expected."""
+    """Return the seconds of ``?wait=``, 0 if it is missing. Raises ValueError saying what was expected."""
     if text is None:
         return 0.0
     bound = max_wait.total_seconds()

@@ -1,21 +1,21 @@
-"""Tokens by which services that are not Python enqueue jobs over HTTP."""
+"""Tokens with which services that are not Python enqueue jobs over HTTP."""
 
 from __future__ import annotations
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..policy.tokens import KEY_LENGTH
-from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
+from ..models.base import MAX_ACTOR_LENGTH, JobsManager, NameField
+from .token_text import KEY_LENGTH
 
 MAX_TOKEN_NAME_LENGTH = 100
 SECRET_HASH_LENGTH = 64
 
 
 class Token(models.Model):
-    """What one service may enqueue. ``job_names`` is the list of all that is allowed; an empty one allows nothing.
+    """The jobs that one service may enqueue: those in ``job_names``; an empty list allows nothing.
 
-    Of the secret only its hash is kept. A token that is revoked stays as a record.
+    Of the secret only its hash is stored. A revoked token stays as a record. Written by ``web.tokens`` only.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -42,7 +42,7 @@ class Token(models.Model):
 
     @property
     def is_revoked(self) -> bool:
-        """True where it opens nothing any more."""
+        """True if requests with it are refused."""
         return self.revoked_at is not None
 
     def allows(self, job_name: str) -> bool:

@@ -1,4 +1,4 @@
-"""Tokens of services that enqueue: made here and shown once, with what they may enqueue, and revoked."""
+"""Admin pages of tokens: create one with the jobs it may enqueue, show its text once, revoke it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -16,14 +17,15 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import registry
-from ..models import Token
-from ..store.tokens import create_token, revoke_token
-from .site.base import ReadOnlyAdmin, actor, format_timestamp
-from .site.permissions import REVOKE, has_permission, require_permission
+from ..admin.site.base import ReadOnlyAdmin, actor, format_timestamp
+from .models import Token
+from .tokens import create_token, revoke_token
+
+ADD, REVOKE = "django_jobs_web.add_token", "django_jobs_web.revoke_token"
 
 
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
-    """A new token: what it is called and the jobs that it may enqueue."""
+    """A new token: its name and the jobs that it may enqueue."""
 
     job_names = forms.MultipleChoiceField(
         label=_("May enqueue"),
@@ -38,7 +40,7 @@ class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the t
 
 @admin.register(Token)
 class TokenAdmin(ReadOnlyAdmin[Token]):
-    """Lists tokens, the newest first; of their secrets nobody knows more than whom they were shown."""
+    """Lists tokens, newest first; shows a token's text only to the user who created it, once."""
 
     list_display = ("name", "key", "status_display", "may_enqueue", "created", "last_used")
     ordering = ("-pk",)
@@ -47,40 +49,39 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
     actions = ("revoke_selected",)
     form = TokenForm
     readonly_fields = ("status_display", "may_enqueue", "created", "last_used")
-    change_form_template = "admin/django_jobs/token/change_form.html"
 
     class Media:
         css = {"all": ("django_jobs/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Tell whether the user may make tokens, and so let others enqueue whatever is registered."""
-        return has_permission(request, "add_token")
+        """Tell whether the user may create tokens, and so let others enqueue any registered job."""
+        return request.user.has_perm(ADD)
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse, superusers too: who wants another list makes another token."""
+        """Refuse, superusers too: another list of jobs is another token."""
         return False
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
-        """Return what is asked for a new token, and what is shown of one; never the hash of its secret."""
+        """Return the fields of the form, or those shown of a token; never the hash of its secret."""
         return ["name", "job_names"] if obj is None else ["name", "key", *self.readonly_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return every field of a token that is there."""
+        """Return all fields of an existing token."""
         return [] if obj is None else self.get_fields(request, obj)
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        """Return the form of a new token; one that is there is only shown."""
+        """Return the form of a new token; an existing one is only shown."""
         return super().get_form(request, obj, change, **({"form": forms.ModelForm} if obj else {}), **kwargs)
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Offer to save a new token, as Django does."""
+        """Show Django's Save button for a new token."""
         if kwargs.get("add"):
             context.update(show_save_and_continue=False, show_save_and_add_another=False)
             return super(ReadOnlyAdmin, self).render_change_form(request, context, *args, **kwargs)
         return super().render_change_form(request, context, *args, **kwargs)
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
-        """Make the token; its text goes to the page that answers this request and nowhere else."""
+        """Create the token; its text reaches only the page that answers this request."""
         token, text = create_token(obj.name, job_names=obj.job_names, by=actor(request))
         obj.__dict__.update(token.__dict__)
         obj.plaintext_token = text  # type: ignore[attr-defined]
@@ -96,31 +97,27 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
             "token": obj,
             "text": obj.plaintext_token,  # type: ignore[attr-defined]
         }
-        response = TemplateResponse(request, "admin/django_jobs/token/created.html", context)
+        response = TemplateResponse(request, "admin/django_jobs_web/token/created.html", context)
         response["Cache-Control"] = "no-store"
         return response
 
     def get_urls(self) -> list[Any]:
-        """Add the address to which the page's button posts."""
+        """Add the URL of the page's Revoke button."""
         view = self.admin_site.admin_view(self._revoke_view)
-        return [path("<int:pk>/revoke/", view, name="django_jobs_token_revoke"), *super().get_urls()]
+        return [path("<int:pk>/revoke/", view, name="django_jobs_web_token_revoke"), *super().get_urls()]
 
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:
-        """Add the button where it may be pressed."""
-        return super().change_view(
-            request,
-            object_id,
-            form_url,
-            {"can_revoke": has_permission(request, REVOKE), **(extra_context or {})},
-        )
+        """Add the Revoke button for users with the permission."""
+        context = {"can_revoke": self.has_revoke_permission(request), **(extra_context or {})}
+        return super().change_view(request, object_id, form_url, context)
 
     def has_revoke_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may revoke tokens."""
-        return has_permission(request, REVOKE)
+        return request.user.has_perm(REVOKE)
 
-    @admin.action(description=_("Revoke: they open nothing any more"), permissions=["revoke"])
+    @admin.action(description=_("Revoke selected tokens"), permissions=["revoke"])
     def revoke_selected(self, request: HttpRequest, tokens: QuerySet[Token]) -> None:
         """Revoke the selected tokens."""
         revoked = sum([self._revoke(request, token) for token in tokens])
@@ -130,15 +127,18 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
     def _revoke_view(self, request: HttpRequest, pk: int) -> HttpResponse:
         if request.method != "POST":
             raise Http404
-        require_permission(request, REVOKE)
+        if not self.has_revoke_permission(request):
+            raise PermissionDenied(f"the permission {REVOKE} is needed")
         token = Token.objects.filter(pk=pk).first()
         if token is None:
             raise Http404
         if self._revoke(request, token):
-            self.message_user(request, _("It was revoked and opens nothing any more."), messages.SUCCESS)
+            self.message_user(request, _("The token was revoked."), messages.SUCCESS)
         else:
-            self.message_user(request, _("It was revoked before."), messages.WARNING)
-        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_token_change", args=[pk]))
+            self.message_user(request, _("The token was already revoked."), messages.WARNING)
+        return HttpResponseRedirect(
+            reverse(f"{self.admin_site.name}:django_jobs_web_token_change", args=[pk])
+        )
 
     def _revoke(self, request: HttpRequest, token: Token) -> bool:
         revoked = revoke_token(token.key, by=actor(request))
@@ -148,7 +148,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
 
     @admin.display(description=_("status"))
     def status_display(self, token: Token) -> str | SafeString:
-        """Return whether it is valid, or since when and by whom it is revoked."""
+        """Return "valid", or by whom and when it was revoked."""
         if not token.is_revoked:
             return str(_("valid"))
         text = _("revoked by %s") % token.revoked_by if token.revoked_by else _("revoked")
@@ -158,12 +158,12 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
 
     @admin.display(description=_("may enqueue"))
     def may_enqueue(self, token: Token) -> str | SafeString:
-        """Return the names of the jobs in its list."""
+        """Return the names of the jobs that it allows."""
         return format_html_join(", ", "{}", ((name,) for name in token.job_names)) or "-"
 
-    @admin.display(description=_("made"))
+    @admin.display(description=_("created"))
     def created(self, token: Token) -> str:
-        """Return when it was made, and by whom."""
+        """Return when it was created, and by whom."""
         return f"{format_timestamp(token.created_at)} {token.created_by}".rstrip()
 
     @admin.display(description=_("last used"))

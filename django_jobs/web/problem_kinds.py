@@ -5,6 +5,8 @@ from __future__ import annotations
 from enum import Enum
 from http import HTTPStatus
 
+from ..policy.states import State
+
 TYPE_PREFIX = "urn:problem-type:django-jobs:"
 
 
@@ -63,3 +65,8 @@ class ProblemKind(Enum):
     def uri(self) -> str:
         """The ``type`` of problem details: stable, so that programs can tell problems apart by it."""
         return TYPE_PREFIX + self.slug
+
+
+def problem_for_state(state: State) -> ProblemKind | None:
+    """Return the problem that a job in this state is to somebody who waits for its result, if it is one."""
+    return {State.DEAD: ProblemKind.JOB_DEAD, State.CANCELLED: ProblemKind.JOB_CANCELLED}.get(state)

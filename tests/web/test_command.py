@@ -1,4 +1,4 @@
-"""``manage.py jobs token``: made and shown once, listed, revoked."""
+"""``manage.py jobs_token``: created and shown once, listed, revoked."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from django_jobs.models import Token
-from django_jobs.store.tokens import find_token
+from django_jobs.web.models import Token
+from django_jobs.web.tokens import find_token
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 def _token(*arguments: str, as_json: bool = False) -> str:
     out = StringIO()
-    call_command("jobs", "token", *(["--json"] if as_json else []), *arguments, stdout=out)
+    call_command("jobs_token", *arguments, *(["--json"] if as_json else []), stdout=out)
     return out.getvalue()
 
 
@@ -66,7 +66,7 @@ def test_a_token_is_revoked_once() -> None:
         (("create", "billing", "--job", "no.such"), "no job is named 'no.such'"),
         (("create", "x" * 101, "--job", sample.add.name), "expected 1 to 100 printable characters"),
         (("create", "", "--job", sample.add.name), "expected 1 to 100 printable characters"),
-        (("revoke", "nobody"), "there is no token with the key 'nobody'"),
+        (("revoke", "nobody"), "no token has the key 'nobody'"),
         ((), "ACTION"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Tokens: make one, find it by what a service sent, note that it was used, revoke it."""
+"""The only writer of tokens: create one, find it by its text, record its use, revoke it."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from datetime import UTC, datetime, timedelta
 
 from django.utils.crypto import get_random_string
 
-from ..models import Token
 from ..models.base import MAX_ACTOR_LENGTH
-from ..policy.tokens import KEY_LENGTH, SECRET_BYTES, format_token, hash_secret, parse_token, verify_secret
-from .clock import DatabaseNow, database_now
-from .dialects import open_dialect
+from ..store.clock import DatabaseNow, database_now
+from ..store.dialects import open_dialect
+from .models import Token
+from .token_text import KEY_LENGTH, SECRET_BYTES, format_token, hash_secret, parse_token, verify_secret
 
 LAST_USED_PRECISION = timedelta(minutes=1)
-"""When a token was last used is written at most so often: it would be a hot row."""
-_NOBODYS_HASH = hash_secret("")
+"""``last_used_at`` is written at most once in this time: the row would be a hot spot otherwise."""
+_UNKNOWN_KEY_HASH = hash_secret("")
 
 
 def create_token(
     name: str, *, job_names: Iterable[str], by: str = "", using: str | None = None
 ) -> tuple[Token, str]:
-    """Insert a token and return it with its text, which is kept nowhere."""
+    """Insert a token and return it with its text, which is stored nowhere."""
     _, connection = open_dialect(using)
     key, secret = get_random_string(KEY_LENGTH), secrets.token_urlsafe(SECRET_BYTES)
     token = Token.objects.using(connection.alias).create(
@@ -37,20 +37,20 @@ def create_token(
 
 
 def find_token(text: str, *, using: str | None = None) -> Token | None:
-    """Return the token of which this is the text, a revoked one too, or None. One statement at the most."""
+    """Return the token with this text, also a revoked one, or None. At most one statement."""
     parts = parse_token(text)
     if parts is None:
         return None
     _, connection = open_dialect(using)
     key, secret = parts
     token = Token.objects.using(connection.alias).filter(key=key).first()
-    # Compared where there is none as well: the time does not tell which keys there are.
-    matches = verify_secret(secret, token.secret_hash if token else _NOBODYS_HASH)
+    # Compare for unknown keys as well, so that the time taken does not tell which keys exist.
+    matches = verify_secret(secret, token.secret_hash if token else _UNKNOWN_KEY_HASH)
     return token if matches else None
 
 
 def record_token_use(token: Token, *, using: str | None = None) -> None:
-    """Write that a token was used now, unless that was written within the last minute."""
+    """Set ``last_used_at`` to now, unless it was set within the last minute."""
     if token.last_used_at is not None and datetime.now(UTC) - token.last_used_at < LAST_USED_PRECISION:
         return
     _, connection = open_dialect(using)
@@ -58,7 +58,7 @@ def record_token_use(token: Token, *, using: str | None = None) -> None:
 
 
 def revoke_token(key: str, *, by: str = "", using: str | None = None) -> bool:
-    """Have a token open nothing from the commit on, and tell whether it did before."""
+    """Revoke a token from the commit on, and tell whether it was valid before."""
     _, connection = open_dialect(using)
     valid = Token.objects.using(connection.alias).filter(key=key, revoked_at__isnull=True)
     return bool(valid.update(revoked_at=DatabaseNow(), revoked_by=by[:MAX_ACTOR_LENGTH]))

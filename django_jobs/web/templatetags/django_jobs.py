@@ -7,11 +7,11 @@ from typing import Any
 from django import template
 from django.http import HttpRequest
 
-from ..exceptions import ConfigurationError
-from ..models import Job
-from ..web.progress import progress_context
-from ..web.signing import sign_job_id
-from ..web.visible_job import is_withheld
+from ...exceptions import ConfigurationError
+from ...models import Job
+from ..progress import progress_context
+from ..signing import sign_job_id
+from ..visible_job import is_withheld
 
 register = template.Library()
 

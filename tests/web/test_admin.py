@@ -7,22 +7,27 @@ import re
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
+from django.urls import reverse
 
-from django_jobs.models import Token
-from django_jobs.store.tokens import create_token, find_token
+from django_jobs.web.models import Token
+from django_jobs.web.tokens import create_token, find_token
+from tests.admin.staff import log_in
 from tests.sampleapp import jobs as sample
-
-from .staff import log_in, url
 
 pytestmark = pytest.mark.django_db
 
 
+def url(name: str, *args: object) -> str:
+    """Return the URL of one of the tokens' pages."""
+    return reverse(f"admin:django_jobs_web_token_{name}", args=args)
+
+
 def test_a_new_token_is_shown_once_and_works(client: Client) -> None:
     log_in(client, "add_token", "view_token")
-    form = client.get(url("token_add")).content.decode()
+    form = client.get(url("add")).content.decode()
     assert f'value="{sample.add.name}"' in form
     assert "secret_hash" not in form
-    response = client.post(url("token_add"), {"name": "billing", "job_names": [sample.add.name]})
+    response = client.post(url("add"), {"name": "billing", "job_names": [sample.add.name]})
     assert "no-store" in response["Cache-Control"]
     shown = re.search(r"djt_\w+\.[\w-]+", response.content.decode())
     assert shown
@@ -31,7 +36,7 @@ def test_a_new_token_is_shown_once_and_works(client: Client) -> None:
     assert (found.name, found.job_names, found.created_by) == ("billing", [sample.add.name], "bo")
     assert LogEntry.objects.get().object_id == str(found.pk)
     secret = shown[0].partition(".")[2]
-    for page in (url("token_changelist"), url("token_change", found.pk)):
+    for page in (url("changelist"), url("change", found.pk)):
         content = client.get(page).content.decode()
         assert found.key in content
         assert secret not in content
@@ -46,26 +51,26 @@ def test_a_token_without_a_name_or_with_jobs_that_are_none_is_refused(
     client: Client, form: dict[str, object]
 ) -> None:
     log_in(client, "add_token", "view_token")
-    assert b"errorlist" in client.post(url("token_add"), form).content
+    assert b"errorlist" in client.post(url("add"), form).content
     assert not Token.objects.exists()
 
 
 def test_only_those_who_may_make_tokens(client: Client) -> None:
     log_in(client, "view_token", "revoke_token")
-    assert client.get(url("token_add")).status_code == 403
-    assert client.post(url("token_add"), {"name": "a", "job_names": [sample.add.name]}).status_code == 403
+    assert client.get(url("add")).status_code == 403
+    assert client.post(url("add"), {"name": "a", "job_names": [sample.add.name]}).status_code == 403
 
 
 def test_a_token_is_revoked_by_the_button_once_and_that_is_logged(client: Client) -> None:
     log_in(client, "view_token", "revoke_token")
     token, _ = create_token("billing", job_names=["a"])
-    page = url("token_change", token.pk)
+    page = url("change", token.pk)
     assert "Revoke" in client.get(page).content.decode()
-    revoked = client.post(url("token_revoke", token.pk), follow=True).content.decode()
-    assert "opens nothing any more" in revoked
+    revoked = client.post(url("revoke", token.pk), follow=True).content.decode()
+    assert "The token was revoked." in revoked
     assert "revoked by bo" in revoked
     assert (
-        "It was revoked before." in client.post(url("token_revoke", token.pk), follow=True).content.decode()
+        "The token was already revoked." in client.post(url("revoke", token.pk), follow=True).content.decode()
     )
     assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Revoked."]
 
@@ -78,28 +83,26 @@ def test_selected_tokens_are_revoked(client: Client) -> None:
         "action": "revoke_selected",
         "_selected_action": list(Token.objects.values_list("pk", flat=True)),
     }
-    assert (
-        "2 tokens were revoked." in client.post(url("token_changelist"), chosen, follow=True).content.decode()
-    )
+    assert "2 tokens were revoked." in client.post(url("changelist"), chosen, follow=True).content.decode()
     assert not Token.objects.filter(revoked_at=None).exists()
 
 
 def test_only_those_who_may_revoke_tokens(client: Client) -> None:
     log_in(client, "view_token", "add_token")
     token, _ = create_token("billing", job_names=["a"])
-    assert "Revoke" not in client.get(url("token_change", token.pk)).content.decode()
-    assert client.post(url("token_revoke", token.pk)).status_code == 403
-    assert client.get(url("token_revoke", token.pk)).status_code == 404
+    assert "Revoke" not in client.get(url("change", token.pk)).content.decode()
+    assert client.post(url("revoke", token.pk)).status_code == 403
+    assert client.get(url("revoke", token.pk)).status_code == 404
     assert not Token.objects.get().is_revoked
 
 
 def test_a_token_that_is_not_there_cannot_be_revoked(client: Client) -> None:
     log_in(client, "view_token", "revoke_token")
-    assert client.post(url("token_revoke", 4711)).status_code == 404
+    assert client.post(url("revoke", 4711)).status_code == 404
 
 
 def test_tokens_are_not_changed_and_not_deleted(admin_client: Client) -> None:
     token, _ = create_token("billing", job_names=["a"])
-    admin_client.post(url("token_change", token.pk), {"name": "other", "job_names": ["b"]})
-    assert admin_client.post(url("token_delete", token.pk)).status_code == 403
+    admin_client.post(url("change", token.pk), {"name": "other", "job_names": ["b"]})
+    assert admin_client.post(url("delete", token.pk)).status_code == 403
     assert Token.objects.get().name == "billing"

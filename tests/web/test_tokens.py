@@ -4,8 +4,8 @@ import pytest
 from django.db import IntegrityError, transaction
 from django.db.models import F
 
-from django_jobs.models import Token
-from django_jobs.store.tokens import create_token, find_token, record_token_use, revoke_token
+from django_jobs.web.models import Token
+from django_jobs.web.tokens import create_token, find_token, record_token_use, revoke_token
 from tests.factories import ago
 
 pytestmark = pytest.mark.django_db

@@ -2,9 +2,9 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs.policy.http_problems import ProblemKind
 from django_jobs.policy.states import FINAL_STATES, State
-from django_jobs.policy.status import parse_wait, problem_for_state, retry_after
+from django_jobs.web.polling import parse_wait, retry_after
+from django_jobs.web.problem_kinds import ProblemKind, problem_for_state
 
 BOUND = timedelta(seconds=30)
 

@@ -1,6 +1,6 @@
 import pytest
 
-from django_jobs.policy.tokens import format_token, hash_secret, parse_token, verify_secret
+from django_jobs.web.token_text import format_token, hash_secret, parse_token, verify_secret
 
 KEY, SECRET = "abcDEF012345", "x" * 43
 

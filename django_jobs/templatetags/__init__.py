@@ -1,1 +1,0 @@
-"""Floor 6: what templates load by ``{% load django_jobs %}``."""
