@@ -1,4 +1,4 @@
-"""The Django app: wires nothing at import, discovers ``jobs`` modules when all apps are ready."""
+"""The Django app: wires nothing at import; discovers ``jobs`` modules when all apps are ready."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django.utils.translation import gettext_lazy as _
 
 
 class DjangoJobsConfig(AppConfig):
-    """Registers the models and the system checks and imports every app's ``jobs.py``."""
+    """Registers the models, the system checks and the built-in jobs, and imports every app's ``jobs.py``."""
 
     name = "django_jobs"
     verbose_name = _("Background jobs")
@@ -16,6 +16,6 @@ class DjangoJobsConfig(AppConfig):
 
     def ready(self) -> None:
         """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""
-        from . import checks  # noqa: F401 - registers the checks
+        from . import builtin_jobs, checks  # noqa: F401 - registers the built-in jobs and the checks
 
         autodiscover_modules("jobs")
