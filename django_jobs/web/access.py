@@ -1,7 +1,7 @@
-"""Who may see a job over HTTP: who holds its signed address, its owner (STATUS_MAY_SEE), or staff with permission.
+"""Who may see a job over HTTP: holders of its signed address, its owner (STATUS_MAY_SEE), users with permission.
 
 =========================  ================  ========  =======================
-who                        state, progress   result    texts of errors
+client                     state, progress   result    error messages
 =========================  ================  ========  =======================
 signed address             yes               yes       no
 STATUS_MAY_SEE says yes    yes               yes       no
@@ -9,8 +9,8 @@ STATUS_MAY_SEE says yes    yes               yes       no
 ``view_job_arguments``     as above          yes       yes
 =========================  ================  ========  =======================
 
-``view_job_arguments`` adds to any of the others and opens nothing alone. The result of a job with
-``@job(redact=...)`` is shown to nobody here.
+``view_job_arguments`` adds to any of the others and gives no access alone. The result of a job with
+``@job(redact=...)`` is never shown here.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ VIEW_JOB, VIEW_ARGUMENTS = "django_jobs.view_job", "django_jobs.view_job_argumen
 
 
 def check_access(request: HttpRequest, job_id: int) -> bool:
-    """Raise Problem unless the request may see the job by its plain number; tell whether as its owner.
+    """Raise Problem unless the request may see the job by its plain id; tell whether as its owner.
 
-    The answer is the same where there is no such job, so that nobody learns which numbers there are.
+    The answer is the same if there is no such job, so that nobody learns which ids exist.
     """
     access_check = _access_check()
     if access_check is not None:
@@ -40,13 +40,13 @@ def check_access(request: HttpRequest, job_id: int) -> bool:
     if not has_permission(request, VIEW_JOB):
         raise Problem(
             ProblemKind.NOT_PERMITTED,
-            f"this address needs the permission {VIEW_JOB}; the signed address that came with 202 Accepted does not",
+            f"the plain job id needs the permission {VIEW_JOB}; use the signed address of 202 Accepted",
         )
     return False
 
 
 def has_permission(request: HttpRequest, permission: str) -> bool:
-    """Tell whether the request is by a user with this permission. Not for the event loop: it may ask the database."""
+    """Tell whether the request's user has this permission. It may query the database."""
     user = getattr(request, "user", None)
     return user is not None and user.has_perm(permission)
 

@@ -1,6 +1,6 @@
-"""The body of an enqueue: one JSON object of arguments by name, held against the job's signature.
+"""The body of an enqueue request: a JSON object of arguments by name, checked against the job's signature.
 
-Surplus positions of a function with ``*args`` stand under ``*``, as they are stored.
+Positional arguments of ``*args`` are under the key ``*``, as in the job's row.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _VARIADIC = {inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD}
 
 
 def read_json_object(request: HttpRequest) -> dict[str, Any]:
-    """Return the request's body, a JSON object. Raises Problem for whatever else it is."""
+    """Return the request's body, a JSON object. Raises Problem if it is anything else."""
     if request.content_type != CONTENT_TYPE:
         raise Problem(
             ProblemKind.WRONG_CONTENT_TYPE,
@@ -60,7 +60,7 @@ def _read_body(request: HttpRequest) -> str:
     max_bytes = get_settings().max_payload_bytes
     too_large = Problem(
         ProblemKind.TOO_LARGE,
-        f"expected at most {max_bytes} bytes (MAX_PAYLOAD_BYTES); keep large data elsewhere and enqueue where it is",
+        f"expected at most {max_bytes} bytes (MAX_PAYLOAD_BYTES); store large data elsewhere and enqueue a reference",
     )
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdecimal() and (len(length) > len(str(max_bytes)) or int(length) > max_bytes):
@@ -70,20 +70,20 @@ def _read_body(request: HttpRequest) -> str:
     except RequestDataTooBig:
         raise too_large from None
     except UnreadablePostError as error:
-        raise Problem(ProblemKind.WRONG_BODY, f"the body did not arrive whole: {error}") from None
+        raise Problem(ProblemKind.WRONG_BODY, f"the body is incomplete: {error}") from None
     if len(body) > max_bytes:
         raise too_large
     return body.decode("utf-8")
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")
+    raise ValueError(f"{name} is not JSON")
 
 
 def read_arguments(
     definition: JobDefinition[..., Any], body: Mapping[str, Any]
 ) -> tuple[list[Any], dict[str, Any]]:
-    """Return positions and keywords for ``enqueue``. Raises Problem that names each argument that does not fit."""
+    """Return args and kwargs for ``enqueue``. Raises Problem that names each argument that does not fit."""
     hints, errors = _hints(definition), []
     values = {}
     for name, value in body.items():
@@ -107,24 +107,27 @@ def read_arguments(
 
 
 def invalid_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
-    """Return the problem of arguments that do not fit, with what is wrong at which place of the body."""
-    detail = "; ".join(f"{one['pointer']}: {one['detail']}" for one in errors[:10])
+    """Return the problem of wrong arguments: for each the place in the body and the error."""
+    detail = "; ".join(f"{error['pointer']}: {error['detail']}" for error in errors[:10])
     return Problem(ProblemKind.WRONG_ARGUMENTS, f"{job_name}: {detail}", errors=errors)
 
 
 def arguments_schema(definition: JobDefinition[..., Any]) -> Schema:
-    """Return the JSON Schema of the body that enqueues this job. Defaults of secret arguments are left out."""
+    """Return the JSON Schema of the body that enqueues this job, without the defaults of secret arguments."""
     hints = _hints(definition)
     schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
     required = []
     for parameter in definition.signature.parameters.values():
-        of_one = schema_of(hints.get(parameter.name, Any))
+        value_schema = schema_of(hints.get(parameter.name, Any))
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
-            schema["properties"][VAR_POSITIONAL_KEY] = {"type": "array", "items": of_one}
+            schema["properties"][VAR_POSITIONAL_KEY] = {"type": "array", "items": value_schema}
         elif parameter.kind is inspect.Parameter.VAR_KEYWORD:
-            schema |= {"additionalProperties": of_one or True, "propertyNames": {"pattern": KEY_PATTERN}}
+            schema |= {
+                "additionalProperties": value_schema or True,
+                "propertyNames": {"pattern": KEY_PATTERN},
+            }
         else:
-            schema["properties"][parameter.name] = of_one | _default(definition, parameter)
+            schema["properties"][parameter.name] = value_schema | _default(definition, parameter)
             if _is_required(parameter):
                 required.append(parameter.name)
     return schema | ({"required": required} if required else {})
@@ -139,7 +142,7 @@ def _default(definition: JobDefinition[..., Any], parameter: inspect.Parameter) 
 
 
 def _hints(definition: JobDefinition[..., Any]) -> dict[str, Any]:
-    """Return the annotations, without those that cannot be resolved: names that are imported for type checkers only."""
+    """Return the annotations; none if one cannot be resolved, such as a name imported for type checkers only."""
     try:
         return typing.get_type_hints(definition.function, include_extras=True)
     except (NameError, TypeError, AttributeError, SyntaxError):
@@ -153,7 +156,7 @@ def _parameter(definition: JobDefinition[..., Any], name: str) -> inspect.Parame
     if found is not None and found.kind not in _VARIADIC:
         return found
     wanted = inspect.Parameter.VAR_POSITIONAL if name == VAR_POSITIONAL_KEY else inspect.Parameter.VAR_KEYWORD
-    return next((one for one in parameters.values() if one.kind is wanted), None)
+    return next((parameter for parameter in parameters.values() if parameter.kind is wanted), None)
 
 
 def _annotation(hints: dict[str, Any], parameter: inspect.Parameter, *, of_position: bool) -> Any:

@@ -1,4 +1,4 @@
-"""``POST enqueue/NAME/``: a new job by its name, for services that are not Python."""
+"""``POST enqueue/NAME/``: enqueue a job by its name, for services that are not Python."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from .tokens import record_token_use
 
 IDEMPOTENCY_HEADER = "Idempotency-Key"
 MAX_KEY_CHARACTERS = MAX_KEY_LENGTH - KEY_LENGTH - 1
-"""Before it stands the token's key, and a colon."""
+"""The stored key has the token's key and a colon before it."""
 
 
-@csrf_exempt  # there is no cookie that a foreign page could misuse: the token is sent on purpose
+@csrf_exempt  # no cookie is read, so another site's page cannot use one: the token is a header
 @handle_problems
 @sensitive_variables("arguments")
 def enqueue(request: HttpRequest, name: str) -> HttpResponseBase:
@@ -43,7 +43,7 @@ def enqueue(request: HttpRequest, name: str) -> HttpResponseBase:
 
 
 def _with_key(options: EnqueueOptions[..., Any], token: Token, given: str | None) -> EnqueueOptions[..., Any]:
-    """Have the job enqueued once for this key of this token: what others call theirs is another key."""
+    """Enqueue the job once for this key; keys of two tokens are two keys."""
     if given is None:
         return options
     name, key = options.definition.name, given.strip().removeprefix('"').removesuffix('"')
@@ -55,8 +55,7 @@ def _with_key(options: EnqueueOptions[..., Any], token: Token, given: str | None
     if options.definition.options.unique is not None:
         raise Problem(
             ProblemKind.WRONG_KEY,
-            f"{name} is unique by its arguments, which say already which requests are one;"
-            f" leave the header {IDEMPOTENCY_HEADER} out",
+            f"{name} is already unique by its arguments; leave the header {IDEMPOTENCY_HEADER} out",
         )
     return options.using(idempotency_key=f"{token.key}:{key}")
 
@@ -77,9 +76,9 @@ def _insert(options: EnqueueOptions[..., Any], positions: list[Any], keywords: d
 
 @sensitive_variables("bound")
 def _check_same(job: Job, bound: dict[str, Any]) -> None:
-    """Raise Problem where the first request with the key had other arguments: the client has mixed something up."""
+    """Raise Problem if the first request with the key had other arguments."""
     if job.arguments != {name: encode(value, what=name) for name, value in bound.items()}:
         raise Problem(
             ProblemKind.KEY_REUSED,
-            f"the first request with this {IDEMPOTENCY_HEADER} had other arguments; take a new key for a new job",
+            f"the first request with this {IDEMPOTENCY_HEADER} had other arguments; use a new key for a new job",
         )

@@ -1,4 +1,4 @@
-"""Stored values as the JSON that other languages read: tagged types as their plain text, no row loaded."""
+"""Stored values as plain JSON for other languages: tagged types as text, no row loaded."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ _AS_TEXT = frozenset({"datetime", "date", "time", "uuid", "decimal", "bytes"})
 def to_json_value(value: Any) -> Any:
     """Return stored JSON without tags.
 
-    Instants, UUIDs, decimals and bytes (base64) are their text, a timedelta is ISO 8601, a row
-    ``{"model": ..., "pk": ...}``. Raises SerializationError where a tag cannot be read.
+    Datetimes, UUIDs, decimals and bytes (base64) are text, a timedelta is ISO 8601, a row
+    ``{"model": ..., "pk": ...}``. Raises SerializationError if a tag cannot be decoded.
     """
     if isinstance(value, list):
-        return [to_json_value(one) for one in value]
+        return [to_json_value(item) for item in value]
     if not isinstance(value, dict):
         return value
     if TAG not in value:
-        return {key: to_json_value(one) for key, one in value.items()}
+        return {key: to_json_value(item) for key, item in value.items()}
     tag = value[TAG]
     if tag == "dict" and isinstance(value.get("value"), dict):
-        return {key: to_json_value(one) for key, one in value["value"].items()}
+        return {key: to_json_value(item) for key, item in value["value"].items()}
     if tag == "model":
         return {"model": value.get("model"), "pk": to_json_value(value.get("pk"))}
-    read = decode(value)
+    decoded = decode(value)
     if tag in _AS_TEXT:
         return value["value"]
-    return duration_iso_string(read) if isinstance(read, timedelta) else read
+    return duration_iso_string(decoded) if isinstance(decoded, timedelta) else decoded

@@ -1,4 +1,4 @@
-"""What a client wants and a server can do: a page or JSON, an event stream or not."""
+"""Content negotiation: a page or JSON for this client, event streams from this server or not."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ HTML = "text/html"
 
 
 def prefers_html(request: HttpRequest) -> bool:
-    """Tell whether the client is a browser that shows a page, and not a program."""
+    """Tell whether the client prefers a page to JSON, as browsers do."""
     preferred: str | None = request.get_preferred_type(["application/json", HTML])
     return preferred == HTML
 
 
 def has_streams(request: HttpRequest) -> bool:
-    """Tell whether answers can be streamed for minutes without a thread each: under ASGI."""
+    """Tell whether the server can stream for minutes without a thread per client: under ASGI."""
     return isinstance(request, ASGIRequest)

@@ -1,4 +1,4 @@
-"""``GET openapi.json``: the OpenAPI 3.1 document of these addresses; with a token, of the jobs that it allows, too."""
+"""``GET openapi.json``: the OpenAPI 3.1 document of these pages and, with a token, of the jobs that it allows."""
 
 from __future__ import annotations
 
@@ -19,9 +19,11 @@ from .problems import check_method, handle_problems
 from .token_auth import authenticate
 
 NAME = "openapi.json"
+_TOKEN_PROBLEMS = (ProblemKind.NO_TOKEN, ProblemKind.WRONG_TOKEN, ProblemKind.TOKEN_REVOKED)
 _ENQUEUE_PROBLEMS = (
-    ProblemKind.WRONG_BODY, ProblemKind.NO_TOKEN, ProblemKind.WRONG_TOKEN, ProblemKind.TOKEN_REVOKED, ProblemKind.JOB_NOT_ALLOWED, ProblemKind.JOB_UNKNOWN,
-    ProblemKind.WRONG_METHOD, ProblemKind.TOO_LARGE, ProblemKind.WRONG_CONTENT_TYPE, ProblemKind.WRONG_ARGUMENTS, ProblemKind.WRONG_KEY, ProblemKind.KEY_REUSED,
+    ProblemKind.WRONG_BODY, *_TOKEN_PROBLEMS, ProblemKind.JOB_NOT_ALLOWED, ProblemKind.JOB_UNKNOWN,
+    ProblemKind.WRONG_METHOD, ProblemKind.TOO_LARGE, ProblemKind.WRONG_CONTENT_TYPE, ProblemKind.WRONG_ARGUMENTS,
+    ProblemKind.WRONG_KEY, ProblemKind.KEY_REUSED,
 )  # fmt: skip
 
 
@@ -38,19 +40,19 @@ def openapi(request: HttpRequest) -> HttpResponseBase:
 
 
 def document(definitions: list[JobDefinition[..., Any]]) -> Part:
-    """Return the document with one path for each of the jobs."""
+    """Return the document with one path for each job."""
     max_wait = get_settings().status_max_wait.total_seconds()
     return {
         "openapi": "3.1.0",
         "info": {
             "title": "Jobs",
             "version": __version__,
-            "description": "Enqueue jobs and learn what became of them.",
+            "description": "Enqueue jobs and follow their status.",
         },
         "servers": [{"url": reverse_url("openapi").removesuffix(f"/{NAME}") or "/"}],
         "paths": {
             f"/{NAME}": _own_path(),
-            **{_path_of(one.name): _enqueue_path(one) for one in definitions},
+            **{_path_of(definition.name): _enqueue_path(definition) for definition in definitions},
             **({} if definitions else {"/enqueue/{name}/": _any_enqueue_path()}),
             **job_paths(max_wait=max_wait),
         },
@@ -76,12 +78,7 @@ def _own_path() -> Part:
                     "description": "An OpenAPI document.",
                     "content": {"application/json": {"schema": {"type": "object"}}},
                 },
-                **problem_responses(
-                    ProblemKind.NO_TOKEN,
-                    ProblemKind.WRONG_TOKEN,
-                    ProblemKind.TOKEN_REVOKED,
-                    ProblemKind.WRONG_METHOD,
-                ),
+                **problem_responses(*_TOKEN_PROBLEMS, ProblemKind.WRONG_METHOD),
             },
         }
     }

@@ -1,11 +1,11 @@
-"""The parts of the OpenAPI document that are the same for everybody: schemas, answers, the pages of a job."""
+"""The parts of the OpenAPI document that do not depend on the token: schemas, responses, the pages of a job."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from ..policy.states import State
-from .polling import MAX_RETRY_AFTER_SECONDS, MIN_RETRY_AFTER_SECONDS
+from .polling import MIN_RETRY_AFTER_SECONDS
 from .problem_kinds import TYPE_PREFIX, ProblemKind
 from .problems import CONTENT_TYPE as PROBLEM_JSON
 
@@ -56,7 +56,7 @@ SCHEMAS: Part = {
         "properties": {
             "id": {"type": "integer"},
             "state": _STATES,
-            "is_duplicate": {"type": "boolean", "description": "The job was there already."},
+            "is_duplicate": {"type": "boolean", "description": "The job existed already."},
             "links": {"$ref": "#/components/schemas/Links"},
         },
         "required": ["id", "state", "is_duplicate", "links"],
@@ -84,20 +84,20 @@ SCHEMAS: Part = {
 }
 
 RETRY_AFTER: Part = {
-    "description": f"In how many seconds it is worth asking again, {MIN_RETRY_AFTER_SECONDS} to {MAX_RETRY_AFTER_SECONDS} and more.",
+    "description": "Seconds after which to ask again.",
     "schema": {"type": "integer", "minimum": MIN_RETRY_AFTER_SECONDS},
 }
 KEY: Part = {
     "name": "key",
     "in": "path",
     "required": True,
-    "description": "Signed, from Location or links; or the job's number, for its owner and for staff.",
+    "description": "Signed, from Location or links; or the job's id, for its owner and for staff.",
     "schema": {"type": "string"},
 }
 
 
 def problem_responses(*kinds: ProblemKind) -> Part:
-    """Return the answers for these kinds of problems, by status code."""
+    """Return the responses for these kinds of problems, by status code."""
     answers: Part = {}
     for kind in kinds:
         answer = answers.setdefault(
@@ -122,7 +122,7 @@ ADDRESS_PROBLEMS = (
 
 
 def job_paths(*, max_wait: float) -> Part:
-    """Return the pages of a job: status, result, events."""
+    """Return the paths of a job's pages: status, result, events."""
     status = {"schema": {"$ref": "#/components/schemas/Status"}}
     failed = {"schema": {"allOf": [{"$ref": "#/components/schemas/Problem"}, status["schema"]]}}
     version = {"name": "If-None-Match", "in": "header", "required": False, "schema": {"type": "string"}}
@@ -130,7 +130,7 @@ def job_paths(*, max_wait: float) -> Part:
         "name": "wait",
         "in": "query",
         "required": False,
-        "description": "Answer when the job has ended, with If-None-Match at any change, after so many seconds anyway.",
+        "description": "Seconds to wait for the job's end or, with If-None-Match, for any change.",
         "schema": {"type": "number", "minimum": 0, "maximum": max_wait},
     }
     headers = {"ETag": {"schema": {"type": "string"}}, "Retry-After": RETRY_AFTER}
@@ -139,11 +139,11 @@ def job_paths(*, max_wait: float) -> Part:
             "parameters": [KEY],
             "get": {
                 "operationId": "status",
-                "summary": "What there is to know of a job",
+                "summary": "The status of a job",
                 "parameters": [wait, version],
                 "responses": {
                     "200": {
-                        "description": "Its state; problem details where it is dead or cancelled.",
+                        "description": "The status; with problem details if the job is dead or cancelled.",
                         "headers": headers,
                         "content": {
                             "application/json": status,
@@ -151,7 +151,7 @@ def job_paths(*, max_wait: float) -> Part:
                             "text/html": {"schema": {"type": "string"}},
                         },
                     },
-                    "304": {"description": "It is as If-None-Match says.", "headers": headers},
+                    "304": {"description": "Unchanged since If-None-Match.", "headers": headers},
                     **problem_responses(*ADDRESS_PROBLEMS, ProblemKind.WRONG_WAIT),
                 },
             },
@@ -160,7 +160,7 @@ def job_paths(*, max_wait: float) -> Part:
             "parameters": [KEY],
             "get": {
                 "operationId": "result",
-                "summary": "What a job returned",
+                "summary": "The result of a job",
                 "responses": {
                     "200": {
                         "description": "The result as plain JSON, secrets masked.",
@@ -198,7 +198,7 @@ def job_paths(*, max_wait: float) -> Part:
                         "description": "Events `status` with a Status as data, and at last `end`.",
                         "content": {"text/event-stream": {"schema": {"type": "string"}}},
                     },
-                    "204": {"description": "Nothing more will come after Last-Event-ID."},
+                    "204": {"description": "Nothing comes after Last-Event-ID."},
                     **problem_responses(
                         *ADDRESS_PROBLEMS, ProblemKind.NEEDS_ASGI, ProblemKind.TOO_MANY_STREAMS
                     ),

@@ -1,4 +1,4 @@
-"""What can go wrong over HTTP: each kind of problem with its status code and its title (RFC 9457)."""
+"""Kinds of HTTP problems (RFC 9457), each with its type, status code and title. No I/O."""
 
 from __future__ import annotations
 
@@ -11,30 +11,30 @@ TYPE_PREFIX = "urn:problem-type:django-jobs:"
 
 
 class ProblemKind(Enum):
-    """A kind of problem: the last part of its ``type``, the status code it is answered with, its title."""
+    """A kind of problem: the last part of its ``type``, its status code, its title."""
 
-    # An address of a job
+    # The address of a job
     BAD_ADDRESS = ("bad-address", HTTPStatus.NOT_FOUND, "There is no such address")
     ADDRESS_EXPIRED = ("address-expired", HTTPStatus.GONE, "The address has expired")
-    NOT_PERMITTED = ("not-permitted", HTTPStatus.FORBIDDEN, "This job is not yours to see")
-    JOB_GONE = ("job-gone", HTTPStatus.NOT_FOUND, "The job is not there any more")
-    WRONG_WAIT = ("wrong-wait", HTTPStatus.BAD_REQUEST, "The time to wait is wrong")
+    NOT_PERMITTED = ("not-permitted", HTTPStatus.FORBIDDEN, "You may not see this job")
+    JOB_GONE = ("job-gone", HTTPStatus.NOT_FOUND, "The job no longer exists")
+    WRONG_WAIT = ("wrong-wait", HTTPStatus.BAD_REQUEST, "The time to wait is not valid")
     NEEDS_ASGI = ("needs-asgi", HTTPStatus.NOT_IMPLEMENTED, "This server has no event streams")
     TOO_MANY_STREAMS = ("too-many-streams", HTTPStatus.SERVICE_UNAVAILABLE, "Too many clients are waiting")
-    # What became of a job; told on its status page with 200, and in place of its result with these
+    # The outcome of a job: 200 on its status page, these codes for its result
     JOB_DEAD = ("job-dead", HTTPStatus.CONFLICT, "The job has failed")
     JOB_CANCELLED = ("job-cancelled", HTTPStatus.CONFLICT, "The job was cancelled")
     JOB_NOT_ENDED = ("job-not-ended", HTTPStatus.CONFLICT, "The job has not ended")
-    RESULT_WITHHELD = ("result-withheld", HTTPStatus.FORBIDDEN, "The result is not yours to see")
-    RESULT_LOST = ("result-lost", HTTPStatus.GONE, "The result was not kept")
+    RESULT_WITHHELD = ("result-withheld", HTTPStatus.FORBIDDEN, "You may not see the result")
+    RESULT_LOST = ("result-lost", HTTPStatus.GONE, "The result was not stored")
     RESULT_EXPIRED = ("result-expired", HTTPStatus.GONE, "The result has expired")
     RESULT_UNREADABLE = (
         "result-unreadable",
         HTTPStatus.SERVICE_UNAVAILABLE,
-        "The result cannot be read at the moment",
+        "The result cannot be read right now",
     )
     # Enqueue
-    NO_TOKEN = ("no-token", HTTPStatus.UNAUTHORIZED, "A token is needed")
+    NO_TOKEN = ("no-token", HTTPStatus.UNAUTHORIZED, "A token is required")
     WRONG_TOKEN = ("wrong-token", HTTPStatus.UNAUTHORIZED, "The token is not valid")
     TOKEN_REVOKED = ("token-revoked", HTTPStatus.UNAUTHORIZED, "The token was revoked")
     JOB_NOT_ALLOWED = ("job-not-allowed", HTTPStatus.FORBIDDEN, "The token may not enqueue this job")
@@ -63,10 +63,10 @@ class ProblemKind(Enum):
 
     @property
     def uri(self) -> str:
-        """The ``type`` of problem details: stable, so that programs can tell problems apart by it."""
+        """The ``type`` of problem details: stable, for programs."""
         return TYPE_PREFIX + self.slug
 
 
 def problem_for_state(state: State) -> ProblemKind | None:
-    """Return the problem that a job in this state is to somebody who waits for its result, if it is one."""
+    """Return the problem of a job in this state for clients that wait for its result, or None."""
     return {State.DEAD: ProblemKind.JOB_DEAD, State.CANCELLED: ProblemKind.JOB_CANCELLED}.get(state)

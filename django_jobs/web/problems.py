@@ -1,4 +1,4 @@
-"""Problem details (RFC 9457): raised anywhere in a view, answered as ``application/problem+json`` or a small page."""
+"""Problem details (RFC 9457): raised by views, answered as ``application/problem+json`` or a small page."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ CONTENT_TYPE = "application/problem+json"
 PAGE_TITLES = {
     ProblemKind.BAD_ADDRESS: _("There is nothing at this address. Is it complete?"),
     ProblemKind.ADDRESS_EXPIRED: _("This address has expired."),
-    ProblemKind.NOT_PERMITTED: _("This is not yours to see."),
-    ProblemKind.JOB_GONE: _("This is not kept any more."),
+    ProblemKind.NOT_PERMITTED: _("You do not have access to this page."),
+    ProblemKind.JOB_GONE: _("This is no longer stored."),
 }
-"""What is said to a person in place of the detail for programs."""
+"""Titles for people, shown instead of the detail for programs."""
 
 View = Callable[..., HttpResponseBase]
 AsyncView = Callable[..., Coroutine[Any, Any, HttpResponseBase]]
 
 
 class Problem(Exception):
-    """Ends a view with problem details: ``detail`` says what was expected, what came, and what to do."""
+    """Ends a view with problem details; ``detail`` says what was expected, what was sent, and what to do."""
 
     def __init__(
         self, kind: ProblemKind, detail: str, *, headers: Mapping[str, str] | None = None, **more: Any
@@ -55,7 +55,7 @@ def problem_response(problem: Problem) -> JsonResponse:
 
 
 def handle_problems(view: View) -> View:
-    """Answer with problem details where the view raises Problem."""
+    """Answer with problem details when the view raises Problem."""
 
     @wraps(view)
     def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
@@ -68,7 +68,7 @@ def handle_problems(view: View) -> View:
 
 
 def handle_problems_async(view: AsyncView) -> AsyncView:
-    """Do the same for an asynchronous view; a browser is shown a page."""
+    """Do the same for an asynchronous view; browsers get a page."""
 
     @wraps(view)
     async def answer(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:

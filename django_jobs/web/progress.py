@@ -1,74 +1,58 @@
-"""What the progress bar of a job is drawn from, on its status page and wherever ``{% job_progress job %}`` stands."""
+"""Context of the progress bar, on the status page and for ``{% job_progress job %}``."""
 
 from __future__ import annotations
 
 import json
-from typing import Any, Protocol
+from typing import Any
 
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import get_settings
+from ..models import Job
 from ..policy.states import FINAL_STATES, State
+from ..store.status import JobStatus
 from .links import job_links
 
 STATE_LABELS = {
-    State.BLOCKED: _("Waits for other work"),
-    State.SCHEDULED: _("Planned"),
-    State.READY: _("Waits for its turn"),
+    State.BLOCKED: _("Waiting for other jobs"),
+    State.SCHEDULED: _("Scheduled"),
+    State.READY: _("Waiting"),
     State.RUNNING: _("In progress"),
     State.SUCCEEDED: _("Done"),
     State.CANCELLED: _("Cancelled"),
     State.DEAD: _("Failed"),
 }
 WAIT_SECONDS = 20
-"""How long a page without an event stream waits for news before it asks again, where STATUS_MAX_WAIT allows it."""
+"""How long one poll of a page without an event stream waits, at most STATUS_MAX_WAIT."""
 
 
-class HasProgress(Protocol):
-    """What is drawn of a job: a row of ``Job`` and what a watcher saw both have it."""
-
-    @property
-    def state(self) -> str:
-        """The state's name."""
-
-    @property
-    def progress_done(self) -> int | None:
-        """How far it is."""
-
-    @property
-    def progress_total(self) -> int | None:
-        """Of how many."""
-
-    @property
-    def progress_message(self) -> str:
-        """What it says of itself."""
-
-
-def progress_context(request: HttpRequest, job: HasProgress, *, key: str, has_result: bool) -> dict[str, Any]:
-    """Return what the template ``django_jobs/progress.html`` is rendered with."""
+def progress_context(
+    request: HttpRequest, job: Job | JobStatus, *, key: str, has_result: bool
+) -> dict[str, Any]:
+    """Return the context of the template ``django_jobs/progress.html``."""
     state = State(job.state)
-    words = {one.value: str(word) for one, word in STATE_LABELS.items()}
-    links_ = job_links(request, key)
+    labels = {state.value: str(label) for state, label in STATE_LABELS.items()}
+    links = job_links(request, key)
     value, maximum = _bar(job, state)
     return {
-        "links": links_,
+        "links": links,
         "state": state.value,
         "is_final": state in FINAL_STATES,
-        "word": words[state.value],
-        "words": json.dumps(words, ensure_ascii=False),
-        "text": _text(job, state, words[state.value]),
+        "label": labels[state.value],
+        "labels": json.dumps(labels, ensure_ascii=False),
+        "text": _text(job, state, labels[state.value]),
         "value": value,
         "maximum": maximum,
-        "result": links_["result"] if has_result and state is State.SUCCEEDED else None,
+        "result": links["result"] if has_result and state is State.SUCCEEDED else None,
         "wait": f"{min(WAIT_SECONDS, get_settings().status_max_wait.total_seconds()):g}",
     }
 
 
-def _bar(job: HasProgress, state: State) -> tuple[str | None, str]:
-    """Return how much of the bar is full, None where that is not known, and its length.
+def _bar(job: Job | JobStatus, state: State) -> tuple[str | None, str]:
+    """Return the value of the bar, None if it is unknown, and its maximum.
 
-    A job may say 12 of 10, a bar may not. As text: a template would write 1,000 in the reader's language.
+    A job may report 12 of 10, a bar may not. As text: a template would localize 1,000.
     """
     total = job.progress_total or 0
     if state is State.SUCCEEDED:
@@ -78,9 +62,9 @@ def _bar(job: HasProgress, state: State) -> tuple[str | None, str]:
     return ("0", "1") if state in FINAL_STATES else (None, "1")
 
 
-def _text(job: HasProgress, state: State, word: str) -> str:
+def _text(job: Job | JobStatus, state: State, label: str) -> str:
     if state in FINAL_STATES or job.progress_done is None:
-        return word
+        return label
     count = f": {job.progress_done} / {job.progress_total}" if job.progress_total else ""
     message = f" \u2013 {job.progress_message}" if job.progress_message else ""
-    return f"{word}{count}{message}"
+    return f"{label}{count}{message}"

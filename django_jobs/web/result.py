@@ -1,4 +1,4 @@
-"""What a job returned, as plain JSON, with its secrets masked."""
+"""The result of a job as plain JSON, secrets masked."""
 
 from __future__ import annotations
 
@@ -14,20 +14,27 @@ from ..redaction import redact_job_value
 from .json_values import to_json_value
 from .problem_kinds import ProblemKind, problem_for_state
 from .problems import Problem, check_method, handle_problems
-from .visible_job import DETAILS, VisibleJob, can_view_result, get_visible_job, is_withheld, job_gone_problem
+from .visible_job import (
+    STATE_DETAILS,
+    VisibleJob,
+    can_view_result,
+    get_visible_job,
+    is_withheld,
+    job_gone_problem,
+)
 
 logger = logging.getLogger("django_jobs.web")
 
 
 @handle_problems
 def result(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Answer ``{"result": ...}``; problem details where there is none, or not yet, or not for this client."""
+    """Answer ``{"result": ...}``, or problem details if there is none, not yet, or not for this client."""
     check_method(request, "GET", "HEAD")
     visible_job = get_visible_job(request, key)
     _check_ended(visible_job)
     if not can_view_result(request, visible_job):
         raise Problem(ProblemKind.RESULT_WITHHELD, _why_withheld(visible_job))
-    job = Job.objects.only("name", "state", "result_data").filter(pk=visible_job.seen.job_id).first()
+    job = Job.objects.only("name", "state", "result_data").filter(pk=visible_job.status.job_id).first()
     if job is None:
         raise job_gone_problem()
     response = JsonResponse({"result": _plain_result(job)})
@@ -37,28 +44,28 @@ def result(request: HttpRequest, key: str) -> HttpResponseBase:
 
 
 def _check_ended(visible_job: VisibleJob) -> None:
-    state = visible_job.seen.state
+    state = visible_job.status.state
     if state is State.SUCCEEDED:
         return
     kind = problem_for_state(state)
     if kind is None:
         raise Problem(
             ProblemKind.JOB_NOT_ENDED,
-            f"the job is {state}; wait for its end on its status page",
+            f"the job is {state}; wait on its status page until it ends",
             state=state.value,
         )
-    raise Problem(kind, str(DETAILS[state]), state=state.value)
+    raise Problem(kind, str(STATE_DETAILS[state]), state=state.value)
 
 
 def _why_withheld(visible_job: VisibleJob) -> str:
-    if is_withheld(visible_job.seen.name):
-        return "the job works with secrets (redact), so what it returns is not shown over HTTP"
+    if is_withheld(visible_job.status.name):
+        return "the job works with secrets (redact), so its result is not shown over HTTP"
     return "this needs the permission django_jobs.view_job_arguments, or the signed address"
 
 
 def _plain_result(job: Job) -> Any:
     lost = Problem(
-        ProblemKind.RESULT_LOST, "the job has succeeded, but what it returned could not be stored as JSON"
+        ProblemKind.RESULT_LOST, "the job has succeeded, but its result could not be stored as JSON"
     )
     if job.is_result_lost:
         raise lost
@@ -67,7 +74,7 @@ def _plain_result(job: Job) -> Any:
     except ResultExpiredError as error:
         raise Problem(
             ProblemKind.RESULT_EXPIRED,
-            "the job has succeeded; what it returned was kept for a time, which is over",
+            "the job has succeeded; its result has expired",
         ) from error
     except ResultUnreadableError as error:
         logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
@@ -79,6 +86,6 @@ def _plain_result(job: Job) -> Any:
 def _unreadable() -> Problem:
     return Problem(
         ProblemKind.RESULT_UNREADABLE,
-        "the job has succeeded; the storage of what it returned does not answer as it should, so ask again later",
+        "the job has succeeded, but the storage of its result does not answer; ask again later",
         headers={"Retry-After": "30"},
     )

@@ -1,7 +1,7 @@
-"""The status page of a job: JSON or HTML, with ETag, and long polling by ``?wait=seconds``.
+"""The status page of a job: JSON or HTML, with ETag and long polling by ``?wait=seconds``.
 
-Asynchronous under ASGI; under WSGI Django runs it in the request's thread. In both no database connection is
-held while it waits: the process's one watcher looks for all.
+Asynchronous under ASGI; under WSGI Django runs it in the request's thread. Neither holds a database connection
+while it waits: one poller a process reads for all clients.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from .visible_job import VisibleJob, get_visible_job, job_gone_problem, release_
 
 
 def outside_transactions(view: AsyncView) -> AsyncView:
-    """Keep ATOMIC_REQUESTS, of whatever database, from holding a transaction open while the view waits."""
+    """Exempt the view from ATOMIC_REQUESTS of all databases: no transaction may stay open while it waits."""
     for alias in connections:
         view = transaction.non_atomic_requests(using=alias)(view)
     return view
@@ -38,10 +38,10 @@ def outside_transactions(view: AsyncView) -> AsyncView:
 @outside_transactions
 @handle_problems_async
 async def status(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Answer what there is to know of a job.
+    """Answer the status of a job.
 
-    ``?wait=seconds`` answers as soon as there is news: another answer than the one that If-None-Match names, or,
-    without that header, the job's end.
+    ``?wait=seconds`` answers as soon as the status differs from the one that If-None-Match names or, without
+    that header, as soon as the job ends.
     """
     check_method(request, "GET", "HEAD")
     wait = _read_wait(request)
@@ -62,28 +62,28 @@ def _read_wait(request: HttpRequest) -> float:
 async def _wait_for_change(
     request: HttpRequest, visible_job: VisibleJob, response: HttpResponse, *, seconds: float
 ) -> tuple[VisibleJob, HttpResponse]:
-    """Wait up to so long for news and return the last answer; at once where too many wait in this process."""
+    """Wait up to ``seconds`` for a change and return the last answer; at once if too many clients wait already."""
     deadline = time.monotonic() + seconds
     await sync_to_async(release_connections)()
-    with StatusWaiter(visible_job.seen, holds_thread=not has_streams(request)) as watch:
-        if not poller.join(watch):
+    with StatusWaiter(visible_job.status, holds_thread=not has_streams(request)) as waiter:
+        if not poller.join(waiter):
             return visible_job, response
         while not _should_answer(request, visible_job, response):
             try:
-                seen = await watch.next(deadline - time.monotonic())
+                changed = await waiter.next(deadline - time.monotonic())
             except TimeoutError:
                 break
-            if seen is None:
+            if changed is None:
                 raise job_gone_problem()
-            visible_job = replace(visible_job, seen=seen)
+            visible_job = replace(visible_job, status=changed)
             response = await sync_to_async(_answer)(request, visible_job)
             await sync_to_async(release_connections)()
     return visible_job, response
 
 
 def _should_answer(request: HttpRequest, visible_job: VisibleJob, response: HttpResponse) -> bool:
-    """Tell whether a client that waits is to have this answer now."""
-    if visible_job.seen.is_final:
+    """Tell whether a waiting client should get this answer now."""
+    if visible_job.status.is_final:
         return True
     known = request.headers.get("If-None-Match")
     return known is not None and response["ETag"] not in parse_etags(known)
@@ -101,14 +101,14 @@ def _answer(request: HttpRequest, visible_job: VisibleJob) -> HttpResponse:
 
 
 def _json(visible_job: VisibleJob, body: dict[str, Any]) -> HttpResponse:
-    is_problem = problem_for_state(visible_job.seen.state) is not None
+    is_problem = problem_for_state(visible_job.status.state) is not None
     return JsonResponse(body, content_type=CONTENT_TYPE if is_problem else "application/json")
 
 
 def _page(request: HttpRequest, visible_job: VisibleJob, body: dict[str, Any]) -> HttpResponse:
     context = {
         **progress_context(
-            request, visible_job.seen, key=visible_job.key.text, has_result=body["result"] is not None
+            request, visible_job.status, key=visible_job.key.text, has_result=body["result"] is not None
         ),
         "error": body.get("detail"),
     }
@@ -120,7 +120,9 @@ def _unless_unchanged(
 ) -> HttpResponseBase:
     conditional = get_conditional_response(request, etag=response["ETag"], response=response)
     answer: HttpResponseBase = response if conditional is None else conditional
-    seconds = retry_after(visible_job.seen.state, age=visible_job.seen.age, due_in=visible_job.seen.due_in)
+    seconds = retry_after(
+        visible_job.status.state, age=visible_job.status.age, due_in=visible_job.status.due_in
+    )
     if seconds is not None:
         answer["Retry-After"] = str(seconds)
     return answer

@@ -1,13 +1,13 @@
-"""One thread a process that looks at the database for all clients that wait in it.
+"""One thread a process that polls the database for all its waiting clients.
 
-However many wait: one statement every STATUS_POLL_INTERVAL for all jobs that are watched, on one connection of
-the thread's own. It starts with the first that waits and ends, with its connection, when none is left.
+However many wait: one statement every STATUS_POLL_INTERVAL for all their jobs, on the thread's own connection.
+It starts with the first waiting client and ends, with its connection, after the last.
 ::
 
-    request's event loop                    watcher thread
-    Watch(seen) -- watcher.join() --------> reads all watched jobs
-    await watch.next() <-- call_soon_threadsafe -- what is not as it was
-    leaves, whatever happens                ends where nobody is left
+    request's event loop                              poller's thread
+    StatusWaiter(status) -- poller.join() ----------> reads the jobs of all waiters
+    await waiter.next() <-- call_soon_threadsafe ---- statuses that have changed
+    leaves at the end of its block                    ends when no waiter is left
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ logger = logging.getLogger("django_jobs.web")
 
 
 class StatusWaiter:
-    """One client that waits for changes of one job, in a coroutine; leaves the watcher at the end of its block."""
+    """One client that waits in a coroutine for changes of one job; leaves the poller at the end of its block."""
 
-    def __init__(self, seen: JobStatus, *, holds_thread: bool) -> None:
-        self.job_id = seen.job_id
+    def __init__(self, status: JobStatus, *, holds_thread: bool) -> None:
+        self.job_id = status.job_id
         self.holds_thread = holds_thread
-        self._last: JobStatus | None = seen
+        self._last: JobStatus | None = status
         self._changes: asyncio.Queue[JobStatus | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
@@ -48,55 +48,57 @@ class StatusWaiter:
         poller.leave(self)
 
     async def next(self, seconds: float) -> JobStatus | None:
-        """Return the newest change, or None where the job is gone. Raises TimeoutError after ``seconds``."""
+        """Return the newest status after a change, or None if the job was deleted. Raises TimeoutError."""
         change = await asyncio.wait_for(self._changes.get(), max(seconds, 0))
         while not self._changes.empty():
             change = self._changes.get_nowait()
         return change
 
-    def offer(self, seen: JobStatus | None) -> None:
-        """Take what the watcher thread saw. Thread-safe; a loop that is closed waits for nothing."""
-        if seen == self._last:
+    def offer(self, status: JobStatus | None) -> None:
+        """Take a status from the poller's thread. Thread-safe; does nothing if the loop is closed."""
+        if status == self._last:
             return
-        self._last = seen
+        self._last = status
         with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._changes.put_nowait, seen)
+            self._loop.call_soon_threadsafe(self._changes.put_nowait, status)
 
 
 class StatusPoller:
-    """Keeps the watches of this process and the thread that looks for them. ``poll_count`` counts its statements."""
+    """The waiters of this process and the thread that polls for them; ``poll_count`` counts its statements."""
 
     def __init__(self) -> None:
         self.poll_count = 0
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: a forked process has its parent's watches and none of its threads."""
+        """Start empty: a forked process has its parent's waiters and none of its threads."""
         self._lock = threading.Lock()
-        self._watches: set[StatusWaiter] = set()
+        self._waiters: set[StatusWaiter] = set()
         self._thread: threading.Thread | None = None
 
     def has_capacity(self, *, holds_thread: bool) -> bool:
-        """Tell whether one more client may wait: STATUS_WAITING, STATUS_WAITING_WSGI for those that hold a thread."""
+        """Tell whether one more client may wait: STATUS_WAITING, or STATUS_WAITING_WSGI if it holds a thread."""
         settings = get_settings()
         max_waiters = settings.status_waiting_wsgi if holds_thread else settings.status_waiting
-        return sum(one.holds_thread == holds_thread for one in self._watches) < max_waiters
+        return sum(waiter.holds_thread == holds_thread for waiter in self._waiters) < max_waiters
 
-    def join(self, watch: StatusWaiter) -> bool:
-        """Look for ``watch`` from now on; False, and nothing done, where there is no room."""
+    def join(self, waiter: StatusWaiter) -> bool:
+        """Poll for ``waiter`` from now on; return False if no more clients may wait."""
         with self._lock:
-            if not self.has_capacity(holds_thread=watch.holds_thread):
+            if not self.has_capacity(holds_thread=waiter.holds_thread):
                 return False
-            self._watches.add(watch)
+            self._waiters.add(waiter)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="django_jobs-watcher", daemon=True)
+                self._thread = threading.Thread(
+                    target=self._run, name="django_jobs-status-poller", daemon=True
+                )
                 self._thread.start()
         return True
 
-    def leave(self, watch: StatusWaiter) -> None:
-        """Look for it no more."""
+    def leave(self, waiter: StatusWaiter) -> None:
+        """Stop polling for it."""
         with self._lock:
-            self._watches.discard(watch)
+            self._waiters.discard(waiter)
 
     def _run(self) -> None:
         pause = threading.Event()
@@ -104,28 +106,28 @@ class StatusPoller:
         try:
             while not pause.wait(get_settings().status_poll_interval.total_seconds()):
                 with self._lock:
-                    watches = list(self._watches)
-                    if not watches:
+                    waiters = list(self._waiters)
+                    if not waiters:
                         self._thread = None
                         return
-                self._poll(watches, alias)
+                self._poll(waiters, alias)
         finally:
             with self._lock:
                 if self._thread is threading.current_thread():
                     self._thread = None
             connections[alias].close()
 
-    def _poll(self, watches: list[StatusWaiter], alias: str) -> None:
+    def _poll(self, waiters: list[StatusWaiter], alias: str) -> None:
         self.poll_count += 1
         try:
-            seen = read_statuses({one.job_id for one in watches}, using=alias)
+            statuses = read_statuses({waiter.job_id for waiter in waiters}, using=alias)
         except DatabaseError as error:
-            # Those that wait are answered when their time is over; a broken connection is made anew.
-            logger.warning("cannot look at jobs for %s clients that wait: %s", len(watches), error)
+            # Clients are answered when their time is over; a broken connection is opened again.
+            logger.warning("cannot poll jobs for %s waiting clients: %s", len(waiters), error)
             connections[alias].close()
             return
-        for one in watches:
-            one.offer(seen.get(one.job_id))
+        for waiter in waiters:
+            waiter.offer(statuses.get(waiter.job_id))
 
 
 poller = StatusPoller()

@@ -2,17 +2,17 @@
 
 ::
 
-    id: 5d41402abc4b2a76        version of the answer; a client that comes back names the last it has
+    id: 5d41402abc4b2a76        version of the answer; a client that reconnects sends the last it has
     event: status
     data: {"state": "running", "progress": {"done": 3, ...}, ...}
 
-    : still here                every 15 s, so that nobody in between takes the silence for a dead line
+    : still here                every 15 s, so that no proxy takes the silence for a dead connection
 
-    event: end                  nothing more comes; do not come back
+    event: end                  nothing more comes; do not reconnect
     data: {}
 
-A stream ends without ``end`` after five minutes, so that permissions are looked at again; a browser comes back by
-itself. Who comes back and has the last version of an ended job already is told 204, which also ends it.
+A stream ends without ``end`` after five minutes, so that permissions are checked again; browsers reconnect by
+themselves. A client that reconnects with the last version of an ended job gets 204, which ends the stream as well.
 """
 
 from __future__ import annotations
@@ -42,30 +42,30 @@ RECONNECT_MS = 2_000
 @outside_transactions
 @handle_problems_async
 async def events(request: HttpRequest, key: str) -> HttpResponseBase:
-    """Stream the job's status, at once and then whenever it changes, until it ends."""
+    """Stream the job's status, at once and at every change, until the job ends."""
     check_method(request, "GET")
     if not has_streams(request):
         raise Problem(
             ProblemKind.NEEDS_ASGI,
-            "event streams are there under ASGI only, because each would hold a thread; use ?wait= on the status page",
+            "event streams need ASGI, because under WSGI each would hold a thread; use ?wait= on the status page",
         )
     if not poller.has_capacity(holds_thread=False):
         raise Problem(
             ProblemKind.TOO_MANY_STREAMS,
-            "as many clients wait in this process as STATUS_WAITING allows; use the status page",
+            "this process has as many waiting clients as STATUS_WAITING allows; use the status page",
             headers={"Retry-After": "5"},
         )
     visible_job = await sync_to_async(get_visible_job)(request, key)
     body = await sync_to_async(_describe_and_release)(request, visible_job)
     known = request.headers.get("Last-Event-ID")
-    if visible_job.seen.is_final and known == _version(body):
+    if visible_job.status.is_final and known == _version(body):
         return HttpResponse(status=204)
     return StreamingHttpResponse(
         _changes(request, visible_job, body, known=known),
         content_type="text/event-stream",
         headers={
             "Cache-Control": "no-cache, no-transform",
-            "X-Accel-Buffering": "no",  # nginx would collect what is to arrive at once
+            "X-Accel-Buffering": "no",  # nginx would buffer the events
         },
     )
 
@@ -73,25 +73,25 @@ async def events(request: HttpRequest, key: str) -> HttpResponseBase:
 async def _changes(
     request: HttpRequest, visible_job: VisibleJob, body: dict[str, Any], *, known: str | None
 ) -> AsyncIterator[str]:
-    ends = time.monotonic() + MAX_STREAM_SECONDS
+    deadline = time.monotonic() + MAX_STREAM_SECONDS
     yield f"retry: {RECONNECT_MS}\n\n"
-    with StatusWaiter(visible_job.seen, holds_thread=False) as watch:
-        if not poller.join(watch):
+    with StatusWaiter(visible_job.status, holds_thread=False) as waiter:
+        if not poller.join(waiter):
             return
         if _version(body) != known:
             yield _event(body)
-        while not visible_job.seen.is_final:
-            left = ends - time.monotonic()
+        while not visible_job.status.is_final:
+            left = deadline - time.monotonic()
             if left <= 0:
                 return
             try:
-                seen = await watch.next(min(HEARTBEAT_SECONDS, left))
+                changed = await waiter.next(min(HEARTBEAT_SECONDS, left))
             except TimeoutError:
                 yield ": still here\n\n"
                 continue
-            if seen is None:
+            if changed is None:
                 break
-            visible_job = replace(visible_job, seen=seen)
+            visible_job = replace(visible_job, status=changed)
             yield _event(await sync_to_async(_describe_and_release)(request, visible_job))
     yield "event: end\ndata: {}\n\n"
 

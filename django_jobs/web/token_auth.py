@@ -1,4 +1,4 @@
-"""Who enqueues: the token of the Authorization header, and whether it may enqueue this job."""
+"""The token of the Authorization header, and whether it may enqueue a job."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ _INSUFFICIENT = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
 
 
 def authenticate(request: HttpRequest) -> Token:
-    """Return the token that the request carries. Raises Problem (401) where there is none that is valid."""
+    """Return the request's token. Raises Problem (401) if it is missing or not valid."""
     given = request.headers.get("Authorization", "")
     scheme, _, text = given.partition(" ")
     if not given or scheme.lower() != "bearer":
         raise Problem(
             ProblemKind.NO_TOKEN,
-            "expected the header Authorization: Bearer TOKEN; staff make tokens in the admin or by"
+            "expected the header Authorization: Bearer TOKEN; create a token in the admin or by"
             " 'manage.py jobs_token create'",
             headers={"WWW-Authenticate": CHALLENGE},
         )
@@ -33,30 +33,26 @@ def authenticate(request: HttpRequest) -> Token:
     if token is None:
         raise Problem(
             ProblemKind.WRONG_TOKEN,
-            "no token is written so; take it whole, as it was shown when it was made",
+            "there is no such token; send all of it, as it was shown when it was created",
             headers=_INVALID,
         )
     if token.is_revoked:
-        raise Problem(
-            ProblemKind.TOKEN_REVOKED, f"the token {token} opens nothing any more", headers=_INVALID
-        )
+        raise Problem(ProblemKind.TOKEN_REVOKED, f"the token {token} was revoked", headers=_INVALID)
     return token
 
 
 def allowed_definition(token: Token, job_name: str) -> JobDefinition[..., Any]:
-    """Return the job of this name. Raises Problem where the token may not enqueue it, or none is registered.
+    """Return the job of this name. Raises Problem if the token may not enqueue it or it is not registered.
 
-    What is not allowed is answered the same whether it is there or not.
+    A job that is not allowed is answered the same whether it exists or not.
     """
     if not token.allows(job_name):
         raise Problem(
             ProblemKind.JOB_NOT_ALLOWED,
-            f"the token {token} has no job of this name in its list",
+            f"the token {token} does not allow a job of this name",
             headers=_INSUFFICIENT,
         )
     definition = registry.find(job_name)
     if definition is None:
-        raise Problem(
-            ProblemKind.JOB_UNKNOWN, f"no job is registered as {job_name!r} in this project any more, or yet"
-        )
+        raise Problem(ProblemKind.JOB_UNKNOWN, f"no job is registered as {job_name!r} in this project")
     return definition

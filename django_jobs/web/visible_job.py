@@ -1,6 +1,6 @@
-"""A job as one client may see it: found by the key of an address, checked, and put into words.
+"""A job as one client may see it: found by the key of its address, access checked, described as JSON.
 
-Everything here may ask the database: from the event loop it is called through ``sync_to_async``.
+All of this may query the database: from the event loop it is called through ``sync_to_async``.
 """
 
 from __future__ import annotations
@@ -22,90 +22,88 @@ from .problem_kinds import ProblemKind, problem_for_state
 from .problems import Problem, problem_details
 from .signing import JobKey, parse_job_key
 
-DETAILS = {
-    State.DEAD: _(
-        "It could not be done, and will not be tried again by itself. What went wrong is kept for staff."
-    ),
+STATE_DETAILS = {
+    State.DEAD: _("It failed and will not be retried automatically. Staff can see the error."),
     State.CANCELLED: _("It was cancelled and has no result."),
 }
-EXPIRED = _("It could not be begun in time to be of use. It was cancelled and has no result.")
+EXPIRED = _("It did not start before it expired. It was cancelled and has no result.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisibleJob:
-    """What was seen of a job through the key of an address; ``is_owner`` where that alone opens its result."""
+    """The status of a job found by its key; ``is_owner``: a signed key or the owner check."""
 
     key: JobKey
-    seen: JobStatus
+    status: JobStatus
     is_owner: bool
 
 
 def get_visible_job(request: HttpRequest, text: str) -> VisibleJob:
-    """Return the job that the key of an address names. Raises Problem where it may not be seen, or is gone."""
+    """Return the job that a key names. Raises Problem if the client may not see it, or it was deleted."""
     key = parse_job_key(text)
     is_owner = key.is_signed or check_access(request, key.job_id)
-    seen = read_statuses([key.job_id]).get(key.job_id)
-    if seen is None:
+    status = read_statuses([key.job_id]).get(key.job_id)
+    if status is None:
         raise job_gone_problem()
-    return VisibleJob(key=key, seen=seen, is_owner=is_owner)
+    return VisibleJob(key=key, status=status, is_owner=is_owner)
 
 
 def job_gone_problem() -> Problem:
-    """Return the problem of a job that is not in the database any more."""
-    return Problem(ProblemKind.JOB_GONE, "it was deleted when its time to be kept was over, or by staff")
+    """Return the problem of a job that was deleted."""
+    return Problem(ProblemKind.JOB_GONE, "it was deleted after its retention time, or by staff")
 
 
 def status_body(request: HttpRequest, visible_job: VisibleJob) -> dict[str, Any]:
-    """Return the body of the status page: problem details with the same members where the job is dead or cancelled."""
-    seen, has_result = visible_job.seen, can_view_result(request, visible_job)
-    links_ = job_links(request, visible_job.key.text)
+    """Return the body of the status page; that of a dead or cancelled job has problem details in addition."""
+    status, has_result = visible_job.status, can_view_result(request, visible_job)
+    links = job_links(request, visible_job.key.text)
     body: dict[str, Any] = {
-        "id": seen.job_id,
-        "state": seen.state.value,
-        "is_final": seen.is_final,
+        "id": status.job_id,
+        "state": status.state.value,
+        "is_final": status.is_final,
         "progress": None
-        if seen.progress_done is None
+        if status.progress_done is None
         else {
-            "done": seen.progress_done,
-            "total": seen.progress_total,
-            "message": seen.progress_message,
+            "done": status.progress_done,
+            "total": status.progress_total,
+            "message": status.progress_message,
         },
-        "is_cancel_requested": seen.is_cancel_requested,
-        "enqueued_at": seen.enqueued_at.isoformat(),
-        "started_at": seen.started_at and seen.started_at.isoformat(),
-        "finished_at": seen.finished_at and seen.finished_at.isoformat(),
-        "result": links_["result"] if has_result and seen.state is State.SUCCEEDED else None,
-        "links": links_,
+        "is_cancel_requested": status.is_cancel_requested,
+        "enqueued_at": status.enqueued_at.isoformat(),
+        "started_at": status.started_at and status.started_at.isoformat(),
+        "finished_at": status.finished_at and status.finished_at.isoformat(),
+        "result": links["result"] if has_result and status.state is State.SUCCEEDED else None,
+        "links": links,
     }
-    kind = problem_for_state(seen.state)
+    kind = problem_for_state(status.state)
     if kind is None:
         return body
-    return {**problem_details(kind, _detail(request, seen), instance=links_["status"]), **body}
+    return {**problem_details(kind, _detail(request, status), instance=links["status"]), **body}
 
 
 def can_view_result(request: HttpRequest, visible_job: VisibleJob) -> bool:
-    """Tell whether the client may see what the job returned."""
-    return not is_withheld(visible_job.seen.name) and (
+    """Tell whether the client may see the job's result."""
+    return not is_withheld(visible_job.status.name) and (
         visible_job.is_owner or has_permission(request, VIEW_ARGUMENTS)
     )
 
 
 def is_withheld(job_name: str) -> bool:
-    """Tell whether jobs of this name work with secrets, so that what they return is shown to nobody over HTTP."""
+    """Tell whether jobs of this name work with secrets (``redact``), so that results are never shown over HTTP."""
     definition = registry.find(job_name)
     return definition is not None and bool(definition.options.redact)
 
 
 def release_connections() -> None:
-    """Close this thread's database connections before a long wait, but for those in a caller's transaction."""
+    """Close this thread's database connections before a long wait, except those in a transaction."""
     for connection in connections.all(initialized_only=True):
         if not connection.in_atomic_block:
             connection.close()
 
 
-def _detail(request: HttpRequest, seen: JobStatus) -> str:
-    if seen.state is State.CANCELLED and was_dropped(seen.job_id):
+def _detail(request: HttpRequest, status: JobStatus) -> str:
+    if status.state is State.CANCELLED and was_dropped(status.job_id):
         return str(EXPIRED)
     if has_permission(request, VIEW_ARGUMENTS):
-        return last_error(seen.job_id) or str(DETAILS[seen.state])
-    return str(DETAILS[seen.state])
+        return last_error(status.job_id) or str(STATE_DETAILS[status.state])
+    return str(STATE_DETAILS[status.state])

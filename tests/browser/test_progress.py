@@ -70,7 +70,7 @@ def test_the_bar_moves_by_itself_and_ends_with_the_result(
     has_stream = page.locator("[data-events]").count() == 1
     assert has_stream == (anybody.interface == "asgi")  # type: ignore[attr-defined]
     assert _bar(anybody) == (None, None)
-    assert page.locator("[role=status][aria-live=polite]").inner_text() == "Waits for its turn"
+    assert page.locator("[role=status][aria-live=polite]").inner_text() == "Waiting"
     page.evaluate(
         "() => { window.ends = 0; document.addEventListener('django-jobs:end', () => { window.ends += 1; }); }"
     )
@@ -94,7 +94,7 @@ def test_the_status_page_shows_the_result_when_there_is_one(
 ) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), "done")
     _open(anybody, status_url(job))
-    anybody.wait_for_text("Waits for its turn")
+    anybody.wait_for_text("Waiting")
     (tmp_path / "go").touch()
     start_worker()
     anybody.wait_for_text("Done")
@@ -106,7 +106,7 @@ def test_a_failure_is_told_in_general_words(anybody: Visitor, start_worker: Star
     job = sample.fail.enqueue("the disk is full")
     _open(anybody, status_url(job))
     start_worker()
-    anybody.wait_for_text("It could not be done")
+    anybody.wait_for_text("It failed and will not be retried")
     assert "the disk is full" not in anybody.text()
     assert "Failed" in anybody.text()
     assert anybody.grave_violations() == []
@@ -151,7 +151,7 @@ def test_a_page_that_is_refused_its_stream_polls(
         context = browser.new_context()
         visitor = Visitor(context.new_page(), address, SCREENSHOTS)
         _open(visitor, f"/export/{job.pk}/")
-        visitor.wait_for_text("Waits for its turn")
+        visitor.wait_for_text("Waiting")
         start_worker()
         visitor.wait_for_text("Done")
         context.close()

@@ -98,7 +98,7 @@ def test_a_job_that_expired_says_so_to_everybody(client: Client) -> None:
     make_expiry(job, expires_at=ago(minutes=5), check_at=None, expired_at=ago(minutes=4))
     body = client.get(status_url(job)).json()
     assert body["type"] == "urn:problem-type:django-jobs:job-cancelled"
-    assert body["detail"].startswith("It could not be begun in time to be of use.")
+    assert body["detail"].startswith("It did not start before it expired.")
 
 
 @pytest.mark.parametrize(

@@ -77,7 +77,7 @@ def test_a_stream_is_over_after_its_time_without_an_end(monkeypatch: pytest.Monk
         assert not [part for part in everything if "event: end" in part]
 
     _in_a_loop(test)
-    wait_until(lambda: not poller._watches)
+    wait_until(lambda: not poller._waiters)
 
 
 def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
@@ -87,12 +87,12 @@ def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
         response, parts = await _open(job)
         await _next(parts)
         await _next(parts)
-        assert len(poller._watches) == 1
+        assert len(poller._waiters) == 1
         await parts.aclose()  # type: ignore[attr-defined]
         await response.streaming_content.aclose()
 
     _in_a_loop(test)
-    wait_until(lambda: not poller._watches, "the watch to be given up")
+    wait_until(lambda: not poller._waiters, "the watch to be given up")
 
 
 def test_a_job_that_is_purged_ends_its_streams() -> None:

@@ -45,9 +45,9 @@ def _waiting(
         finally:
             connections.close_all()
 
-    before = len(poller._watches)
+    before = len(poller._waiters)
     threading.Thread(target=send, daemon=True).start()
-    wait_until(lambda: len(poller._watches) > before or result.done(), "the client to wait")
+    wait_until(lambda: len(poller._waiters) > before or result.done(), "the client to wait")
     return result
 
 
@@ -154,7 +154,8 @@ def test_nobody_looks_while_nobody_waits(client: Client) -> None:
     client.get(f"{status_url(make_job(State.RUNNING))}?wait=0.1")
     # The thread closes its connection before it is gone, some time after the watcher has let go of it.
     wait_until(
-        lambda: all(one.name != "django_jobs-watcher" for one in threading.enumerate()), "the watcher to end"
+        lambda: all(one.name != "django_jobs-status-poller" for one in threading.enumerate()),
+        "the watcher to end",
     )
     assert poller._thread is None
 
@@ -165,7 +166,7 @@ def test_an_outage_is_slept_through(client: Client, caplog: pytest.LogCaptureFix
     table = Job._meta.db_table
     _rename(table, f"{table}_away")
     try:
-        wait_until(lambda: "cannot look at jobs" in caplog.text, "the watcher to fail")
+        wait_until(lambda: "cannot poll jobs" in caplog.text, "the watcher to fail")
     finally:
         _rename(f"{table}_away", table)
     _change(job, state=State.SUCCEEDED)

@@ -1,4 +1,4 @@
-"""``{% job_progress job %}``: a live progress bar of a job, wherever a template has one at hand."""
+"""``{% job_progress job %}``: a live progress bar of a job in any template."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ register = template.Library()
 
 @register.inclusion_tag("django_jobs/progress.html", takes_context=True)
 def job_progress(context: template.Context, job: Job) -> dict[str, Any]:
-    """Draw the bar with a signed address of the job: who gets the page may see the job and its result.
+    """Render the bar with the job's signed address: everybody who gets the page may see the job and its result.
 
-    Raises ConfigurationError where the template is rendered without a request, or ``job`` is none.
+    Raises ConfigurationError if the template is rendered without a request or ``job`` is not a Job.
     """
     request = context.get("request")
     if not isinstance(request, HttpRequest):

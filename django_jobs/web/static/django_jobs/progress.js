@@ -2,13 +2,13 @@
 "use strict";
 
 (function () {
-    const BREATH_MS = 250;
-    const TROUBLE_MS = 5000;
-    const MOST_TROUBLES = 3;
+    const PAUSE_MS = 250;
+    const RETRY_MS = 5000;
+    const MAX_FAILURES = 3;
 
     function show(box, job) {
         const bar = box.querySelector("progress");
-        const words = JSON.parse(box.dataset.words);
+        const labels = JSON.parse(box.dataset.labels);
         const progress = job.progress;
         box.className = `django-jobs-progress django-jobs-${job.state}`;
         if (job.state === "succeeded") {
@@ -21,14 +21,14 @@
         } else {
             bar.removeAttribute("value");
         }
-        let text = words[job.state];
+        let text = labels[job.state];
         if (progress && !job.is_final) {
             text += progress.total ? `: ${progress.done} / ${progress.total}` : "";
             text += progress.message ? ` \u2013 ${progress.message}` : "";
         }
-        const said = box.querySelector("[role=status]");
-        if (said.textContent !== text) {
-            said.textContent = text;
+        const line = box.querySelector("[role=status]");
+        if (line.textContent !== text) {
+            line.textContent = text;
         }
         if (job.result) {
             const link = box.querySelector("a[hidden]");
@@ -56,15 +56,15 @@
 
     function stream(box) {
         const source = new EventSource(box.dataset.events);
-        let troubles = 0;
+        let failures = 0;
         source.addEventListener("status", (event) => {
-            troubles = 0;
+            failures = 0;
             show(box, JSON.parse(event.data));
         });
         source.addEventListener("end", () => source.close());
         source.addEventListener("error", () => {
-            troubles += 1;
-            if (source.readyState === EventSource.CLOSED || troubles >= MOST_TROUBLES) {
+            failures += 1;
+            if (source.readyState === EventSource.CLOSED || failures >= MAX_FAILURES) {
                 source.close();
                 poll(box);
             }
@@ -76,30 +76,30 @@
 
     async function poll(box) {
         let known = null;
-        let troubles = 0;
-        while (box.dataset.ended === undefined && box.isConnected && troubles < MOST_TROUBLES) {
-            let rest = BREATH_MS;
+        let failures = 0;
+        while (box.dataset.ended === undefined && box.isConnected && failures < MAX_FAILURES) {
+            let delay = PAUSE_MS;
             try {
                 const began = performance.now();
                 const response = await ask(box, known);
                 if (response.status === 304) {
                     const wasAtOnce = performance.now() - began < box.dataset.wait * 500;
-                    rest = wasAtOnce ? Number(response.headers.get("Retry-After") || 1) * 1000 : BREATH_MS;
+                    delay = wasAtOnce ? Number(response.headers.get("Retry-After") || 1) * 1000 : PAUSE_MS;
                 } else if (response.ok) {
                     known = response.headers.get("ETag");
                     show(box, await response.json());
                 } else {
-                    troubles = response.status < 500 ? MOST_TROUBLES : troubles + 1;
-                    rest = TROUBLE_MS;
+                    failures = response.status < 500 ? MAX_FAILURES : failures + 1;
+                    delay = RETRY_MS;
                     continue;
                 }
-                troubles = 0;
+                failures = 0;
             } catch {
-                troubles += 1;
-                rest = TROUBLE_MS;
+                failures += 1;
+                delay = RETRY_MS;
             } finally {
                 if (box.dataset.ended === undefined) {
-                    await pause(rest);
+                    await pause(delay);
                 }
             }
         }
