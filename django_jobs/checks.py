@@ -1,4 +1,4 @@
-"""System checks: what would break the engine, or quietly weaken it, said by ``manage.py check``."""
+"""System checks: settings, databases, schedules and commands that break or weaken the engine."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .store.dialects import SUPPORTED_VENDORS
 
 @register(Tags.compatibility)
 def check_settings(**_: Any) -> list[CheckMessage]:
-    """E001 to E003: the setting, the clock, the database."""
+    """Check the setting, the clock and the database: E001 to E004."""
     try:
         settings = get_settings()
     except ConfigurationError as error:
-        return [Error(str(error), hint="See the reference of settings.", id="django_jobs.E001")]
+        return [Error(str(error), hint="See docs/reference/settings.md.", id="django_jobs.E001")]
     messages: list[CheckMessage] = []
     if not django_settings.USE_TZ:
         messages.append(
             Error(
                 "django_jobs needs USE_TZ = True.",
-                hint="Jobs are due at instants of the database's clock, which it reads in UTC.",
+                hint="Jobs are due at times of the database's clock, which is read in UTC.",
                 id="django_jobs.E002",
             )
         )
@@ -61,7 +61,7 @@ def _check_database(alias: str) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
-    """W002: rows that staff wrote and that cannot fire; what code defines is refused at its import already."""
+    """Check the schedules that staff wrote: W002. Schedules from code are checked when they are defined."""
     from django.db import Error as DatabaseError
 
     from .models import CronSchedule
@@ -78,7 +78,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     return [
         Warning(
             f"Schedule {row.name!r} cannot fire: {problem}",
-            hint="Mend or delete it in the admin; a worker looks at it again when it starts.",
+            hint="Correct or delete it in the admin; a worker checks it again when it starts.",
             id="django_jobs.W002",
         )
         for row in rows
@@ -88,7 +88,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
 
 @register(Tags.compatibility)
 def check_runworker(**_: Any) -> list[CheckMessage]:
-    """W001: another app's ``runworker`` hides ours."""
+    """Check that no other app's ``runworker`` hides ours: W001."""
     owner = get_commands().get("runworker")
     name = owner if isinstance(owner, str) else getattr(owner, "name", "")
     if apps.is_installed("django_jobs") and name != "django_jobs":

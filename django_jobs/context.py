@@ -167,9 +167,9 @@ class JobContext:
         from .conf import get_settings
 
         text = dumps(self.metadata, what=f"{self.name}: metadata")
-        if len(text.encode()) > get_settings().max_payload_bytes:
+        if len(text.encode()) > get_settings().enqueue.max_payload_bytes:
             raise PayloadTooLargeError(
-                f"{self.name}: metadata of {len(text)} characters is larger than MAX_PAYLOAD_BYTES"
+                f"{self.name}: metadata of {len(text)} characters is larger than ENQUEUE['MAX_PAYLOAD_BYTES']"
             )
         self._save({"metadata": json.loads(text)})
 

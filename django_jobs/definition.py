@@ -13,7 +13,8 @@ from django.views.decorators.debug import sensitive_variables
 from . import registry
 from .arguments.signature import CallSignature
 from .calls import JobCall
-from .conf import JOB_OPTION_CHECKS, as_span
+from .conf.readers import as_span
+from .conf.settings import JOB_OPTION_READERS
 from .context import JobContext
 from .enqueue_options import EnqueueOptions, ManyArguments
 from .exceptions import ConfigurationError
@@ -272,7 +273,7 @@ def job(
     redact: names of arguments that are never shown, besides those that the setting REDACT finds.
     unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
     expires: for how long after it is due it is of use (timedelta or seconds); not begun by then, it is cancelled.
-    result_ttl: how long the result is kept once the job has succeeded; default the setting RESULT_TTL.
+    result_ttl: how long the result is kept once the job has succeeded; default the setting RESULTS["TTL"].
     schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
     rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; ordering_key: the name
@@ -294,7 +295,7 @@ def job(
     label = f"@job {name or getattr(function, '__qualname__', '')}".rstrip()
     options = JobOptions(
         **{
-            option: JOB_OPTION_CHECKS[option](f"{label}: {option}", value)
+            option: JOB_OPTION_READERS[option](f"{label}: {option}", value)
             for option, value in given.items()
             if value is not None
         },

@@ -29,7 +29,7 @@ class SerializationError(JobsError, ValueError):
 
 
 class PayloadTooLargeError(SerializationError):
-    """Arguments or metadata are larger than the setting ``MAX_PAYLOAD_BYTES`` allows."""
+    """Arguments or metadata are larger than the setting ``ENQUEUE["MAX_PAYLOAD_BYTES"]`` allows."""
 
 
 class ClaimLostError(JobsError):
@@ -61,11 +61,11 @@ class NoCurrentBatchError(JobsError, LookupError):
 
 
 class ResultExpiredError(JobsError, LookupError):
-    """The job has succeeded, and its result was kept no longer than ``RESULT_TTL`` or ``result_ttl`` says."""
+    """The job has succeeded, and its result was kept no longer than ``RESULTS["TTL"]`` or ``result_ttl`` says."""
 
 
 class ResultUnreadableError(JobsError, OSError):
-    """The job's result stands in a file of ``RESULT_STORAGE`` that cannot be read. ``is_gone``: it is there no more."""
+    """The job's result stands in a file of ``RESULTS["STORAGE"]`` that cannot be read. ``is_gone``: it is there no more."""
 
     def __init__(self, message: str, *, is_gone: bool) -> None:
         super().__init__(message)

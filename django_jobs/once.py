@@ -78,7 +78,7 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
     The key is all of its parts, anything that an argument of a job may be, and is one key for the whole project. That
     it was done is committed together with what the block writes to the jobs' database: where the block raises, or is
     killed, neither is, and the next try is the first. Two at the same time: the second waits for the first's end.
-    Records are kept for the setting ``ONCE_RETENTION``.
+    Records are kept for the setting ``RETENTION["ONCE"]``.
 
     Raises OnceError in asynchronous code, and where the block writes to another database.
     """

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from .conf import JOB_OPTION_CHECKS, MAX_NAME_LENGTH, as_span, get_settings
+from .conf import get_settings
+from .conf.readers import MAX_NAME_LENGTH, as_span
+from .conf.settings import JOB_OPTION_READERS
 from .exceptions import ConfigurationError
 from .policy.backoff import MAX_WAIT, Backoff
 from .policy.graph import OnDead
@@ -74,8 +76,8 @@ def check_enqueue_options(name: str, options: Mapping[str, Any]) -> dict[str, An
     """Return the options given to ``using(...)``, checked, or raise ConfigurationError."""
     checked = dict(options)
     for option, value in options.items():
-        if option in JOB_OPTION_CHECKS:
-            checked[option] = JOB_OPTION_CHECKS[option](f"{name}.using({option})", value)
+        if option in JOB_OPTION_READERS:
+            checked[option] = JOB_OPTION_READERS[option](f"{name}.using({option})", value)
     _check_instant(f"{name}.using(run_after)", options.get("run_after"))
     expires_at = options.get("expires_at")
     if isinstance(expires_at, timedelta):

@@ -1,4 +1,4 @@
-"""Results that are too large for the database: JSON files in one of Django's STORAGES (``RESULT_STORAGE``).
+"""Results that are too large for the database: JSON files in one of Django's STORAGES (``RESULTS["STORAGE"]``).
 
 The job's row has a mark in the result's place that names storage and file. Nobody can guess a file's name.
 """

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
 from .arguments.serialization import encode
-from .conf import MAX_NAME_LENGTH, as_duration
+from .conf.readers import MAX_NAME_LENGTH, as_duration
 from .exceptions import ConfigurationError, JobsError
 from .policy.cron import CronError
 from .policy.overlap import Overlap

@@ -188,7 +188,7 @@ def idempotency_key_of(
         job_name=name,
         text=text,
         states=tuple(State),
-        seconds=(window or get_settings().idempotency_window).total_seconds(),
+        seconds=(window or get_settings().enqueue.idempotency_window).total_seconds(),
         expires=True,
     )
 

@@ -89,8 +89,7 @@ DJANGO_JOBS = {
         "emails": {"max_attempts": 8, "timeout": timedelta(seconds=30)},
         "pictures": {"priority": -5},  # mails and invoices go first
     },
-    "RETENTION": {"succeeded": timedelta(days=1)},
-    "HEARTBEAT_INTERVAL": timedelta(seconds=1),
-    "STALE_AFTER": timedelta(seconds=10),
-    "MAIL_ADMINS": True,
+    "WORKER": {"HEARTBEAT_INTERVAL": timedelta(seconds=1), "STALE_AFTER": timedelta(seconds=10)},
+    "RETENTION": {"SUCCEEDED": timedelta(days=1)},
+    "ALERTS": {"MAIL_ADMINS": True},
 }

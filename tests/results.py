@@ -15,11 +15,11 @@ LARGE = "x" * 200
 
 @contextmanager
 def storing(folder: Path, **options: Any) -> Iterator[None]:
-    """Have results of more than 100 bytes go to files in ``folder``; ``options`` are more of DJANGO_JOBS."""
+    """Have results of more than 100 bytes go to files in ``folder``; ``options`` are more of RESULTS."""
     backend = {"BACKEND": "django.core.files.storage.FileSystemStorage", "OPTIONS": {"location": str(folder)}}
     with override_settings(
         STORAGES={**settings.STORAGES, "results": backend},
-        DJANGO_JOBS={"MAX_RESULT_BYTES": 100, "RESULT_STORAGE": "results", **options},
+        DJANGO_JOBS={"RESULTS": {"MAX_BYTES": 100, "STORAGE": "results", **options}},
     ):
         yield
 

@@ -40,9 +40,9 @@ class WorkerChangeList(WindowChangeList):
 
 
 def attach_running(workers: list[Worker]) -> None:
-    """Give each worker ``running_now``, its jobs, and ``is_stale``: no heartbeat for the setting STALE_AFTER."""
+    """Give each worker ``running_now``, its jobs, and ``is_stale``: no heartbeat for WORKER["STALE_AFTER"]."""
     settings = get_settings()
-    stale_before = database_now(using=settings.database) - settings.stale_after
+    stale_before = database_now(using=settings.database) - settings.worker.stale_after
     by_id: dict[int, list[Job]] = {worker.pk: [] for worker in workers}
     running = Job.objects.filter(state=State.RUNNING, worker__in=list(by_id)).order_by("pk")
     for job in running.only("pk", "name", "worker", "started_at")[:MAX_RUNNING_SHOWN]:

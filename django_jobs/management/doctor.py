@@ -22,7 +22,7 @@ def run_doctor() -> list[Finding]:
     if schema.unapplied:
         return diagnose(rows=RowFacts(), server=ServerFacts(), schema=schema)
     rows = RowFacts(
-        silent_workers=examine.silent_workers(stale_after=settings.stale_after, using=using),
+        silent_workers=examine.silent_workers(stale_after=settings.worker.stale_after, using=using),
         orphaned=examine.orphaned_jobs(using=using),
         inconsistent=examine.inconsistent_jobs(using=using),
         missing_finished_at=examine.jobs_without_finish_time(using=using),

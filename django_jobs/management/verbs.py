@@ -61,7 +61,7 @@ def find_problems(*, wait_within: float) -> list[str]:
     try:
         return find_unserved(
             waiting_queues(using=settings.database),
-            served=served_queues(stale_after=settings.stale_after, using=settings.database),
+            served=served_queues(stale_after=settings.worker.stale_after, using=settings.database),
             wait_within=wait_within,
             overdue_schedules=overdue_schedules(by=timedelta(seconds=wait_within), using=settings.database),
         )
@@ -174,11 +174,11 @@ def tick_once() -> TickResult:
 def prune_now() -> int:
     """Prune everything that RETENTION allows and return how many jobs were deleted."""
     settings = get_settings()
-    pruned = prune(settings.retention)
-    prune_records(settings.retention, alerted_for=settings.mail_admins_period)
-    prune_ticks(settings.tick_retention)
+    pruned = prune(settings.retention.by_state)
+    prune_records(settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period)
+    prune_ticks(settings.retention.ticks)
     prune_keys()
-    prune_once(settings.once_retention)
+    prune_once(settings.retention.once)
     expire_results()
     return pruned.jobs
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, OutputWrapper
 
-from ..conf import as_queue_name
+from ..conf.readers import as_queue_name
 from ..exceptions import ConfigurationError
 from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.fingerprint import FINGERPRINT_LENGTH
 from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH

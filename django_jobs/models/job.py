@@ -10,7 +10,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
-from ..conf import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
+from ..conf.readers import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import ResultExpiredError, WaitTimeoutError
 from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
@@ -188,7 +188,7 @@ class Job(models.Model):
 
     @property
     def result_file(self) -> ResultFile | None:
-        """The result's file in RESULT_STORAGE, or None if the row has the result."""
+        """The result's file in RESULTS["STORAGE"], or None if the row has the result."""
         return parse_result_file(self.result_data)
 
     @property

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import MAX_NAME_LENGTH
+from ..conf.readers import MAX_NAME_LENGTH
 from ..policy.limits import MAX_KEY_LENGTH, LimitKind, PermitPhase
 from .base import JobsManager, NameField
 from .job import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import MAX_QUEUE_NAME_LENGTH
+from ..conf.readers import MAX_QUEUE_NAME_LENGTH
 from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
 
 

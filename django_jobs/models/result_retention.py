@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.db import models
 
-from ..conf import MAX_ALIAS_LENGTH
+from ..conf.readers import MAX_ALIAS_LENGTH
 from ..result_files import MAX_NAME_LENGTH as MAX_FILE_NAME_LENGTH
 from .base import JobsManager
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.cron import MAX_EXPRESSION_LENGTH
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, TickOutcome, TickPolicy, Timing

@@ -192,7 +192,7 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
             "jobs",
             f"{unknown.number} jobs named {unknown.name!r} wait for a worker that knows the name, up to"
             f" {_format_duration(unknown.unknown_seconds)} so far",
-            "Deploy the code that has it to the workers, or cancel them. After UNKNOWN_JOB_TTL they are dead letters.",
+            "Deploy the code that has it to the workers, or cancel them. After WORKER['UNKNOWN_JOB_TTL'] they are dead letters.",
         )
     if rows.missing_finished_at:
         yield _hint(
@@ -217,9 +217,9 @@ def _server_findings(server: ServerFacts) -> Iterable[Finding]:
         yield _hint(
             "doorbell",
             "a notification of LISTEN did not come through within 2 s",
-            "Probably PgBouncer in transaction mode. Idle workers find jobs by POLL_INTERVAL only, and schedulers see a"
-            " changed schedule within a minute: give workers a direct connection, or set DJANGO_JOBS['RING'] = False,"
-            " so that they look every POLL_INTERVAL_UNRUNG, and schedulers every POLL_INTERVAL.",
+            "Probably PgBouncer in transaction mode. Idle workers find jobs by WORKER['POLL_INTERVAL'] only, and schedulers see a"
+            " changed schedule within a minute: give workers a direct connection, or set DJANGO_JOBS['WORKER']['NOTIFY'] = False,"
+            " so that they look every POLL_INTERVAL_WITHOUT_NOTIFY, and schedulers every POLL_INTERVAL.",
         )
     yield from _vacuum_findings(server)
 

@@ -33,7 +33,7 @@ def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
 
     One statement with a commit of its own on PostgreSQL, none elsewhere. Call it after the commit.
     """
-    if not get_settings().ring:
+    if not get_settings().worker.notify:
         return False
     dialect, connection = open_dialect(using)
     if not dialect.supports_notify:
@@ -55,6 +55,6 @@ def notify_schedulers_on_commit(*, using: str) -> None:
 
 
 def _notify_schedulers(using: str) -> None:
-    if get_settings().ring:
+    if get_settings().worker.notify:
         dialect, connection = open_dialect(using)
         dialect.notify_schedulers(connection)

@@ -1,10 +1,10 @@
-"""Who may see a job over HTTP: holders of its signed address, its owner (STATUS_MAY_SEE), users with permission.
+"""Who may see a job over HTTP: holders of its signed address, its owner (``ACCESS_CHECK``), users with permission.
 
 =========================  ================  ========  =======================
 client                     state, progress   result    error messages
 =========================  ================  ========  =======================
 signed address             yes               yes       no
-STATUS_MAY_SEE says yes    yes               yes       no
+ACCESS_CHECK says yes      yes               yes       no
 ``view_job``               yes               no        no
 ``view_job_arguments``     as above          yes       yes
 =========================  ================  ========  =======================
@@ -18,7 +18,7 @@ from __future__ import annotations
 from django.http import HttpRequest
 from django.utils.module_loading import import_string
 
-from ..conf import MaySee, get_settings
+from ..conf import AccessCheck, get_settings
 from ..exceptions import ConfigurationError
 from ..models import Job
 from .problem_kinds import ProblemKind
@@ -51,15 +51,15 @@ def has_permission(request: HttpRequest, permission: str) -> bool:
     return user is not None and user.has_perm(permission)
 
 
-def _access_check() -> MaySee | None:
-    given = get_settings().status_may_see
+def _access_check() -> AccessCheck | None:
+    given = get_settings().status.access_check
     if not isinstance(given, str):
         return given
     try:
-        found: MaySee = import_string(given)
+        found: AccessCheck = import_string(given)
     except ImportError as error:
         raise ConfigurationError(
-            f"DJANGO_JOBS['STATUS_MAY_SEE']: expected the dotted path of a function of (request, job), got {given!r}:"
+            f"DJANGO_JOBS['STATUS']['ACCESS_CHECK']: expected the dotted path of a function of (request, job), got {given!r}:"
             f" {error}"
         ) from error
     return found

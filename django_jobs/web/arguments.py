@@ -57,10 +57,10 @@ def read_json_object(request: HttpRequest) -> dict[str, Any]:
 
 
 def _read_body(request: HttpRequest) -> str:
-    max_bytes = get_settings().max_payload_bytes
+    max_bytes = get_settings().enqueue.max_payload_bytes
     too_large = Problem(
         ProblemKind.TOO_LARGE,
-        f"expected at most {max_bytes} bytes (MAX_PAYLOAD_BYTES); store large data elsewhere and enqueue a reference",
+        f"expected at most {max_bytes} bytes (ENQUEUE['MAX_PAYLOAD_BYTES']); enqueue a reference to large data",
     )
     length = request.META.get("CONTENT_LENGTH") or "0"
     if length.isdecimal() and (len(length) > len(str(max_bytes)) or int(length) > max_bytes):

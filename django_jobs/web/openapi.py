@@ -41,7 +41,7 @@ def openapi(request: HttpRequest) -> HttpResponseBase:
 
 def document(definitions: list[JobDefinition[..., Any]]) -> Part:
     """Return the document with one path for each job."""
-    max_wait = get_settings().status_max_wait.total_seconds()
+    max_wait = get_settings().status.max_wait.total_seconds()
     return {
         "openapi": "3.1.0",
         "info": {
@@ -111,7 +111,7 @@ def _enqueue_operation(schema: Part) -> Part:
         "name": IDEMPOTENCY_HEADER,
         "in": "header",
         "required": False,
-        "description": "The same key with the same arguments is the same job, for IDEMPOTENCY_WINDOW.",
+        "description": "The same key with the same arguments is the same job, for ENQUEUE['IDEMPOTENCY_WINDOW'].",
         "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_CHARACTERS},
     }
     return {

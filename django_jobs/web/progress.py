@@ -24,7 +24,7 @@ STATE_LABELS = {
     State.DEAD: _("Failed"),
 }
 WAIT_SECONDS = 20
-"""How long one poll of a page without an event stream waits, at most STATUS_MAX_WAIT."""
+"""How long one poll of a page without an event stream waits, at most STATUS["MAX_WAIT"]."""
 
 
 def progress_context(
@@ -45,7 +45,7 @@ def progress_context(
         "value": value,
         "maximum": maximum,
         "result": links["result"] if has_result and state is State.SUCCEEDED else None,
-        "wait": f"{min(WAIT_SECONDS, get_settings().status_max_wait.total_seconds()):g}",
+        "wait": f"{min(WAIT_SECONDS, get_settings().status.max_wait.total_seconds()):g}",
     }
 
 

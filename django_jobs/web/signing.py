@@ -24,7 +24,7 @@ class JobKey:
 
 
 def sign_job_id(job_id: int) -> str:
-    """Return a signed key; it is valid for the setting STATUS_MAX_AGE from now on."""
+    """Return a signed key; it is valid for the setting STATUS["URL_MAX_AGE"] from now on."""
     return TimestampSigner(salt=SALT).sign(str(job_id))
 
 
@@ -32,13 +32,13 @@ def parse_job_key(text: str) -> JobKey:
     """Return the job that a key names. Raises Problem if the signature is wrong or too old."""
     if text.isascii() and text.isdecimal():
         return JobKey(text=text, job_id=_parse_id(text), is_signed=False)
-    max_age = get_settings().status_max_age
+    max_age = get_settings().status.url_max_age
     try:
         signed = TimestampSigner(salt=SALT).unsign(text, max_age=max_age)
     except SignatureExpired:
         raise Problem(
             ProblemKind.ADDRESS_EXPIRED,
-            f"this address is older than {max_age} (STATUS_MAX_AGE); start over",
+            f"this address is older than {max_age} (STATUS['URL_MAX_AGE']); start over",
         ) from None
     except BadSignature:
         raise Problem(

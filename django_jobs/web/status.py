@@ -54,7 +54,7 @@ async def status(request: HttpRequest, key: str) -> HttpResponseBase:
 
 def _read_wait(request: HttpRequest) -> float:
     try:
-        return parse_wait(request.GET.get("wait"), max_wait=get_settings().status_max_wait)
+        return parse_wait(request.GET.get("wait"), max_wait=get_settings().status.max_wait)
     except ValueError as error:
         raise Problem(ProblemKind.WRONG_WAIT, str(error)) from None
 

@@ -1,6 +1,6 @@
 """One thread a process that polls the database for all its waiting clients.
 
-However many wait: one statement every STATUS_POLL_INTERVAL for all their jobs, on the thread's own connection.
+However many wait: one statement every STATUS["POLL_INTERVAL"] for all their jobs, on the thread's own connection.
 It starts with the first waiting client and ends, with its connection, after the last.
 ::
 
@@ -77,9 +77,9 @@ class StatusPoller:
         self._thread: threading.Thread | None = None
 
     def has_capacity(self, *, holds_thread: bool) -> bool:
-        """Tell whether one more client may wait: STATUS_WAITING, or STATUS_WAITING_WSGI if it holds a thread."""
+        """Tell whether one more client may wait: MAX_WAITERS, or MAX_WAITERS_WSGI if it holds a thread."""
         settings = get_settings()
-        max_waiters = settings.status_waiting_wsgi if holds_thread else settings.status_waiting
+        max_waiters = settings.status.max_waiters_wsgi if holds_thread else settings.status.max_waiters
         return sum(waiter.holds_thread == holds_thread for waiter in self._waiters) < max_waiters
 
     def join(self, waiter: StatusWaiter) -> bool:
@@ -104,7 +104,7 @@ class StatusPoller:
         pause = threading.Event()
         alias = get_settings().database
         try:
-            while not pause.wait(get_settings().status_poll_interval.total_seconds()):
+            while not pause.wait(get_settings().status.poll_interval.total_seconds()):
                 with self._lock:
                     waiters = list(self._waiters)
                     if not waiters:

@@ -52,7 +52,7 @@ async def events(request: HttpRequest, key: str) -> HttpResponseBase:
     if not poller.has_capacity(holds_thread=False):
         raise Problem(
             ProblemKind.TOO_MANY_STREAMS,
-            "this process has as many waiting clients as STATUS_WAITING allows; use the status page",
+            "this process has as many waiting clients as STATUS['MAX_WAITERS'] allows; use the status page",
             headers={"Retry-After": "5"},
         )
     visible_job = await sync_to_async(get_visible_job)(request, key)

@@ -84,11 +84,11 @@ class Worker:
         set_network_timeouts(settings.database)
         self._active_claims: dict[int, Claim] = {}
         self._clock = DatabaseClock()
-        run_times = RunTimes(unknown_seconds=settings.prefetch_horizon.total_seconds())
+        run_times = RunTimes(unknown_seconds=settings.worker.prefetch_horizon.total_seconds())
         self._worker_heartbeat = Heartbeat(
             using=settings.database,
             options=options,
-            interval_seconds=settings.heartbeat_interval.total_seconds(),
+            interval_seconds=settings.worker.heartbeat_interval.total_seconds(),
             on_change=on_register,
             on_memory=self._check_memory,
             on_stop_request=lambda: self._end(STOP_REQUESTED),
@@ -111,7 +111,7 @@ class Worker:
             worker_id=self._worker_heartbeat.current,
             send_update=report,
         )
-        self._isolation = Isolation(options, settings.rules)
+        self._isolation = Isolation(options, settings.worker.rules)
         self._threads = ThreadExecutor(
             slots=options.concurrency,
             run_context=self._run_context,
@@ -122,7 +122,7 @@ class Worker:
             fail=self._fail,
         )
         self._event_loop = EventLoopExecutor(
-            slots=settings.async_concurrency,
+            slots=settings.worker.async_concurrency,
             run_context=self._run_context,
             begin=begin,
             report=report,
@@ -163,7 +163,7 @@ class Worker:
             on_schedule_change=self._wake_scheduler,
             using=settings.database,
             queues=None if options.queues is None else frozenset(options.queues),
-            wanted=settings.ring,
+            wanted=settings.worker.notify,
         )
         self._maintenance = Maintenance(
             settings=settings,
@@ -171,7 +171,7 @@ class Worker:
             seen_queues=self._claimer.seen_queues,
             started=options.started,
         )
-        self._step_timeout = step_timeout = 2 * settings.stale_after.total_seconds()
+        self._step_timeout = step_timeout = 2 * settings.worker.stale_after.total_seconds()
         self._claimer_loop = self._loop("claimer", self._claim, durable=False, step_timeout=step_timeout)
         self._finisher_loop = self._loop(
             "finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=step_timeout
@@ -354,7 +354,7 @@ class Worker:
 
     def _is_past_timeout(self, claim: Claim, since: float) -> bool:
         timeout = timeout_seconds(claim)
-        grace = self._settings.hang_grace.total_seconds()
+        grace = self._settings.worker.timeout_grace.total_seconds()
         return timeout is not None and time.monotonic() - since > timeout + grace
 
     def _check_memory(self, resident_bytes: int) -> None:
@@ -373,7 +373,9 @@ class Worker:
     def _poll_seconds(self) -> float:
         settings = self._settings
         is_listening = self._notifier.is_listening
-        return (settings.poll_interval if is_listening else settings.poll_interval_unrung).total_seconds()
+        return (
+            settings.worker.poll_interval if is_listening else settings.worker.poll_interval_without_notify
+        ).total_seconds()
 
     def _wake_claimer(self) -> None:
         self._claimer_loop.wake.set()

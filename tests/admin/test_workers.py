@@ -51,7 +51,7 @@ def test_a_worker_without_a_heartbeat_is_told_from_the_others(client: Client) ->
     fresh = factories.make_worker()
     stale = factories.make_worker(
         heartbeat_at=factories.ago(
-            seconds=(get_settings().stale_after + timedelta(seconds=1)).total_seconds()
+            seconds=(get_settings().worker.stale_after + timedelta(seconds=1)).total_seconds()
         )
     )
     client = _login(client, "view_worker")

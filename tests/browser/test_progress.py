@@ -21,14 +21,14 @@ from .visitor import SCREEN, Visitor
 __all__ = ["start_worker"]
 
 BAR = "progress[role=progressbar]"
-QUICKLY = {"STATUS_POLL_INTERVAL": 0.05}
+QUICKLY = {"POLL_INTERVAL": 0.05}
 
 
 def _serving(interface: str, environment: dict[str, str], **options: Any) -> Any:
     served = {
         **environment,
         "DJANGO_SETTINGS_MODULE": "tests.browser.settings",
-        "DJANGO_JOBS_TEST_OPTIONS": json.dumps({**QUICKLY, **options}),
+        "DJANGO_JOBS_TEST_OPTIONS": json.dumps({"STATUS": {**QUICKLY, **options}}),
     }
     return serving(
         cast("Interface", interface),
@@ -147,7 +147,7 @@ def test_a_page_that_is_refused_its_stream_polls(
     browser: Any, worker_environment: dict[str, str], start_worker: StartWorker
 ) -> None:
     job = sample.add.enqueue(1, 2)
-    with _serving("asgi", worker_environment, STATUS_WAITING=0) as address:
+    with _serving("asgi", worker_environment, MAX_WAITERS=0) as address:
         context = browser.new_context()
         visitor = Visitor(context.new_page(), address, SCREENSHOTS)
         _open(visitor, f"/export/{job.pk}/")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
 import sys
 import types
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.core.management import load_command_class
 
 import django_jobs
-from django_jobs.conf import Settings
 from django_jobs.policy.states import TRANSITIONS, State
 from django_jobs.testing import drain
 from tests.databases import ROOT
@@ -46,22 +43,6 @@ def test_every_link_leads_somewhere(page: Path) -> None:
     links = re.findall(r"\]\(([^)#]+)[^)]*\)", page.read_text())
     missing = [one for one in links if "://" not in one and not (page.parent / one).exists()]
     assert missing == []
-
-
-def test_every_setting_is_described_with_its_default() -> None:
-    described = {
-        _spans(key)[0]: default.strip("`") for key, default, _ in _rows(REFERENCE / "settings.md", 3)
-    }
-    fields = {one.name.upper(): getattr(Settings(), one.name) for one in dataclasses.fields(Settings)}
-    assert described.keys() == fields.keys()
-    for key, value in fields.items():
-        said = described[key]
-        if isinstance(value, timedelta):
-            number, unit = said.split()
-            seconds = {"s": 1, "d": 86_400}[unit] * float(number)
-            assert timedelta(seconds=seconds) == value, key
-        elif isinstance(value, bool | int):
-            assert said == str(value), key
 
 
 def _options(command: str) -> set[str]:

@@ -76,7 +76,7 @@ def test_tick_is_safe_from_many_places_at_once() -> None:
 
 
 def test_prune_deletes_old_ticks_too(settings: Any) -> None:
-    settings.DJANGO_JOBS = {"TICK_RETENTION": 3_600}
+    settings.DJANGO_JOBS = {"RETENTION": {"TICKS": 3_600}}
     row = make_schedule(next_due_at=None)
     for hours in (5, 3, 0):
         make_tick(row, due_at=ago(hours=hours), decided_at=ago(hours=hours))

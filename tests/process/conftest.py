@@ -47,7 +47,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 @pytest.fixture
 def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
-    """Start workers with ``DJANGO_JOBS`` settings given as keywords; whatever is left is killed at the end.
+    """Start workers with keys of the setting ``WORKER`` given as keywords; whatever is left is killed at the end.
+
+    ``settings`` holds the other keys of ``DJANGO_JOBS``.
 
     ``before`` is a program, with its arguments, that starts the worker. ``complete`` starts it as a project does, with
     the admin and the system checks: a fifth more of the processor's time.
@@ -60,9 +62,11 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
         command: tuple[str, ...] = ("runworker",),
         before: tuple[str, ...] = (),
         complete: bool = False,
-        **settings: Any,
+        settings: dict[str, Any] | None = None,
+        **worker_settings: Any,
     ) -> RunningWorker:
-        environment = {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(settings)}
+        options = {"WORKER": worker_settings, **(settings or {})}
+        environment = {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(options)}
         if not complete and command == ("runworker",):
             environment[WITHOUT_ADMIN] = "1"
             arguments = (*arguments, "--skip-checks")

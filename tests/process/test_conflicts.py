@@ -145,7 +145,7 @@ def test_an_atomic_job_that_could_not_be_serialized_runs_again_and_counts_once(
     """The project's own isolation level holds for jobs; the worker's statements have theirs."""
     worker_environment["PGOPTIONS"] = r"-c default_transaction_isolation=repeatable\ read"
     customer = Customer.objects.create(name="Ada")
-    worker = start_worker("--concurrency", "2", JOB_DEFAULTS={"backoff": [0.1]})
+    worker = start_worker("--concurrency", "2", settings={"JOB_DEFAULTS": {"backoff": [0.1]}})
     job = misbehaving.visit_late.enqueue(customer.pk, str(tmp_path / "go"))
     wait_for_start(tmp_path / "go")
     Customer.objects.filter(pk=customer.pk).update(visits=10)

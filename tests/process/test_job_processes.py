@@ -76,7 +76,7 @@ def test_a_hang_in_c_code_is_killed_hard_and_alone(
     for name in [name for name in worker_environment if name.startswith("COVERAGE")]:
         del worker_environment[name]
     neighbour = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
-    worker = start_worker("--pool", "processes", "--concurrency", "2", HANG_GRACE=0.2)
+    worker = start_worker("--pool", "processes", "--concurrency", "2", TIMEOUT_GRACE=0.2)
     wait_for_start(tmp_path / "go")
 
     hung = misbehaving.hang_in_c.enqueue()

@@ -79,7 +79,7 @@ def test_what_was_saved_of_a_killed_run_stays(start_worker: StartWorker, pool: s
 
 def test_head_and_tail_are_kept_of_many_lines(start_worker: StartWorker) -> None:
     job = misbehaving.talk.enqueue(1000)
-    worker = start_worker("--burst", MAX_LOG_LINES=10)
+    worker = start_worker("--burst", settings={"LOGS": {"MAX_LINES": 10}})
     assert worker.wait() == 0, worker.output
 
     log = job.refresh().log or job.attempts[0].log
@@ -90,7 +90,7 @@ def test_head_and_tail_are_kept_of_many_lines(start_worker: StartWorker) -> None
 
 def test_nothing_is_kept_where_that_is_switched_off(start_worker: StartWorker) -> None:
     misbehaving.talk_async.enqueue()
-    worker = start_worker("--burst", MAX_LOG_LINES=0)
+    worker = start_worker("--burst", settings={"LOGS": {"MAX_LINES": 0}})
     assert worker.wait() == 0, worker.output
     assert not JobLog.objects.exists()
     assert Job.objects.get().state == "succeeded"

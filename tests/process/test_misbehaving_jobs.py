@@ -59,7 +59,7 @@ def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(start_worker: S
     reasons = {
         misbehaving.return_object: "got builtins.object",
         misbehaving.return_nan: "JSON cannot carry nan",
-        (misbehaving.return_much, 2_000_000): "DJANGO_JOBS['MAX_RESULT_BYTES'] allows 1000000",
+        (misbehaving.return_much, 2_000_000): "DJANGO_JOBS['RESULTS']['MAX_BYTES'] allows 1000000",
     }
     jobs, output = _run_among_others(start_worker, *reasons)
     for job, reason in zip(jobs, reasons.values(), strict=True):

@@ -24,13 +24,13 @@ def _idle_worker(start_worker: StartWorker, **settings: float) -> None:
 
 @pytest.mark.skipif("connection.vendor == 'mysql'", reason="MySQL and MariaDB have no doorbell")
 def test_an_enqueue_wakes_an_idle_worker_that_hardly_polls(start_worker: StartWorker) -> None:
-    _idle_worker(start_worker, POLL_INTERVAL=600, POLL_INTERVAL_UNRUNG=600)
+    _idle_worker(start_worker, POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=600)
     for _ in range(5):
         assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
 
 
 def test_a_delayed_job_starts_when_it_is_due(start_worker: StartWorker) -> None:
-    _idle_worker(start_worker, POLL_INTERVAL=600, POLL_INTERVAL_UNRUNG=0.05)
+    _idle_worker(start_worker, POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=0.05)
     job = sample.do_nothing.using(run_after=timedelta(seconds=0.5)).enqueue()
     assert ended(job) == ["succeeded"]
     attempt = job.attempts.get()
@@ -39,5 +39,5 @@ def test_a_delayed_job_starts_when_it_is_due(start_worker: StartWorker) -> None:
 
 def test_without_a_doorbell_the_poll_finds_the_job(start_worker: StartWorker) -> None:
     assert connection.vendor in {"sqlite", "postgresql", "mysql"}
-    _idle_worker(start_worker, RING=False, POLL_INTERVAL=0.1, POLL_INTERVAL_UNRUNG=0.1)
+    _idle_worker(start_worker, NOTIFY=False, POLL_INTERVAL=0.1, POLL_INTERVAL_WITHOUT_NOTIFY=0.1)
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]

@@ -32,7 +32,7 @@ ANYTHING = f"""
 include-path = "/enqueue/{sample.echo.name}/"
 checks.positive_data_acceptance.enabled = false
 """
-WAITS_BRIEFLY = json.dumps({"STATUS_POLL_INTERVAL": 0.02, "STATUS_MAX_WAIT": 0.1})
+WAITS_BRIEFLY = json.dumps({"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAIT": 0.1}})
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
     "connection.vendor != 'postgresql'", reason="only PostgreSQL has a connection that listens"
 )
 def test_a_doorbell_whose_connection_was_cut_rings_again(start_worker: StartWorker) -> None:
-    worker = start_worker("--verbosity", "2", POLL_INTERVAL=600, POLL_INTERVAL_UNRUNG=600)
+    worker = start_worker("--verbosity", "2", POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=600)
     wait_until(lambda: Worker.objects.filter(state="running").exists())
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
     cut_all_other_connections()

@@ -87,7 +87,7 @@ def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(
     def ask(**settings: bool) -> dict[str, dict[str, str]]:
         done = subprocess.run(
             [sys.executable, "-m", "django", "jobs", "doctor", "--json"],
-            env={**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps(settings)},
+            env={**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps({"WORKER": settings})},
             cwd=ROOT,
             check=False,
             capture_output=True,
@@ -100,6 +100,6 @@ def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(
     assert found["severity"] == "hint"
     assert "LISTEN did not come through" in found["what"]
     assert "PgBouncer in transaction mode" in found["advice"]
-    assert "DJANGO_JOBS['RING'] = False" in found["advice"]
+    assert "DJANGO_JOBS['WORKER']['NOTIFY'] = False" in found["advice"]
 
-    assert "doorbell" not in ask(RING=False), "that is what it said to do"
+    assert "doorbell" not in ask(NOTIFY=False), "that is what it said to do"

@@ -86,8 +86,7 @@ class Load:
 
     def __init__(self, start_worker: StartWorker, folder: Path) -> None:
         settings = {
-            "HEARTBEAT_INTERVAL": 0.2,
-            "STALE_AFTER": 600,
+            "WORKER": {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 600},
             "JOB_DEFAULTS": {"backoff": [0.2]},
         }
         self.path = folder / "begun"
@@ -95,8 +94,8 @@ class Load:
         self.held = misbehaving.wait_for_file.enqueue(str(self._file), leave="done")
         self.ids = [self.held.pk]
         self.workers: list[RunningWorker] = [
-            start_worker("--concurrency", "3", **settings),
-            start_worker("--concurrency", "2", "--pool", "processes", **settings),
+            start_worker("--concurrency", "3", settings=settings),
+            start_worker("--concurrency", "2", "--pool", "processes", settings=settings),
         ]
         wait_until(lambda: Worker.objects.filter(state="running").count() == 2, "both workers to register")
         wait_for_start(self._file)

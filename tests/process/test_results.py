@@ -18,7 +18,7 @@ from tests.sampleapp import jobs as sample
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-SETTINGS = {"MAX_RESULT_BYTES": 100, "RESULT_STORAGE": "results"}
+SETTINGS = {"RESULTS": {"MAX_BYTES": 100, "STORAGE": "results"}}
 
 
 @pytest.mark.parametrize("pool", ["threads", "processes"])
@@ -27,7 +27,7 @@ def test_every_pool_writes_large_results(
 ) -> None:
     worker_environment["DJANGO_JOBS_TEST_RESULTS"] = str(tmp_path)
     jobs = [one.enqueue(LARGE) for one in (sample.echo, sample.echo_async, sample.echo_atomic)]
-    worker = start_worker("--burst", "--pool", pool, **SETTINGS)
+    worker = start_worker("--burst", "--pool", pool, settings=SETTINGS)
     assert worker.wait() == 0, worker.output
     assert [job.refresh().state for job in jobs] == ["succeeded"] * 3, worker.output
     with storing(tmp_path):
@@ -40,13 +40,13 @@ def test_a_worker_clears_away_what_is_over(
 ) -> None:
     worker_environment["DJANGO_JOBS_TEST_RESULTS"] = str(tmp_path)
     over, purged = sample.echo_for_an_hour.enqueue(LARGE), misbehaving.return_much.enqueue(200)
-    first = start_worker("--burst", **SETTINGS)
+    first = start_worker("--burst", settings=SETTINGS)
     assert first.wait() == 0, first.output
     assert len(files(tmp_path)) == 2
     ResultRetention.objects.filter(job_id=over.pk).update(expires_at=ago(seconds=1))
     assert purge(Job.objects.filter(pk=purged.pk)) == 1
 
-    second = start_worker(**SETTINGS)
+    second = start_worker(settings=SETTINGS)
     wait_until(lambda: not files(tmp_path), "the files to be deleted")
     assert ended(over) == ["succeeded"]
     assert over.refresh().is_result_expired

@@ -27,7 +27,10 @@ from tests.sampleapp.models import Customer
 from .conftest import StartWorker
 from .running import ended, outcomes, wait_for_start
 
-SETTINGS = {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 2, "JOB_DEFAULTS": {"backoff": [0.1]}}
+SETTINGS = {
+    "WORKER": {"HEARTBEAT_INTERVAL": 0.2, "STALE_AFTER": 2},
+    "JOB_DEFAULTS": {"backoff": [0.1]},
+}
 ENQUEUE = """
 from datetime import timedelta
 from tests.sampleapp import jobs as sample
@@ -106,8 +109,8 @@ def test_both_versions_enqueue_and_both_run_what_the_other_enqueued(
     customer = Customer.objects.create(name="Ada")
     schedule = make_schedule()
     workers = [
-        start_worker("--queues", "before,default", before=_in_tree(version_before), **SETTINGS),
-        start_worker("--queues", "today", **SETTINGS),
+        start_worker("--queues", "before,default", before=_in_tree(version_before), settings=SETTINGS),
+        start_worker("--queues", "today", settings=SETTINGS),
     ]
     wait_until(lambda: Worker.objects.filter(state="running").count() == 2, "both versions' workers to serve")
 
@@ -139,10 +142,10 @@ def test_each_version_rescues_the_other(
 ) -> None:
     how = {"before": {"before": _in_tree(version_before)}, "today": {}}
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
-    dies = start_worker(**how.pop(victim), **SETTINGS)
+    dies = start_worker(**how.pop(victim), settings=SETTINGS)
     wait_for_start(tmp_path / "go")
     ((_, other),) = how.items()
-    rescuer = start_worker(**other, **SETTINGS)
+    rescuer = start_worker(**other, settings=SETTINGS)
     wait_until(lambda: Worker.objects.filter(state="running").count() == 2)
 
     dies.kill()

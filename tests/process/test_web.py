@@ -38,7 +38,10 @@ def asgi_server(worker_environment: dict[str, str]) -> Iterator[str]:
 
 
 def _environment(worker_environment: dict[str, str]) -> dict[str, str]:
-    return {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": json.dumps({"STATUS_POLL_INTERVAL": 0.05})}
+    return {
+        **worker_environment,
+        "DJANGO_JOBS_TEST_OPTIONS": json.dumps({"STATUS": {"POLL_INTERVAL": 0.05}}),
+    }
 
 
 def _get(address: str, path: str, **headers: str) -> tuple[int, dict[str, str], Any]:

@@ -178,7 +178,7 @@ def test_a_hang_that_no_timeout_reaches_costs_its_process_and_no_neighbour(
     for name in [name for name in worker_environment if name.startswith("COVERAGE")]:
         del worker_environment[name]
     neighbour = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
-    worker = start_worker("--concurrency", "2", HANG_GRACE=0.2)
+    worker = start_worker("--concurrency", "2", TIMEOUT_GRACE=0.2)
     first = wait_for_start(tmp_path / "go")
     hanging = definition.enqueue()
     worker.wait_for_line(rf"ends: job {hanging.pk} .* goes on after its timeout")

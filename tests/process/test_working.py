@@ -102,7 +102,7 @@ def test_what_a_job_says_of_itself_is_saved(start_worker: StartWorker) -> None:
 
 def test_a_retry_asked_for_comes_when_it_was_asked_for(start_worker: StartWorker) -> None:
     job = misbehaving.retry_soon.enqueue()
-    start_worker(POLL_INTERVAL=60, POLL_INTERVAL_UNRUNG=60)
+    start_worker(POLL_INTERVAL=60, POLL_INTERVAL_WITHOUT_NOTIFY=60)
     assert ended(job) == ["succeeded"]
     assert outcomes(job) == ["retried", "succeeded"]
     first, second = job.attempts.order_by("claim_number")
@@ -123,7 +123,7 @@ def test_a_job_that_uses_up_its_tries_is_a_dead_letter(start_worker: StartWorker
 
 def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> None:
     job = django_jobs.enqueue("elsewhere.unknown", number=1)
-    worker = start_worker("--burst", UNKNOWN_JOB_DELAY=60)
+    worker = start_worker("--burst", UNKNOWN_JOB_RETRY_DELAY=60)
     assert worker.wait() == 0
     job.refresh()
     assert (job.state, job.attempt, outcomes(job)) == ("scheduled", 0, [])
@@ -133,7 +133,7 @@ def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> N
 
 def test_an_unknown_job_is_dead_after_its_time(start_worker: StartWorker) -> None:
     job = django_jobs.enqueue("elsewhere.unknown")
-    start_worker(UNKNOWN_JOB_DELAY=0.05, UNKNOWN_JOB_TTL=0.2)
+    start_worker(UNKNOWN_JOB_RETRY_DELAY=0.05, UNKNOWN_JOB_TTL=0.2)
     assert ended(job) == ["dead"]
     assert job.dead_letters.get().reason == "unknown_job"
     assert outcomes(job) == []

@@ -90,7 +90,7 @@ def test_a_queue_that_is_resumed_in_a_transaction_rings_once_it_is_committed(run
     assert rung() == ["mail"]
 
 
-@override_settings(DJANGO_JOBS={"RING": False})
+@override_settings(DJANGO_JOBS={"WORKER": {"NOTIFY": False}})
 def test_a_project_that_wants_no_bell_has_none(rung):
     echo.enqueue()
 

@@ -5,6 +5,8 @@ from django.test import override_settings
 
 from django_jobs import ConfigurationError, Constant, Exponential
 from django_jobs.conf import Settings, get_settings, read_settings
+from django_jobs.conf.fields import declarations
+from django_jobs.policy.decide import DecisionSettings
 from django_jobs.policy.states import State
 
 HOUR = timedelta(hours=1)
@@ -30,66 +32,89 @@ def test_every_setting_is_read():
             "DATABASE": "default",
             "JOB_DEFAULTS": {"queue_name": "slow", "priority": 7, "max_attempts": 1, "timeout": 60},
             "QUEUES": {"mail": {"priority": 3, "backoff": [5, 6]}},
-            "RETENTION": {"succeeded": 3600, "dead": None},
-            "MAX_PAYLOAD_BYTES": 10,
-            "MAX_RESULT_BYTES": 11,
-            "RESULT_TTL": 3600,
-            "RESULT_STORAGE": "results",
-            "HEARTBEAT_INTERVAL": 1,
-            "STALE_AFTER": 2,
-            "POLL_INTERVAL": 3,
-            "POLL_INTERVAL_UNRUNG": 0.5,
-            "SHUTDOWN_GRACE": 0,
-            "PREFETCH_HORIZON": 0.1,
-            "CLAIM_BATCH": 12,
-            "ASYNC_CONCURRENCY": 13,
-            "UNKNOWN_JOB_DELAY": 4,
-            "UNKNOWN_JOB_TTL": HOUR,
-            "MAIL_ADMINS": True,
-            "MAIL_ADMINS_PERIOD": HOUR,
-            "RING": False,
+            "ENQUEUE": {"MAX_PAYLOAD_BYTES": 10, "IDEMPOTENCY_WINDOW": 7},
+            "WORKER": {
+                "HEARTBEAT_INTERVAL": 1,
+                "STALE_AFTER": 2,
+                "POLL_INTERVAL": 3,
+                "POLL_INTERVAL_WITHOUT_NOTIFY": 0.5,
+                "NOTIFY": False,
+                "SHUTDOWN_GRACE": 0,
+                "TIMEOUT_GRACE": 5,
+                "PREFETCH_HORIZON": 0.1,
+                "CLAIM_BATCH_SIZE": 12,
+                "ASYNC_CONCURRENCY": 13,
+                "UNKNOWN_JOB_RETRY_DELAY": 4,
+                "UNKNOWN_JOB_TTL": HOUR,
+                "MAX_WORKER_DEATHS": 6,
+                "BATCH_ABANDONED_AFTER": HOUR,
+            },
+            "RETENTION": {"SUCCEEDED": 3600, "DEAD": None, "TICKS": None, "ONCE": HOUR},
+            "RESULTS": {"MAX_BYTES": 11, "STORAGE": "results", "TTL": 3600},
+            "LOGS": {"MAX_LINES": 8, "MAX_LINE_LENGTH": 900},
+            "STATUS": {"ACCESS_CHECK": "shop.owns", "MAX_WAITERS": 14, "MAX_WAITERS_WSGI": 0},
+            "ALERTS": {"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": HOUR},
             "REDACT": ["pin"],
             "SCHEDULABLE": ["shop.digest"],
-            "TICK_RETENTION": None,
         }
     )
 
     assert settings.job_defaults.queue_name == "slow"
     assert settings.job_defaults.timeout == timedelta(minutes=1)
     assert settings.queues["mail"]["priority"] == 3
-    assert settings.retention[State.SUCCEEDED] == HOUR
-    assert settings.retention[State.DEAD] is None
-    assert settings.retention[State.CANCELLED] == timedelta(days=7)
-    assert settings.shutdown_grace == timedelta(0)
-    assert settings.poll_interval_unrung == timedelta(milliseconds=500)
-    assert (settings.max_payload_bytes, settings.max_result_bytes) == (10, 11)
-    assert (settings.claim_batch, settings.async_concurrency) == (12, 13)
-    assert (settings.result_ttl, settings.result_storage) == (HOUR, "results")
-    assert settings.mail_admins is True
-    assert settings.ring is False
+    assert (settings.enqueue.max_payload_bytes, settings.results.max_bytes) == (10, 11)
+    assert settings.enqueue.idempotency_window == timedelta(seconds=7)
+    assert settings.worker.shutdown_grace == timedelta(0)
+    assert settings.worker.timeout_grace == timedelta(seconds=5)
+    assert settings.worker.poll_interval_without_notify == timedelta(milliseconds=500)
+    assert settings.worker.notify is False
+    assert (settings.worker.claim_batch_size, settings.worker.async_concurrency) == (12, 13)
+    assert settings.worker.rules == DecisionSettings(
+        unknown_retry_delay=timedelta(seconds=4), unknown_ttl=HOUR, max_worker_deaths=6
+    )
+    assert settings.worker.batch_abandoned_after == HOUR
+    assert settings.retention.by_state == {
+        State.SUCCEEDED: HOUR,
+        State.CANCELLED: timedelta(days=7),
+        State.DEAD: None,
+    }
+    assert (settings.retention.ticks, settings.retention.once) == (None, HOUR)
+    assert (settings.results.ttl, settings.results.storage) == (HOUR, "results")
+    assert (settings.logs.max_lines, settings.logs.max_line_length) == (8, 900)
+    assert settings.status.access_check == "shop.owns"
+    assert (settings.status.max_waiters, settings.status.max_waiters_wsgi) == (14, 0)
+    assert settings.alerts.mail_admins is True
+    assert settings.alerts.mail_admins_period == HOUR
     assert settings.redact == ("pin",)
     assert settings.schedulable == ("shop.digest",)
-    assert settings.tick_retention is None
 
 
 def test_what_was_read_cannot_be_changed():
     settings = read_settings({"QUEUES": {"mail": {"priority": 3}}})
 
     with pytest.raises(AttributeError):
-        settings.ring = False
+        settings.worker = None
+    with pytest.raises(AttributeError):
+        settings.worker.notify = False
     with pytest.raises(TypeError):
         settings.queues["mail"] = {}
     with pytest.raises(TypeError):
         settings.queues["mail"]["priority"] = 4
     with pytest.raises(TypeError):
-        settings.retention[State.DEAD] = None
+        settings.redact[0] = None
 
 
 @pytest.mark.parametrize(
     ("given", "unknown", "known"),
     [
-        ({"POOL_INTERVAL": 1}, "DJANGO_JOBS: unknown key 'POOL_INTERVAL'", "POLL_INTERVAL"),
-        ({"ring": True}, "DJANGO_JOBS: unknown key 'ring'", "RING"),
+        ({"WORKERS": {}}, "DJANGO_JOBS: unknown key 'WORKERS'", "WORKER"),
+        ({"POLL_INTERVAL": 1}, "DJANGO_JOBS: unknown key 'POLL_INTERVAL'", "WORKER"),
+        (
+            {"WORKER": {"POOL_INTERVAL": 1}},
+            "DJANGO_JOBS['WORKER']: unknown key 'POOL_INTERVAL'",
+            "POLL_INTERVAL",
+        ),
+        ({"WORKER": {"notify": True}}, "DJANGO_JOBS['WORKER']: unknown key 'notify'", "NOTIFY"),
         (
             {"JOB_DEFAULTS": {"retries": 1}},
             "DJANGO_JOBS['JOB_DEFAULTS']: unknown key 'retries'",
@@ -100,7 +125,7 @@ def test_what_was_read_cannot_be_changed():
             "DJANGO_JOBS['QUEUES']['mail']: unknown key 'queue_name'",
             "priority",
         ),
-        ({"RETENTION": {"ready": 1}}, "DJANGO_JOBS['RETENTION']: unknown key 'ready'", "succeeded"),
+        ({"RETENTION": {"READY": 1}}, "DJANGO_JOBS['RETENTION']: unknown key 'READY'", "SUCCEEDED"),
     ],
 )
 def test_an_unknown_key_is_refused_with_the_list_of_the_known(given, unknown, known):
@@ -114,109 +139,126 @@ def test_an_unknown_key_is_refused_with_the_list_of_the_known(given, unknown, kn
 
 
 DURATIONS = [
-    "HEARTBEAT_INTERVAL",
-    "STALE_AFTER",
-    "POLL_INTERVAL",
-    "POLL_INTERVAL_UNRUNG",
-    "PREFETCH_HORIZON",
-    "UNKNOWN_JOB_DELAY",
-    "UNKNOWN_JOB_TTL",
-    "MAIL_ADMINS_PERIOD",
-    "IDEMPOTENCY_WINDOW",
-    "STATUS_POLL_INTERVAL",
+    "ENQUEUE.IDEMPOTENCY_WINDOW",
+    "WORKER.HEARTBEAT_INTERVAL",
+    "WORKER.STALE_AFTER",
+    "WORKER.POLL_INTERVAL",
+    "WORKER.POLL_INTERVAL_WITHOUT_NOTIFY",
+    "WORKER.PREFETCH_HORIZON",
+    "WORKER.UNKNOWN_JOB_RETRY_DELAY",
+    "WORKER.UNKNOWN_JOB_TTL",
+    "WORKER.BATCH_ABANDONED_AFTER",
+    "STATUS.POLL_INTERVAL",
+    "ALERTS.MAIL_ADMINS_PERIOD",
 ]
-COUNTS = ["MAX_PAYLOAD_BYTES", "MAX_RESULT_BYTES", "CLAIM_BATCH", "ASYNC_CONCURRENCY", "MAX_WORKER_DEATHS"]
+DURATIONS_FROM_ZERO = ["WORKER.SHUTDOWN_GRACE", "WORKER.TIMEOUT_GRACE", "STATUS.MAX_WAIT"]
+DURATIONS_OR_NONE = [
+    "RETENTION.SUCCEEDED",
+    "RETENTION.CANCELLED",
+    "RETENTION.DEAD",
+    "RETENTION.TICKS",
+    "RETENTION.ONCE",
+    "STATUS.URL_MAX_AGE",
+]
+COUNTS = [
+    "ENQUEUE.MAX_PAYLOAD_BYTES",
+    "RESULTS.MAX_BYTES",
+    "WORKER.CLAIM_BATCH_SIZE",
+    "WORKER.ASYNC_CONCURRENCY",
+    "WORKER.MAX_WORKER_DEATHS",
+]
+COUNTS_FROM_ZERO = ["STATUS.MAX_WAITERS", "STATUS.MAX_WAITERS_WSGI"]
+GROUPS = ["ENQUEUE", "WORKER", "RETENTION", "RESULTS", "LOGS", "STATUS", "ALERTS", "JOB_DEFAULTS"]
 NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
 
 BAD_VALUES = [
-    *[("MAX_LOG_LINES", bad, "expected a whole number from 0 to 10000") for bad in ("5", True, -1, 10_001)],
-    *[("MAX_LOG_LINE_LENGTH", bad, "expected a whole number from 100") for bad in ("5", None, 99, 100_001)],
     *(
-        (key, bad, "expected a timedelta or seconds")
-        for key in [*DURATIONS, "SHUTDOWN_GRACE", "HANG_GRACE", "STATUS_MAX_WAIT"]
+        (path, bad, "expected a timedelta or seconds")
+        for path in [*DURATIONS, *DURATIONS_FROM_ZERO]
         for bad in NO_NUMBERS
     ),
-    *((key, bad, "expected a positive duration") for key in DURATIONS for bad in (0, -1, timedelta(0))),
-    ("SHUTDOWN_GRACE", -1, "expected"),
-    ("HANG_GRACE", -1, "expected"),
+    *((path, bad, "expected a positive duration") for path in DURATIONS for bad in (0, -1, timedelta(0))),
+    *((path, -1, "expected a duration of zero or more") for path in DURATIONS_FROM_ZERO),
     *(
-        (key, bad, "expected a whole number of at least 1")
-        for key in COUNTS
+        (path, bad, "expected a timedelta or seconds")
+        for path in DURATIONS_OR_NONE
+        for bad in ("long", True, [5])
+    ),
+    *((path, 0, "expected a positive duration") for path in DURATIONS_OR_NONE),
+    *(
+        (path, bad, "expected a whole number of at least 1")
+        for path in COUNTS
         for bad in (0, -1, 1.5, "5", True, None)
     ),
-    *((key, bad, "expected True or False") for key in ("RING", "MAIL_ADMINS") for bad in (1, "yes", None)),
     *(
-        (key, bad, "expected a tuple of names")
-        for key in ("REDACT", "SCHEDULABLE")
-        for bad in ("token", None, [5], [""], 7)
-    ),
-    *(
-        (key, bad, "expected a timedelta or seconds")
-        for key in ("TICK_RETENTION", "ONCE_RETENTION")
-        for bad in ("5", True, [5])
-    ),
-    *((key, 0, "expected a positive duration") for key in ("TICK_RETENTION", "ONCE_RETENTION")),
-    *(("RESULT_TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
-    *(("RESULT_TTL", bad, "at most 3650 days") for bad in (0, -1, timedelta.max)),
-    *(("RESULT_STORAGE", bad, "expected a name") for bad in (5, "", True)),
-    ("RESULT_STORAGE", "x" * 101, "expected an alias of up to 100 characters"),
-    (
-        "RESULT_STORAGE",
-        "attic",
-        "expected an alias of STORAGES (broken, default, results, staticfiles) or None",
-    ),
-    ("STATUS_MAX_WAIT", -1, "expected a duration of zero or more"),
-    *(("STATUS_MAX_AGE", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
-    ("STATUS_MAX_AGE", 0, "expected a positive duration"),
-    *(
-        (key, bad, "expected a whole number of zero or more")
-        for key in ("STATUS_WAITING", "STATUS_WAITING_WSGI")
+        (path, bad, "expected a whole number of zero or more")
+        for path in COUNTS_FROM_ZERO
         for bad in (-1, 1.5, "5", True, None)
     ),
+    *(("LOGS.MAX_LINES", bad, "expected a whole number from 0 to 10000") for bad in ("5", True, -1, 10_001)),
+    *(("LOGS.MAX_LINE_LENGTH", bad, "expected a whole number from 100") for bad in ("5", None, 99, 100_001)),
     *(
-        ("STATUS_MAY_SEE", bad, "expected a function of (request, job), its dotted path, or None")
+        (path, bad, "expected True or False")
+        for path in ("WORKER.NOTIFY", "ALERTS.MAIL_ADMINS")
+        for bad in (1, "yes", None)
+    ),
+    *(
+        (path, bad, "expected a tuple of names")
+        for path in ("REDACT", "SCHEDULABLE")
+        for bad in ("token", None, [5], [""], 7)
+    ),
+    *(("RESULTS.TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
+    *(("RESULTS.TTL", bad, "at most 3650 days") for bad in (0, -1, timedelta.max)),
+    *(("RESULTS.STORAGE", bad, "expected a name") for bad in (5, "", True)),
+    ("RESULTS.STORAGE", "x" * 101, "expected an alias of up to 100 characters"),
+    (
+        "RESULTS.STORAGE",
+        "attic",
+        "expected None or an alias of STORAGES (broken, default, results, staticfiles)",
+    ),
+    *(
+        ("STATUS.ACCESS_CHECK", bad, "expected a function of (request, job), its dotted path, or None")
         for bad in ("may_see", 5, True, [])
     ),
-    ("BATCH_ABANDONED_AFTER", 0, "expected a positive duration"),
-    ("BATCH_ABANDONED_AFTER", None, "expected a timedelta or seconds"),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
-    *(
-        (key, bad, "expected a dict")
-        for key in ("QUEUES", "RETENTION", "JOB_DEFAULTS")
-        for bad in (None, [], "x")
-    ),
-    ("RETENTION", {"dead": 0}, "['dead']: expected a positive duration"),
-    ("RETENTION", {"dead": "long"}, "['dead']: expected a timedelta or seconds"),
+    *((path, bad, "expected a dict") for path in [*GROUPS, "QUEUES"] for bad in (None, [], "x")),
     ("QUEUES", {"": {}}, "expected 1 to 100 printable characters without commas, got ''"),
     ("QUEUES", {5: {}}, "expected 1 to 100 printable characters without commas, got 5"),
-    ("QUEUES", {"mail": 5}, "['mail']: expected a dict"),
-    ("QUEUES", {"mail": {"priority": 101}}, "['mail']['priority']: expected a whole number from -100 to 100"),
-    (
-        "JOB_DEFAULTS",
-        {"queue_name": "a,b"},
-        "['queue_name']: expected 1 to 100 printable characters without commas",
-    ),
-    ("JOB_DEFAULTS", {"priority": "high"}, "['priority']: expected a whole number from -100 to 100"),
-    ("JOB_DEFAULTS", {"max_attempts": 0}, "['max_attempts']: expected a whole number from 1 to 10000"),
-    ("JOB_DEFAULTS", {"backoff": "slow"}, "['backoff']: backoff: expected Exponential, Linear"),
-    ("JOB_DEFAULTS", {"timeout": 0}, "['timeout']: expected a positive timeout, got 0"),
+    ("QUEUES.mail", 5, "expected a dict"),
+    ("QUEUES.mail.priority", 101, "expected a whole number from -100 to 100"),
+    ("JOB_DEFAULTS.queue_name", "a,b", "expected 1 to 100 printable characters without commas"),
+    ("JOB_DEFAULTS.priority", "high", "expected a whole number from -100 to 100"),
+    ("JOB_DEFAULTS.max_attempts", 0, "expected a whole number from 1 to 10000"),
+    ("JOB_DEFAULTS.backoff", "slow", "backoff: expected Exponential, Linear"),
+    ("JOB_DEFAULTS.timeout", 0, "expected a positive timeout, got 0"),
 ]
 
 
-@pytest.mark.parametrize(("key", "bad", "expected"), BAD_VALUES)
-def test_a_bad_value_is_refused_naming_the_key_what_was_expected_and_what_came(key, bad, expected):
+@pytest.mark.parametrize(("path", "bad", "expected"), BAD_VALUES)
+def test_a_bad_value_is_refused_naming_the_key_what_was_expected_and_what_came(path, bad, expected):
+    given = bad
+    for key in reversed(path.split(".")):
+        given = {key: given}
+
     with pytest.raises(ConfigurationError) as caught:
-        read_settings({key: bad})
+        read_settings(given)
 
     message = str(caught.value)
-    assert message.startswith(f"DJANGO_JOBS['{key}']")
+    assert message.startswith("DJANGO_JOBS" + "".join(f"[{key!r}]" for key in path.split(".")))
     assert expected in message
     assert "got " in message
 
 
 def test_there_is_a_bad_value_for_every_setting():
-    assert {key for key, _, _ in BAD_VALUES} == {name.upper() for name in Settings.__slots__}
+    paths = set()
+    for name, declaration in declarations(Settings).items():
+        paths.add(name.upper())
+        if spell := declaration.spell:
+            group = type(getattr(Settings(), name))
+            paths |= {f"{name.upper()}.{spell(key)}" for key in declarations(group)}
+
+    assert paths <= {path for path, _, _ in BAD_VALUES}
 
 
 @pytest.mark.parametrize("given", [None, [], "DATABASE"])
@@ -227,18 +269,22 @@ def test_a_setting_that_is_no_dict_is_refused(given):
 
 def test_a_worker_may_miss_a_heartbeat_without_being_lost():
     with pytest.raises(
-        ConfigurationError, match=r"\['STALE_AFTER'\]: expected at least twice HEARTBEAT_INTERVAL"
+        ConfigurationError, match=r"\['WORKER'\]\['STALE_AFTER'\]: expected at least twice HEARTBEAT_INTERVAL"
     ):
-        read_settings({"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 19})
+        read_settings({"WORKER": {"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 19}})
 
-    assert read_settings({"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 20}).stale_after == timedelta(seconds=20)
+    settings = read_settings({"WORKER": {"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 20}})
+    assert settings.worker.stale_after == timedelta(seconds=20)
 
 
 def test_a_log_may_not_be_larger_than_a_row_should_be():
-    with pytest.raises(ConfigurationError, match=r"\['MAX_LOG_LINES'\]: expected at most 1000000, times"):
-        read_settings({"MAX_LOG_LINES": 1_000, "MAX_LOG_LINE_LENGTH": 1_001})
+    with pytest.raises(
+        ConfigurationError, match=r"\['LOGS'\]\['MAX_LINES'\]: expected at most 1000000, times"
+    ):
+        read_settings({"LOGS": {"MAX_LINES": 1_000, "MAX_LINE_LENGTH": 1_001}})
 
-    assert read_settings({"MAX_LOG_LINES": 1_000, "MAX_LOG_LINE_LENGTH": 1_000}).max_log_lines == 1_000
+    settings = read_settings({"LOGS": {"MAX_LINES": 1_000, "MAX_LINE_LENGTH": 1_000}})
+    assert settings.logs.max_lines == 1_000
 
 
 @pytest.mark.parametrize(
@@ -276,7 +322,7 @@ def test_settings_are_read_once_and_again_when_they_change():
     first = get_settings()
     assert get_settings() is first
 
-    with override_settings(DJANGO_JOBS={"CLAIM_BATCH": 3}):
-        assert get_settings().claim_batch == 3
+    with override_settings(DJANGO_JOBS={"WORKER": {"CLAIM_BATCH_SIZE": 3}}):
+        assert get_settings().worker.claim_batch_size == 3
 
-    assert get_settings().claim_batch == first.claim_batch
+    assert get_settings().worker.claim_batch_size == first.worker.claim_batch_size

@@ -155,12 +155,13 @@ def test_metadata_that_json_cannot_carry_is_refused_and_not_saved():
     assert saved == []
 
 
-@override_settings(DJANGO_JOBS={"MAX_PAYLOAD_BYTES": 20})
+@override_settings(DJANGO_JOBS={"ENQUEUE": {"MAX_PAYLOAD_BYTES": 20}})
 def test_metadata_that_is_too_large_is_refused_and_not_saved():
     saved = []
 
     with pytest.raises(
-        PayloadTooLargeError, match=r"shop\.send: metadata of .* is larger than MAX_PAYLOAD_BYTES"
+        PayloadTooLargeError,
+        match=r"shop\.send: metadata of .* is larger than ENQUEUE\['MAX_PAYLOAD_BYTES'\]",
     ):
         make_context(saved, metadata={"x": "y" * 20}).save_metadata()
     assert saved == []

@@ -132,7 +132,7 @@ def test_the_queue_that_an_enqueue_chooses_gives_its_options():
         ({"priority": True}, "priority: expected a whole number"),
         (
             {"max_attempts": 0},
-            "max_attempts: expected a whole number from 1 to 10000 (the first try included), got 0",
+            "max_attempts: expected a whole number from 1 to 10000 (the first attempt included), got 0",
         ),
         ({"max_attempts": "5"}, "max_attempts: expected a whole number"),
         ({"backoff": "slow"}, "backoff: expected Exponential, Linear, Constant, a list"),

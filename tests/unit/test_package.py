@@ -36,7 +36,7 @@ TURNS_BYTES_INTO_OBJECTS = {"pickle", "marshal", "shelve", "dill", "yaml", "json
 def test_nothing_that_is_stored_can_become_code():
     """Names in rows are looked up in the registry; the multiprocessing pipe to a worker's own child is no store.
 
-    What the setting STATUS_MAY_SEE names is the project's own code, as the settings are.
+    What the setting STATUS["ACCESS_CHECK"] names is the project's own code, as the settings are.
     """
     found = set()
     for path in sorted(PACKAGE.rglob("*.py")):

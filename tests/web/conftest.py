@@ -11,5 +11,5 @@ from django_jobs.conf import SETTING
 @pytest.fixture
 def quick(worker_environment: dict[str, str]) -> Iterator[None]:
     """A watcher that looks every 20 ms, and rows that its own connection can see."""
-    with override_settings(**{SETTING: {"STATUS_POLL_INTERVAL": 0.02, "STATUS_MAX_WAIT": 30}}):
+    with override_settings(**{SETTING: {"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAIT": 30}}}):
         yield

@@ -26,7 +26,7 @@ def owns(request: HttpRequest, job: Job) -> bool:
     return job.metadata.get("owner") == request.user.get_username()
 
 
-OWNERS = override_settings(**{SETTING: {"STATUS_MAY_SEE": f"{__name__}.owns"}})
+OWNERS = override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": f"{__name__}.owns"}}})
 
 
 def test_a_plain_number_opens_nothing_and_tells_nothing(client: Client) -> None:
@@ -79,14 +79,14 @@ def test_an_owner_sees_state_and_result_by_the_plain_number(client: Client) -> N
 def test_the_hook_may_be_the_function_itself(client: Client) -> None:
     client.force_login(User.objects.create_user("ada"))
     job = make_job(metadata={"owner": "ada"})
-    with override_settings(**{SETTING: {"STATUS_MAY_SEE": owns}}):
+    with override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": owns}}}):
         assert client.get(f"/jobs/{job.pk}/").status_code == 200
 
 
 def test_a_hook_that_is_not_there_is_said(client: Client) -> None:
     with (
-        override_settings(**{SETTING: {"STATUS_MAY_SEE": "shop.nowhere.owns"}}),
-        pytest.raises(ConfigurationError, match=r"STATUS_MAY_SEE.*shop\.nowhere\.owns"),
+        override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": "shop.nowhere.owns"}}}),
+        pytest.raises(ConfigurationError, match=r"ACCESS_CHECK.*shop\.nowhere\.owns"),
     ):
         client.get("/jobs/1/")
 

@@ -165,7 +165,7 @@ def test_a_body_that_is_no_json_object_is_refused(token: str, body: bytes) -> No
 
 
 def test_a_body_that_is_too_large_is_refused(token: str) -> None:
-    with override_settings(**{SETTING: {"MAX_PAYLOAD_BYTES": 100}}):
+    with override_settings(**{SETTING: {"ENQUEUE": {"MAX_PAYLOAD_BYTES": 100}}}):
         response = _post(token, sample.echo.name, {"value": "x" * 100})
         assert _problem(response) == (413, "too-large")
         assert "at most 100 bytes" in response.json()["detail"]
@@ -174,7 +174,7 @@ def test_a_body_that_is_too_large_is_refused(token: str) -> None:
 
 
 def test_arguments_that_grow_too_large_when_stored_are_refused(token: str) -> None:
-    with override_settings(**{SETTING: {"MAX_PAYLOAD_BYTES": 200}}):
+    with override_settings(**{SETTING: {"ENQUEUE": {"MAX_PAYLOAD_BYTES": 200}}}):
         body = {"value": [{"$type": 1}] * 12}
         assert len(json.dumps(body)) < 200
         assert _problem(_post(token, sample.echo.name, body)) == (413, "too-large")

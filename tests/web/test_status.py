@@ -219,9 +219,9 @@ def test_a_wrong_wait_is_refused_with_the_bound(client: Client, query: str, said
 
 def test_an_address_holds_for_as_long_as_the_project_says(client: Client) -> None:
     where = status_url(make_job())
-    with override_settings(**{SETTING: {"STATUS_MAX_AGE": timedelta(hours=1)}}):
+    with override_settings(**{SETTING: {"STATUS": {"URL_MAX_AGE": timedelta(hours=1)}}}):
         assert client.get(where).status_code == 200
-    with override_settings(**{SETTING: {"STATUS_MAX_AGE": timedelta(microseconds=1)}}):
+    with override_settings(**{SETTING: {"STATUS": {"URL_MAX_AGE": timedelta(microseconds=1)}}}):
         response = client.get(where)
     assert _problem(response) == (410, "address-expired")
 

@@ -119,7 +119,7 @@ def test_streams_beyond_the_bound_are_refused() -> None:
         assert (refused.status_code, refused["Retry-After"]) == (503, "5")
         assert refused.json()["type"].endswith(":too-many-streams")
 
-    with override_settings(**{SETTING: {"STATUS_POLL_INTERVAL": 0.02, "STATUS_WAITING": 1}}):
+    with override_settings(**{SETTING: {"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAITERS": 1}}}):
         _in_a_loop(test)
 
 

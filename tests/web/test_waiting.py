@@ -122,7 +122,7 @@ def test_no_connection_and_no_transaction_is_held_while_a_client_waits(
 def test_clients_beyond_the_bound_are_answered_at_once(client: Client) -> None:
     job = make_job(State.RUNNING)
     where = f"{status_url(job)}?wait=30"
-    options = {"STATUS_POLL_INTERVAL": 0.02, "STATUS_WAITING_WSGI": 1}
+    options = {"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAITERS_WSGI": 1}}
     with override_settings(**{SETTING: options}):
         first = _waiting(client, where)
         second = Client().get(where)

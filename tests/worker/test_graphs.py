@@ -164,7 +164,7 @@ class TestAResultThatCannotBePassedOn:
             f"the result of job {first.pk} (tests.sampleapp.jobs.return_too_much) cannot"
             in letter.error_message
         )
-        assert "MAX_RESULT_BYTES" in letter.error_message
+        assert "RESULTS['MAX_BYTES']" in letter.error_message
 
     def test_nor_can_that_of_a_job_whose_row_is_gone(self) -> None:
         first, second = chain(sample.echo.s(1), sample.echo.s()).enqueue()

@@ -20,7 +20,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ... import registry
 from ...arguments.serialization import decode
-from ...conf import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
+from ...conf.readers import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
 from ...definition import JobDefinition
 from ...exceptions import ConfigurationError, JobsError, ResultNotPassedError, ResultUnreadableError
 from ...models import Job

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from ...conf import as_priority, as_queue_name
+from ...conf.readers import as_priority, as_queue_name
 from ...exceptions import JobsError
 from ...management import verbs
 from ...management.doctor import run_doctor

@@ -91,7 +91,7 @@ def _postgresql(
         ],
         dead_rows=dead[0][0] if dead else None,
         head_pages=_pages(head[0][0][0]["Plan"]) if head else None,
-        notify_works=_receives_notifications(connection) if get_settings().ring else None,
+        notify_works=_receives_notifications(connection) if get_settings().worker.notify else None,
         unsafe_settings=unsafe_settings,
     )
 

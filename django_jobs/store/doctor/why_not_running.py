@@ -33,7 +33,7 @@ def explain(job: Job, *, using: str | None = None) -> WaitExplanation | None:
     if job.state in FINAL_STATES:
         return None
     _, connection = open_dialect(using)
-    return explain_wait(_facts(job, connection.alias), stale_after=get_settings().stale_after)
+    return explain_wait(_facts(job, connection.alias), stale_after=get_settings().worker.stale_after)
 
 
 def _facts(job: Job, alias: str) -> WaitFacts:
@@ -63,7 +63,7 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         last_outcome=_last_outcome(job, alias) if state is State.SCHEDULED else None,
         paused_at=paused.paused_at if paused else None,
         paused_by=paused.paused_by if paused else "",
-        served=tuple(served_queues(stale_after=get_settings().stale_after, using=alias)),
+        served=tuple(served_queues(stale_after=get_settings().worker.stale_after, using=alias)),
         ahead=ahead,
         is_limited=is_limited,
         limit=limit_facts(job.pk, now=now, using=alias) if is_limited else None,

@@ -162,10 +162,10 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
 
 
 def _check_size(name: str, what: str, text: str) -> None:
-    most = get_settings().max_payload_bytes
+    most = get_settings().enqueue.max_payload_bytes
     if len(text) * 4 > most and (size := len(text.encode())) > most:
         raise PayloadTooLargeError(
-            f"{name}: {what} of {size} bytes; DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
+            f"{name}: {what} of {size} bytes; DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
             " in a table or a file and enqueue its key"
         )
 

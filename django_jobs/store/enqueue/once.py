@@ -54,10 +54,10 @@ def save_once_value(record: NewOnceRecord, value: Any, *, using: str | None = No
     Raises SerializationError for what JSON cannot carry and PayloadTooLargeError.
     """
     text = dumps(value, what=f"once({record.key}): what is stored")
-    most = get_settings().max_result_bytes
+    most = get_settings().results.max_bytes
     if len(text.encode()) > most:
         raise PayloadTooLargeError(
-            f"once({record.key}): what is stored has {len(text.encode())} bytes; DJANGO_JOBS['MAX_RESULT_BYTES']"
+            f"once({record.key}): what is stored has {len(text.encode())} bytes; DJANGO_JOBS['RESULTS']['MAX_BYTES']"
             f" allows {most}. Keep large data in a table or a file and store its key"
         )
     _, connection = open_dialect(using)

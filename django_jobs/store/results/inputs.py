@@ -53,7 +53,7 @@ class _Result:
             raise ResultNotPassedError(f"{what}: the job is {state}")
         if result == RESULT_NOT_STORABLE:
             raise ResultNotPassedError(
-                f"{what}: it could not be stored, being larger than MAX_RESULT_BYTES or nothing that JSON can carry;"
+                f"{what}: it could not be stored, being larger than RESULTS['MAX_BYTES'] or nothing that JSON can carry;"
                 " have the job return a key instead"
             )
         if result == RESULT_EXPIRED:

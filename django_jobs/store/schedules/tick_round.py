@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from ...conf import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
+from ...conf.readers import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Job, Tick
 from ...policy.flags import JobFlag

@@ -326,7 +326,7 @@ def _rates(now: datetime, alias: str) -> dict[str, int]:
 
 def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerStatus]:
     """Return the workers that are not known to be gone, up to one more than are shown."""
-    stale_before = now - get_settings().stale_after
+    stale_before = now - get_settings().worker.stale_after
     jobs: dict[int | None, list[RunningJob]] = {}
     for job in running:
         jobs.setdefault(job.worker_id, []).append(

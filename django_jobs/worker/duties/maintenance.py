@@ -15,7 +15,6 @@ from django.urls import NoReverseMatch, reverse
 from ... import registry
 from ...conf import Settings
 from ...models import DeadLetter
-from ...policy.states import State
 from ...store.batches.batch import prune_batches
 from ...store.dead_letters.alerts import take_alerts
 from ...store.dead_letters.group_counts import prune_groups
@@ -77,7 +76,7 @@ class Maintenance:
         self._note_queues()
         roll_up(using=self._settings.database)
         self._save_id_checkpoint()
-        if self._settings.mail_admins:
+        if self._settings.alerts.mail_admins:
             self._mail_admins()
         if time.monotonic() >= self._next_prune_at:
             self._prune()
@@ -100,11 +99,13 @@ class Maintenance:
     def _rescue(self) -> None:
         using = self._settings.database
         lost = mark_lost_workers(
-            stale_after=self._settings.stale_after, exclude_id=self._worker_id(), using=using
+            stale_after=self._settings.worker.stale_after, exclude_id=self._worker_id(), using=using
         )
         if lost:
-            logger.warning("%s workers without a heartbeat for %s are lost", lost, self._settings.stale_after)
-        if rescued := rescue(rules=self._settings.rules, using=using):
+            logger.warning(
+                "%s workers without a heartbeat for %s are lost", lost, self._settings.worker.stale_after
+            )
+        if rescued := rescue(rules=self._settings.worker.rules, using=using):
             logger.warning("%s jobs of lost workers were rescued", rescued)
 
     def _until_next_round(self) -> float:
@@ -112,9 +113,9 @@ class Maintenance:
 
         So the jobs of a dead host are rescued as soon as ``stale_after`` allows, not up to an interval later.
         """
-        interval = min(self._settings.heartbeat_interval.total_seconds(), MAX_INTERVAL_SECONDS)
+        interval = min(self._settings.worker.heartbeat_interval.total_seconds(), MAX_INTERVAL_SECONDS)
         until_stale = time_until_stale(
-            stale_after=self._settings.stale_after,
+            stale_after=self._settings.worker.stale_after,
             exclude_id=self._worker_id(),
             using=self._settings.database,
         )
@@ -126,7 +127,7 @@ class Maintenance:
         """See to what batches and graphs need and a process that died left undone."""
         settings = self._settings
         self._last_repair = repair(
-            self._last_repair, abandoned_after=settings.batch_abandoned_after, using=settings.database
+            self._last_repair, abandoned_after=settings.worker.batch_abandoned_after, using=settings.database
         )
         if self._last_repair.followed:
             logger.warning(
@@ -136,7 +137,7 @@ class Maintenance:
             logger.warning(
                 "batch %s was never closed, and its builder gave no sign of life for %s; it is closed as it is",
                 batch_id,
-                settings.batch_abandoned_after,
+                settings.worker.batch_abandoned_after,
             )
 
     def _expire(self) -> None:
@@ -158,7 +159,7 @@ class Maintenance:
             self._next_checkpoint_at = time.monotonic() + INTERVAL.total_seconds() / 2
 
     def _mail_admins(self) -> None:
-        period = self._settings.mail_admins_period
+        period = self._settings.alerts.mail_admins_period
         for letter, number in take_alerts(period=period, using=self._settings.database):
             try:
                 mail_admins(
@@ -172,7 +173,7 @@ class Maintenance:
         """Prune a few windows; the next round goes on where this one stopped."""
         settings = self._settings
         pruned = prune(
-            settings.retention,
+            settings.retention.by_state,
             start_id=self._prune_from or 0,
             windows=WINDOWS_PER_ROUND,
             using=settings.database,
@@ -194,15 +195,19 @@ class Maintenance:
 
     def _prune_records(self) -> None:
         settings = self._settings
-        prune_records(settings.retention, alerted_for=settings.mail_admins_period, using=settings.database)
-        prune_ticks(settings.tick_retention, using=settings.database)
+        prune_records(
+            settings.retention.by_state,
+            alerted_for=settings.alerts.mail_admins_period,
+            using=settings.database,
+        )
+        prune_ticks(settings.retention.ticks, using=settings.database)
         prune_keys(using=settings.database)
-        prune_once(settings.once_retention, using=settings.database)
+        prune_once(settings.retention.once, using=settings.database)
         prune_rollups(using=settings.database)
-        prune_groups(settings.retention.get(State.DEAD), using=settings.database)
+        prune_groups(settings.retention.dead, using=settings.database)
         prune_id_checkpoints(using=settings.database)
         prune_limits(using=settings.database)
-        prune_batches(settings.retention.get(State.SUCCEEDED), using=settings.database)
+        prune_batches(settings.retention.succeeded, using=settings.database)
 
 
 def _text(letter: DeadLetter, number: int) -> str:

@@ -142,7 +142,7 @@ def create_notifier(
     queues: frozenset[str] | None,
     wanted: bool,
 ) -> Notifier:
-    """Return the doorbell of the jobs' database; ``wanted`` False (setting RING) or no psycopg 3: none."""
+    """Return the doorbell of the jobs' database; ``wanted`` False (WORKER["NOTIFY"]) or no psycopg 3: none."""
     vendor = connections[using].vendor
     if vendor == "sqlite":
         return SqliteNotifier(ring, using=using)

@@ -59,7 +59,9 @@ class Scheduler:
                 )
                 return pause
         self._locked_pause = LOCKED_PAUSE_SECONDS
-        longest = MAX_SLEEP_SECONDS if self._is_listening() else self._settings.poll_interval.total_seconds()
+        longest = (
+            MAX_SLEEP_SECONDS if self._is_listening() else self._settings.worker.poll_interval.total_seconds()
+        )
         return longest if left is None else max(min(left, longest), MIN_SLEEP_SECONDS)
 
 

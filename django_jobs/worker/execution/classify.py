@@ -39,19 +39,19 @@ def outcome_from_value(value: Any, call: PreparedCall, run_context: RunContext) 
     """
     if value is None:
         return SUCCEEDED
-    claim, max_bytes = call.claim, run_context.settings.max_result_bytes
-    ttl = call.definition.options.result_ttl or run_context.settings.result_ttl
+    claim, max_bytes = call.claim, run_context.settings.results.max_bytes
+    ttl = call.definition.options.result_ttl or run_context.settings.results.ttl
     try:
         text = dumps(value, what="result")
         if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
-            if run_context.settings.result_storage is not None:
+            if run_context.settings.results.storage is not None:
                 return Succeeded(
                     result=text,
                     result_retention=ResultRetentionSpec(
-                        ttl=ttl, storage=run_context.settings.result_storage
+                        ttl=ttl, storage=run_context.settings.results.storage
                     ),
                 )
-            raise SerializationError(f"{size} bytes; DJANGO_JOBS['MAX_RESULT_BYTES'] allows {max_bytes}")
+            raise SerializationError(f"{size} bytes; DJANGO_JOBS['RESULTS']['MAX_BYTES'] allows {max_bytes}")
     except Exception as error:  # noqa: BLE001 - a strange type may raise anything while it is read
         logger.warning(
             "job %s (%s) succeeded, its result is not storable: %s", claim.job_id, claim.name, error

@@ -1,4 +1,4 @@
-"""Large results: written to RESULT_STORAGE after the function has returned and before its success is saved."""
+"""Large results: written to RESULTS["STORAGE"] after the function has returned and before its success is saved."""
 
 from __future__ import annotations
 

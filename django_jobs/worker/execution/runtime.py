@@ -61,7 +61,7 @@ class RunContext:
     rules: DecisionSettings = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rules = self.settings.rules
+        self.rules = self.settings.worker.rules
 
 
 class PreparedCall(NamedTuple):
@@ -82,11 +82,11 @@ class PreparedCall(NamedTuple):
 
 def create_run_log(claim: Claim, run_context: RunContext) -> RunLog | None:
     """Return what takes the lines that a run logs, None where none are kept."""
-    if not run_context.settings.max_log_lines:
+    if not run_context.settings.logs.max_lines:
         return None
     return RunLog(
-        max_lines=run_context.settings.max_log_lines,
-        max_line_length=run_context.settings.max_log_line_length,
+        max_lines=run_context.settings.logs.max_lines,
+        max_line_length=run_context.settings.logs.max_line_length,
         clock=run_context.clock,
         on_new_lines=run_context.on_log_lines,
         request_save=lambda lines: run_context.send_update(LogUpdate(claim, lines)),

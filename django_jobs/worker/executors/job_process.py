@@ -182,7 +182,7 @@ class JobProcess:
         timeout = timeout_seconds(claim)
         if timeout is None:
             return None
-        return time.monotonic() + timeout + self._run_context.settings.hang_grace.total_seconds()
+        return time.monotonic() + timeout + self._run_context.settings.worker.timeout_grace.total_seconds()
 
     def _retire_if_due(self, live: _RunningProcess, report: RunReport) -> None:
         """End a process that is not kept, or that has had its share of jobs or memory."""

@@ -163,16 +163,18 @@ class Claimer:
 
     def _may_claim(self, now: float) -> bool:
         """Take stock and tell whether any executor could do with more."""
-        if self._jobs_left < 1 or self._backlog() > 2 * self._settings.claim_batch:
+        if self._jobs_left < 1 or self._backlog() > 2 * self._settings.worker.claim_batch_size:
             return False
         self._executor_backlogs = (
             self._measure_backlog(self._threads, now),
             self._measure_backlog(self._event_loop, now),
         )
-        return any(stock.waiting < self._settings.claim_batch // 2 for stock in self._executor_backlogs)
+        return any(
+            stock.waiting < self._settings.worker.claim_batch_size // 2 for stock in self._executor_backlogs
+        )
 
     def _measure_backlog(self, executor: Executor, now: float) -> Backlog:
-        horizon = self._settings.prefetch_horizon.total_seconds()
+        horizon = self._settings.worker.prefetch_horizon.total_seconds()
         running = [(self._run_times.expected(one.name), now - since) for one, since in executor.running()]
         waiting = list(executor.waiting)
         idle = max(executor.slots - len(running), 0)
@@ -213,8 +215,8 @@ class Claimer:
             claim_limit(
                 stock,
                 typical_seconds=self._run_times.typical(queue_name),
-                horizon_seconds=self._settings.prefetch_horizon.total_seconds(),
-                max_waiting=self._settings.claim_batch,
+                horizon_seconds=self._settings.worker.prefetch_horizon.total_seconds(),
+                max_waiting=self._settings.worker.claim_batch_size,
             )
             for stock in self._executor_backlogs
         ]
@@ -223,7 +225,7 @@ class Claimer:
             both = min(max(rooms), 1)
         else:
             both = mixed_claim_limit(sync_limit=rooms[0], async_limit=rooms[1], async_share=share)
-        return int(min(both, self._settings.claim_batch, self._jobs_left))
+        return int(min(both, self._settings.worker.claim_batch_size, self._jobs_left))
 
     def _share(self, queue_name: str) -> float | None:
         """Return the share of async jobs among those claimed from a queue, at first among those meant for it.

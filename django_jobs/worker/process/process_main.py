@@ -115,7 +115,7 @@ def _drain(worker: Worker, signals: SignalPipe) -> bool:
     results: list[bool] = []
 
     def drain() -> None:
-        results.append(worker.drain(get_settings().shutdown_grace.total_seconds()))
+        results.append(worker.drain(get_settings().worker.shutdown_grace.total_seconds()))
         signals.poke()
 
     def died(role: str) -> None:

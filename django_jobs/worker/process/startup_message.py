@@ -49,7 +49,7 @@ def _workers(options: WorkerOptions) -> str:
     if options.pool == PROCESSES:
         return f"{workers} with {_pluralize(options.concurrency, 'slot process', 'slot processes')} for a job each"
     threads = _pluralize(options.concurrency, "thread", "threads")
-    return f"{workers} of {threads}; async jobs: {get_settings().async_concurrency} at once a process"
+    return f"{workers} of {threads}; async jobs: {get_settings().worker.async_concurrency} at once a process"
 
 
 def _schedules(options: WorkerOptions) -> str:

@@ -44,7 +44,7 @@ MIN_UPTIME_SECONDS = 5.0
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
 LIVENESS_STALE_FACTOR = 4
-"""After so many times STALE_AFTER without a turn of its loops a process is not held to be live."""
+"""After so many times WORKER["STALE_AFTER"] without a turn of its loops a process is not held to be live."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -102,7 +102,7 @@ class Supervisor:
     def health(self) -> Health:
         """Judge this ``runworker`` as a whole; from any thread."""
         settings = get_settings()
-        stale_seconds = settings.stale_after.total_seconds()
+        stale_seconds = settings.worker.stale_after.total_seconds()
         return check_health(
             [child.liveness.read(child.pid) for child in list(self._children)],
             wanted=self._target_processes,
@@ -171,7 +171,7 @@ class Supervisor:
                 else "stopping: no more jobs are taken, what runs may end; a second signal stops at once"
             )
             self._signal_children(signal.SIGQUIT if urgent else signal.SIGTERM)
-            grace = 0.0 if urgent else get_settings().shutdown_grace.total_seconds()
+            grace = 0.0 if urgent else get_settings().worker.shutdown_grace.total_seconds()
             self._kill_at = time.monotonic() + grace + 3 * FLUSH_TIMEOUT_SECONDS
 
     def _signal_children(self, number: signal.Signals) -> None:
@@ -215,7 +215,7 @@ class Supervisor:
                 loss = self._to_rescue[0]
                 rescued = rescue_worker(
                     loss.worker_id,
-                    rules=settings.rules,
+                    rules=settings.worker.rules,
                     ran=loss.ran,
                     reason=loss.reason,
                     using=settings.database,

@@ -188,7 +188,7 @@ def test_a_job_that_no_code_here_knows_is_enqueued_as_it_is(admin_client: Client
 
 
 def test_arguments_that_are_too_large_are_refused_at_their_field(admin_client: Client, settings: Any) -> None:
-    settings.DJANGO_JOBS = {"MAX_PAYLOAD_BYTES": 100}
+    settings.DJANGO_JOBS = {"ENQUEUE": {"MAX_PAYLOAD_BYTES": 100}}
     job = factories.make_job(State.SUCCEEDED, name=sample.echo.name, arguments={})
     answer = admin_client.post(url("job_copy", job.pk), form({"value": "x" * 200}))
     assert "MAX_PAYLOAD_BYTES" in " ".join(answer.context["form"].errors["arguments"])

@@ -188,11 +188,11 @@ def test_an_argument_of_ten_megabytes_is_refused_with_its_size_and_the_limit():
         echo.enqueue("x" * 10_000_000)
 
     assert "tests.sampleapp.jobs.echo: arguments of 10000012 bytes" in str(caught.value)
-    assert "DJANGO_JOBS['MAX_PAYLOAD_BYTES'] allows 1000000" in str(caught.value)
+    assert "DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows 1000000" in str(caught.value)
     assert not Job.objects.exists()
 
 
-@override_settings(DJANGO_JOBS={"MAX_PAYLOAD_BYTES": 100})
+@override_settings(DJANGO_JOBS={"ENQUEUE": {"MAX_PAYLOAD_BYTES": 100}})
 def test_the_limit_counts_bytes_and_may_be_reached():
     fits = 100 - len('{"value":""}')
     assert echo.enqueue("x" * fits).pk
@@ -227,7 +227,7 @@ def test_many_large_arguments_are_inserted_whatever_their_characters_need_in_a_s
     assert jobs[-1].refresh().arguments == {"value": character * length}
 
 
-@override_settings(DJANGO_JOBS={"MAX_PAYLOAD_BYTES": 20_000_000})
+@override_settings(DJANGO_JOBS={"ENQUEUE": {"MAX_PAYLOAD_BYTES": 20_000_000}})
 def test_a_large_argument_is_carried_where_the_setting_allows_it():
     job = echo.enqueue("x" * 10_000_000)
 

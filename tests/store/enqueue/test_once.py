@@ -95,8 +95,8 @@ def test_only_the_first_stores_and_only_within_its_block() -> None:
 def test_what_cannot_be_stored_fails_the_block_and_leaves_no_record(settings: Any) -> None:
     with pytest.raises(SerializationError, match="what is stored"), once("charge", 3) as first:
         first.store(object())
-    settings.DJANGO_JOBS = {"MAX_RESULT_BYTES": 10}
-    with pytest.raises(PayloadTooLargeError, match="MAX_RESULT_BYTES"), once("charge", 3) as first:
+    settings.DJANGO_JOBS = {"RESULTS": {"MAX_BYTES": 10}}
+    with pytest.raises(PayloadTooLargeError, match=r"\['MAX_BYTES'\]"), once("charge", 3) as first:
         first.store("x" * 20)
     assert not OnceRecord.objects.exists()
 

@@ -88,7 +88,7 @@ def test_old_jobs_are_pruned_by_the_retention_of_their_state() -> None:
     assert not Job.objects.filter(pk=gone.pk).exists()
 
 
-@override_settings(ADMINS=ADMINS, DJANGO_JOBS={"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": 3600})
+@override_settings(ADMINS=ADMINS, DJANGO_JOBS={"ALERTS": {"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": 3600}})
 def test_admins_are_mailed_once_a_fingerprint_and_period() -> None:
     for _ in range(3):
         factories.make_letter(fingerprint="a" * 32, error_message="no such card")
@@ -112,7 +112,7 @@ def test_admins_are_not_mailed_unless_they_asked() -> None:
     assert mail.outbox == []
 
 
-@override_settings(DJANGO_JOBS={"RETENTION": {"succeeded": timedelta(seconds=1)}})
+@override_settings(DJANGO_JOBS={"RETENTION": {"SUCCEEDED": timedelta(seconds=1)}})
 def test_pruning_goes_on_where_it_stopped() -> None:
     old = factories.ago(days=1)
     factories.make_jobs(3, State.SUCCEEDED, enqueued_at=old, finished_at=old)

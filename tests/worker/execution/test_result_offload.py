@@ -43,7 +43,7 @@ def test_a_small_result_stays_in_the_row(tmp_path: Path) -> None:
 
 
 def test_the_option_of_a_job_goes_before_the_setting(tmp_path: Path) -> None:
-    with storing(tmp_path, RESULT_TTL=timedelta(days=30)):
+    with storing(tmp_path, TTL=timedelta(days=30)):
         own, default, none = sample.echo_for_an_hour.enqueue(1), sample.echo.enqueue(1), sample.echo.enqueue()
         drain()
         until = {row.job_id: row.expires_at for row in ResultRetention.objects.all()}
@@ -94,7 +94,7 @@ def test_where_the_storage_fails_the_job_has_succeeded_and_its_result_is_lost(
     caplog: pytest.LogCaptureFixture,
     echo,  # type: ignore[no-untyped-def]
 ) -> None:
-    with storing(tmp_path, RESULT_STORAGE="broken"):
+    with storing(tmp_path, STORAGE="broken"):
         job = echo.enqueue(LARGE)
         drain()
     assert (job.refresh().state, job.attempt, job.result, job.is_result_lost) == ("succeeded", 1, None, True)
