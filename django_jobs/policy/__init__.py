@@ -1,1 +1,1 @@
-"""Floor 0: what should happen. Pure decisions: no Django, no clock, no database, no randomness of their own."""
+"""Pure decisions: no Django, no database, no clock, no randomness; callers pass ``now`` and a random source."""

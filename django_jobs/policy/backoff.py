@@ -1,7 +1,7 @@
-"""How long to wait before the next try.
+"""Waits before the next attempt.
 
-A backoff is one of the values below, a list of waits, or any callable ``(exception, context) ->
-timedelta | seconds | None`` (None: dead now), the spelling proposed for Django's own Tasks.
+A backoff is one of the classes below, a list of waits, or a callable ``(exception, context) ->
+timedelta | seconds | None`` (None: dead now), the signature proposed for Django's own Tasks.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 Wait = timedelta | float | None
 MAX_WAIT = timedelta(days=3650)
-"""Waits are cut to ten years, far inside what every database can add to a timestamp."""
+"""Longer waits are reduced to ten years, well within what every database can add to a timestamp."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential:
-    """Wait ``first * factor ** (attempt - 1)``, at most ``maximum``, spread by +- ``jitter`` (a share).
+    """Wait ``first * factor ** (attempt - 1)``, at most ``maximum``, spread by +- ``jitter`` (a fraction).
 
     The default waits 5 s, 25 s, 125 s, 625 s ..., each 10 % more or less.
     """
@@ -40,7 +40,7 @@ class Exponential:
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
-        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        """Return the wait after attempt number ``attempt`` (from 1) failed."""
         try:
             seconds = self.first.total_seconds() * self.factor ** (attempt - 1)
         except OverflowError:
@@ -66,14 +66,14 @@ class Linear:
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
-        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        """Return the wait after attempt number ``attempt`` (from 1) failed."""
         seconds = self.first.total_seconds() + self.step.total_seconds() * (attempt - 1)
         return _with_jitter(min(seconds, self.maximum.total_seconds()), self.jitter, random)
 
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """Wait the same time before every try, spread by +- ``jitter``."""
+    """Wait the same time before every attempt, spread by +- ``jitter``."""
 
     delay: timedelta
     jitter: float = 0.0
@@ -83,18 +83,18 @@ class Constant:
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
-        """Return the wait after any failed try."""
+        """Return the wait after any failed attempt."""
         return _with_jitter(self.delay.total_seconds(), self.jitter, random)
 
 
 @dataclass(frozen=True, slots=True)
 class FixedWaits:
-    """Wait the listed times one after another; the last one again for every further try."""
+    """Wait the listed times one after another, then the last one again."""
 
     waits: tuple[timedelta, ...]
 
     def wait(self, attempt: int, random: Random) -> timedelta:
-        """Return the wait after try number ``attempt`` (from 1) has failed."""
+        """Return the wait after attempt number ``attempt`` (from 1) failed."""
         return self.waits[min(attempt, len(self.waits)) - 1]
 
 
@@ -105,7 +105,7 @@ BackoffOption = Schedule | BackoffCallable | Sequence[timedelta | float]
 
 
 def as_backoff(option: BackoffOption) -> Backoff:
-    """Turn what a user may write as ``backoff=`` into one of the values above, or raise ValueError."""
+    """Return the backoff of the option ``backoff=``. Raises ValueError."""
     if isinstance(option, Schedule):
         return option
     if isinstance(option, (list, tuple)):
@@ -123,9 +123,9 @@ def as_backoff(option: BackoffOption) -> Backoff:
 def retry_delay(
     backoff: Backoff, *, exception: Exception, context: Any, attempt: int, random: Random
 ) -> timedelta | None:
-    """Return how long to wait after ``exception`` ended try number ``attempt``; None: dead now.
+    """Return the wait after ``exception`` ended attempt number ``attempt``; None: dead now.
 
-    Raises whatever a user's callable raises, and ValueError where it returns something else.
+    Raises what a user's callable raises, and ValueError if it returns anything else.
     """
     if isinstance(backoff, Schedule):
         return backoff.wait(attempt, random)
@@ -159,6 +159,6 @@ def _require_jitter(jitter: object) -> None:
 
 
 def _is_at_least(value: Any, least: Any) -> bool:
-    """Tell whether ``value`` is of a kind with ``least``, timedelta or number, and not below it."""
+    """Tell whether ``value`` is a timedelta or number, as ``least`` is, and not less."""
     kind = timedelta if isinstance(least, timedelta) else (int, float)
     return isinstance(value, kind) and not isinstance(value, bool) and bool(value >= least)

@@ -1,4 +1,4 @@
-"""What state a batch is in, and which of its callbacks are due: the rules of a batch's end."""
+"""Decide the state of a batch and which of its callbacks are due."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ MAX_DESCRIPTION_LENGTH = 200
 
 
 class BatchState(StrEnum):
-    """Where a batch stands. The values are what the database stores."""
+    """State of a batch, as stored in the database."""
 
     OPEN = "open"
     RUNNING = "running"
@@ -23,7 +23,7 @@ FINAL_BATCH_STATES = frozenset({BatchState.SUCCEEDED, BatchState.FAILED, BatchSt
 
 
 class Callback(StrEnum):
-    """The three jobs that a batch may enqueue at its end, in the order in which they are."""
+    """The callbacks that a batch may enqueue when it ends, in the order in which it does."""
 
     ON_SUCCESS = "on_success"
     ON_FAILURE = "on_failure"
@@ -31,7 +31,7 @@ class Callback(StrEnum):
 
 
 class Counts(NamedTuple):
-    """How many members a batch has, its jobs and the batches inside it, and how many of them ended how."""
+    """Number of members of a batch (jobs and nested batches), and how many have ended in which way."""
 
     total: int = 0
     succeeded: int = 0
@@ -40,17 +40,17 @@ class Counts(NamedTuple):
 
     @property
     def waiting(self) -> int:
-        """How many have not ended. Below zero for an instant only, where an end is seen before its beginning."""
+        """How many have not ended. Briefly negative if a member's end is counted before its addition."""
         return self.total - self.succeeded - self.dead - self.cancelled
 
     def plus(self, other: Counts) -> Counts:
         """Return the sum."""
-        return Counts(*(one + another for one, another in zip(self, other, strict=True)))
+        return Counts(*(own + added for own, added in zip(self, other, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFacts:
-    """What a verdict needs to know. ``outcome`` is the state in which the batch ended last, None before it did."""
+    """Facts about a batch. ``outcome``: the state in which it last ended, None before it first ended."""
 
     counts: Counts
     is_closed: bool
@@ -61,24 +61,24 @@ class BatchFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchDecision:
-    """The state that a batch is in, and the callbacks to be enqueued now."""
+    """The state of a batch, and the callbacks to enqueue now."""
 
     state: BatchState
     callbacks: tuple[Callback, ...] = ()
 
     @property
     def has_ended(self) -> bool:
-        """True where every member has ended and nothing is added any more."""
+        """True if every member has ended and the batch is closed."""
         return self.state in FINAL_BATCH_STATES
 
 
 def decide_batch(facts: BatchFacts) -> BatchDecision:
-    """Return where a batch stands.
+    """Return the state of a batch and the callbacks that are due.
 
-    It ends when it is closed and every member has ended: a failure where one is dead, or where its builder
-    died before it was closed; cancelled where somebody cancelled it, or one of its jobs, and none is dead; a
-    success otherwise, an empty batch too. ``on_complete`` and ``on_failure`` are due at the first end only,
-    ``on_success`` at the first success, which may come later, when what was dead was redriven.
+    A batch ends when it is closed and every member has ended. It has failed if a member is dead or its builder
+    died before closing it; it is cancelled if it or one of its jobs was cancelled and none is dead; else, also if
+    empty, it has succeeded. ``on_complete`` and ``on_failure`` are due at the first end only, ``on_success`` at the
+    first success, which may come later, after dead jobs were redriven.
     """
     if not facts.is_closed:
         return BatchDecision(state=BatchState.OPEN)
@@ -86,7 +86,8 @@ def decide_batch(facts: BatchFacts) -> BatchDecision:
         return BatchDecision(state=BatchState.RUNNING)
     state = _final_state(facts)
     return BatchDecision(
-        state=state, callbacks=tuple(one for one in Callback if _is_due(one, state, facts.outcome))
+        state=state,
+        callbacks=tuple(callback for callback in Callback if _is_due(callback, state, facts.outcome)),
     )
 
 
@@ -109,11 +110,11 @@ def _is_due(callback: Callback, state: BatchState, outcome: BatchState | None) -
 
 
 def parent_count_delta(before: BatchState | None, after: BatchState) -> Counts:
-    """Return what is added to the counts of the batch around this one when its outcome becomes ``after``."""
+    """Return the change of the parent batch's counts when this one's outcome becomes ``after``."""
     if before is after:
         return Counts()
-    gone = _as_member(before) if before else Counts()
-    return _as_member(after).plus(Counts(*(-number for number in gone)))
+    removed = _as_member(before) if before else Counts()
+    return _as_member(after).plus(Counts(*(-number for number in removed)))
 
 
 def _as_member(outcome: BatchState) -> Counts:
@@ -127,7 +128,7 @@ def _as_member(outcome: BatchState) -> Counts:
 
 
 def accepts_jobs(facts: BatchFacts) -> bool:
-    """Tell whether jobs may be added: until it was cancelled or has ended; after a failure while it runs again."""
+    """Tell whether jobs may be added: until it is cancelled or ends, and while it runs again after a failure."""
     if facts.is_cancelled or facts.outcome in {BatchState.SUCCEEDED, BatchState.CANCELLED}:
         return False
     return facts.outcome is None or facts.counts.waiting > 0

@@ -1,4 +1,4 @@
-"""Decide what happens to a job after one run: the only place where an outcome becomes a next state."""
+"""Decide a job's next state after a run. The only place that turns an outcome into a state."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from .states import State
 
 
 class JobFacts(NamedTuple):
-    """What a decision needs to know of the job.
+    """Facts about the job that a decision depends on.
 
-    ``attempt`` counts the run that has just ended; ``unknown_for`` is how long no worker has known its name;
-    ``worker_deaths`` how often a worker died while it ran, before this run. ``is_limited``: it is under a limit, and
-    needs its permits anew for another run.
+    ``attempt`` includes the run that just ended. ``unknown_for``: how long no worker has known the job's name.
+    ``worker_deaths``: how many workers died while it ran, before this run. ``is_limited``: it needs permits of
+    limits, and acquires them again for another run.
     """
 
     attempt: int
@@ -46,10 +46,10 @@ class JobFacts(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionSettings:
-    """What the settings say of jobs that cannot run here, and of jobs that their workers do not survive.
+    """Settings for jobs with unknown names and for jobs whose workers die.
 
-    A job of an unknown name is looked at again after ``unknown_retry_delay`` and is dead after ``unknown_ttl``; one
-    that ran while its worker died ``max_worker_deaths`` times is quarantined.
+    A job with an unknown name is retried after ``unknown_retry_delay`` and is dead after ``unknown_ttl``. A job
+    that was running when a worker died ``max_worker_deaths`` times is quarantined.
     """
 
     unknown_retry_delay: timedelta
@@ -57,25 +57,29 @@ class DecisionSettings:
     max_worker_deaths: int
 
     def needs_isolation(self, worker_deaths: int) -> bool:
-        """Tell whether the next worker death would quarantine a job that had so many.
+        """Tell whether the next worker death would quarantine the job.
 
-        Such a job is run in a process of its own: whatever dies with it then dies by its doing.
+        Such a job runs in a process of its own, so that if the process dies, the job is the cause.
         """
         return worker_deaths > 0 and worker_deaths >= self.max_worker_deaths - 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What the finish will write.
+    """The changes that the finish writes.
 
-    ``delay`` is set exactly where ``state`` is scheduled; after it the job becomes ready anew, behind
-    those that are ready by then. A job that is ready at once (given back, or rescued) keeps its place
-    in the line. ``attempt_outcome`` None: no attempt is recorded, because the function never started.
-    A job of a limit that is not ready at once is blocked until the limit lets it in again. ``closes_limit``: the limit's
-    whole key is to wait for ``delay`` too; ``needs``: what the job was found to lack of limits.
-    ``result_retention``: how the result is kept, where that takes more than the job's row.
-    ``death`` is set exactly where ``state`` is dead. ``name_unknown``: the name is unknown, from now on where it
-    was not before; ``keeps_unknown_since``: nobody looked whether it is. ``has_expired``: it was too old to begin.
+    state: the next state. READY (released or rescued) keeps the job's place in its queue; a limited job whose
+        function started is BLOCKED instead, until its limits admit it again.
+    attempt_outcome: outcome of the recorded attempt; None: nothing is recorded, the function never started.
+    delay: set if and only if ``state`` is SCHEDULED; when it is over the job is enqueued behind those ready by then.
+    death: set if and only if ``state`` is DEAD.
+    gives_back_attempt: the run does not count as an attempt.
+    name_unknown: no function has this name here; ``unknown_since`` is set if it was not.
+    keeps_unknown_since: ``unknown_since`` stays, because the name was not checked.
+    closes_limit: the whole key of the job's rate limit waits for ``delay``.
+    needs: permits that were missing when the job was to start.
+    has_expired: the job expired before it started.
+    result_retention: set if the result needs more than the job's row.
     """
 
     state: State
@@ -99,7 +103,7 @@ EXPIRED = Decision(state=State.CANCELLED, attempt_outcome=None, gives_back_attem
 
 
 def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Decision:
-    """Return what happens next to a job whose run ended with ``outcome``."""
+    """Return the decision for a job whose run ended with ``outcome``."""
     match outcome:
         case Succeeded(result=result, result_retention=result_retention):
             return _succeeded(result, result_retention)
@@ -163,34 +167,34 @@ def _not_started(
 
 def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
     if outcome.timed_out:
-        ended = AttemptOutcome.TIMED_OUT
+        attempt_outcome = AttemptOutcome.TIMED_OUT
     elif outcome.retry_requested:
-        ended = AttemptOutcome.RETRIED
+        attempt_outcome = AttemptOutcome.RETRIED
     else:
-        ended = AttemptOutcome.FAILED
+        attempt_outcome = AttemptOutcome.FAILED
     if outcome.retry_in is None:
-        return _dead(ended, DeathReason.NOT_RETRYABLE, outcome.error)
+        return _dead(attempt_outcome, DeathReason.NOT_RETRYABLE, outcome.error)
     if facts.attempt >= facts.max_attempts:
-        return _dead(ended, DeathReason.ATTEMPTS_USED_UP, outcome.error)
-    return _reschedule(ended, outcome.retry_in, error=outcome.error)
+        return _dead(attempt_outcome, DeathReason.ATTEMPTS_USED_UP, outcome.error)
+    return _reschedule(attempt_outcome, outcome.retry_in, error=outcome.error)
 
 
 def _after_loss(outcome: Lost, facts: JobFacts, rules: DecisionSettings) -> Decision:
-    """Decide by the number of worker deaths, kept apart from tries: the job may or may not be at fault."""
+    """Decide by the number of worker deaths; they do not count as attempts, as the job may not be the cause."""
     if not outcome.ran:
         return Decision(
             state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_unknown_since=True
         )
     deaths = facts.worker_deaths + 1
     quarantined = deaths >= rules.max_worker_deaths
-    counted = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
+    count = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
     return Decision(
         state=State.DEAD if quarantined else State.BLOCKED if facts.is_limited else State.READY,
         attempt_outcome=AttemptOutcome.LOST,
         gives_back_attempt=not quarantined,
         keeps_unknown_since=not quarantined,
         worker_died=True,
-        error=Error(error_class="WorkerLost", message=outcome.reason + counted, traceback="", fingerprint=""),
+        error=Error(error_class="WorkerLost", message=outcome.reason + count, traceback="", fingerprint=""),
         death=DeathReason.QUARANTINED if quarantined else None,
     )
 
@@ -214,7 +218,7 @@ def _retry_or_kill_unknown(facts: JobFacts, rules: DecisionSettings) -> Decision
 
 
 def _reschedule(
-    ended: AttemptOutcome,
+    attempt_outcome: AttemptOutcome,
     delay: timedelta,
     *,
     gives_back_attempt: bool = False,
@@ -223,7 +227,7 @@ def _reschedule(
 ) -> Decision:
     return Decision(
         state=State.SCHEDULED,
-        attempt_outcome=ended,
+        attempt_outcome=attempt_outcome,
         delay=min(delay, MAX_WAIT),
         gives_back_attempt=gives_back_attempt,
         closes_limit=closes_limit,
@@ -231,5 +235,5 @@ def _reschedule(
     )
 
 
-def _dead(ended: AttemptOutcome | None, reason: DeathReason, error: Error) -> Decision:
-    return Decision(state=State.DEAD, attempt_outcome=ended, error=error, death=reason)
+def _dead(attempt_outcome: AttemptOutcome | None, reason: DeathReason, error: Error) -> Decision:
+    return Decision(state=State.DEAD, attempt_outcome=attempt_outcome, error=error, death=reason)

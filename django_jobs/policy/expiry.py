@@ -1,4 +1,4 @@
-"""Expiry: until when a new job is of use, and whether it could begin before that at all."""
+"""Expiry of a new job, and whether it could start before it expires."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Expiry(NamedTuple):
-    """An instant, or seconds from the enqueue by the database's clock; neither: the job is of use for ever."""
+    """A datetime, or seconds after the enqueue by the database's clock; neither: the job does not expire."""
 
     at: datetime | None = None
     seconds: float | None = None
@@ -23,9 +23,9 @@ def resolve_expiry(
     run_after: datetime | timedelta | None,
     now: datetime,
 ) -> Expiry:
-    """Return when a job expires: ``own`` is what its enqueue says, ``usual`` what its definition does.
+    """Return when a job expires: ``own`` is the option of its enqueue, ``usual`` that of its definition.
 
-    An instant, or a time from the enqueue; ``usual`` counts from when the job is due.
+    A datetime, or a time after the enqueue; ``usual`` counts from when the job is due.
     """
     match own, usual, run_after:
         case datetime(), _, _:
@@ -42,7 +42,7 @@ def resolve_expiry(
 
 
 def expiry_error(expiry: Expiry, *, run_after: datetime | timedelta | None, now: datetime) -> str | None:
-    """Return in words what a job's expiry must be where with this one it could never begin, None where it could."""
+    """Return what the expiry was expected to be if the job could never start before it, else None."""
     expires = now + timedelta(seconds=expiry.seconds) if expiry.seconds is not None else expiry.at
     if expires is None:
         return None

@@ -1,4 +1,4 @@
-"""JobFlag: what else has to be seen to when a job ends, as bits that travel with its claim."""
+"""Flags of a job that tell the finish which other tables to update; claims carry them."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from enum import IntFlag
 
 
 class JobFlag(IntFlag):
-    """A job without any pays nothing: its finish looks at nothing but this number.
+    """Bits of the column ``flags``. The finish of a job without any reads no other table.
 
-    LIMITED: it needs permits of limits. HAS_DEPENDENTS: other jobs wait for it. IN_BATCH: it belongs to a batch. CANCEL_REQUESTED: it was
-    asked to end while it ran, and is not to run again. EXPIRES: it is of use only until an instant.
-    HAS_RESULT_RETENTION: its result has a time to live, or a file; set when it has succeeded.
+    LIMITED: it needs permits of limits.
+    HAS_DEPENDENTS: other jobs wait for it.
+    IN_BATCH: it belongs to a batch.
+    CANCEL_REQUESTED: cancellation was requested while it ran; it does not run again.
+    EXPIRES: it has a time after which it does not start.
+    HAS_RESULT_RETENTION: its result has a time to live or a file; set when it succeeds.
     """
 
     NONE = 0
@@ -23,6 +26,6 @@ class JobFlag(IntFlag):
 
 
 AFFECTS_OTHERS = int(JobFlag.LIMITED | JobFlag.HAS_DEPENDENTS | JobFlag.IN_BATCH)
-"""Those by which the end of a job may let others run."""
+"""Flags of jobs whose end may make other jobs ready."""
 PERSISTENT_FLAGS = 0x7FFF ^ int(JobFlag.CANCEL_REQUESTED | JobFlag.EXPIRES)
-"""Those that stay with a job that staff begin anew."""
+"""Flags that a job keeps when it is redriven."""

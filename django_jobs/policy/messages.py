@@ -1,8 +1,8 @@
-"""Marks a text that is translated where it is shown, so that it gets into the catalogues: policy knows no language."""
+"""Mark texts for translation; they are translated where they are shown."""
 
 from __future__ import annotations
 
 
 def gettext_noop(message: str) -> str:
-    """Return the text as it is. The name is one that Django's ``makemessages`` looks for."""
+    """Return the text unchanged. Django's ``makemessages`` extracts calls of this name."""
     return message

@@ -1,4 +1,4 @@
-"""Outcomes: what became of one run of a job's function, before anybody decided what follows."""
+"""Outcomes of one run of a job's function, the input of ``decide``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .limits import RequiredPermit
 
 
 class AttemptOutcome(StrEnum):
-    """How one try ended. The values are what the database stores on an attempt."""
+    """Outcome of an attempt, as stored in the database."""
 
     SUCCEEDED = "succeeded"
     FAILED = "failed"
@@ -25,7 +25,7 @@ class AttemptOutcome(StrEnum):
 
 
 class DeathReason(StrEnum):
-    """Why a job became a dead letter. The values are what the database stores."""
+    """Reason why a job became a dead letter, as stored in the database."""
 
     ATTEMPTS_USED_UP = "attempts_used_up"
     NOT_RETRYABLE = "not_retryable"
@@ -37,7 +37,7 @@ class DeathReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """What a person needs to know of an exception, already cut to what the database can hold."""
+    """An exception as text, truncated to the size of the columns."""
 
     error_class: str
     message: str
@@ -47,7 +47,7 @@ class Error:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRetentionSpec:
-    """How a result is kept: for ``ttl`` (None: as long as the job), in a file of a storage where it is large."""
+    """How a result is stored: for ``ttl`` (None: as long as the job), a large one in a file of a storage."""
 
     ttl: timedelta | None = None
     storage: str = ""
@@ -56,9 +56,9 @@ class ResultRetentionSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Succeeded:
-    """The function returned. ``result`` is JSON text, or None for a result of None or one not storable.
+    """The function returned. ``result`` is JSON text, or None if it is None or cannot be stored.
 
-    ``result_retention`` None: it is kept in the job's row as long as that.
+    ``result_retention`` None: the result stays in the job's row as long as the job.
     """
 
     result: str | None = None
@@ -66,12 +66,12 @@ class Succeeded:
 
 
 SUCCEEDED = Succeeded()
-"""What most runs come to."""
+"""Shared by the many runs without a result."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failed:
-    """The function raised or ran out of time. ``retry_in`` None means: never again."""
+    """The function raised or timed out. ``retry_in`` None: do not retry."""
 
     error: Error
     retry_in: timedelta | None
@@ -81,16 +81,16 @@ class Failed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Discarded:
-    """The function, or ``discard_on``, said that no further try can help."""
+    """The function raised Discard or an exception of ``discard_on``: do not retry."""
 
     error: Error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snoozed:
-    """The function asked to run again later; the try does not count.
+    """The function asked to run again later; the attempt does not count.
 
-    ``closes_limit``: the called server refused more calls, so the whole key of the job's rate is to wait.
+    ``closes_limit``: the called server refused more calls, so the whole key of the job's rate limit waits.
     """
 
     delay: timedelta
@@ -99,26 +99,26 @@ class Snoozed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cancelled:
-    """The function ended itself because it was asked to, or saw no point in going on."""
+    """The function raised Cancel, or ended because cancellation was requested."""
 
     error: Error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expired:
-    """The function did not start: the job is too old to be of use."""
+    """The function did not start: the job has expired."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """The worker gave the claim back. ``started`` tells whether the function had begun."""
+    """The worker released the claim. ``started``: the function had started."""
 
     started: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The worker died with the claim in its hands. ``ran`` False: it is known that the function had not begun."""
+    """The worker died while it held the claim. ``ran`` False: the function is known not to have started."""
 
     reason: str
     ran: bool = True
@@ -126,19 +126,19 @@ class Lost:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitsMissing:
-    """The function did not start: it is under limits that were not known when the job was enqueued."""
+    """The function did not start: the job needs permits of limits that did not exist when it was enqueued."""
 
     needs: tuple[RequiredPermit, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnknownJob:
-    """No function of this name is registered here; another version of the code may have it."""
+    """No function of this name is registered in this process; another version of the code may have it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unreadable:
-    """The stored arguments cannot be turned back into values."""
+    """The stored arguments cannot be decoded."""
 
     error: Error
 

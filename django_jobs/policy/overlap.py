@@ -1,4 +1,4 @@
-"""What becomes of a tick whose schedule's last job has not ended yet."""
+"""Decide about a tick while a job of its schedule has not ended."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import assert_never
 
 
 class Overlap(StrEnum):
-    """What a schedule wants where one of its jobs is still waiting or running. The values are stored."""
+    """The option ``overlap`` of a schedule, as stored in the database."""
 
     SKIP = "skip"
     QUEUE = "queue"
@@ -16,19 +16,19 @@ class Overlap(StrEnum):
 
 
 class OverlapDecision(StrEnum):
-    """What to do with one tick."""
+    """The decision for one tick."""
 
     FIRE = "fire"
     REPLACE = "replace"
-    """Fire, and ask the jobs that have not ended to cancel."""
+    """Fire, and cancel the jobs that have not ended."""
     WAIT = "wait"
     SKIP = "skip"
 
 
 def decide_overlap(overlap: Overlap, *, unfinished: int, waiting: int, room: int) -> OverlapDecision:
-    """Return what to do with a tick that is due while ``unfinished`` jobs of its schedule have not ended.
+    """Return the decision for a tick that is due while ``unfinished`` jobs of its schedule have not ended.
 
-    ``waiting`` ticks are waiting already; ``room`` is how many may.
+    ``waiting``: how many ticks wait already; ``room``: how many may.
     """
     if not unfinished and not waiting:
         return OverlapDecision.FIRE

@@ -1,7 +1,7 @@
-"""How many jobs to claim at once: enough to keep the executors busy, never more than they start soon.
+"""How many jobs to claim at once: enough to keep the executors busy, no more than they start soon.
 
-A claim held without being run is a job that no other worker can have. So the claimer buys about a
-quarter of a second of work, reckoned from how long each job definition took lately.
+A claimed job that does not run yet is unavailable to other workers. So the claimer claims about a quarter
+of a second of work, estimated from the recent run times of each job definition.
 """
 
 from __future__ import annotations
@@ -10,19 +10,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 _WEIGHT = 0.2
-"""How much the newest batch counts in a moving average."""
+"""Weight of the newest batch in a moving average."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RunTimes:
-    """Moving averages of how long jobs run, in seconds: by job name, and by queue for jobs yet to be claimed."""
+    """Moving averages of run times in seconds: by job name, and by queue for jobs not yet claimed."""
 
     unknown_seconds: float
     by_name: dict[str, float] = field(default_factory=dict)
     by_queue: dict[str, float] = field(default_factory=dict)
 
     def record(self, runs: Iterable[tuple[str, str, float]]) -> None:
-        """Take in what has just ended: (job name, queue name, seconds) of each run."""
+        """Add runs that just ended: (job name, queue name, seconds) of each."""
         names: dict[str, tuple[int, float]] = {}
         queues: dict[str, tuple[int, float]] = {}
         for name, queue_name, seconds in runs:
@@ -38,16 +38,16 @@ class RunTimes:
         return self.by_name.get(name, self.unknown_seconds)
 
     def typical(self, queue_name: str) -> float:
-        """Return the expected run time of whatever comes next from this queue."""
+        """Return the expected run time of the next job of this queue."""
         return self.by_queue.get(queue_name, self.unknown_seconds)
 
 
 @dataclass(slots=True, kw_only=True)
 class Backlog:
-    """What one executor has in hand at this moment.
+    """The work of one executor at this moment.
 
-    ``idle`` slots have nothing to do, ``free`` are idle or will be within the horizon; ``waiting`` jobs
-    are claimed and not begun, expected to run ``waiting_seconds`` in all.
+    ``idle`` slots have nothing to do, ``free`` ones are idle or will be within the horizon; ``waiting`` jobs
+    are claimed and not started, expected to run ``waiting_seconds`` in total.
     """
 
     idle: int
@@ -56,7 +56,7 @@ class Backlog:
     waiting_seconds: float
 
     def add(self, number: int, seconds_each: float) -> None:
-        """Count jobs that were just claimed."""
+        """Add jobs that were just claimed."""
         self.waiting += number
         self.waiting_seconds += number * seconds_each
 
@@ -64,8 +64,8 @@ class Backlog:
 def slots_free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizon_seconds: float) -> int:
     """Return how many slots are idle or will be within the horizon.
 
-    ``running`` gives (expected, elapsed) seconds of each job that runs now. One that is over its
-    time tells nothing of its end: it counts as busy.
+    ``running``: (expected, elapsed) seconds of each running job. A job that exceeds its expected time
+    counts as busy: nothing is known about its end.
     """
     return idle + sum(
         1
@@ -77,8 +77,8 @@ def slots_free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizo
 def claim_limit(stock: Backlog, *, typical_seconds: float, horizon_seconds: float, max_waiting: int) -> int:
     """Return how many jobs to claim so that each starts within about ``horizon_seconds``.
 
-    Every idle slot may have one job, however long; ``max_waiting`` bounds what waits. None until half of what
-    may wait has begun: otherwise each end of a run would make a claim of one.
+    Every idle slot may get one job, however long; ``max_waiting`` bounds the waiting ones. 0 until half of the
+    possible waiting jobs have started: otherwise each end of a run would claim a single job.
     """
     budget_seconds = stock.free * horizon_seconds - stock.waiting_seconds
     if max_waiting * typical_seconds <= budget_seconds:
@@ -90,10 +90,10 @@ def claim_limit(stock: Backlog, *, typical_seconds: float, horizon_seconds: floa
 
 
 def mixed_claim_limit(*, sync_limit: int, async_limit: int, async_share: float) -> int:
-    """Return how many to claim where a claim cannot choose between plain and async jobs.
+    """Return how many jobs to claim if a claim cannot choose between plain and async jobs.
 
-    ``async_share`` is the part of lately claimed jobs that was async, 0 to 1. Neither kind is to get
-    more than its room.
+    ``async_share``: fraction of recently claimed jobs that were async, 0 to 1. Neither kind gets more than
+    its limit.
     """
     bounds = []
     if async_share < 1:

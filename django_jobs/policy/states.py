@@ -10,7 +10,7 @@
                                            +--release----+  |                                    |
                  scheduled <----retry with backoff, snooze--+            ready <----redrive------+
 
-The table below is the truth; a test holds the code, the database constraint and the docs to it.
+``TRANSITIONS`` is authoritative: tests compare the code, the database constraint and the docs with it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from enum import StrEnum
 
 
 class State(StrEnum):
-    """Where a job is in its life. The values are what the database stores."""
+    """State of a job, as stored in the database."""
 
     BLOCKED = "blocked"
     SCHEDULED = "scheduled"
@@ -76,5 +76,5 @@ def is_legal(verb: str, before: State, after: State) -> bool:
 
 
 def source_states(verb: str, after: State | None = None) -> frozenset[State]:
-    """Return the states from which ``verb`` may start, those that lead to ``after`` where given."""
+    """Return the states that ``verb`` may change; with ``after``, only those it may change to ``after``."""
     return frozenset(old for old, new in TRANSITIONS[verb] if after is None or new == after)

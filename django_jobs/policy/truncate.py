@@ -1,12 +1,12 @@
-"""Cut: a text that is too long without its middle."""
+"""Truncate a long text in its middle."""
 
 from __future__ import annotations
 
 
 def truncate(text: str, max_length: int, *, around: str = "\n") -> str:
-    """Return ``text`` of at most ``max_length`` characters: the first fifth and the end, which says more.
+    """Return at most ``max_length`` characters of ``text``: the first fifth and the end, which usually says more.
 
-    ``around`` stands before and after the words that say how much is left out.
+    ``around`` is put before and after the note of how much is left out.
     """
     if len(text) <= max_length:
         return text

@@ -1,4 +1,4 @@
-"""What an enqueue does that meets a job which holds its key, and when a job that is put off again is due."""
+"""Decide about an enqueue whose key a job holds already, and when a rescheduled job is due."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from .states import WAITING_STATES, State
 
 MAX_KEY_LENGTH = 255
 UNIQUE_STATES = WAITING_STATES | {State.RUNNING}
-"""The states in which a job can be unique: what has ended stands in nobody's way."""
+"""The states in which a job can hold a unique key: jobs that have ended hold none."""
 UNIQUE_KEY_TTL = timedelta(days=1)
-"""After so long it is looked up whether the job of a unique key still holds it; the row goes where it does not."""
+"""After this time a unique key is checked; its row is deleted if the job no longer holds it."""
 
 
 class KeyKind(StrEnum):
-    """What a key is for. The values are stored."""
+    """Kind of a key, as stored in the database."""
 
     IDEMPOTENCY = "idempotency"
-    """The same request twice: whatever became of the first job, for a time."""
+    """Repeated requests: held for a time, in any state of the first job."""
     UNIQUE = "unique"
-    """One job at a time: while it is in certain states."""
+    """One job at a time: held while the job is in certain states."""
 
 
 class OnConflict(StrEnum):
-    """What becomes of the job that holds the key, and of the new arguments."""
+    """The option ``on_conflict``: what happens to the job that holds the key."""
 
     SKIP = "skip"
     REPLACE = "replace"
@@ -37,21 +37,21 @@ class OnConflict(StrEnum):
 
 
 class ConflictDecision(StrEnum):
-    """What to do with one enqueue."""
+    """The decision for one enqueue."""
 
     ENQUEUE = "enqueue"
-    """Nothing holds the key any more: take it over."""
+    """No job holds the key: take it over."""
     SKIP = "skip"
     REPLACE = "replace"
-    """The waiting job gets the new arguments, and the time for which this enqueue asks."""
+    """The waiting job gets the arguments and the time of this enqueue."""
     RESCHEDULE = "reschedule"
-    """The waiting job gets that time only."""
+    """The waiting job gets the time of this enqueue only."""
 
 
 class NewKey(NamedTuple):
-    """A key that one new job is to hold. ``states`` are those in which a job holds it.
+    """A key for a new job. ``states``: those in which the job holds it.
 
-    ``seconds`` is how long the row is kept at least; ``expires``: after that it holds no more, in whatever state.
+    ``seconds``: how long the row exists at least; ``expires``: after that the key is free in any state.
     """
 
     digest: str
@@ -64,32 +64,33 @@ class NewKey(NamedTuple):
 
 
 class ConflictRule(NamedTuple):
-    """What to do where a job holds the key. ``max_wait``: no job is put off for longer than that after its enqueue."""
+    """What to do if a job holds the key. ``max_wait``: the job is due at the latest this long after its enqueue."""
 
     on_conflict: OnConflict = OnConflict.SKIP
     max_wait: timedelta | None = None
 
 
 def key_digest(*parts: str) -> str:
-    """Return a hash as the 32 hexadecimal digits of a UUID; where one part ends and the next begins counts.
+    """Return a hash of the parts as the 32 hexadecimal digits of a UUID.
 
-    MariaDB's own type refuses what has not a UUID's version and variant, so 122 bits are the hash's.
+    MariaDB's UUID type requires a valid version and variant, so 122 bits are the hash's. The boundaries of the
+    parts are part of the hash.
     """
     text = json.dumps(parts, ensure_ascii=True)
     return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=5).hex
 
 
 def canonical_json(value: Any) -> str:
-    """Return JSON ``value`` as the one text that equal values have, whatever the order of their keys."""
+    """Return JSON ``value`` as text that is equal for equal values, whatever the order of keys."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
 def decide_conflict(
     on_conflict: OnConflict, *, holder: State | None, states: Collection[str]
 ) -> ConflictDecision:
-    """Return what to do where ``holder`` is the state of the job that holds the key, None where it is gone.
+    """Return what to do; ``holder`` is the state of the job that holds the key, None if it was deleted.
 
-    What runs cannot be changed any more: where running jobs hold the key, the enqueue is skipped.
+    A running job cannot be changed: if it holds the key, the enqueue is skipped.
     """
     if holder is None or holder not in states:
         return ConflictDecision.ENQUEUE
@@ -109,9 +110,9 @@ def decide_conflict(
 def rescheduled_due(
     due: datetime, *, now: datetime, enqueued_at: datetime, max_wait: timedelta | None
 ) -> datetime | None:
-    """Return when a job is due that is put off until ``due``; None for at once.
+    """Return when a job that is rescheduled to ``due`` becomes due; None: now.
 
-    ``max_wait`` bounds it to so long after the job was enqueued: a burst that never ends runs now and then.
+    ``max_wait`` bounds the wait since its enqueue, so that an endless burst still runs now and then.
     """
     if max_wait is not None:
         due = min(due, enqueued_at + max_wait)
