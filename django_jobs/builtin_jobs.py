@@ -25,7 +25,7 @@ from .store.dead_letters.search import iter_dead_letter_ids
 from .store.lifecycle.purge import purge
 from .store.lifecycle.redrive import redrive
 from .store.lifecycle.replay import CHUNK, replay_chunk
-from .store.search.jobs import browse
+from .store.search.jobs import find_jobs
 
 STEP_INTERVAL = timedelta(seconds=1)
 """With a rate: so long between two steps."""
@@ -78,7 +78,7 @@ def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str,
     bulk = _BulkJob(total)
     wanted = JobFilter.from_query(jobs, zone=UTC)
     while bulk.position != END_POSITION:
-        page = browse(wanted, after=str(bulk.position or ""), limit=CHUNK)
+        page = find_jobs(wanted, after=str(bulk.position or ""), limit=CHUNK)
         originals = Job.objects.filter(
             pk__in=[one.pk for one in page.rows if not one.name.startswith(ENGINE_PREFIX)]
         )

@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 
 from ..policy.filter_values import FilterError
 from ..store.clock import database_now
-from ..store.search.jobs import browse_object
+from ..store.search.jobs import find_jobs_of_object
 from .jobs.labels import format_duration, run_duration, state_label, wait_duration
 from .site.base import filter_error_text
 from .site.paging import CURSOR_PARAMETER
@@ -64,7 +64,7 @@ class JobsForObjectMixin(_Admin):
             raise PermissionDenied
         address = self._url("jobs", row.pk)
         try:
-            page = browse_object(
+            page = find_jobs_of_object(
                 row, argument=self.jobs_argument, after=request.GET.get(CURSOR_PARAMETER, "")
             )
         except FilterError as error:

@@ -29,7 +29,7 @@ from ..schedules import spec_of
 from ..staff_schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs
 from ..store.clock import database_now
 from ..store.schedules.definitions import delete_schedule, pause_schedule, resume_schedule, save_schedule
-from ..store.schedules.tick import tick_now
+from ..store.schedules.tick import run_schedule
 from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, format_timestamp, render_json
 
 if TYPE_CHECKING:
@@ -318,7 +318,7 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         """Do the verb and say what came of it."""
         try:
             if verb == "run":
-                made = tick_now(schedule, by=actor(request))
+                made = run_schedule(schedule, by=actor(request))
                 fired = made.outcome is TickOutcome.FIRED
                 said = f"{schedule}: {made.outcome.value}, " + (
                     f"job {made.job_id}" if fired else made.reason

@@ -20,7 +20,7 @@ from ..models import Job, Worker
 from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.newest_first import Window
-from ..store.workers import ALIVE, request_stop
+from ..store.workers import ALIVE, stop_worker
 from .site.base import actor, format_timestamp
 from .site.paging import WindowChangeList, WindowedAdmin
 from .site.permissions import STOP, has_permission, require_permission
@@ -136,7 +136,7 @@ class WorkerAdmin(WindowedAdmin[Worker]):
         return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_worker_change", args=[pk]))
 
     def _request_stop(self, request: HttpRequest, worker: Worker) -> bool:
-        asked = request_stop(worker.pk, by=actor(request))
+        asked = stop_worker(worker.pk, by=actor(request))
         if asked:
             self.log_change(request, worker, str(_("Asked to stop.")))
         return asked

@@ -13,7 +13,7 @@ from ..policy.cron_words import describe_cron
 from ..policy.uniqueness import KeyKind
 from ..reasons import render_reason
 from ..redaction import redact_for_job, redact_job_value
-from ..store.doctor.why_not_running import explain
+from ..store.doctor.why_not_running import why_not_running
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats
 
@@ -58,7 +58,7 @@ def _result(job: Job) -> Any:
 
 def reason_text(job: Job) -> str | None:
     """Return in a sentence why the job does not run, or where it does; None where it has ended."""
-    reason = explain(job)
+    reason = why_not_running(job)
     return (
         None
         if reason is None

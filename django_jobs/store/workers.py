@@ -64,7 +64,7 @@ def record_heartbeat(
     return HeartbeatStatus.LOST
 
 
-def request_stop(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
+def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
     """Ask a living worker to stop and tell whether it was alive and not asked before. One guarded statement.
 
     It hears of it with its next heartbeat, lets what runs finish within the grace time, and is not replaced. One that

@@ -18,7 +18,7 @@ from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import ScheduleSpec, TickPolicy, Timing
 from django_jobs.store.lifecycle.cancel import request_cancel
 from django_jobs.store.schedules.definitions import save_schedule
-from django_jobs.store.schedules.tick import tick_now
+from django_jobs.store.schedules.tick import run_schedule
 from tests.concurrency import wait_until
 from tests.databases import chosen_vendor
 from tests.factories import make_schedule
@@ -164,10 +164,10 @@ def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: S
     wait_until(
         lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step"
     )
-    assert tick_now(row).outcome == "fired"
+    assert run_schedule(row).outcome == "fired"
     running = Job.objects.filter(state="running")
     first = wait_until(running.first)
-    assert tick_now(row).outcome == "waiting"
+    assert run_schedule(row).outcome == "waiting"
     request_cancel(first)
     wait_until(running.exclude(pk=first.pk).exists, "the one that waited to run", seconds=10)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db import transaction
 
 from django_jobs.models import Worker
-from django_jobs.store.workers import request_stop, set_worker_state
+from django_jobs.store.workers import stop_worker, set_worker_state
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 
@@ -24,7 +24,7 @@ def test_a_worker_that_is_asked_to_stop_lets_what_runs_finish_and_runworker_ends
     worker = start_worker(**SOON)
     wait_for_start(tmp_path / "go")
 
-    assert request_stop(Worker.objects.get().pk, by="ada")
+    assert stop_worker(Worker.objects.get().pk, by="ada")
     wait_until(lambda: Worker.objects.get().state == "stopping")
     (tmp_path / "go").touch()
 
@@ -39,7 +39,7 @@ def test_of_two_processes_the_other_one_goes_on_alone(start_worker: StartWorker)
     wait_until(lambda: Worker.objects.filter(state="running").count() == 2)
     first, second = Worker.objects.order_by("pk")
 
-    assert request_stop(first.pk, by="ada")
+    assert stop_worker(first.pk, by="ada")
     wait_until(lambda: Worker.objects.get(pk=first.pk).state == "stopped")
     job = misbehaving.tell_process.enqueue()
 
@@ -58,7 +58,7 @@ def test_a_process_that_recycles_already_is_not_replaced_once_it_was_asked(
     misbehaving.eat_memory.enqueue(300)
     wait_until(lambda: Worker.objects.get().state == "stopping")
 
-    assert request_stop(Worker.objects.get().pk, by="ada")
+    assert stop_worker(Worker.objects.get().pk, by="ada")
     (tmp_path / "go").touch()
 
     assert worker.wait() == 0, worker.output
@@ -74,7 +74,7 @@ def test_a_worker_that_was_declared_lost_before_it_heard_stops_under_its_new_row
     wait_until(lambda: Worker.objects.filter(state="running").exists())
     first = Worker.objects.get()
     with transaction.atomic():
-        assert request_stop(first.pk, by="ada")
+        assert stop_worker(first.pk, by="ada")
         assert set_worker_state(first.pk, Worker.State.LOST)
 
     assert worker.wait() == 0, worker.output

@@ -10,7 +10,7 @@ from django_jobs.store.workers import (
     mark_lost_workers,
     record_heartbeat,
     register_worker,
-    request_stop,
+    stop_worker,
     set_worker_state,
     time_until_stale,
 )
@@ -87,8 +87,8 @@ def test_a_worker_that_is_stopping_is_still_alive():
 def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
     worker = make_worker(heartbeat_at=ago(seconds=10))
 
-    assert request_stop(worker.pk, by="ada") is True
-    assert request_stop(worker.pk, by="bob") is False
+    assert stop_worker(worker.pk, by="ada") is True
+    assert stop_worker(worker.pk, by="bob") is False
 
     assert record_heartbeat(worker.pk, memory_bytes=7) is HeartbeatStatus.STOP_REQUESTED
     worker.refresh_from_db()
@@ -102,7 +102,7 @@ def test_a_worker_that_stops_already_can_be_asked_not_to_be_replaced():
     worker = make_worker(state="stopping")
 
     assert is_stop_requested(worker.pk) is False
-    assert request_stop(worker.pk, by="ada") is True
+    assert stop_worker(worker.pk, by="ada") is True
     assert is_stop_requested(worker.pk) is True
     assert record_heartbeat(worker.pk) is HeartbeatStatus.ALIVE, "it need not be told again"
 
@@ -111,7 +111,7 @@ def test_a_worker_that_stops_already_can_be_asked_not_to_be_replaced():
 def test_only_a_living_worker_can_be_asked_to_stop(state):
     worker = make_worker(state=state)
 
-    assert request_stop(worker.pk, by="ada") is False
+    assert stop_worker(worker.pk, by="ada") is False
 
     worker.refresh_from_db()
     assert worker.stop_requested_at is None

@@ -23,7 +23,7 @@ from ...policy.states import FINAL_STATES, State
 from ...reasons import render_reason
 from ...store.clock import database_now
 from ...store.dead_letters.search import BoundedCount, count_open_dead_letters, newest_dead_letter_ids
-from ...store.doctor.why_not_running import explain
+from ...store.doctor.why_not_running import why_not_running
 from ...store.lifecycle.cancel import request_cancel
 from ..jobs.labels import state_label
 from ..site.base import actor, format_timestamp
@@ -202,7 +202,7 @@ def progress_status(job: Job, verb: str) -> dict[str, Any]:
             **values,
             "state": state_label(job.state),
         }
-    elif not done and (reason := explain(job)) is not None:
+    elif not done and (reason := why_not_running(job)) is not None:
         text = render_reason(reason, instant=format_timestamp)
     return {"done": done, "total": job.progress_total, "is_final": job.is_final, "text": text}
 

@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from ...models import Job
 from ...policy.filter_values import FilterError
 from ...store.clock import database_now
-from ...store.search.jobs import Page, browse
+from ...store.search.jobs import Page, find_jobs
 from ..site.paging import CURSOR_PARAMETER, WindowChangeList
 from .filters import read_filter
 
@@ -26,7 +26,7 @@ class JobChangeList(WindowChangeList):
         """Read one page, with the workers of what runs and the instant at which it was read."""
         try:
             wanted = read_filter(request)
-            self.page = browse(wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page)
+            self.page = find_jobs(wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page)
         except FilterError as error:
             raise IncorrectLookupParameters(str(error)) from None
         prefetch_related_objects(self.page.rows, "worker")

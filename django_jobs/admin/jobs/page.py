@@ -28,7 +28,7 @@ from ...redaction import limit_label, redact_job_value
 from ...result_files import ResultFile
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now
-from ...store.doctor.why_not_running import explain
+from ...store.doctor.why_not_running import why_not_running
 from ...store.lifecycle.replay import COPY_OF
 from ...store.limits.search import permits_of_job
 from ...store.search.keys import keys_of_job
@@ -73,7 +73,7 @@ class Value:
 def detail(model_admin: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
     """Return the page. At most two dozen statements, whatever the job has been through."""
     can_view_arguments = has_permission(request, VIEW_ARGUMENTS)
-    reason = explain(job)
+    reason = why_not_running(job)
     life = timeline(job, show_errors=can_view_arguments)
     context = {
         **model_admin.admin_site.each_context(request),

@@ -19,7 +19,7 @@ from ...policy.filter_values import FilterError
 from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ...store.clock import database_now
-from ...store.search.jobs import browse
+from ...store.search.jobs import find_jobs
 from ..site.base import filter_error_text
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
 from .actions import log_action
@@ -65,7 +65,7 @@ def replay_view(model_admin: JobAdmin, request: HttpRequest) -> HttpResponse:
         )
         return HttpResponseRedirect(back)
     wanted = _up_to_now(wanted)
-    found = browse(wanted, limit=MAX_COUNTED)
+    found = find_jobs(wanted, limit=MAX_COUNTED)
     is_more = found.older is not None
     if request.method == "POST":
         total = None if is_more else len(found.rows)

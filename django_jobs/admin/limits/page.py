@@ -17,7 +17,7 @@ from django.utils.translation import gettext_lazy as _
 from ...models import Limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
-from ...store.limits.reopen import reopen
+from ...store.limits.reopen import reopen_limit
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
 from ..jobs.labels import page_link, state_label
 from ..site.base import format_timestamp
@@ -140,7 +140,7 @@ def reopen_view(model_admin: LimitAdmin, request: HttpRequest, pk: str) -> HttpR
 
 def reopen_many(model_admin: LimitAdmin, request: HttpRequest, limits: Sequence[Limit]) -> None:
     """Reopen limits, log it and say how many were closed."""
-    changed = [limit for limit in limits if reopen(limit.pk)]
+    changed = [limit for limit in limits if reopen_limit(limit.pk)]
     for limit in changed:
         model_admin.log_change(request, limit, gettext("Jobs were let in again."))
     if changed:

@@ -25,7 +25,7 @@ from ..search.jobs import in_state
 from ..workers import ALIVE, served_queues
 
 
-def explain(job: Job, *, using: str | None = None) -> WaitExplanation | None:
+def why_not_running(job: Job, *, using: str | None = None) -> WaitExplanation | None:
     """Return why the job, as it was read, does not run, or where it does; None where it has ended.
 
     At most nine statements, none of which reads more than 10,001 rows of an index.

@@ -11,7 +11,7 @@ from ..dialects import open_dialect
 from ..notify import notify_on_commit
 
 
-def reopen(limit_id: int, *, using: str | None = None) -> bool:
+def reopen_limit(limit_id: int, *, using: str | None = None) -> bool:
     """Forget that a limit is closed and what a breaker has counted; False where it was not closed.
 
     One guarded statement, which waits for a worker that decides on the limit at this moment. How many it lets in

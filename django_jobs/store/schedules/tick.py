@@ -57,7 +57,7 @@ class ManualTickResult(NamedTuple):
     job_id: int | None
 
 
-def tick_now(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> ManualTickResult:
+def run_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> ManualTickResult:
     """Fire a schedule at once, also a paused one; its own times are left as they are. One transaction.
 
     It overlaps with the schedule's other jobs as any tick does. Raises ConfigurationError where the schedule

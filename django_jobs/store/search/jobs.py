@@ -40,7 +40,7 @@ from .id_checkpoints import id_after, id_before
 from .keyset_pages import decode_cursor, encode_cursor, read_keyset_page
 from .newest_first import PAGE_SIZE, SCAN_LIMIT, newest_first
 
-__all__ = ["FilterError", "JobFilter", "Page", "browse", "browse_object", "in_state", "iter_pages"]
+__all__ = ["FilterError", "JobFilter", "Page", "find_jobs", "find_jobs_of_object", "in_state", "iter_pages"]
 
 MAX_TICKS = 1_000
 """Of a schedule's ticks the newest so many are looked at."""
@@ -74,7 +74,7 @@ class Page:
     highest: int = 0
 
 
-def browse(
+def find_jobs(
     wanted: JobFilter,
     *,
     after: str = "",
@@ -95,14 +95,14 @@ def iter_pages(
 ) -> Iterator[Page]:
     """Yield page after page until the end; a filter with a duration is counted from now."""
     wanted = wanted.frozen(database_now(using=using))
-    page = browse(wanted, limit=limit, scan=scan, using=using)
+    page = find_jobs(wanted, limit=limit, scan=scan, using=using)
     yield page
     while page.older is not None:
-        page = browse(wanted, after=page.older, limit=limit, scan=scan, using=using)
+        page = find_jobs(wanted, after=page.older, limit=limit, scan=scan, using=using)
         yield page
 
 
-def browse_object(
+def find_jobs_of_object(
     target: Model,
     *,
     argument: str | None = None,

@@ -14,7 +14,7 @@ from django_jobs.policy.states import FINAL_STATES, State
 from django_jobs.policy.why_not_running import WaitExplanation, WaitReason
 from django_jobs.reasons import render_reason
 from django_jobs.store.doctor import why_not_running as module
-from django_jobs.store.doctor.why_not_running import count_ahead, explain
+from django_jobs.store.doctor.why_not_running import count_ahead, why_not_running
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.limits import facts
 from django_jobs.store.limits.admit import admit
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def why(job: Job) -> WaitExplanation:
-    reason = explain(job.refresh())
+    reason = why_not_running(job.refresh())
     assert reason is not None
     return reason
 
@@ -221,7 +221,7 @@ def test_a_job_at_a_limit_takes_few_statements(django_assert_max_num_queries: An
     last = sample.sync_customer.enqueue_many([(1, "api")] * 12)[-1]
     admit()
     with django_assert_max_num_queries(9):
-        assert explain(last) is not None
+        assert why_not_running(last) is not None
 
 
 @pytest.mark.parametrize("state", list(State))
@@ -230,4 +230,4 @@ def test_it_takes_few_statements(state: State, django_assert_max_num_queries: An
     factories.make_jobs(10)
     job = factories.make_job(state, run_after=factories.ago(seconds=0) + timedelta(hours=1))
     with django_assert_max_num_queries(6):
-        assert (explain(job) is None) == (state in FINAL_STATES)
+        assert (why_not_running(job) is None) == (state in FINAL_STATES)

@@ -13,8 +13,8 @@ from django_jobs import RateLimit
 from django_jobs.models import Job, Limit
 from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.states import State
-from django_jobs.store.doctor.why_not_running import explain
-from django_jobs.store.limits.reopen import reopen
+from django_jobs.store.doctor.why_not_running import why_not_running
+from django_jobs.store.limits.reopen import reopen_limit
 from django_jobs.store.limits.search import LimitFilter, limits_page
 from tests import factories
 from tests.admin.staff import log_in, url
@@ -77,7 +77,7 @@ def test_no_page_of_limits_reads_a_whole_table(client: Client, busiest: Limit) -
     with CaptureQueriesContext(connection) as captured:
         for address in [*addresses, url("limit_change", busiest.pk), url("job_change", waiting.pk)]:
             assert client.get(address).status_code == 200
-        reopen(busiest.pk)
+        reopen_limit(busiest.pk)
     assert _scans(captured) == []
 
 
@@ -103,7 +103,7 @@ def test_a_page_and_the_one_behind_it_are_found_by_the_index(busiest: Limit, wan
 def test_saying_why_the_last_of_a_long_line_waits_reads_no_more_than_it_counts(busiest: Limit) -> None:
     last = Job.objects.filter(state=State.BLOCKED).order_by("-pk")[0]
     with CaptureQueriesContext(connection) as captured:
-        reason = explain(last)
+        reason = why_not_running(last)
     assert reason is not None
     assert reason.values["ahead"] == "10000+"
     assert _scans(captured) == []

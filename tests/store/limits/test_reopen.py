@@ -10,7 +10,7 @@ from django_jobs.policy.outcomes import Snoozed
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.limits.admit import admit
-from django_jobs.store.limits.reopen import reopen
+from django_jobs.store.limits.reopen import reopen_limit
 from tests import factories
 from tests.concurrency import run_together
 from tests.sampleapp import jobs as sample
@@ -41,7 +41,7 @@ def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> 
     _let_in()
     assert _states(waiting) == [State.BLOCKED] * 3
 
-    assert reopen(Limit.objects.get().pk)
+    assert reopen_limit(Limit.objects.get().pk)
     _let_in()
 
     assert _states(waiting) == [State.READY] * 3
@@ -55,7 +55,7 @@ def test_a_breaker_that_lets_one_try_lets_the_others_follow() -> None:
     _let_in()
     assert _states(waiting) == [State.READY, State.BLOCKED, State.BLOCKED]
 
-    assert reopen(Limit.objects.get().pk)
+    assert reopen_limit(Limit.objects.get().pk)
     _let_in()
 
     assert _states(waiting) == [State.READY] * 3
@@ -70,7 +70,7 @@ def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
     finish([factories.ended(claim, refused)], worker_id=worker.pk)
     assert _states(jobs[1:]) == [State.BLOCKED] * 3
 
-    assert reopen(Limit.objects.get().pk)
+    assert reopen_limit(Limit.objects.get().pk)
     _let_in()
 
     assert _states(jobs[1:]) == [State.READY, State.BLOCKED, State.BLOCKED]
@@ -80,16 +80,16 @@ def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
 def test_a_limit_that_is_not_closed_is_left_alone(closed: int | None) -> None:
     since = None if closed is None else factories.ago(minutes=closed)
     limit = factories.make_limit(RateLimit(10), closed_until=since)
-    assert not reopen(limit.pk)
+    assert not reopen_limit(limit.pk)
     limit.refresh_from_db()
     assert (limit.check_at, limit.closed_until) == (None, since)
 
 
 def test_a_limit_that_is_gone_is_not_reopened() -> None:
-    assert not reopen(7)
+    assert not reopen_limit(7)
 
 
 def test_of_two_at_once_one_has_reopened_it(transactional_db: None) -> None:
     limit = factories.make_limit(CircuitBreaker(failures=2), is_tripped=True)
 
-    assert sorted(run_together(lambda: reopen(limit.pk), lambda: reopen(limit.pk))) == [False, True]
+    assert sorted(run_together(lambda: reopen_limit(limit.pk), lambda: reopen_limit(limit.pk))) == [False, True]

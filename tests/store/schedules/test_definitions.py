@@ -22,7 +22,7 @@ from django_jobs.store.schedules.definitions import (
     save_schedule,
     sync_schedules,
 )
-from django_jobs.store.schedules.tick import tick, tick_now
+from django_jobs.store.schedules.tick import tick, run_schedule
 from tests.concurrency import run_together
 from tests.factories import ago, make_job, make_schedule, make_tick
 
@@ -208,7 +208,7 @@ class TestWaiting:
         row = make_schedule("report", overlap="queue")
         tick()
         pause_schedule(row)
-        made = tick_now(the())
+        made = run_schedule(the())
         assert (made.outcome, Tick.objects.filter(outcome="waiting").count()) == ("skipped", 0)
         assert made.reason.endswith("has not ended, and nothing waits while the schedule is paused")
 

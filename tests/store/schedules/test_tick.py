@@ -12,7 +12,7 @@ from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.schedules.tick import seconds_until_next_check, tick, tick_now
+from django_jobs.store.schedules.tick import seconds_until_next_check, tick, run_schedule
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, make_job, make_schedule, make_tick, make_worker, take
@@ -210,7 +210,7 @@ class TestRunNow:
     def test_it_fires_and_leaves_the_schedules_own_times(self) -> None:
         later = database_now() + timedelta(hours=1)
         schedule = make_schedule(next_due_at=later)
-        made = tick_now(schedule, by="ada")
+        made = run_schedule(schedule, by="ada")
         assert (made.outcome, made.reason) == ("fired", "")
         assert Job.objects.get().pk == made.job_id
         assert Tick.objects.get().requested_by == "ada"
@@ -220,7 +220,7 @@ class TestRunNow:
     def test_one_that_waits_does_not_hold_up_what_is_due(self) -> None:
         schedule = make_schedule(overlap="queue")
         make_tick(schedule, job=make_job(State.RUNNING), is_open=True, due_at=ago(hours=1))
-        assert tick_now(schedule).outcome == "waiting"
+        assert run_schedule(schedule).outcome == "waiting"
         assert seconds_until_next_check() == 0
 
     @pytest.mark.parametrize("overlap", ["skip", "allow", "queue", "replace"])
@@ -229,7 +229,7 @@ class TestRunNow:
 
         def by_hand() -> None:
             for row in rows:
-                tick_now(row, by="ada")
+                run_schedule(row, by="ada")
 
         run_together(by_hand, by_hand, tick, tick)
         tick()
@@ -241,14 +241,14 @@ class TestRunNow:
 
     def test_a_paused_schedule_can_be_run_too(self) -> None:
         schedule = make_schedule(paused_at=database_now(), next_due_at=None)
-        assert tick_now(schedule).outcome == "fired"
+        assert run_schedule(schedule).outcome == "fired"
         schedule.refresh_from_db()
         assert not schedule.is_firing
 
     def test_it_overlaps_as_any_tick_does(self) -> None:
         schedule = make_schedule(overlap="skip", next_due_at=database_now() + MINUTE)
-        first = tick_now(schedule)
-        second = tick_now(schedule)
+        first = run_schedule(schedule)
+        second = run_schedule(schedule)
         assert (second.outcome, second.reason) == ("skipped", f"job {first.job_id} has not ended")
 
     @pytest.mark.parametrize(
@@ -256,14 +256,14 @@ class TestRunNow:
     )
     def test_what_cannot_fire_says_so(self, fields: dict[str, object]) -> None:
         with pytest.raises(ConfigurationError, match=r"no such job|no code defines it"):
-            tick_now(make_schedule(next_due_at=None, **fields))
+            run_schedule(make_schedule(next_due_at=None, **fields))
         assert not Job.objects.exists()
 
     def test_a_schedule_that_is_gone_says_so(self) -> None:
         schedule = make_schedule()
         CronSchedule.objects.all().delete()
         with pytest.raises(ConfigurationError, match="is gone"):
-            tick_now(schedule)
+            run_schedule(schedule)
 
 
 @pytest.mark.parametrize(

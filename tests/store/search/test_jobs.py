@@ -13,7 +13,7 @@ from django_jobs.models import DeadLetter, Job, JobIdCheckpoint
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.redrive import redrive
-from django_jobs.store.search.jobs import FilterError, JobFilter, browse, browse_object, iter_pages
+from django_jobs.store.search.jobs import FilterError, JobFilter, find_jobs, find_jobs_of_object, iter_pages
 from tests import factories
 from tests.sampleapp.models import Customer, Document
 
@@ -40,16 +40,16 @@ def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
     if state is State.DEAD:
         factories.make_letter(job)
     bury(job)
-    page = browse(read({"state": state.value}), scan=5)
+    page = find_jobs(read({"state": state.value}), scan=5)
     assert (page.rows, page.older, page.is_truncated) == ([job], None, False)
-    page = browse(read({"state": state.value, "queue": "mail", "name": "sample"}), scan=5)
+    page = find_jobs(read({"state": state.value, "queue": "mail", "name": "sample"}), scan=5)
     assert (page.rows, page.older) == ([job], None)
-    assert browse(read({"state": state.value, "name": "other"}), scan=5).rows == []
+    assert find_jobs(read({"state": state.value, "name": "other"}), scan=5).rows == []
 
 
 def test_what_no_index_serves_is_looked_for_in_windows_that_say_where_they_looked() -> None:
     job = bury(factories.make_job(State.CANCELLED))
-    page = browse(read({"state": "cancelled"}), scan=5)
+    page = find_jobs(read({"state": "cancelled"}), scan=5)
     assert (page.rows, page.is_truncated, page.highest - page.lowest) == ([], True, 4)
     assert found({"state": "cancelled"}, scan=5) == [job.pk]
 
@@ -135,12 +135,12 @@ def test_times_are_those_of_the_enqueue_and_marks_bound_the_window() -> None:
     newest = factories.make_job(State.SUCCEEDED)
     since, until = factories.ago(days=1).isoformat(), factories.ago(minutes=1).isoformat()
     assert found({"since": since}) == [newest.pk, recent.pk]
-    assert browse(read({"since": since})).lowest > old.pk
+    assert find_jobs(read({"since": since})).lowest > old.pk
     assert found({"since": "P1D"}) == [newest.pk, recent.pk]
     assert found({"since": "PT2M", "state": "succeeded"}) == [newest.pk]
     assert found({"until": until}) == [recent.pk, old.pk]
     until = factories.ago(days=2, minutes=30).isoformat()
-    assert browse(read({"until": until})).highest == old.pk
+    assert find_jobs(read({"until": until})).highest == old.pk
 
 
 def test_a_job_that_was_committed_late_is_found_within_its_time() -> None:
@@ -209,12 +209,12 @@ def test_jobs_that_carry_a_row_are_found_at_any_depth() -> None:
     factories.make_job(arguments={"customer": encode(bo, what="x"), "n": ada.pk})
     paper = factories.make_job(arguments={"document": encode(document, what="x")})
     by_key = factories.make_job(arguments={"customer_id": ada.pk})
-    assert browse_object(ada).rows == [deep, direct]
-    assert browse_object(document).rows == [paper]
-    assert browse_object(ada, argument="customer_id").rows == [by_key, deep, direct]
-    assert browse_object(document, argument="document").rows == [paper]
+    assert find_jobs_of_object(ada).rows == [deep, direct]
+    assert find_jobs_of_object(document).rows == [paper]
+    assert find_jobs_of_object(ada, argument="customer_id").rows == [by_key, deep, direct]
+    assert find_jobs_of_object(document, argument="document").rows == [paper]
     by_text = factories.make_job(arguments={"document_id": str(document.pk)})
-    assert browse_object(document, argument="document_id").rows == [by_text, paper]
+    assert find_jobs_of_object(document, argument="document_id").rows == [by_text, paper]
 
 
 @pytest.mark.parametrize(
@@ -241,7 +241,7 @@ def test_a_filter_that_says_nothing_is_refused(query: dict[str, str], said: str)
 @pytest.mark.parametrize("state", ["", "ready", "scheduled", "dead"])
 def test_a_cursor_that_no_page_had_is_refused(after: str, state: str) -> None:
     with pytest.raises(FilterError, match="below: expected where a page ended"):
-        browse(read({"state": state}), after=after)
+        find_jobs(read({"state": state}), after=after)
 
 
 @pytest.mark.parametrize("number", [10, 60])
@@ -261,7 +261,7 @@ def test_a_page_takes_few_statements_whatever_the_number_of_jobs(
     for _ in range(number):
         factories.make_letter()
     with django_assert_max_num_queries(7):
-        browse(read(query))
+        find_jobs(read(query))
 
 
 def test_letters_without_jobs_do_not_disturb() -> None:

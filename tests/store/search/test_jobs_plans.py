@@ -11,8 +11,8 @@ from django.test.utils import CaptureQueriesContext
 
 from django_jobs.models import Attempt, DeadLetter, Job, JobIdCheckpoint
 from django_jobs.policy.states import State
-from django_jobs.store.doctor.why_not_running import explain
-from django_jobs.store.search.jobs import JobFilter, browse, browse_object
+from django_jobs.store.doctor.why_not_running import why_not_running
+from django_jobs.store.search.jobs import JobFilter, find_jobs, find_jobs_of_object
 from tests import factories
 from tests.databases import chosen_vendor
 from tests.sampleapp.models import Customer
@@ -101,21 +101,21 @@ def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
     for query in [*QUERIES, {"q": str(full_tables + 17)}]:
         with CaptureQueriesContext(connection) as queries:
             wanted = JobFilter.from_query(query, zone=UTC)
-            page = browse(wanted, scan=SCAN)
+            page = find_jobs(wanted, scan=SCAN)
             if page.older is not None:
-                browse(wanted, after=page.older, scan=SCAN)
+                find_jobs(wanted, after=page.older, scan=SCAN)
         assert not whole_scans(queries), query
 
 
 def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int) -> None:
     query = JobFilter(argument="user_id=1")
-    assert browse(query, scan=SCAN).rows == []
+    assert find_jobs(query, scan=SCAN).rows == []
     with connection.cursor() as cursor:
         cursor.execute("CREATE INDEX by_argument ON django_jobs_job USING gin (arguments jsonb_path_ops)")
         cursor.execute("ANALYZE django_jobs_job")
     try:
         with CaptureQueriesContext(connection) as queries:
-            page = browse(query, scan=SCAN)
+            page = find_jobs(query, scan=SCAN)
         assert [job.pk for job in page.rows] == [full_tables]
         assert page.older is None
         assert not whole_scans(queries)
@@ -132,9 +132,9 @@ def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
     with connection.cursor() as cursor:
         cursor.execute("CREATE INDEX by_argument ON django_jobs_job USING gin (arguments jsonb_path_ops)")
     try:
-        page = browse(JobFilter(argument="region=eu"), scan=SCAN)
+        page = find_jobs(JobFilter(argument="region=eu"), scan=SCAN)
         assert (page.rows, page.is_truncated, page.highest) == ([], True, full_tables + ROWS - 1)
-        assert len(browse(JobFilter(argument="region=eu"), scan=ROWS).rows) == 10
+        assert len(find_jobs(JobFilter(argument="region=eu"), scan=ROWS).rows) == 10
     finally:
         with connection.cursor() as cursor:
             cursor.execute("DROP INDEX by_argument")
@@ -142,7 +142,7 @@ def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
 
 def test_the_jobs_of_a_row_are_looked_for_in_windows(full_tables: int) -> None:
     with CaptureQueriesContext(connection) as queries:
-        browse_object(Customer(pk=7), argument="user_id", scan=SCAN)
+        find_jobs_of_object(Customer(pk=7), argument="user_id", scan=SCAN)
     assert not whole_scans(queries)
 
 
@@ -151,7 +151,7 @@ def test_why_a_job_waits_is_found_by_indexes(full_tables: int, state: State) -> 
     factories.make_worker()
     for job in (Job.objects.filter(state=state).earliest("pk"), Job.objects.filter(state=state).latest("pk")):
         with CaptureQueriesContext(connection) as queries:
-            assert explain(job) is not None
+            assert why_not_running(job) is not None
         assert not whole_scans(queries)
 
 
