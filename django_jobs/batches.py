@@ -27,13 +27,14 @@ from .definition import JobDefinition
 from .enqueue_options import EnqueueOptions
 from .exceptions import ConfigurationError, NoCurrentBatchError, NoCurrentJobError, WaitTimeoutError
 from .policy.batches import FINAL_BATCH_STATES, MAX_DESCRIPTION_LENGTH, Callback
+from .policy.metadata import BATCH_KEY
 
 if TYPE_CHECKING:
     from django.db.models import QuerySet
 
     from .models import Batch as BatchRow
     from .models import Job
-    from .store.batches.batch import Progress
+    from .operations import CancelResult, Progress
 
 _SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
 
@@ -143,13 +144,13 @@ class Batch:
 
     def progress(self) -> Progress:
         """Return how many jobs there are and how they ended, as it is now. Two statements, however many jobs."""
-        from .store.batches.batch import batch_progress
+        from .operations import batch_progress
 
         return batch_progress(self.row)
 
-    def cancel(self, *, by: str = "") -> int:
-        """Cancel what waits, ask what runs to end, and return how many jobs were either; nothing is added any more."""
-        from .store.batches.batch import cancel_batch
+    def cancel(self, *, by: str = "") -> CancelResult:
+        """Cancel waiting jobs, request cancellation of running ones, and return how many; no job can be added any more."""
+        from .operations import cancel_batch
 
         return cancel_batch(self.id, by=by)
 
@@ -191,7 +192,8 @@ class Batch:
         self._id = row.pk
 
     def _end(self, error: BaseException | None) -> None:
-        from .store.batches.batch import cancel_batch, close_batch
+        from .operations import cancel_batch
+        from .store.batches.batch import close_batch
 
         if not self._is_builder:
             return
@@ -226,8 +228,6 @@ def current_batch() -> Batch:
 
 def completed_batch() -> Batch:
     """Return the batch whose end enqueued the running job, its callback. Raises NoCurrentBatchError in any other job."""
-    from .store.batches.apply_deltas import BATCH_KEY
-
     try:
         batch_id = current_job().metadata.get(BATCH_KEY)
     except NoCurrentJobError:

@@ -15,7 +15,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Queue
-from ..store.queues import MAX_RUNNING, pause, resume, set_max_running
+from ..models.queue import MAX_RUNNING
+from ..operations import pause, resume, set_max_running
 from ..store.stats.dashboard import queue_statuses
 from .dashboard import dashboard_urls, queue_context
 from .site.base import ReadOnlyAdmin, actor, format_timestamp

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from ..conf import get_settings
 from ..exceptions import JobsError
 from ..models import CronSchedule, Tick
+from ..operations import delete_schedule, pause_schedule, resume_schedule, run_schedule, save_schedule
 from ..policy.cron import CronError
 from ..policy.cron_words import describe_cron
 from ..policy.overlap import Overlap
@@ -28,8 +29,6 @@ from ..redaction import redact_for_job
 from ..schedules import spec_of
 from ..staff_schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs
 from ..store.clock import database_now
-from ..store.schedules.definitions import delete_schedule, pause_schedule, resume_schedule, save_schedule
-from ..store.schedules.tick import run_schedule
 from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, format_timestamp, render_json
 
 if TYPE_CHECKING:

@@ -17,10 +17,11 @@ from django.utils.translation import ngettext
 
 from ..conf import get_settings
 from ..models import Job, Worker
+from ..operations import stop_worker
 from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.newest_first import Window
-from ..store.workers import ALIVE, stop_worker
+from ..store.workers import ALIVE
 from .site.base import actor, format_timestamp
 from .site.paging import WindowChangeList, WindowedAdmin
 from .site.permissions import STOP, has_permission, require_permission

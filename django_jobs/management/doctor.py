@@ -1,4 +1,4 @@
-"""Collect what ``manage.py jobs doctor`` says: facts from the store, calls from the code, findings from policy."""
+"""Checks of ``manage.py jobs doctor``: facts from the database, findings from policy."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from .. import registry
 from ..arguments.serialization import decode
 from ..conf import get_settings
 from ..policy.doctor import Finding, RowFacts, ServerFacts, diagnose
-from ..store.doctor import rows as examine
+from ..store.doctor import rows as doctor_rows
 from ..store.doctor.schema import read_schema
 from ..store.doctor.server import read_server
 
@@ -15,34 +15,34 @@ MAX_CALLS_REPORTED = 10
 
 
 def run_doctor() -> list[Finding]:
-    """Examine tables, rows and server of the jobs' database and return what is wrong, problems first. Reads only."""
+    """Check schema, rows and server of the jobs' database; return findings, problems first. Read-only."""
     settings = get_settings()
     using = settings.database
     schema = read_schema(using=using)
     if schema.unapplied:
         return diagnose(rows=RowFacts(), server=ServerFacts(), schema=schema)
     rows = RowFacts(
-        silent_workers=examine.silent_workers(stale_after=settings.worker.stale_after, using=using),
-        orphaned=examine.orphaned_jobs(using=using),
-        inconsistent=examine.inconsistent_jobs(using=using),
-        missing_finished_at=examine.jobs_without_finish_time(using=using),
-        unknown=examine.unknown_jobs(using=using),
+        silent_workers=doctor_rows.silent_workers(stale_after=settings.worker.stale_after, using=using),
+        orphaned=doctor_rows.orphaned_jobs(using=using),
+        inconsistent=doctor_rows.inconsistent_jobs(using=using),
+        missing_finished_at=doctor_rows.jobs_without_finish_time(using=using),
+        unknown=doctor_rows.unknown_jobs(using=using),
         unreadable=_find_uncallable(using),
     )
     return diagnose(rows=rows, server=read_server(using=using), schema=schema)
 
 
 def _find_uncallable(using: str) -> list[tuple[int, str]]:
-    """Try the arguments of jobs that wait against the functions they are for, without calling these."""
+    """Return waiting jobs whose arguments do not fit the function's signature, with the error."""
     found: list[tuple[int, str]] = []
-    for job in examine.waiting_jobs(limit=MAX_CALLS_CHECKED, using=using):
+    for job in doctor_rows.waiting_jobs(limit=MAX_CALLS_CHECKED, using=using):
         definition = registry.find(job.name)
         if definition is None:
             continue
         try:
             args, kwargs = definition.signature.call_arguments(decode(job.arguments))
             definition.signature.signature.bind(*args, **kwargs)
-        except Exception as error:  # noqa: BLE001 - a model instance is loaded, which may raise anything
+        except Exception as error:  # noqa: BLE001 - loading a model instance may raise anything
             found.append((job.pk, f"{type(error).__name__}: {error}"))
             if len(found) == MAX_CALLS_REPORTED:
                 break

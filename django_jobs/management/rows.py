@@ -1,4 +1,4 @@
-"""Jobs, attempts and queues as plain dicts for JSON, and as lines for a terminal."""
+"""Rows of the models as plain dicts for JSON, and as text for a terminal."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from .. import operations
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
 from ..policy.uniqueness import KeyKind
 from ..reasons import render_reason
 from ..redaction import redact_for_job, redact_job_value
-from ..store.doctor.why_not_running import why_not_running
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats
 
@@ -21,7 +21,7 @@ JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_
 
 
 def job_row(job: Job) -> dict[str, Any]:
-    """Return the job's own columns; instants are ISO 8601 in UTC, secrets are masked."""
+    """Return the job's columns; times are ISO 8601 in UTC, secrets are redacted."""
     return {
         "id": job.pk,
         "name": job.name,
@@ -45,7 +45,7 @@ def job_row(job: Job) -> dict[str, Any]:
 
 
 def expiry_row(job: Job) -> dict[str, Any]:
-    """Return until when the job has to begin, and when it was dropped because it had not; None: neither."""
+    """Return the job's expiry, and when it was cancelled because of it; None each if there is none."""
     return {"expires_at": _iso(job.expires_at), "expired_at": _iso(job.expired_at)}
 
 
@@ -57,8 +57,8 @@ def _result(job: Job) -> Any:
 
 
 def reason_text(job: Job) -> str | None:
-    """Return in a sentence why the job does not run, or where it does; None where it has ended."""
-    reason = why_not_running(job)
+    """Return one sentence on why the job does not run, or where it runs; None if it has ended."""
+    reason = operations.why_not_running(job)
     return (
         None
         if reason is None
@@ -67,7 +67,7 @@ def reason_text(job: Job) -> str | None:
 
 
 def attempt_rows(job: Job) -> list[dict[str, Any]]:
-    """Return the job's tries, the first one first. Two statements."""
+    """Return the job's finished attempts, oldest first. Two statements."""
     logs = logs_of(job.pk, using=job._state.db)
     return [
         {
@@ -81,23 +81,23 @@ def attempt_rows(job: Job) -> list[dict[str, Any]]:
             "traceback": attempt.traceback,
             "log": log_row(logs.get(attempt.claim_number)),
         }
-        for attempt in job.attempts.order_by("claim_number")
+        for attempt in job.attempts
     ]
 
 
 def log_row(log: JobLog | None) -> dict[str, Any] | None:
-    """Return what a run logged, None where that is nothing; ``omitted`` lines are missing behind the first ``head``."""
+    """Return the log of a run, None if empty; the ``omitted`` lines belong after the first ``head``."""
     if log is None:
         return None
     lines = [
-        {"at": _iso(one.at), "level": one.level, "logger": one.logger, "message": one.message}
-        for one in log.lines
+        {"at": _iso(line.at), "level": line.level, "logger": line.logger, "message": line.message}
+        for line in log.lines
     ]
     return {"lines": lines, "head": log.head, "omitted": log.omitted}
 
 
 def key_row(key: EnqueueKey) -> dict[str, Any]:
-    """Return a key that the job holds; ``until`` is None where it holds it as long as it waits."""
+    """Return a key that the job holds; ``until`` is None if it holds it as long as it waits."""
     return {
         "kind": key.kind,
         "key": key.key,
@@ -107,7 +107,7 @@ def key_row(key: EnqueueKey) -> dict[str, Any]:
 
 
 def queue_row(queue: QueueStats) -> dict[str, Any]:
-    """Return one queue's counts by state, and since when its oldest ready job waits."""
+    """Return one queue's counts by state and the ``ready_at`` of its oldest ready job."""
     return {
         "name": queue.name,
         "paused": queue.paused_at is not None,
@@ -129,7 +129,7 @@ SCHEDULE_COLUMNS = (
 
 
 def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
-    """Return one schedule and its newest tick; instants are ISO 8601 in UTC."""
+    """Return one schedule and its newest tick; times are ISO 8601 in UTC."""
     return {
         "name": schedule.name,
         "status": schedule.status,
@@ -170,7 +170,7 @@ def as_json(value: object) -> str:
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Return the named columns of ``rows`` as aligned text under a line of headings."""
+    """Return the named columns of ``rows`` as aligned text with a heading."""
     cells = [[column.replace("_", " ") for column in columns]]
     cells += [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
@@ -181,7 +181,7 @@ def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 
 def as_lines(row: Mapping[str, Any]) -> str:
-    """Return one row as ``name: value`` lines, what is not set left out."""
+    """Return one row as aligned names and values, without None."""
     width = max(map(len, row))
     return "\n".join(
         f"{name.replace('_', ' '):<{width}}  {_cell(value)}"

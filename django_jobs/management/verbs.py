@@ -1,37 +1,29 @@
-"""What ``manage.py jobs`` does: each verb calls the store and returns plain values."""
+"""Verbs of ``manage.py jobs``: read or change the queue and return plain values."""
 
 from __future__ import annotations
 
 import getpass
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 
 from django.db import Error as DatabaseError
-from django.db.models import OuterRef, QuerySet, Subquery
+from django.db.models import OuterRef, Subquery
 
-from .. import registry
+from .. import operations, registry
 from ..conf import get_settings
-from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, ConfigurationError, UnknownJobError
 from ..models import CronSchedule, Job, Tick, Worker
+from ..models.querysets import JobQuerySet
+from ..models.queue import MAX_RUNNING
 from ..policy.health import find_unserved
-from ..policy.states import FINAL_STATES, State, source_states
+from ..policy.states import APPLICABLE_STATES, State
 from ..store.dialects import open_dialect
-from ..store.enqueue.prune_keys import prune_keys, prune_once
-from ..store.lifecycle.cancel import CANCELLABLE_STATES, CancelCounts, cancel_counted
-from ..store.lifecycle.prune import prune, prune_records, prune_ticks
-from ..store.lifecycle.purge import purge
-from ..store.lifecycle.redrive import redrive
-from ..store.lifecycle.run_now import run_now
-from ..store.queues import MAX_RUNNING, pause, resume, set_max_running
-from ..store.results.retention import expire_results
 from ..store.schedules.tick_round import TickResult
-from ..store.search.keys import keys_of_job
-from ..store.stats.counts import open_dead_letter_count, overdue_schedules, queue_stats, waiting_queues
-from ..store.workers import ALIVE, served_queues
+from ..store.stats.counts import overdue_schedules, waiting_queues
+from ..store.workers import served_queues
 from ..worker.duties.scheduler import fire_due, log_sync, sync_code_schedules
 from .rows import (
     attempt_rows,
@@ -49,14 +41,14 @@ from .rows import (
 def status() -> dict[str, Any]:
     """Return ``queues``, living ``workers`` and the number of ``open_dead_letters``."""
     return {
-        "queues": [queue_row(queue) for queue in queue_stats()],
-        "workers": [worker_row(one) for one in Worker.objects.filter(state__in=ALIVE).order_by("pk")],
-        "open_dead_letters": open_dead_letter_count(),
+        "queues": [queue_row(queue) for queue in operations.queue_stats()],
+        "workers": [worker_row(worker) for worker in Worker.objects.alive().order_by("pk")],
+        "open_dead_letters": operations.open_dead_letter_count(),
     }
 
 
 def find_problems(*, wait_within: float) -> list[str]:
-    """Say what is wrong with the service as a whole; an empty list where nothing is. A few bounded statements."""
+    """Return the problems of the whole service, none if it is healthy. A few bounded statements."""
     settings = get_settings()
     try:
         return find_unserved(
@@ -66,7 +58,7 @@ def find_problems(*, wait_within: float) -> list[str]:
             overdue_schedules=overdue_schedules(by=timedelta(seconds=wait_within), using=settings.database),
         )
     except DatabaseError as error:
-        return [f"the database {settings.database!r} does not answer as it should: {error}".strip()]
+        return [f"the database {settings.database!r} cannot be read: {error}".strip()]
 
 
 def list_jobs(
@@ -78,30 +70,31 @@ def list_jobs(
 
 
 def show(job_id: int) -> dict[str, Any]:
-    """Return one job with its ``attempts`` and ``why`` it waits. Raises UnknownJobError where there is none."""
+    """Return one job with its ``attempts`` and ``why`` it does not run. Raises UnknownJobError."""
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
         raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
     running = log_row(job.log) if job.state == State.RUNNING else None
-    keys = [key_row(one) for one in keys_of_job(job_id)]
+    keys = [key_row(key) for key in operations.keys_of_job(job_id)]
     row = {**job_row(job), **expiry_row(job), "why": reason_text(job), "keys": keys or None}
     return {**row, "attempts": attempt_rows(job), "log": running}
 
 
-def apply_verb(past: str, *, dry_run: bool, **chosen: Any) -> int:
-    """Retry or purge the jobs that match and return how many were; ``past`` is the verb's past form."""
-    states, verb = _VERBS[past]
-    jobs = _matching(**chosen).filter(state__in=states)
-    return jobs.count() if dry_run else verb(jobs)
+def change_jobs(verb: Literal["retry", "purge"], *, dry_run: bool, **selected: Any) -> int:
+    """Retry or purge the jobs that match and return how many; only count them if ``dry_run``."""
+    jobs = _matching(**selected).filter(state__in=APPLICABLE_STATES[verb])
+    if dry_run:
+        return jobs.count()
+    return (operations.retry if verb == "retry" else operations.purge)(jobs, by=actor())
 
 
-def cancel_jobs(*, dry_run: bool, **chosen: Any) -> CancelCounts:
-    """Cancel those of the jobs that match which wait, ask those which run to end, and return how many were each."""
-    jobs = _matching(**chosen).filter(state__in=CANCELLABLE_STATES)
+def cancel_jobs(*, dry_run: bool, **selected: Any) -> operations.CancelResult:
+    """Cancel the jobs that match and return how many were cancelled and requested; only count if ``dry_run``."""
+    jobs = _matching(**selected)
     if not dry_run:
-        return cancel_counted(jobs)
-    asked = jobs.filter(state=State.RUNNING, cancel_requested_at__isnull=True).count()
-    return CancelCounts(jobs.filter(state__in=source_states("cancel")).count(), asked)
+        return jobs.cancel(by=actor())
+    requested = jobs.running().filter(cancel_requested_at__isnull=True).count()
+    return operations.CancelResult(jobs.waiting().count(), requested)
 
 
 def enqueue(
@@ -113,33 +106,28 @@ def enqueue(
     delay_seconds: float | None,
     expires_seconds: float | None = None,
 ) -> dict[str, Any]:
-    """Enqueue a registered job with the keywords of a JSON object and return its row, with ``is_duplicate``."""
+    """Enqueue a registered job with the keywords of a JSON object; return its row, with ``is_duplicate``."""
     try:
         keywords = json.loads(arguments)
     except ValueError as error:
         raise ArgumentsError(f"--arguments: expected a JSON object, got {arguments!r}: {error}") from error
     if not isinstance(keywords, dict):
         raise ArgumentsError(f"--arguments: expected a JSON object, got {arguments!r}")
-    options: EnqueueOptions[Any, Any] = registry.get(name).using(
+    definition = registry.get(name).using(
         queue_name=queue_name,
         priority=priority,
         run_after=None if delay_seconds is None else timedelta(seconds=delay_seconds),
         expires_at=None if expires_seconds is None else timedelta(seconds=expires_seconds),
     )
-    job = options.enqueue(**keywords)
+    job = definition.enqueue(**keywords)
     return {**job_row(job), "is_duplicate": job.is_duplicate}
 
 
-def pause_queue(name: str) -> bool:
-    """Pause a queue and tell whether it was running."""
-    return pause(name, by=actor())
-
-
-def cap_queue(name: str, limit: str) -> int | None:
-    """Let so many of a queue's jobs run at once, ``none``: all. Raises ConfigurationError; returns the number."""
+def set_max_running(queue_name: str, limit: str) -> int | None:
+    """Set the limit of a queue's running jobs and return it; ``none`` removes it. Raises ConfigurationError."""
     try:
         number = None if limit == "none" else int(limit)
-        set_max_running(name, number)
+        operations.set_max_running(queue_name, number)
     except ValueError:
         raise ConfigurationError(
             f"limit: expected a whole number from 1 to {MAX_RUNNING}, or 'none' for no limit, got {limit!r}"
@@ -147,23 +135,17 @@ def cap_queue(name: str, limit: str) -> int | None:
     return number
 
 
-def resume_queue(name: str) -> bool:
-    """Resume a queue and tell whether it was paused."""
-    return resume(name)
-
-
 def list_schedules() -> list[dict[str, Any]]:
     """Return every schedule with its newest tick, sorted by name. Two statements."""
     newest = Tick.objects.filter(schedule=OuterRef("pk")).order_by("-due_at").values("pk")[:1]
     schedules = list(CronSchedule.objects.annotate(newest_tick=Subquery(newest)).order_by("name"))
-    ticks = {
-        tick.schedule_id: tick for tick in Tick.objects.filter(pk__in=[one.newest_tick for one in schedules])
-    }
-    return [schedule_row(one, ticks.get(one.pk)) for one in schedules]
+    ticks = Tick.objects.filter(pk__in=[schedule.newest_tick for schedule in schedules])
+    by_schedule = {tick.schedule_id: tick for tick in ticks}
+    return [schedule_row(schedule, by_schedule.get(schedule.pk)) for schedule in schedules]
 
 
 def tick_once() -> TickResult:
-    """Bring the schedules in step with the code and fire what is due, once. Safe to call from many places at once."""
+    """Sync the schedules with the code and fire what is due, once. Safe to call concurrently."""
     using = get_settings().database
     dialect, connection = open_dialect(using)
     dialect.prepare(connection, durable=True)
@@ -171,20 +153,8 @@ def tick_once() -> TickResult:
     return fire_due(using=using)
 
 
-def prune_now() -> int:
-    """Prune everything that RETENTION allows and return how many jobs were deleted."""
-    settings = get_settings()
-    pruned = prune(settings.retention.by_state)
-    prune_records(settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period)
-    prune_ticks(settings.retention.ticks)
-    prune_keys()
-    prune_once(settings.retention.once)
-    expire_results()
-    return pruned.jobs
-
-
 def actor() -> str:
-    """Return who uses the shell, as it is kept on letters and queues."""
+    """Return the shell's user, as stored on dead letters and queues."""
     try:
         return f"{getpass.getuser()} (shell)"
     except (KeyError, OSError):
@@ -193,19 +163,6 @@ def actor() -> str:
 
 def _matching(
     *, ids: Sequence[int], state: str | None, queue_name: str | None, name: str | None
-) -> QuerySet[Job]:
-    jobs = Job.objects.all()
-    if ids:
-        jobs = jobs.filter(pk__in=ids)
-    given = {"state": state, "queue_name": queue_name, "name": name}
-    return jobs.filter(**{field: value for field, value in given.items() if value is not None})
-
-
-def _retry(jobs: QuerySet[Job]) -> int:
-    return redrive(jobs.filter(state=State.DEAD), by=actor()) + run_now(jobs.filter(state=State.SCHEDULED))
-
-
-_VERBS: dict[str, tuple[frozenset[State], Callable[[QuerySet[Job]], int]]] = {
-    "retried": (source_states("redrive") | source_states("run_now"), _retry),
-    "purged": (FINAL_STATES, lambda jobs: purge(jobs, by=actor())),
-}
+) -> JobQuerySet:
+    given = {"pk__in": ids or None, "state": state, "queue_name": queue_name, "name": name}
+    return Job.objects.filter(**{field: value for field, value in given.items() if value is not None})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from django.db import models
@@ -13,6 +14,13 @@ MAX_ACTOR_LENGTH = 150
 """Length of the user name stored with a staff action."""
 
 M = TypeVar("M", bound=models.Model, covariant=True)
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def alters_data(method: F) -> F:
+    """Mark a method as one that templates may not call."""
+    method.alters_data = True  # type: ignore[attr-defined]  # read by Django
+    return method
 
 
 class JobsManager(models.Manager[M]):

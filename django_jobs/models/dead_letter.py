@@ -11,6 +11,7 @@ from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH
 from .base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH, JobsManager, NameField
 from .job import Job
+from .querysets import DeadLetterManager
 
 
 class DeadLetter(models.Model):
@@ -46,7 +47,7 @@ class DeadLetter(models.Model):
     resolved_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
     note = models.CharField(max_length=MAX_NOTE_LENGTH, default="", db_default="", blank=True)
 
-    objects = JobsManager["DeadLetter"]()
+    objects = DeadLetterManager()
 
     class Meta:
         verbose_name = _("dead letter")

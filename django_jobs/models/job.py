@@ -15,10 +15,12 @@ from ..exceptions import ResultExpiredError, WaitTimeoutError
 from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..result_files import ResultFile, parse_result_file, read_result
-from .base import JobsManager, NameField, StateIndex
+from .base import NameField, StateIndex, alters_data
+from .querysets import JobManager
 from .worker import Worker
 
 if TYPE_CHECKING:
+    from ..operations import CancelResult
     from .attempt import Attempt
     from .expiry import Expiry
     from .job_log import JobLog
@@ -72,7 +74,7 @@ class Job(models.Model):
     progress_total = models.BigIntegerField(null=True)
     progress_message = models.CharField(max_length=MAX_PROGRESS_MESSAGE_LENGTH, default="")
 
-    objects = JobsManager["Job"]()
+    objects = JobManager()
 
     is_duplicate = False
     """True on a job returned by an enqueue whose key another job already holds."""
@@ -227,16 +229,16 @@ class Job(models.Model):
         self.refresh_from_db(using=self._state.db)
         return self
 
-    def cancel(self) -> bool:
-        """Cancel the job if it waits, ask it to end if it runs, and tell whether it is cancelled now.
+    @alters_data
+    def cancel(self, *, by: str = "") -> CancelResult:
+        """Cancel the job if it waits, request its cancellation if it runs; refresh it and tell which was done.
 
-        In the caller's transaction. The object is refreshed. A job that was asked does not run again, however its run
-        ends; ``wait()`` tells what became of it.
+        In the caller's transaction. A job whose cancellation was requested never runs again, however its run ends;
+        ``wait()`` returns once it has.
         """
-        from ..store.lifecycle.cancel import cancel
-
-        cancel(type(self).objects.using(self._state.db).filter(pk=self.pk), using=self._state.db)
-        return self.refresh().state == State.CANCELLED
+        result = type(self).objects.using(self._state.db).filter(pk=self.pk).cancel(by=by)
+        self.refresh()
+        return result
 
     def wait(self, timeout: timedelta | float | None = None) -> Job:
         """Poll until the job is in a final state; return it refreshed.

@@ -6,7 +6,11 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..conf.readers import MAX_QUEUE_NAME_LENGTH
-from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
+from .base import MAX_ACTOR_LENGTH, NameField
+from .querysets import QueueManager
+
+MAX_RUNNING = 1_000_000
+"""Highest cap of a queue's running jobs."""
 
 
 class Queue(models.Model):
@@ -20,7 +24,7 @@ class Queue(models.Model):
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
     max_running = models.PositiveIntegerField(_("maximum running jobs"), null=True, blank=True)
 
-    objects = JobsManager["Queue"]()
+    objects = QueueManager()
 
     class Meta:
         verbose_name = _("queue")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from .base import MAX_ACTOR_LENGTH, JobsManager
+from .base import MAX_ACTOR_LENGTH
+from .querysets import WorkerManager
 
 
 class Worker(models.Model):
@@ -38,7 +39,7 @@ class Worker(models.Model):
     stop_requested_at = models.DateTimeField(null=True)
     stop_requested_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="", db_default="")
 
-    objects = JobsManager["Worker"]()
+    objects = WorkerManager()
 
     class Meta:
         verbose_name = _("worker")

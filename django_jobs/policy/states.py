@@ -78,3 +78,12 @@ def is_legal(verb: str, before: State, after: State) -> bool:
 def source_states(verb: str, after: State | None = None) -> frozenset[State]:
     """Return the states that ``verb`` may change; with ``after``, only those it may change to ``after``."""
     return frozenset(old for old, new in TRANSITIONS[verb] if after is None or new == after)
+
+
+APPLICABLE_STATES: dict[str, frozenset[State]] = {
+    "run_now": source_states("run_now"),
+    "retry": source_states("redrive") | source_states("run_now"),
+    "cancel": source_states("cancel") | {State.RUNNING},
+    "purge": FINAL_STATES,
+}
+"""Operation of staff on jobs -> the states in which it does something."""

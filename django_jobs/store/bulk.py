@@ -6,11 +6,9 @@ from collections.abc import Callable
 from functools import partial
 
 from ..models import Job
+from ..policy.metadata import DONE, POSITION
 from .dialects import open_dialect
 from .transactions import retry_on_conflict
-
-POSITION, DONE = "django_jobs_position", "django_jobs_done"
-"""Keys in the job's metadata: behind which place it goes on, and to how many rows it has done its work."""
 
 Position = int | str | None
 """What the job makes of it; None: it has not begun."""

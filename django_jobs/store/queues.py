@@ -6,11 +6,10 @@ from collections.abc import Iterable
 
 from ..models import Queue
 from ..models.base import MAX_ACTOR_LENGTH
+from ..models.queue import MAX_RUNNING
 from .clock import DatabaseNow
 from .dialects import open_dialect
 from .notify import notify_on_commit
-
-MAX_RUNNING = 1_000_000
 
 
 def ensure_queues(names: Iterable[str], *, using: str | None = None) -> None:

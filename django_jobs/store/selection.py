@@ -1,4 +1,4 @@
-"""Which rows a staff verb works on: from one object, a queryset or a filter to bounded chunks of ids."""
+"""Targets of operations: one object, an id, a queryset or a filter, as bounded chunks of ids."""
 
 from __future__ import annotations
 
@@ -13,60 +13,69 @@ from .dialects.shared.by_id import InIds
 
 CHUNK = 1_000
 
-Target = Job | DeadLetter | QuerySet[Job] | QuerySet[DeadLetter] | Q
-"""One job, one letter, a queryset of either, or a filter on dead letters."""
+JobTarget = Job | int | QuerySet[Job]
+"""A job, its id, or a queryset of jobs."""
 
-DeadLetterTarget = DeadLetter | QuerySet[DeadLetter] | Q
-"""One letter, a queryset of them, or a filter on them."""
+DeadLetterTarget = DeadLetter | int | QuerySet[DeadLetter] | Q
+"""A dead letter, its id, a queryset of them, or a filter on them."""
+
+Target = JobTarget | DeadLetter | QuerySet[DeadLetter] | Q
+"""Jobs, or the jobs of open dead letters. A number is the id of a job."""
 
 
 def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -> Iterator[list[int]]:
-    """Yield the ids of the target's jobs that are in one of ``states``, 1,000 at a time, by key.
+    """Yield the ids of the target's jobs in one of ``states``, 1,000 at a time, in order of id.
 
-    Of dead letters only open ones count. The ids are read without locks: whoever writes guards by
-    state again.
+    Only open dead letters count. The ids are read without locks: the caller checks the state again.
     """
     wanted = [state.value for state in states]
     match target:
-        case Job():
-            yield from _chunks(Job.objects.using(using).filter(pk=target.pk, state__in=wanted), "pk")
+        case Job() | int():
+            jobs = Job.objects.using(using).filter(pk=target.pk if isinstance(target, Job) else target)
+            yield from _chunks(jobs.filter(state__in=wanted), "pk")
         case DeadLetter():
             yield from _chunks(_open(DeadLetter.objects.using(using).filter(pk=target.pk), wanted), "job_id")
         case Q():
             yield from _chunks(_open(DeadLetter.objects.using(using).filter(target), wanted), "job_id")
         case QuerySet() if target.model is Job:
-            jobs: QuerySet[Any] = target.using(using)
-            yield from _chunks(jobs if target.query.is_sliced else jobs.filter(state__in=wanted), "pk")
+            selected: QuerySet[Any] = target.using(using)
+            yield from _chunks(
+                selected if target.query.is_sliced else selected.filter(state__in=wanted), "pk"
+            )
         case QuerySet() if target.model is DeadLetter:
-            letters: QuerySet[Any] = target.using(using)
-            yield from _chunks(letters if target.query.is_sliced else _open(letters, wanted), "job_id")
+            dead_letters: QuerySet[Any] = target.using(using)
+            yield from _chunks(
+                dead_letters if target.query.is_sliced else _open(dead_letters, wanted), "job_id"
+            )
         case _:
             raise TypeError(
-                "expected a Job, a DeadLetter, a queryset of either, or a Q on dead letters; got"
+                "expected a Job or its id, a DeadLetter, a queryset of either, or a Q on dead letters; got"
                 f" {type(target).__name__}"
             )
 
 
 def open_dead_letter_ids_in_chunks(target: DeadLetterTarget, *, using: str) -> Iterator[list[int]]:
-    """Yield the ids of the target's open letters, 1,000 at a time, by key; read without locks."""
+    """Yield the ids of the target's open dead letters, 1,000 at a time, in order of id; read without locks."""
     match target:
-        case DeadLetter():
-            letters: QuerySet[Any] = DeadLetter.objects.using(using).filter(pk=target.pk)
+        case DeadLetter() | int():
+            pk = target.pk if isinstance(target, DeadLetter) else target
+            dead_letters: QuerySet[Any] = DeadLetter.objects.using(using).filter(pk=pk)
         case Q():
-            letters = DeadLetter.objects.using(using).filter(target)
+            dead_letters = DeadLetter.objects.using(using).filter(target)
         case _:
-            letters = target.using(using)
+            dead_letters = target.using(using)
+    is_sliced = dead_letters.query.is_sliced
     yield from _chunks(
-        letters if letters.query.is_sliced else letters.filter(status=DeadLetter.Status.OPEN), "pk"
+        dead_letters if is_sliced else dead_letters.filter(status=DeadLetter.Status.OPEN), "pk"
     )
 
 
-def _open(letters: QuerySet[DeadLetter], states: list[str]) -> QuerySet[DeadLetter]:
-    return letters.filter(status=DeadLetter.Status.OPEN, job__state__in=states)
+def _open(dead_letters: QuerySet[DeadLetter], states: list[str]) -> QuerySet[DeadLetter]:
+    return dead_letters.filter(status=DeadLetter.Status.OPEN, job__state__in=states)
 
 
 def _chunks(rows: QuerySet[Any], key: str) -> Iterator[list[int]]:
-    """Yield values of ``key`` by keyset, so that rows which a chunk has changed do not shift the next."""
+    """Yield values of ``key`` by keyset, so that rows changed in one chunk do not shift the next."""
     if rows.query.is_sliced:
         ids = list(rows.values_list(key, flat=True))
         for start in range(0, len(ids), CHUNK):
@@ -79,10 +88,10 @@ def _chunks(rows: QuerySet[Any], key: str) -> Iterator[list[int]]:
 
 
 def lock_jobs(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
-    """Lock the jobs of these ids until the transaction ends; return, in order, those in one of ``states``.
+    """Lock these jobs until the transaction ends; return the ids of those in one of ``states``, in order.
 
-    Looked up by key alone: with the state in the condition MariaDB walks the index of states and
-    locks whatever it passes. SQLite's transaction holds the whole file anyway.
+    The statement filters by key alone: with the state in its condition MariaDB scans the index of states and locks
+    every row it passes. A SQLite transaction holds the whole file anyway.
     """
     jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     return [pk for pk, state in jobs.values_list("pk", "state") if state in states]

@@ -48,8 +48,8 @@ def test_status_counts_queues_workers_and_letters() -> None:
 
 def test_status_of_nothing_says_what_to_do() -> None:
     text = _jobs("status")
-    assert "no queue has had a job yet" in text
-    assert "start one by 'manage.py runworker'" in text
+    assert "no queues yet" in text
+    assert "start one with 'manage.py runworker'" in text
 
 
 def test_list_filters_and_limits() -> None:
@@ -152,16 +152,21 @@ def test_cancel_takes_ids_and_filters() -> None:
     assert {job.refresh().state for job in (one, two, three)} == {"cancelled"}
 
 
-def test_cancel_asks_what_runs_to_end() -> None:
+def test_cancel_requests_the_cancellation_of_running_jobs() -> None:
     factories.make_job()
     running = factories.make_job(State.RUNNING)
     assert (
-        _jobs("cancel", "--all", "--dry-run").strip() == "1 jobs would be cancelled, 1 would be asked to end"
+        _jobs("cancel", "--all", "--dry-run").strip()
+        == "1 jobs would be cancelled, cancellation of 1 running jobs would be requested"
     )
     assert running.refresh().cancel_requested_at is None
-    assert _jobs("cancel", "--all").strip() == "1 jobs cancelled, 1 asked to end"
+    assert _jobs("cancel", "--all").strip() == "1 jobs cancelled, cancellation of 1 running jobs requested"
     assert running.refresh().cancel_requested_at is not None
-    assert json.loads(_jobs("cancel", "--all", "--json")) == {"cancelled": 0, "asked": 0, "dry_run": False}
+    assert json.loads(_jobs("cancel", "--all", "--json")) == {
+        "cancelled": 0,
+        "requested": 0,
+        "dry_run": False,
+    }
 
 
 def test_purge_deletes_what_has_ended_only() -> None:
@@ -173,7 +178,7 @@ def test_purge_deletes_what_has_ended_only() -> None:
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "purge"])
 def test_a_change_of_everything_must_be_asked_for(verb: str) -> None:
-    with pytest.raises(CommandError, match="say which: ids, --state, --queue, --name or --all"):
+    with pytest.raises(CommandError, match="expected ids, --state, --queue, --name or --all"):
         _jobs(verb)
 
 
@@ -234,13 +239,15 @@ def test_a_worker_without_a_fresh_heartbeat_serves_nobody() -> None:
 
 
 def test_a_queue_is_capped_and_uncapped() -> None:
-    assert _jobs("cap", "mail", "3").strip() == "queue mail: at most 3 at once"
+    assert _jobs("max-running", "mail", "3").strip() == "queue mail: at most 3 running jobs"
     assert Queue.objects.get(name="mail").max_running == 3
-    assert _jobs("cap", "mail", "none").strip() == "queue mail: no limit"
+    assert _jobs("max-running", "mail", "none").strip() == "queue mail: no limit"
     assert Queue.objects.get(name="mail").max_running is None
 
 
 @pytest.mark.parametrize("most", ["0", "-1", "many", "1.5", ""])
 def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
     with pytest.raises(CommandError, match=r"limit: expected a whole number from 1 to 1000000, or 'none'"):
-        _jobs("cap", "mail", "--", most) if most.startswith("-") else _jobs("cap", "mail", most)
+        _jobs("max-running", "mail", "--", most) if most.startswith("-") else _jobs(
+            "max-running", "mail", most
+        )

@@ -16,7 +16,7 @@ from cronsim import CronSim
 from django_jobs.models import CronSchedule, Job, Tick, Worker
 from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import ScheduleSpec, TickPolicy, Timing
-from django_jobs.store.lifecycle.cancel import request_cancel
+from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.schedules.definitions import save_schedule
 from django_jobs.store.schedules.tick import run_schedule
 from tests.concurrency import wait_until
@@ -168,7 +168,7 @@ def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: S
     running = Job.objects.filter(state="running")
     first = wait_until(running.first)
     assert run_schedule(row).outcome == "waiting"
-    request_cancel(first)
+    cancel(first)
     wait_until(running.exclude(pk=first.pk).exists, "the one that waited to run", seconds=10)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from django.db import transaction
 
 from django_jobs.models import Worker
-from django_jobs.store.workers import stop_worker, set_worker_state
+from django_jobs.store.workers import set_worker_state, stop_worker
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 

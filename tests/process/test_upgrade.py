@@ -99,7 +99,7 @@ def _of_every_kind(queue: str, customer: Customer) -> dict[str, list[Job]]:
         "dead": [sample.fail.using(**to).enqueue(), misbehaving.raise_strange_text.using(**to).enqueue()],
         "cancelled": [cancelled],
     }
-    assert cancel(cancelled) == 1
+    assert cancel(cancelled).cancelled == 1
     return jobs
 
 

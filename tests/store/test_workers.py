@@ -10,8 +10,8 @@ from django_jobs.store.workers import (
     mark_lost_workers,
     record_heartbeat,
     register_worker,
-    stop_worker,
     set_worker_state,
+    stop_worker,
     time_until_stale,
 )
 from tests.factories import ago, make_worker

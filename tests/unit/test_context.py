@@ -17,7 +17,7 @@ from django_jobs import (
 from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, activate_context
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.store.lifecycle.cancel import request_cancel
+from django_jobs.store.lifecycle.cancel import cancel
 from tests.factories import make_job
 
 
@@ -173,7 +173,7 @@ def test_whether_it_was_asked_to_end_is_looked_up_once_a_second(clock, django_as
     one = make_context(job_id=job.pk)
     with django_assert_num_queries(1):
         assert [one.cancel_requested for _ in range(100)] == [False] * 100
-    request_cancel(job)
+    cancel(job)
     assert not one.cancel_requested
     clock.now += 1
     assert one.cancel_requested
@@ -188,7 +188,7 @@ def test_a_request_is_an_attribute_and_a_check_that_raises(clock):
     one = make_context(job_id=job.pk)
     assert one.cancel_requested is False
     one.raise_if_cancelled()
-    request_cancel(job)
+    cancel(job)
     clock.now += 1
     assert one.cancel_requested is True
     with pytest.raises(Cancel, match="it was asked to end"):
@@ -200,7 +200,7 @@ def test_the_check_has_an_asynchronous_twin(clock):
     job = make_job(State.RUNNING)
     one = make_context(job_id=job.pk)
     async_to_sync(one.araise_if_cancelled)()
-    request_cancel(job)
+    cancel(job)
     clock.now += 1
     assert async_to_sync(one.acancel_requested)() is True
     with pytest.raises(Cancel, match="it was asked to end"):

@@ -12,9 +12,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Batch
+from ...operations import Progress, batch_progress, cancel_batch
 from ...policy.batches import FINAL_BATCH_STATES
 from ...policy.states import State
-from ...store.batches.batch import Progress, batch_progress, cancel_batch, count_jobs_by_state
+from ...store.batches.batch import count_jobs_by_state
 from ..jobs.labels import page_link, state_label
 from ..site.base import actor, format_timestamp
 from ..site.permissions import CANCEL, has_permission, require_permission
@@ -82,7 +83,7 @@ def cancel_and_report(model_admin: BatchAdmin, request: HttpRequest, batches: li
     ended = {state.value for state in FINAL_BATCH_STATES}
     going = [batch for batch in batches if batch.state not in ended and batch.cancelled_at is None]
     for batch in going:
-        jobs += cancel_batch(batch.pk, by=actor(request))
+        jobs += sum(cancel_batch(batch, by=actor(request)))
         model_admin.log_change(request, batch, str(_("Cancelled.")))
     if not going:
         model_admin.message_user(request, _("It has ended, or was cancelled before."), messages.WARNING)

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from ... import operations
 from ...builtin_jobs import purge_matching, redrive_matching, resolve_matching
 from ...definition import JobDefinition
 from ...models import DeadLetter
-from ...store.dead_letters.resolve import resolve
-from ...store.lifecycle.purge import purge
-from ...store.lifecycle.redrive import redrive
 from ..site.base import actor
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE
+
+
+class Operation(Protocol):
+    """An operation on dead letters that returns how many it changed."""
+
+    def __call__(self, target: QuerySet[DeadLetter], /, *, by: str) -> int:
+        """Apply it in the name of ``by``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +35,7 @@ class DeadLetterAction:
     warning: Any
     past: Any
     status: DeadLetter.Status
-    apply: Callable[[QuerySet[DeadLetter], str], int]
+    apply: Operation
     bulk_job: JobDefinition[Any, Any]
 
 
@@ -43,7 +47,7 @@ ACTIONS = {
         warning=_("Their jobs become ready again, with all their tries."),
         past=_("redriven"),
         status=DeadLetter.Status.REDRIVEN,
-        apply=lambda letters, by: redrive(letters, by=by),
+        apply=operations.redrive,
         bulk_job=redrive_matching,
     ),
     "resolve": DeadLetterAction(
@@ -53,7 +57,7 @@ ACTIONS = {
         warning=_("They leave the list of open letters; their jobs stay dead."),
         past=_("resolved"),
         status=DeadLetter.Status.RESOLVED,
-        apply=lambda letters, by: resolve(letters, by=by),
+        apply=operations.resolve,
         bulk_job=resolve_matching,
     ),
     "purge": DeadLetterAction(
@@ -63,7 +67,7 @@ ACTIONS = {
         warning=_("Their jobs are deleted for good, with their tries. The letters stay as a record."),
         past=_("purged"),
         status=DeadLetter.Status.PURGED,
-        apply=lambda letters, by: purge(letters, by=by),
+        apply=operations.purge,
         bulk_job=purge_matching,
     ),
 }
@@ -75,7 +79,7 @@ def apply(request: HttpRequest, verb: DeadLetterAction, ids: list[int]) -> int:
     before = list(letters.filter(status=DeadLetter.Status.OPEN).defer("traceback", "error_message"))
     if not before:
         return 0
-    changed = verb.apply(letters, actor(request))
+    changed = verb.apply(letters, by=actor(request))
     ended = set(letters.filter(status=verb.status).values_list("pk", flat=True))
     done = [letter for letter in before if letter.pk in ended]
     if changed and done:

@@ -18,13 +18,12 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
+from ...operations import why_not_running
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ...policy.states import FINAL_STATES, State
 from ...reasons import render_reason
 from ...store.clock import database_now
 from ...store.dead_letters.search import BoundedCount, count_open_dead_letters, newest_dead_letter_ids
-from ...store.doctor.why_not_running import why_not_running
-from ...store.lifecycle.cancel import request_cancel
 from ..jobs.labels import state_label
 from ..site.base import actor, format_timestamp
 from ..site.permissions import has_permission, require_permission
@@ -182,7 +181,7 @@ def stop_view(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int) -> Ht
         raise Http404
     job, verb = _get_bulk_job(pk)
     require_permission(request, ACTIONS[verb].permission)
-    if request_cancel(job):
+    if job.cancel(by=actor(request)):
         LogEntry.objects.log_actions(request.user.pk, [job], CHANGE, change_message=gettext("Stopped."))  # type: ignore[arg-type]
         model_admin.message_user(request, gettext("It stops before its next step."), messages.SUCCESS)
     else:

@@ -14,10 +14,10 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import DeadLetter
+from ...operations import mute, set_group_note, unmute
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ...store.clock import database_now
 from ...store.dead_letters.groups import GroupPosition, GroupSummary, find_group, groups_page
-from ...store.dead_letters.mute import mute, set_group_note, unmute
 from ..jobs.labels import format_duration
 from ..site.base import actor, format_timestamp
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission

@@ -11,9 +11,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import DeadLetter
+from ...operations import set_dead_letter_note
 from ...policy.project_frames import project_frame
 from ...policy.truncate import truncate
-from ...store.dead_letters.resolve import set_dead_letter_note
 from ...worker.execution.errors import is_project_file
 from ..jobs.labels import page_link
 from ..site.base import format_timestamp

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from django.contrib import messages
 from django.contrib.admin.models import CHANGE, DELETION, LogEntry
@@ -13,12 +13,9 @@ from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from ... import operations
 from ...models import Job
-from ...policy.states import FINAL_STATES, WAITING_STATES, State, source_states
-from ...store.lifecycle.cancel import request_cancel
-from ...store.lifecycle.purge import purge
-from ...store.lifecycle.redrive import redrive
-from ...store.lifecycle.run_now import run_now
+from ...policy.states import APPLICABLE_STATES, State
 from ..site.base import actor
 from ..site.permissions import CANCEL, PURGE, RETRY
 from .labels import state_label
@@ -27,43 +24,46 @@ if TYPE_CHECKING:
     from .admin import JobAdmin
 
 
+class Operation(Protocol):
+    """An operation on jobs that returns how many it changed."""
+
+    def __call__(self, target: QuerySet[Job], /, *, by: str) -> int:
+        """Apply it in the name of ``by``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAction:
     """One thing to do: to jobs in which states, by which permission, and what the log says of it."""
 
     permission: str
     states: frozenset[State]
-    apply: Callable[[QuerySet[Job], str], int]
+    apply: Operation
     log_message: Any
-
-
-def _retry(jobs: QuerySet[Job], by: str) -> int:
-    return redrive(jobs.filter(state=State.DEAD), by=by) + run_now(jobs.filter(state=State.SCHEDULED))
 
 
 ACTIONS = {
     "run_now": JobAction(
         permission=RETRY,
-        states=source_states("run_now"),
-        apply=lambda jobs, _by: run_now(jobs),
+        states=APPLICABLE_STATES["run_now"],
+        apply=operations.run_now,
         log_message=_("Made ready before it was due."),
     ),
     "retry": JobAction(
         permission=RETRY,
-        states=source_states("redrive") | source_states("run_now"),
-        apply=_retry,
+        states=APPLICABLE_STATES["retry"],
+        apply=operations.retry,
         log_message=_("Made ready to run again."),
     ),
     "cancel": JobAction(
         permission=CANCEL,
-        states=WAITING_STATES | {State.RUNNING},
-        apply=lambda jobs, _by: request_cancel(jobs),
+        states=APPLICABLE_STATES["cancel"],
+        apply=lambda jobs, *, by: sum(operations.cancel(jobs, by=by)),
         log_message=_("Cancelled, or asked to end."),
     ),
     "purge": JobAction(
         permission=PURGE,
-        states=FINAL_STATES,
-        apply=lambda jobs, by: purge(jobs, by=by),
+        states=APPLICABLE_STATES["purge"],
+        apply=operations.purge,
         log_message=_("Purged."),
     ),
 }
@@ -76,7 +76,7 @@ def apply(request: HttpRequest, verb: JobAction, ids: Sequence[int]) -> list[Job
     where the verb changed none.
     """
     before = list(_light().filter(pk__in=ids, state__in=[state.value for state in verb.states]))
-    changed = verb.apply(Job.objects.filter(pk__in=[job.pk for job in before]), actor(request))
+    changed = verb.apply(Job.objects.filter(pk__in=[job.pk for job in before]), by=actor(request))
     if not changed:
         return []
     after = {job.pk: job for job in _light().filter(pk__in=[job.pk for job in before])}

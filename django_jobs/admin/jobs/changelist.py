@@ -26,7 +26,9 @@ class JobChangeList(WindowChangeList):
         """Read one page, with the workers of what runs and the instant at which it was read."""
         try:
             wanted = read_filter(request)
-            self.page = find_jobs(wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page)
+            self.page = find_jobs(
+                wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page
+            )
         except FilterError as error:
             raise IncorrectLookupParameters(str(error)) from None
         prefetch_related_objects(self.page.rows, "worker")

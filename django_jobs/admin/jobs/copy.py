@@ -25,9 +25,10 @@ from ...definition import JobDefinition
 from ...exceptions import ConfigurationError, JobsError, ResultNotPassedError, ResultUnreadableError
 from ...models import Job
 from ...once import once
+from ...operations import replay
+from ...policy.metadata import copied_metadata
 from ...policy.redact import unmask
 from ...redaction import redact_job_value
-from ...store.lifecycle.replay import copied_metadata, replay
 from ...store.results.inputs import with_results
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
 from .actions import log_action
@@ -113,7 +114,7 @@ class CopyForm(forms.Form):
         """Enqueue what the form says, by the job's definition. Raises JobsError where that refuses it."""
         data, job = self.cleaned_data, self.job
         args, kwargs = data["arguments"]
-        metadata = decode(copied_metadata(job))
+        metadata = decode(copied_metadata(job.metadata, original_id=job.pk))
         options = self.definition.using(
             queue_name=data["queue_name"],
             priority=data["priority"],

@@ -19,8 +19,10 @@ from django.utils.translation import gettext_lazy as _
 
 from ...exceptions import ResultUnreadableError
 from ...models import DeadLetter, EnqueueKey, Job
+from ...operations import why_not_running
 from ...policy.flags import JobFlag
 from ...policy.limits import LimitKind, PermitPhase
+from ...policy.metadata import COPY_OF
 from ...policy.states import State
 from ...policy.truncate import truncate
 from ...reasons import render_reason
@@ -28,8 +30,6 @@ from ...redaction import limit_label, redact_job_value
 from ...result_files import ResultFile
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now
-from ...store.doctor.why_not_running import why_not_running
-from ...store.lifecycle.replay import COPY_OF
 from ...store.limits.search import permits_of_job
 from ...store.search.keys import keys_of_job
 from ..limits.labels import LIMIT_KIND_LABELS, PERMIT_PHASE_LABELS

@@ -15,9 +15,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Limit
+from ...operations import reopen_limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
-from ...store.limits.reopen import reopen_limit
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
 from ..jobs.labels import page_link, state_label
 from ..site.base import format_timestamp

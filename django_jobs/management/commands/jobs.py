@@ -1,26 +1,27 @@
-"""``manage.py jobs VERB``: from a shell, what staff do in the admin."""
+"""``manage.py jobs VERB``: the operations of the admin in a shell."""
 
 from __future__ import annotations
 
 import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Literal
 
 from django.core.management.base import BaseCommand, CommandError
 
+from ... import operations
 from ...conf.readers import as_priority, as_queue_name
 from ...exceptions import JobsError
 from ...management import verbs
 from ...management.doctor import run_doctor
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
-from ...management.working import add_worker_arguments, positive_int, run_workers
+from ...management.worker_options import add_worker_arguments, positive_int, run_workers
 from ...policy.doctor import Severity
 from ...policy.states import State
 
 
 class Command(BaseCommand):
-    """Dispatches to one method a verb; each prints text, or JSON with ``--json``."""
+    """Dispatches to one method per verb; each prints text, or JSON with ``--json``."""
 
     help = "Shows and manages background jobs."
 
@@ -34,54 +35,56 @@ class Command(BaseCommand):
 
         add("status", "Show queues, workers and open dead letters.")
         add(
-            "health", "Exit with 0 where every queue is worked off, with 1 and the reasons where not."
+            "health", "Exit with 0 if every queue is served in time, else print the reasons and exit with 1."
         ).add_argument(
             "--max-wait",
             type=positive_int,
             default=300,
             metavar="SECONDS",
-            help="How long a job may be ready before that is a problem (300).",
+            help="Longest time that a job may be ready before that is a problem (default 300).",
         )
-        add("doctor", "Find what is wrong with the tables, the jobs and the database, and say what to do.")
-        listing = add("list", "List jobs, the newest first.")
+        add("doctor", "Check tables, jobs and database for problems and print advice.")
+        listing = add("list", "List jobs, newest first.")
         _add_filter(listing)
         listing.add_argument(
-            "--limit", type=positive_int, default=20, metavar="N", help="At most so many (20)."
+            "--limit", type=positive_int, default=20, metavar="N", help="Maximum number of jobs (default 20)."
         )
-        add("show", "Show one job with all its tries.").add_argument("id", type=int)
-        retry = add("retry", "Run dead jobs again with all their tries, and waiting retries now.")
-        cancel = add("cancel", "Cancel jobs that wait, ask jobs that run to end.")
-        purge = add("purge", "Delete jobs that have ended.")
-        for chosen in (retry, cancel, purge):
-            chosen.add_argument("ids", type=int, nargs="*", metavar="ID")
-            _add_filter(chosen)
-            chosen.add_argument("--all", action="store_true", help="All jobs to which the verb applies.")
-            chosen.add_argument("--dry-run", action="store_true", help="Only say how many.")
-        enqueue = add("enqueue", "Enqueue a job by its name.")
+        add("show", "Show one job with its attempts.").add_argument("id", type=int)
+        retry = add("retry", "Redrive dead jobs and run scheduled ones now, retries included.")
+        cancel = add("cancel", "Cancel waiting jobs and request cancellation of running ones.")
+        purge = add("purge", "Delete finished jobs.")
+        for changing in (retry, cancel, purge):
+            changing.add_argument("ids", type=int, nargs="*", metavar="ID")
+            _add_filter(changing)
+            changing.add_argument(
+                "--all", action="store_true", help="Select all jobs to which the verb applies."
+            )
+            changing.add_argument("--dry-run", action="store_true", help="Count the jobs and change nothing.")
+        enqueue = add("enqueue", "Enqueue a job by name.")
         enqueue.add_argument("name")
         enqueue.add_argument(
-            "--arguments", default="{}", metavar="JSON", help="Keywords, such as '{\"user_id\": 7}'."
+            "--arguments", default="{}", metavar="JSON", help="Keyword arguments, such as '{\"user_id\": 7}'."
         )
         enqueue.add_argument("--queue", metavar="NAME")
         enqueue.add_argument("--priority", type=int, metavar="N")
         enqueue.add_argument("--delay", type=float, metavar="SECONDS")
         enqueue.add_argument(
-            "--expires", type=float, metavar="SECONDS", help="Cancel it if it has not begun by then."
+            "--expires", type=float, metavar="SECONDS", help="Cancel it if it has not started by then."
         )
-        pause = add("pause", "Pause a queue: nothing of it is taken, what runs goes on.")
+        pause = add("pause", "Pause a queue: none of its jobs is claimed, running ones go on.")
         resume = add("resume", "Resume a paused queue.")
-        cap = add("cap", "Let so many of a queue's jobs run at once, over all workers.")
-        for one in (pause, resume, cap):
-            one.add_argument("queue")
-        cap.add_argument("limit", help="A whole number, or 'none' for no limit.")
-        add("schedules", "List the schedules: when, what, next and last.")
-        add("tick", "Fire what schedules have due, once, and exit: for hosts where no process stays.")
-        add("prune", "Delete what ended longer ago than RETENTION allows, now.")
+        max_running = add("max-running", "Limit the running jobs of a queue over all workers.")
+        for with_queue in (pause, resume, max_running):
+            with_queue.add_argument("queue")
+        max_running.add_argument("limit", help="A whole number, or 'none' for no limit.")
+        add("schedules", "List schedules with their next and last tick.")
+        add("tick", "Fire the due schedules once and exit, for hosts without a permanent process.")
+        add("prune", "Delete everything older than its retention now.")
         add_worker_arguments(add("work", "Run workers, as 'manage.py runworker' does."))
 
     def handle(self, *, verb: str, **options: Any) -> None:
         try:
-            getattr(self, f"_{verb}")(options)
+            getattr(self, f"_{verb.replace('-', '_')}")(options)
         except JobsError as error:
             raise CommandError(str(error)) from error
 
@@ -94,13 +97,13 @@ class Command(BaseCommand):
             states = [state.value for state in State]
             self.stdout.write(as_table(status["queues"], ["name", *states, "oldest_ready_at", "paused"]))
         else:
-            self.stdout.write("no queue has had a job yet")
+            self.stdout.write("no queues yet")
         self.stdout.write("")
         if status["workers"]:
             columns = ["id", "hostname", "pid", "state", "queues", "concurrency", "heartbeat_at"]
             self.stdout.write(as_table(status["workers"], columns))
         else:
-            self.stdout.write("no worker is alive; start one by 'manage.py runworker'")
+            self.stdout.write("no workers are alive; start one with 'manage.py runworker'")
         self.stdout.write(f"\n{status['open_dead_letters']} open dead letters")
 
     def _health(self, options: dict[str, Any]) -> None:
@@ -114,14 +117,16 @@ class Command(BaseCommand):
 
     def _doctor(self, options: dict[str, Any]) -> None:
         findings = run_doctor()
-        problems = sum(one.severity is Severity.PROBLEM for one in findings)
+        problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
         if options["json"]:
-            self.stdout.write(as_json([asdict(one) for one in findings]))
+            self.stdout.write(as_json([asdict(finding) for finding in findings]))
         else:
-            for one in findings:
-                self.stdout.write(f"{one.severity:<8} {one.about}: {one.what}\n{'':8} -> {one.advice}\n")
+            for finding in findings:
+                self.stdout.write(
+                    f"{finding.severity:<8} {finding.about}: {finding.what}\n{'':8} -> {finding.advice}\n"
+                )
             hints = len(findings) - problems
-            self.stdout.write(f"{problems} problems, {hints} hints" if findings else "nothing is wrong")
+            self.stdout.write(f"{problems} problems, {hints} hints" if findings else "no problems found")
         if problems:
             sys.exit(1)
 
@@ -137,7 +142,7 @@ class Command(BaseCommand):
         attempts, running = row.pop("attempts"), row.pop("log")
         self.stdout.write(as_lines(row))
         for attempt in attempts:
-            self.stdout.write(f"\ntry {attempt['number']}: {attempt['outcome']}")
+            self.stdout.write(f"\nattempt {attempt['number']}: {attempt['outcome']}")
             self.stdout.write(f"  {attempt['started_at']} to {attempt['finished_at']} on {attempt['worker']}")
             if attempt["error_class"]:
                 self.stdout.write(
@@ -151,37 +156,39 @@ class Command(BaseCommand):
     def _print_log(self, log: dict[str, Any] | None) -> None:
         for number, line in enumerate(log["lines"] if log else []):
             if log and log["omitted"] and number == log["head"]:
-                self.stdout.write(f"  ... {log['omitted']} lines left out ...")
-            said = f"{line['logger']}: {line['message']}" if line["logger"] else line["message"]
-            self.stdout.write(f"  {line['at']} {line['level']:<7} {said}")
+                self.stdout.write(f"  ... {log['omitted']} lines omitted ...")
+            message = f"{line['logger']}: {line['message']}" if line["logger"] else line["message"]
+            self.stdout.write(f"  {line['at']} {line['level']:<7} {message}")
 
     def _retry(self, options: dict[str, Any]) -> None:
-        self._change(options, "retried")
+        self._change(options, "retry", "retried")
 
     def _cancel(self, options: dict[str, Any]) -> None:
-        counts = verbs.cancel_jobs(dry_run=options["dry_run"], **self._selected(options))
+        result = verbs.cancel_jobs(dry_run=options["dry_run"], **self._selected(options))
         if options["json"]:
-            self.stdout.write(as_json({**counts._asdict(), "dry_run": options["dry_run"]}))
+            self.stdout.write(as_json({**result._asdict(), "dry_run": options["dry_run"]}))
             return
         would_be = "would be " if options["dry_run"] else ""
-        asked = f", {counts.asked} {would_be}asked to end" if counts.asked else ""
-        self.stdout.write(f"{counts.cancelled} jobs {would_be}cancelled{asked}")
+        text = f"{result.cancelled} jobs {would_be}cancelled"
+        if result.requested:
+            text += f", cancellation of {result.requested} running jobs {would_be}requested"
+        self.stdout.write(text)
 
     def _purge(self, options: dict[str, Any]) -> None:
-        self._change(options, "purged")
+        self._change(options, "purge", "purged")
 
-    def _change(self, options: dict[str, Any], past: str) -> None:
-        changed = verbs.apply_verb(past, dry_run=options["dry_run"], **self._selected(options))
+    def _change(self, options: dict[str, Any], verb: Literal["retry", "purge"], past: str) -> None:
+        changed = verbs.change_jobs(verb, dry_run=options["dry_run"], **self._selected(options))
         if options["json"]:
             self.stdout.write(as_json({past: changed, "dry_run": options["dry_run"]}))
         else:
             self.stdout.write(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
 
     def _selected(self, options: dict[str, Any]) -> dict[str, Any]:
-        chosen = {"ids": options["ids"], **_filter(options)}
-        if not any(chosen.values()) and not options["all"]:
-            raise CommandError("say which: ids, --state, --queue, --name or --all")
-        return chosen
+        selected = {"ids": options["ids"], **_filter(options)}
+        if not any(selected.values()) and not options["all"]:
+            raise CommandError("expected ids, --state, --queue, --name or --all")
+        return selected
 
     def _enqueue(self, options: dict[str, Any]) -> None:
         row = verbs.enqueue(
@@ -198,19 +205,21 @@ class Command(BaseCommand):
         )
 
     def _pause(self, options: dict[str, Any]) -> None:
-        changed = verbs.pause_queue(as_queue_name("queue", options["queue"]))
+        changed = operations.pause(as_queue_name("queue", options["queue"]), by=verbs.actor())
         self._print_queue(options, "paused", changed)
 
     def _resume(self, options: dict[str, Any]) -> None:
-        self._print_queue(options, "resumed", verbs.resume_queue(options["queue"]))
+        self._print_queue(options, "resumed", operations.resume(options["queue"]))
 
-    def _cap(self, options: dict[str, Any]) -> None:
+    def _max_running(self, options: dict[str, Any]) -> None:
         queue = as_queue_name("queue", options["queue"])
-        limit = verbs.cap_queue(queue, options["limit"])
+        limit = verbs.set_max_running(queue, options["limit"])
         if options["json"]:
             self.stdout.write(as_json({"queue": queue, "max_running": limit}))
         else:
-            self.stdout.write(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} at once'}")
+            self.stdout.write(
+                f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}"
+            )
 
     def _print_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:
@@ -223,10 +232,10 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json(rows))
         else:
-            self.stdout.write(as_table(rows, SCHEDULE_COLUMNS) if rows else "there is no schedule")
+            self.stdout.write(as_table(rows, SCHEDULE_COLUMNS) if rows else "no schedules")
             for row in rows:
                 if row["problem"]:
-                    self.stdout.write(f"{row['name']} cannot fire: {row['problem']}")
+                    self.stdout.write(f"{row['name']} does not fire: {row['problem']}")
 
     def _tick(self, options: dict[str, Any]) -> None:
         ticked = verbs.tick_once()
@@ -236,10 +245,10 @@ class Command(BaseCommand):
         else:
             self.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
         for problem in ticked.problems:
-            self.stderr.write(f"cannot fire: {problem}")
+            self.stderr.write(f"does not fire: {problem}")
 
     def _prune(self, options: dict[str, Any]) -> None:
-        deleted = verbs.prune_now()
+        deleted = operations.prune()
         self.stdout.write(as_json({"pruned": deleted}) if options["json"] else f"{deleted} jobs pruned")
 
     def _work(self, options: dict[str, Any]) -> None:
@@ -249,7 +258,7 @@ class Command(BaseCommand):
 def _add_filter(parser: ArgumentParser) -> None:
     parser.add_argument("--state", choices=[state.value for state in State])
     parser.add_argument("--queue", metavar="NAME")
-    parser.add_argument("--name", metavar="JOB", help="The job's name.")
+    parser.add_argument("--name", metavar="JOB", help="Name of the job.")
 
 
 def _filter(options: dict[str, Any]) -> dict[str, Any]:

@@ -7,13 +7,13 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from ...management.working import add_worker_arguments, run_workers
+from ...management.worker_options import add_worker_arguments, run_workers
 
 
 class Command(BaseCommand):
-    """Runs worker processes until stopped."""
+    """Run worker processes until stopped."""
 
-    help = "Runs background jobs. 'manage.py jobs work' is the same under a name that cannot clash."
+    help = "Runs background jobs. 'manage.py jobs work' is the same command under a name that cannot clash."
     requires_migrations_checks = True
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -25,6 +25,7 @@ from django.db.models.functions import Coalesce
 from ...models import Batch, BatchCountDelta
 from ...policy.batches import BatchDecision, BatchState, Callback, Counts, decide_batch, parent_count_delta
 from ...policy.flags import JobFlag
+from ...policy.metadata import BATCH_KEY
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
@@ -33,8 +34,6 @@ from ..enqueue.insert import enqueue_payloads, serialize_arguments
 
 MANY_DELTAS = 100
 """So many are summed up although the batch has not ended, so that a look stays short."""
-BATCH_KEY = "batch"
-"""The key in a callback's metadata that has the id of the batch whose end enqueued it."""
 _COUNTS = Counts._fields
 
 

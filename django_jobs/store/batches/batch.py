@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import Count, OuterRef, Q, Subquery, Sum
+from django.db.models import Count, OuterRef, Subquery, Sum
 
 from ...exceptions import BatchEndedError
 from ...models import Batch, BatchCountDelta, BatchJob, Job
@@ -16,7 +16,6 @@ from ...policy.batches import BatchFacts, BatchState, Callback, Counts, accepts_
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
 from ..dialects.shared.dependencies import lock_batch
-from ..lifecycle.cancel import request_cancel
 from ..transactions import savepoint
 from .count_deltas import record_added_jobs, record_count_delta
 
@@ -124,32 +123,6 @@ def close_batch(batch_id: int, *, using: str | None = None) -> bool:
         if closed:
             record_count_delta(batch_id, Counts(), using=connection.alias)
     return bool(closed)
-
-
-def cancel_batch(batch_id: int, *, by: str = "", using: str | None = None) -> int:
-    """Cancel what waits in a batch and in those inside it, ask what runs to end; return how many jobs were either.
-
-    It does not grow any more, also where its builder has not closed it, and ends as cancelled with its last job.
-    A batch that has ended is left alone.
-    """
-    dialect, connection = open_dialect(using)
-    alias = connection.alias
-    asked = 0
-    todo = [batch_id]
-    for one in todo:  # grows while it is walked
-        with dialect.write_transaction(connection):
-            batches = Batch.objects.using(alias).filter(
-                Q(state__in=[BatchState.OPEN, BatchState.RUNNING]), pk=one, cancelled_at=None
-            )
-            if batches.update(cancelled_at=DatabaseNow(), cancelled_by=by):
-                batch = Batch.objects.using(alias).filter(pk=one, closed_at=None)
-                batch.update(closed_at=DatabaseNow())
-                record_count_delta(one, Counts(), using=alias)
-        if Batch.objects.using(alias).filter(pk=one, cancelled_at__isnull=False).exists():
-            asked += request_cancel(Job.objects.using(alias).filter(batch_job__batch=one), using=alias)
-            inside = Batch.objects.using(alias).filter(parent=one).order_by("pk")
-            todo += list(inside.values_list("pk", flat=True))
-    return asked
 
 
 def close_abandoned_batches(*, after: timedelta, using: str | None = None) -> list[int]:

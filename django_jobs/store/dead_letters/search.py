@@ -40,7 +40,7 @@ def open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> 
 
 def filter_dead_letters(wanted: DeadLetterFilter, *, using: str) -> QuerySet[DeadLetter]:
     """Return the filter's letters, whatever their status."""
-    letters = DeadLetter.objects.using(using)
+    letters: QuerySet[DeadLetter] = DeadLetter.objects.using(using)
     exact = {
         name: value
         for name in ("fingerprint", "job_name", "queue_name", "reason")

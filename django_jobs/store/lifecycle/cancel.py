@@ -1,73 +1,75 @@
-"""Cancel: jobs that wait become cancelled, what runs is asked to end; what has ended is left alone."""
+"""Cancel jobs: waiting ones at once, running ones by request; ended jobs are left alone."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
 from functools import partial
 from typing import NamedTuple
 
-from django.db.models import F, QuerySet
+from django.db.models import F
 
 from ...models import Job
 from ...policy.flags import JobFlag
-from ...policy.states import State, source_states
+from ...policy.states import APPLICABLE_STATES, State
 from ..clock import DatabaseNow
 from ..dependencies.mark_cancelled import mark_cancelled
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import InIds
-from ..selection import job_ids_in_chunks
+from ..selection import Target, job_ids_in_chunks
 from ..transactions import retry_on_conflict
 from .after_finish import handle_cancelled
 
-CANCELLABLE_STATES = source_states("cancel") | {State.RUNNING}
-"""The states of a job for which a cancel does something."""
+logger = logging.getLogger("django_jobs.store")
 
 
-class CancelCounts(NamedTuple):
-    """How many jobs are cancelled now, and how many were asked to end that had not been asked before."""
+class CancelResult(NamedTuple):
+    """Outcome of a cancel. True if anything was changed.
 
-    cancelled: int
-    asked: int
-
-
-def cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
-    """Cancel those of the target's jobs that wait, ask those that run to end; return how many are cancelled now.
-
-    What waits for them is cancelled too, and not counted. One transaction for 1,000.
+    ``cancelled`` counts jobs that waited and are cancelled now. ``requested`` counts running jobs that are asked to
+    stop and had not been asked before.
     """
-    return cancel_counted(target, using=using).cancelled
+
+    cancelled: int = 0
+    requested: int = 0
+
+    def __bool__(self) -> bool:
+        return any(self)
+
+    def plus(self, other: CancelResult) -> CancelResult:
+        """Return the sums of both counts."""
+        return CancelResult(self.cancelled + other.cancelled, self.requested + other.requested)
 
 
-def request_cancel(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
-    """Do what ``cancel`` does, and return how many were either cancelled or asked."""
-    return sum(cancel_counted(target, using=using))
+def cancel(target: Target, *, by: str = "", using: str | None = None) -> CancelResult:
+    """Cancel waiting jobs and request cancellation of running ones; return how many of each.
 
-
-def cancel_counted(target: Job | QuerySet[Job], *, using: str | None = None) -> CancelCounts:
-    """Do what ``cancel`` does, and return both numbers.
-
-    A job is locked while its state is looked at, so that one which is claimed, or ends its run, meanwhile is met in
-    the one state or in the other. A run that was asked to end and is to be followed by another is the job's last: see
-    ``follow``.
+    ``target`` is a job, its id, a queryset of jobs, or dead letters. Ended jobs are left alone. Jobs that depend on a
+    cancelled job are cancelled too and not counted. A running job for which cancellation was requested is never run
+    again, however its run ends. ``by`` names the actor in the log. One transaction per 1,000 jobs; each is locked while
+    its state is read, so a concurrent claim or finish is either seen or waits.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
-    chunks = job_ids_in_chunks(target, states=CANCELLABLE_STATES, using=alias)
-    counts = [retry_on_conflict(partial(_cancel, ids, alias), using=alias) for ids in chunks]
-    return CancelCounts(sum(one.cancelled for one in counts), sum(one.asked for one in counts))
+    result = CancelResult()
+    for ids in job_ids_in_chunks(target, states=APPLICABLE_STATES["cancel"], using=alias):
+        result = result.plus(retry_on_conflict(partial(_cancel, ids, alias), using=alias))
+    if by and result:
+        logger.info("%d jobs cancelled, cancellation of %d requested by %s", *result, by)
+    return result
 
 
-def _cancel(ids: list[int], alias: str) -> CancelCounts:
+def _cancel(ids: list[int], alias: str) -> CancelResult:
     dialect, connection = open_dialect(alias)
     with dialect.write_transaction(connection):
-        marked = mark_cancelled(ids, using=alias)
-        handle_cancelled(marked, using=alias)
-        asked = _request_cancel(set(ids).difference(marked), alias)
-    return CancelCounts(len(marked), asked)
+        cancelled = mark_cancelled(ids, using=alias)
+        handle_cancelled(cancelled, using=alias)
+        requested = _request_cancellation(set(ids).difference(cancelled), alias)
+    return CancelResult(len(cancelled), requested)
 
 
-def _request_cancel(ids: Collection[int], alias: str) -> int:
-    """Ask those of the locked jobs that run to end."""
+def _request_cancellation(ids: Collection[int], alias: str) -> int:
+    """Flag those of the locked jobs that run."""
     if not ids:
         return 0
     jobs = Job.objects.using(alias).filter(InIds("pk", ids), state=State.RUNNING)
@@ -77,16 +79,16 @@ def _request_cancel(ids: Collection[int], alias: str) -> int:
 
 
 def cancel_requested_ids(job_ids: Collection[int], *, using: str | None = None) -> frozenset[int]:
-    """Return which of these jobs were asked to end while they run. One statement without locks, by their keys."""
+    """Return the running jobs among these for which cancellation was requested. One statement, no locks."""
     _, connection = open_dialect(using)
-    asked = Job.objects.using(connection.alias).filter(
+    requested = Job.objects.using(connection.alias).filter(
         InIds("pk", job_ids), state=State.RUNNING, cancel_requested_at__isnull=False
     )
-    return frozenset(asked.values_list("pk", flat=True))
+    return frozenset(requested.values_list("pk", flat=True))
 
 
 def is_cancel_requested(job_id: int, *, using: str | None = None) -> bool:
-    """Tell whether a job was asked to cancel. One statement."""
+    """Tell whether cancellation of a job was requested. One statement."""
     _, connection = open_dialect(using)
-    asked = Job.objects.using(connection.alias).filter(pk=job_id, cancel_requested_at__isnull=False)
-    return asked.exists()
+    requested = Job.objects.using(connection.alias).filter(pk=job_id, cancel_requested_at__isnull=False)
+    return requested.exists()

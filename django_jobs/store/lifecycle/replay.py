@@ -15,23 +15,22 @@ from django.db.models import QuerySet
 from ... import signals
 from ...exceptions import PayloadTooLargeError, ResultNotPassedError
 from ...models import Job
+from ...policy.metadata import copied_metadata
 from ...policy.states import State
-from ..bulk import DONE, POSITION
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 from ..notify import notify_on_commit
 from ..results.inputs import with_results
+from ..selection import JobTarget
 
 logger = logging.getLogger("django_jobs.store")
 
 CHUNK = 500
-COPY_OF = "copy_of"
-"""The key in a copy's metadata that has the original's id."""
 
 
-def replay(target: Job | QuerySet[Job], *, using: str | None = None) -> list[int]:
+def replay(target: JobTarget, *, using: str | None = None) -> list[int]:
     """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
 
     A copy has the same name, queue, priority, attempts, arguments and metadata, with ``copy_of`` added. It waits for no
@@ -59,9 +58,12 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
         return len(_copy(chunk, connection)) if chunk else 0
 
 
-def _chunks(target: Job | QuerySet[Job], alias: str) -> Iterator[list[Job]]:
+def _chunks(target: JobTarget, alias: str) -> Iterator[list[Job]]:
     """Yield the jobs by key, those only that are there now."""
-    jobs = Job.objects.using(alias).filter(pk=target.pk) if isinstance(target, Job) else target.using(alias)
+    if isinstance(target, QuerySet):
+        jobs = target.using(alias)
+    else:
+        jobs = Job.objects.using(alias).filter(pk=target.pk if isinstance(target, Job) else target)
     if jobs.query.is_sliced:
         raise TypeError("expected a queryset without a slice; name the ids in it instead")
     jobs = jobs.order_by("pk")
@@ -120,7 +122,7 @@ def _copied(job: Job) -> Job:
         priority=job.priority,
         state=State.READY,
         arguments=job.arguments,
-        metadata=copied_metadata(job),
+        metadata=copied_metadata(job.metadata, original_id=job.pk),
         max_attempts=job.max_attempts,
         enqueued_at=DatabaseNow(),
         ready_at=DatabaseNow(),
@@ -129,14 +131,8 @@ def _copied(job: Job) -> Job:
 
 def _as_new(job: Job) -> NewJob:
     """Return a copy for MySQL, which cannot return the ids of many rows."""
-    metadata = json.dumps(copied_metadata(job), ensure_ascii=False)
+    metadata = json.dumps(copied_metadata(job.metadata, original_id=job.pk), ensure_ascii=False)
     return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
-
-
-def copied_metadata(job: Job) -> dict[str, object]:
-    """Return what a copy begins with: the original's metadata, but not how far a job of many steps had come."""
-    kept = job.metadata if isinstance(job.metadata, dict) else {}
-    return {key: value for key, value in kept.items() if key not in {POSITION, DONE}} | {COPY_OF: job.pk}
 
 
 def _send_enqueued(ids: list[int], alias: str) -> None:

@@ -1,27 +1,36 @@
-"""Run now: a scheduled job, a retry among them, becomes ready before it is due."""
+"""Run now: make scheduled jobs, retries included, ready before they are due."""
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+import logging
 
 from ...models import Job
-from ...policy.states import source_states
+from ...policy.states import APPLICABLE_STATES
 from ..dialects import open_dialect
 from ..limits.permits import make_ready
 from ..notify import notify_on_commit
-from ..selection import job_ids_in_chunks, lock_jobs
+from ..selection import Target, job_ids_in_chunks, lock_jobs
+
+logger = logging.getLogger("django_jobs.store")
 
 
-def run_now(target: Job | QuerySet[Job], *, using: str | None = None) -> int:
-    """Make the target's scheduled jobs ready and return how many were. One transaction for 1,000."""
+def run_now(target: Target, *, by: str = "", using: str | None = None) -> int:
+    """Make the target's scheduled jobs ready and return how many.
+
+    ``target`` is a job, its id or a queryset of jobs. A job that waits for a limit becomes blocked instead until it is
+    admitted. ``by`` names the actor in the log. One transaction per 1,000 jobs.
+    """
     dialect, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias)
-    hurried = 0
-    for ids in job_ids_in_chunks(target, states=source_states("run_now"), using=connection.alias):
+    alias = connection.alias
+    states = APPLICABLE_STATES["run_now"]
+    changed = 0
+    for ids in job_ids_in_chunks(target, states=states, using=alias):
         with dialect.write_transaction(connection):
-            locked = lock_jobs(ids, states=source_states("run_now"), using=connection.alias)
-            make_ready(locked, using=connection.alias, run_after=None)
-        hurried += len(locked)
-        queues = jobs.filter(pk__in=ids).order_by().values_list("queue_name", flat=True).distinct()
-        notify_on_commit(queues, using=connection.alias)
-    return hurried
+            locked = lock_jobs(ids, states=states, using=alias)
+            make_ready(locked, using=alias, run_after=None)
+        changed += len(locked)
+        jobs = Job.objects.using(alias).filter(pk__in=ids).order_by()
+        notify_on_commit(jobs.values_list("queue_name", flat=True).distinct(), using=alias)
+    if by and changed:
+        logger.info("%d scheduled jobs made ready by %s", changed, by)
+    return changed

@@ -19,7 +19,7 @@ from ...policy.states import FINAL_STATES
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob, NewTick, ScheduleTimes
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
-from ..lifecycle.cancel import request_cancel
+from ..lifecycle.cancel import cancel
 from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, skip_queued_ticks
 
 
@@ -96,7 +96,7 @@ class TickRound:
         """Write jobs, ticks and the times of the next look."""
         dialect, connection = open_dialect(self._using)
         if self._replaced:
-            request_cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
+            cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
         self._insert_jobs()
         new = [_as_row(tick, self._now) for tick in self._decided if tick.id is None]
         if new:

@@ -12,11 +12,10 @@ from django_jobs.policy.states import WAITING_STATES, State
 from django_jobs.store.batches.batch import batch_progress
 from django_jobs.store.dependencies import mark_cancelled as marking
 from django_jobs.store.lifecycle.cancel import (
+    CancelResult,
     cancel,
-    cancel_counted,
     cancel_requested_ids,
     is_cancel_requested,
-    request_cancel,
 )
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.redrive import redrive
@@ -44,7 +43,7 @@ pytestmark = pytest.mark.django_db
 def test_a_job_that_waits_is_cancelled_and_never_claimed(state):
     job = make_job(state)
 
-    assert cancel(job) == 1
+    assert cancel(job).cancelled == 1
 
     job.refresh()
     assert job.state == State.CANCELLED
@@ -58,7 +57,7 @@ def test_a_job_that_runs_or_has_ended_is_not_cancelled(state):
     job = make_job(state)
     finished_at = job.finished_at
 
-    assert cancel(job) == 0
+    assert cancel(job).cancelled == 0
 
     job.refresh()
     assert (job.state, job.finished_at) == (state, finished_at)
@@ -70,7 +69,7 @@ def test_of_a_queryset_the_jobs_that_wait_are_cancelled():
     running = make_job(State.RUNNING, queue_name="mail")
     other = make_job(queue_name="documents")
 
-    assert cancel(Job.objects.filter(queue_name="mail")) == 3
+    assert cancel(Job.objects.filter(queue_name="mail")).cancelled == 3
     assert running.refresh().state == State.RUNNING
     assert other.refresh().state == State.READY
 
@@ -78,7 +77,7 @@ def test_of_a_queryset_the_jobs_that_wait_are_cancelled():
 def test_a_slice_of_a_queryset_is_just_that():
     make_jobs(5)
 
-    assert cancel(Job.objects.order_by("-pk")[:2]) == 2
+    assert cancel(Job.objects.order_by("-pk")[:2]).cancelled == 2
     assert Job.objects.filter(state=State.CANCELLED).count() == 2
 
 
@@ -95,7 +94,7 @@ def test_more_than_a_thousand_jobs_are_all_cancelled():
         for _ in range(2_100)
     )
 
-    assert cancel(Job.objects.all()) == 2_101
+    assert cancel(Job.objects.all()).cancelled == 2_101
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
@@ -109,7 +108,7 @@ def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_asked_to_end
 
     monkeypatch.setattr(marking, "lock_jobs", claimed_just_before)
 
-    assert cancel(job) == 0
+    assert cancel(job).cancelled == 0
     assert job.refresh().state == State.RUNNING
     assert job.cancel_requested_at is not None
 
@@ -118,42 +117,63 @@ def test_a_cancel_is_part_of_the_callers_transaction():
     job = make_job()
 
     with transaction.atomic():
-        assert cancel(job) == 1
+        assert cancel(job).cancelled == 1
         transaction.set_rollback(True)
 
     assert job.refresh().state == State.READY
 
 
-def test_the_job_itself_can_be_cancelled_and_tells_whether_it_is():
+def test_the_job_itself_can_be_cancelled_and_tells_what_was_done():
     waiting, running = make_job(), make_job(State.RUNNING)
 
-    assert waiting.cancel() is True
+    assert waiting.cancel() == CancelResult(cancelled=1)
     assert waiting.state == State.CANCELLED
-    assert waiting.cancel() is True
-    assert running.cancel() is False
+    assert not waiting.cancel()
+    assert running.cancel() == CancelResult(requested=1)
     assert running.state == State.RUNNING
     assert running.cancel_requested_at is not None
 
 
-@pytest.mark.parametrize("target", ["all", 5, None, [1]])
+@pytest.mark.parametrize("target", ["all", None, [1], 1.5])
 def test_another_target_is_refused(target):
     with pytest.raises(
-        TypeError, match="expected a Job, a DeadLetter, a queryset of either, or a Q on dead letters"
+        TypeError,
+        match="expected a Job or its id, a DeadLetter, a queryset of either, or a Q on dead letters",
     ):
         cancel(target)
+
+
+def test_a_job_is_cancelled_by_its_id():
+    job = make_job()
+
+    assert cancel(job.pk) == CancelResult(cancelled=1)
+    assert cancel(job.pk + 1) == CancelResult()
+
+
+def test_who_cancelled_is_logged(caplog):
+    make_jobs(2)
+    make_job(State.RUNNING)
+
+    with caplog.at_level("INFO", logger="django_jobs.store"):
+        cancel(Job.objects.all(), by="ada")
+        cancel(Job.objects.all(), by="bob")
+
+    assert [record.getMessage() for record in caplog.records] == [
+        "2 jobs cancelled, cancellation of 1 requested by ada"
+    ]
 
 
 def test_a_dead_job_is_not_cancelled_through_its_letter():
     letter = make_letter()
 
-    assert cancel(letter) == 0
+    assert cancel(letter).cancelled == 0
     assert letter.job.refresh().state == State.DEAD
 
 
 def test_a_request_cancels_what_waits_and_asks_what_runs_once():
     waiting, running, ended = make_job(), make_job(State.RUNNING), make_job(State.SUCCEEDED)
 
-    assert request_cancel(Job.objects.all()) == 2
+    assert sum(cancel(Job.objects.all())) == 2
 
     asked_at = running.refresh().cancel_requested_at
     assert (waiting.refresh().state, running.state, ended.refresh().state) == (
@@ -164,7 +184,7 @@ def test_a_request_cancels_what_waits_and_asks_what_runs_once():
     assert asked_at is not None
     assert ended.cancel_requested_at is None
     assert [is_cancel_requested(job.pk) for job in (waiting, running, ended)] == [False, True, False]
-    assert request_cancel(running) == 0
+    assert sum(cancel(running)) == 0
     assert running.refresh().cancel_requested_at == asked_at
 
 
@@ -181,8 +201,8 @@ def test_both_numbers_are_told_apart():
     make_jobs(2)
     make_jobs(3, State.RUNNING)
 
-    assert cancel_counted(Job.objects.all()) == (2, 3)
-    assert cancel_counted(Job.objects.all()) == (0, 0)
+    assert cancel(Job.objects.all()) == (2, 3)
+    assert cancel(Job.objects.all()) == (0, 0)
 
 
 def test_who_runs_and_was_asked_is_read_for_many_at_once(django_assert_num_queries):
@@ -210,7 +230,7 @@ def test_a_run_that_was_asked_to_end_is_the_last(outcome):
     worker = make_worker()
     [claim] = take(worker)
     job = Job.objects.get()
-    assert job.cancel() is False
+    assert job.cancel().requested
 
     assert finish([ended(claim, outcome)], worker_id=worker.pk) == {job.pk}
 
@@ -291,7 +311,7 @@ def test_a_cancel_that_meets_a_claim_cancels_the_job_or_asks_it():
     for _ in range(10):
         job = make_job()
 
-        claims, cancelled = run_together(lambda: take(worker), lambda job=job: cancel(job))
+        claims, cancelled = run_together(lambda: take(worker), lambda job=job: cancel(job).cancelled)
 
         job.refresh()
         assert cancelled + len(claims) == 1

@@ -154,7 +154,7 @@ def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
     worker = make_worker()
 
     def cancel_backwards():
-        return sum(cancel(job) for job in reversed(jobs))
+        return sum(cancel(job).cancelled for job in reversed(jobs))
 
     def claim_forwards():
         lines, got = ClaimCursors(), []

@@ -196,7 +196,7 @@ def test_a_receiver_that_raises_is_logged_and_changes_nothing(ear, caplog):
         done = finish_one(Succeeded())
         dead = finish_one(failure(retry_in=None))
         waiting = make_job()
-        assert cancel(waiting) == 1
+        assert cancel(waiting).cancelled == 1
 
     assert Job.objects.filter(pk=job.pk).exists()
     assert Job.objects.get(pk=done).state == State.SUCCEEDED

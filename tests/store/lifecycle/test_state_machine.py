@@ -168,7 +168,7 @@ class JobLife(RuleBasedStateMachine):
         pk = sorted(self.jobs)[which % len(self.jobs)]
         model, target = self.jobs[pk], Job.objects.filter(pk=pk)
         if verb == "cancel":
-            assert cancel(target) == (model.state in WAITING_STATES)
+            assert cancel(target).cancelled == (model.state in WAITING_STATES)
             model.is_asked |= model.state is State.RUNNING
             model.state = State.CANCELLED if model.state in WAITING_STATES else model.state
         elif verb == "redrive":

@@ -92,4 +92,7 @@ def test_a_limit_that_is_gone_is_not_reopened() -> None:
 def test_of_two_at_once_one_has_reopened_it(transactional_db: None) -> None:
     limit = factories.make_limit(CircuitBreaker(failures=2), is_tripped=True)
 
-    assert sorted(run_together(lambda: reopen_limit(limit.pk), lambda: reopen_limit(limit.pk))) == [False, True]
+    assert sorted(run_together(lambda: reopen_limit(limit.pk), lambda: reopen_limit(limit.pk))) == [
+        False,
+        True,
+    ]

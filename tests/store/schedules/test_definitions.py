@@ -22,7 +22,7 @@ from django_jobs.store.schedules.definitions import (
     save_schedule,
     sync_schedules,
 )
-from django_jobs.store.schedules.tick import tick, run_schedule
+from django_jobs.store.schedules.tick import run_schedule, tick
 from tests.concurrency import run_together
 from tests.factories import ago, make_job, make_schedule, make_tick
 

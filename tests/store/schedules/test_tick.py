@@ -12,7 +12,7 @@ from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.schedules.tick import seconds_until_next_check, tick, run_schedule
+from django_jobs.store.schedules.tick import run_schedule, seconds_until_next_check, tick
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, make_job, make_schedule, make_tick, make_worker, take

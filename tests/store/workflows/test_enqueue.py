@@ -12,7 +12,7 @@ from django_jobs import RESULT, InvalidGraphError, chain, group
 from django_jobs.models import Attempt, Dependency, Job
 from django_jobs.policy.outcomes import SUCCEEDED, Succeeded
 from django_jobs.policy.states import State
-from django_jobs.store.lifecycle.cancel import cancel, request_cancel
+from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.deletable import lock_deletable
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.prune import prune
@@ -115,7 +115,7 @@ class TestACancelledPredecessor:
         jobs = chain(*[sample.echo.s() for _ in range(5)]).enqueue()
         beside = make_job()
         last = sample.echo.after(jobs[-1], beside).enqueue()
-        assert cancel(jobs[0]) == 1
+        assert cancel(jobs[0]).cancelled == 1
         assert set(states(*jobs, last)) == {"cancelled"}
         assert all(job.finished_at for job in jobs)
         assert states(beside) == ["ready"]
@@ -124,7 +124,7 @@ class TestACancelledPredecessor:
         first, second = chain(sample.end_if_asked.s(), sample.echo.s()).enqueue()
         worker = make_worker()
         (claim,) = take(worker)
-        request_cancel(first)
+        cancel(first)
         from django_jobs.policy.outcomes import Cancelled, Error
 
         error = Error(error_class="Cancelled", message="", traceback="", fingerprint="")

@@ -1,4 +1,4 @@
-"""The worker's command line, shared by ``runworker`` and ``jobs work``."""
+"""Command line of the worker, shared by ``runworker`` and ``jobs work``."""
 
 from __future__ import annotations
 
@@ -18,83 +18,81 @@ MAX_WEIGHT = 1_000
 
 
 def add_worker_arguments(parser: ArgumentParser) -> None:
-    """Add the options of a worker to ``parser``."""
+    """Add the worker's options to ``parser``."""
     parser.add_argument(
         "--queues",
         type=parse_queues,
         metavar="NAME,NAME",
-        help="Serve these queues only. Default: all, also ones created later. With weights, NAME:3,NAME:1, they get"
-        " such shares of what is taken; without, the highest priority of all goes first.",
+        help="Serve only these queues (default: all, including later ones). With weights, as in NAME:3,NAME:1, claims are"
+        " shared in that ratio; without, the highest priority of all queues is claimed first.",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="Take nothing of a queue while one named before it in --queues has anything.",
+        help="Claim from a queue only while those before it in --queues are empty.",
     )
     parser.add_argument(
         "--concurrency",
         type=positive_int,
         default=4,
         metavar="N",
-        help="Plain jobs at once a process (default 4).",
+        help="Synchronous jobs run at once per process (default 4).",
     )
     parser.add_argument(
         "--pool",
         choices=POOLS,
         default=THREADS,
-        help="Where jobs run: in threads of the worker process (default), or each in a process of its own slot, which"
-        " a hang or a crash in C code, or a leak, takes down alone.",
+        help="Run jobs in threads of the worker process (default), or in job processes, which isolates hangs and crashes in"
+        " C code and memory leaks.",
     )
     parser.add_argument(
         "--processes", type=positive_int, default=1, metavar="N", help="Worker processes (default 1)."
     )
-    parser.add_argument(
-        "--burst", action="store_true", help="Work off what is ready and due, then exit with code 0."
-    )
+    parser.add_argument("--burst", action="store_true", help="Run ready and due jobs, then exit with code 0.")
     duty = parser.add_mutually_exclusive_group()
     duty.add_argument(
-        "--no-scheduler", action="store_true", help="Run jobs only; other processes fire the schedules."
+        "--no-scheduler", action="store_true", help="Run jobs only; schedules are fired by other processes."
     )
-    duty.add_argument("--scheduler-only", action="store_true", help="Fire schedules only; run no job.")
+    duty.add_argument("--scheduler-only", action="store_true", help="Fire schedules only; run no jobs.")
     parser.add_argument(
-        "--max-jobs", type=positive_int, metavar="N", help="Replace a process after it has run so many jobs."
+        "--max-jobs", type=positive_int, metavar="N", help="Replace a process after it has run N jobs."
     )
     parser.add_argument(
         "--max-memory-mb",
         type=positive_int,
         metavar="N",
-        help="Replace a process that uses more memory than this.",
+        help="Replace a process that uses more than N megabytes.",
     )
     parser.add_argument(
-        "--reload", action="store_true", help="Start the processes anew when the code changes (development)."
+        "--reload", action="store_true", help="Restart the processes when code changes (development)."
     )
 
     parser.add_argument(
         "--health-port",
         type=port_number,
         metavar="N",
-        help="Answer /live and /ready over HTTP at this port, 0: at any free one. Default: do not.",
+        help="Serve /live and /ready over HTTP on this port; 0: any free port (default: off).",
     )
     parser.add_argument(
         "--health-address",
         default="127.0.0.1",
         metavar="IP",
-        help="The address to answer at (default 127.0.0.1; in a container 0.0.0.0).",
+        help="Address to listen on (default 127.0.0.1; use 0.0.0.0 in a container).",
     )
 
 
 def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
-    """Run workers as the parsed ``options`` say, then leave the process with the right exit code."""
+    """Run workers with the parsed ``options``; exit the process with the supervisor's code unless it is 0."""
     log_to_terminal(options["verbosity"])
     if options["burst"] and options["scheduler_only"]:
         raise CommandError(
-            "--burst works off jobs and fires no schedule; 'manage.py jobs tick' fires what is due once"
+            "--burst runs jobs and fires no schedules; 'manage.py jobs tick' fires due schedules once"
         )
     megabytes = options["max_memory_mb"]
     queues, weights = options["queues"] or (None, None)
     if options["strict"] and (queues is None or weights is not None):
         raise CommandError(
-            "--strict takes from the queues in the order of --queues: expected --queues NAME,NAME without weights"
+            "--strict serves queues in the order of --queues: expected --queues NAME,NAME without weights"
         )
     chosen = WorkerOptions(
         queues=queues,
@@ -114,13 +112,13 @@ def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
         verbosity=options["verbosity"],
     )
 
-    def say(line: str) -> None:
+    def write(line: str) -> None:
         if options["verbosity"]:
             stdout.write(line)
             stdout.flush()
 
     try:
-        code = supervise(chosen, say=say)
+        code = supervise(chosen, say=write)
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
     if code:
@@ -142,7 +140,7 @@ def port_number(text: str) -> int:
 
 
 def parse_queues(text: str) -> tuple[tuple[str, ...], dict[str, int] | None]:
-    """Return the names of a comma-separated list, and their weights where ``NAME:WEIGHT`` gives any; others have 1."""
+    """Return the names in a comma-separated list, and their weights if any is given as ``NAME:WEIGHT`` (default 1)."""
     weights: dict[str, int] = {}
     weighted = False
     for part in text.split(","):
