@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.rule import Rule
 
 from django_jobs.models import DeadLetter
-from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.operations import redrive
 from testproject.shop.jobs import charge_card
 
 from .checks import ACTOR, Check, alerts_received, alerts_wanted, look_at_all, look_at_export

@@ -22,7 +22,7 @@ GIVE_UP, EXPORT = re.findall(
 
 
 @pytest.mark.parametrize(
-    ("state", "said"), [(State.READY, "it will not run"), (State.RUNNING, "it was running")]
+    ("state", "said"), [(State.READY, "it will not run"), (State.RUNNING, "it is running")]
 )
 def test_a_cancel_tells_whether_it_is_cancelled_now(
     state: State, said: str, capsys: pytest.CaptureFixture[str]
