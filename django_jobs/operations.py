@@ -111,9 +111,7 @@ def prune(*, using: str | None = None) -> int:
     """
     settings = get_settings()
     pruned = prune_jobs(settings.retention.by_state, using=using)
-    prune_records(
-        settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period, using=using
-    )
+    prune_records(settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period, using=using)
     prune_ticks(settings.retention.ticks, using=using)
     prune_keys(using=using)
     prune_once(settings.retention.once, using=using)
