@@ -1,13 +1,12 @@
-"""When a cron expression fires: croniter matches wall-clock times, this file lays them on the time line.
+"""When a cron expression fires: croniter matches wall-clock times, this module converts them to UTC.
 
-Where the clocks change, a wall-clock time may be missing or come twice. The rules are Debian cron's:
+When clocks change, a wall-clock time may not exist or exist twice. The rules are those of Debian's cron:
 
-- Minute and hour are fixed (neither begins with ``*``): every wall-clock time fires once. One that is
-  missing fires at the moment the clock jumps over it, one that comes twice fires the first time.
-- Otherwise the expression follows the clock: it fires whenever the clock on the wall matches, so that
-  ``*/15 * * * *`` neither skips nor doubles.
+- Fixed minute and hour (neither begins with ``*``): every wall-clock time fires once. One that does not exist
+  fires when the clock jumps over it, one that exists twice fires the first time.
+- Otherwise it fires whenever the wall clock matches, so that ``*/15 * * * *`` neither skips nor doubles.
 
-croniter given aware datetimes decides otherwise (a daily 02:30 fires twice on the night the clocks go back).
+croniter with aware datetimes differs: a daily 02:30 fires twice in the night the clocks go back.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ ALIASES = {
     "@midnight": "0 0 * * *",
     "@hourly": "0 * * * *",
 }
-"""Written out here: croniter would spread them over the day where a schedule has a seed."""
+"""Expanded here: croniter would spread them over the day if a schedule has a seed."""
 
 _NUMBERS = {
     name: str(number)
@@ -48,28 +47,28 @@ _RANDOM = re.compile(r"r(\(|/|$)", re.IGNORECASE)
 _HASHED = re.compile(r"h(\(|/|$)", re.IGNORECASE)
 _NTH = re.compile(r"l|.*#", re.IGNORECASE)
 _MIN_TRANSITION_GAP = timedelta(hours=12)
-"""No zone has changed its offset and changed it back within half a day."""
+"""No time zone has ever changed its offset and changed it back within half a day."""
 _MAX_INSTANT = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 class CronError(ValueError):
-    """An expression or a zone that no schedule can have; the message says what was expected and what came."""
+    """A wrong expression, time zone or option of a schedule; the message says what was expected and given."""
 
 
 class _Pattern(NamedTuple):
-    """An expression read: croniters at rest, any of which fires it, and whether each wall-clock time fires once."""
+    """A parsed expression: it fires when any of the croniters does; ``is_fixed``: each wall-clock time fires once."""
 
     matchers: tuple[croniter, ...]
     is_fixed: bool
 
     def after(self, wall: datetime) -> Iterator[datetime]:
-        """Yield the wall-clock times behind ``wall`` that match, rising."""
+        """Yield the matching wall-clock times after ``wall``, ascending."""
         each = [_matches(matcher, wall) for matcher in self.matchers]
-        return each[0] if len(each) == 1 else (one for one, _ in groupby(merge(*each)))
+        return each[0] if len(each) == 1 else (time for time, _ in groupby(merge(*each)))
 
 
 def check_expression(expression: str, *, zone: str = "UTC", seed: str = "") -> None:
-    """Raise CronError unless ``expression`` fires some day in ``zone``."""
+    """Raise CronError unless ``expression`` ever fires in ``zone``."""
     pattern = _parse(expression, seed)
     check_zone(zone)
     if next(pattern.after(datetime(2000, 1, 1)), None) is None:  # noqa: DTZ001 - wall-clock time
@@ -79,7 +78,7 @@ def check_expression(expression: str, *, zone: str = "UTC", seed: str = "") -> N
 def check_zone(zone: object) -> None:
     """Raise CronError unless ``zone`` names a time zone of the IANA database."""
     try:
-        ZoneInfo(zone)  # type: ignore[arg-type]  # what is no name is refused right here
+        ZoneInfo(zone)  # type: ignore[arg-type]  # other types are refused below
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
         raise CronError(
             f"expected the name of a time zone such as 'Europe/Berlin', got {_truncate(zone)}"
@@ -87,10 +86,10 @@ def check_zone(zone: object) -> None:
 
 
 def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") -> Iterator[datetime]:
-    """Yield the instants at which ``expression`` fires in ``zone``: aware, UTC, strictly after ``after``, rising.
+    """Yield the times at which ``expression`` fires in ``zone``: aware, in UTC, after ``after``, ascending.
 
-    ``zone`` is an IANA name. ``seed`` settles hashed fields (``H``), usually a schedule's name. The iterator is
-    endless, as far as dates go. Raises CronError.
+    ``zone`` is an IANA name. ``seed`` determines hashed fields (``H``), usually a schedule's name. The iterator
+    has no end but that of dates. Raises CronError.
     """
     pattern = _parse(expression, seed)
     check_zone(zone)
@@ -105,9 +104,9 @@ def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") 
 
 @lru_cache(maxsize=4096)
 def next_occurrence(expression: str, *, zone: str, after: datetime, seed: str = "") -> datetime | None:
-    """Return the first instant after ``after`` at which ``expression`` fires, None where there is none any more.
+    """Return the first time after ``after`` at which ``expression`` fires, or None.
 
-    Remembered: most schedules of a project share a few expressions and are asked at the same instants.
+    Cached: most schedules of a project share a few expressions and are computed for the same times.
     """
     return next(occurrences(expression, zone=zone, after=after, seed=seed), None)
 
@@ -115,7 +114,7 @@ def next_occurrence(expression: str, *, zone: str, after: datetime, seed: str = 
 def newest_occurrences(
     expression: str, *, zone: str, after: datetime, until: datetime, limit: int, seed: str = ""
 ) -> list[datetime]:
-    """Return the newest ``limit`` instants in ``(after, until]``, in order, whatever number lies before them."""
+    """Return the newest ``limit`` times in ``(after, until]``, ascending, without computing all of them."""
     span = timedelta(minutes=1)
     while True:
         since = max(after, until - span)
@@ -127,7 +126,7 @@ def newest_occurrences(
 
 
 def depends_on_seed(expression: str) -> bool:
-    """Tell whether the expression has a hashed field, which another seed would fire at another time."""
+    """Tell whether the expression has a hashed field, which fires at another time with another seed."""
     return _has(_HASHED, expression)
 
 
@@ -141,7 +140,7 @@ def _fixed_occurrences(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> It
 
 
 def _wall_clock_occurrences(pattern: _Pattern, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
-    """Go from one change of the clock to the next; between two, wall-clock time and instant are a constant apart."""
+    """Iterate from one offset change to the next; between two, wall-clock time and UTC differ by a constant."""
     since = after
     while since < _MAX_INSTANT:
         offset = _offset(since, zone)
@@ -157,15 +156,15 @@ def _wall_clock_occurrences(pattern: _Pattern, zone: ZoneInfo, after: datetime) 
         if change is None:
             return
         since = change - timedelta(microseconds=1)
-        # What is behind the change is reckoned with the offset that holds there.
+        # Times after the change use the offset that is valid then.
         first = change.astimezone(zone).replace(tzinfo=None)
         if next(pattern.after(first - timedelta(microseconds=1)), None) == first:
             yield change
         since = change
 
 
-def _matches(at_rest: croniter, wall: datetime) -> Iterator[datetime]:
-    matcher = copy(at_rest)  # costs a tenth of parsing
+def _matches(template: croniter, wall: datetime) -> Iterator[datetime]:
+    matcher = copy(template)  # a tenth of the cost of parsing
     matcher.set_current(wall, force=True)
     while True:
         try:
@@ -178,7 +177,7 @@ def _matches(at_rest: croniter, wall: datetime) -> Iterator[datetime]:
 
 
 def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """Return when the clock in ``zone`` shows ``wall`` for the first time, or jumps over it."""
+    """Return the first time at which the clock in ``zone`` shows ``wall``, or jumps over it."""
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
     if instant.astimezone(zone).replace(tzinfo=None) == wall:
         return instant
@@ -186,7 +185,7 @@ def _instant(wall: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _next_transition(since: datetime, until: datetime, zone: ZoneInfo) -> datetime | None:
-    """Return the first instant in ``(since, until]`` from which the clock in ``zone`` has another offset, or None."""
+    """Return the first time in ``(since, until]`` at which the offset of ``zone`` changes, or None."""
     offset = _offset(since, zone)
     while since < until:
         end = min(since + _MIN_TRANSITION_GAP, until)
@@ -196,18 +195,18 @@ def _next_transition(since: datetime, until: datetime, zone: ZoneInfo) -> dateti
     return None
 
 
-def _transition_within(before: datetime, behind: datetime, zone: ZoneInfo) -> datetime:
-    """Return the one change of offset in ``(before, behind]``, to the second."""
+def _transition_within(before: datetime, after: datetime, zone: ZoneInfo) -> datetime:
+    """Return the single offset change in ``(before, after]``, to the second."""
     offset = _offset(before, zone)
-    while behind - before > timedelta(seconds=1):
-        middle = (before + (behind - before) / 2).replace(microsecond=0)
+    while after - before > timedelta(seconds=1):
+        middle = (before + (after - before) / 2).replace(microsecond=0)
         if middle <= before:
             break
         if _offset(middle, zone) == offset:
             before = middle
         else:
-            behind = middle
-    return behind.replace(microsecond=0)
+            after = middle
+    return after.replace(microsecond=0)
 
 
 def _offset(instant: datetime, zone: tzinfo) -> timedelta:
@@ -219,26 +218,26 @@ def _offset(instant: datetime, zone: tzinfo) -> timedelta:
 def _parse(expression: str, seed: str) -> _Pattern:
     if not 0 < len(expression) <= MAX_EXPRESSION_LENGTH:
         raise CronError(f"expected a cron expression of up to {MAX_EXPRESSION_LENGTH} characters")
-    written = ALIASES.get(expression.strip().lower(), expression)
-    fields = written.split()
+    expanded = ALIASES.get(expression.strip().lower(), expression)
+    fields = expanded.split()
     if len(fields) not in {5, 6}:
         raise CronError(
             "expected five fields (minute, hour, day of month, month, day of week), a sixth for seconds, or one of"
             f" {', '.join(ALIASES)}; got {_truncate(expression)}"
         )
-    if _has(_RANDOM, written):
+    if _has(_RANDOM, expanded):
         raise CronError(
             f"expected fields that are the same on every server; R is random, use H, got {_truncate(expression)}"
         )
     try:
         matchers = [
             croniter(
-                " ".join(",".join(map(_as_one_value, field.split(","))) for field in one),
+                " ".join(",".join(map(_as_one_value, field.split(","))) for field in alternative),
                 datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
-                hash_id=(seed or " ").encode() if _has(_HASHED, written) else None,
+                hash_id=(seed or " ").encode() if _has(_HASHED, expanded) else None,
                 implement_cron_bug=True,
             )
-            for one in _alternatives(fields)
+            for alternative in _alternatives(fields)
         ]
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
         raise CronError(f"expected a cron expression, got {_truncate(expression)}: {error}") from None
@@ -247,10 +246,10 @@ def _parse(expression: str, seed: str) -> _Pattern:
 
 
 def _alternatives(fields: list[str]) -> list[list[str]]:
-    """Return expressions of which any fires where the whole does.
+    """Return expressions that together fire when the given one does.
 
-    Of an nth weekday and a day of the month, or a weekday and the one nearest to a day (``15W``), croniter alone
-    wants both, and it takes no nth weekday beside a plain one.
+    croniter requires both an nth weekday and a day of the month to match, and both a weekday and the one nearest
+    to a day (``15W``), and it refuses an nth weekday beside a plain one.
     """
     minute, hour, day, month, weekday, *second = fields
     parts = weekday.split(",")
@@ -268,7 +267,7 @@ def _alternatives(fields: list[str]) -> list[list[str]]:
 
 
 def _as_one_value(part: str) -> str:
-    """Return a range from a value to itself as that value: croniter takes ``5-5`` for every value there is."""
+    """Return a range from a value to itself as that value: croniter reads ``5-5`` as every value."""
     first, dash, last = part.partition("/")[0].partition("-")
     return first if dash and _is_same(first.lower(), last.lower()) else part
 

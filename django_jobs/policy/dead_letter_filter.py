@@ -1,4 +1,4 @@
-"""Which dead letters somebody means: a filter that fits into an address, a job's arguments and a sentence."""
+"""A filter of dead letters that is a query string and a job's argument."""
 
 from __future__ import annotations
 
@@ -16,11 +16,10 @@ QUERY_FIELDS = (*TEXTS, *TIMES, "up_to_id")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterFilter:
-    """Open letters that match all of what is given.
+    """Open dead letters that match every field that is set.
 
-    ``error`` is part of the class or the message. Instants are when the job died, ``until`` itself excluded; ``since``
-    may be a duration: so long before now. ``up_to_id`` keeps out letters that come later; ``ids`` names the
-    letters themselves.
+    ``error`` is a part of the class or the message. ``since`` and ``until`` (excluded) are times of death; ``since``
+    may be a duration before now. ``up_to_id`` excludes later dead letters; ``ids`` are those of dead letters.
     """
 
     fingerprint: str = ""
@@ -35,9 +34,9 @@ class DeadLetterFilter:
 
     @classmethod
     def from_query(cls, parameters: Mapping[str, str], *, zone: tzinfo = UTC) -> DeadLetterFilter:
-        """Read the parameters of a list's address; what is no filter is passed over.
+        """Parse the parameters of a query string; others are ignored.
 
-        ``zone`` is that of instants without one. Raises FilterError for a time, or an id, that is none.
+        ``zone``: of times without a time zone. Raises FilterError for a wrong time or id.
         """
         given: dict[str, Any] = {name: parameters.get(name, "").strip() for name in QUERY_FIELDS}
         return cls(
@@ -49,8 +48,8 @@ class DeadLetterFilter:
 
     @classmethod
     def from_json(cls, given: Mapping[str, Any]) -> DeadLetterFilter:
-        """Read what ``as_json`` wrote. Raises ValueError for a key or a time that is none."""
-        known = {one.name for one in fields(cls)}
+        """Parse the value of ``as_json``. Raises ValueError for an unknown key or a wrong time."""
+        known = {field.name for field in fields(cls)}
         if unknown := sorted(given.keys() - known):
             raise ValueError(
                 f"expected a filter of {', '.join(sorted(known))}; got the unknown {', '.join(unknown)}"
@@ -64,23 +63,23 @@ class DeadLetterFilter:
         return cls(**{**given, **bounds, "ids": None if ids is None else tuple(ids)})
 
     def as_json(self) -> dict[str, Any]:
-        """Return what is given, as a job's argument."""
+        """Return the fields that are set, as a job's argument."""
         given: dict[str, Any] = dict(self.to_query())
         if self.ids is not None:
             given["ids"] = list(self.ids)
         return given
 
     def to_query(self) -> dict[str, str]:
-        """Return the parameters of a list's address."""
+        """Return the parameters of the query string of this filter."""
         given = {name: value for name in TEXTS if (value := getattr(self, name))}
         given |= {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
         return given if self.up_to_id is None else given | {"up_to_id": str(self.up_to_id)}
 
     def frozen(self, now: datetime) -> DeadLetterFilter:
-        """Return the same with a duration counted from ``now``: what it matches does not move any more."""
+        """Return the filter with a duration resolved at ``now``, so that its matches do not move."""
         return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
 
     @property
     def is_empty(self) -> bool:
-        """True where nothing narrows it down."""
+        """True if every open dead letter matches."""
         return not self.to_query() and self.ids is None

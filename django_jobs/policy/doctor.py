@@ -1,4 +1,4 @@
-"""Diagnose: turn facts about the database, its rows and this host into findings that say what to do."""
+"""Turn facts about the database, its rows and this host into findings with advice."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ CLOCK_TOLERANCE_SECONDS = 1.0
 LONG_TRANSACTION_SECONDS = 300.0
 MANY_DEAD_ROWS = 10_000
 MANY_PAGES = 100
-"""A look at the head of a sound index reads fewer than ten."""
+"""A read from the head of a healthy index reads fewer than ten."""
 LARGE_WAL_BYTES = 256 << 20
 
 
 class Severity(StrEnum):
-    """A problem breaks a promise now; a hint is something that will, or that costs."""
+    """PROBLEM: a promise is broken now. HINT: it may be broken later, or costs performance."""
 
     PROBLEM = "problem"
     HINT = "hint"
@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong and what to do about it, a sentence or two each."""
+    """What is wrong and what to do, in a sentence or two each."""
 
     severity: Severity
     about: str
@@ -32,25 +32,25 @@ class Finding:
 
 
 class UnsafeSetting(Enum):
-    """A setting under which a promise does not hold: what it does, and what to do."""
+    """A database setting that breaks a promise: its effect, and what to do."""
 
     AUTOCOMMIT_OFF = (
         "AUTOCOMMIT of the jobs' database is False: a job enqueued outside atomic() is not committed",
-        "Remove it from DATABASES; Django's default is True, and django_jobs counts on it.",
+        "Remove it from DATABASES; Django's default is True, and django_jobs relies on it.",
     )
     NOT_DURABLE = (
-        "the server does not wait for the disk at a commit: its crash loses what was enqueued and finished",
+        "the server does not wait for the disk at a commit: a crash loses enqueued and finished jobs",
         (
             "PostgreSQL: fsync and synchronous_commit on; MySQL and MariaDB: innodb_flush_log_at_trx_commit = 1."
-            " What may be lost without harm, claims, is committed without waiting anyway."
+            " Claims, which may be lost without harm, never wait for the disk."
         ),
     )
     NO_AUTOVACUUM = (
-        "autovacuum is off: every job leaves dead rows that nobody removes",
-        "Switch autovacuum and track_counts on, or run VACUUM django_jobs_job every few minutes.",
+        "autovacuum is off: every job leaves dead rows that are never removed",
+        "Turn autovacuum and track_counts on, or run VACUUM django_jobs_job every few minutes.",
     )
     NO_TRANSACTIONS = (
-        "a table of django_jobs is of an engine without transactions",
+        "a table of django_jobs has a storage engine without transactions",
         "ALTER TABLE ... ENGINE = InnoDB for each table whose name begins with django_jobs_.",
     )
     DEFERRED = (
@@ -61,17 +61,17 @@ class UnsafeSetting(Enum):
         "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'} in DATABASES.",
     )
     NO_WAL = (
-        "SQLite's file is not in WAL mode: whoever reads holds up whoever writes",
+        "the SQLite file is not in WAL mode: readers block writers",
         (
-            "A worker switches it when it starts. Where that does not last, something switches it back, or the file"
-            " system cannot do it (a network drive)."
+            "A worker switches it when it starts. If that does not last, something switches it back, or the file"
+            " system does not support it (a network drive)."
         ),
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilentWorker:
-    """A worker held to be alive whose last heartbeat is ``heartbeat_age_seconds`` old; ``claims`` run under it."""
+    """A worker that counts as alive with an old heartbeat; ``claims``: how many jobs it runs."""
 
     name: str
     heartbeat_age_seconds: float
@@ -89,7 +89,7 @@ class UnknownJobs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowFacts:
-    """What is wrong with jobs and workers. Lists of ids have up to ten, of the lowest."""
+    """Wrong rows of jobs and workers. Lists have at most the ten lowest ids."""
 
     silent_workers: Sequence[SilentWorker] = ()
     orphaned: Sequence[int] = ()
@@ -101,7 +101,7 @@ class RowFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VacuumBlocker:
-    """What keeps dead rows from being removed: a process, a replication slot, a prepared transaction."""
+    """A process, replication slot or prepared transaction that prevents the removal of dead rows."""
 
     holder: str
     age_seconds: float | None
@@ -110,9 +110,9 @@ class VacuumBlocker:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:
-    """What the database says of itself; None: it has no such thing, or does not tell.
+    """Facts about the database server; None: not available.
 
-    ``clock_skew_seconds`` is this host's clock minus the database's. ``notify_works``: a notification came through.
+    ``clock_skew_seconds``: this host's clock minus the database's. ``notify_works``: a notification arrived.
     """
 
     clock_skew_seconds: float = 0.0
@@ -126,7 +126,7 @@ class ServerFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFacts:
-    """Names of what the migrations should have made and did not, or what has been damaged since."""
+    """Names of unapplied migrations, missing indexes and constraints, and invalid indexes."""
 
     unapplied: Sequence[str] = ()
     missing: Sequence[str] = ()
@@ -136,7 +136,7 @@ class SchemaFacts:
 def diagnose(*, rows: RowFacts, server: ServerFacts, schema: SchemaFacts) -> list[Finding]:
     """Return all findings, problems first."""
     found = [*_schema_findings(schema), *_row_findings(rows), *_server_findings(server)]
-    return sorted(found, key=lambda one: one.severity is not Severity.PROBLEM)
+    return sorted(found, key=lambda finding: finding.severity is not Severity.PROBLEM)
 
 
 def _schema_findings(schema: SchemaFacts) -> Iterable[Finding]:
@@ -144,20 +144,20 @@ def _schema_findings(schema: SchemaFacts) -> Iterable[Finding]:
         yield _problem(
             "migrations",
             f"not applied: {', '.join(schema.unapplied)}",
-            "Run 'manage.py migrate django_jobs'.",
+            "Run 'manage.py migrate'.",
         )
     if schema.missing:
         yield _problem(
             "schema",
             f"missing: {', '.join(schema.missing)}",
-            "Claims get slower with every job, or wrong rows come in. Make them anew as the migrations of"
-            " django_jobs do ('manage.py sqlmigrate django_jobs NAME' prints them).",
+            "Without them claims get slower with every job, or wrong rows are accepted. Create them again as the"
+            " migrations do ('manage.py sqlmigrate django_jobs NAME' prints the statements).",
         )
     if schema.invalid:
         yield _problem(
             "schema",
             f"invalid indexes: {', '.join(schema.invalid)}",
-            "The database keeps them up and never uses them. REINDEX INDEX CONCURRENTLY mends them.",
+            "The database updates them and never uses them. REINDEX INDEX CONCURRENTLY repairs them.",
         )
 
 
@@ -165,61 +165,63 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
     for worker in rows.silent_workers:
         yield _problem(
             "workers",
-            f"{worker.name} has been silent for {_format_duration(worker.heartbeat_age_seconds)} with {worker.claims} jobs in its hands,"
-            " and nobody has declared it lost",
-            "Any living worker does that and rescues its jobs: start one by 'manage.py runworker'.",
+            f"{worker.name} has been silent for {_format_duration(worker.heartbeat_age_seconds)} with"
+            f" {worker.claims} claimed jobs, and has not been marked as lost",
+            "Any living worker marks it and rescues its jobs: start one by 'manage.py runworker'.",
         )
     if rows.orphaned:
         yield _problem(
             "claims",
-            f"jobs run under a worker that is lost or gone: {_ids(rows.orphaned)}",
+            f"running jobs whose worker is lost or gone: {_ids(rows.orphaned)}",
             "Any living worker rescues them within a few seconds: start one by 'manage.py runworker'.",
         )
     if rows.inconsistent:
         yield _problem(
             "jobs",
             f"state and columns contradict each other, so that no worker ever finds them: {_ids(rows.inconsistent)}",
-            "They were written past the engine. 'manage.py jobs cancel ID' ends them; enqueue their work anew.",
+            "They were not written by django_jobs. 'manage.py jobs cancel ID' ends them; enqueue them again.",
         )
     for job_id, why in rows.unreadable:
         yield _problem(
             "jobs",
             f"job {job_id} cannot be called: {why}",
-            "It will be a dead letter. Mend its arguments before, or let the function take what was enqueued.",
+            "It will become a dead letter. Change the function to accept these arguments, or cancel the job.",
         )
     for unknown in rows.unknown:
         yield _hint(
             "jobs",
             f"{unknown.number} jobs named {unknown.name!r} wait for a worker that knows the name, up to"
             f" {_format_duration(unknown.unknown_seconds)} so far",
-            "Deploy the code that has it to the workers, or cancel them. After WORKER['UNKNOWN_JOB_TTL'] they are dead letters.",
+            "Deploy the code with this job to the workers, or cancel the jobs. After WORKER['UNKNOWN_JOB_TTL'] they"
+            " are dead letters.",
         )
     if rows.missing_finished_at:
         yield _hint(
             "jobs",
-            f"ended jobs without an instant of their end are never pruned: {_ids(rows.missing_finished_at)}",
-            "They were written past the engine. Delete them with 'manage.py jobs purge ID'.",
+            f"finished jobs without finished_at are never pruned: {_ids(rows.missing_finished_at)}",
+            "They were not written by django_jobs. Delete them with 'manage.py jobs purge ID'.",
         )
 
 
 def _server_findings(server: ServerFacts) -> Iterable[Finding]:
-    for weakness in server.unsafe_settings:
-        yield _problem("settings", *weakness.value)
+    for setting in server.unsafe_settings:
+        yield _problem("settings", *setting.value)
     if abs(server.clock_skew_seconds) > CLOCK_TOLERANCE_SECONDS:
         where = "ahead of" if server.clock_skew_seconds > 0 else "behind"
         yield _hint(
             "clock",
             f"this host's clock is {_format_duration(abs(server.clock_skew_seconds))} {where} the database's",
-            "Jobs are due by the database's clock, so none is early or late for it; but run_after=timezone.now() + ..."
-            " is off by as much, and so are log lines. Let both hosts follow NTP.",
+            "Jobs are due by the database's clock, so none is early or late; but run_after=timezone.now() + ... and"
+            " the times of log lines are off by as much. Synchronize both hosts by NTP.",
         )
     if server.notify_works is False:
         yield _hint(
-            "doorbell",
-            "a notification of LISTEN did not come through within 2 s",
-            "Probably PgBouncer in transaction mode. Idle workers find jobs by WORKER['POLL_INTERVAL'] only, and schedulers see a"
-            " changed schedule within a minute: give workers a direct connection, or set DJANGO_JOBS['WORKER']['NOTIFY'] = False,"
-            " so that they look every POLL_INTERVAL_WITHOUT_NOTIFY, and schedulers every POLL_INTERVAL.",
+            "notify",
+            "a notification (LISTEN) did not arrive within 2 s",
+            "The cause is probably PgBouncer in transaction mode. Idle workers find jobs by POLL_INTERVAL only, and"
+            " schedulers see a changed schedule within a minute: give workers a direct connection, or set"
+            " DJANGO_JOBS['WORKER']['NOTIFY'] = False: then they poll every POLL_INTERVAL_WITHOUT_NOTIFY, and"
+            " schedulers every POLL_INTERVAL.",
         )
     yield from _vacuum_findings(server)
 
@@ -227,25 +229,27 @@ def _server_findings(server: ServerFacts) -> Iterable[Finding]:
 def _vacuum_findings(server: ServerFacts) -> Iterable[Finding]:
     dead, pages = server.dead_rows or 0, server.head_pages or 0
     costs = dead > MANY_DEAD_ROWS or pages > MANY_PAGES
-    cost = f"{dead:,} dead rows in the jobs' table; a look at the head of the line reads {pages:,} pages"
-    for held in server.vacuum_blockers:
-        age = "" if held.age_seconds is None else f" for {_format_duration(held.age_seconds)}"
-        query = f": {held.query}" if held.query else ""
+    cost = (
+        f"{dead:,} dead rows in the table of jobs; a claim from the head of the index reads {pages:,} pages"
+    )
+    for blocker in server.vacuum_blockers:
+        age = "" if blocker.age_seconds is None else f" for {_format_duration(blocker.age_seconds)}"
+        query = f": {blocker.query}" if blocker.query else ""
         known = f" ({cost})" if server.dead_rows is not None else ""
         yield Finding(
             severity=Severity.PROBLEM if costs else Severity.HINT,
             about="vacuum",
-            what=f"{held.holder} has held back the removal of dead rows{age}{known}{query}",
-            advice="End it, or bound it: idle_in_transaction_session_timeout, statement_timeout, a shorter report."
-            " Claims remember their place and stay fast; looks from the head get slower.",
+            what=f"{blocker.holder} has blocked the removal of dead rows{age}{known}{query}",
+            advice="End it, or limit it: idle_in_transaction_session_timeout, statement_timeout, a shorter report."
+            " Claims remember their position and stay fast; queue snapshots from the head get slower.",
         )
     if costs and not server.vacuum_blockers:
-        yield _hint("vacuum", cost, "Nothing holds it back: VACUUM django_jobs_job, and see to autovacuum.")
+        yield _hint("vacuum", cost, "Nothing blocks it: VACUUM django_jobs_job, and check autovacuum.")
     if (server.log_bytes or 0) > LARGE_WAL_BYTES:
         yield _hint(
             "vacuum",
-            f"SQLite's log has grown to {(server.log_bytes or 0) >> 20} MB",
-            "Some connection reads in one transaction for long, so that the log cannot be taken over. End it.",
+            f"SQLite's WAL file has grown to {(server.log_bytes or 0) >> 20} MB",
+            "A connection has a long read transaction, so that the WAL file cannot be checkpointed. End it.",
         )
 
 

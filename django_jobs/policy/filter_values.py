@@ -1,4 +1,4 @@
-"""What somebody looks for, as parameters of an address: instants, durations before now, ids."""
+"""Values of filters in query strings: times, durations before now, ids."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ _PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
 
 
 class FilterError(ValueError):
-    """A parameter that does not say what is meant.
+    """A parameter with a wrong value.
 
-    ``expected`` is a text of the catalogues, with ``values`` for its placeholders, and ``got`` is what came.
+    ``expected`` is a translatable text with ``values`` for its placeholders, ``got`` the value.
     """
 
     def __init__(self, parameter: str, expected: str, got: object, **values: object) -> None:
@@ -26,7 +26,7 @@ class FilterError(ValueError):
 
 
 def as_since(parameter: str, text: str, zone: tzinfo) -> datetime | timedelta | None:
-    """Return an instant, or a duration such as P1DT2H: so long before now. Raises FilterError."""
+    """Return a datetime, or for text such as P1DT2H a duration before now. Raises FilterError."""
     period = _PERIOD.fullmatch(text)
     if period is None or not any(period.groups()):
         return as_instant(parameter, text, zone)
@@ -35,11 +35,11 @@ def as_since(parameter: str, text: str, zone: tzinfo) -> datetime | timedelta | 
 
 
 def as_instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
-    """Return an instant; one without a zone is in ``zone``. Raises FilterError."""
+    """Return a datetime; one without a time zone is in ``zone``. Raises FilterError."""
     if not text:
         return None
     try:
-        # A plus that was not escaped in the address comes as a space.
+        # An unescaped plus in a query string is decoded as a space.
         instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
         return instant if instant.tzinfo else instant.replace(tzinfo=zone)
     except ValueError:
@@ -56,7 +56,7 @@ def as_id(parameter: str, text: str) -> int | None:
 
 
 def as_text(value: datetime | timedelta) -> str:
-    """Return the text that reads as this instant or duration."""
+    """Return the text of a datetime or duration, the inverse of ``as_since``."""
     if isinstance(value, datetime):
         return value.isoformat()
     minutes = value // timedelta(minutes=1)

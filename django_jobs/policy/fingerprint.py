@@ -1,4 +1,4 @@
-"""Fingerprint an error: equal failures of a job share one, whatever ids and numbers their messages carry."""
+"""Fingerprints of errors: equal failures of a job share one, whatever ids and numbers their messages contain."""
 
 from __future__ import annotations
 

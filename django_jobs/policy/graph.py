@@ -1,4 +1,4 @@
-"""Which jobs wait for which: the order of a graph, its cycles and bounds, and where its nodes stand when drawn."""
+"""Graphs of jobs: topological order, cycles, size limits, and columns for drawing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 MAX_NODES = 20_000
 MAX_EDGES = 100_000
-"""A hundred jobs that wait for a hundred, ten deep, are 90,000. All are inserted in one transaction."""
+"""100 jobs that wait for 100, ten levels deep, are 90,000 edges. A graph is inserted in one transaction."""
 MAX_CYCLE_SHOWN = 10
 
 
@@ -16,30 +16,30 @@ class GraphError(ValueError):
 
 
 class OnDead(StrEnum):
-    """What becomes of a job that waits for one that died: it waits for a redrive, or is cancelled."""
+    """What happens to a job when one that it waits for dies: it waits for a redrive, or is cancelled."""
 
     BLOCK = "block"
     CANCEL = "cancel"
 
 
 def topological_order(predecessors: Sequence[Sequence[int]], names: Sequence[str]) -> list[int]:
-    """Return the nodes, by number, each behind those that it waits for.
+    """Return the numbers of the nodes, each after those that it waits for.
 
-    ``predecessors[n]`` are the numbers of those that node n waits for. Raises GraphError for a cycle, which
-    it names, and for a graph beyond the bounds.
+    ``predecessors[n]``: the nodes that node n waits for. Raises GraphError for a cycle, naming it, and for a graph
+    that is too large.
     """
     check_size(len(predecessors), sum(map(len, predecessors)))
     left = [len(waits_for) for waits_for in predecessors]
     successors: list[list[int]] = [[] for _ in predecessors]
     for node, waits_for in enumerate(predecessors):
-        for one in waits_for:
-            successors[one].append(node)
+        for predecessor in waits_for:
+            successors[predecessor].append(node)
     ordered = [node for node, number in enumerate(left) if number == 0]
-    for node in ordered:  # grows while it is walked
-        for one in successors[node]:
-            left[one] -= 1
-            if left[one] == 0:
-                ordered.append(one)
+    for node in ordered:  # grows during the iteration
+        for successor in successors[node]:
+            left[successor] -= 1
+            if left[successor] == 0:
+                ordered.append(successor)
     if len(ordered) < len(predecessors):
         raise GraphError(
             f"expected jobs that wait for one another in no circle, got {_cycle(predecessors, left, names)}"
@@ -48,7 +48,7 @@ def topological_order(predecessors: Sequence[Sequence[int]], names: Sequence[str
 
 
 def check_size(nodes: int, edges: int) -> None:
-    """Raise GraphError where a graph is larger than one transaction should make it."""
+    """Raise GraphError if a graph is too large for one transaction."""
     if nodes > MAX_NODES:
         raise GraphError(
             f"expected at most {MAX_NODES:,} jobs in a graph, got {nodes:,}; a Batch takes any number, and its"
@@ -62,27 +62,28 @@ def check_size(nodes: int, edges: int) -> None:
 
 
 def _cycle(predecessors: Sequence[Sequence[int]], left: Sequence[int], names: Sequence[str]) -> str:
-    """Return a cycle in words, found by walking back through nodes that were never let go."""
+    """Return a cycle as text, found by following predecessors of nodes that are not in the order."""
     node = next(number for number, count in enumerate(left) if count > 0)
     seen: dict[int, int] = {}
     path: list[int] = []
     while node not in seen:
         seen[node] = len(path)
         path.append(node)
-        node = next(one for one in predecessors[node] if left[one] > 0)
+        node = next(predecessor for predecessor in predecessors[node] if left[predecessor] > 0)
     cycle = [*path[seen[node] :], node]
-    shown = [names[one] for one in cycle[:MAX_CYCLE_SHOWN]]
+    shown = [names[number] for number in cycle[:MAX_CYCLE_SHOWN]]
     further = f" and {len(cycle) - MAX_CYCLE_SHOWN} more" if len(cycle) > MAX_CYCLE_SHOWN else ""
     return " waits for ".join(shown) + further
 
 
 def layers(predecessors: Mapping[int, Sequence[int]]) -> list[list[int]]:
-    """Return the nodes in columns: each one column behind the last of those that it waits for, in order of number.
+    """Return the nodes in columns, each one column after the last of those that it waits for, ordered by number.
 
-    Numbers that are no keys, and edges that would close a circle, are left out.
+    Numbers that are not keys, and edges that would close a cycle, are left out.
     """
     left = {
-        node: {one for one in waits_for if one in predecessors} for node, waits_for in predecessors.items()
+        node: {predecessor for predecessor in waits_for if predecessor in predecessors}
+        for node, waits_for in predecessors.items()
     }
     columns: list[list[int]] = []
     while left:

@@ -1,4 +1,4 @@
-"""Where the boxes and lines of a drawn graph stand: columns from left to right, each behind what it waits for."""
+"""Layout of a drawn graph: boxes in columns from left to right, each after the jobs that it waits for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MARGIN = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A job's place, in pixels; ``x`` and ``y`` are its upper left corner."""
+    """A job's position in pixels; ``x`` and ``y`` are the upper left corner."""
 
     job_id: int
     x: int
@@ -23,7 +23,7 @@ class Box:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GraphLayout:
-    """A graph's size, its boxes, and the lines between them as SVG paths."""
+    """Size of the drawing, its boxes, and the edges between them as SVG paths."""
 
     width: int
     height: int
@@ -32,7 +32,7 @@ class GraphLayout:
 
 
 def layout_graph(predecessors: Mapping[int, Sequence[int]]) -> GraphLayout:
-    """Return where jobs, by id, stand. Edges to jobs that are no keys, and that would lead back, are left out."""
+    """Return the layout of jobs by id. Edges to ids that are not keys, and edges backwards, are left out."""
     columns = layers(predecessors)
     tallest = max((len(column) for column in columns), default=0)
     places = {
@@ -41,10 +41,10 @@ def layout_graph(predecessors: Mapping[int, Sequence[int]]) -> GraphLayout:
         for row, job_id in enumerate(column)
     }
     lines = (
-        _edge_path(places[one], places[job_id])
+        _edge_path(places[predecessor], places[job_id])
         for job_id, waits_for in predecessors.items()
-        for one in waits_for
-        if one in places and places[one][0] < places[job_id][0]
+        for predecessor in waits_for
+        if predecessor in places and places[predecessor][0] < places[job_id][0]
     )
     return GraphLayout(
         width=2 * MARGIN + max(len(columns) * (BOX_WIDTH + GAP_X) - GAP_X, 0),
@@ -59,7 +59,7 @@ def _steps(number: int, width: int) -> list[int]:
 
 
 def _top(row: int, rows: int, tallest: int) -> int:
-    """Return a box's top: a column is centred beside the tallest."""
+    """Return the top of a box; columns are centred on the tallest."""
     step = BOX_HEIGHT + GAP_Y
     return MARGIN + (tallest - rows) * step // 2 + row * step
 

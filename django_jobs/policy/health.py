@@ -1,4 +1,4 @@
-"""Judge health: whether one ``runworker`` is live and ready, and whether the queues are served at all."""
+"""Health checks: whether one ``runworker`` is live and ready, and whether all queues are served."""
 
 from __future__ import annotations
 
@@ -8,61 +8,68 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerLiveness:
-    """One worker process, in seconds ago: its last heartbeat tried, its last heartbeat saved, its last look for jobs.
+    """Seconds since a worker process last attempted a heartbeat, saved one, and polled for jobs.
 
-    None: not yet. Below zero: it has stopped looking for jobs, as it should.
+    None: not yet. Negative: it has stopped polling, as intended.
     """
 
     pid: int
-    tried: float | None
-    saved: float | None
-    looked: float | None
+    heartbeat_attempt_age: float | None
+    heartbeat_age: float | None
+    poll_age: float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Why a ``runworker`` is not live (start it anew) and why it is not ready (wait); empty where it is."""
+    """Reasons why a ``runworker`` is not live (restart it) and not ready (wait); empty if it is."""
 
     not_live: tuple[str, ...]
     not_ready: tuple[str, ...]
 
 
 def check_health(
-    pulses: Sequence[WorkerLiveness], *, wanted: int, stopping: bool, live_within: float, ready_within: float
+    processes: Sequence[WorkerLiveness],
+    *,
+    wanted: int,
+    stopping: bool,
+    live_within: float,
+    ready_within: float,
 ) -> Health:
-    """Judge a ``runworker`` that wants ``wanted`` worker processes.
+    """Check a ``runworker`` that should have ``wanted`` worker processes.
 
-    A process that has not turned a loop for ``live_within`` seconds is stuck in a way that no outage of the
-    database explains. One whose heartbeat was not saved for ``ready_within`` seconds cannot work now.
+    A process with a loop that has not run for ``live_within`` seconds is stuck in a way that a database outage
+    does not explain. One that has not saved a heartbeat for ``ready_within`` seconds cannot work now.
     """
-    stuck = tuple(reason for one in pulses for reason in _stuck(one, live_within))
+    stuck = tuple(reason for process in processes for reason in _stuck(process, live_within))
     unready: tuple[str, ...] = ("it is stopping",) if stopping else ()
-    if len(pulses) < wanted:
-        unready += (f"{len(pulses)} of {wanted} worker processes are there",)
-    unready += tuple(reason for one in pulses for reason in _disconnected(one, ready_within))
+    if len(processes) < wanted:
+        unready += (f"{len(processes)} of {wanted} worker processes are running",)
+    unready += tuple(reason for process in processes for reason in _disconnected(process, ready_within))
     return Health(not_live=stuck, not_ready=unready + stuck)
 
 
-def _stuck(one: WorkerLiveness, within: float) -> list[str]:
+def _stuck(process: WorkerLiveness, within: float) -> list[str]:
     reasons = []
-    if one.tried is not None and one.tried > within:
-        reasons.append(f"worker process {one.pid}: has not tried a heartbeat for {one.tried:.0f} s")
-    if one.looked is not None and one.looked > within:
-        reasons.append(f"worker process {one.pid}: has not looked for jobs for {one.looked:.0f} s")
+    if process.heartbeat_attempt_age is not None and process.heartbeat_attempt_age > within:
+        reasons.append(
+            f"worker process {process.pid}: no heartbeat attempted for {process.heartbeat_attempt_age:.0f} s"
+        )
+    if process.poll_age is not None and process.poll_age > within:
+        reasons.append(f"worker process {process.pid}: has not polled for jobs for {process.poll_age:.0f} s")
     return reasons
 
 
-def _disconnected(one: WorkerLiveness, within: float) -> list[str]:
-    if one.saved is None:
-        return [f"worker process {one.pid}: has not reached the database yet"]
-    if one.saved > within:
-        return [f"worker process {one.pid}: no heartbeat was saved for {one.saved:.0f} s"]
+def _disconnected(process: WorkerLiveness, within: float) -> list[str]:
+    if process.heartbeat_age is None:
+        return [f"worker process {process.pid}: has not reached the database yet"]
+    if process.heartbeat_age > within:
+        return [f"worker process {process.pid}: no heartbeat saved for {process.heartbeat_age:.0f} s"]
     return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitingQueue:
-    """A queue, not paused, in which jobs are ready; ``waited`` is how long the first has been, in seconds."""
+    """A queue with ready jobs that is not paused; ``waited``: seconds that the first has been ready."""
 
     name: str
     waited: float
@@ -75,10 +82,10 @@ def find_unserved(
     wait_within: float,
     overdue_schedules: int = 0,
 ) -> list[str]:
-    """Say which queues nobody works off, or not fast enough, and that nobody fires schedules.
+    """Return problems: queues without a worker or too slow, and schedules that are not fired.
 
-    ``served`` has the queues of each living worker, None for all; ``wait_within`` is in seconds, also that by which
-    ``overdue_schedules`` are.
+    ``served``: the queues of each living worker, None for all. ``wait_within``: seconds that a job may be ready and
+    a schedule overdue; ``overdue_schedules`` counts schedules beyond that.
     """
     problems = [] if served else ["no worker is alive; start one by 'manage.py runworker'"]
     for queue in waiting:
@@ -90,6 +97,6 @@ def find_unserved(
             )
     if overdue_schedules:
         problems.append(
-            f"{overdue_schedules} schedules have been due for longer than {wait_within:.0f} s; no scheduler fires them"
+            f"{overdue_schedules} schedules are overdue by more than {wait_within:.0f} s; no scheduler is running"
         )
     return problems

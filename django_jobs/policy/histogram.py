@@ -1,7 +1,7 @@
-"""Histograms of durations: which bucket a duration falls into, and percentiles read back from the buckets.
+"""Histograms of durations: buckets, and percentiles computed from them.
 
 Buckets grow by a factor of the fourth root of two, so that a percentile is at most 9 % off; bucket 0
-takes all up to a tenth of a millisecond. Histograms of spans and queues are added up by adding counts.
+has all durations up to 0.1 ms. Histograms of time spans and queues are merged by adding counts.
 """
 
 from __future__ import annotations
@@ -10,30 +10,30 @@ import math
 from collections.abc import Mapping
 
 SPANS = (60, 600, 3600)
-"""The spans, in seconds, for which is counted what ended: for a page over an hour, a day, a week."""
+"""The time spans, in seconds, of the statistics: for pages over an hour, a day, a week."""
 
 MIN_SECONDS = 0.0001
 BUCKETS_PER_DOUBLING = 4
 MAX_BUCKET = 160
-"""Some three years."""
+"""About three years."""
 
 
 def bucket_of(seconds: float) -> int:
-    """Return the bucket of a duration. Durations below zero (a clock was set) count as none."""
+    """Return the bucket of a duration. Negative durations (a clock was set) count as zero."""
     if seconds <= MIN_SECONDS:
         return 0
     return min(math.ceil(math.log2(seconds / MIN_SECONDS) * BUCKETS_PER_DOUBLING), MAX_BUCKET)
 
 
 def seconds_of(bucket: int) -> float:
-    """Return the duration that stands for a bucket: the geometric middle of its bounds."""
+    """Return the duration that represents a bucket: the geometric mean of its bounds."""
     if bucket <= 0:
         return MIN_SECONDS / 2
     return float(MIN_SECONDS * 2 ** ((bucket - 0.5) / BUCKETS_PER_DOUBLING))
 
 
 def percentile(counts: Mapping[int, int], share: float) -> float | None:
-    """Return the duration in seconds below which ``share`` (0 to 1) of all lie, or None where there are none."""
+    """Return the duration in seconds below which ``share`` (0 to 1) of all are, or None if there are none."""
     total = sum(counts.values())
     if not total:
         return None

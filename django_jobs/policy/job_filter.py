@@ -1,4 +1,4 @@
-"""Which jobs somebody looks at, as the parameters of an address: it can be bookmarked, sent, and kept with a job."""
+"""A filter of jobs that is a query string: it can be bookmarked, sent, and stored as a job's argument."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ MAX_IDS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobFilter:
-    """The jobs that match all that is set. Instants are when a job was enqueued, ``until`` itself excluded.
+    """Jobs that match every field that is set. ``since`` and ``until`` (excluded) are times of the enqueue.
 
-    ``since`` may be a duration: so long before now. ``schedule``, ``batch`` and ``worker`` are ids, ``argument`` is
-    ``name=value``, ``error`` part of an error's text, ``q`` an id, part of a name, or an argument.
+    ``since`` may be a duration before now. ``schedule``, ``batch`` and ``worker`` are ids, ``argument`` is
+    ``name=value``, ``error`` a part of the error message, ``q`` an id, a part of the name, or an argument.
     """
 
     state: State | None = None
@@ -38,7 +38,7 @@ class JobFilter:
 
     @classmethod
     def from_query(cls, query: Mapping[str, str], *, zone: tzinfo) -> JobFilter:
-        """Read the parameters of an address; others are left alone. ``zone`` is that of instants without one."""
+        """Parse the parameters of a query string; others are ignored. ``zone``: of times without a time zone."""
         given = {name: query.get(name, "").strip() for name in PARAMETERS}
         return cls(
             state=_state(given["state"]),
@@ -56,17 +56,17 @@ class JobFilter:
         )
 
     def to_query(self) -> dict[str, str]:
-        """Return the parameters of an address that reads as this filter."""
-        texts = {one.name: _text(getattr(self, one.name)) for one in fields(self)}
+        """Return the parameters of the query string of this filter."""
+        texts = {field.name: _text(getattr(self, field.name)) for field in fields(self)}
         return {name: text for name, text in texts.items() if text}
 
     def frozen(self, now: datetime) -> JobFilter:
-        """Return the same with a duration counted from ``now``: what it matches does not move any more."""
+        """Return the filter with a duration resolved at ``now``, so that its matches do not move."""
         return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
 
     @property
     def is_empty(self) -> bool:
-        """True where every job matches."""
+        """True if every job matches."""
         return not self.to_query()
 
     @property
@@ -78,21 +78,21 @@ class JobFilter:
 
     @property
     def name_part(self) -> str:
-        """The part of a name that was searched for, or an empty text."""
+        """The part of a name that was searched for, or an empty string."""
         return "" if self.job_id is not None or "=" in self.q else self.q
 
     @property
     def wanted_arguments(self) -> tuple[tuple[str, Any], ...]:
-        """The names and values of arguments that were asked for."""
+        """The names and values of arguments that were searched for."""
         texts = (self.argument, self.q if "=" in self.q else "")
         return tuple(as_argument(text) for text in texts if text)
 
 
-PARAMETERS = tuple(one.name for one in fields(JobFilter))
+PARAMETERS = tuple(field.name for field in fields(JobFilter))
 
 
 def as_argument(text: str) -> tuple[str, Any]:
-    """Return name and value of ``user_id=7``; a value that is no JSON is a text."""
+    """Return name and value of ``user_id=7``; a value that is not JSON is a string."""
     name, _, value = text.partition("=")
     try:
         return name.strip(), json.loads(value)
@@ -119,7 +119,7 @@ def _ids(text: str) -> tuple[int, ...]:
     parts = [part.strip() for part in text.split(",") if part.strip()]
     if len(parts) > MAX_IDS:
         raise FilterError("ids", gettext_noop("at most %(most)d ids"), len(parts), most=MAX_IDS)
-    return tuple(dict.fromkeys(one for one in (as_id("ids", part) for part in parts) if one is not None))
+    return tuple(dict.fromkeys(job_id for part in parts if (job_id := as_id("ids", part)) is not None))
 
 
 def _text(value: object) -> str:

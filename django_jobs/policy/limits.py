@@ -1,13 +1,13 @@
-"""Limits: how many jobs of one key may run at once, or within a span of time. No clock, no database.
+"""Limits: how many jobs of one key may run at once or within a time window. No clock, no database.
 
 ::
 
-    asleep --(the job is due)--> waiting --(the limit has room)--> held --(the run ends)--> gone, asleep or cooling
+    asleep --(the job is due)--> waiting --(the limit has room)--> held --(the run ends)--> deleted, asleep or cooling
 
-A job has one permit of each limit it is under and takes them one after another, in the order of their kinds: it
-waits at one limit at a time, and two jobs never hold what the other waits for. Only with all of them held it is ready.
-A rate is a number of permits that each cool for the whole window after use, so that no window, wherever it is laid,
-holds more uses than permits: a bucket of tokens would let twice as many through.
+A job has one permit of each of its limits and acquires them one after another, in the order of their kinds: it
+waits at one limit at a time, and two jobs never hold what the other waits for. It is ready when it holds all of them.
+A rate limit is a number of permits that each cool down for the whole window after use, so that no sliding window
+has more uses than permits: a token bucket would admit up to twice as many.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ _SPAN = f"a timedelta above zero, at most {MAX_WINDOW}"
 
 
 class LimitKind(IntEnum):
-    """What a limit counts. The values are stored, and are the order in which a job takes its permits."""
+    """Kind of a limit, as stored in the database; the order in which a job acquires its permits."""
 
     ORDER = 1
     CONCURRENCY = 2
@@ -53,7 +53,7 @@ class LimitKind(IntEnum):
 
 
 class PermitPhase(IntEnum):
-    """Where a permit is. The values are stored."""
+    """Phase of a permit, as stored in the database."""
 
     ASLEEP = 0
     WAITING = 1
@@ -63,13 +63,15 @@ class PermitPhase(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most ``count`` runs in any span of ``per``, over all workers, for each ``key``.
+    """At most ``count`` runs in any window of ``per``, over all workers, for each ``key``.
 
-    ``burst``: so many at once after a pause, and then never more than so many in any ``burst / count * per``. Text such
-    as ``"10/s"``, ``"100/m"``, ``"5/10s"`` says the same as count and per. ``counts_from``: a run counts until ``per``
-    after its ``"end"``, so that the called server never sees more, however long a call takes; or after its ``"start"``:
-    faster for long runs that call at once, and exact only as far as every run calls equally late. ``name``: jobs that
-    give the same name share the limit.
+    burst: this many at once after a pause, and never more than this many in any ``burst / count * per``.
+    counts_from: a run counts until ``per`` after its ``"end"``, so that the called server never sees more, however
+        long a call takes; or after its ``"start"``: faster for long runs that call at once, but exact only if all
+        runs call equally late.
+    name: jobs with the same name share the limit.
+
+    Text such as ``"10/s"``, ``"100/m"``, ``"5/10s"`` is short for count and per.
     """
 
     count: int
@@ -95,11 +97,11 @@ class RateLimit:
 
     @property
     def window(self) -> timedelta:
-        """The span in which at most ``burst``, or ``count``, runs count."""
+        """The window in which at most ``burst``, or ``count``, runs count."""
         return self.per * ((self.burst or self.count) / self.count)
 
     def rule(self) -> LimitRule:
-        """Return what the limit's row has to know."""
+        """Return the rule that is stored in the limit's row."""
         return LimitRule(
             kind=LimitKind.RATE,
             capacity=self.burst or self.count,
@@ -121,16 +123,16 @@ class Concurrency:
         _check_key_and_name(self.key, self.name)
 
     def rule(self) -> LimitRule:
-        """Return what the limit's row has to know."""
+        """Return the rule that is stored in the limit's row."""
         return LimitRule(kind=LimitKind.CONCURRENCY, capacity=self.most)
 
 
 @dataclass(frozen=True, slots=True)
 class Ordering:
-    """Jobs of one ``key`` run strictly one after another, in the order of their ids, which is that of the enqueues.
+    """Jobs of one ``key`` run strictly one after another, in the order of their ids, the order of enqueueing.
 
-    A job that failed keeps its turn until it has succeeded or is dead; with ``release_on_retry`` others go ahead
-    while it waits for its next try.
+    A failed job keeps its turn until it succeeds or is dead; with ``release_on_retry`` others run
+    while it waits for its next attempt.
     """
 
     key: KeyOption
@@ -141,15 +143,15 @@ class Ordering:
         _check_key_and_name(self.key, self.name)
 
     def rule(self) -> LimitRule:
-        """Return what the limit's row has to know."""
+        """Return the rule that is stored in the limit's row."""
         return LimitRule(kind=LimitKind.ORDER, capacity=1, release_on_retry=self.release_on_retry)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitBreaker:
-    """After ``failures`` failed tries ``within`` a span, start none of the ``key`` for ``open_for``; then try one.
+    """After ``failures`` failed attempts ``within`` a span, start no job of the ``key`` for ``open_for``; then one.
 
-    If that one succeeds all go on, if it fails none starts for ``open_for`` again.
+    If that one succeeds all may start, if it fails none starts for ``open_for`` again.
     """
 
     failures: int
@@ -165,7 +167,7 @@ class CircuitBreaker:
         _check_key_and_name(self.key, self.name)
 
     def rule(self) -> LimitRule:
-        """Return what the limit's row has to know."""
+        """Return the rule that is stored in the limit's row."""
         return LimitRule(
             kind=LimitKind.BREAKER,
             capacity=UNBOUNDED,
@@ -176,12 +178,12 @@ class CircuitBreaker:
 
 
 Limit = RateLimit | Concurrency | Ordering | CircuitBreaker
-"""What ``@job`` can be told of limits; each is given with the name of its option."""
+"""Values of the options ``rate_limit``, ``concurrency``, ``ordering_key`` and ``breaker`` of ``@job``."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitRule:
-    """What a limit's row knows of its definition; see the classes above for the meaning."""
+    """A limit's definition as stored in its row; the classes above explain the fields."""
 
     kind: LimitKind
     capacity: int
@@ -194,7 +196,7 @@ class LimitRule:
 
     @property
     def cools_from_end(self) -> bool:
-        """True where the end of a run frees nothing before the whole window has passed."""
+        """True if a finished run frees its permit only after the whole window."""
         return self.kind is LimitKind.RATE and not self.from_start
 
     def as_json(self) -> dict[str, Any]:
@@ -208,7 +210,7 @@ class LimitRule:
 
     @classmethod
     def from_text(cls, text: str) -> LimitRule:
-        """Return a rule from the JSON text that a database gives for it; there are as few as limits in the code."""
+        """Return a rule from JSON text. Cached: there are as few texts as limits in the code."""
         return _rule_from_text(text)
 
 
@@ -218,7 +220,7 @@ def _rule_from_text(text: str) -> LimitRule:
 
 
 class RequiredPermit(NamedTuple):
-    """That a job has to take a permit of one limit."""
+    """A permit that a job needs, of one limit."""
 
     limit_id: int
     name: str
@@ -227,10 +229,10 @@ class RequiredPermit(NamedTuple):
 
 
 def required_permit(rule: LimitRule, *, name: str, key: str) -> RequiredPermit:
-    """Return the need of a limit; its id is made of kind, name and key, so that nobody has to look it up.
+    """Return the permit that a job needs; the limit's id is a hash of kind, name and key, so that it needs no query.
 
-    Two keys of one id would share a limit: be limited more, never less. That among a billion keys there are any two
-    such has a chance of three in a hundred.
+    Two keys with one id would share a limit: be limited more, never less. Among a billion keys the chance of any
+    such pair is 3 %.
     """
     text = f"{int(rule.kind)}\0{name}\0{key}"
     digest = hashlib.blake2b(text.encode(), digest_size=8).digest()
@@ -238,7 +240,7 @@ def required_permit(rule: LimitRule, *, name: str, key: str) -> RequiredPermit:
 
 
 def parse_rate(text: str) -> RateLimit:
-    """Return the rate that ``"10/s"``, ``"100/m"`` or ``"5/10s"`` says. Raises ValueError."""
+    """Return the rate limit of text such as ``"10/s"``, ``"100/m"`` or ``"5/10s"``. Raises ValueError."""
     match = _RATE.fullmatch(text)
     seconds = _UNIT_SECONDS.get(match[3]) if match else None
     if match is None or seconds is None:
@@ -247,10 +249,10 @@ def parse_rate(text: str) -> RateLimit:
 
 
 class LimitState(NamedTuple):
-    """What is known of a limit besides its rule. Instants are seconds since the epoch by the database's clock.
+    """Runtime state of a limit. Times are seconds since the epoch by the database's clock.
 
-    ``closed_until``: nothing starts before. ``tripped``: a breaker that has not seen a success since it opened.
-    ``failures`` are a breaker's failed tries, the oldest first.
+    ``closed_until``: no job starts before. ``tripped``: a breaker without a success since it opened.
+    ``failures``: times of a breaker's failed attempts, oldest first.
     """
 
     closed_until: float | None = None
@@ -259,7 +261,7 @@ class LimitState(NamedTuple):
 
 
 def current_capacity(rule: LimitRule, state: LimitState, *, now: float) -> int:
-    """Return how many permits may be held or cooling now for another to be given out."""
+    """Return how many permits may be held or cooling now in total."""
     if state.closed_until is not None and now < state.closed_until:
         return 0
     if rule.kind is LimitKind.BREAKER:
@@ -268,14 +270,14 @@ def current_capacity(rule: LimitRule, state: LimitState, *, now: float) -> int:
 
 
 def available_permits(rule: LimitRule, state: LimitState, *, used: int, now: float) -> int:
-    """Return how many permits may be given out now, with ``used`` held or cooling."""
+    """Return how many permits may be admitted now, with ``used`` held or cooling."""
     return max(current_capacity(rule, state, now=now) - used, 0)
 
 
 def after_attempts(
     rule: LimitRule, state: LimitState, *, failed_at: list[float], succeeded: bool
 ) -> LimitState:
-    """Return a breaker's state after tries that failed at these instants, and others that succeeded or not."""
+    """Return a breaker's state after attempts that failed at these times; ``succeeded``: another one succeeded."""
     if state.tripped:
         if failed_at:
             return LimitState(closed_until=max(failed_at) + rule.open_seconds, tripped=True)
@@ -288,7 +290,7 @@ def after_attempts(
 
 
 class RunEnding(IntEnum):
-    """How far a job came with a run, as its permits see it."""
+    """How a run ended, as far as permits are concerned."""
 
     FINISHED = 1
     DEAD = 2
@@ -298,17 +300,17 @@ class RunEnding(IntEnum):
 
 
 class PermitTransition(NamedTuple):
-    """What becomes of a permit: its next ``phase`` (None: it goes away), and whether the run's use cools beside it."""
+    """The next ``phase`` of a permit (None: deleted); ``cools``: the use of this run cools in a row of its own."""
 
     phase: PermitPhase | None
     cools: bool = False
 
 
 def permit_transition(rule: LimitRule, ending: RunEnding) -> PermitTransition:
-    """Return what becomes of a held permit when the run of its job has ended like this.
+    """Return the transition of a held permit when the run of its job ended.
 
-    FINISHED: succeeded or cancelled. DEAD: staff may redrive it. RETRY: another attempt will come. NOT_STARTED: the same, and the
-    function never started. RELEASED: given back before it began, the job stays ready.
+    FINISHED: succeeded or cancelled. DEAD: may be redriven. RETRY: another attempt follows. NOT_STARTED: likewise,
+    and the function never started. RELEASED: released before it started, the job stays ready.
     """
     if ending is RunEnding.RELEASED:
         return PermitTransition(PermitPhase.HELD)
@@ -324,7 +326,7 @@ def permit_transition(rule: LimitRule, ending: RunEnding) -> PermitTransition:
 
 
 def urgency(kind: LimitKind, priority: int) -> int:
-    """Return by what those who wait at a limit are sorted, before the job's id: order goes by the id alone."""
+    """Return the sort key of jobs that wait at a limit, before the job's id; orderings use the id alone."""
     return 0 if kind is LimitKind.ORDER else -priority
 
 

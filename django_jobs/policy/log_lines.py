@@ -1,4 +1,4 @@
-"""Which lines of a run's log are kept: the first and the last ones."""
+"""A buffer that keeps the first and the last lines of a run's log."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class LogLine(NamedTuple):
 
 
 class LogExcerpt(NamedTuple):
-    """What is kept of ``total`` lines: the first ``head`` of ``lines`` came before those left out."""
+    """The kept ones of ``total`` lines; omitted lines were after the first ``head``."""
 
     lines: list[LogLine]
     head: int
@@ -25,10 +25,10 @@ class LogExcerpt(NamedTuple):
 
 
 class LogBuffer:
-    """Takes any number of lines and keeps ``max_lines`` of them: the first half and the last.
+    """Keeps ``max_lines`` of any number of lines: half of them the first, half the last.
 
-    Takes no lock, because a job may be interrupted anywhere by its timeout, also while it adds a line here: each step
-    is one call of C code. Lines are numbered, so that those left out need not be counted.
+    Lock-free, because a timeout may interrupt a job anywhere, also while it adds a line: each step is one call of
+    C code. Lines are numbered, so that omitted ones need not be counted.
     """
 
     __slots__ = ("_head", "_numbers", "_room", "_tail")
@@ -40,7 +40,7 @@ class LogBuffer:
         self._numbers = itertools.count()
 
     def add(self, line: LogLine) -> None:
-        """Take a line."""
+        """Add a line."""
         number = next(self._numbers)
         if number < self._room:
             self._head.append((number, line))
@@ -48,7 +48,7 @@ class LogBuffer:
             self._tail.append((number, line))
 
     def kept(self) -> LogExcerpt:
-        """Return what is kept so far, in order."""
+        """Return the kept lines in order."""
         head, tail = sorted(self._head), sorted(self._tail)
         last = (tail or head)[-1][0] if tail or head else -1
         return LogExcerpt([line for _, line in head + tail], len(head), last + 1)

@@ -1,4 +1,4 @@
-"""Find, in the text of a traceback, the frame in which the project's own code went wrong."""
+"""Find the innermost frame of the project's own code in the text of a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE_DIRECTORIES = ("/site-packages/", "/dist-packages/", "\\site-packages\\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frame:
-    """One frame of a traceback; ``code`` is the line that ran, empty where the text has none."""
+    """One frame of a traceback; ``code`` is the source line, empty if the text has none."""
 
     file: str
     line: int
@@ -25,8 +25,8 @@ class Frame:
 def project_frame(traceback: str, *, is_project: Callable[[str], bool]) -> Frame | None:
     """Return the innermost frame of the project's own code, or None.
 
-    ``is_project`` judges a file by the paths of this host; a file that lies among packages of another host is
-    none of the project's either.
+    ``is_project`` decides by the paths of this host; a file in a package directory of another host is never
+    the project's.
     """
     found = None
     for match in _FRAME.finditer(traceback):

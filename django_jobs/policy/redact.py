@@ -1,4 +1,4 @@
-"""Redact: put a mask in the place of values that nobody is to read."""
+"""Mask secret values, and restore them."""
 
 from __future__ import annotations
 
@@ -11,32 +11,32 @@ MASK = "********"
 def redact(value: Any, *, parts: Collection[str], names: Collection[str] = ()) -> Any:
     """Return JSON ``value`` with the values of secret keys masked, at any depth.
 
-    A key is secret if one of ``parts`` is in it, whatever the case, or if it is one of ``names``.
+    A key is secret if it contains one of ``parts``, ignoring case, or is one of ``names``.
     """
     if isinstance(value, dict):
         return {
-            key: MASK if _is_secret(key, parts, names) else redact(one, parts=parts, names=names)
-            for key, one in value.items()
+            key: MASK if _is_secret(key, parts, names) else redact(item, parts=parts, names=names)
+            for key, item in value.items()
         }
     if isinstance(value, list):
-        return [redact(one, parts=parts, names=names) for one in value]
+        return [redact(item, parts=parts, names=names) for item in value]
     return value
 
 
 def unmask(given: Any, *, original: Any, masked: Any) -> Any:
-    """Return ``given`` with each mask that was left as it stood replaced by what is behind it.
+    """Return ``given`` with each unchanged mask replaced by the original value.
 
-    ``masked`` is what ``redact`` made of ``original``. Raises ValueError for a mask with nothing behind it.
+    ``masked`` is ``redact(original)``. Raises ValueError for a mask where the original has no secret.
     """
     if given == MASK and masked == MASK:
         return original
     if given == MASK:
-        raise ValueError(f"{MASK} stands for a secret only where the original has one; give the value itself")
+        raise ValueError(f"{MASK} keeps a secret only if the original has one there; enter the value itself")
     if isinstance(given, dict):
         sources = (original, masked) if isinstance(original, dict) and isinstance(masked, dict) else ({}, {})
         return {
-            key: unmask(one, original=sources[0].get(key), masked=sources[1].get(key))
-            for key, one in given.items()
+            key: unmask(item, original=sources[0].get(key), masked=sources[1].get(key))
+            for key, item in given.items()
         }
     if isinstance(given, list):
         pairs = (
@@ -46,8 +46,8 @@ def unmask(given: Any, *, original: Any, masked: Any) -> Any:
         )
         behind = [*pairs, *[(None, None)] * len(given)]
         return [
-            unmask(one, original=source, masked=mask)
-            for one, (source, mask) in zip(given, behind, strict=False)
+            unmask(item, original=source, masked=mask)
+            for item, (source, mask) in zip(given, behind, strict=False)
         ]
     return given
 

@@ -1,4 +1,4 @@
-"""Add up what ended: from counted tries and deaths to what a queue did in each span of time."""
+"""Roll up counted attempts and deaths into totals of each queue and time span."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing import NamedTuple
 from .histogram import MAX_BUCKET
 
 SPAN_RETENTION = {60: timedelta(hours=3), 600: timedelta(days=3), 3600: timedelta(days=60)}
-"""How long the sums of each span are kept: three times what the page of that span shows, or more."""
+"""How long the totals of each span are stored: at least three times the period of the page that shows them."""
 
 MAX_CLOCK_SKEW = timedelta(hours=1)
-"""What ended later than this from now has a wrong clock, and would never be pruned."""
+"""Counts further in the future come from a wrong clock and would never be pruned."""
 
 
 ALL_QUEUES = ",all"
-"""Under this name, which no queue can have, stands what all queues add up to: a page need not merge them."""
+"""Name of the totals over all queues, which no queue can have: pages need not merge them."""
 
 
 class AttemptCount(NamedTuple):
-    """How many ended in one minute of one queue in one way. ``minute`` counts from the epoch.
+    """How many attempts of a queue ended in one minute in one way. ``minute`` counts from the epoch.
 
-    ``kind`` is ``succeeded``, ``retried``, ``dead`` or anything else; ``wait`` and ``run`` are buckets of
-    ``histogram``, None where there is nothing to measure.
+    ``kind``: ``succeeded``, ``retried``, ``dead`` or another; ``wait`` and ``run``: buckets of ``histogram``,
+    None if not measured.
     """
 
     minute: int
@@ -46,7 +46,7 @@ class Span(NamedTuple):
 
 @dataclass(slots=True)
 class SpanTotals:
-    """What ended in one span; ``waits`` and ``runs`` map a bucket to how many."""
+    """Totals of one span; ``waits`` and ``runs`` map a bucket to a number."""
 
     succeeded: int = 0
     retried: int = 0
@@ -54,22 +54,22 @@ class SpanTotals:
     waits: Counter[int] = field(default_factory=Counter)
     runs: Counter[int] = field(default_factory=Counter)
 
-    def add(self, one: AttemptCount) -> None:
-        """Take in what was counted."""
-        match one.kind:
+    def add(self, count: AttemptCount) -> None:
+        """Add a count."""
+        match count.kind:
             case "succeeded":
-                self.succeeded += one.number
+                self.succeeded += count.number
             case "retried":
-                self.retried += one.number
+                self.retried += count.number
             case "dead":
-                self.dead += one.number
-        if one.wait is not None:
-            self.waits[min(one.wait, MAX_BUCKET)] += one.number
-        if one.run is not None:
-            self.runs[min(one.run, MAX_BUCKET)] += one.number
+                self.dead += count.number
+        if count.wait is not None:
+            self.waits[min(count.wait, MAX_BUCKET)] += count.number
+        if count.run is not None:
+            self.runs[min(count.run, MAX_BUCKET)] += count.number
 
     def merge(self, other: SpanTotals) -> None:
-        """Take in what other sums hold."""
+        """Add other totals."""
         self.succeeded += other.succeeded
         self.retried += other.retried
         self.dead += other.dead
@@ -78,20 +78,20 @@ class SpanTotals:
 
 
 def totals_by_span(counted: Iterable[AttemptCount], *, now: datetime) -> dict[Span, SpanTotals]:
-    """Add up what was counted for each span that is still kept, of each queue and of all."""
+    """Return the totals of each span that is still stored, per queue and for all queues."""
     minutes: dict[tuple[int, str], SpanTotals] = {}
-    for one in counted:
-        minutes.setdefault((one.minute, one.queue_name), SpanTotals()).add(one)
-    sums: dict[Span, SpanTotals] = {}
+    for count in counted:
+        minutes.setdefault((count.minute, count.queue_name), SpanTotals()).add(count)
+    totals: dict[Span, SpanTotals] = {}
     for (minute, queue_name), ended in minutes.items():
         for seconds, kept in SPAN_RETENTION.items():
             starts_at = span_start(minute * 60, seconds)
             if now - kept <= starts_at <= now + MAX_CLOCK_SKEW:
                 for name in (queue_name, ALL_QUEUES):
-                    sums.setdefault(Span(seconds, starts_at, name), SpanTotals()).merge(ended)
-    return sums
+                    totals.setdefault(Span(seconds, starts_at, name), SpanTotals()).merge(ended)
+    return totals
 
 
 def span_start(epoch_seconds: float, span_seconds: int) -> datetime:
-    """Return when the span began into which an instant falls."""
+    """Return the start of the span that contains a time."""
     return datetime.fromtimestamp(int(epoch_seconds // span_seconds) * span_seconds, UTC)

@@ -1,4 +1,4 @@
-"""When a schedule is due, and what becomes of the ticks that nobody was there to fire."""
+"""When schedules are due, and which missed ticks fire."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from .overlap import Overlap
 
 MIN_PERIOD, MAX_PERIOD = timedelta(seconds=1), timedelta(days=3_660)
 MISSED_AFTER = timedelta(minutes=1)
-"""A tick that is decided later than this after it was due was missed."""
+"""A tick that is processed later than this was missed."""
 MAX_CATCH_UP = 1_000
 MAX_MISSED_RECORDED = 100
-"""So many of the ticks that were missed in one outage are recorded, the newest."""
+"""How many missed ticks of one outage are recorded, the newest ones."""
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SAMPLE = datetime(2024, 1, 1, tzinfo=UTC)
 
 
 class CatchUp(StrEnum):
-    """Which of the missed ticks fire once schedulers are back. The values are stored."""
+    """The option ``catch_up``: which missed ticks fire later. Stored in the database."""
 
     LATEST = "latest"
     ALL = "all"
@@ -41,7 +41,7 @@ class CatchUp(StrEnum):
 
 
 class TickOutcome(StrEnum):
-    """What became of a tick. The values are stored."""
+    """Outcome of a tick, as stored in the database."""
 
     FIRED = "fired"
     WAITING = "waiting"
@@ -51,11 +51,11 @@ class TickOutcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timing:
-    """When a schedule is due: a ``cron`` expression in ``timezone``, or ``every`` so often.
+    """When a schedule is due: a ``cron`` expression in ``timezone``, or a period ``every``.
 
-    ``every`` is due at the multiples of the period since 1970 in UTC, so that all servers agree and nothing
-    shifts when one restarts. A tick fires up to ``jitter`` later than it is due, always equally late for
-    the same schedule and tick. ``name`` is the schedule's; it settles hashed fields and jitter.
+    ``every`` is due at multiples of the period since 1970 in UTC, so that all servers agree and a restart
+    shifts nothing. A tick fires up to ``jitter`` later than it is due, by the same delay for the same
+    schedule and tick. ``name`` is the schedule's; it determines hashed fields and jitter.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Timing:
     jitter: timedelta = timedelta(0)
 
     def check(self) -> None:
-        """Raise CronError, saying which option is wrong, where this is never due or cannot be reckoned."""
+        """Raise CronError, naming the wrong option, if the schedule is never due or cannot be computed."""
         self.check_bounds()
         _check_option("timezone", check_zone, self.timezone)
         if self.cron:
@@ -76,7 +76,7 @@ class Timing:
             self._check_jitter()
 
     def check_bounds(self) -> None:
-        """Raise CronError where reckoning would fail or never end, as of a row edited by hand. Cheap."""
+        """Raise CronError if computing ticks would fail or never end, as for a row edited by hand. Cheap."""
         if bool(self.cron) == (self.every is not None):
             raise CronError("expected either cron or every, got " + ("both" if self.cron else "neither"))
         if self.every is not None and not MIN_PERIOD <= self.every <= MAX_PERIOD:
@@ -85,14 +85,14 @@ class Timing:
             raise CronError(f"jitter: expected from zero to 10 years, got {self.jitter}")
 
     def next(self, after: datetime) -> datetime | None:
-        """Return the first tick behind ``after``, None where there is none any more. Raises CronError."""
+        """Return the first tick after ``after``, or None. Raises CronError."""
         self.check_bounds()
         if self.every is not None:
             return self._multiple(after) + self.every
         return next_occurrence(self.cron, zone=self.timezone, after=after, seed=self._seed)
 
     def upcoming(self, after: datetime) -> Iterator[datetime]:
-        """Yield the ticks behind ``after``, endless. Raises CronError."""
+        """Yield the ticks after ``after``, without end. Raises CronError."""
         self.check_bounds()
         if self.every is None:
             yield from occurrences(self.cron, zone=self.timezone, after=after, seed=self._seed)
@@ -113,7 +113,7 @@ class Timing:
         return [instant for instant in found if instant > after][::-1]
 
     def check_at(self, due_at: datetime) -> datetime:
-        """Return when the tick of ``due_at`` is to fire."""
+        """Return when the tick of ``due_at`` fires."""
         if not self.jitter:
             return due_at
         digest = blake2b(f"{self.name}\0{due_at.timestamp()}".encode(), digest_size=8).digest()
@@ -124,8 +124,8 @@ class Timing:
         return self.name if depends_on_seed(self.cron) else ""
 
     def _multiple(self, instant: datetime) -> datetime:
-        """Return the last multiple of the period that is not behind ``instant``."""
-        assert self.every is not None  # noqa: S101 - callers have looked
+        """Return the last multiple of the period up to ``instant``."""
+        assert self.every is not None  # noqa: S101 - checked by callers
         return instant.astimezone(UTC) - (instant - _EPOCH) % self.every
 
     def _check_jitter(self) -> None:
@@ -144,14 +144,14 @@ class Timing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TickPolicy:
-    """How a schedule takes ticks that overlap with its own jobs, and those that were missed."""
+    """How a schedule treats ticks that overlap with its own jobs, and missed ticks."""
 
     overlap: Overlap = Overlap.SKIP
     catch_up: CatchUp = CatchUp.LATEST
     catch_up_limit: int = 10
 
     def check(self) -> None:
-        """Raise CronError, saying which option is wrong."""
+        """Raise CronError, naming the wrong option."""
         if not 1 <= self.catch_up_limit <= MAX_CATCH_UP:
             raise CronError(
                 f"catch_up_limit: expected a whole number from 1 to {MAX_CATCH_UP}, got {self.catch_up_limit}"
@@ -169,13 +169,13 @@ class TickPolicy:
 
     @property
     def max_at_once(self) -> int:
-        """How many of the ticks that are due at once may fire."""
+        """How many ticks that are due at the same time may fire."""
         return self.catch_up_limit if self.catch_up is CatchUp.ALL else 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleSpec:
-    """All that is written of a schedule: which job with what (a JSON-only dict by name), when, and how it treats overlap and missed ticks."""
+    """A schedule as stored: the job and its arguments (JSON values by name), the timing, the policy of ticks."""
 
     timing: Timing
     tick_policy: TickPolicy
@@ -193,7 +193,7 @@ class ScheduleSpec:
 
 
 class TickPlan(NamedTuple):
-    """What is due of one schedule: the ticks to fire, those to record as missed, and the tick to expect next."""
+    """The ticks of a schedule to fire now, those to record as missed, and the next one."""
 
     fire: list[datetime]
     missed: list[datetime]
@@ -202,14 +202,14 @@ class TickPlan(NamedTuple):
 
 
 def plan_ticks(timing: Timing, tick_policy: TickPolicy, *, next_due_at: datetime, now: datetime) -> TickPlan:
-    """Return what to do with the ticks from ``next_due_at`` to ``now``."""
+    """Return the plan for the ticks from ``next_due_at`` to ``now``."""
     following = timing.next(next_due_at)
     if timing.check_at(next_due_at) > now:
         return TickPlan([], [], next_due_at, timing.check_at(next_due_at))
     due = [next_due_at]
     if following is not None and timing.check_at(following) <= now:
-        most = tick_policy.max_at_once + MAX_MISSED_RECORDED
-        due = timing.newest(next_due_at - timedelta(microseconds=1), now, limit=most)
+        limit = tick_policy.max_at_once + MAX_MISSED_RECORDED
+        due = timing.newest(next_due_at - timedelta(microseconds=1), now, limit=limit)
         if timing.check_at(due[-1]) > now:
             due.pop()
         following = timing.next(due[-1])

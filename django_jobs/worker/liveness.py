@@ -41,5 +41,5 @@ class SharedLiveness:
     def read(self, pid: int) -> WorkerLiveness:
         """Return how long ago each was."""
         now = time.monotonic()
-        tried, saved, looked = (now - at if at else None for at in self._at)
-        return WorkerLiveness(pid=pid, tried=tried, saved=saved, looked=looked)
+        attempted, saved, polled = (now - at if at else None for at in self._at)
+        return WorkerLiveness(pid=pid, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled)

@@ -68,7 +68,7 @@ def test_a_silent_worker_and_its_claims_are_named() -> None:
     factories.make_job(State.RUNNING, worker=worker)
     found = _doctor()
     assert found["workers"]["what"].startswith(
-        f"worker {worker.pk} (web7, process 12) has been silent for 3 h with 1 jobs in its hands"
+        f"worker {worker.pk} (web7, process 12) has been silent for 3 h with 1 claimed jobs"
     )
     assert "runworker" in found["workers"]["advice"]
 
@@ -79,7 +79,7 @@ def test_findings_are_printed_with_what_to_do() -> None:
     with pytest.raises(SystemExit) as end:
         call_command("jobs", "doctor", stdout=out)
     assert end.value.code == 1
-    assert "problem  claims: jobs run under a worker that is lost or gone: " in out.getvalue()
+    assert "problem  claims: running jobs whose worker is lost or gone: " in out.getvalue()
     assert "\n         -> Any living worker rescues them" in out.getvalue()
     assert re.search(r"^\d problems, \d hints$", out.getvalue(), re.MULTILINE)
 
@@ -186,7 +186,7 @@ def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.Mo
     finally:
         reader.close()
     assert f"{'process' if connection.vendor == 'postgresql' else 'connection'} {number} (" in found["what"]
-    assert "has held back the removal of dead rows for " in found["what"]
+    assert "has blocked the removal of dead rows for " in found["what"]
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL tells what a look reads")
@@ -203,7 +203,7 @@ def test_many_dead_rows_make_a_held_snapshot_a_problem(monkeypatch: pytest.Monke
     finally:
         reader.close()
     assert found["severity"] == "problem"
-    assert "a look at the head of the line reads " in found["what"]
+    assert "a claim from the head of the index reads " in found["what"]
 
 
 def test_settings_that_weaken_a_promise_are_named(monkeypatch: pytest.MonkeyPatch) -> None:

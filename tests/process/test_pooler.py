@@ -96,10 +96,10 @@ def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(
         assert not done.stderr
         return {finding["about"]: finding for finding in json.loads(done.stdout)}
 
-    found = ask()["doorbell"]
+    found = ask()["notify"]
     assert found["severity"] == "hint"
     assert "LISTEN did not come through" in found["what"]
     assert "PgBouncer in transaction mode" in found["advice"]
     assert "DJANGO_JOBS['WORKER']['NOTIFY'] = False" in found["advice"]
 
-    assert "doorbell" not in ask(NOTIFY=False), "that is what it said to do"
+    assert "notify" not in ask(NOTIFY=False), "that is what it said to do"

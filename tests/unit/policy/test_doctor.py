@@ -51,8 +51,8 @@ def test_a_held_snapshot_is_a_hint_until_it_costs():
     dear = only(server=ServerFacts(vacuum_blockers=held, dead_rows=2_000_000, head_pages=12_345))
     assert (cheap.severity, dear.severity) == (Severity.HINT, Severity.PROBLEM)
     assert dear.what == (
-        "process 7 (report) has held back the removal of dead rows for 2 h (2,000,000 dead rows in the jobs' table;"
-        " a look at the head of the line reads 12,345 pages): SELECT 1"
+        "process 7 (report) has blocked the removal of dead rows for 2 h (2,000,000 dead rows in the table of jobs;"
+        " a claim from the head of the index reads 12,345 pages): SELECT 1"
     )
 
 
@@ -61,7 +61,7 @@ def test_dead_rows_that_nobody_holds_ask_for_vacuum():
 
 
 def test_a_large_log_of_sqlite_is_a_hint():
-    assert only(server=ServerFacts(log_bytes=300 << 20)).what == "SQLite's log has grown to 300 MB"
+    assert only(server=ServerFacts(log_bytes=300 << 20)).what == "SQLite's WAL file has grown to 300 MB"
 
 
 def test_an_invalid_index_is_a_problem():

@@ -7,40 +7,40 @@ import pytest
 from django_jobs.policy.health import WaitingQueue, WorkerLiveness, check_health, find_unserved
 
 
-def pulse(*, tried=1.0, saved=1.0, looked=0.1):
-    return WorkerLiveness(pid=7, tried=tried, saved=saved, looked=looked)
+def process(*, attempted=1.0, saved=1.0, polled=0.1):
+    return WorkerLiveness(pid=7, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled)
 
 
-def judged(*pulses, wanted=1, stopping=False):
-    return check_health(pulses, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
+def judged(*processes, wanted=1, stopping=False):
+    return check_health(processes, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
 
 
 def test_all_well():
-    health = judged(pulse(), pulse(), wanted=2)
+    health = judged(process(), process(), wanted=2)
 
     assert health.not_live == ()
     assert health.not_ready == ()
 
 
 def test_a_process_that_starts_is_live_and_not_ready():
-    health = judged(pulse(tried=None, saved=None, looked=None))
+    health = judged(process(attempted=None, saved=None, polled=None))
 
     assert health.not_live == ()
     assert health.not_ready == ("worker process 7: has not reached the database yet",)
 
 
 def test_an_outage_of_the_database_is_no_reason_to_start_anew():
-    health = judged(pulse(tried=4, saved=3600))
+    health = judged(process(attempted=4, saved=3600))
 
     assert health.not_live == ()
-    assert health.not_ready == ("worker process 7: no heartbeat was saved for 3600 s",)
+    assert health.not_ready == ("worker process 7: no heartbeat saved for 3600 s",)
 
 
 @pytest.mark.parametrize(
     ("beat", "reason"),
     [
-        (pulse(tried=61), "worker process 7: has not tried a heartbeat for 61 s"),
-        (pulse(looked=61), "worker process 7: has not looked for jobs for 61 s"),
+        (process(attempted=61), "worker process 7: no heartbeat attempted for 61 s"),
+        (process(polled=61), "worker process 7: has not polled for jobs for 61 s"),
     ],
 )
 def test_a_loop_that_does_not_turn_is_neither_live_nor_ready(beat, reason):
@@ -51,12 +51,12 @@ def test_a_loop_that_does_not_turn_is_neither_live_nor_ready(beat, reason):
 
 
 def test_a_claimer_that_was_stopped_need_not_turn():
-    assert judged(pulse(looked=-math.inf)).not_live == ()
+    assert judged(process(polled=-math.inf)).not_live == ()
 
 
 def test_a_missing_process_and_a_stop_are_not_ready():
-    assert judged(pulse(), wanted=2).not_ready == ("1 of 2 worker processes are there",)
-    assert judged(pulse(), stopping=True).not_ready == ("it is stopping",)
+    assert judged(process(), wanted=2).not_ready == ("1 of 2 worker processes are running",)
+    assert judged(process(), stopping=True).not_ready == ("it is stopping",)
 
 
 def neglect(*waiting, served=(None,)):
