@@ -1,4 +1,4 @@
-"""For the tests of projects that use django_jobs: run what was enqueued, here and now."""
+"""For the tests of projects that use django_jobs: run enqueued jobs in the test itself."""
 
 from .drain import DrainResult, drain
 

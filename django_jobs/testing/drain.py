@@ -1,4 +1,4 @@
-"""Work off enqueued jobs in the calling thread, inside the caller's transaction."""
+"""Run enqueued jobs in the calling thread, inside the caller's transaction."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from ..models import Job, Worker
 from ..policy.claim_cursors import ClaimCursors
 from ..policy.states import State
 from ..store.batches.apply_deltas import apply_pending_deltas
-from ..store.clock import DatabaseClock
 from ..store.lifecycle.claim import Claim, claim_by_priority, refresh_cursors
 from ..store.lifecycle.finish import finish
 from ..store.lifecycle.progress import save_progress
@@ -25,8 +24,9 @@ from ..store.lifecycle.signals import send_signals
 from ..store.limits.admit import admit
 from ..store.logs import save_log
 from ..store.workers import register_worker, set_worker_state
-from ..worker.execution.run import arun, run
-from ..worker.execution.runtime import CommittedRun, LogUpdate, ProgressUpdate, RunContext
+from ..worker.execution.events import CommittedRun, LogUpdate, ProgressUpdate
+from ..worker.execution.run import aexecute, execute
+from ..worker.execution.runtime import RunContext
 
 MAX_RUNS = 10_000
 
@@ -50,17 +50,17 @@ class DrainResult:
 
     @property
     def retried(self) -> int:
-        """How many runs ended with another to come."""
+        """How many runs ended with a retry to come."""
         return self.runs.get(State.SCHEDULED, 0)
 
 
 def drain(
     *, queues: Sequence[str] | None = None, run_scheduled: bool = False, max_runs: int = MAX_RUNS
 ) -> DrainResult:
-    """Run ready and due jobs, and those they enqueue, until none is left; return what became of them.
+    """Run ready and due jobs, and those they enqueue, until none is left; return how they ended.
 
     The real engine claims, runs and finishes, one job after another, in this thread and with this
-    thread's connection: it works inside ``TestCase``, and what jobs raise is recorded, not raised.
+    thread's connection: it works inside ``TestCase``, and exceptions of jobs are recorded, not raised.
     ``run_scheduled`` runs delayed jobs and retries at once too. More than ``max_runs`` runs raise
     RuntimeError, because a job then enqueues itself for ever.
     """
@@ -73,71 +73,67 @@ def drain(
         version=__version__,
         using=settings.database,
     )
-    run_context = RunContext(
-        using=settings.database,
-        settings=settings,
-        clock=DatabaseClock(),
-        worker_id=lambda: worker_id,
-        send_update=lambda note: _save_note(note, worker_id, settings.database),
-        on_log_lines=lambda _: None,
-    )
+    events = _SaveAtOnce(worker_id, settings.database)
+    context = RunContext(settings=settings, events=events, worker_id=worker_id, log_saver=None)
     drained = DrainResult()
     try:
-        while (one := _next(run_context, queues=queues, run_scheduled=run_scheduled)) is not None:
+        while (claim := _next(context, queues=queues, run_scheduled=run_scheduled)) is not None:
             if len(drained.job_ids) == max_runs:
-                raise RuntimeError(f"drain() stopped after {max_runs} runs; the last was of {one.name}")
-            _run_and_finish(one, run_context, drained)
+                raise RuntimeError(f"drain() stopped after {max_runs} runs; the last was of {claim.name}")
+            _run_and_finish(claim, context, drained)
     finally:
         set_worker_state(worker_id, Worker.State.STOPPED, using=settings.database)
     return drained
 
 
-def _next(run_context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
-    """Claim a job; where none is left end the batches that this ends, which else waits for the test's commit."""
-    one = _claim_next(run_context, queues=queues, run_scheduled=run_scheduled)
-    if one is None and apply_pending_deltas(using=run_context.using):
-        one = _claim_next(run_context, queues=queues, run_scheduled=run_scheduled)
-    return one
+class _SaveAtOnce:
+    """RunEvents that are saved in the calling thread."""
+
+    def __init__(self, worker_id: int, using: str) -> None:
+        self._worker_id = worker_id
+        self._using = using
+
+    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
+        """Save an update now."""
+        if isinstance(update, LogUpdate):
+            save_log(update.claim, update.lines(), worker_id=self._worker_id, using=self._using)
+        else:
+            save_progress(update.claim, update.fields, worker_id=self._worker_id, using=self._using)
 
 
-def _claim_next(
-    run_context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool
-) -> Claim | None:
-    promote(using=run_context.using)
-    while admit(using=run_context.using).more:
+def _next(context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
+    """Claim a job; if none is left, complete the finished batches, which would else wait for the test's commit."""
+    claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)
+    if claim is None and apply_pending_deltas(using=context.using):
+        claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)
+    return claim
+
+
+def _claim_next(context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
+    using = context.using
+    promote(using=using)
+    while admit(using=using).more:
         pass
     if run_scheduled:
-        scheduled = Job.objects.using(run_context.using).filter(state=State.SCHEDULED)
-        run_now(
-            scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=run_context.using
-        )
-    lines = ClaimCursors()
-    run_context.clock.set(refresh_cursors(lines, queues=queues, using=run_context.using).now)
-    claims = claim_by_priority(lines, limit=1, worker_id=run_context.worker_id(), using=run_context.using)
+        scheduled = Job.objects.using(using).filter(state=State.SCHEDULED)
+        run_now(scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=using)
+    cursors = ClaimCursors()
+    context.clock.set(refresh_cursors(cursors, queues=queues, using=using).now)
+    claims = claim_by_priority(cursors, limit=1, worker_id=context.worker_id, using=using)
     return claims[0] if claims else None
 
 
-def _run_and_finish(one: Claim, run_context: RunContext, drained: DrainResult) -> None:
-    definition = registry.find(one.name)
+def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> None:
+    definition = registry.find(claim.name)
     is_async = definition is not None and definition.is_async
-    run_ended = async_to_sync(arun)(one, run_context) if is_async else run(one, run_context)
-    if isinstance(run_ended, CommittedRun):
-        ended = run_ended.ended
+    run = async_to_sync(aexecute)(claim, context) if is_async else execute(claim, context)
+    if isinstance(run, CommittedRun):
+        finished = run.finished
     else:
-        ended = (
-            run_ended
-            if finish([run_ended], worker_id=run_context.worker_id(), using=run_context.using)
-            else None
-        )
-    drained.job_ids.append(one.job_id)
-    if ended is not None:
-        state = ended.decision.state
+        saved = finish([run], worker_id=context.worker_id, using=context.using)
+        finished = run if saved else None
+    drained.job_ids.append(claim.job_id)
+    if finished is not None:
+        state = finished.decision.state
         drained.runs[state] = drained.runs.get(state, 0) + 1
-        send_signals([ended], using=run_context.using)
-
-
-def _save_note(note: ProgressUpdate | LogUpdate, worker_id: int, using: str) -> None:
-    if isinstance(note, LogUpdate):
-        save_log(note.claim, note.lines(), worker_id=worker_id, using=using)
-        return
-    save_progress(note.claim, note.fields, worker_id=worker_id, using=using)
+        send_signals([finished], using=context.using)

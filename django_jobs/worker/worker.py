@@ -1,4 +1,4 @@
-"""One worker process's threads, put together: started, drained, or stopped at once."""
+"""One worker process's threads: built, started, drained, closed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from django.db import Error as DatabaseError
 from django.db import connections
@@ -14,21 +15,21 @@ from django.db import connections
 from ..conf import get_settings
 from ..models import Worker as WorkerRow
 from ..policy.outcomes import Outcome, Released
-from ..policy.prefetch import RunTimes
-from ..store.clock import DatabaseClock
-from ..store.dialects.base.jobs import Claim
+from ..store.dialects.base.jobs import Claim, FinishedRun
+from ..store.lifecycle.signals import has_receivers
 from .duties.cancel_requests import CancelWatcher
 from .duties.heartbeat import Heartbeat
 from .duties.maintenance import Maintenance
 from .duties.notifiers import create_notifier
 from .duties.scheduler import Scheduler
 from .execution.classify import outcome_of_timeout, timeout_seconds
-from .execution.run import finalize
-from .execution.runtime import RunContext
+from .execution.events import CommittedRun, LogUpdate, ProgressUpdate
+from .execution.finalize import finalize
+from .execution.runtime import WorkerContext
 from .executors.base import take_unstarted
 from .executors.event_loop import EventLoopExecutor
-from .executors.isolation import Isolation
 from .executors.threads import ThreadExecutor
+from .exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
 from .liveness import SharedLiveness
 from .options import WorkerOptions
 from .pipeline.announcer import Announcer
@@ -36,167 +37,111 @@ from .pipeline.claimer import Claimer
 from .pipeline.finisher import Finisher
 from .threads.connections import set_network_timeouts
 from .threads.db_outage import DatabaseOutage
-from .threads.loop import Loop
+from .threads.loop import Loop, LoopSpec
 from .threads.watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
 BURST_POLL_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.1
-BURST_OVER = "nothing is ready or due"
-STOP_REQUESTED = "staff asked it to stop"
 MAINTENANCE_TIMEOUT_FACTOR = 20
-"""Maintenance deletes by the thousand and may take so many times longer than the others."""
+"""Maintenance deletes thousands of rows and may take this many times longer than other loops."""
 GUARD_INTERVAL_SECONDS = 1.0
 FLUSH_TIMEOUT_SECONDS = 10.0
-"""How long a stopping worker waits for the database to take its last word."""
+"""How long a stopping worker waits for the database to take its last finishes."""
+
+
+class Host(Protocol):
+    """The process around a worker."""
+
+    def registered(self, worker_id: int) -> None:
+        """The worker has a new id."""
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """The worker should be drained and closed; called once, from any thread."""
 
 
 class Worker:
-    """The pipeline of one process.
+    """The pipeline of one process. Below: start, drain and close; the ``WorkerEvents`` of its parts; its own loops.
 
-    ``begin`` is called with the id of each job that begins; ``liveness`` shows that the loops turn.
-    ``on_register`` hears of the id of the worker's row, each time it gets one. ``on_end`` is called
-    once, from one of the threads, when the worker has a reason to stop by itself: the burst is over,
-    ``max_jobs`` or ``max_memory_bytes`` is reached, or a thread died (``failed`` tells).
-    ``stop_requested`` tells, after ``close``, whether staff asked for the end, whatever its reason was.
+    ``record_start`` is called with the id of each job that starts. ``is_failed``: a part is broken.
+    After ``close``, ``stop_requested`` tells whether staff requested a stop, whatever the reason of the end was.
     """
 
     def __init__(
         self,
         options: WorkerOptions,
-        *,
-        begin: Callable[[int], None],
+        host: Host,
+        record_start: Callable[[int], None],
         liveness: SharedLiveness,
-        on_register: Callable[[int], None],
-        on_end: Callable[[str], None],
     ) -> None:
-        self.options = options
-        self.failed = False
-        self.stop_requested = False
-        self._liveness = liveness
-        self._outage = DatabaseOutage()
-        self._settings = settings = get_settings()
-        self._on_end = on_end
-        self._end_lock = threading.Lock()
-        self._closed = threading.Event()
-        self._claim_deadline = math.inf
+        settings = get_settings()
         set_network_timeouts(settings.database)
-        self._active_claims: dict[int, Claim] = {}
-        self._clock = DatabaseClock()
-        run_times = RunTimes(unknown_seconds=settings.worker.prefetch_horizon.total_seconds())
-        self._worker_heartbeat = Heartbeat(
-            using=settings.database,
-            options=options,
-            interval_seconds=settings.worker.heartbeat_interval.total_seconds(),
-            on_change=on_register,
-            on_memory=self._check_memory,
-            on_stop_request=lambda: self._end(STOP_REQUESTED),
-        )
-        self._announcer = Announcer(using=settings.database)
-        self._finisher = Finisher(
-            using=settings.database,
-            worker_id=self._worker_heartbeat.current,
-            active_claims=self._active_claims,
-            run_times=run_times,
-            wake_in=self._wake_in,
-            on_finished=self._on_finished,
-            announce=self._announcer.saved.put,
-        )
-        report = self._finisher.inbox.put
-        self._run_context = RunContext(
-            using=settings.database,
-            settings=settings,
-            clock=self._clock,
-            worker_id=self._worker_heartbeat.current,
-            send_update=report,
-        )
-        self._isolation = Isolation(options, settings.worker.rules)
-        self._threads = ThreadExecutor(
-            slots=options.concurrency,
-            run_context=self._run_context,
-            isolation=self._isolation,
-            begin=begin,
-            report=report,
-            on_capacity=self._on_capacity,
-            fail=self._fail,
-        )
-        self._event_loop = EventLoopExecutor(
-            slots=settings.worker.async_concurrency,
-            run_context=self._run_context,
-            begin=begin,
-            report=report,
-            on_capacity=self._on_capacity,
-            fail=self._fail,
-        )
+        self.options = options
+        self.is_failed = False
+        self.stop_requested = False
+        self.job_started = record_start
+        self._host = host
+        self._liveness = liveness
+        self._settings = settings
+        self._context = context = WorkerContext(settings=settings, options=options, events=self)
+        self._finisher = Finisher(context)
+        self._announcer = Announcer(using=context.using)
+        self._threads = ThreadExecutor(context)
+        self._event_loop = EventLoopExecutor(context)
+        self._notifier = create_notifier(context)
         self._claimer = Claimer(
-            settings=settings,
-            queues=options.queues,
-            queue_order=options.queue_order(),
-            clock=self._clock,
-            worker_id=self._worker_heartbeat.current,
+            context,
             threads=self._threads,
             event_loop=self._event_loop,
-            isolation=self._isolation,
-            run_times=run_times,
-            active_claims=self._active_claims,
-            backlog=self._finisher.backlog,
-            release_claim=self._release_claim,
-            poll_seconds=self._poll_seconds,
-            wake=self._wake_claimer,
-            max_jobs=None if self._isolation.isolates_all else options.max_jobs,
+            finisher=self._finisher,
+            notifier=self._notifier,
         )
-        self._cancel_watch = CancelWatcher(
-            using=settings.database,
-            executors=(self._threads, self._event_loop),
-            active_claims=self._active_claims,
-            release_claim=self._release_claim,
-        )
+        self._heartbeat = Heartbeat(context)
+        self._cancel_watcher = CancelWatcher(context, (self._threads, self._event_loop))
+        self._scheduler = Scheduler(settings, self._notifier, started=options.started)
+        self._maintenance = Maintenance(context)
+        self._step_timeout = 2 * settings.worker.stale_after.total_seconds()
+        self._loops = self._create_loops()
         self._next_beat_at = 0.0
-        self._scheduler = Scheduler(
-            settings=settings,
-            started=options.started,
-            is_listening=lambda: self._notifier.is_listening_for_schedules,
+        self._claim_deadline = math.inf
+        self._stop_lock = threading.Lock()
+        self._closed = threading.Event()
+
+    def _create_loops(self) -> dict[str, Loop]:
+        timeout = self._step_timeout
+        maintenance_timeout = MAINTENANCE_TIMEOUT_FACTOR * timeout
+        specs = (
+            LoopSpec("heartbeat", self._beat, step_timeout=timeout),
+            LoopSpec("finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=timeout),
+            LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect),
+            LoopSpec(
+                "notifier", self._notifier.step, durable=True if self._notifier.uses_connection else None
+            ),
+            LoopSpec("maintenance", self._maintenance.step, step_timeout=maintenance_timeout),
+            LoopSpec(
+                "scheduler",
+                self._scheduler.step,
+                wake=self._scheduler.wake,
+                step_timeout=maintenance_timeout,
+            ),
+            LoopSpec("claimer", self._claim, wake=self._claimer.wake, durable=False, step_timeout=timeout),
         )
-        self._notifier = create_notifier(
-            self._claimer.ring,
-            on_schedule_change=self._wake_scheduler,
-            using=settings.database,
-            queues=None if options.queues is None else frozenset(options.queues),
-            wanted=settings.worker.notify,
-        )
-        self._maintenance = Maintenance(
-            settings=settings,
-            worker_id=self._worker_heartbeat.current,
-            seen_queues=self._claimer.seen_queues,
-            started=options.started,
-        )
-        self._step_timeout = step_timeout = 2 * settings.worker.stale_after.total_seconds()
-        self._claimer_loop = self._loop("claimer", self._claim, durable=False, step_timeout=step_timeout)
-        self._finisher_loop = self._loop(
-            "finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=step_timeout
-        )
-        self._announcer_loop = self._loop("announcer", self._announcer.step, wait=self._announcer.collect)
-        self._heartbeat_loop = self._loop("heartbeat", self._beat, step_timeout=step_timeout)
-        self._maintenance_loop = self._loop(
-            "maintenance", self._maintenance.step, step_timeout=MAINTENANCE_TIMEOUT_FACTOR * step_timeout
-        )
-        self._scheduler_loop = self._loop(
-            "scheduler", self._scheduler.step, step_timeout=MAINTENANCE_TIMEOUT_FACTOR * step_timeout
-        )
-        self._notifier_loop = self._loop(
-            "doorbell", self._notifier.step, durable=True if self._notifier.uses_connection else None
-        )
+        outage = DatabaseOutage()
+        return {
+            spec.name: Loop(spec, using=self._context.using, outage=outage, on_death=self.died)
+            for spec in specs
+        }
 
     def start(self) -> None:
-        """Start; the first heartbeat registers the process, however long the database lets it wait."""
-        self._heartbeat_loop.start()
+        """Start the heartbeat, which registers the process, however long the database takes, and starts the rest."""
+        self._loops["heartbeat"].start()
         WatchedThread(self._guard, role="guard", on_death=self.died).start()
 
     def drain(self, seconds: float) -> bool:
-        """Take no more, give back what has not begun, wait for what runs; True where all ended within ``seconds``.
+        """Stop claiming, release unstarted jobs, wait for running ones; True if all ended within ``seconds``.
 
-        What hangs is not waited for.
+        Jobs that go on after their timeout are not waited for.
         """
         deadline = time.monotonic() + seconds
         self._stop_claiming()
@@ -204,115 +149,163 @@ class Worker:
         self._threads.stop()
         self._event_loop.stop()
         while not self._join_executors(min(deadline, time.monotonic() + DRAIN_POLL_SECONDS)):
-            left = self._running()
-            if time.monotonic() >= deadline or (left and all(self._is_past_timeout(*one) for one in left)):
+            running = self._running()
+            if time.monotonic() >= deadline or (
+                running and all(self._is_past_timeout(*run) for run in running)
+            ):
                 return False
         return True
 
     def close(self) -> bool:
-        """Save what has ended, give back what still runs without using up its try, sign off.
+        """Save finished runs, release running jobs without using up an attempt, sign off.
 
-        Returns False where the database did not take it within ten seconds: the claims are rescued then.
+        Returns False if the database did not take it within ten seconds: the claims will be rescued.
         """
         self._stop_claiming()
         for claim, since in self._running():
-            started = self._clock.seconds() - (time.monotonic() - since)
-            outcome: Outcome
-            if self._is_past_timeout(claim, since):
-                outcome = outcome_of_timeout(claim, self._run_context)
-            else:
-                logger.warning("job %s (%s) did not end in time and is given back", claim.job_id, claim.name)
-                outcome = Released(started=True)
-            self._finisher.inbox.put(finalize(claim, outcome, started=started, run_context=self._run_context))
+            self._abandon(claim, since)
         self._threads.kill()
         self._finisher.inbox.close()
-        if not self._finisher_loop.join(FLUSH_TIMEOUT_SECONDS):
-            logger.error("the database did not take this worker's last word; its claims will be rescued")
+        if not self._loops["finisher"].join(FLUSH_TIMEOUT_SECONDS):
+            logger.error(
+                "the database did not take the last finishes of this worker; its claims will be rescued"
+            )
             return False
-        self._announcer.saved.close()
-        self._announcer_loop.join(FLUSH_TIMEOUT_SECONDS)
-        self._heartbeat_loop.stop()
-        signed_off = self._heartbeat_loop.join(FLUSH_TIMEOUT_SECONDS) and self._save_state(
+        self._announcer.inbox.close()
+        self._loops["announcer"].join(FLUSH_TIMEOUT_SECONDS)
+        self._loops["heartbeat"].stop()
+        signed_off = self._loops["heartbeat"].join(FLUSH_TIMEOUT_SECONDS) and self._save_state(
             WorkerRow.State.STOPPED
         )
         self._closed.set()
         return signed_off
 
     def died(self, role: str) -> None:
-        """Hear that one of the process's threads died: it fails as a whole."""
-        self._fail(f"its {role} died")
+        """Fail as a whole because one of the process's threads died."""
+        self.failed(f"its {role} died")
 
-    def _guard(self) -> None:
-        """Free the loops that a database which no longer answers holds, until the worker has signed off."""
-        while not self._closed.wait(GUARD_INTERVAL_SECONDS):
-            for loop in (
-                self._heartbeat_loop,
-                self._claimer_loop,
-                self._finisher_loop,
-                self._maintenance_loop,
-                self._scheduler_loop,
-            ):
-                loop.abort_if_unresponsive()
+    def registered(self, worker_id: int) -> None:
+        """Report the new id to the host."""
+        self._host.registered(worker_id)
 
-    def _loop(
-        self,
-        name: str,
-        step: Callable[[], float | None],
-        *,
-        durable: bool | None = True,
-        wait: Callable[[], None] | None = None,
-        step_timeout: float = math.inf,
-    ) -> Loop:
-        return Loop(
-            name,
-            step,
-            using=self._settings.database,
-            outage=self._outage,
-            on_death=self.died,
-            durable=durable,
-            wait=wait,
-            step_timeout=step_timeout,
-        )
+    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
+        """Queue an update for the finisher."""
+        self._finisher.inbox.put(update)
+
+    def run_finished(self, run: FinishedRun | CommittedRun) -> None:
+        """Queue a run for the finisher."""
+        self._finisher.inbox.put(run)
+
+    def claim_released(self, claim: Claim) -> None:
+        """Queue a release for the finisher."""
+        self._finisher.inbox.put(finalize(claim, Released(started=False), self._context))
+
+    def capacity_freed(self) -> None:
+        """Let the claimer claim more."""
+        self._claimer.capacity_freed()
+
+    def runs_saved(self, runs: Sequence[FinishedRun]) -> None:
+        """Let the claimer look for jobs that waited for these runs, and send signals that have receivers."""
+        self._claimer.runs_saved(runs)
+        for run in runs:
+            if has_receivers(run.decision):
+                self._announcer.inbox.put(run)
+
+    def work_due_in(self, seconds: float) -> None:
+        """Let the claimer expect a job."""
+        self._claimer.work_due_in(seconds)
+
+    def work_enqueued(self, poll_seconds: float) -> None:
+        """Let the claimer claim now."""
+        self._claimer.work_enqueued(poll_seconds)
+
+    def schedules_changed(self) -> None:
+        """Let the scheduler check now."""
+        self._scheduler.wake.set()
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """Ask the host to drain and close the worker; the first reason counts."""
+        if self._stop_lock.acquire(blocking=False):
+            self._host.stop(reason, exit_code)
+
+    def failed(self, reason: str) -> None:
+        """Ask the host for an end with an error."""
+        self.is_failed = True
+        self.stop(reason, EXIT_FAILED)
 
     def _beat(self) -> float:
-        """Renew the heartbeat where that is due, and look for requests to end."""
+        """Renew the heartbeat if it is due, and check for cancellation requests."""
         if time.monotonic() >= self._next_beat_at:
             self._liveness.heartbeat_attempted()
-            if not self._worker_heartbeat.worker_id:
-                self._worker_heartbeat.acquire()
+            if not self._context.worker_id:
+                self._heartbeat.register()
                 self._start_loops()
-            delay = self._worker_heartbeat.step()
+            delay = self._heartbeat.step()
             self._next_beat_at = time.monotonic() + delay
             self._liveness.heartbeat_saved()
-        return min(self._cancel_watch.step(), max(self._next_beat_at - time.monotonic(), 0))
+        return min(self._cancel_watcher.step(), max(self._next_beat_at - time.monotonic(), 0))
 
     def _start_loops(self) -> None:
-        for loop in (self._finisher_loop, self._announcer_loop, self._notifier_loop, self._maintenance_loop):
-            loop.start()
+        for name in ("finisher", "announcer", "notifier", "maintenance"):
+            self._loops[name].start()
         if self.options.schedules:
-            self._scheduler_loop.start()
+            self._loops["scheduler"].start()
         if self.options.works:
             self._threads.start()
             self._event_loop.start()
-            self._claimer_loop.start()
+            self._loops["claimer"].start()
         else:
             self._liveness.claimer_stopped()
 
     def _claim(self) -> float:
-        """Do the claimer's round and see whether there is a reason to end."""
+        """Do a round of the claimer and check whether there is a reason to end."""
         self._liveness.claimer_ran()
         self._check_timeouts()
-        quiet, seen = not self._active_claims, self._claimer.last_snapshot
+        quiet, last_snapshot = not self._context.active_claims, self._claimer.last_snapshot
         delay = self._claimer.step()
-        # This very round may have claimed all that was left.
-        quiet = quiet and not self._active_claims
+        # This very round may have claimed the last jobs.
+        quiet = quiet and not self._context.active_claims
         if quiet and self._claimer.is_max_jobs_reached:
-            self._end(f"{self.options.max_jobs} jobs")
+            self.stop(f"{self.options.max_jobs} jobs", EXIT_RECYCLE)
         if self.options.burst:
-            if quiet and self._claimer.last_snapshot is not seen and self._claimer.has_no_work:
-                self._end(BURST_OVER)
+            if quiet and self._claimer.last_snapshot is not last_snapshot and self._claimer.has_no_work:
+                self.stop("nothing is ready or due", EXIT_DONE)
             return min(delay, BURST_POLL_SECONDS)
         return delay
+
+    def _check_timeouts(self) -> None:
+        """End the process if a job does not end at its timeout: JobTimeoutError cannot reach it inside C code."""
+        for claim, since in self._running():
+            if self._is_past_timeout(claim, since) and not self._context.isolates(claim):
+                self.stop(f"job {claim.job_id} ({claim.name}) goes on after its timeout", EXIT_RECYCLE)
+
+    def _guard(self) -> None:
+        """Free the loops that wait for a silent database, until the worker has signed off."""
+        while not self._closed.wait(GUARD_INTERVAL_SECONDS):
+            for loop in self._loops.values():
+                loop.abort_if_unresponsive()
+
+    def _stop_claiming(self) -> None:
+        """Claim and schedule no more; wait once for loops that the database delays."""
+        self._loops["scheduler"].stop(step_timeout=self._step_timeout)
+        self._loops["claimer"].stop()
+        self._claim_deadline = min(self._claim_deadline, time.monotonic() + FLUSH_TIMEOUT_SECONDS)
+        for name in ("claimer", "scheduler"):
+            self._loops[name].join(max(self._claim_deadline - time.monotonic(), 0))
+        self._liveness.claimer_stopped()
+        for claim in take_unstarted(self._threads) + take_unstarted(self._event_loop):
+            self.claim_released(claim)
+
+    def _abandon(self, claim: Claim, since: float) -> None:
+        """Finish a run that goes on: as timed out if it hangs, else as released."""
+        started = self._context.clock.seconds() - (time.monotonic() - since)
+        outcome: Outcome
+        if self._is_past_timeout(claim, since):
+            outcome = outcome_of_timeout(claim, self._context)
+        else:
+            logger.warning("job %s (%s) did not end in time and is released", claim.job_id, claim.name)
+            outcome = Released(started=True)
+        self.run_finished(finalize(claim, outcome, self._context, started=started))
 
     def _running(self) -> list[tuple[Claim, float]]:
         return self._threads.running() + self._event_loop.running()
@@ -320,74 +313,19 @@ class Worker:
     def _join_executors(self, deadline: float) -> bool:
         return self._threads.join(deadline) and self._event_loop.join(deadline)
 
-    def _stop_claiming(self) -> None:
-        """Have no more claimed, nor scheduled; a loop that the database holds up is waited for once."""
-        self._scheduler_loop.stop(step_timeout=self._step_timeout)
-        self._claimer_loop.stop()
-        self._claim_deadline = min(self._claim_deadline, time.monotonic() + FLUSH_TIMEOUT_SECONDS)
-        for loop in (self._claimer_loop, self._scheduler_loop):
-            loop.join(max(self._claim_deadline - time.monotonic(), 0))
-        self._liveness.claimer_stopped()
-        for claim in take_unstarted(self._threads) + take_unstarted(self._event_loop):
-            self._release_claim(claim, Released(started=False))
-
-    def _release_claim(self, claim: Claim, outcome: Released) -> None:
-        self._finisher.inbox.put(finalize(claim, outcome, started=None, run_context=self._run_context))
-
-    def _save_state(self, state: WorkerRow.State) -> bool:
-        """Write the worker's state where the database takes it: others can do without."""
-        try:
-            if self._worker_heartbeat.worker_id:
-                self.stop_requested = self._worker_heartbeat.save_state(state)
-        except DatabaseError as error:
-            logger.warning("the database did not take that this worker is %s: %s", state, error)
-            return False
-        finally:
-            connections.close_all()
-        return True
-
-    def _check_timeouts(self) -> None:
-        """Give the process up where a job does not end: JobTimeoutError cannot reach it inside C code."""
-        for claim, since in self._running():
-            if self._is_past_timeout(claim, since) and not self._isolation.isolates(claim):
-                self._end(f"job {claim.job_id} ({claim.name}) goes on after its timeout")
-
     def _is_past_timeout(self, claim: Claim, since: float) -> bool:
         timeout = timeout_seconds(claim)
         grace = self._settings.worker.timeout_grace.total_seconds()
         return timeout is not None and time.monotonic() - since > timeout + grace
 
-    def _check_memory(self, resident_bytes: int) -> None:
-        max_bytes = self.options.max_memory_bytes
-        if max_bytes is not None and resident_bytes > max_bytes:
-            self._end(f"{resident_bytes >> 20} MB of memory")
-
-    def _fail(self, reason: str) -> None:
-        self.failed = True
-        self._end(reason)
-
-    def _end(self, reason: str) -> None:
-        if self._end_lock.acquire(blocking=False):
-            self._on_end(reason)
-
-    def _poll_seconds(self) -> float:
-        settings = self._settings
-        is_listening = self._notifier.is_listening
-        return (
-            settings.worker.poll_interval if is_listening else settings.worker.poll_interval_without_notify
-        ).total_seconds()
-
-    def _wake_claimer(self) -> None:
-        self._claimer_loop.wake.set()
-
-    def _wake_scheduler(self) -> None:
-        self._scheduler_loop.wake.set()
-
-    def _on_capacity(self) -> None:
-        self._claimer.on_capacity()
-
-    def _on_finished(self, claims: Iterable[Claim]) -> None:
-        self._claimer.ended(claims)
-
-    def _wake_in(self, seconds: float) -> None:
-        self._claimer.wake_in(seconds)
+    def _save_state(self, state: WorkerRow.State) -> bool:
+        """Save the worker's state; tell whether the database took it."""
+        try:
+            if self._context.worker_id:
+                self.stop_requested = self._heartbeat.save_state(state)
+        except DatabaseError as error:
+            logger.warning("the database did not take the state %s of this worker: %s", state, error)
+            return False
+        finally:
+            connections.close_all()
+        return True

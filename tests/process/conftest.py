@@ -21,8 +21,8 @@ ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehav
 
 ON_ONE_DATABASE = {
     "sqlite": {"test_burst", "test_misbehaving_jobs", "test_openapi"},
-    "postgresql": {"test_cancelling", "test_dying_threads", "test_slots", "test_stopping"},
-    "mysql": {"test_dismissing", "test_health", "test_logs", "test_results", "test_web"},
+    "postgresql": {"test_cancelling", "test_job_processes", "test_stopping", "test_thread_deaths"},
+    "mysql": {"test_health", "test_logs", "test_results", "test_stop_requests", "test_web"},
 }
 """What processes, signals and servers do, whatever the database: of those that are used together, on this one alone."""
 

@@ -1,4 +1,4 @@
-"""Running jobs that are asked to end, under real workers: in slots, on the event loop, in threads."""
+"""Cancellation of running jobs, under real workers: in job processes, on the event loop, in threads."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _is_cancelled(job: Job) -> None:
 
 
 @pytest.mark.parametrize("sleep", [misbehaving.sleep_for_ever, misbehaving.sleep_for_ever_async])
-def test_a_job_in_a_slot_is_interrupted_and_the_slot_goes_on(
+def test_a_job_in_a_job_process_is_interrupted_and_the_process_goes_on(
     start_worker: StartWorker, tmp_path: Path, sleep: Any
 ) -> None:
     job = sleep.enqueue(str(tmp_path / "never"))

@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(
 ON_POSTGRESQL = pytest.mark.skipif(
     chosen_vendor() != "postgresql", reason="elsewhere no claim ever waits for a lock that another may hold"
 )
-UNDONE = "the {} met another transaction and was undone; trying again: .*[Dd]eadlock"
+UNDONE = "the {} conflicted with another transaction and was rolled back; retrying: .*[Dd]eadlock"
 
 
 def _wait_for_waiter(session: Session) -> int:

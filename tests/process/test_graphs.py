@@ -141,7 +141,7 @@ def test_a_builder_that_was_killed_leaves_a_batch_that_ends_as_a_failure(
     pid = wait_for_start(tmp_path / "go")
     os.kill(pid, signal.SIGKILL)
     builder.cancel()
-    worker.wait_for_line("was never closed, and its builder gave no sign of life")
+    worker.wait_for_line("was not closed by its builder, which has been inactive for")
     row = wait_until(lambda: BatchRow.objects.filter(state="failed").first())
     assert row.abandoned_at is not None
     assert Job.objects.filter(name="sample.named").count() == 1

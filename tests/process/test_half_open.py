@@ -33,7 +33,7 @@ def test_a_worker_outlives_connections_that_have_gone_silent(
 
     proxy.silent |= silent
     (tmp_path / "go").touch()
-    worker.wait_for_line(r"the database has not answered the \w+ for 2 s; its connection is cut")
+    worker.wait_for_line(r"the database has not answered the \w+ for 2 s; its connection is closed")
     later = sample.echo.enqueue_many([(number,) for number in range(20)])
     proxy.silent.clear()
 
@@ -43,7 +43,7 @@ def test_a_worker_outlives_connections_that_have_gone_silent(
 
 
 @pytest.mark.skipif(chosen_vendor() != "postgresql", reason="only PostgreSQL has a connection that listens")
-def test_a_doorbell_that_has_gone_silent_delays_no_job_beyond_the_poll(
+def test_a_notifier_that_has_gone_silent_delays_no_job_beyond_the_poll(
     start_worker: StartWorker, proxy: Proxy
 ) -> None:
     start_worker(POLL_INTERVAL=0.2)

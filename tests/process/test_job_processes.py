@@ -1,4 +1,4 @@
-"""``--pool processes``: each job in a process of its own slot, which dies and is killed alone."""
+"""``--pool processes``: each job in a job process, which dies and is killed alone."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-def test_all_kinds_of_jobs_run_in_slots(start_worker: StartWorker) -> None:
+def test_all_kinds_of_jobs_run_in_job_processes(start_worker: StartWorker) -> None:
     plain = misbehaving.tell_process.enqueue()
     jobs = [
         sample.add.enqueue(1, 2),
@@ -90,7 +90,7 @@ def test_a_hang_in_c_code_is_killed_hard_and_alone(
     assert Worker.objects.count() == 1
 
 
-def test_slots_die_with_a_killed_worker_and_their_jobs_run_again(
+def test_job_processes_die_with_a_killed_worker_and_their_jobs_run_again(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
@@ -101,14 +101,14 @@ def test_slots_die_with_a_killed_worker_and_their_jobs_run_again(
 
     os.kill(Worker.objects.get().pid, signal.SIGKILL)
 
-    wait_until(lambda: all(_is_gone(pid) for pid in pids), "the slots to die")
+    wait_until(lambda: all(_is_gone(pid) for pid in pids), "the job processes to die")
     (tmp_path / "go").touch()
     assert ended(job) == ["succeeded"]
     assert outcomes(job) == ["lost", "succeeded"]
     wait_until(lambda: deaf.attempts.count() == 1, "the deaf job to be rescued")
 
 
-def test_a_stop_waits_for_what_runs_in_slots(start_worker: StartWorker, tmp_path: Path) -> None:
+def test_a_stop_waits_for_what_runs_in_job_processes(start_worker: StartWorker, tmp_path: Path) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     worker = start_worker("--pool", "processes")
     wait_for_start(tmp_path / "go")
@@ -121,7 +121,9 @@ def test_a_stop_waits_for_what_runs_in_slots(start_worker: StartWorker, tmp_path
     assert (job.refresh().state, outcomes(job)) == ("succeeded", ["succeeded"])
 
 
-def test_an_urgent_stop_gives_back_what_runs_in_slots(start_worker: StartWorker, tmp_path: Path) -> None:
+def test_an_urgent_stop_releases_what_runs_in_job_processes(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     worker = start_worker("--pool", "processes")
     pid = wait_for_start(tmp_path / "go")
@@ -133,7 +135,7 @@ def test_an_urgent_stop_gives_back_what_runs_in_slots(start_worker: StartWorker,
     assert _is_gone(pid)
 
 
-def test_a_slot_is_replaced_after_max_jobs_while_its_worker_goes_on(start_worker: StartWorker) -> None:
+def test_a_job_process_is_replaced_after_max_jobs_while_its_worker_goes_on(start_worker: StartWorker) -> None:
     jobs = [misbehaving.tell_process.enqueue() for _ in range(5)]
 
     worker = start_worker("--burst", "--pool", "processes", "--concurrency", "1", "--max-jobs", "2")
@@ -145,7 +147,7 @@ def test_a_slot_is_replaced_after_max_jobs_while_its_worker_goes_on(start_worker
     assert Worker.objects.count() == 1
 
 
-def test_a_slot_that_grew_too_large_is_replaced(start_worker: StartWorker) -> None:
+def test_a_job_process_that_grew_too_large_is_replaced(start_worker: StartWorker) -> None:
     large = misbehaving.eat_memory.enqueue(300)
     after = misbehaving.tell_process.enqueue()
 
@@ -153,7 +155,7 @@ def test_a_slot_that_grew_too_large_is_replaced(start_worker: StartWorker) -> No
     assert worker.wait() == 0, worker.output
 
     assert after.refresh().result != large.refresh().result
-    worker.wait_for_line(r"slot process \d+ ends: \d+ MB of memory")
+    worker.wait_for_line(r"job process \d+ ends: \d+ MB of memory")
 
 
 def test_a_suspect_dies_alone_also_among_threads(start_worker: StartWorker, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""What jobs log is kept per try: from threads, slot processes and the event loop, and when a worker is killed."""
+"""What jobs log is kept per attempt: from threads, job processes and the event loop, and when a worker is killed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def said(log: JobLog | None) -> list[tuple[str, str]]:
 
 
 @POOLS
-def test_each_try_keeps_its_own_log(start_worker: StartWorker, pool: str) -> None:
+def test_each_attempt_keeps_its_own_log(start_worker: StartWorker, pool: str) -> None:
     job = misbehaving.talk.enqueue(2)
     quiet = misbehaving.say_nothing.enqueue()
     loop = misbehaving.talk_async.enqueue()

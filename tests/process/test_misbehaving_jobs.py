@@ -65,7 +65,7 @@ def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(start_worker: S
     for job, reason in zip(jobs, reasons.values(), strict=True):
         assert (job.state, job.result, job.is_result_lost) == ("succeeded", None, True)
         assert reason in output
-    assert output.count("succeeded, its result is not storable") == 3
+    assert output.count("succeeded; result cannot be stored") == 3
 
 
 def test_a_connection_that_a_job_closed_or_cut_behind_djangos_back_is_replaced(

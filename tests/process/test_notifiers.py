@@ -16,13 +16,13 @@ from .running import ended
 
 
 def _idle_worker(start_worker: StartWorker, **settings: float) -> None:
-    """Start a worker and let it run one job, so that it is idle and its doorbell hangs."""
+    """Start a worker and let it run one job, so that it is idle and listens."""
     start_worker(**settings)
     wait_until(lambda: Worker.objects.filter(state="running").exists())
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
 
 
-@pytest.mark.skipif("connection.vendor == 'mysql'", reason="MySQL and MariaDB have no doorbell")
+@pytest.mark.skipif("connection.vendor == 'mysql'", reason="MySQL and MariaDB have no notifications")
 def test_an_enqueue_wakes_an_idle_worker_that_hardly_polls(start_worker: StartWorker) -> None:
     _idle_worker(start_worker, POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=600)
     for _ in range(5):
@@ -37,7 +37,7 @@ def test_a_delayed_job_starts_when_it_is_due(start_worker: StartWorker) -> None:
     assert attempt.started_at - job.enqueued_at >= timedelta(seconds=0.5)
 
 
-def test_without_a_doorbell_the_poll_finds_the_job(start_worker: StartWorker) -> None:
+def test_without_a_notifier_the_poll_finds_the_job(start_worker: StartWorker) -> None:
     assert connection.vendor in {"sqlite", "postgresql", "mysql"}
     _idle_worker(start_worker, NOTIFY=False, POLL_INTERVAL=0.1, POLL_INTERVAL_WITHOUT_NOTIFY=0.1)
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]

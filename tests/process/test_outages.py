@@ -53,12 +53,12 @@ def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
 @pytest.mark.skipif(
     "connection.vendor != 'postgresql'", reason="only PostgreSQL has a connection that listens"
 )
-def test_a_doorbell_whose_connection_was_cut_rings_again(start_worker: StartWorker) -> None:
+def test_a_notifier_whose_connection_was_cut_notifies_again(start_worker: StartWorker) -> None:
     worker = start_worker("--verbosity", "2", POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=600)
     wait_until(lambda: Worker.objects.filter(state="running").exists())
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
     cut_all_other_connections()
-    worker.wait_for_line("the database answers the doorbell again")
+    worker.wait_for_line("the database answers the notifier again")
     for _ in range(3):
         assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
 
@@ -76,7 +76,7 @@ def test_a_worker_started_before_the_tables_are_there_waits_for_them(
     worker_environment["DJANGO_JOBS_TEST_NAME"] = str(tmp_path / "empty.sqlite3")
     worker = start_worker()
     worker.wait_for_line(
-        "the database failed the heartbeat; trying again until it answers; what has ended is kept: no such table"
+        "the database failed the heartbeat; retrying until it answers; finished runs are kept: no such table"
     )
     subprocess.run(
         [sys.executable, "-m", "django", "migrate", "--verbosity", "0"], env=worker_environment, check=True

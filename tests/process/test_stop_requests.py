@@ -31,7 +31,7 @@ def test_a_worker_that_is_asked_to_stop_lets_what_runs_finish_and_runworker_ends
     assert worker.wait() == 0, worker.output
     assert (job.refresh().state, outcomes(job)) == ("succeeded", ["succeeded"])
     assert [(one.state, one.stop_requested_by) for one in Worker.objects.all()] == [("stopped", "ada")]
-    assert "staff asked it to stop" in worker.output
+    assert "staff requested a stop" in worker.output
 
 
 def test_of_two_processes_the_other_one_goes_on_alone(start_worker: StartWorker) -> None:

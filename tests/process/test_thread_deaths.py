@@ -27,7 +27,7 @@ from .conftest import StartWorker
 from .running import ended, outcomes, wait_for_start
 
 SETTINGS = {"HEARTBEAT_INTERVAL": 0.1, "STALE_AFTER": 60, "POLL_INTERVAL": 0.05}
-LOOPS = re.findall(r'self\._loop\(\s*"(\w+)"', inspect.getsource(WorkerThreads))
+LOOPS = re.findall(r'LoopSpec\(\s*"(\w+)"', inspect.getsource(WorkerThreads))
 THREADS = [*LOOPS, "guard", "executor", "event loop"]
 
 Kill = Callable[[str], None]
@@ -52,7 +52,7 @@ def _alive() -> int:
 
 
 def test_the_loops_are_found_in_the_code() -> None:
-    assert {"claimer", "finisher", "announcer", "heartbeat", "maintenance", "scheduler", "doorbell"} <= {
+    assert {"claimer", "finisher", "announcer", "heartbeat", "maintenance", "scheduler", "notifier"} <= {
         *LOOPS
     }
 
@@ -64,7 +64,7 @@ def test_a_thread_that_dies_takes_its_process_down_loudly_and_no_job_is_lost(
     make_schedule("often", every=timedelta(seconds=1))
     worker = start_worker("--concurrency", "3", **SETTINGS)
     threads = [
-        name for name in THREADS if name != "doorbell" or chosen_vendor() != "mysql"
+        name for name in THREADS if name != "notifier" or chosen_vendor() != "mysql"
     ]  # MariaDB has none
     jobs: list[Job] = []
     for number, name in enumerate(threads, start=1):

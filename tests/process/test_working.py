@@ -118,7 +118,9 @@ def test_a_job_that_uses_up_its_tries_is_a_dead_letter(start_worker: StartWorker
     assert (letter.error_class, letter.error_message) == ("RuntimeError", "broken for good")
     assert "raise RuntimeError(message)" in letter.traceback
     assert "django_jobs/worker" not in letter.traceback
-    worker.wait_for_line(r"ERROR .*is dead \(attempts_used_up\) after 2 tries: RuntimeError: broken for good")
+    worker.wait_for_line(
+        r"ERROR .*is dead \(attempts_used_up\) after 2 attempts: RuntimeError: broken for good"
+    )
 
 
 def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> None:
@@ -128,7 +130,7 @@ def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> N
     job.refresh()
     assert (job.state, job.attempt, outcomes(job)) == ("scheduled", 0, [])
     assert job.unknown_since is not None
-    assert "no job of this name is registered here" in worker.output
+    assert "no job of this name is registered" in worker.output
 
 
 def test_an_unknown_job_is_dead_after_its_time(start_worker: StartWorker) -> None:

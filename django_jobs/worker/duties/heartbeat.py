@@ -1,14 +1,10 @@
-"""A worker's right to its claims: a row with a heartbeat, renewed by this process, watched by all others."""
+"""The lease on a worker's claims: a row with a heartbeat, renewed by this process, watched by all others."""
 
 from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
-import sys
-from collections.abc import Callable
-from pathlib import Path
 
 from ... import __version__
 from ...models import Worker
@@ -19,85 +15,59 @@ from ...store.workers import (
     register_worker,
     set_worker_state,
 )
-from ..options import WorkerOptions
+from ..execution.runtime import WorkerContext
+from ..exit_codes import EXIT_RECYCLE, EXIT_STOP_REQUESTED
+from ..memory import resident_bytes
 
 logger = logging.getLogger("django_jobs.worker")
 
 
 class Heartbeat:
-    """The worker's row. ``step`` is one heartbeat.
+    """The worker's row. ``step`` is one heartbeat and returns the seconds until the next.
 
-    A worker that hears that it was declared lost (it was frozen, or cut off) goes on under a new row:
-    its old claims are rescued by then and their ends will be refused. ``on_change`` hears of each
-    new id, ``on_memory`` of each measurement, ``on_stop_request`` that staff asked this process to stop.
+    A worker that was declared lost (it was frozen, or cut off) goes on under a new row. By then its old claims
+    are rescued, and their finishes will be refused.
     """
 
-    def __init__(
-        self,
-        *,
-        using: str,
-        options: WorkerOptions,
-        interval_seconds: float,
-        on_change: Callable[[int], None],
-        on_memory: Callable[[int], None],
-        on_stop_request: Callable[[], None],
-    ) -> None:
-        self.worker_id = 0
-        self._using = using
-        self._options = options
-        self._interval_seconds = interval_seconds
-        self._on_change = on_change
-        self._on_memory = on_memory
-        self._on_stop_request = on_stop_request
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
 
-    def current(self) -> int:
-        """Return the id under which this process claims and finishes."""
-        return self.worker_id
-
-    def acquire(self) -> None:
-        """Insert a row for this process."""
-        self.worker_id = register_worker(
+    def register(self) -> None:
+        """Insert a row for this process and take its id."""
+        options = self._context.options
+        self._context.worker_id = register_worker(
             hostname=socket.gethostname(),
             pid=os.getpid(),
-            queues=self._options.queues,
-            concurrency=self._options.concurrency if self._options.works else 0,
+            queues=options.queues,
+            concurrency=options.concurrency if options.works else 0,
             version=__version__,
-            using=self._using,
+            using=self._context.using,
         )
-        self._on_change(self.worker_id)
+        self._context.events.registered(self._context.worker_id)
 
     def step(self) -> float:
-        """Renew the heartbeat, or go on as a new worker where this one was declared lost."""
-        memory = resident_bytes()
-        heard = record_heartbeat(self.worker_id, memory_bytes=memory, using=self._using)
-        if heard is HeartbeatStatus.STOP_REQUESTED:
-            self._on_stop_request()
-        elif heard is HeartbeatStatus.LOST:
-            old = self.worker_id
-            asked = is_stop_requested(old, using=self._using)
-            self.acquire()
+        """Renew the heartbeat, or go on as a new worker if this one was declared lost."""
+        context, memory = self._context, resident_bytes()
+        status = record_heartbeat(context.worker_id, memory_bytes=memory, using=context.using)
+        is_stopped = status is HeartbeatStatus.STOP_REQUESTED
+        if status is HeartbeatStatus.LOST:
+            lost_id = context.worker_id
+            is_stopped = is_stop_requested(lost_id, using=context.using)
+            self.register()
             logger.error(
-                "worker %s was declared lost: no heartbeat came through in time. Its claims are others' now; it"
-                " goes on as worker %s",
-                old,
-                self.worker_id,
+                "worker %s was declared lost: no heartbeat arrived in time. Its claims were released to others;"
+                " it goes on as worker %s",
+                lost_id,
+                context.worker_id,
             )
-            if asked:
-                self._on_stop_request()
-        self._on_memory(memory)
-        return self._interval_seconds
+        if is_stopped:
+            context.events.stop("staff requested a stop", EXIT_STOP_REQUESTED)
+        max_bytes = context.options.max_memory_bytes
+        if max_bytes is not None and memory > max_bytes:
+            context.events.stop(f"{memory >> 20} MB of memory", EXIT_RECYCLE)
+        return context.settings.worker.heartbeat_interval.total_seconds()
 
     def save_state(self, state: Worker.State) -> bool:
-        """Write that this worker is stopping, or has stopped; tell whether staff asked it to before that."""
-        set_worker_state(self.worker_id, state, using=self._using)
-        return is_stop_requested(self.worker_id, using=self._using)
-
-
-def resident_bytes() -> int:
-    """Return how much memory this process has in use now; its highest use where only that is known."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE")
-    except OSError:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else peak * 1024
+        """Save that this worker is stopping, or has stopped; tell whether staff requested that before."""
+        set_worker_state(self._context.worker_id, state, using=self._context.using)
+        return is_stop_requested(self._context.worker_id, using=self._context.using)

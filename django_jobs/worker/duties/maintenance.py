@@ -1,19 +1,17 @@
-"""What some worker has to do now and then: rescue, note queues, fold what ended, prune, mail the admins.
+"""Periodic duties of the workers: rescue, repair, expire, register queues, roll up, prune, mail the admins.
 
-Every worker does it; guarded statements and unique rows make that harmless.
+Every worker does all of them; guarded statements and unique rows make that harmless.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
 
 from django.core.mail import mail_admins
 from django.urls import NoReverseMatch, reverse
 
 from ... import registry
-from ...conf import Settings
 from ...models import DeadLetter
 from ...store.batches.batch import prune_batches
 from ...store.dead_letters.alerts import take_alerts
@@ -30,6 +28,7 @@ from ...store.results.retention import expire_results
 from ...store.search.id_checkpoints import INTERVAL, prune_id_checkpoints, record_id_checkpoint
 from ...store.stats.rollup import prune_rollups, roll_up
 from ...store.workers import mark_lost_workers, time_until_stale
+from ..execution.runtime import WorkerContext
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -39,42 +38,32 @@ RESULTS_INTERVAL_SECONDS = 60.0
 WINDOWS_PER_ROUND = 5
 MAX_INTERVAL_SECONDS = 5.0
 STALE_MARGIN_SECONDS = 0.05
-"""How long after a worker has become stale it is looked at, so that it is stale by then."""
+"""Delay of the check after the time at which a worker becomes stale."""
 
 
 class Maintenance:
-    """``step`` is one round: bounded statements, whatever the tables' size.
+    """``step`` is one round: bounded statements, whatever the size of the tables."""
 
-    ``started``: when the command that the process belongs to began, by this host's monotonic clock.
-    """
-
-    def __init__(
-        self,
-        *,
-        settings: Settings,
-        worker_id: Callable[[], int],
-        seen_queues: Callable[[], Iterable[str]],
-        started: float,
-    ) -> None:
-        self._settings = settings
-        self._worker_id = worker_id
-        self._seen_queues = seen_queues
-        # A process that replaces another of the same command has nothing newer to say.
-        self._is_synced = time.monotonic() - started > FRESH_START_SECONDS
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
+        self._settings = context.settings
+        self._using = context.using
+        # A process that replaces another of the same command has the same code.
+        self._is_synced = time.monotonic() - context.options.started > FRESH_START_SECONDS
         self._known_queues: set[str] = set()
         self._next_checkpoint_at = self._next_prune_at = self._next_result_expiry_at = time.monotonic()
         self._prune_from: int | None = None
         self._last_repair = RepairResult()
 
     def step(self) -> float:
-        """Do what is due and return the seconds until the next round."""
+        """Do the due duties and return the seconds until the next round."""
         if not self._is_synced:
             self._sync_limits()
         self._rescue()
         self._repair()
         self._expire()
-        self._note_queues()
-        roll_up(using=self._settings.database)
+        self._register_queues()
+        roll_up(using=self._using)
         self._save_id_checkpoint()
         if self._settings.alerts.mail_admins:
             self._mail_admins()
@@ -85,98 +74,96 @@ class Maintenance:
         return self._until_next_round()
 
     def _sync_limits(self) -> None:
-        """Have the code that was just started decide on limits whose rows an older version wrote."""
+        """Update the rules of limits whose rows were written by an older version of the code."""
         rules = {
             (limit.name or definition.name, limit.rule().kind): limit.rule()
             for definition in registry.all_definitions()
             for limit in definition.options.limits
         }
         named = [(name, rule) for (name, _), rule in rules.items()]
-        if changed := sync_limits(named, using=self._settings.database):
+        if changed := sync_limits(named, using=self._using):
             logger.info("%s limits have a new rule", changed)
         self._is_synced = True
 
     def _rescue(self) -> None:
-        using = self._settings.database
+        stale_after = self._settings.worker.stale_after
         lost = mark_lost_workers(
-            stale_after=self._settings.worker.stale_after, exclude_id=self._worker_id(), using=using
+            stale_after=stale_after, exclude_id=self._context.worker_id, using=self._using
         )
         if lost:
-            logger.warning(
-                "%s workers without a heartbeat for %s are lost", lost, self._settings.worker.stale_after
-            )
-        if rescued := rescue(rules=self._settings.worker.rules, using=using):
+            logger.warning("%s workers without a heartbeat for %s are lost", lost, stale_after)
+        if rescued := rescue(rules=self._context.rules, using=self._using):
             logger.warning("%s jobs of lost workers were rescued", rescued)
 
     def _until_next_round(self) -> float:
-        """Return the seconds until a worker that has gone silent would be stale, or those of the interval, if fewer.
+        """Return the seconds until the next silent worker becomes stale, at most the interval.
 
-        So the jobs of a dead host are rescued as soon as ``stale_after`` allows, not up to an interval later.
+        So the jobs of a dead host are rescued as soon as WORKER["STALE_AFTER"] allows, not up to an interval later.
         """
         interval = min(self._settings.worker.heartbeat_interval.total_seconds(), MAX_INTERVAL_SECONDS)
         until_stale = time_until_stale(
             stale_after=self._settings.worker.stale_after,
-            exclude_id=self._worker_id(),
-            using=self._settings.database,
+            exclude_id=self._context.worker_id,
+            using=self._using,
         )
         if until_stale is None:
             return interval
         return min(interval, max(until_stale.total_seconds(), 0.0) + STALE_MARGIN_SECONDS)
 
     def _repair(self) -> None:
-        """See to what batches and graphs need and a process that died left undone."""
+        """Do the work on batches and graphs that a dead process left undone."""
         settings = self._settings
         self._last_repair = repair(
-            self._last_repair, abandoned_after=settings.worker.batch_abandoned_after, using=settings.database
+            self._last_repair, abandoned_after=settings.worker.batch_abandoned_after, using=self._using
         )
         if self._last_repair.followed:
-            logger.warning(
-                "%s jobs had ended, and what waits for them had not heard", self._last_repair.followed
-            )
+            logger.warning("repaired %s jobs whose dependents were not notified", self._last_repair.followed)
         for batch_id in self._last_repair.abandoned:
             logger.warning(
-                "batch %s was never closed, and its builder gave no sign of life for %s; it is closed as it is",
+                "batch %s was not closed by its builder, which has been inactive for %s; it is closed now",
                 batch_id,
                 settings.worker.batch_abandoned_after,
             )
 
     def _expire(self) -> None:
-        dropped, more = expire(using=self._settings.database)
+        dropped, more = expire(using=self._using)
         while more:
-            number, more = expire(using=self._settings.database)
+            number, more = expire(using=self._using)
             dropped += number
         if dropped:
-            logger.warning("%s jobs were not begun in time to be of use; they are cancelled", dropped)
+            logger.warning("%s jobs expired before they started; they are cancelled", dropped)
 
-    def _note_queues(self) -> None:
-        new = set(self._seen_queues()) - self._known_queues
-        ensure_queues(sorted(new), using=self._settings.database)
+    def _register_queues(self) -> None:
+        new = self._context.seen_queues - self._known_queues
+        ensure_queues(sorted(new), using=self._using)
         self._known_queues |= new
 
     def _save_id_checkpoint(self) -> None:
         if time.monotonic() >= self._next_checkpoint_at:
-            record_id_checkpoint(using=self._settings.database)
+            record_id_checkpoint(using=self._using)
             self._next_checkpoint_at = time.monotonic() + INTERVAL.total_seconds() / 2
 
     def _mail_admins(self) -> None:
         period = self._settings.alerts.mail_admins_period
-        for letter, number in take_alerts(period=period, using=self._settings.database):
+        for dead_letter, number in take_alerts(period=period, using=self._using):
             try:
                 mail_admins(
-                    f"{letter.job_name} failed for good: {letter.error_class or letter.reason}"[:200],
-                    _text(letter, number),
+                    f"{dead_letter.job_name} failed for good: {dead_letter.error_class or dead_letter.reason}"[
+                        :200
+                    ],
+                    _text(dead_letter, number),
                 )
-            except Exception:  # mail may fail in many ways; the letter stays open in the admin
-                logger.exception("the admins could not be mailed about dead letter %s", letter.pk)
+            except Exception:  # mail may fail in many ways; the dead letter stays open in the admin
+                logger.exception("the admins could not be mailed about dead letter %s", dead_letter.pk)
 
     def _prune(self) -> None:
-        """Prune a few windows; the next round goes on where this one stopped."""
+        """Prune a few windows; the next round continues where this one stopped."""
         settings = self._settings
         pruned = prune(
             settings.retention.by_state,
             start_id=self._prune_from or 0,
             windows=WINDOWS_PER_ROUND,
-            using=settings.database,
+            using=self._using,
         )
         if pruned.jobs:
             logger.info("pruned %s jobs", pruned.jobs)
@@ -186,34 +173,32 @@ class Maintenance:
             self._next_prune_at = time.monotonic() + PRUNE_INTERVAL_SECONDS
 
     def _expire_results(self) -> None:
-        """Let go of results whose time is over; the next round goes on where there are more."""
-        let = expire_results(windows=WINDOWS_PER_ROUND, using=self._settings.database)
-        if let.results:
-            logger.info("let go of %s results", let.results)
-        if not let.more:
+        """Delete expired results; the next round continues if there are more."""
+        expired = expire_results(windows=WINDOWS_PER_ROUND, using=self._using)
+        if expired.results:
+            logger.info("deleted %s expired results", expired.results)
+        if not expired.more:
             self._next_result_expiry_at = time.monotonic() + RESULTS_INTERVAL_SECONDS
 
     def _prune_records(self) -> None:
         settings = self._settings
         prune_records(
-            settings.retention.by_state,
-            alerted_for=settings.alerts.mail_admins_period,
-            using=settings.database,
+            settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period, using=self._using
         )
-        prune_ticks(settings.retention.ticks, using=settings.database)
-        prune_keys(using=settings.database)
-        prune_once(settings.retention.once, using=settings.database)
-        prune_rollups(using=settings.database)
-        prune_groups(settings.retention.dead, using=settings.database)
-        prune_id_checkpoints(using=settings.database)
-        prune_limits(using=settings.database)
-        prune_batches(settings.retention.succeeded, using=settings.database)
+        prune_ticks(settings.retention.ticks, using=self._using)
+        prune_keys(using=self._using)
+        prune_once(settings.retention.once, using=self._using)
+        prune_rollups(using=self._using)
+        prune_groups(settings.retention.dead, using=self._using)
+        prune_id_checkpoints(using=self._using)
+        prune_limits(using=self._using)
+        prune_batches(settings.retention.succeeded, using=self._using)
 
 
 def _text(letter: DeadLetter, number: int) -> str:
     lines = [
         f"{letter.job_name} (queue {letter.queue_name}) became a dead letter: {letter.reason}.",
-        f"Job {letter.job_id}, after {letter.attempt} tries, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
+        f"Job {letter.job_id}, after {letter.attempt} attempts, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
         f"Dead letters with this error lately: {number}.",
         _admin_link(letter),
         "",

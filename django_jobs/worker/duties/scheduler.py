@@ -1,13 +1,13 @@
-"""Fires schedules on time: sleeps until the next is due or one has changed, then has the store decide.
+"""Fire schedules on time: sleep until the next is due or one has changed, then let the store decide.
 
-Every worker process has one and none is special: each tick is one unique row.
+Every worker process has a scheduler, and all are equal: each tick is one unique row.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
-from collections.abc import Callable
 from datetime import datetime, timedelta
 
 from ...conf import Settings
@@ -17,32 +17,33 @@ from ...store.clock import database_now
 from ...store.schedules.definitions import SyncResult, sync_schedules
 from ...store.schedules.tick import seconds_until_next_check, tick
 from ...store.schedules.tick_round import TickResult
+from .notifiers import Notifier
 
 logger = logging.getLogger("django_jobs.scheduler")
 
 MAX_SLEEP_SECONDS = 60.0
 MIN_SLEEP_SECONDS = 0.001
 LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS = 0.01, 0.5
-"""Between looks while other schedulers hold all that is due: growing, for one of them may be frozen."""
+"""Growing pauses while other schedulers lock all due schedules: one of them may be frozen."""
 
 
 class Scheduler:
-    """``step`` is one round: what is due is fired. It returns how long nothing will be.
+    """``step`` is one round: it fires due schedules and returns the seconds until the next. ``wake`` ends the pause.
 
-    ``started`` is this host's monotonic clock when the code at hand began to run, in seconds. If not ``is_listening``
-    for a change of a schedule, it looks every ``poll_interval`` whether there was one: two statements that read
-    one entry of an index.
+    ``started`` is when this process's code began to run, by this host's monotonic clock. If ``notifier`` does not
+    listen for changed schedules, ``step`` checks every poll interval: two statements that read one index entry.
     """
 
-    def __init__(self, *, settings: Settings, started: float, is_listening: Callable[[], bool]) -> None:
+    def __init__(self, settings: Settings, notifier: Notifier, *, started: float) -> None:
+        self.wake = threading.Event()
         self._settings = settings
+        self._notifier = notifier
         self._started = started
-        self._is_listening = is_listening
         self._is_synced = False
         self._locked_pause = LOCKED_PAUSE_SECONDS
 
     def step(self) -> float:
-        """Fire what is due and return the seconds until there is reason to look again."""
+        """Fire due schedules and return the seconds until the next check."""
         using = self._settings.database
         if not self._is_synced:
             log_sync(sync_code_schedules(using=using, started=self._started))
@@ -53,20 +54,18 @@ class Scheduler:
             log_ticks(ticked)
             left = seconds_until_next_check(using=using)
             if left == 0 and not ticked.looked_at:
-                pause, self._locked_pause = (
-                    self._locked_pause,
-                    min(2 * self._locked_pause, MAX_LOCKED_PAUSE_SECONDS),
-                )
+                pause = self._locked_pause
+                self._locked_pause = min(2 * pause, MAX_LOCKED_PAUSE_SECONDS)
                 return pause
         self._locked_pause = LOCKED_PAUSE_SECONDS
-        longest = (
-            MAX_SLEEP_SECONDS if self._is_listening() else self._settings.worker.poll_interval.total_seconds()
-        )
-        return longest if left is None else max(min(left, longest), MIN_SLEEP_SECONDS)
+        max_sleep = MAX_SLEEP_SECONDS
+        if not self._notifier.is_listening_for_schedules:
+            max_sleep = self._settings.worker.poll_interval.total_seconds()
+        return max_sleep if left is None else max(min(left, max_sleep), MIN_SLEEP_SECONDS)
 
 
 def sync_code_schedules(*, using: str, started: float) -> SyncResult:
-    """Bring the rows in step with this process's code; ``started`` as for ``Scheduler``."""
+    """Synchronize the rows with this process's code; ``started`` as for ``Scheduler``."""
     age = timedelta(seconds=time.monotonic() - started)
     started_at: datetime = database_now(using=using) - age
     specs = [definition.spec() for definition in all_schedules()]
@@ -74,42 +73,44 @@ def sync_code_schedules(*, using: str, started: float) -> SyncResult:
 
 
 def fire_due(*, using: str) -> TickResult:
-    """Fire all that is due now, round by round; return what came of them together."""
+    """Fire all due schedules, round by round; return the sum of the rounds."""
     total = TickResult()
     while True:
-        one = tick(using=using)
+        ticked = tick(using=using)
         total = TickResult(
-            fired=total.fired + one.fired,
-            waiting=total.waiting + one.waiting,
-            skipped=total.skipped + one.skipped,
-            missed=total.missed + one.missed,
-            problems=total.problems + one.problems,
-            max_lateness=max(total.max_lateness, one.max_lateness),
-            looked_at=total.looked_at + one.looked_at,
+            fired=total.fired + ticked.fired,
+            waiting=total.waiting + ticked.waiting,
+            skipped=total.skipped + ticked.skipped,
+            missed=total.missed + ticked.missed,
+            problems=total.problems + ticked.problems,
+            max_lateness=max(total.max_lateness, ticked.max_lateness),
+            looked_at=total.looked_at + ticked.looked_at,
         )
-        if not one.full:
+        if not ticked.full:
             return total
 
 
 def log_sync(synced: SyncResult) -> None:
-    """Log what a sync has changed."""
-    for names, what in (
+    """Log the changes of a sync."""
+    for names, change in (
         (synced.made, "new"),
         (synced.changed, "changed"),
         (synced.disabled, "no longer defined in code, and disabled"),
     ):
         if names:
-            logger.info("schedules %s: %s", what, ", ".join(names[:20]) + (" ..." if len(names) > 20 else ""))
+            logger.info(
+                "schedules %s: %s", change, ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
+            )
     for problem in synced.problems:
-        logger.error("a schedule cannot be fired and waits until it is mended: %s", problem)
+        logger.error("a schedule cannot be fired until it is corrected: %s", problem)
 
 
 def log_ticks(ticked: TickResult) -> None:
-    """Log what came of a round, loudly where something was missed."""
+    """Log the result of a round, with warnings for missed ticks."""
     for problem in ticked.problems:
-        logger.error("a schedule cannot be fired and waits until it is mended: %s", problem)
+        logger.error("a schedule cannot be fired until it is corrected: %s", problem)
     if ticked.missed:
-        logger.warning("%s ticks were missed while no scheduler was there", ticked.missed)
+        logger.warning("%s ticks were missed while no scheduler was running", ticked.missed)
     if ticked.fired or ticked.skipped or ticked.waiting:
         logger.debug(
             "fired %s, skipped %s, waiting %s, latest %s late",

@@ -1,8 +1,8 @@
-"""Interrupt runs that were asked to end: where one can be reached at this moment, and only there.
+"""Interrupt a run whose cancellation was requested, while it is inside its job's function.
 
-An ``async def`` job is reached as a task, which is cancelled on its own loop while it is inside the job's function.
-A plain function is reached in a slot process, by a signal (``slot_interrupts``). In a thread it cannot be reached
-without harm to what it may hold: there it learns of the request when it looks.
+An ``async def`` job is a task, which its own loop cancels. A plain function in a job process is interrupted
+by a signal (``job_process_interrupts``). One in a thread cannot be interrupted without harm to resources that it
+may hold: it learns of the request when it checks.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from ...context import CANCEL_REQUESTED_MESSAGE
 from ...store.dialects.base.jobs import Claim
 
 RunKey = tuple[int, int]
-"""Which run: job and claim number."""
+"""Identifies a run: job id and claim number."""
 
 _NOT_INTERRUPTIBLE = nullcontext()
 
 
 def run_key(claim: Claim) -> RunKey:
-    """Return which run a claim is the right to."""
+    """Return the key of a claim's run."""
     return claim.job_id, claim.claim_number
 
 
 class InterruptibleTask:
-    """The block in which the task at hand can be cancelled; ``was_interrupted`` tells whether it was."""
+    """Block in which the current task can be cancelled; ``was_interrupted`` tells whether it was."""
 
     __slots__ = ("_loop", "_run", "_task", "_tasks", "was_interrupted")
 
@@ -46,7 +46,7 @@ class InterruptibleTask:
         self._tasks.pop(self._run, None)
 
     def interrupt(self) -> None:
-        """Have the task cancelled by its loop, if it is inside the block by then. From any thread, or a signal."""
+        """Have the loop cancel the task if it is still inside the block. From any thread or signal handler."""
         with suppress(RuntimeError):  # the loop has ended, and the task with it
             self._loop.call_soon_threadsafe(self._cancel)
 
@@ -57,21 +57,21 @@ class InterruptibleTask:
 
 
 class Interrupts:
-    """Which runs of this process can be interrupted at this moment."""
+    """The runs of this process that can be interrupted at this moment."""
 
     def __init__(self) -> None:
         self._tasks: dict[RunKey, InterruptibleTask] = {}
 
     def interruptible_call(self, claim: Claim) -> AbstractContextManager[None]:
-        """Return the block in which a plain function runs: out of reach, but in a slot process."""
+        """Return the block in which a plain function runs; only a job process can interrupt it."""
         return _NOT_INTERRUPTIBLE
 
     def interruptible_task(self, claim: Claim) -> InterruptibleTask:
-        """Return the block in which the task at hand awaits a job's function."""
+        """Return the block in which the current task awaits a job's function."""
         return InterruptibleTask(run_key(claim), self._tasks)
 
     def interrupt_task(self, claim: Claim) -> bool:
-        """Have the task of a run cancelled, and tell whether it was inside its function."""
+        """Have the task of a run cancelled; tell whether it was inside its function."""
         block = self._tasks.get(run_key(claim))
         if block is None:
             return False

@@ -1,4 +1,4 @@
-"""Turn an exception into the Error that is stored: text that every database takes, of bounded length."""
+"""Turn an exception into the Error that is stored: text of bounded length that every database accepts."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ MAX_TRACEBACK_LENGTH = 50_000
 _ENGINE_DIR = str(Path(__file__).parent)
 _NON_PROJECT_PREFIXES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
-    | {str(Path(__file__).parents[1]), "<"}
+    | {str(Path(__file__).parents[2]), "<"}
 )
 
 
 def describe_exception(exception: BaseException, *, job_name: str, message: str | None = None) -> Error:
-    """Return what is stored of ``exception``. Never raises, whatever its ``__str__`` does.
+    """Return the stored form of ``exception``. Never raises, whatever its ``__str__`` does.
 
     The traceback starts at the first frame below the engine's own.
     """
@@ -44,12 +44,12 @@ def describe_exception(exception: BaseException, *, job_name: str, message: str 
 
 
 def is_project_file(path: str) -> bool:
-    """Tell whether a source file is the project's own: neither Python's, nor a package's, nor ours."""
+    """Tell whether a source file belongs to the project: not to Python, a package or django_jobs."""
     return not path.startswith(_NON_PROJECT_PREFIXES)
 
 
 def escape_unstorable(text: str) -> str:
-    """Return ``text`` without what PostgreSQL refuses: NUL and lone surrogates, written as escapes."""
+    """Return ``text`` with NUL and lone surrogates, which PostgreSQL refuses, written as escapes."""
     return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
@@ -75,7 +75,7 @@ def _skip_engine_frames(frames: TracebackType | None) -> TracebackType | None:
 
 
 def _project_frame(frames: TracebackType | None) -> str:
-    """Return ``module:function`` of the innermost frame that is neither Python's nor a package's."""
+    """Return ``module:function`` of the innermost frame in a project file."""
     found = ""
     while frames is not None:
         code = frames.tb_frame.f_code

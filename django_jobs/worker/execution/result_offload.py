@@ -1,4 +1,4 @@
-"""Large results: written to RESULTS["STORAGE"] after the function has returned and before its success is saved."""
+"""Write large results to RESULTS["STORAGE"], after the function has returned and before its success is saved."""
 
 from __future__ import annotations
 
@@ -10,55 +10,56 @@ from django.db import InterfaceError, OperationalError
 
 from ...policy.outcomes import Outcome, Succeeded
 from ...result_files import delete_result, write_result
-from ...store.dialects.base.jobs import Claim
 from .classify import RESULT_LOST
-from .runtime import RunContext
+from .runtime import Run
 
 logger = logging.getLogger("django_jobs.worker")
 
 
 def needs_offload(outcome: Outcome) -> bool:
-    """Tell whether the outcome's result has to be put away."""
-    result_retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
-    return result_retention is not None and bool(result_retention.storage) and not result_retention.file_name
+    """Tell whether the outcome has a result for RESULTS["STORAGE"] that is not written yet."""
+    retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
+    return retention is not None and bool(retention.storage) and not retention.file_name
 
 
-def offload(outcome: Outcome, claim: Claim, run_context: RunContext) -> Outcome:
-    """Write a large result to its storage and return the outcome with the mark of its file; others as they are.
+def offload(outcome: Outcome, run: Run) -> Outcome:
+    """Write a large result to its storage and return the outcome with a reference to its file; others unchanged.
 
-    Where the storage fails the result is lost, and logged: the function has done its work and must not run again.
+    If the storage fails, the result is lost, and that is logged: the job has done its work and must not run again.
     """
     if not isinstance(outcome, Succeeded) or outcome.result_retention is None or not needs_offload(outcome):
         return outcome
+    retention = outcome.result_retention
     try:
         file = write_result(
             outcome.result or "null",
-            job_id=claim.job_id,
-            day=run_context.clock.now().date(),
-            storage=outcome.result_retention.storage,
+            job_id=run.claim.job_id,
+            day=run.context.clock.now().date(),
+            storage=retention.storage,
         )
     except Exception:  # a storage may raise anything
         logger.exception(
-            "job %s (%s) succeeded, its result could not be written to STORAGES[%r] and is lost",
-            claim.job_id,
-            claim.name,
-            outcome.result_retention.storage,
+            "job %s (%s) succeeded; result could not be written to STORAGES[%r] and is lost",
+            run.claim.job_id,
+            run.claim.name,
+            retention.storage,
         )
         return RESULT_LOST
-    result_retention = replace(outcome.result_retention, file_name=file.name)
-    return Succeeded(result=json.dumps(file.reference()), result_retention=result_retention)
+    return Succeeded(
+        result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name)
+    )
 
 
 def delete_offloaded(outcome: Outcome | None, error: Exception) -> None:
-    """Delete the file of a success whose transaction failed, unless it may have been committed all the same."""
-    result_retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
-    if result_retention is None or not result_retention.file_name:
+    """Delete the file of a success whose transaction failed, unless the transaction may have been committed."""
+    retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
+    if retention is None or not retention.file_name:
         return
     if isinstance(error, (OperationalError, InterfaceError)):
         logger.warning(
-            "whether the result's file %s of STORAGES[%r] is in use is not known; it stays",
-            result_retention.file_name,
-            result_retention.storage,
+            "result file %s of STORAGES[%r] is kept: the commit's answer was lost, so it may be in use",
+            retention.file_name,
+            retention.storage,
         )
     else:
-        delete_result(result_retention.storage, result_retention.file_name)
+        delete_result(retention.storage, retention.file_name)

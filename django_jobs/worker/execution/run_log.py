@@ -1,121 +1,120 @@
-"""What one run logs, on its way to the database: gathered in the job's thread, saved behind its back."""
+"""Collect the log lines of a run in the job's thread and have them saved in the background."""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 
+from ...conf import LogSettings
 from ...policy.log_lines import LogBuffer, LogExcerpt, LogLine
 from ...policy.truncate import truncate
 from ...store.clock import DatabaseClock
+from ...store.dialects.base.jobs import Claim
 from ..threads.batch_queue import BatchQueue
 from .errors import escape_unstorable
+from .events import LogUpdate, RunEvents
 
 SAVE_INTERVAL_SECONDS = 0.5
-"""What a run has logged is saved at most this often, and once at its end."""
+"""The log of a run is saved at most this often, and once at its end."""
 MAX_NAME_LENGTH = 200
 MAX_BATCH_SIZE = 1_000
 
 
 class RunLog:
-    """The lines of one run. ``request_save`` hears that there is something to save, and is given what returns it.
-
-    ``taken`` marks all as saved. A line that comes after ``end`` is not kept.
-    """
+    """The log lines of one run. ``saver`` None: they are saved only at the end."""
 
     __slots__ = (
+        "_claim",
         "_clock",
+        "_events",
         "_is_ended",
         "_is_save_requested",
         "_lines",
-        "_max_line_length",
-        "_max_lines",
-        "_on_new_lines",
-        "_request_save",
-        "_taken",
+        "_saved",
+        "_saver",
+        "_settings",
     )
 
     def __init__(
         self,
+        claim: Claim,
         *,
-        max_lines: int,
-        max_line_length: int,
+        settings: LogSettings,
         clock: DatabaseClock,
-        on_new_lines: Callable[[RunLog], None],
-        request_save: Callable[[Callable[[], LogExcerpt]], None],
+        events: RunEvents,
+        saver: LogSaver | None,
     ) -> None:
-        self._max_lines = max_lines
-        self._max_line_length = max_line_length
+        self._claim = claim
+        self._settings = settings
         self._clock = clock
-        self._on_new_lines = on_new_lines
-        self._request_save = request_save
+        self._events = events
+        self._saver = saver
         self._lines: LogBuffer | None = None
         self._is_save_requested = False
         self._is_ended = False
-        self._taken = 0
+        self._saved = 0
 
     def add(self, *, level: str, logger: str, message: str) -> None:
-        """Take a line; returns at once."""
+        """Add a line; returns at once."""
         if self._is_ended:
             return
         if self._lines is None:
-            self._lines = LogBuffer(max_lines=self._max_lines)
-        # Cut before it is cleaned, which may be long work, and after, which may have made it longer.
-        text = truncate(
-            escape_unstorable(truncate(message, self._max_line_length, around=" ")),
-            self._max_line_length,
-            around=" ",
-        )
+            self._lines = LogBuffer(max_lines=self._settings.max_lines)
+        # Truncated before the escaping, which may be long work, and after it, which may have lengthened the text.
+        max_length = self._settings.max_line_length
+        text = truncate(escape_unstorable(truncate(message, max_length, around=" ")), max_length, around=" ")
         name = escape_unstorable(logger[:MAX_NAME_LENGTH])
         self._lines.add(
             LogLine(self._clock.seconds(), escape_unstorable(level[:MAX_NAME_LENGTH]), name, text)
         )
-        if not self._is_save_requested:
+        if self._saver is not None and not self._is_save_requested:
             self._is_save_requested = True
-            self._on_new_lines(self)
+            self._saver.put(self)
 
     def kept(self) -> LogExcerpt:
-        """Return what is kept so far."""
+        """Return the lines kept so far."""
         return LogExcerpt([], 0, 0) if self._lines is None else self._lines.kept()
 
-    def taken(self) -> LogExcerpt:
-        """Return what is kept so far, to be saved now."""
+    def take_unsaved(self) -> LogExcerpt:
+        """Return the lines kept so far and mark them as saved."""
         self._is_save_requested = False
         kept = self.kept()
-        self._taken = kept.total
+        self._saved = kept.total
         return kept
 
     def save(self) -> None:
-        """Have saved what was not yet."""
+        """Have new lines saved, unless the run has ended."""
         if not self._is_ended:
-            self._request_save(self.taken)
+            self._request_save()
 
     def end(self) -> None:
-        """Have saved what was not yet; no more will come."""
+        """Have new lines saved and drop later ones."""
         self._is_ended = True
-        if self._lines is not None and self.kept().total > self._taken:
-            self._request_save(self.taken)
+        if self._lines is not None and self.kept().total > self._saved:
+            self._request_save()
 
     def close(self) -> None:
-        """Have nothing more saved: that was done elsewhere."""
+        """Save nothing more: the caller has saved the log."""
         self._is_ended = True
+
+    def _request_save(self) -> None:
+        self._events.progress(LogUpdate(self._claim, self.take_unsaved))
 
 
 class LogSaver:
-    """Has the logs of all runs of a process saved, twice a second at most, by a thread that starts with the first line.
+    """Saves the logs of all runs of a process, at most twice a second; its thread starts with the first line.
 
-    No lock is taken where a job adds its line.
+    Adding a line takes no lock.
     """
 
     def __init__(self) -> None:
         self._inbox: BatchQueue[RunLog] = BatchQueue(max_items=MAX_BATCH_SIZE)
-        self._starts = iter([threading.Thread(target=self._serve, name="jobs-logs", daemon=True)])
+        self._unstarted = iter([threading.Thread(target=self._serve, name="jobs-logs", daemon=True)])
         self._pause = threading.Event()
 
     def put(self, log: RunLog) -> None:
-        """Hear that a run has said something."""
+        """Save this log in the next round."""
         self._inbox.put(log)
-        for thread in self._starts:
+        for thread in self._unstarted:
             thread.start()
 
     def _serve(self) -> None:

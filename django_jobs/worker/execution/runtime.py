@@ -1,100 +1,120 @@
-"""The values that a run is made of: what it needs, what it calls, and what it leaves behind."""
+"""The runtime that all runs of a process share, and the record of one run."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from ...arguments.serialization import as_object, read_json
 from ...conf import Settings
 from ...context import JobContext
 from ...definition import JobDefinition
 from ...policy.decide import DecisionSettings
-from ...policy.log_lines import LogExcerpt
+from ...policy.prefetch import RunTimes
 from ...store.clock import DatabaseClock
-from ...store.dialects.base.jobs import Claim, FinishedRun
+from ...store.dialects.base.jobs import Claim
+from ..options import PROCESSES, WorkerOptions
 from .cancellation import Interrupts
+from .events import ProgressUpdate, RunEvents, WorkerEvents
 from .run_log import LogSaver, RunLog
 from .timeouts import Watchdog
 
 
-class ProgressUpdate(NamedTuple):
-    """What a running job says of itself: progress or metadata fields to be saved while its claim stands."""
-
-    claim: Claim
-    fields: dict[str, Any]
-
-
-class LogUpdate(NamedTuple):
-    """That a run has logged more: ``lines`` returns what to save of it, as of the moment when it is called."""
-
-    claim: Claim
-    lines: Callable[[], LogExcerpt]
-
-
-class CommittedRun(NamedTuple):
-    """A run whose end is saved already: ``ended`` is None where its claim was lost and all rolled back."""
-
-    claim: Claim
-    ended: FinishedRun | None
-
-
-def _default_log_sink() -> Callable[[RunLog], None]:
-    return LogSaver().put
-
-
 @dataclass(slots=True, kw_only=True)
 class RunContext:
-    """What every run needs of its worker. ``send_update`` takes progress without waiting for the database."""
+    """Runtime shared by all runs of a process: settings, clock, worker id, watchdog, events.
 
-    using: str
+    Only ``worker_id`` changes: a worker that was declared lost goes on under a new one.
+    """
+
     settings: Settings
-    clock: DatabaseClock
-    worker_id: Callable[[], int]
-    send_update: Callable[[ProgressUpdate | LogUpdate], None]
+    events: RunEvents
+    worker_id: int = 0
+    clock: DatabaseClock = field(default_factory=DatabaseClock)
     watchdog: Watchdog = field(default_factory=Watchdog)
     interrupts: Interrupts = field(default_factory=Interrupts)
     random: random.Random = field(default_factory=random.SystemRandom)
-    on_log_lines: Callable[[RunLog], None] = field(default_factory=_default_log_sink)
+    log_saver: LogSaver | None = field(default_factory=LogSaver)
+    using: str = field(init=False)
     rules: DecisionSettings = field(init=False)
 
     def __post_init__(self) -> None:
+        self.using = self.settings.database
         self.rules = self.settings.worker.rules
 
 
-class PreparedCall(NamedTuple):
-    """A job about to be called: its definition, the arguments read back, its context and its time limit."""
+@dataclass(slots=True, kw_only=True)
+class WorkerContext(RunContext):
+    """RunContext of a worker process, with its options and the state that its parts share.
+
+    ``active_claims``: claimed and not yet finished, by job id. ``seen_queues``: with ready jobs at the last check.
+    """
+
+    options: WorkerOptions
+    events: WorkerEvents
+    active_claims: dict[int, Claim] = field(default_factory=dict)
+    seen_queues: frozenset[str] = frozenset()
+    run_times: RunTimes = field(init=False)
+
+    def __post_init__(self) -> None:
+        RunContext.__post_init__(self)
+        self.run_times = RunTimes(unknown_seconds=self.settings.worker.prefetch_horizon.total_seconds())
+
+    @property
+    def isolates_all(self) -> bool:
+        """True if every job runs in a job process (``--pool processes``)."""
+        return self.options.pool == PROCESSES
+
+    def isolates(self, claim: Claim) -> bool:
+        """Tell whether a job runs in a job process: any job of that pool, or one that workers died of.
+
+        Such a suspect dies alone: no neighbour is counted as its victim.
+        """
+        return self.isolates_all or self.rules.needs_isolation(claim.worker_deaths)
+
+
+@dataclass(slots=True, repr=False)
+class Run:
+    """One run of a claimed job. The steps of ``run.py`` fill it in.
+
+    ``arguments`` are the loaded values by name, ``args`` and ``kwargs`` the same as the function takes them.
+    ``started`` becomes None if the function is not called.
+    """
 
     claim: Claim
-    definition: JobDefinition[Any, Any]
-    args: list[Any]
-    kwargs: dict[str, Any]
-    context: JobContext
-    timeout_seconds: float | None
+    context: RunContext
+    started: float | None = None
+    definition: JobDefinition[..., Any] = field(init=False)
+    job: JobContext = field(init=False)
     log: RunLog | None = None
+    arguments: Any = None
+    args: list[Any] = field(default_factory=list)
+    kwargs: dict[str, Any] = field(default_factory=dict)
+    timeout_seconds: float | None = None
 
     def __repr__(self) -> str:
-        """Leave the arguments out: this stands in logs and error mails."""
-        return f"<call for {self.claim!r}>"
+        """Leave out the arguments: this appears in logs and error mails."""
+        return f"<run of {self.claim!r}>"
+
+    def end_log(self) -> None:
+        """Have the unsaved log lines saved; later ones are dropped."""
+        if self.log is not None:
+            self.log.end()
 
 
-def create_run_log(claim: Claim, run_context: RunContext) -> RunLog | None:
-    """Return what takes the lines that a run logs, None where none are kept."""
-    if not run_context.settings.logs.max_lines:
+def create_run_log(claim: Claim, context: RunContext) -> RunLog | None:
+    """Return the log of a run, None if the settings keep none."""
+    settings = context.settings.logs
+    if not settings.max_lines:
         return None
     return RunLog(
-        max_lines=run_context.settings.logs.max_lines,
-        max_line_length=run_context.settings.logs.max_line_length,
-        clock=run_context.clock,
-        on_new_lines=run_context.on_log_lines,
-        request_save=lambda lines: run_context.send_update(LogUpdate(claim, lines)),
+        claim, settings=settings, clock=context.clock, events=context.events, saver=context.log_saver
     )
 
 
-def create_job_context(claim: Claim, run_context: RunContext, *, log: RunLog | None = None) -> JobContext:
-    """Return what a job sees of its own run. Raises SerializationError where its metadata is no JSON object."""
+def create_job_context(claim: Claim, context: RunContext, *, log: RunLog | None = None) -> JobContext:
+    """Return the JobContext of a run. Raises SerializationError if its metadata is no JSON object."""
     return JobContext(
         job_id=claim.job_id,
         name=claim.name,
@@ -104,6 +124,6 @@ def create_job_context(claim: Claim, run_context: RunContext, *, log: RunLog | N
         max_attempts=claim.max_attempts,
         enqueued=claim.enqueued,
         metadata={} if claim.metadata == "{}" else as_object(read_json(claim.metadata), "metadata"),
-        save=lambda fields: run_context.send_update(ProgressUpdate(claim, fields)),
+        save=lambda fields: context.events.progress(ProgressUpdate(claim, fields)),
         log=log,
     )

@@ -1,4 +1,4 @@
-"""The contract of an executor, as the claimer and the worker see it."""
+"""The contract of an executor with the claimer and the worker."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from ...store.dialects.base.jobs import Claim
 
 
 class Executor(Protocol):
-    """Takes claims in order, ``slots`` at once, and reports each run's end.
+    """Runs claims in order, ``capacity`` at once, and reports the end of each run.
 
-    ``waiting`` holds what is claimed and not begun, ``started_count`` counts all that ever began. Once no more
-    than ``low_water_mark`` are waiting, the end of a run is told to the claimer.
+    ``waiting`` are claimed and not started, ``started_count`` all that were ever started. A run that ends while at
+    most ``low_water_mark`` claims are waiting reports free capacity.
     """
 
     waiting: deque[Claim]
@@ -21,27 +21,27 @@ class Executor(Protocol):
     low_water_mark: int
 
     @property
-    def slots(self) -> int:
+    def capacity(self) -> int:
         """How many jobs can run at once."""
 
     def submit(self, claims: Iterable[Claim]) -> None:
-        """Hand over claims to run."""
+        """Queue claims to be run."""
 
     def running(self) -> list[tuple[Claim, float]]:
-        """Return what runs at this moment and since when (monotonic seconds)."""
+        """Return the running jobs and their starts (monotonic seconds)."""
 
     def interrupt(self, claim: Claim) -> bool:
-        """Pass on to a run that it was asked to end, as far as it can be reached; False where it does not run here."""
+        """Interrupt a run if it can be reached; False if it does not run here."""
 
     def stop(self) -> None:
-        """Begin no more."""
+        """Start no more jobs."""
 
     def join(self, deadline: float) -> bool:
-        """Wait until ``deadline`` (monotonic seconds) for what runs and tell whether all has ended."""
+        """Wait until ``deadline`` (monotonic seconds) for running jobs; tell whether all have ended."""
 
 
 def take_unstarted(executor: Executor) -> list[Claim]:
-    """Return, and forget, what the executor has not begun."""
+    """Remove and return the claims that the executor has not started."""
     claims: list[Claim] = []
     while executor.waiting:
         try:

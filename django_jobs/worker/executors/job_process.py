@@ -1,16 +1,17 @@
-"""A process of its own for one job at a time, as the worker sees it: started, given claims, killed.
+"""A job process as seen by the worker: started, given one claim at a time, killed.
 
 ::
 
-    worker process                           slot process (slot_process.py)
+    worker process                           job process (job_process_main.py)
     thread of the executor                   main thread
-        Assignment  ------- pipe ------->    run the job
-        "end it"    ------ signal ------>    Cancelled is raised in it
-        Note, Note  <------ pipe --------    what the job says of itself
-        Report      <------ pipe --------    how it ended, and how much memory the process has in use
+        Assignment       ---- pipe --->      execute the job
+        interrupt        --- signal -->      Cancel is raised in the job
+        ProgressUpdate,  <--- pipe ----      progress and log lines of the job
+        LogSnapshot
+        RunReport        <--- pipe ----      the finished run, and the memory in use
 
-The process dies by its job (a crash in C code, out of memory) or is killed for it (a hang that no
-exception reaches), and takes no neighbour along. Only its own worker ever sends it anything.
+The process dies of its job (a crash in C code, out of memory) or is killed for it (a hang that no
+exception reaches) without harm to other jobs. Only its own worker sends it anything.
 """
 
 from __future__ import annotations
@@ -28,17 +29,17 @@ from typing import NamedTuple
 from ...policy.outcomes import Lost, Outcome
 from ...store.dialects.base.jobs import Claim, FinishedRun
 from ..execution.classify import outcome_of_timeout, timeout_seconds
-from ..execution.run import finalize
-from ..execution.runtime import CommittedRun, LogUpdate, ProgressUpdate, RunContext
+from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
+from ..execution.finalize import finalize
+from ..execution.runtime import WorkerContext
 from ..exit_codes import describe_exit
-from ..options import WorkerOptions
 from .job_process_interrupts import INTERRUPT_SIGNAL, create_shared_run_key
 from .job_process_main import Assignment, LogSnapshot, RunReport, run_job_process
 
 logger = logging.getLogger("django_jobs.worker")
 
 CLOSE_TIMEOUT_SECONDS = 1.0
-"""How long a process that has nothing to do may take to end."""
+"""How long an idle process may take to end."""
 
 
 class _RunningProcess(NamedTuple):
@@ -47,23 +48,22 @@ class _RunningProcess(NamedTuple):
 
 
 class JobProcessClosed(Exception):
-    """The slot was closed while it ran: whoever closed it says what becomes of the job."""
+    """The job process was closed during its job; the caller of ``close`` decides what becomes of the job."""
 
 
 class JobProcessFailed(Exception):
-    """The slot's process ended before it was ready for a job."""
+    """The job process ended before it was ready for a job."""
 
 
 class JobProcess:
-    """Runs claims, one at a time, in a process that it starts where none is alive. Used by one thread.
+    """Runs claims, one at a time, in a process that it starts when none is alive. Used by one thread.
 
-    ``keeps_process`` False: the process ends with the job. ``interrupt`` and ``close`` may come from any thread.
+    The process is kept for the next job only if all jobs are isolated. ``interrupt`` and ``close`` may be called from
+    any thread.
     """
 
-    def __init__(self, options: WorkerOptions, run_context: RunContext, *, keeps_process: bool) -> None:
-        self._options = options
-        self._keeps_process = keeps_process
-        self._run_context = run_context
+    def __init__(self, context: WorkerContext) -> None:
+        self._context = context
         self._live: _RunningProcess | None = None
         self._claim: Claim | None = None
         self._requested_run = create_shared_run_key()
@@ -76,18 +76,18 @@ class JobProcess:
         self._ensure_ready()
 
     def run(self, claim: Claim) -> FinishedRun | CommittedRun:
-        """Run a claimed job and return how it ended, also where its process did not survive it.
+        """Run a claimed job and return how it ended, also if its process died.
 
-        Raises JobProcessClosed where the slot is closed meanwhile, JobProcessFailed where no process can be had.
+        Raises JobProcessClosed if ``close`` is called meanwhile, JobProcessFailed if no process can be started.
         """
         live = self._ensure_ready()
-        clock = self._run_context.clock
-        started, deadline = clock.seconds(), self._deadline(claim)
+        context = self._context
+        started, deadline = context.clock.seconds(), self._deadline(claim)
         self._set_current_claim(claim)
         try:
-            live.pipe.send(Assignment(claim, self._run_context.worker_id(), clock.now()))
+            live.pipe.send(Assignment(claim, context.worker_id, context.clock.now()))
             while isinstance(message := _receive(live, deadline), ProgressUpdate | LogSnapshot):
-                self._run_context.send_update(
+                context.events.progress(
                     message if isinstance(message, ProgressUpdate) else _as_log_update(message)
                 )
         except OSError:
@@ -96,30 +96,30 @@ class JobProcess:
             self._set_current_claim(None)
         if isinstance(message, RunReport):
             self._retire_if_due(live, message)
-            return message.end
+            return message.run
         outcome = self._outcome_without_report(live, claim, deadline)
-        return finalize(claim, outcome, started=started, run_context=self._run_context)
+        return finalize(claim, outcome, context, started=started)
 
     def interrupt(self, claim: Claim) -> None:
-        """Have ``Cancel`` raised in the function of a run, where that is what runs here."""
+        """Raise ``Cancel`` in the function of a run, if that is the current run here."""
         with self._lock:
             pid = None if self._live is None else self._live.process.pid
             if pid is None or self._claim is not claim:
                 return
             self._requested_run[:] = [claim.job_id, claim.claim_number]
-            # Not reaped while it has a claim: the number is no other process's yet.
+            # It is not reaped while it has a claim, so the pid cannot be another process's yet.
             with suppress(ProcessLookupError):
                 os.kill(pid, INTERRUPT_SIGNAL)
 
     def close(self) -> None:
-        """Kill the process, whatever it does; ``run`` raises JobProcessClosed."""
+        """Kill the process; ``run`` raises JobProcessClosed."""
         with self._lock:
             self._is_closed = True
             if self._live is not None:
                 self._live.process.kill()
 
     def stop_idle(self) -> None:
-        """End the process, which has nothing to do."""
+        """End the idle process."""
         if self._live is not None:
             self._live.pipe.close()
             self._live.process.join(CLOSE_TIMEOUT_SECONDS)
@@ -130,7 +130,7 @@ class JobProcess:
             self._claim = claim
 
     def _ensure_ready(self) -> _RunningProcess:
-        """Return the process, a new one where the last one is dead, once it is ready."""
+        """Return the process once it is ready; start a new one if the last is dead."""
         if self._live is not None and self._live.process.is_alive():
             return self._live
         self._discard()
@@ -140,15 +140,15 @@ class JobProcess:
             self._discard()
             if self._is_closed:
                 raise JobProcessClosed
-            raise JobProcessFailed(f"a slot process ended before it was ready: {exit_}")
+            raise JobProcessFailed(f"a job process ended before it was ready: {exit_}")
         return live
 
     def _spawn(self) -> _RunningProcess:
         pipe, far_end = multiprocessing.Pipe()
         process = multiprocessing.get_context("spawn").Process(
             target=run_job_process,
-            args=(self._options, far_end, self._requested_run),
-            name="django_jobs slot",
+            args=(self._context.options, far_end, self._requested_run),
+            name="django_jobs job process",
         )
         with self._lock:
             if self._is_closed:
@@ -160,7 +160,7 @@ class JobProcess:
         return live
 
     def _outcome_without_report(self, live: _RunningProcess, claim: Claim, deadline: float | None) -> Outcome:
-        """Return what became of a run whose process said nothing more: it died, or hangs and is killed now."""
+        """Return the outcome of a run that did not report: its process died, or hangs and is killed now."""
         if self._is_closed:
             raise JobProcessClosed
         pid = live.process.pid
@@ -172,7 +172,7 @@ class JobProcess:
                 claim.name,
                 pid,
             )
-            return outcome_of_timeout(claim, self._run_context)
+            return outcome_of_timeout(claim, self._context)
         reason = f"its process {pid} died: {_describe_exit(live)}"
         self._discard()
         logger.error("job %s (%s): %s", claim.job_id, claim.name, reason)
@@ -182,25 +182,23 @@ class JobProcess:
         timeout = timeout_seconds(claim)
         if timeout is None:
             return None
-        return time.monotonic() + timeout + self._run_context.settings.worker.timeout_grace.total_seconds()
+        return time.monotonic() + timeout + self._context.settings.worker.timeout_grace.total_seconds()
 
     def _retire_if_due(self, live: _RunningProcess, report: RunReport) -> None:
-        """End a process that is not kept, or that has had its share of jobs or memory."""
+        """End a process that is not kept, or that has reached its limit of jobs or memory."""
         self._jobs += 1
-        max_jobs, max_bytes = self._options.max_jobs, self._options.max_memory_bytes
-        if not self._keeps_process:
+        options = self._context.options
+        if not self._context.isolates_all:
             self.stop_idle()
-        elif max_jobs is not None and self._jobs >= max_jobs:
-            logger.info("slot process %s ends: %s jobs", live.process.pid, self._jobs)
+        elif options.max_jobs is not None and self._jobs >= options.max_jobs:
+            logger.info("job process %s ends: %s jobs", live.process.pid, self._jobs)
             self.stop_idle()
-        elif max_bytes is not None and report.resident_bytes > max_bytes:
-            logger.info(
-                "slot process %s ends: %s MB of memory", live.process.pid, report.resident_bytes >> 20
-            )
+        elif options.max_memory_bytes is not None and report.resident_bytes > options.max_memory_bytes:
+            logger.info("job process %s ends: %s MB of memory", live.process.pid, report.resident_bytes >> 20)
             self.stop_idle()
 
     def _discard(self) -> None:
-        """Kill what is left of the process and forget it."""
+        """Kill the process, if there is one, and forget it."""
         with self._lock:
             live, self._live = self._live, None
         if live is not None:
@@ -211,10 +209,10 @@ class JobProcess:
 
 
 def _receive(live: _RunningProcess, deadline: float | None) -> object | None:
-    """Return the next message, None where the process died or ``deadline`` (monotonic seconds) has passed."""
+    """Return the next message, None if the process died or ``deadline`` (monotonic seconds) has passed."""
     seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
     wait([live.pipe, live.process.sentinel], seconds)
-    # What it said before it died is heard first.
+    # Messages that were sent before its death come first.
     if not live.pipe.poll():
         return None
     try:
@@ -224,8 +222,8 @@ def _receive(live: _RunningProcess, deadline: float | None) -> object | None:
     return message
 
 
-def _as_log_update(said: LogSnapshot) -> LogUpdate:
-    return LogUpdate(said.claim, lambda: said.kept)
+def _as_log_update(snapshot: LogSnapshot) -> LogUpdate:
+    return LogUpdate(snapshot.claim, lambda: snapshot.kept)
 
 
 def _describe_exit(live: _RunningProcess) -> str:

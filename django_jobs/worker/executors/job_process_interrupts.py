@@ -1,9 +1,9 @@
-"""Interrupt the job of a slot process by a signal: ``Cancel`` is raised in it, in the main thread, at once.
+"""Interrupt the job of a job process by a signal: ``Cancel`` is raised in it, in the main thread, at once.
 
-The worker writes which run is meant into memory that both share, and sends the signal. A signal cannot say for whom
-it is, and may come late: so the handler raises only where that very run is inside its job's function, and one that
-was asked before it began is interrupted as it begins. While the process tells its worker something, half of which
-would be worse than nothing, the exception waits for the end of that.
+The worker writes the key of the run into memory that both processes share, and sends the signal. A signal carries no
+data and may arrive late, so the handler raises only while that very run is inside its job's function; a run that
+is requested before it begins is interrupted as it begins. While the process sends a message, half of which would
+be worse than none, the exception is deferred to the end of the message.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ from ..execution.cancellation import InterruptibleTask, Interrupts, RunKey, run_
 INTERRUPT_SIGNAL = signal.SIGUSR1
 
 SharedRunKey = Array[c_longlong]
-"""The run that was asked to end last, in memory that worker and slot share: its job and its claim number."""
+"""Key of the run whose cancellation was requested last, in memory shared by worker and job process."""
 
 
 def create_shared_run_key() -> SharedRunKey:
-    """Return the memory for it, to be passed to the slot process at its spawn."""
+    """Return the shared memory, to be passed to the job process at its spawn."""
     return multiprocessing.get_context("spawn").RawArray(c_longlong, 2)
 
 
 class JobInterrupted(Cancel, KeyboardInterrupt):
-    """What is raised: ``Cancel``, and what a key at a terminal raises, at which drivers put things in order.
+    """The exception raised in the job: ``Cancel``, and a KeyboardInterrupt, which drivers clean up after.
 
-    psycopg has the server end the statement at hand on KeyboardInterrupt, and the connection is whole again. At any
-    other exception it leaves the statement, with its locks, to run to its end.
+    On KeyboardInterrupt psycopg has the server cancel the current statement, and the connection stays usable. On
+    any other exception it leaves the statement, with its locks, to run to its end.
     """
 
 
 class _InterruptibleBlock:
-    """The block in which a plain function can be interrupted."""
+    """Block in which a plain function can be interrupted."""
 
     __slots__ = ("_interrupts", "_run")
 
@@ -56,12 +56,12 @@ class _InterruptibleBlock:
     ) -> None:
         try:
             self._interrupts.disarm()
-        except Cancel:  # too late: the function has ended, and that counts
+        except Cancel:  # too late: the function has ended, and its result counts
             self._interrupts.disarm()
 
 
 class _UninterruptibleBlock:
-    """The block in which the main thread is not interrupted; what came meanwhile is raised at its end."""
+    """Block in which the main thread is not interrupted; a request that comes meanwhile is raised at its end."""
 
     __slots__ = ("_interrupts",)
 
@@ -78,14 +78,14 @@ class _UninterruptibleBlock:
 
 
 class JobProcessInterrupts(Interrupts):
-    """What ``Interrupts`` are in a slot process; made in its main thread, where it takes the signal.
+    """``Interrupts`` of a job process; created in its main thread, where it handles the signal.
 
-    ``uninterruptible`` is a block that may be entered from any thread, and matters in the main one.
+    The block ``uninterruptible`` may be entered from any thread and has an effect in the main one.
     """
 
-    def __init__(self, asked: SharedRunKey) -> None:
+    def __init__(self, requested_run: SharedRunKey) -> None:
         super().__init__()
-        self._requested_run = asked
+        self._requested_run = requested_run
         self._armed: RunKey | None = None
         self._is_deferred = False
         self._main_thread = threading.get_ident()
@@ -97,36 +97,36 @@ class JobProcessInterrupts(Interrupts):
         return _InterruptibleBlock(self, run_key(claim))
 
     def interruptible_task(self, claim: Claim) -> InterruptibleTask:
-        """Return the block in which the task at hand awaits a job's function; one asked before is cancelled in it."""
+        """Return the block in which the current task awaits a job's function; an earlier request cancels it."""
         asyncio.get_running_loop().call_soon(self._interrupt_if_requested)
         return super().interruptible_task(claim)
 
     def arm(self, run: RunKey) -> None:
-        """Let the run be interrupted from now on. Raises ``Cancel`` where it was asked to end already."""
+        """Let the run be interrupted from now on. Raises ``Cancel`` if that was requested already."""
         self._is_deferred = False
         self._armed = run
         self._interrupt_if_requested()
 
     def disarm(self) -> None:
-        """Let nothing be interrupted any more."""
+        """Interrupt no run any more."""
         self._armed = None
 
     def defer(self) -> None:
-        """Put off what comes."""
+        """Defer interrupts of the main thread."""
         if threading.get_ident() == self._main_thread:
             self._is_deferred = True
 
     def raise_deferred(self) -> None:
-        """Raise what was put off."""
+        """End the deferral and raise a deferred interrupt."""
         if threading.get_ident() == self._main_thread:
             self._is_deferred = False
             self._interrupt_if_requested()
 
     def _interrupt_if_requested(self) -> None:
-        asked = (self._requested_run[0], self._requested_run[1])
-        task = self._tasks.get(asked)
+        requested = (self._requested_run[0], self._requested_run[1])
+        task = self._tasks.get(requested)
         if task is not None:
             task.interrupt()
-        elif self._armed == asked and not self._is_deferred:
+        elif self._armed == requested and not self._is_deferred:
             self._armed = None
             raise JobInterrupted(CANCEL_REQUESTED_MESSAGE)

@@ -1,7 +1,7 @@
-"""The main thread of a slot process: run one job after another until the worker hangs up.
+"""Main thread of a job process: run one job after another until the worker closes the pipe.
 
-The signals that stop a worker are the worker's affair: its slots get them too where they were sent to the
-group, and go on. A slot dies with its worker, also while a job is deaf inside C code.
+Signals that stop a worker may be sent to its whole process group; a job process ignores them. It dies
+with its worker, even while a job does not return from C code.
 """
 
 from __future__ import annotations
@@ -19,18 +19,20 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ...policy.log_lines import LogExcerpt
 from ..exit_codes import EXIT_DONE
+from ..memory import resident_bytes
 from ..options import WorkerOptions
 
 if TYPE_CHECKING:
     from ...store.dialects.base.jobs import Claim, FinishedRun
-    from ..execution.runtime import CommittedRun, RunContext
-    from .job_process_interrupts import SharedRunKey
+    from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
+    from ..execution.runtime import RunContext
+    from .job_process_interrupts import JobProcessInterrupts, SharedRunKey
 
 _PR_SET_PDEATHSIG = 1
 
 
 class Assignment(NamedTuple):
-    """What a slot process is told: the claim, under which worker it stands, and the database's time."""
+    """Order to run a claim: with the worker's id and the database's time."""
 
     claim: Claim
     worker_id: int
@@ -38,26 +40,49 @@ class Assignment(NamedTuple):
 
 
 class LogSnapshot(NamedTuple):
-    """What a run has logged so far."""
+    """The log of a run so far."""
 
     claim: Claim
     kept: LogExcerpt
 
 
 class RunReport(NamedTuple):
-    """How a run ended, and how many bytes the slot process had in use after it."""
+    """A finished run, and the bytes of memory that the job process uses after it."""
 
-    end: FinishedRun | CommittedRun
+    run: FinishedRun | CommittedRun
     resident_bytes: int
 
 
-def run_job_process(options: WorkerOptions, pipe: Connection, asked: SharedRunKey) -> None:
-    """Say that this process is ready, then run what comes through ``pipe`` until it is closed.
+class _WorkerPipe:
+    """RunEvents of a job process: sends them to the worker. A message is never interrupted half-way."""
 
-    ``asked`` is where the worker writes which run is to end.
+    def __init__(self, pipe: Connection, interrupts: JobProcessInterrupts) -> None:
+        self._pipe = pipe
+        self._uninterruptible = interrupts.uninterruptible
+        self._sending = threading.Lock()
+
+    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
+        """Send an update; log lines are read inside the block, so that what is read later is sent later."""
+        from ..execution.events import LogUpdate
+
+        with self._uninterruptible, self._sending:
+            self._pipe.send(
+                LogSnapshot(update.claim, update.lines()) if isinstance(update, LogUpdate) else update
+            )
+
+    def report(self, run: FinishedRun | CommittedRun) -> None:
+        """Send the finished run."""
+        with self._uninterruptible, self._sending:
+            self._pipe.send(RunReport(run, resident_bytes()))
+
+
+def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: SharedRunKey) -> None:
+    """Report that this process is ready, then run the assignments from ``pipe`` until it is closed.
+
+    The worker writes into ``requested_run`` which run is to be cancelled.
     """
     _die_with_parent()
-    # Not SIG_IGN, which programs that a job starts would inherit.
+    # Not SIG_IGN, which programs started by a job would inherit.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         signal.signal(number, lambda *_: None)
     import django
@@ -68,36 +93,17 @@ def run_job_process(options: WorkerOptions, pipe: Connection, asked: SharedRunKe
 
     log_to_terminal(options.verbosity)
     capture_logs()
-    _serve(pipe, asked)
+    _serve(pipe, requested_run)
 
 
-def _serve(pipe: Connection, asked: SharedRunKey) -> None:
+def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
     from ...conf import get_settings
-    from ...store.clock import DatabaseClock
-    from ..duties.heartbeat import resident_bytes
-    from ..execution.runtime import LogUpdate, ProgressUpdate, RunContext
+    from ..execution.runtime import RunContext
     from .job_process_interrupts import JobProcessInterrupts
 
-    worker_id = 0
-    sending = threading.Lock()
-    interrupts = JobProcessInterrupts(asked)
-
-    def send(message: ProgressUpdate | LogUpdate | RunReport) -> None:
-        with interrupts.uninterruptible, sending:
-            # Read inside the block: what was read later is sent later.
-            pipe.send(
-                LogSnapshot(message.claim, message.lines()) if isinstance(message, LogUpdate) else message
-            )
-
-    settings, clock = get_settings(), DatabaseClock()
-    run_context = RunContext(
-        using=settings.database,
-        settings=settings,
-        clock=clock,
-        worker_id=lambda: worker_id,
-        send_update=send,
-        interrupts=interrupts,
-    )
+    interrupts = JobProcessInterrupts(requested_run)
+    events = _WorkerPipe(pipe, interrupts)
+    context = RunContext(settings=get_settings(), events=events, interrupts=interrupts)
     runner = asyncio.Runner()
     pipe.send("ready")
     while True:
@@ -105,40 +111,40 @@ def _serve(pipe: Connection, asked: SharedRunKey) -> None:
             assignment: Assignment = pipe.recv()
         except EOFError:
             break
-        worker_id = assignment.worker_id
-        clock.set(assignment.now)
-        end = _run(assignment.claim, run_context, runner)
+        context.worker_id = assignment.worker_id
+        context.clock.set(assignment.now)
+        finished = _run(assignment.claim, context, runner)
         interrupts.disarm()
-        send(RunReport(end, resident_bytes()))
+        events.report(finished)
     # Threads that a job left behind must not hold up the end.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DONE)
 
 
-def _run(claim: Claim, run_context: RunContext, runner: asyncio.Runner) -> FinishedRun | CommittedRun:
+def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedRun | CommittedRun:
     from asgiref.sync import sync_to_async
 
     from ... import registry
-    from ..execution.run import arun, run
+    from ..execution.run import aexecute, execute
     from ..threads.connections import check_idle_connections, reset_connections
 
-    async def run_and_tidy() -> FinishedRun | CommittedRun:
-        ended = await arun(claim, run_context)
+    async def run_and_reset() -> FinishedRun | CommittedRun:
+        finished = await aexecute(claim, context)
         await sync_to_async(reset_connections)()
-        return ended
+        return finished
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
-        return runner.run(run_and_tidy())
+        return runner.run(run_and_reset())
     check_idle_connections()
-    ended = run(claim, run_context)
+    finished = execute(claim, context)
     reset_connections()
-    return ended
+    return finished
 
 
 def _die_with_parent() -> None:
-    """End when the worker does: by the kernel's word on Linux, which also reaches code that holds the GIL."""
+    """End when the worker does; on Linux the kernel sees to it, also for code that holds the GIL."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch_parent, name="jobs-parent-watch", daemon=True).start()

@@ -1,30 +1,29 @@
-"""Run jobs in N threads: each there, with its own database connections, or in a process that the thread watches."""
+"""Run plain jobs in N threads: in the thread itself, or in a job process that the thread supervises."""
 
 from __future__ import annotations
 
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 from queue import SimpleQueue
 
 from django.db import connections
 
-from ...policy.outcomes import Released
 from ...store.dialects.base.jobs import Claim, FinishedRun
-from ..execution.run import finalize, run
-from ..execution.runtime import CommittedRun, RunContext
+from ..execution.events import CommittedRun
+from ..execution.run import execute
+from ..execution.runtime import WorkerContext
 from ..threads.connections import check_idle_connections, reset_connections
 from ..threads.watched_thread import WatchedThread
-from .isolation import Isolation
 from .job_process import JobProcess, JobProcessClosed, JobProcessFailed
 
 logger = logging.getLogger("django_jobs.worker")
 
 
 class _ThreadState:
-    """One thread's place: what it runs, since when, and the process it has for jobs that must not run here."""
+    """The run of one thread, its start, and the thread's job process."""
 
     __slots__ = ("claim", "job_process", "since")
 
@@ -35,40 +34,24 @@ class _ThreadState:
 
 
 class ThreadExecutor:
-    """The executor of plain jobs, and of all that ``isolation`` sends to a process of its own: one a thread.
+    """The executor of plain jobs, and of all jobs that are isolated: each thread has a job process for those.
 
-    ``fail`` hears why no such process can be had, or that a thread died; it has ended then. An idle thread blocks on a
-    bell, so that taking the next claim, done for every job, is one atomic ``popleft``.
+    An idle thread blocks on ``_wakeups``; taking the next claim, done for every job, is one atomic ``popleft``.
     """
 
-    def __init__(
-        self,
-        *,
-        slots: int,
-        run_context: RunContext,
-        isolation: Isolation,
-        begin: Callable[[int], None],
-        report: Callable[[FinishedRun | CommittedRun], None],
-        on_capacity: Callable[[], None],
-        fail: Callable[[str], None],
-    ) -> None:
+    def __init__(self, context: WorkerContext) -> None:
         self.waiting: deque[Claim] = deque()
         self.started_count = 0
         self.low_water_mark = 0
-        self._thread_states = [_ThreadState(isolation.job_process(run_context)) for _ in range(slots)]
-        self._run_context = run_context
-        self._isolation = isolation
-        self._record_start = begin
-        self._report = report
-        self._on_capacity = on_capacity
-        self._fail = fail
+        self.capacity = context.options.concurrency
+        self._context = context
+        self._events = context.events
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._stopping = False
+        self._states = [_ThreadState(JobProcess(context)) for _ in range(self.capacity)]
         self._threads = [
-            WatchedThread(
-                partial(self._work, state), role="executor", on_death=lambda role: fail(f"its {role} died")
-            )
-            for state in self._thread_states
+            WatchedThread(partial(self._work, state), role="executor", on_death=self._on_death)
+            for state in self._states
         ]
 
     def start(self) -> None:
@@ -77,46 +60,44 @@ class ThreadExecutor:
             thread.start()
 
     def submit(self, claims: Iterable[Claim]) -> None:
-        """Hand over claims to run."""
+        """Queue claims to be run."""
         self.waiting.extend(claims)
-        for _ in range(min(len(self.waiting), len(self._thread_states) - self._wakeups.qsize())):
+        for _ in range(min(len(self.waiting), self.capacity - self._wakeups.qsize())):
             self._wakeups.put(None)
 
     def running(self) -> list[tuple[Claim, float]]:
-        """Return what runs at this moment and since when (monotonic seconds)."""
-        return [(claim, state.since) for state in self._thread_states if (claim := state.claim) is not None]
+        """Return the running jobs and their starts (monotonic seconds)."""
+        return [(claim, state.since) for state in self._states if (claim := state.claim) is not None]
 
     def interrupt(self, claim: Claim) -> bool:
-        """Interrupt a run in a process of its own; one in a thread will look for itself."""
-        for state in self._thread_states:
+        """Interrupt a run in a job process; one in a thread checks for itself. False if it does not run here."""
+        for state in self._states:
             if state.claim is claim:
-                if self._isolation.isolates(claim):
+                if self._context.isolates(claim):
                     state.job_process.interrupt(claim)
                 return True
         return False
 
-    @property
-    def slots(self) -> int:
-        """How many jobs can run at once."""
-        return len(self._thread_states)
-
     def stop(self) -> None:
-        """Let each thread end after the job it has in hand."""
+        """Let each thread end after its current job."""
         self._stopping = True
-        for _ in self._thread_states:
+        for _ in self._states:
             self._wakeups.put(None)
 
     def join(self, deadline: float) -> bool:
-        """Wait until ``deadline`` (monotonic seconds) for the threads to end and tell whether all have."""
+        """Wait until ``deadline`` (monotonic seconds) for the threads to end; tell whether all have."""
         for thread in self._threads:
             if thread.ident is not None:
                 thread.join(max(deadline - time.monotonic(), 0))
         return not any(thread.is_alive() for thread in self._threads)
 
     def kill(self) -> None:
-        """Kill the processes of what runs; what becomes of those jobs was said before."""
-        for state in self._thread_states:
+        """Kill the job processes; the caller has decided what becomes of their jobs."""
+        for state in self._states:
             state.job_process.close()
+
+    def _on_death(self, role: str) -> None:
+        self._events.failed(f"its {role} died")
 
     def _work(self, state: _ThreadState) -> None:
         try:
@@ -125,24 +106,19 @@ class ThreadExecutor:
             return
         except JobProcessFailed as error:
             if state.claim is not None:
-                self._report(
-                    finalize(
-                        state.claim, Released(started=False), started=None, run_context=self._run_context
-                    )
-                )
+                self._events.claim_released(state.claim)
                 state.claim = None
-            self._fail(str(error))
+            self._events.failed(str(error))
         except BaseException:
-            state.claim = (
-                None  # not to be given back, or it might do so for ever: it is rescued, and counts as lost
-            )
+            # Not released, which might repeat for ever: the job is rescued, and the run counts as lost.
+            state.claim = None
             raise
         state.job_process.stop_idle()
         connections.close_all()
 
     def _serve(self, state: _ThreadState) -> None:
-        keeps = self._isolation.isolates_all
-        if keeps:
+        keeps_process = self._context.isolates_all
+        if keeps_process:
             state.job_process.start()
         while not self._stopping:
             try:
@@ -153,19 +129,19 @@ class ThreadExecutor:
             state.since = time.monotonic()
             state.claim = claim
             self.started_count += 1
-            self._record_start(claim.job_id)
-            ended = self._run(state.job_process, claim)
+            self._events.job_started(claim.job_id)
+            finished = self._run(state.job_process, claim)
             state.claim = None
-            self._report(ended)
+            self._events.run_finished(finished)
             if len(self.waiting) <= self.low_water_mark:
-                self._on_capacity()
-            if keeps:
+                self._events.capacity_freed()
+            if keeps_process:
                 state.job_process.start()
 
     def _run(self, job_process: JobProcess, claim: Claim) -> FinishedRun | CommittedRun:
-        if self._isolation.isolates(claim):
+        if self._context.isolates(claim):
             return job_process.run(claim)
         check_idle_connections()
-        ended = run(claim, self._run_context)
+        finished = execute(claim, self._context)
         reset_connections()
-        return ended
+        return finished

@@ -1,4 +1,4 @@
-"""Send signals from a thread of their own: a slow receiver holds up neither claims nor finishes."""
+"""Send the signals of saved runs from a thread of its own: a slow receiver delays neither claims nor finishes."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from ..threads.batch_queue import BatchQueue
 
 
 class Announcer:
-    """Sends the signals of the saved runs that are put into ``saved``; ``collect`` and ``step`` are one batch."""
+    """Sends the signals of the runs in ``inbox``; ``collect`` and ``step`` handle one batch."""
 
     def __init__(self, *, using: str) -> None:
-        self.saved: BatchQueue[FinishedRun] = BatchQueue(max_items=100)
+        self.inbox: BatchQueue[FinishedRun] = BatchQueue(max_items=100)
         self._using = using
         self._batch: list[FinishedRun] = []
 
     def collect(self) -> None:
-        """Wait for a batch, or keep the last one where its jobs could not be read."""
-        self._batch = self._batch or self.saved.take()
+        """Wait for a batch, or keep the last one if its jobs could not be read."""
+        self._batch = self._batch or self.inbox.take()
 
     def step(self) -> float | None:
-        """Send what was collected."""
+        """Send the signals of the batch."""
         send_signals(self._batch, using=self._using)
         self._batch = []
-        return None if self.saved.is_ended else 0
+        return None if self.inbox.is_ended else 0

@@ -1,10 +1,10 @@
-"""The main thread of a worker process: start the worker, wait for a reason to stop, stop in good order.
+"""Main thread of a worker process: start the worker, wait for a reason to stop, stop in good order.
 
-SIGTERM: finish what runs within the grace time, give back the rest. SIGQUIT: give back everything now.
-SIGINT is the terminal's word to the supervisor and is ignored here. The supervisor's death counts as
+SIGTERM: let running jobs end within the grace time, release the rest. SIGQUIT: release everything now.
+SIGINT is sent by the terminal to the supervisor too and is ignored here. The supervisor's death counts as
 SIGTERM: nobody would rescue or replace this process any more.
 
-This module is what a fresh interpreter imports first: Django is set up before anything of it is touched.
+A fresh interpreter imports this module first: Django is set up before it is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
-from ..exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE, EXIT_STOP_REQUESTED
+from ..exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_STOP_REQUESTED
 from ..liveness import SharedLiveness
 from ..options import WorkerOptions
 from ..threads.watched_thread import WatchedThread
@@ -38,8 +38,7 @@ def run_worker_process(
 ) -> None:
     """Be a worker process until told to stop; never returns.
 
-    Sends the worker's id to the supervisor each time it gets one, and notes what it begins in ``started_jobs``
-    and that it is well in ``liveness``.
+    Sends each new worker id to the supervisor, and records starts in ``started_jobs`` and its health in ``liveness``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
     import django
@@ -52,7 +51,7 @@ def run_worker_process(
     capture_logs()
     code, drained = _serve(options, to_supervisor, started_jobs, liveness, signals)
     if drained:
-        # What the project registered for the end of a process may run, but not hold it up for ever.
+        # The project's exit handlers may run, but not hold up the end for ever.
         last_resort = threading.Timer(EXIT_TIMEOUT_SECONDS, os._exit, [code])
         last_resort.daemon = True
         last_resort.start()
@@ -62,6 +61,28 @@ def run_worker_process(
     os._exit(code)
 
 
+class _Host:
+    """The worker's view of its process: passes ids to the supervisor and wakes the main thread."""
+
+    def __init__(self, to_supervisor: Connection, signals: SignalPipe) -> None:
+        self.reason = ""
+        self.exit_code = EXIT_DONE
+        self._to_supervisor = to_supervisor
+        self._signals = signals
+
+    def registered(self, worker_id: int) -> None:
+        """Tell the supervisor the worker's id."""
+        try:
+            self._to_supervisor.send(worker_id)
+        except OSError:
+            logger.debug("the supervisor is gone")
+
+    def stop(self, reason: str, exit_code: int) -> None:
+        """Have the main thread drain and close the worker."""
+        self.reason, self.exit_code = reason, exit_code
+        self._signals.poke()
+
+
 def _serve(
     options: WorkerOptions,
     to_supervisor: Connection,
@@ -69,47 +90,33 @@ def _serve(
     liveness: SharedLiveness,
     signals: SignalPipe,
 ) -> tuple[int, bool]:
-    """Run the worker until it is to stop; return the exit code and whether nothing runs any more."""
-    from ..worker import BURST_OVER, STOP_REQUESTED, Worker
+    """Run the worker until it is to stop; return the exit code and whether no job runs any more."""
+    from ..worker import Worker
 
-    reasons: list[str] = []
-
-    def end(reason: str) -> None:
-        reasons.append(reason)
-        signals.poke()
-
-    def registered(worker_id: int) -> None:
-        try:
-            to_supervisor.send(worker_id)
-        except OSError:
-            logger.debug("the supervisor is gone")
-
-    worker = Worker(
-        options, begin=started_jobs.writer(), liveness=liveness, on_register=registered, on_end=end
-    )
+    host = _Host(to_supervisor, signals)
+    worker = Worker(options, host, started_jobs.writer(), liveness)
     worker.start()
     urgent = _wait_for_reason(signals)
-    if reasons:
-        logger.info("worker process %s ends: %s", os.getpid(), reasons[0])
+    if host.reason:
+        logger.info("worker process %s ends: %s", os.getpid(), host.reason)
     drained = not urgent and _drain(worker, signals)
     worker.close()
-    if worker.failed:
+    if worker.is_failed:
         return EXIT_FAILED, drained
     if worker.stop_requested:
         return EXIT_STOP_REQUESTED, drained
-    codes = {BURST_OVER: EXIT_DONE, STOP_REQUESTED: EXIT_STOP_REQUESTED}
-    return codes.get(reasons[0], EXIT_RECYCLE) if reasons else EXIT_DONE, drained
+    return host.exit_code, drained
 
 
 def _wait_for_reason(signals: SignalPipe) -> bool:
-    """Wait for a signal, the supervisor's death or the worker's own wish; tell whether it is urgent."""
+    """Wait for a signal, the supervisor's death or a stop by the worker; tell whether it is urgent."""
     parent = parent_process()
     wait([signals.fileno()] if parent is None else [signals.fileno(), parent.sentinel])
     return signal.SIGQUIT in signals.take()
 
 
 def _drain(worker: Worker, signals: SignalPipe) -> bool:
-    """Drain the worker, in a thread, because SIGQUIT may cut it short; tell whether nothing runs any more."""
+    """Drain the worker, in a thread, because SIGQUIT may cut it short; tell whether no job runs any more."""
     from ...conf import get_settings
 
     results: list[bool] = []

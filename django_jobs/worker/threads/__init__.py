@@ -1,1 +1,1 @@
-"""Threads that repeat a step, survive a database outage and never die unseen."""
+"""Threads that repeat a step, survive database outages and never die silently."""

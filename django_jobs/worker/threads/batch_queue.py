@@ -1,4 +1,4 @@
-"""A queue between two threads that is emptied in batches: whatever has come since the last time."""
+"""A queue between threads that is emptied in batches: all items since the last time."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class BatchQueue(Generic[T]):
         self._items.put(item)
 
     def close(self) -> None:
-        """Say that no more will come."""
+        """Accept no more items."""
         self._items.put(None)
 
     def __len__(self) -> int:
         return self._items.qsize()
 
     def take(self) -> list[T]:
-        """Return all that is there, at least one item unless the inbox has ended, at most ``max_items``."""
+        """Return all items, at least one unless the queue has ended, at most ``max_items``."""
         batch: list[T] = []
         item = self._items.get()
         while item is not None:

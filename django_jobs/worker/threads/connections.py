@@ -1,6 +1,6 @@
-"""Keep a thread's database connections fit for its next job, whatever the last one did to them.
+"""Keep a thread's database connections usable for its next job, whatever the last one did to them.
 
-They stay open over jobs, whatever CONN_MAX_AGE says: opening one a job cost a factor of 3.5.
+They stay open between jobs, whatever CONN_MAX_AGE says: one connection per job was slower by a factor of 3.5.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ NETWORK_TIMEOUTS = {
     "mysql": {"connect_timeout": 10},
 }
 IDLE_SECONDS = 5.0
-"""A connection that has not been used for so long is checked before the next job uses it."""
+"""A connection that was idle for this long is checked before the next job uses it."""
 
 _thread = threading.local()
 
 
 def reset_connections() -> None:
-    """Close what a job left unusable: a broken or open transaction, autocommit off, an error of the connection."""
+    """Close connections that a job left unusable: an open or broken transaction, autocommit off, an error."""
     for connection in connections.all(initialized_only=True):
         connection.queries_log.clear()
         if connection.connection is None:
@@ -55,10 +55,10 @@ def reset_connections() -> None:
 
 
 def check_idle_connections() -> None:
-    """Have connections checked at their next use where they may have been dropped since the last.
+    """Have connections checked at their next use if they may have been dropped since the last.
 
-    They may where they were idle for long, or where the server has sent something that nobody asked for: the
-    end of the connection. To look whether it has costs no round trip.
+    That is, if they were idle for long, or if the server has sent unrequested data: the end of the
+    connection. Checking for such data costs no round trip.
     """
     idle = time.monotonic() - getattr(_thread, "last_used", 0.0) >= IDLE_SECONDS
     for connection in connections.all(initialized_only=True):
@@ -68,19 +68,18 @@ def check_idle_connections() -> None:
 
 
 def duplicate_socket(connection: BaseDatabaseWrapper) -> socket.socket | None:
-    """Return another handle on the socket of an open connection, None where it has none (SQLite).
+    """Return another handle on the socket of an open connection, None if it has none (SQLite).
 
-    Any thread may shut it down while the driver waits in the connection's own thread. Close it with the connection.
+    Any thread may shut it down while the driver waits in the connection's thread. Close it with the connection.
     """
     fileno = getattr(connection.connection, "fileno", None)
     return None if fileno is None else socket.socket(fileno=os.dup(fileno()))
 
 
 def set_network_timeouts(alias: str) -> None:
-    """Let connections that this process opens to ``alias`` fail on a dead network, where the project says nothing.
+    """Make connections to ``alias`` fail on a dead network, unless the project sets these options itself.
 
-    To connect may take ten seconds; sent data must be acknowledged within thirty, and an idle connection
-    is probed.
+    Connecting may take ten seconds; sent data must be acknowledged within thirty; idle connections are probed.
     """
     connection = connections[alias]
     options = connection.settings_dict.setdefault("OPTIONS", {})
@@ -89,7 +88,7 @@ def set_network_timeouts(alias: str) -> None:
 
 
 def _has_unread(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether an open connection that is at rest has something to be read."""
+    """Tell whether an open idle connection has unread data."""
     fileno = getattr(connection.connection, "fileno", None)
     if fileno is None:
         return False
@@ -97,12 +96,12 @@ def _has_unread(connection: BaseDatabaseWrapper) -> bool:
         poll = select.poll()
         poll.register(fileno(), select.POLLIN)
         return bool(poll.poll(0))
-    except Exception:  # noqa: BLE001 - a driver whose connection is closed has no file; the check will tell
+    except Exception:  # noqa: BLE001 - a closed connection has no descriptor; the check will find it
         return True
 
 
 def _discard(connection: BaseDatabaseWrapper) -> None:
-    """Close without a commit, also inside an atomic block, and forget the block."""
+    """Close without a commit, even inside an atomic block, and reset the block."""
     if connection.in_atomic_block:
         connection.in_atomic_block = False
         connection.atomic_blocks = []
@@ -112,6 +111,6 @@ def _discard(connection: BaseDatabaseWrapper) -> None:
     connection.run_on_commit = []
     try:
         connection.close()
-    except Exception:  # a driver may fail to close what is broken already
+    except Exception:  # a driver may fail to close a broken connection
         logger.debug("closing %r failed", connection.alias, exc_info=True)
         connection.connection = None

@@ -1,4 +1,4 @@
-"""One outage of the database, however many loops of a process meet it: said once, and once when it is over."""
+"""One outage of the database for all loops of a process: logged once at its begin and once at its end."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ logger = logging.getLogger("django_jobs.worker")
 
 
 class DatabaseOutage:
-    """Shared by the loops of a worker. It begins with the first that fails and ends with the last that goes on.
+    """Shared by the loops of a worker. Begins with the first loop that fails, ends with the last that recovers.
 
-    ``number`` counts them: a connection that is older than the newest outage is not to be trusted.
+    ``number`` counts outages: a connection older than the latest one must not be reused.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class DatabaseOutage:
         self._began_at = 0.0
 
     def begins(self, loop: str, error: Exception) -> None:
-        """Take note that a loop cannot reach the database."""
+        """Record that a loop cannot reach the database."""
         text = str(error).strip() or type(error).__name__
         with self._lock:
             is_first = not self._affected_loops
@@ -31,7 +31,7 @@ class DatabaseOutage:
                 self.number += 1
                 self._began_at = time.monotonic()
                 logger.warning(
-                    "the database failed the %s; trying again until it answers; what has ended is kept: %s",
+                    "the database failed the %s; retrying until it answers; finished runs are kept: %s",
                     loop,
                     text,
                 )
@@ -39,7 +39,7 @@ class DatabaseOutage:
                 logger.debug("the database failed the %s, too: %s", loop, text)
 
     def ends(self, loop: str) -> None:
-        """Take note that a loop goes on, or is no more."""
+        """Record that a loop has recovered, or has ended."""
         with self._lock:
             if loop not in self._affected_loops:
                 return

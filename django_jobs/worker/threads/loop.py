@@ -1,4 +1,4 @@
-"""A thread that repeats one step, outlives an outage of the database, and never dies unseen."""
+"""A thread that repeats one step, survives database outages, and never dies silently."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 
 from django.db import Error as DatabaseError
 from django.db import connections
@@ -30,38 +31,41 @@ Step = Callable[[], float | None]
 """Does one round of work and returns the seconds until the next; None ends the loop."""
 
 
-class Loop:
-    """Repeats ``step`` in a thread with a database connection of its own.
+@dataclass(frozen=True, slots=True)
+class LoopSpec:
+    """One loop of a worker.
 
-    ``wait`` comes before each step and may take for ever; it does not use the database. A step that lasts
-    longer than ``step_timeout`` seconds has its connection severed: see ``abort_if_unresponsive``.
-    ``durable`` False lets its commits not wait for the disk; None leaves the connection unopened.
-    An error of the database, or an OSError, is told to ``outage`` and tried again after growing pauses, on a new
-    connection. A loop that has slept through an outage takes a new connection, too, rather than meet it again on
-    the old one. A deadlock or a serialization failure is no outage: the server answers, and chose this loop to try
-    again. Any other error is a bug: it ends the loop and calls ``on_death`` with its name.
+    ``wait`` comes before each step and may take for ever; it does not use the database. Setting ``wake`` ends the
+    pause between two steps. A step that lasts longer than ``step_timeout`` seconds has its connection shut down.
+    ``durable`` False: its commits do not wait for the disk; None: it needs no connection.
+    """
+
+    name: str
+    step: Step
+    wait: Callable[[], None] | None = None
+    wake: threading.Event = field(default_factory=threading.Event)
+    durable: bool | None = True
+    step_timeout: float = math.inf
+
+
+class Loop:
+    """Repeats the step of ``spec`` in a thread with a database connection of its own.
+
+    After a database error or an OSError, which is reported to ``outage``, the step is retried on a new connection after
+    growing pauses. A loop that slept through an outage takes a new connection too, because the old one may be broken.
+    A deadlock or a serialization failure is no outage: the server answers, and the step is retried. Any other
+    error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
     def __init__(
-        self,
-        name: str,
-        step: Step,
-        *,
-        using: str,
-        outage: DatabaseOutage,
-        on_death: Callable[[str], None],
-        durable: bool | None = True,
-        wait: Callable[[], None] | None = None,
-        step_timeout: float = math.inf,
+        self, spec: LoopSpec, *, using: str, outage: DatabaseOutage, on_death: Callable[[str], None]
     ) -> None:
-        self.name = name
-        self.wake = threading.Event()
-        self._step = step
+        self.name = spec.name
+        self._spec = spec
+        self._wake = spec.wake
+        self._step_timeout = spec.step_timeout
         self._using = using
         self._outage = outage
-        self._durable = durable
-        self._wait = wait
-        self._step_timeout = step_timeout
         self._handle: socket.socket | None = None
         self._step_started_at: float | None = None
         self._handle_lock = threading.Lock()
@@ -70,29 +74,29 @@ class Loop:
         self._failures = 0
         self._conflicts = 0
         self._stopping = False
-        self._thread = WatchedThread(self._run, role=name, on_death=on_death)
+        self._thread = WatchedThread(self._run, role=spec.name, on_death=on_death)
 
     def start(self) -> None:
         """Start the thread."""
         self._thread.start()
 
     def stop(self, *, step_timeout: float = math.inf) -> None:
-        """Let the step at hand be the last, and the database have no more than ``step_timeout`` for it."""
+        """Make the current step the last, and limit it to ``step_timeout``."""
         self._stopping = True
         self._step_timeout = min(self._step_timeout, step_timeout)
-        self.wake.set()
+        self._wake.set()
 
     def join(self, seconds: float | None = None) -> bool:
-        """Wait for the thread to end and tell whether it has."""
+        """Wait for the thread to end; tell whether it has."""
         if self._thread.ident is not None and self._thread is not threading.current_thread():
             self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def abort_if_unresponsive(self) -> bool:
-        """From another thread: end a step that has waited for the database longer than ``step_timeout``; tell whether.
+        """From another thread: shut down the connection of a step that exceeds ``step_timeout``; tell whether.
 
-        A connection that is open at this end only, or goes through a proxy that has gone silent, would hold the loop
-        for ever. Shut down, it fails at once and the step is tried again on a new one.
+        A half-open connection, or a silent proxy, would block the loop for ever. Once its socket is shut down the
+        step fails at once and is retried on a new connection.
         """
         with self._handle_lock:
             began, handle = self._step_started_at, self._handle
@@ -102,7 +106,7 @@ class Loop:
             with suppress(OSError):
                 handle.shutdown(socket.SHUT_RDWR)
         logger.warning(
-            "the database has not answered the %s for %.0f s; its connection is cut",
+            "the database has not answered the %s for %.0f s; its connection is closed",
             self.name,
             self._step_timeout,
         )
@@ -111,20 +115,20 @@ class Loop:
     def _run(self) -> None:
         try:
             while not self._stopping:
-                self.wake.clear()
+                self._wake.clear()
                 delay = self._step_or_pause()
                 if delay is None:
                     break
                 if delay > 0 and not self._stopping:
-                    self.wake.wait(delay)
+                    self._wake.wait(delay)
         finally:
             self._outage.ends(self.name)
             self._close_handle()
             connections.close_all()
 
     def _step_or_pause(self) -> float | None:
-        if self._wait is not None:
-            self._wait()
+        if self._spec.wait is not None:
+            self._spec.wait()
         try:
             delay = self._timed_step()
         except (DatabaseError, OSError) as error:
@@ -143,15 +147,15 @@ class Loop:
     def _timed_step(self) -> float | None:
         self._step_started_at = time.monotonic()
         try:
-            if self._durable is not None:
-                self._prepare(durable=self._durable)
-            return self._step()
+            if self._spec.durable is not None:
+                self._prepare(durable=self._spec.durable)
+            return self._spec.step()
         finally:
             with self._handle_lock:
                 self._step_started_at = None
 
     def _prepare(self, *, durable: bool) -> None:
-        """Have a connection that is set up for this loop and younger than the newest outage."""
+        """Ensure a connection that is set up for this loop and newer than the latest outage."""
         if self._prepared and self._prepared_after != self._outage.number:
             self._prepared = False
             self._abandon_connection()
@@ -163,17 +167,17 @@ class Loop:
             self._prepared = True
 
     def _pause_after_conflict(self, error: Exception) -> float:
-        """Say who was undone, louder where it happens again and again; wait for a random while, not in step."""
+        """Log the conflict, as a warning after several in a row; pause at random, so as not to collide again."""
         self._on_answer()
         self._conflicts = min(self._conflicts + 1, 20)
         logger.log(
             logging.WARNING if self._conflicts > WARN_AFTER_CONFLICTS else logging.INFO,
-            "the %s met another transaction and was undone; trying again: %s",
+            "the %s conflicted with another transaction and was rolled back; retrying: %s",
             self.name,
             str(error).strip(),
         )
-        longest = min(INITIAL_PAUSE_SECONDS * 2**self._conflicts, MAX_PAUSE_SECONDS)
-        return _random.uniform(0, longest)
+        max_pause = min(INITIAL_PAUSE_SECONDS * 2**self._conflicts, MAX_PAUSE_SECONDS)
+        return _random.uniform(0, max_pause)
 
     def _pause_after(self, error: Exception) -> float:
         if not self._failures:
@@ -202,6 +206,6 @@ class Loop:
         connection = connections[self._using]
         try:
             connection.close()
-        except Exception:  # a driver may fail to close what is broken already
+        except Exception:  # a driver may fail to close a broken connection
             logger.debug("closing the connection of the %s failed", self.name, exc_info=True)
             connection.connection = None

@@ -1,4 +1,4 @@
-"""A thread that does not die unseen."""
+"""A thread that does not die silently."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ logger = logging.getLogger("django_jobs.worker")
 
 
 class WatchedThread(threading.Thread):
-    """Calls ``work``; an error that ends it is logged, and told to ``on_death`` with the thread's ``role``.
+    """Calls ``work``. An error that ends it is logged and reported to ``on_death`` with the thread's ``role``.
 
-    It does not hold up the end of the process.
+    It does not keep the process from ending.
     """
 
     def __init__(self, work: Callable[[], object], *, role: str, on_death: Callable[[str], None]) -> None:

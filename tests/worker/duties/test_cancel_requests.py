@@ -1,4 +1,4 @@
-"""How a worker notices what was asked to end: seldom, for all at once, and each run once."""
+"""How a worker notices cancellation requests: seldom, for all its jobs at once, and each run once."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from django_jobs.worker.duties.cancel_requests import (
     CancelWatcher,
 )
 from tests import factories
+from tests.worker.contexts import RecordedEvents, make_context
 
 pytestmark = pytest.mark.django_db
 
@@ -28,7 +29,7 @@ pytestmark = pytest.mark.django_db
 class Executor:
     """Runs nothing: what runs, since when and whether it can be reached is what a test says."""
 
-    slots = 4
+    capacity = 4
     started_count = low_water_mark = 0
 
     def __init__(self) -> None:
@@ -49,7 +50,7 @@ class Executor:
         return self.runs
 
     def interrupt(self, claim: Claim) -> bool:
-        if not self.is_reachable or all(claim is not one for one, _ in self.runs):
+        if not self.is_reachable or all(claim is not running for running, _ in self.runs):
             return False
         self.reached.append(claim.job_id)
         return True
@@ -65,17 +66,14 @@ class Desk:
 
     def __init__(self, number: int) -> None:
         self.worker = factories.make_worker()
-        self.executor, self.given_back = Executor(), list[Claim]()
+        self.executor, self.events = Executor(), RecordedEvents()
         factories.make_jobs(number)
         claims = factories.take(self.worker)
         self.executor.submit(claims)
-        self.active_claims = {claim.job_id: claim for claim in claims}
-        self.watch = CancelWatcher(
-            using="default",
-            executors=(self.executor,),
-            active_claims=self.active_claims,
-            release_claim=lambda claim, _: self.given_back.append(claim),
-        )
+        context = make_context(self.events)
+        self.active_claims = context.active_claims
+        self.active_claims.update((claim.job_id, claim) for claim in claims)
+        self.watch = CancelWatcher(context, (self.executor,))
 
 
 def test_where_nothing_has_been_running_for_a_while_nobody_asks_the_database(
@@ -97,7 +95,7 @@ def test_a_run_that_was_asked_is_reached_once_and_others_are_not() -> None:
     for _ in range(3):
         desk.watch.step()
     assert desk.executor.reached == [asked.job_id]
-    assert (other.job_id in desk.active_claims, desk.given_back) == (True, [])
+    assert (other.job_id in desk.active_claims, desk.events.released) == (True, [])
 
 
 def test_one_that_could_not_be_reached_yet_is_tried_again() -> None:
@@ -111,14 +109,14 @@ def test_one_that_could_not_be_reached_yet_is_tried_again() -> None:
     assert desk.executor.reached == [claim.job_id]
 
 
-def test_what_has_not_begun_is_given_back_and_that_cancels_it() -> None:
+def test_a_job_that_has_not_started_is_released_and_that_cancels_it() -> None:
     desk = Desk(2)
     desk.executor.begin(seconds_ago=1)
     [waiting] = desk.executor.waiting
     cancel(Job.objects.filter(pk=waiting.job_id))
     for _ in range(2):
         desk.watch.step()
-    assert (desk.given_back, list(desk.executor.waiting)) == ([waiting], [])
+    assert (desk.events.released, list(desk.executor.waiting)) == ([waiting], [])
 
     finish([factories.ended(waiting, Released(started=False))], worker_id=desk.worker.pk)
 

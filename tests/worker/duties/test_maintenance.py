@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from datetime import timedelta
 
 import django
@@ -8,7 +7,6 @@ import pytest
 from django.core import mail
 from django.test import override_settings
 
-from django_jobs.conf import get_settings
 from django_jobs.models import (
     DeadLetterGroup,
     DeadLetterHour,
@@ -23,6 +21,7 @@ from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
 from django_jobs.worker.duties.maintenance import Maintenance
 from tests import factories
+from tests.worker.contexts import RecordedEvents, make_context
 
 # Pairs of name and address until Django 5.2, addresses from 6.0 on.
 ADMINS = ["ada@example.com"] if django.VERSION >= (6, 0) else [("Ada", "ada@example.com")]
@@ -32,12 +31,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def _maintain(worker: Worker | None = None, queues: tuple[str, ...] = ()) -> Maintenance:
     worker = worker or factories.make_worker()
-    maintenance = Maintenance(
-        settings=get_settings(),
-        worker_id=lambda: worker.pk,
-        seen_queues=lambda: queues,
-        started=time.monotonic(),
-    )
+    context = make_context(RecordedEvents(), worker_id=worker.pk)
+    context.seen_queues = frozenset(queues)
+    maintenance = Maintenance(context)
     maintenance.step()
     return maintenance
 

@@ -11,6 +11,7 @@ from django.db import connection
 
 from django_jobs.conf import get_settings
 from django_jobs.models import CronSchedule, Tick
+from django_jobs.worker.duties.notifiers import PollingOnly
 from django_jobs.worker.duties.scheduler import LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS, Scheduler
 from tests.concurrency import elsewhere
 from tests.factories import make_schedule
@@ -19,7 +20,9 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 def scheduler() -> Scheduler:
-    return Scheduler(settings=get_settings(), started=time.monotonic(), is_listening=lambda: True)
+    notifier = PollingOnly()
+    notifier.is_listening_for_schedules = True
+    return Scheduler(get_settings(), notifier, started=time.monotonic())
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")

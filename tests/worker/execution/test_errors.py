@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+import django_jobs
 from django_jobs.policy.truncate import truncate
-from django_jobs.worker.execution.errors import describe_exception, escape_unstorable
+from django_jobs.worker.execution.errors import describe_exception, escape_unstorable, is_project_file
 
 
 def _raised(function: object) -> BaseException:
@@ -70,3 +71,9 @@ def test_a_chain_with_a_broken_str_is_described_all_the_same() -> None:
     assert error.message == "outer"
     assert "RuntimeError: outer" in error.traceback
     assert describe_exception(Broken(), job_name="sample").message == "(its __str__ raised ValueError)"
+
+
+def test_files_of_the_engine_and_of_packages_are_not_the_projects() -> None:
+    assert is_project_file(__file__)
+    assert not is_project_file(django_jobs.__file__)
+    assert not is_project_file(pytest.__file__)

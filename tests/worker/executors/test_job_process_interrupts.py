@@ -1,4 +1,4 @@
-"""The signal by which a slot's job is interrupted: in that job's function, and nowhere else."""
+"""The signal that interrupts the job of a job process: in that job's function, and nowhere else."""
 
 from __future__ import annotations
 

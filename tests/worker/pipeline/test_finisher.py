@@ -5,33 +5,24 @@ from django.db import connection
 
 from django_jobs.models import Job
 from django_jobs.policy.outcomes import Released, Succeeded
-from django_jobs.policy.prefetch import RunTimes
 from django_jobs.store.dialects.base.jobs import FinishedRun
-from django_jobs.worker.execution.runtime import ProgressUpdate
+from django_jobs.worker.execution.events import ProgressUpdate
 from django_jobs.worker.pipeline.finisher import Finisher
 from tests import factories
+from tests.worker.contexts import RecordedEvents, make_context
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
 class Bench:
-    """A finisher with what it talks to, and no threads."""
+    """A finisher with the events that it reports, and no threads."""
 
     def __init__(self) -> None:
         self.worker = factories.make_worker()
-        self.active_claims: dict[int, object] = {}
-        self.delays: list[float] = []
-        self.heeded: list[factories.Claim] = []
-        self.announced: list[FinishedRun] = []
-        self.finisher = Finisher(
-            using="default",
-            worker_id=lambda: self.worker.pk,
-            active_claims=self.active_claims,  # type: ignore[arg-type]
-            run_times=RunTimes(unknown_seconds=1),
-            wake_in=self.delays.append,
-            on_finished=self.heeded.extend,
-            announce=self.announced.append,
-        )
+        self.events = RecordedEvents()
+        context = make_context(self.events, worker_id=self.worker.pk)
+        self.active_claims = context.active_claims
+        self.finisher = Finisher(context)
 
     def claims(self, number: int) -> list[factories.Claim]:
         factories.make_jobs(number)
@@ -46,12 +37,13 @@ class Bench:
         self.finisher.step()
 
 
-def test_a_batch_is_saved_and_leaves_the_hand() -> None:
+def test_a_saved_batch_is_no_longer_active() -> None:
     bench = Bench()
     claims = bench.claims(3)
     bench.save(*(factories.ended(claim, Succeeded(result="1")) for claim in claims))
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
     assert bench.active_claims == {}
+    assert [run.claim for run in bench.events.saved] == claims
     assert bench.finisher.saved == 3
     assert bench.finisher.backlog() == 0
 
@@ -111,5 +103,5 @@ def test_a_retry_to_come_is_expected() -> None:
     bench = Bench()
     (claim,) = bench.claims(1)
     bench.save(factories.ended(claim, factories.failure()))
-    assert bench.delays == [5.0]
+    assert bench.events.delays == [5.0]
     assert Job.objects.get().state == "scheduled"

@@ -9,7 +9,7 @@ from django.db import OperationalError, connection
 
 from django_jobs.worker.threads import loop as loop_module
 from django_jobs.worker.threads.db_outage import DatabaseOutage
-from django_jobs.worker.threads.loop import Loop
+from django_jobs.worker.threads.loop import Loop, LoopSpec
 from tests.concurrency import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -35,9 +35,8 @@ class Steps:
 
 def _run(steps: Steps) -> list[str]:
     deaths: list[str] = []
-    loop = Loop(
-        "sampler", steps, using="default", outage=DatabaseOutage(), on_death=deaths.append, durable=None
-    )
+    spec = LoopSpec("sampler", steps, durable=None)
+    loop = Loop(spec, using="default", outage=DatabaseOutage(), on_death=deaths.append)
     loop.start()
     assert loop.join(DEADLINE_SECONDS)
     return deaths
@@ -60,7 +59,7 @@ def test_an_outage_is_said_once_and_outlived(
     (first, last) = said
     assert first == (
         "WARNING",
-        "the database failed the sampler; trying again until it answers; what has ended is kept: gone away",
+        "the database failed the sampler; retrying until it answers; finished runs are kept: gone away",
     )
     assert last[0] == "INFO"
     assert last[1].startswith("the database answers again, after 0.")
@@ -69,7 +68,8 @@ def test_an_outage_is_said_once_and_outlived(
 
 def test_pauses_grow_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     steps = Steps()
-    loop = Loop("sampler", steps, using="default", outage=DatabaseOutage(), on_death=print, durable=None)
+    spec = LoopSpec("sampler", steps, durable=None)
+    loop = Loop(spec, using="default", outage=DatabaseOutage(), on_death=print)
     pauses = [loop._pause_after(OperationalError("gone")) for _ in range(12)]
     assert pauses[:4] == [0.05, 0.1, 0.2, 0.4]
     assert pauses[-1] == pauses[-2] == 5.0
@@ -91,10 +91,11 @@ def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
         assert woken.wait(DEADLINE_SECONDS)
         return 3600
 
-    loop = Loop("sampler", step, using="default", outage=DatabaseOutage(), on_death=print, durable=None)
+    spec = LoopSpec("sampler", step, durable=None)
+    loop = Loop(spec, using="default", outage=DatabaseOutage(), on_death=print)
     loop.start()
     assert in_step.wait(DEADLINE_SECONDS)
-    loop.wake.set()
+    spec.wake.set()
     woken.set()
     assert rounds.acquire(timeout=DEADLINE_SECONDS)
     assert rounds.acquire(timeout=DEADLINE_SECONDS)
@@ -114,7 +115,7 @@ def test_a_loop_that_has_slept_through_an_outage_takes_a_new_connection() -> Non
             outage.ends("another")
         return None if len(used) == 4 else 0
 
-    loop = Loop("sampler", step, using="default", outage=outage, on_death=print)
+    loop = Loop(LoopSpec("sampler", step), using="default", outage=outage, on_death=print)
     loop.start()
     assert loop.join(DEADLINE_SECONDS)
     first, second, third, fourth = used
@@ -141,7 +142,7 @@ def test_a_deadlock_is_no_outage_and_ends_one(
     with caplog.at_level(logging.INFO, "django_jobs"):
         assert _run(steps) == []
     said = [(record.levelname, record.getMessage().split(":")[0]) for record in caplog.records]
-    undone = "the sampler met another transaction and was undone; trying again"
+    undone = "the sampler conflicted with another transaction and was rolled back; retrying"
     assert said[0] == ("INFO", undone)
     assert said[1][1].startswith("the database failed the sampler")
     assert said[2][1].startswith("the database answers again")
