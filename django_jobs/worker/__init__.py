@@ -1,12 +1,14 @@
-"""Floor 5: the processes that run jobs.
+"""The processes that run jobs.
 
 ::
 
-    supervisor ─ spawns, watches, replaces ─> child process
+    supervisor ─ spawns, watches, replaces ─> worker process
                                                 │
-    doorbell ──wakes──> claimer ──claims──> executors ──ended runs──> finisher
-                          store/claim         run.py                  store/finish
-    beside them: heartbeat (lease), maintenance (rescue, prune, alerts), announcer (signals)
+    notifier ──wakes──> claimer ──claims──> executors ──finished runs──> finisher
+                          store/claim         run.py                      store/finish
+    beside them: heartbeat (lease), maintenance (rescue, prune, alerts), scheduler, announcer (signals)
 
-Every arrow is a queue; every box that touches the database is a ``Loop`` with a connection of its own.
+Every arrow is a queue; every part that uses the database is a ``Loop`` with a connection of its own. The parts
+report to the worker through ``WorkerEvents``. Folders import downwards only: process, worker, pipeline, duties,
+executors, execution, threads.
 """

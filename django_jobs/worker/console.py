@@ -1,4 +1,4 @@
-"""Log to the terminal where the project's LOGGING has nowhere for ``django_jobs`` to go."""
+"""Log to the terminal if the project's LOGGING has no handler for ``django_jobs``."""
 
 from __future__ import annotations
 

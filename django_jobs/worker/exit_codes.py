@@ -1,4 +1,4 @@
-"""Exit codes of worker processes, and how an exit is told to a person."""
+"""Exit codes of worker processes, and their description in logs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import signal
 EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_STOP_REQUESTED = 74
-"""Staff asked the process to stop: no other takes its place."""
+"""Staff requested the stop: the process is not replaced."""
 EXIT_RECYCLE = 75
-"""The process has had its share of jobs or memory and wants to be replaced."""
+"""The process has reached its limit of jobs or memory and is to be replaced."""
 
 
 def describe_exit(code: int | None) -> str:

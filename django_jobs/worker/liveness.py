@@ -1,7 +1,6 @@
-"""When a worker process last did what shows that it is well, in memory shared with its supervisor.
+"""Signs of life of a worker process, in memory shared with its supervisor.
 
-Instants are of the monotonic clock, which all processes of a host share. It costs a loop one store of a
-number a round.
+Instants are of the monotonic clock, which all processes of a host share. A round of a loop costs one store of a number.
 """
 
 from __future__ import annotations
@@ -23,19 +22,19 @@ class SharedLiveness:
         self._at = multiprocessing.get_context("spawn").RawArray(c_double, 3)
 
     def heartbeat_attempted(self) -> None:
-        """Note that the heartbeat's loop turns."""
+        """Record a round of the heartbeat's loop."""
         self._at[_ATTEMPTED] = time.monotonic()
 
     def heartbeat_saved(self) -> None:
-        """Note that the database took a heartbeat."""
+        """Record a saved heartbeat."""
         self._at[_SAVED] = time.monotonic()
 
     def claimer_ran(self) -> None:
-        """Note that the claimer turns."""
+        """Record a round of the claimer."""
         self._at[_CLAIMER_RAN] = time.monotonic()
 
     def claimer_stopped(self) -> None:
-        """Note that the claimer has been stopped, and need not turn."""
+        """Record that the claimer is stopped and need not run."""
         self._at[_CLAIMER_RAN] = math.inf
 
     def read(self, pid: int) -> WorkerLiveness:

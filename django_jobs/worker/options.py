@@ -1,4 +1,4 @@
-"""What ``runworker`` was told, as one value that travels to the child processes."""
+"""The options of ``runworker``, as one value that is passed to the child processes."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ POOLS = (THREADS, PROCESSES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerOptions:
-    """``queues`` None: all, also those created later. ``concurrency`` is the number of slots a worker process has.
+    """``queues`` None: all, also those created later. ``concurrency``: plain jobs at once per worker process.
 
-    ``weights``: shares of the jobs taken; ``strict``: nothing of a queue while one named before it has anything.
-    ``pool``: a slot is a thread, or a process of its own. ``max_jobs`` and ``max_memory_bytes`` are per process
-    in which jobs run. ``works`` and ``schedules``: what a process is there for. ``started``: when the command that all
-    processes belong to began, by this host's monotonic clock.
+    ``weights``: shares of the claims; ``strict``: claim from a queue only if those named before it are empty.
+    ``pool``: jobs run in threads or in job processes. ``max_jobs`` and ``max_memory_bytes`` are per process
+    in which jobs run. ``works``: it runs jobs; ``schedules``: it fires schedules. ``started``: when the command of
+    all processes began, by this host's monotonic clock.
     """
 
     queues: tuple[str, ...] | None = None
@@ -40,7 +40,7 @@ class WorkerOptions:
     started: float = field(default_factory=time.monotonic)
 
     def queue_order(self) -> QueueOrder:
-        """Return the way in which to take from the queues."""
+        """Return the order in which to claim from the queues."""
         if self.weights is not None:
             return WeightedOrder(self.weights)
         return StrictOrder(self.queues or ()) if self.strict else FairOrder()

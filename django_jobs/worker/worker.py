@@ -23,7 +23,6 @@ from .duties.maintenance import Maintenance
 from .duties.notifiers import create_notifier
 from .duties.scheduler import Scheduler
 from .execution.classify import outcome_of_timeout, timeout_seconds
-from .execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from .execution.finalize import finalize
 from .execution.runtime import WorkerContext
 from .executors.base import take_unstarted
@@ -62,7 +61,7 @@ class Host(Protocol):
 
 
 class Worker:
-    """The pipeline of one process. Below: start, drain and close; the ``WorkerEvents`` of its parts; its own loops.
+    """The pipeline of one process: start, drain and close. Implements the ``WorkerEvents`` of its parts.
 
     ``record_start`` is called with the id of each job that starts. ``is_failed``: a part is broken.
     After ``close``, ``stop_requested`` tells whether staff requested a stop, whatever the reason of the end was.
@@ -80,7 +79,6 @@ class Worker:
         self.options = options
         self.is_failed = False
         self.stop_requested = False
-        self.job_started = record_start
         self._host = host
         self._liveness = liveness
         self._settings = settings
@@ -101,6 +99,11 @@ class Worker:
         self._cancel_watcher = CancelWatcher(context, (self._threads, self._event_loop))
         self._scheduler = Scheduler(settings, self._notifier, started=options.started)
         self._maintenance = Maintenance(context)
+        self.registered, self.job_started = host.registered, record_start
+        self.progress = self.run_finished = self._finisher.inbox.put
+        self.capacity_freed = self._claimer.capacity_freed
+        self.work_enqueued, self.work_due_in = self._claimer.work_enqueued, self._claimer.work_due_in
+        self.schedules_changed = self._scheduler.wake.set
         self._step_timeout = 2 * settings.worker.stale_after.total_seconds()
         self._loops = self._create_loops()
         self._next_beat_at = 0.0
@@ -184,25 +187,9 @@ class Worker:
         """Fail as a whole because one of the process's threads died."""
         self.failed(f"its {role} died")
 
-    def registered(self, worker_id: int) -> None:
-        """Report the new id to the host."""
-        self._host.registered(worker_id)
-
-    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
-        """Queue an update for the finisher."""
-        self._finisher.inbox.put(update)
-
-    def run_finished(self, run: FinishedRun | CommittedRun) -> None:
-        """Queue a run for the finisher."""
-        self._finisher.inbox.put(run)
-
     def claim_released(self, claim: Claim) -> None:
         """Queue a release for the finisher."""
         self._finisher.inbox.put(finalize(claim, Released(started=False), self._context))
-
-    def capacity_freed(self) -> None:
-        """Let the claimer claim more."""
-        self._claimer.capacity_freed()
 
     def runs_saved(self, runs: Sequence[FinishedRun]) -> None:
         """Let the claimer look for jobs that waited for these runs, and send signals that have receivers."""
@@ -210,18 +197,6 @@ class Worker:
         for run in runs:
             if has_receivers(run.decision):
                 self._announcer.inbox.put(run)
-
-    def work_due_in(self, seconds: float) -> None:
-        """Let the claimer expect a job."""
-        self._claimer.work_due_in(seconds)
-
-    def work_enqueued(self, poll_seconds: float) -> None:
-        """Let the claimer claim now."""
-        self._claimer.work_enqueued(poll_seconds)
-
-    def schedules_changed(self) -> None:
-        """Let the scheduler check now."""
-        self._scheduler.wake.set()
 
     def stop(self, reason: str, exit_code: int) -> None:
         """Ask the host to drain and close the worker; the first reason counts."""

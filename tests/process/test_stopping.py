@@ -26,7 +26,7 @@ def test_sigterm_lets_what_runs_finish(start_worker: StartWorker, tmp_path: Path
     worker = start_worker()
     wait_for_start(tmp_path / "go")
     worker.signal(signal.SIGTERM)
-    worker.wait_for_line("stopping: no more jobs are taken")
+    worker.wait_for_line("stopping: no new jobs")
     wait_until(lambda: Worker.objects.get().state == "stopping")
     late = misbehaving.tell_process.enqueue()
     (tmp_path / "go").touch()
@@ -70,7 +70,7 @@ def test_the_first_process_of_a_container_stops_in_good_order(
     assert Path(f"/proc/{first}/status").read_text().split("NSpid:")[1].split()[1] == "1"
 
     os.kill(first, signal.SIGTERM)
-    worker.wait_for_line("stopping: no more jobs are taken")
+    worker.wait_for_line("stopping: no new jobs")
     (tmp_path / "go").touch()
 
     assert worker.wait() == 0, worker.output
@@ -110,7 +110,7 @@ def test_a_second_signal_stops_at_once_and_gives_back(start_worker: StartWorker,
     worker = start_worker(SHUTDOWN_GRACE=3600)
     wait_for_start(tmp_path / "never")
     worker.signal(signal.SIGINT)
-    worker.wait_for_line("stopping: no more jobs are taken")
+    worker.wait_for_line("stopping: no new jobs")
     worker.signal(signal.SIGINT)
     assert worker.wait() == 0
     assert (job.refresh().state, job.attempt) == ("ready", 0)
@@ -162,7 +162,7 @@ def test_a_signal_to_the_whole_group_is_one_stop(start_worker: StartWorker, tmp_
         worker = start_worker("--processes", "2")
         wait_for_start(tmp_path / number.name)
         os.killpg(worker.process.pid, number)
-        worker.wait_for_line("stopping: no more jobs are taken")
+        worker.wait_for_line("stopping: no new jobs")
         (tmp_path / number.name).touch()
         assert worker.wait() == 0
         assert job.refresh().state == "succeeded"

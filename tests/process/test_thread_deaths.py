@@ -88,7 +88,7 @@ def test_a_thread_that_dies_takes_its_process_down_loudly_and_no_job_is_lost(
 
 
 def test_a_job_whose_thread_died_under_it_is_recorded_as_lost(start_worker: StartWorker, kill: Kill) -> None:
-    """Given back, it could do so for ever."""
+    """Released, it could do so for ever."""
     kill("executor")
     job = sample.echo.enqueue("value")
     worker = start_worker("--concurrency", "1", **SETTINGS)
@@ -97,7 +97,7 @@ def test_a_job_whose_thread_died_under_it_is_recorded_as_lost(start_worker: Star
     assert worker.stop() == 0
 
 
-def test_an_error_while_draining_ends_the_process_and_gives_back_what_runs(
+def test_an_error_while_draining_ends_the_process_and_releases_running_jobs(
     start_worker: StartWorker, kill: Kill, tmp_path: Path
 ) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
@@ -115,7 +115,7 @@ def test_a_health_server_that_died_answers_again(start_worker: StartWorker, kill
     worker = start_worker("--health-port", "0", **SETTINGS)
     url = worker.wait_for_line(r"health +(http://[\d.:]+)/live")[1]
     kill("health server")
-    worker.wait_for_line("the health server died and is started anew")
+    worker.wait_for_line("the health server died; restarting it")
     wait_until(lambda: _alive() == 1)
     with urllib.request.urlopen(f"{url}/live", timeout=30) as answer:
         assert answer.status == 200
@@ -132,7 +132,7 @@ def test_an_error_in_the_word_to_the_service_manager_is_said_and_the_next_word_c
         worker_environment |= {"NOTIFY_SOCKET": name, "WATCHDOG_USEC": "100000"}
         kill("service manager")
         worker = start_worker(**SETTINGS)
-        worker.wait_for_line("the service manager could not be told")
+        worker.wait_for_line("the service manager could not be notified")
         while b"READY=1" not in listening.recv(4096):
             pass
         assert worker.stop() == 0

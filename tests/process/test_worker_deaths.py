@@ -229,7 +229,7 @@ def test_reload_starts_the_workers_anew_with_the_changed_code(
     first = django_jobs.enqueue("reloaded.answer")
     assert ended(first) == ["succeeded"]
     (app / "jobs.py").write_text(code.format("40 + 2"))
-    worker.wait_for_line("jobs.py changed, the workers start anew")
+    worker.wait_for_line("jobs.py changed; restarting the workers")
     wait_until(lambda: Worker.objects.filter(state="stopped").exists())
     second = django_jobs.enqueue("reloaded.answer")
     assert ended(second) == ["succeeded"]

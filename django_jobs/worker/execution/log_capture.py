@@ -1,4 +1,4 @@
-"""Take what a job logs through ``logging``: a handler of the root logger, for records made under a job's context."""
+"""Capture the log records of jobs: a handler of the root logger, for records made in a job's context."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ ENGINE_LOGGER = "django_jobs"
 
 
 class JobLogHandler(logging.Handler):
-    """Gives records to the run in whose context they were made; the engine's own are not a job's.
+    """Adds records to the log of the run in whose context they were made, except the engine's own.
 
-    Takes no lock: whatever it touches is made for many threads.
+    Takes no lock: everything it uses is thread-safe.
     """
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Keep a record, and pass it on where the project has no handler of its own."""
+        """Keep a record, and pass it on if the project has no handler of its own."""
         if _is_unhandled(record) and logging.lastResort is not None:
             logging.lastResort.handle(record)
         job = current_job_or_none()
@@ -27,27 +27,27 @@ class JobLogHandler(logging.Handler):
         try:
             if self.filter(record):
                 job.keep(level=record.levelname, logger=record.name, message=_text(record))
-        except (JobTimeoutError, Cancel):  # raised in the job from outside, and meant for it
+        except (JobTimeoutError, Cancel):  # raised in the job from outside: they end the job
             raise
-        except Exception:  # noqa: BLE001 - what a job logs must not fail it
+        except Exception:  # noqa: BLE001 - logging must not fail the job
             self.handleError(record)
         return True
 
 
 def capture_logs() -> None:
-    """Have what jobs log in this process kept."""
+    """Keep the log records of jobs in this process."""
     root = logging.getLogger()
-    if not any(isinstance(one, JobLogHandler) for one in root.handlers):
+    if not any(isinstance(handler, JobLogHandler) for handler in root.handlers):
         root.addHandler(JobLogHandler())
 
 
 def _is_unhandled(record: logging.LogRecord) -> bool:
-    """Tell whether no handler but ours hears of a record that Python would then write to the standard error."""
+    """Tell whether no handler but ours receives a record, which Python would then write to stderr."""
     if logging.lastResort is None or record.levelno < logging.lastResort.level:
         return False
     logger: logging.Logger | None = logging.getLogger(record.name)
     while logger is not None:
-        if any(not isinstance(one, JobLogHandler) for one in logger.handlers):
+        if any(not isinstance(handler, JobLogHandler) for handler in logger.handlers):
             return False
         logger = logger.parent if logger.propagate else None
     return True
@@ -58,7 +58,7 @@ def _text(record: logging.LogRecord) -> str:
         text = record.getMessage()
     except (JobTimeoutError, Cancel):
         raise
-    except Exception as error:  # noqa: BLE001 - what is logged may raise anything while it is written out
+    except Exception as error:  # noqa: BLE001 - formatting a record may raise anything
         text = f"{record.msg if isinstance(record.msg, str) else type(record.msg)} ({type(error).__name__}: {error})"
     if record.exc_info and record.exc_info[1] is not None:
         text = f"{text}\n{''.join(traceback.format_exception(record.exc_info[1])).rstrip()}"

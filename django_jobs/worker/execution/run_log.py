@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from ...conf import LogSettings
+from ...conf.settings import LogSettings
 from ...policy.log_lines import LogBuffer, LogExcerpt, LogLine
 from ...policy.truncate import truncate
 from ...store.clock import DatabaseClock

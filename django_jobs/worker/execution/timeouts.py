@@ -1,13 +1,13 @@
-"""Time limits for plain functions: a watchdog that raises JobTimeoutError inside the thread that runs one.
+"""Time limits for plain functions: a watchdog raises JobTimeoutError inside the thread that runs one.
 
-``PyThreadState_SetAsyncExc`` (Python C API) makes a thread raise at its next bytecode; one that sits in C
-code raises when that returns. A limit fires at most once, and never after it was left: both are
-decided under a lock. One that fired while it was being left is let out and dropped there. It is
-not taken back by the same call with NULL: CPython 3.11 then leaves its "something is pending" flag
+``PyThreadState_SetAsyncExc`` (Python C API) makes a thread raise at its next bytecode; a thread in C
+code raises when that returns. A limit fires at most once, and never after its block was left: both are
+decided under a lock. An exception that fires while the block is left is raised and dropped there. It is
+not revoked by the same call with NULL: CPython 3.11 then leaves its "something is pending" flag
 set, and a thread under a tracer spins for ever.
 
-The lock is a plain one, taken by ``with`` and nothing else: an exception cannot come between its being
-taken and the block, as it can inside the Python code of a Condition or an Event.
+The lock is a plain one, taken only by ``with``: an exception cannot occur between the acquisition and
+the block, as it can inside the Python code of a Condition or an Event.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from ...exceptions import JobTimeoutError
 
 
 class _Limit:
-    """The block within which JobTimeoutError is raised once its time has passed."""
+    """Block in which JobTimeoutError is raised once its time is over."""
 
     __slots__ = ("_seconds", "_watchdog", "left", "thread_id")
 
@@ -42,7 +42,7 @@ class _Limit:
     ) -> None:
         try:
             self._watchdog.remove(self)
-            time.sleep(0)  # a call, at whose end one that is on its way is raised
+            time.sleep(0)  # a pending exception is raised at the end of this call
         except JobTimeoutError:
             self._watchdog.remove(self)
 
@@ -50,7 +50,7 @@ class _Limit:
 class Watchdog:
     """Watches the limits of all threads of the process from one thread, which starts with the first limit.
 
-    Should that thread die, the next limit starts another, and that one sees to what the dead one was to watch.
+    If that thread dies, the next limit starts another, which takes over all limits.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class Watchdog:
             self._wakeups.put(None)
 
     def remove(self, limit: _Limit) -> None:
-        """Have ``limit`` never fire any more."""
+        """Keep ``limit`` from firing."""
         with self._lock:
             limit.left = True
 
@@ -89,7 +89,7 @@ class Watchdog:
                 continue
 
     def _fire_due(self) -> float | None:
-        """Fire what is due and return the seconds until the next limit is, None where there is none."""
+        """Fire due limits and return the seconds until the next, None if there is none."""
         with self._lock:
             while self._limits:
                 due, _, limit = self._limits[0]

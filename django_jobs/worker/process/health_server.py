@@ -1,4 +1,4 @@
-"""Answer ``/live`` and ``/ready`` over HTTP, for whoever decides to start this worker anew or to wait for it."""
+"""Answer ``/live`` and ``/ready`` over HTTP, for orchestrators that restart this worker or wait for it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from ...policy.health import Health
 logger = logging.getLogger("django_jobs.worker")
 
 CLIENT_TIMEOUT_SECONDS = 5.0
-"""How long a client may take to say the next part of its request."""
+"""How long a client may take to send the next part of its request."""
 RESTART_DELAY_SECONDS = 1.0
 
 
 class HealthServer:
-    """Serves in threads of its own: a slow client holds up nobody. Raises ConfigurationError where the port is taken.
+    """Serves in threads of its own. Raises ConfigurationError if the port is taken.
 
-    200 where all is well, 503 where not; the body is ``{"ok": false, "reasons": ["..."]}``.
+    Status 200 or 503, with a body such as ``{"ok": false, "reasons": ["..."]}``.
     """
 
     def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
@@ -40,22 +40,22 @@ class HealthServer:
         self.url = f"http://{host}:{self._server.server_port}"
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start to answer."""
         threading.Thread(target=self._serve, name="jobs-health", daemon=True).start()
 
     def close(self) -> None:
-        """Answer no more and free the port. Only after ``start``."""
+        """Stop answering and free the port. Only after ``start``."""
         self._closed.set()
         self._server.shutdown()
         self._server.server_close()
 
     def _serve(self) -> None:
-        """Answer, and go on after an error of our own: what runs is not given up for it."""
+        """Serve, and restart after an engine error: it is no reason to stop running jobs."""
         while not self._closed.is_set():
             try:
                 self._server.serve_forever()
             except Exception:
-                logger.critical("the health server died and is started anew", exc_info=True)
+                logger.critical("the health server died; restarting it", exc_info=True)
                 self._closed.wait(RESTART_DELAY_SECONDS)
 
 
@@ -68,7 +68,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__((address, port), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Keep a client that went away to the debug log."""
+        """Log a client that disconnected at debug level."""
         logger.debug("a health request of %s failed", client_address)
 
 

@@ -1,7 +1,7 @@
-"""Tell the service manager how it goes: systemd's notify protocol (sd_notify(3)), where a socket for it is named.
+"""Notify the service manager by systemd's protocol (sd_notify(3)), if NOTIFY_SOCKET is set.
 
 READY=1 once the worker is ready, WATCHDOG=1 while it is live, STOPPING=1 at the first signal, and a line of
-STATUS. One datagram each; nothing waits for an answer.
+STATUS. One datagram each; there is no answer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHECK_INTERVAL_SECONDS = 0.5
 
 
 class ServiceManager:
-    """Looks at the health twice a second, or as often as the watchdog wants, from a thread of its own."""
+    """Checks the health twice a second, or as often as the watchdog requires, in a thread of its own."""
 
     def __init__(self, judge: Callable[[], Health]) -> None:
         self._judge = judge
@@ -29,16 +29,16 @@ class ServiceManager:
         self._sent: set[str] = set()
 
     def start(self) -> None:
-        """Start, where there is somebody to tell."""
+        """Start if there is a service manager."""
         if self._address:
             threading.Thread(target=self._watch, name="jobs-service-manager", daemon=True).start()
 
     def stopping(self) -> None:
-        """Tell that the worker stops; the watchdog goes on being told."""
-        self._send_once("STOPPING=1\nSTATUS=Stopping: what runs may end.")
+        """Notify that the worker stops; watchdog notifications go on."""
+        self._send_once("STOPPING=1\nSTATUS=Stopping: running jobs may end.")
 
     def close(self) -> None:
-        """Tell nothing more."""
+        """Send no more notifications."""
         self._stopped.set()
 
     def _watch(self) -> None:
@@ -47,8 +47,8 @@ class ServiceManager:
             try:
                 self._notify()
             except Exception:
-                # Where it lasts, the watchdog is told nothing, and the service manager starts all anew.
-                logger.critical("the service manager could not be told how it goes", exc_info=True)
+                # If it persists, the watchdog is not notified, and the service manager restarts the worker.
+                logger.critical("the service manager could not be notified", exc_info=True)
 
     def _notify(self) -> None:
         health = self._judge()
@@ -63,17 +63,17 @@ class ServiceManager:
             self._send(message)
 
     def _send(self, message: str) -> None:
-        # "@" stands for the NUL with which an abstract address begins.
+        # "@" stands for the NUL that begins an abstract address.
         address = "\0" + self._address[1:] if self._address.startswith("@") else self._address
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as unix:
                 unix.sendto(message.encode(), address)
         except OSError as error:
-            logger.debug("the service manager at %s was not told %r: %s", self._address, message, error)
+            logger.debug("the service manager at %s did not receive %r: %s", self._address, message, error)
 
 
 def _watchdog_seconds() -> float:
-    """Return how often the service manager wants to hear, infinity where it does not."""
+    """Return the interval of the watchdog, infinity if there is none."""
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()) or not microseconds.isdecimal():
         return float("inf")

@@ -1,4 +1,4 @@
-"""Signals as something to wait for: handlers that do nothing, and a pipe that says which came."""
+"""Signals to wait for: handlers that do nothing, and a pipe that carries the signals' numbers."""
 
 from __future__ import annotations
 
@@ -7,22 +7,22 @@ import signal
 from collections.abc import Iterable
 
 POKE = 0
-"""What ``poke`` puts into the pipe; no signal has this number."""
+"""The byte that ``poke`` writes; no signal has this number."""
 
 
 class SignalPipe:
-    """Readable when a signal has come or somebody poked; wait on its ``fileno()``.
+    """Readable after a signal or a ``poke``; wait on its ``fileno()``.
 
-    Python's ``set_wakeup_fd`` writes each signal's number. A handler proper could run while the main
-    thread holds any lock; this one cannot deadlock.
+    Python's ``set_wakeup_fd`` writes each signal's number. A real handler could run while the main
+    thread holds any lock; this cannot deadlock.
     """
 
     def __init__(self, *, catch: Iterable[signal.Signals], ignore: Iterable[signal.Signals] = ()) -> None:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._before = {one: signal.signal(one, lambda *_: None) for one in catch}
-        self._before |= {one: signal.signal(one, signal.SIG_IGN) for one in ignore}
+        self._before = {number: signal.signal(number, lambda *_: None) for number in catch}
+        self._before |= {number: signal.signal(number, signal.SIG_IGN) for number in ignore}
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
 
     def fileno(self) -> int:
@@ -34,16 +34,16 @@ class SignalPipe:
         os.write(self._write, bytes([POKE]))
 
     def take(self) -> list[int]:
-        """Return the numbers that have come since the last call; empty where none has."""
+        """Return the signals received since the last call."""
         try:
             return list(os.read(self._read, 4096))
         except BlockingIOError:
             return []
 
     def close(self) -> None:
-        """Put the former handlers back."""
+        """Restore the former handlers."""
         signal.set_wakeup_fd(self._wakeup_before)
-        for one, handler in self._before.items():
-            signal.signal(one, handler)
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
         os.close(self._read)
         os.close(self._write)

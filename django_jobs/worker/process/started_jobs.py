@@ -1,8 +1,7 @@
-"""Which jobs a worker process has begun lately, in memory that outlives it.
+"""The jobs that a worker process has started lately, in shared memory that outlives it.
 
-When the process has died the supervisor reads it: of the jobs that were still the worker's, those found
-here had begun, and the others were only claimed and are given back without a trace. It costs one
-store of a number a run: no lock, no statement.
+After the process has died the supervisor reads it: of the worker's claims, those found here had started; the
+others were only claimed and are released without a trace. A start costs one store of a number: no lock, no statement.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from collections.abc import Callable
 from ctypes import c_longlong
 
 RING_SIZE = 8_192
-"""More than a process can have begun and not yet saved: the claimer stops long before."""
+"""More than a process can have started and not yet saved: the claimer stops long before."""
 
 
 class StartedJobs:
@@ -23,14 +22,14 @@ class StartedJobs:
         self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, RING_SIZE)
 
     def writer(self) -> Callable[[int], None]:
-        """Return what the executors' threads call with the id of each job that begins."""
-        ids, places = self._ids, itertools.count()
+        """Return a function to be called with the id of each job that starts, from any thread."""
+        ids, positions = self._ids, itertools.count()
 
-        def begin(job_id: int) -> None:
-            ids[next(places) % RING_SIZE] = job_id
+        def record_start(job_id: int) -> None:
+            ids[next(positions) % RING_SIZE] = job_id
 
-        return begin
+        return record_start
 
     def job_ids(self) -> frozenset[int]:
-        """Return the ids of the jobs that began lately."""
+        """Return the ids of the jobs that started lately."""
         return frozenset(self._ids) - {0}

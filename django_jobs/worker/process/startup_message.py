@@ -1,4 +1,4 @@
-"""What a worker says of itself when it starts."""
+"""The message printed when a worker starts."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ def startup_message(options: WorkerOptions, *, health_url: str | None = None) ->
     ]
 
 
-def _pluralize(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
+def _pluralize(number: int, singular: str, plural: str) -> str:
+    return f"{number} {singular if number == 1 else plural}"
 
 
 def _queues(options: WorkerOptions) -> str:
@@ -47,7 +47,7 @@ def _workers(options: WorkerOptions) -> str:
     if not options.works:
         return f"{workers}, firing schedules only"
     if options.pool == PROCESSES:
-        return f"{workers} with {_pluralize(options.concurrency, 'slot process', 'slot processes')} for a job each"
+        return f"{workers} with {_pluralize(options.concurrency, 'job process', 'job processes')} each"
     threads = _pluralize(options.concurrency, "thread", "threads")
     return f"{workers} of {threads}; async jobs: {get_settings().worker.async_concurrency} at once a process"
 

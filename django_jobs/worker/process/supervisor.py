@@ -1,8 +1,7 @@
-"""The first process: starts the worker processes, watches them, rescues and replaces those that die.
+"""The first process: start the worker processes, watch them, rescue and replace those that die.
 
-It runs no job and keeps no database connection. Children are spawned, not forked: each starts from a
-fresh interpreter, so that no lock, socket or connection is shared, and a replaced one has the code
-as it is on disk by then.
+It runs no job and keeps no database connection. Workers are spawned, not forked: each is a fresh
+interpreter, so no lock, socket or connection is shared, and a replacement has the code as it is on disk by then.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ logger = logging.getLogger("django_jobs.worker")
 
 INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 30.0
 MIN_UPTIME_SECONDS = 5.0
-"""A child that lived no longer than this is replaced after growing pauses."""
+"""A process that died sooner than this is replaced after growing pauses."""
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
 LIVENESS_STALE_FACTOR = 4
-"""After so many times WORKER["STALE_AFTER"] without a turn of its loops a process is not held to be live."""
+"""A process whose loops did not turn for this many times WORKER["STALE_AFTER"] is not live."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -65,7 +64,7 @@ class _LostWorker(NamedTuple):
 
 
 class Supervisor:
-    """Keeps ``options.processes`` worker processes alive, less those that staff dismiss, until it is told to stop."""
+    """Keeps ``options.processes`` worker processes alive, minus those that staff stop, until it is told to stop."""
 
     def __init__(self, options: WorkerOptions) -> None:
         self.on_stop: Callable[[], None] = lambda: None
@@ -81,14 +80,14 @@ class Supervisor:
         self._signals: SignalPipe | None = None
 
     def run(self) -> int:
-        """Run until stopped, or until the burst is over, and return the exit code: 0 where all ended well."""
+        """Run until stopped, or until the burst is over; return the exit code, 1 if claims could not be rescued."""
         self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
         try:
             while self._children or (self._to_spawn and not self._stops):
                 self._spawn_due()
                 self._wait(signals)
                 self._handle_signals(signals.take())
-                for child in [one for one in self._children if not one.process.is_alive()]:
+                for child in [child for child in self._children if not child.process.is_alive()]:
                     self._reap(child)
                 self._rescue()
                 self._reload_changed()
@@ -100,7 +99,7 @@ class Supervisor:
         return 0 if not self._to_rescue else 1
 
     def health(self) -> Health:
-        """Judge this ``runworker`` as a whole; from any thread."""
+        """Return the health of this ``runworker`` as a whole; from any thread."""
         settings = get_settings()
         stale_seconds = settings.worker.stale_after.total_seconds()
         return check_health(
@@ -113,7 +112,7 @@ class Supervisor:
 
     def _spawn_due(self) -> None:
         now = time.monotonic()
-        for due in [one for one in self._to_spawn if one <= now and not self._stops]:
+        for due in [due for due in self._to_spawn if due <= now and not self._stops]:
             self._to_spawn.remove(due)
             inbox, outbox = multiprocessing.Pipe(duplex=False)
             started_jobs, liveness = StartedJobs(), SharedLiveness()
@@ -136,7 +135,7 @@ class Supervisor:
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
-        """Wait for a signal, a child's word or death, or until something else is due."""
+        """Wait for a signal, a message or death of a child, or until something else is due."""
         sources: list[Connection | int] = [signals.fileno()]
         for child in self._children:
             sources.append(child.process.sentinel)
@@ -157,18 +156,18 @@ class Supervisor:
             waits.append(max(self._kill_at - now, 0))
         return min(waits, default=None)
 
-    def _handle_signals(self, came: list[int]) -> None:
+    def _handle_signals(self, numbers: list[int]) -> None:
         """Stop in good order at the first signal, at once at the second or at SIGQUIT."""
-        for number in came:
+        for number in numbers:
             if number not in {signal.SIGTERM, signal.SIGINT, signal.SIGQUIT}:
                 continue
             self._stops += 1
             self.on_stop()
             urgent = number == signal.SIGQUIT or self._stops > 1
             logger.info(
-                "stopping at once; what runs is given back"
+                "stopping at once; running jobs are released"
                 if urgent
-                else "stopping: no more jobs are taken, what runs may end; a second signal stops at once"
+                else "stopping: no new jobs, running jobs may end; a second signal stops at once"
             )
             self._signal_children(signal.SIGQUIT if urgent else signal.SIGTERM)
             grace = 0.0 if urgent else get_settings().worker.shutdown_grace.total_seconds()
@@ -180,7 +179,7 @@ class Supervisor:
                 os.kill(child.process.pid, number)
 
     def _reap(self, child: _Child) -> None:
-        """Take note of a child's end: rescue its claims where it died, and start another where one is wanted."""
+        """Handle the end of a child: have its claims rescued if it died, and start another if one is wanted."""
         _receive_worker_ids(child)
         child.process.join()
         code = child.process.exitcode
@@ -191,22 +190,23 @@ class Supervisor:
             reason = f"worker process {child.process.pid} died: {describe_exit(code)}"
             logger.error("%s", reason)
             ran = child.started_jobs.job_ids()
-            self._to_rescue += [_LostWorker(one, ran, reason) for one in child.worker_ids]
+            self._to_rescue += [_LostWorker(worker_id, ran, reason) for worker_id in child.worker_ids]
         child.process.close()
         if code == EXIT_STOP_REQUESTED:
             self._target_processes -= 1
             return
         if self._stops or (self._options.burst and code == EXIT_DONE):
             return
-        short = time.monotonic() - child.started_at < MIN_UPTIME_SECONDS
-        pause = self._pause_seconds if died and short else 0.0
-        self._pause_seconds = (
-            min(self._pause_seconds * 2, MAX_PAUSE_SECONDS) if died and short else INITIAL_PAUSE_SECONDS
-        )
+        pause = 0.0
+        if died and time.monotonic() - child.started_at < MIN_UPTIME_SECONDS:
+            pause = self._pause_seconds
+            self._pause_seconds = min(2 * pause, MAX_PAUSE_SECONDS)
+        else:
+            self._pause_seconds = INITIAL_PAUSE_SECONDS
         self._to_spawn.append(time.monotonic() + pause)
 
     def _rescue(self) -> None:
-        """Rescue the claims of dead children, again and again until the database lets it."""
+        """Rescue the claims of dead children; an error of the database leaves the rest for the next round."""
         if not self._to_rescue:
             return
         settings = get_settings()
@@ -232,11 +232,11 @@ class Supervisor:
         if not self._options.reload or self._stops:
             return
         files = _snapshot()
-        # A module that was only imported since is no change.
+        # A newly imported module is no change.
         changed = sorted(str(path) for path, before in self._files.items() if files.get(path) != before)
         self._files = files
         if changed:
-            logger.info("%s changed, the workers start anew", changed[0])
+            logger.info("%s changed; restarting the workers", changed[0])
             self._signal_children(signal.SIGTERM)
 
     def _kill_overdue(self) -> None:
@@ -246,7 +246,7 @@ class Supervisor:
 
 
 def _receive_worker_ids(child: _Child) -> None:
-    """Take in the worker ids that a child has sent."""
+    """Receive the worker ids that a child has sent."""
     try:
         while not child.inbox.closed and child.inbox.poll():
             child.worker_ids.append(child.inbox.recv())
@@ -255,7 +255,7 @@ def _receive_worker_ids(child: _Child) -> None:
 
 
 def _snapshot() -> dict[Path, float]:
-    """Return the modules' files and when each was changed."""
+    """Return the files of all imported modules and their times of change."""
     times: dict[Path, float] = {}
     for path in autoreload.iter_all_python_module_files():
         try:
@@ -266,9 +266,9 @@ def _snapshot() -> dict[Path, float]:
 
 
 def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
-    """Say what is about to be served, then run the supervisor and return its exit code.
+    """Print the startup message, then run the supervisor and return its exit code.
 
-    Raises ConfigurationError where ``--health-port`` is taken.
+    Raises ConfigurationError if ``--health-port`` is taken.
     """
     from .startup_message import startup_message
 
