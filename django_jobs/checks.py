@@ -11,7 +11,7 @@ from django.core.management import get_commands
 
 from .conf import get_settings
 from .exceptions import ConfigurationError
-from .store.dialects import SUPPORTED_VENDORS
+from .store.dialects import is_supported
 
 
 @register(Tags.compatibility)
@@ -38,12 +38,12 @@ def _check_database(alias: str) -> list[CheckMessage]:
     from django.db import connections
 
     messages: list[CheckMessage] = []
-    database = connections[alias].settings_dict
-    vendor = connections[alias].vendor
-    if vendor not in SUPPORTED_VENDORS:
+    connection = connections[alias]
+    database = connection.settings_dict
+    if not is_supported(connection):
         messages.append(
             Error(
-                f"DJANGO_JOBS['DATABASE'] {alias!r} is a {vendor} database.",
+                f"DJANGO_JOBS['DATABASE'] {alias!r} is a {connection.display_name} database.",
                 hint="Use PostgreSQL, MySQL, MariaDB or SQLite.",
                 id="django_jobs.E003",
             )

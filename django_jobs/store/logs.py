@@ -9,14 +9,13 @@ from ..models.job_log import CLAIM_INDEX
 from ..policy.log_lines import LogExcerpt
 from .dialects import open_dialect
 from .dialects.base.jobs import Claim
-from .dialects.shared import logs
 from .dialects.shared.by_id import InIds
 
 
 def save_log(claim: Claim, kept: LogExcerpt, *, worker_id: int, using: str | None = None) -> None:
     """Write what a run has logged so far; nothing where the claim is lost. One guarded statement."""
-    _, connection = open_dialect(using)
-    logs.save_log(connection, claim, kept, worker_id=worker_id)
+    dialect, connection = open_dialect(using)
+    dialect.logs.save(connection, claim, kept, worker_id=worker_id)
 
 
 def logs_of(

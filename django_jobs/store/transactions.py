@@ -7,11 +7,9 @@ from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, transaction
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Model, QuerySet
 
 from .dialects import is_conflict, open_dialect
-from .dialects.keys import key_dialect
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -47,12 +45,13 @@ def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
     return dialect.write_transaction(connection)
 
 
-def read_latest(rows: QuerySet[M], connection: BaseDatabaseWrapper) -> M | None:
+def read_latest(rows: QuerySet[M]) -> M | None:
     """Return the newest committed version of the one row, or None, also if the transaction's snapshot is older.
 
     If only a locking read sees it, the row stays locked until the commit.
     """
-    if not key_dialect(connection).sees_latest(connection):
+    dialect, connection = open_dialect(rows.db)
+    if not dialect.keys.sees_latest(connection):
         rows = rows.select_for_update()
     found = list(rows[:1])
     return found[0] if found else None

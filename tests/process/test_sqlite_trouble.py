@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from django_jobs.store.dialects.sqlite.jobs import BUSY_SECONDS
+from django_jobs.store.dialects.sqlite.dialect import BUSY_SECONDS
 from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.misbehaving import jobs as misbehaving

@@ -4,7 +4,7 @@ from django.test import override_settings
 
 from django_jobs.policy.states import State
 from django_jobs.store import notify
-from django_jobs.store.dialects.postgresql.jobs import CHANNEL
+from django_jobs.store.dialects.postgresql.channels import CHANNEL
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.run_now import run_now
 from django_jobs.store.notify import notify_workers

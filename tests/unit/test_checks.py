@@ -46,11 +46,12 @@ def test_local_time_is_an_error():
 
 def test_a_database_of_another_vendor_is_an_error(monkeypatch):
     monkeypatch.setattr(connection, "vendor", "oracle", raising=False)
+    monkeypatch.setattr(connection, "display_name", "Oracle", raising=False)
 
     [message] = messages()
 
     assert message.id == "django_jobs.E003"
-    assert "'default' is a oracle database" in message.msg
+    assert "'default' is a Oracle database" in message.msg
 
 
 def test_a_database_with_a_time_zone_of_its_own_is_an_error(monkeypatch):

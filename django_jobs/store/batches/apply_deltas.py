@@ -29,7 +29,6 @@ from ...policy.metadata import BATCH_KEY
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
-from ..dialects.shared.dependencies import insert_count_deltas, insert_members
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 
 MANY_DELTAS = 100
@@ -109,8 +108,8 @@ def _record_parent_delta(batch: Batch, state: BatchState, alias: str) -> int:
     change = parent_count_delta(before, state)
     if batch.parent_id is None or not any(change):
         return 0
-    _, connection = open_dialect(alias)
-    insert_count_deltas(connection, [(batch.parent_id, change)])
+    dialect, connection = open_dialect(alias)
+    dialect.batches.insert_count_deltas(connection, [(batch.parent_id, change)])
     return int(batch.parent_id)
 
 
@@ -119,7 +118,7 @@ def _enqueue_callback(batch: Batch, callback: Callback, alias: str) -> None:
     stored = getattr(batch, callback.value)
     if stored is None:
         return
-    _, connection = open_dialect(alias)
+    dialect, connection = open_dialect(alias)
     new, arguments = deserialize_new_job(stored)
     metadata = json.dumps({**json.loads(new.metadata), BATCH_KEY: batch.pk}, ensure_ascii=False)
     flags = new.flags | (JobFlag.IN_BATCH if batch.parent_id else 0)
@@ -129,8 +128,8 @@ def _enqueue_callback(batch: Batch, callback: Callback, alias: str) -> None:
         using=alias,
     )
     if batch.parent_id is not None:
-        insert_members(connection, batch.parent_id, ids)
-        insert_count_deltas(connection, [(batch.parent_id, Counts(total=1))])
+        dialect.batches.insert_members(connection, batch.parent_id, ids)
+        dialect.batches.insert_count_deltas(connection, [(batch.parent_id, Counts(total=1))])
 
 
 def serialize_new_job(new: NewJob, arguments: dict[str, Any]) -> dict[str, Any]:

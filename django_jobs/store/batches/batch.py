@@ -15,7 +15,6 @@ from ...models import Batch, BatchCountDelta, BatchJob, Job
 from ...policy.batches import BatchFacts, BatchState, Callback, Counts, accepts_jobs, decide_batch
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
-from ..dialects.shared.dependencies import lock_batch
 from ..transactions import savepoint
 from .count_deltas import record_added_jobs, record_count_delta
 
@@ -68,8 +67,8 @@ def open_batch(
 
 def lock_to_extend(batch_id: int, *, using: str) -> None:
     """Keep a batch from ending until the caller's transaction does. Raises BatchEndedError where it cannot grow."""
-    _, connection = open_dialect(using)
-    batch = lock_batch(connection, batch_id)
+    dialect, connection = open_dialect(using)
+    batch = dialect.batches.lock(connection, batch_id)
     if batch is None:
         raise BatchEndedError(f"batch {batch_id} is gone: it was rolled back, or pruned after its end")
     facts = BatchFacts(

@@ -15,7 +15,6 @@ from django.db import transaction
 from ...policy.batches import Counts
 from ...policy.states import State
 from ..dialects import open_dialect
-from ..dialects.shared.dependencies import insert_count_deltas, insert_members, read_batches_of
 from .apply_deltas import apply_deltas
 
 _CHANGES = {
@@ -37,15 +36,15 @@ def record_redriven_jobs(job_ids: Sequence[int], *, using: str) -> None:
 
 def record_added_jobs(batch_id: int, job_ids: Sequence[int], *, using: str) -> None:
     """Put jobs that were just inserted into a batch, whose row the caller holds."""
-    _, connection = open_dialect(using)
-    insert_members(connection, batch_id, job_ids)
+    dialect, connection = open_dialect(using)
+    dialect.batches.insert_members(connection, batch_id, job_ids)
     record_count_delta(batch_id, Counts(total=len(job_ids)), using=using)
 
 
 def record_count_delta(batch_id: int, change: Counts, *, using: str) -> None:
     """Note a change of one batch's counts; none of them: that it is to be looked at."""
-    _, connection = open_dialect(using)
-    insert_count_deltas(connection, [(batch_id, change)])
+    dialect, connection = open_dialect(using)
+    dialect.batches.insert_count_deltas(connection, [(batch_id, change)])
     apply_deltas_on_commit([batch_id], using=using)
 
 
@@ -56,14 +55,15 @@ def apply_deltas_on_commit(batch_ids: Iterable[int], *, using: str) -> None:
 
 def _insert_deltas(changes: Mapping[int, Counts], alias: str) -> None:
     """Insert one tally a batch; the pairs are counted first, since most of a thousand are alike."""
-    _, connection = open_dialect(alias)
+    dialect, connection = open_dialect(alias)
     numbers = Counter(
-        (batch_id, changes[job_id]) for batch_id, job_id in read_batches_of(connection, sorted(changes))
+        (batch_id, changes[job_id])
+        for batch_id, job_id in dialect.batches.read_batches_of(connection, sorted(changes))
     )
     sums: dict[int, Counts] = {}
     for (batch_id, change), number in numbers.items():
         many = Counts(*(part * number for part in change))
         sums[batch_id] = sums.get(batch_id, Counts()).plus(many)
     if sums:
-        insert_count_deltas(connection, sums.items())
+        dialect.batches.insert_count_deltas(connection, sums.items())
         apply_deltas_on_commit(sums, using=alias)

@@ -26,7 +26,6 @@ from ...models import Dependency, Job
 from ...policy.graph import OnDead
 from ...policy.states import State
 from ..dialects import open_dialect
-from ..dialects.shared.dependencies import mark_dependencies_met, read_successors
 from ..selection import CHUNK, lock_jobs
 from .release import release
 
@@ -37,8 +36,8 @@ WINDOW = 2_000
 
 def release_dependents(predecessors: Sequence[int], *, using: str) -> int:
     """Note that these jobs succeeded; release what waits for nothing else, and return how many were released."""
-    _, connection = open_dialect(using)
-    waiting = mark_dependencies_met(connection, predecessors)
+    dialect, connection = open_dialect(using)
+    waiting = dialect.dependencies.mark_met(connection, predecessors)
     return sum(
         _release_unblocked(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
     )
@@ -61,12 +60,12 @@ def without_unmet_dependencies(ids: Sequence[int], *, using: str) -> list[int]:
 
 def dependents_to_cancel(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> list[int]:
     """Return, in order, the jobs that have to be cancelled because of these, whether they still wait or not."""
-    _, connection = open_dialect(using)
+    dialect, connection = open_dialect(using)
     found: set[int] = set()
     if dead:
-        found |= read_successors(connection, dead, on_dead_cancel_only=True)
+        found |= dialect.dependencies.read_successors(connection, dead, on_dead_cancel_only=True)
     if cancelled:
-        found |= read_successors(connection, cancelled, on_dead_cancel_only=False)
+        found |= dialect.dependencies.read_successors(connection, cancelled, on_dead_cancel_only=False)
     return sorted(found)
 
 

@@ -1,7 +1,8 @@
-"""What differs by database vendor: one module each, one contract, chosen by the connection."""
+"""The database vendors: a folder each, one contract (``base``), chosen by the connection."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -9,51 +10,64 @@ from django.db import Error as DatabaseError
 
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
-from .base.jobs import Dialect, get_connection
+from .base.dialect import Dialect
+from .base.jobs import get_connection
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-__all__ = ["SUPPORTED_VENDORS", "Dialect", "is_conflict", "is_idle", "open_dialect"]
-
-
-SUPPORTED_VENDORS = frozenset({"postgresql", "mysql", "sqlite"})
+__all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect"]
 
 
 @lru_cache(maxsize=8)
-def _dialect_for(vendor: str) -> Dialect:
+def _find_dialect(vendor: str) -> Dialect | None:
     match vendor:
         case "postgresql":
-            from .postgresql.jobs import PostgreSQL
+            from .postgresql.dialect import PostgreSQL
 
             return PostgreSQL()
         case "mysql":
-            from .mysql.jobs import MySQL
+            from .mysql.dialect import MySQL
 
             return MySQL()
         case "sqlite":
-            from .sqlite.jobs import SQLite
+            from .sqlite.dialect import SQLite
 
             return SQLite()
         case _:
-            raise ConfigurationError(
-                f"DJANGO_JOBS['DATABASE']: expected a PostgreSQL, MySQL, MariaDB or SQLite database, got {vendor}"
-            )
+            return None
 
 
 def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper]:
     """Return the dialect of the jobs' database and this thread's connection to it."""
     connection = get_connection(using or get_settings().database)
-    return _dialect_for(connection.vendor), connection
+    dialect = _find_dialect(connection.vendor)
+    if dialect is None:
+        raise ConfigurationError(
+            "DJANGO_JOBS['DATABASE']: expected a PostgreSQL, MySQL, MariaDB or SQLite database,"
+            f" got {connection.vendor}"
+        )
+    return dialect, connection
+
+
+def is_supported(connection: BaseDatabaseWrapper) -> bool:
+    """Tell whether a database can hold jobs."""
+    return _find_dialect(connection.vendor) is not None
 
 
 def is_conflict(connection: BaseDatabaseWrapper, error: Exception) -> bool:
-    """Tell whether an error says that the jobs' database answers and undid a transaction in favour of another."""
-    return isinstance(error, DatabaseError) and _dialect_for(connection.vendor).is_conflict(error)
+    """Tell whether the database rolled a transaction back in favour of another, so that a retry may succeed."""
+    dialect = _find_dialect(connection.vendor)
+    return dialect is not None and isinstance(error, DatabaseError) and dialect.is_conflict(error)
 
 
 def is_idle(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether any connection, also one of a database that holds no jobs, is open and in no transaction."""
-    if connection.vendor not in SUPPORTED_VENDORS:
-        return True
-    return _dialect_for(connection.vendor).is_idle(connection.connection)
+    """Tell whether an open connection, to any database, is usable and in no transaction; True if that is unknown."""
+    dialect = _find_dialect(connection.vendor)
+    return dialect is None or dialect.is_idle(connection.connection)
+
+
+def network_timeouts(connection: BaseDatabaseWrapper) -> Mapping[str, int]:
+    """Return the driver's options with which a dead network ends as an error; empty for an unknown database."""
+    dialect = _find_dialect(connection.vendor)
+    return {} if dialect is None else dialect.network_timeouts

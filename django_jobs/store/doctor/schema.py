@@ -13,17 +13,11 @@ from ..dialects import open_dialect
 PACKAGE = "django_jobs"
 """The package whose installed apps are checked: ``django_jobs`` and, if it is installed, ``django_jobs.web``."""
 
-INVALID = """
-SELECT index.relname FROM pg_index
-JOIN pg_class AS index ON index.oid = pg_index.indexrelid
-JOIN pg_class AS jobs ON jobs.oid = pg_index.indrelid
-WHERE NOT pg_index.indisvalid AND jobs.relname = ANY(%s) AND pg_table_is_visible(jobs.oid)
-"""
 
 
 def read_schema(*, using: str | None = None) -> SchemaFacts:
     """Return what is missing; a migration that was not applied explains the rest, so that is all that is said then."""
-    _, connection = open_dialect(using)
+    dialect, connection = open_dialect(using)
     executor = MigrationExecutor(connection)
     ours = {config.label: config for config in apps.get_app_configs() if config.name.split(".")[0] == PACKAGE}
     leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] in ours]
@@ -42,7 +36,4 @@ def read_schema(*, using: str | None = None) -> SchemaFacts:
             there = connection.introspection.get_constraints(cursor, model._meta.db_table)
             wanted = [*model._meta.indexes, *model._meta.constraints]
             missing += [one.name for one in wanted if one.name not in there]
-        if connection.vendor != "postgresql":
-            return SchemaFacts(missing=missing)
-        cursor.execute(INVALID, [tables])
-        return SchemaFacts(missing=missing, invalid=[name for (name,) in cursor.fetchall()])
+    return SchemaFacts(missing=missing, invalid=dialect.server.read_invalid_indexes(connection, tables))

@@ -152,10 +152,10 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
     dialect, connection = open_dialect(alias)
     chunks = list(_chunks(texts))
     if len(chunks) == 1 and not new.expires:
-        inserted = dialect.insert_jobs(connection, new, texts)
+        inserted = dialect.jobs.insert_jobs(connection, new, texts)
     else:
         with dialect.write_transaction(connection):
-            inserted = [row for chunk in chunks for row in dialect.insert_jobs(connection, new, chunk)]
+            inserted = [row for chunk in chunks for row in dialect.jobs.insert_jobs(connection, new, chunk)]
             insert_expiries(new, inserted, using=alias)
     notify_on_enqueue(new, inserted[0], using=alias)
     return inserted

@@ -16,7 +16,6 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...arguments.serialization import dumps
 from ...conf import get_settings
@@ -24,7 +23,6 @@ from ...exceptions import OnceError, PayloadTooLargeError
 from ...models import OnceRecord
 from ..dialects import open_dialect
 from ..dialects.base.keys import NewOnceRecord
-from ..dialects.keys import key_dialect
 from ..transactions import read_latest, retry_on_conflict, savepoint
 
 _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE"})
@@ -38,7 +36,7 @@ def recording(record: NewOnceRecord, *, using: str | None = None) -> Iterator[On
     another database.
     """
     _, connection = open_dialect(using)
-    transaction, earlier = retry_on_conflict(lambda: _begin(record, connection), using=using)
+    transaction, earlier = retry_on_conflict(lambda: _begin(record, connection.alias), using=using)
     with transaction as block:
         if earlier is None:
             for other in connections:
@@ -66,18 +64,19 @@ def save_once_value(record: NewOnceRecord, value: Any, *, using: str | None = No
     return stored
 
 
-def _begin(record: NewOnceRecord, connection: BaseDatabaseWrapper) -> tuple[ExitStack, OnceRecord | None]:
+def _begin(record: NewOnceRecord, using: str) -> tuple[ExitStack, OnceRecord | None]:
     """Open the transaction, which stays open, and insert the record: None, or the record that was there before."""
     with ExitStack() as block:
-        block.enter_context(savepoint(using=connection.alias))
-        earlier = _insert(record, connection)
+        block.enter_context(savepoint(using=using))
+        earlier = _insert(record, using)
         return block.pop_all(), earlier
 
 
-def _insert(record: NewOnceRecord, connection: BaseDatabaseWrapper) -> OnceRecord | None:
-    records = OnceRecord.objects.using(connection.alias).filter(pk=record.digest)
-    while not key_dialect(connection).insert_once(connection, record):
-        earlier = read_latest(records, connection)
+def _insert(record: NewOnceRecord, using: str) -> OnceRecord | None:
+    dialect, connection = open_dialect(using)
+    records = OnceRecord.objects.using(using).filter(pk=record.digest)
+    while not dialect.keys.insert_once(connection, record):
+        earlier = read_latest(records)
         if earlier is not None:
             return earlier
     return None

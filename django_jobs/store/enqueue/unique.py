@@ -24,7 +24,6 @@ from ...policy.states import WAITING_STATES, State
 from ...policy.uniqueness import ConflictDecision, ConflictRule, KeyKind, NewKey, decide_conflict
 from ..dialects import Dialect, open_dialect
 from ..dialects.base.jobs import Inserted, NewJob
-from ..dialects.keys import key_dialect
 from ..limits.permits import insert_permits
 from ..transactions import read_latest, retry_on_conflict
 from .expiry import insert_expiries
@@ -79,24 +78,23 @@ def enqueue_unique(
 
 def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Request]) -> list[Job]:
     if len(asked) == 1 and not asked[0].needs and not asked[0].new.expires:
-        return [_enqueue_one(connection, asked[0])]
+        return [_enqueue_one(dialect, connection, asked[0])]
     jobs: dict[int, Job] = {}
     with dialect.write_transaction(connection):
         for at in sorted(range(len(asked)), key=lambda at: asked[at].key.digest):
-            jobs[at] = _enqueue_one(connection, asked[at])
+            jobs[at] = _enqueue_one(dialect, connection, asked[at])
     return [jobs[at] for at in range(len(asked))]
 
 
-def _enqueue_one(connection: BaseDatabaseWrapper, asked: _Request) -> Job:
-    dialect = key_dialect(connection)
+def _enqueue_one(dialect: Dialect, connection: BaseDatabaseWrapper, asked: _Request) -> Job:
     while True:
-        found = dialect.insert_with_key(connection, asked.new, asked.text, asked.key)
+        found = dialect.keys.insert_with_key(connection, asked.new, asked.text, asked.key)
         if isinstance(found, Inserted):
             return _after_insert(connection, asked, found)
         if found is None:
             continue
-        job = read_latest(Job.objects.using(connection.alias).filter(pk=found.job_id), connection)
-        if job is not None and _resolve_conflict(connection, job, asked):
+        job = read_latest(Job.objects.using(connection.alias).filter(pk=found.job_id))
+        if job is not None and _resolve_conflict(dialect, connection, job, asked):
             job.is_duplicate = True
             return job
 
@@ -114,7 +112,7 @@ def _after_insert(connection: BaseDatabaseWrapper, asked: _Request, inserted: In
     return job
 
 
-def _resolve_conflict(connection: BaseDatabaseWrapper, job: Job, asked: _Request) -> bool:
+def _resolve_conflict(dialect: Dialect, connection: BaseDatabaseWrapper, job: Job, asked: _Request) -> bool:
     """Do with the holder what was decided; False where it is not any more what the decision was made on."""
     verdict = decide_conflict(asked.rule.on_conflict, holder=State(job.state), states=asked.key.states)
     match verdict:
@@ -126,7 +124,7 @@ def _resolve_conflict(connection: BaseDatabaseWrapper, job: Job, asked: _Request
                 and job.state in WAITING_STATES
                 and connection.in_atomic_block
             )
-            return not held_back or key_dialect(connection).lock_waiting_job(connection, job.pk)
+            return not held_back or dialect.keys.lock_waiting_job(connection, job.pk)
         case ConflictDecision.REPLACE:
             return reschedule(
                 job, asked.new, arguments=asked.arguments, needs=asked.needs, max_wait=asked.rule.max_wait

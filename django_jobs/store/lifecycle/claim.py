@@ -10,8 +10,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...models import Queue
 from ...policy.claim_cursors import ClaimCursors, Lane
 from ...policy.queue_order import FairOrder
-from ..dialects import open_dialect
-from ..dialects.base.jobs import Claim, Dialect, Position, QueueSnapshot
+from ..dialects import Dialect, open_dialect
+from ..dialects.base.jobs import Claim, Position, QueueSnapshot
 from ..dialects.shared.reads import count_running
 
 __all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors"]
@@ -23,9 +23,9 @@ def refresh_cursors(
     """Look from the head for lines with ready jobs and put them into ``lines``. One statement, no locks."""
     dialect, connection = open_dialect(using)
     began = time.monotonic()
-    seen = dialect.read_snapshot(connection, queues)
+    seen = dialect.jobs.read_snapshot(connection, queues)
     now = time.monotonic()
-    lines.update(seen.lines, now=now, seconds=now - began)
+    lines.update(seen.lanes, now=now, seconds=now - began)
     lines.capped = seen.capped
     return seen
 
@@ -45,12 +45,12 @@ def claim(
     if line.queue_name in lines.capped:
         claims = _claim_capped(dialect, connection, line, after=after, limit=limit, worker_id=worker_id)
     else:
-        claims = dialect.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
+        claims = dialect.jobs.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
     if after is None:
         now = time.monotonic()
         lines.count_head_claim(now=now, seconds=now - began)
     if claims:
-        lines.positions[line] = dialect.position(connection, claims[-1])
+        lines.positions[line] = dialect.jobs.position(connection, claims[-1])
     if len(claims) < limit:
         lines.exhausted(line)
     return claims
@@ -74,7 +74,7 @@ def _claim_capped(
         left = queue.max_running - count_running(connection, line.queue_name)
         if left < 1:
             return []
-        return dialect.claim(
+        return dialect.jobs.claim(
             connection, line, after=after, limit=min(limit, left), worker_id=worker_id, capped=True
         )
 

@@ -9,8 +9,8 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import Attempt
 from ...policy.fingerprint import fingerprint
-from ..dialects import open_dialect
-from ..dialects.base.jobs import Claim, Dialect, FinishedRun
+from ..dialects import Dialect, open_dialect
+from ..dialects.base.jobs import Claim, FinishedRun
 from ..results.retention import delete_unsaved_result, record_retention
 from .after_finish import handle_finished
 
@@ -64,12 +64,12 @@ def _save(
     kept = [one for one in chunk if one.decision.result_retention is not None]
     if kept or any(one.claim.flags for one in chunk):
         with dialect.write_transaction(connection):
-            flags = dialect.finish(connection, chunk, worker_id=worker_id)
+            flags = dialect.jobs.finish(connection, chunk, worker_id=worker_id)
             if kept := [one for one in kept if one.claim.job_id in flags]:
                 record_retention(kept, using=connection.alias)
             handle_finished(_flagged(chunk, flags), using=connection.alias)
     else:
-        flags = dialect.finish(connection, chunk, worker_id=worker_id)
+        flags = dialect.jobs.finish(connection, chunk, worker_id=worker_id)
         if any(flags.values()):
             with dialect.write_transaction(connection):
                 handle_finished(_flagged(chunk, flags), using=connection.alias)

@@ -16,7 +16,7 @@ def promote(*, limit: int = BATCH_SIZE, using: str | None = None) -> int:
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
-        promoted = dialect.promote(connection, limit)
+        promoted = dialect.jobs.promote(connection, limit)
         if promoted.limited:
             wait_at_next_limit(promoted.limited, using=connection.alias)
     return promoted.number

@@ -12,15 +12,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from django.db.backends.base.base import BaseDatabaseWrapper
-
 from ...models import Limit, LimitSignal, Permit
 from ...policy.limits import LimitKind, PermitPhase, current_capacity
 from ...policy.states import State
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import from_epoch
-from ..dialects.limits import LimitQueue, limit_dialect
+from ..dialects.base.limits import LimitQueue
 from ..dialects.shared.by_id import InIds
 from ..notify import notify_on_commit
 from .open_limits import LimitRow, lock_limits
@@ -73,13 +71,13 @@ def grant_permits(limits: Sequence[LimitRow], *, now: datetime, using: str) -> i
     rates = [limit.id for limit in limits if limit.rule.kind is LimitKind.RATE]
     if rates:
         _delete_cooled(rates, using)
-    _, connection = open_dialect(using)
+    dialect, connection = open_dialect(using)
     seconds = now.timestamp()
     bounds = {limit.id: current_capacity(limit.rule, limit.state, now=seconds) for limit in limits}
-    lines = limit_dialect(connection).read_queues(connection, bounds, limit=MAX_PER_LIMIT)
+    lines = dialect.limits.read_queues(connection, bounds, limit=MAX_PER_LIMIT)
     rooms = {pk: min(max(bounds[pk] - line.used, 0), MAX_PER_LIMIT) for pk, line in lines.items()}
     wanted = dict(one for pk, line in lines.items() for one in line.waiting[: rooms[pk]])
-    taken = _admit(wanted, connection)
+    taken = _admit(wanted, using)
     check_at: dict[datetime | None, list[int]] = defaultdict(list)
     for limit in limits:
         line = lines[limit.id]
@@ -139,27 +137,27 @@ def _delete_cooled(limit_ids: Iterable[int], using: str) -> None:
         permits.filter(InIds("job_id", job_ids), free_at__lte=DatabaseNow())._raw_delete(using)
 
 
-def _admit(wanted: Mapping[int, bool], connection: BaseDatabaseWrapper) -> set[int]:
+def _admit(wanted: Mapping[int, bool], using: str) -> set[int]:
     """Hand the permits to those of the jobs that nobody else has locked, and return these.
 
     ``wanted`` says of each job whether it then has all that it needs.
     """
     if not wanted:
         return set()
-    alias = connection.alias
+    dialect, connection = open_dialect(using)
     complete = [pk for pk, is_last in wanted.items() if is_last]
-    found = limit_dialect(connection).admit(connection, wanted, complete=complete)
+    found = dialect.limits.admit(connection, wanted, complete=complete)
     taken = {one.job_id for one in found if one.state == State.BLOCKED}
     if len(taken) < len(found):
         astray = [one.job_id for one in found if one.job_id not in taken]
-        permits = Permit.objects.using(alias).filter(
+        permits = Permit.objects.using(using).filter(
             InIds("job_id", astray), run=0, phase=PermitPhase.WAITING
         )
         permits.update(phase=PermitPhase.ASLEEP)
     further = [pk for pk in taken if not wanted[pk]] if len(complete) < len(wanted) else []
     if further:
-        wait_at_next_limit(further, using=alias)
-    notify_on_commit({one.queue_name for one in found}, using=alias)
+        wait_at_next_limit(further, using=using)
+    notify_on_commit({one.queue_name for one in found}, using=using)
     return taken
 
 

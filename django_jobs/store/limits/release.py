@@ -18,7 +18,7 @@ from ...policy.states import State
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import FinishedRun, from_epoch
-from ..dialects.limits import HeldPermit, limit_dialect
+from ..dialects.base.limits import HeldPermit
 from ..dialects.shared.by_id import InIds
 from .admit import grant_permits
 from .open_limits import LimitRow, lock_limits, read_limits, write_state
@@ -53,7 +53,7 @@ def release_permits(ended: Sequence[FinishedRun], *, using: str) -> None:
         return
     dialect, connection = open_dialect(using)
     gone = [pk for pk, (_, ending) in over.items() if ending is RunEnding.FINISHED]
-    rows = limit_dialect(connection).release_permits(connection, over, over=gone)
+    rows = dialect.limits.release_permits(connection, over, over=gone)
     held, locked = _lock_limits_of(rows, over, using)
     if not held:
         return

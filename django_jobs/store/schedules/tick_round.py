@@ -17,7 +17,8 @@ from ...policy.overlap import Overlap, OverlapDecision, decide_overlap
 from ...policy.schedule import TickOutcome, plan_ticks
 from ...policy.states import FINAL_STATES
 from ..dialects import open_dialect
-from ..dialects.base.jobs import NewJob, NewTick, ScheduleTimes
+from ..dialects.base.jobs import NewJob
+from ..dialects.base.schedules import NewTick, ScheduleTimes
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 from ..lifecycle.cancel import cancel
 from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, skip_queued_ticks
@@ -100,14 +101,14 @@ class TickRound:
         self._insert_jobs()
         new = [_as_row(tick, self._now) for tick in self._decided if tick.id is None]
         if new:
-            dialect.insert_ticks(connection, new)
+            dialect.schedules.insert_ticks(connection, new)
         for tick in self._decided:
             if tick.id is not None:
                 Tick.objects.using(self._using).filter(pk=tick.id).update(
                     outcome=tick.outcome, reason=tick.reason, job_id=tick.job_id, decided_at=self._now
                 )
         if self._next_checks:
-            dialect.set_schedule_times(connection, self._next_checks)
+            dialect.schedules.set_times(connection, self._next_checks)
         for schedule in self._problems:
             CronSchedule.objects.using(self._using).filter(pk=schedule.pk).update(problem=schedule.problem)
             skip_queued_ticks(schedule, reason=f"cannot fire: {schedule.problem}", using=self._using)

@@ -12,7 +12,7 @@ from django.db.models.functions import Cast
 
 from ...arguments.serialization import TAG, encode
 from ...models import Job
-from ..dialects.base.jobs import get_connection
+from ..dialects import open_dialect
 
 Jobs = QuerySet[Job]
 
@@ -28,7 +28,8 @@ def filter_by_argument(jobs: Jobs, name: str, value: Any) -> Jobs:
 
 def _carries(rows: Jobs, name: str, value: Any) -> tuple[Jobs, Q]:
     either = Q()
-    if get_connection(rows.db).features.supports_json_field_contains:
+    _, connection = open_dialect(rows.db)
+    if connection.features.supports_json_field_contains:
         for shape in _shapes(value):
             either |= Q(arguments__contains={name: shape})
         return rows, either
@@ -61,8 +62,8 @@ def _shapes(value: Any) -> Iterator[Any]:
 
 def has_argument_index(rows: Jobs) -> bool:
     """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
-    connection = get_connection(rows.db)
-    if connection.vendor != "postgresql":
+    dialect, connection = open_dialect(rows.db)
+    if not dialect.supports_argument_index:
         return False
     with connection.cursor() as cursor:
         there = connection.introspection.get_constraints(cursor, Job._meta.db_table)

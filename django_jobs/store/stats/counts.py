@@ -60,10 +60,10 @@ def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
     A step of an index for each queue and priority, however many jobs wait.
     """
     dialect, connection = open_dialect(using)
-    seen = dialect.read_snapshot(connection, None)
+    seen = dialect.jobs.read_snapshot(connection, None)
     ready = Job.objects.using(connection.alias).filter(state=State.READY)
     waited: dict[str, float] = {}
-    for line in seen.lines:
+    for line in seen.lanes:
         claim_order = ready.filter(queue_name=line.queue_name, priority=line.priority)
         first = claim_order.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
         if first is not None:

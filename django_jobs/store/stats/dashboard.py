@@ -161,11 +161,11 @@ def dashboard_snapshot(
         raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
     dialect, connection = open_dialect(using)
     alias = connection.alias
-    seen = dialect.read_snapshot(connection, None)
+    seen = dialect.jobs.read_snapshot(connection, None)
     rows = _sums(seen.now, period, alias)
     series = _series(rows, seen.now, period)
     running, number_by_queue = _running(alias)
-    queues = _queues(seen.now, seen.lines, number_by_queue, alias)
+    queues = _queues(seen.now, seen.lanes, number_by_queue, alias)
     workers = _workers(seen.now, running, alias)
     shown = sum(len(worker.running) for worker in workers[:MAX_WORKERS])
     return DashboardSnapshot(
@@ -198,9 +198,9 @@ def dashboard_snapshot(
 def queue_statuses(*, using: str | None = None) -> list[QueueStatus]:
     """Return the first 100 queues as they stand now, sorted by name; five statements however many."""
     dialect, connection = open_dialect(using)
-    seen = dialect.read_snapshot(connection, None)
+    seen = dialect.jobs.read_snapshot(connection, None)
     _, number_by_queue = _running(connection.alias)
-    return _queues(seen.now, seen.lines, number_by_queue, connection.alias)[:MAX_QUEUES]
+    return _queues(seen.now, seen.lanes, number_by_queue, connection.alias)[:MAX_QUEUES]
 
 
 def rolled_up_until(*, using: str | None = None) -> datetime | None:

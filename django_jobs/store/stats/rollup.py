@@ -123,7 +123,7 @@ def _range_end(position: RollupPosition, size: int, alias: str) -> int:
 
 def _roll_up_attempts(above: int, upto: int, alias: str) -> int | None:
     dialect, connection = open_dialect(alias)
-    counted = dialect.count_attempts(connection, above=above, upto=upto)
+    counted = dialect.stats.count_attempts(connection, above=above, upto=upto)
     with dialect.write_transaction(connection):
         if not _advance(RollupPosition.Source.ATTEMPTS, above, upto, alias):
             return None

@@ -21,7 +21,6 @@ from ...policy.states import State
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
 from ..dialects.shared.by_id import InIds
-from ..dialects.shared.dependencies import insert_dependencies
 from ..enqueue.insert import enqueue
 from ..lifecycle.after_finish import cancel_dependents
 from ..transactions import savepoint
@@ -69,12 +68,12 @@ def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list
     except GraphError as error:
         raise InvalidGraphError(str(error)) from None
     _refuse_delayed(nodes)
-    _, connection = open_dialect(using)
+    dialect, connection = open_dialect(using)
     with savepoint(using=connection.alias):
         states = _mark_awaited(outside, connection.alias)
         jobs = _insert(nodes, ordered, states, connection.alias)
         ids = [job.pk for job in jobs]
-        insert_dependencies(connection, _edges(nodes, ids, states))
+        dialect.dependencies.insert(connection, _edges(nodes, ids, states))
         lost = [job_id for job_id, state in states.items() if state is State.CANCELLED]
         dead = [job_id for job_id, state in states.items() if state is State.DEAD]
         if lost or dead:

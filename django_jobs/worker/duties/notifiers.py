@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ...store.dialects.postgresql.jobs import CHANNEL, SCHEDULERS_CHANNEL
+from ...store.dialects.postgresql.channels import CHANNEL, SCHEDULERS_CHANNEL
 from ...store.notify import FAST_POLL_SECONDS
 from ..execution.runtime import WorkerContext
 

@@ -252,7 +252,7 @@ class Claimer:
         """Take a snapshot of the queues."""
         snapshot = refresh_cursors(self._cursors, queues=self._queues, using=self._context.using)
         self._context.clock.set(snapshot.now)
-        self._context.seen_queues = frozenset(lane.queue_name for lane in snapshot.lines)
+        self._context.seen_queues = frozenset(lane.queue_name for lane in snapshot.lanes)
         self.last_snapshot = snapshot
         if snapshot.next_due is not None:
             wait = (snapshot.next_due - snapshot.now).total_seconds()

@@ -15,20 +15,10 @@ import time
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...store.dialects import is_idle
+from ...store.dialects import is_idle, network_timeouts
 
 logger = logging.getLogger("django_jobs.worker")
 
-NETWORK_TIMEOUTS = {
-    "postgresql": {
-        "connect_timeout": 10,
-        "keepalives_idle": 30,
-        "keepalives_interval": 10,
-        "keepalives_count": 3,
-        "tcp_user_timeout": 30_000,
-    },
-    "mysql": {"connect_timeout": 10},
-}
 IDLE_SECONDS = 5.0
 """A connection that was idle for this long is checked before the next job uses it."""
 
@@ -83,7 +73,7 @@ def set_network_timeouts(alias: str) -> None:
     """
     connection = connections[alias]
     options = connection.settings_dict.setdefault("OPTIONS", {})
-    for option, value in NETWORK_TIMEOUTS.get(connection.vendor, {}).items():
+    for option, value in network_timeouts(connection).items():
         options.setdefault(option, value)
 
 

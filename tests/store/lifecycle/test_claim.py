@@ -149,7 +149,7 @@ def test_a_look_reports_every_line_with_ready_jobs_and_no_other():
 
     seen = refresh_cursors(ClaimCursors(), queues=None)
 
-    assert sorted(seen.lines) == [Lane("documents", 0), Lane("mail", -1), Lane("mail", 1)]
+    assert sorted(seen.lanes) == [Lane("documents", 0), Lane("mail", -1), Lane("mail", 1)]
 
 
 def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next():
@@ -167,7 +167,7 @@ def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next()
 def test_a_look_at_an_empty_database_finds_nothing():
     seen = refresh_cursors(ClaimCursors(), queues=None)
 
-    assert seen.lines == []
+    assert seen.lanes == []
     assert seen.next_due is None
 
 
@@ -192,7 +192,7 @@ def test_nothing_of_a_paused_queue_is_seen_or_claimed():
     other = make_job(queue_name="documents")
     pause("mail")
 
-    assert refresh_cursors(ClaimCursors(), queues=None).lines == [Lane("documents", 0)]
+    assert refresh_cursors(ClaimCursors(), queues=None).lanes == [Lane("documents", 0)]
     assert ids(take(make_worker())) == [other.pk]
     assert paused.refresh().state == State.READY
 

@@ -1,4 +1,4 @@
-"""What every database must be able to do with keys, and the values that cross it."""
+"""The contract of the statements about keys, and the values that cross it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from .jobs import Inserted, NewJob
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
+WAITING = "('blocked', 'scheduled', 'ready')"
+
 
 class KeyHolder(NamedTuple):
     """The job that holds a key."""
@@ -18,34 +20,31 @@ class KeyHolder(NamedTuple):
 
 
 class NewOnceRecord(NamedTuple):
-    """A record of ``once(...)`` to be."""
+    """A record of ``once(...)`` to insert."""
 
     digest: str
     key: str
     job_id: int | None
 
 
-class KeyDialect(Protocol):
-    """The part of a dialect that keys need; it writes in the caller's transaction, as the dialect does."""
+class KeyStatements(Protocol):
+    """Insert a job with its key, and records of ``once``; in the caller's transaction if there is one."""
 
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
-        """Tell whether a plain SELECT sees what was committed just now; otherwise only one that locks does."""
+        """Tell whether a plain SELECT sees the newest commits; otherwise only a locking one does."""
 
     def insert_with_key(
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
-        """Insert a job that holds ``key``, or return the one that holds it; in one transaction.
+        """Insert a job that holds ``key``, or return the job that holds it already; in one transaction.
 
-        It waits for a transaction that has inserted the same key, and inserts where that one is rolled back. A key
-        whose window is over, or whose job is gone or in none of the key's states, is taken over. None: another
-        transaction was faster; ask again.
+        Wait for a transaction that has inserted the same key, and insert if that is rolled back. Take over a key whose
+        window is over, or whose job is deleted or in none of the key's states. None: another transaction was faster;
+        call again.
         """
 
     def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
-        """Keep a waiting job from being claimed until the transaction ends; False where it waits no more."""
+        """Keep a waiting job from being claimed until the transaction ends; False if it does not wait any more."""
 
     def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
-        """Insert a record and tell whether it is new; waits for a transaction that has inserted the same."""
-
-
-WAITING = "('blocked', 'scheduled', 'ready')"
+        """Insert a record and tell whether it is new; wait for a transaction that has inserted the same."""

@@ -1,4 +1,4 @@
-"""What each database does to see who has the permits of limits and who waits, and to hand permits over."""
+"""The contract of the statements about permits of limits, and the values that cross it."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class LimitQueue:
-    """How many permits of a limit are held or cooling, when the first of these is free, and who is next in line.
+    """How many permits of a limit are held or cooling, when the first of these is free, and the first waiting jobs.
 
-    ``waiting`` has jobs, and whether each needs no more than this.
+    ``waiting``: job, and whether this is the last permit that it needs.
     """
 
     used: int = 0
@@ -24,7 +24,7 @@ class LimitQueue:
 
 
 class LockedJob(NamedTuple):
-    """A job that was locked to be let in, as it was then."""
+    """A job that was locked for its admission, as it was then."""
 
     job_id: int
     state: str
@@ -32,36 +32,36 @@ class LockedJob(NamedTuple):
 
 
 class HeldPermit(NamedTuple):
-    """A permit that a run had."""
+    """A permit that a run held."""
 
     job_id: int
     limit_id: int
     kind: int
 
 
-class LimitDialect(Protocol):
-    """The part of a dialect for limits, for use in a transaction."""
+class LimitStatements(Protocol):
+    """Release permits, read the queues of limits, admit jobs; always in a transaction."""
 
     def release_permits(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, over: Collection[int]
     ) -> list[HeldPermit]:
-        """Return the permits that the runs of these jobs, locked by the caller, had.
+        """Return the permits that the runs of these jobs, locked by the caller, held.
 
-        Those of the jobs ``over``, which will not run again, are deleted, but for rates', whose uses still count.
+        Those of the jobs ``over``, which will not run again, are deleted, except rate limits', whose uses still count.
         """
 
     def read_queues(
         self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, limit: int
     ) -> dict[int, LimitQueue]:
-        """Return what is given out of each limit, locked by the caller, and who waits first; one more than has room.
+        """Return the used permits of limits, locked by the caller, and their first waiting jobs, one more than fit.
 
-        ``bounds`` maps limits to how many permits each may have given out at once; ``limit``: room for no more is read.
+        ``bounds`` maps a limit to the number of permits that it may have in use; ``limit`` caps the room that is read.
         """
 
     def admit(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]
     ) -> list[LockedJob]:
-        """Lock those of the jobs that nobody else has, and give the blocked ones among these what they wait for.
+        """Lock those of the jobs that nobody else has locked, and give the blocked ones the permits they wait for.
 
-        The limits are locked by the caller. Those of ``complete`` become ready. Returns all that were locked.
+        The limits are locked by the caller. Those of ``complete`` become ready. Return all jobs that were locked.
         """

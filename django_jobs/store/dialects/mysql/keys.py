@@ -10,9 +10,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....policy.uniqueness import NewKey
-from .. import open_dialect
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
+from ..base.transactions import write_transaction
+from .jobs import MySQLJobs
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -59,8 +60,7 @@ class MySQLKeys:
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
         """Insert in three statements: the key, which is locked whoever has it, the job, its id."""
-        dialect, _ = open_dialect(connection.alias)
-        with dialect.write_transaction(connection), connection.cursor() as cursor:
+        with write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
             holder_id = cursor.lastrowid or NO_JOB_ID
             if holder_id != NO_JOB_ID:
@@ -70,7 +70,7 @@ class MySQLKeys:
                 row = cursor.fetchone()
                 if row is not None and row[0] in key.states:
                     return KeyHolder(holder_id)
-            (inserted,) = dialect.insert_jobs(connection, new, [arguments])
+            (inserted,) = MySQLJobs().insert_jobs(connection, new, [arguments])
             kept = round(key.seconds * 1_000_000)
             cursor.execute(ASSIGN_KEY, [inserted.job_id, key.text, kept, key.digest])
         return inserted

@@ -1,8 +1,6 @@
-"""The statements of MySQL and MariaDB, each read top to bottom; who runs them is in ``mysql.py``."""
+"""SQL of jobs on MySQL and MariaDB; ``jobs.py`` runs it."""
 
 from __future__ import annotations
-
-from ..base.jobs import COUNT_ATTEMPTS
 
 NOW = "UTC_TIMESTAMP(6)"
 
@@ -23,20 +21,20 @@ SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id
 QUEUE_SNAPSHOT = f"""
 SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
        (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitsignal), {NOW}, min(check_at)) FROM django_jobs_limit),
-       line.queue_name, line.priority,
-       (SELECT max_running FROM django_jobs_queue WHERE name = line.queue_name) IS NOT NULL
+       lane.queue_name, lane.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
 FROM (SELECT 1 AS one) AS always
 LEFT JOIN (
     SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready)
     WHERE state = 'ready'
-) AS line ON NOT EXISTS (
-    SELECT 1 FROM django_jobs_queue WHERE name = line.queue_name AND paused_at IS NOT NULL
+) AS lane ON NOT EXISTS (
+    SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL
 )
 """
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,
-       {enqueued}, {ready}, {held}, {now}, worker_deaths, flags, UTC_TIMESTAMP(6)
+       {enqueued}, {ready}, {unknown}, {now}, worker_deaths, flags, UTC_TIMESTAMP(6)
 FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (
@@ -51,7 +49,7 @@ _SINCE_EPOCH = "TIMESTAMPDIFF(MICROSECOND, '1970-01-01', {}) / 1e6"
 _INSTANTS = {
     "enqueued": _SINCE_EPOCH.format("enqueued_at"),
     "ready": _SINCE_EPOCH.format("ready_at"),
-    "held": _SINCE_EPOCH.format("unknown_since"),
+    "unknown": _SINCE_EPOCH.format("unknown_since"),
     "now": _SINCE_EPOCH.format(NOW),
 }
 READY_FROM_HEAD = READY.format(**_INSTANTS, behind_position="")
@@ -136,25 +134,4 @@ INSERT INTO django_jobs_deadletter
     (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
      died_at, status, resolved_by)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
-"""
-
-COUNT = COUNT_ATTEMPTS.format(
-    minute="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', finished_at) DIV 60000000",
-    waited="TIMESTAMPDIFF(MICROSECOND, ready_at, started_at) / 1e6",
-    ran="TIMESTAMPDIFF(MICROSECOND, started_at, finished_at) / 1e6",
-)
-
-INSERT_TICKS = """
-INSERT INTO django_jobs_tick
-    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
-SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS (
-    schedule_id bigint PATH '$[0]', due_at datetime(6) PATH '$[1]', decided_at datetime(6) PATH '$[2]',
-    outcome varchar(10) PATH '$[3]', reason longtext PATH '$[4]', job_id bigint PATH '$[5]',
-    is_open tinyint PATH '$[6]', requested_by varchar(150) PATH '$[7]')) AS tick
-"""
-SET_SCHEDULE_TIMES = """
-UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (
-           id bigint PATH '$[0]', due datetime(6) PATH '$[1]', look datetime(6) PATH '$[2]')) AS looks
-STRAIGHT_JOIN django_jobs_cronschedule AS schedule FORCE INDEX (PRIMARY) ON schedule.id = looks.id
-SET schedule.next_due_at = looks.due, schedule.next_check_at = looks.look
 """

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
-from .jobs import INSERT
+from .statements import INSERT
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper

@@ -9,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ....policy.uniqueness import NewKey
-from .. import open_dialect
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
+from .jobs import SQLiteJobs
 from .statements import LATER, NOW
+from .transactions import write_transaction
 
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
@@ -54,8 +55,7 @@ class SQLiteKeys:
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
         """Insert the key, the job, and the job's id on the key."""
-        dialect, _ = open_dialect(connection.alias)
-        with dialect.write_transaction(connection), connection.cursor() as cursor:
+        with write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
             ((holder_id,),) = cursor.fetchall()
             if holder_id != NO_JOB_ID:
@@ -63,7 +63,7 @@ class SQLiteKeys:
                 row = cursor.fetchone()
                 if row is not None and row[0] in key.states:
                     return KeyHolder(holder_id)
-            (inserted,) = dialect.insert_jobs(connection, new, [arguments])
+            (inserted,) = SQLiteJobs().insert_jobs(connection, new, [arguments])
             cursor.execute(ASSIGN_KEY, [inserted.job_id, key.text, f"{key.seconds:+.6f}", key.digest])
         return inserted
 

@@ -1,8 +1,6 @@
-"""The statements of SQLite, each read top to bottom; who runs them is in ``sqlite.py``."""
+"""SQL of jobs on SQLite; ``jobs.py`` runs it."""
 
 from __future__ import annotations
-
-from ..base.jobs import COUNT_ATTEMPTS
 
 NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
@@ -26,14 +24,14 @@ RETURNING id, state, enqueued_at, run_after, ready_at
 """.format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
 
 QUEUE_SNAPSHOT = f"""
-WITH RECURSIVE line (queue_name, priority) AS (
+WITH RECURSIVE lane (queue_name, priority) AS (
     SELECT * FROM (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
                    ORDER BY queue_name, priority LIMIT 1)
     UNION ALL
     SELECT further.queue_name, further.priority
-    FROM line JOIN django_jobs_job AS further ON further.id = (
+    FROM lane JOIN django_jobs_job AS further ON further.id = (
         SELECT id FROM django_jobs_job
-        WHERE state = 'ready' AND (queue_name, priority) > (line.queue_name, line.priority)
+        WHERE state = 'ready' AND (queue_name, priority) > (lane.queue_name, lane.priority)
         ORDER BY queue_name, priority LIMIT 1
     )
 )
@@ -41,15 +39,15 @@ SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN 
                FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
        (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitsignal) THEN {NOW} ELSE min(check_at) END
         FROM django_jobs_limit),
-       open_line.queue_name, open_line.priority,
-       (SELECT max_running FROM django_jobs_queue WHERE name = open_line.queue_name) IS NOT NULL
+       open_lane.queue_name, open_lane.priority,
+       (SELECT max_running FROM django_jobs_queue WHERE name = open_lane.queue_name) IS NOT NULL
 FROM (SELECT 1) AS always
 LEFT JOIN (
-    SELECT queue_name, priority FROM line
+    SELECT queue_name, priority FROM lane
     WHERE NOT EXISTS (
-        SELECT 1 FROM django_jobs_queue WHERE name = line.queue_name AND paused_at IS NOT NULL
+        SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL
     )
-) AS open_line ON true
+) AS open_lane ON true
 """
 
 CLAIM = """
@@ -67,16 +65,16 @@ WHERE id IN (
     LIMIT %(limit)s
 )
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
-          {enqueued}, {ready}, {held}, {started}, worker_deaths, flags
+          {enqueued}, {ready}, {unknown}, {started}, worker_deaths, flags
 """
-_SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
+SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {
     "now": NOW.replace("%", "%%"),
-    "enqueued": f"coalesce({_SINCE_EPOCH.format('enqueued_at')}, {_SINCE_EPOCH.format('started_at')})",
+    "enqueued": f"coalesce({SINCE_EPOCH.format('enqueued_at')}, {SINCE_EPOCH.format('started_at')})",
     # What was edited by hand may be no instant at all; such a job runs like any other.
-    "ready": f"coalesce({_SINCE_EPOCH.format('ready_at')}, {_SINCE_EPOCH.format('started_at')})",
-    "held": _SINCE_EPOCH.format("unknown_since"),
-    "started": _SINCE_EPOCH.format("started_at"),
+    "ready": f"coalesce({SINCE_EPOCH.format('ready_at')}, {SINCE_EPOCH.format('started_at')})",
+    "unknown": SINCE_EPOCH.format("unknown_since"),
+    "started": SINCE_EPOCH.format("started_at"),
 }
 CLAIM_FROM_HEAD = CLAIM.format(**_CLAIM_PARTS, behind_position="")
 CLAIM_FROM_POSITION = CLAIM.format(
@@ -128,16 +126,3 @@ INSERT INTO django_jobs_deadletter
      died_at, status, resolved_by)
 VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
 """
-
-COUNT = COUNT_ATTEMPTS.format(
-    minute="CAST(strftime('%%s', finished_at) AS integer) / 60",
-    waited=f"round({_SINCE_EPOCH.format('started_at')} - {_SINCE_EPOCH.format('ready_at')}, 6)",
-    ran=f"round({_SINCE_EPOCH.format('finished_at')} - {_SINCE_EPOCH.format('started_at')}, 6)",
-)
-
-INSERT_TICKS = """
-INSERT INTO django_jobs_tick
-    (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s)
-"""
-SET_SCHEDULE_TIMES = "UPDATE django_jobs_cronschedule SET next_due_at = %s, next_check_at = %s WHERE id = %s"

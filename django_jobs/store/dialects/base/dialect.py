@@ -1,0 +1,78 @@
+"""The contract of a database vendor: its sessions and transactions, and a part for each group of statements.
+
+A dialect and its parts have no state. Their methods take this thread's connection, write in the caller's transaction
+if there is one, and commit on their own if there is none. The tests in ``tests/store`` run unchanged on each vendor.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .batches import BatchStatements
+from .dependencies import DependencyStatements
+from .jobs import JobStatements
+from .keys import KeyStatements
+from .limits import LimitStatements
+from .logs import LogStatements
+from .schedules import ScheduleStatements
+from .server import ServerStatements
+from .stats import StatStatements
+from .transactions import write_transaction
+
+if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class Dialect(ABC):
+    """A supported database vendor."""
+
+    __slots__ = ()
+
+    jobs: ClassVar[JobStatements]
+    keys: ClassVar[KeyStatements]
+    limits: ClassVar[LimitStatements]
+    batches: ClassVar[BatchStatements]
+    dependencies: ClassVar[DependencyStatements]
+    schedules: ClassVar[ScheduleStatements]
+    logs: ClassVar[LogStatements]
+    stats: ClassVar[StatStatements]
+    server: ClassVar[ServerStatements]
+
+    supports_notify: ClassVar[bool] = False
+    """True if ``LISTEN`` and ``NOTIFY`` wake idle workers."""
+    supports_argument_index: ClassVar[bool] = False
+    """True if an index may serve a search by what a job's arguments contain."""
+    network_timeouts: ClassVar[Mapping[str, int]] = MappingProxyType({})
+    """Connection options of the driver with which a dead network ends as an error, unless the project sets them."""
+
+    @abstractmethod
+    def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
+        """Set up a worker's connection; ``durable`` False if losing its last commits is harmless."""
+
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+        """Open a transaction for several statements, or join the caller's."""
+        return write_transaction(connection)
+
+    @abstractmethod
+    def now(self, connection: BaseDatabaseWrapper) -> datetime:
+        """Return the database's time, aware."""
+
+    @abstractmethod
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Tell whether the server rolled this transaction back in favour of another, so that a retry may succeed."""
+
+    @abstractmethod
+    def is_idle(self, driver_connection: Any) -> bool:
+        """Tell, without a round trip if possible, whether a connection is open and in no transaction."""
+
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:  # noqa: B027 - optional
+        """Wake idle workers if the database can; workers poll otherwise."""
+
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027 - optional
+        """Have all schedulers read the schedules again if the database can; schedulers poll otherwise."""

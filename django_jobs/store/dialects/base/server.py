@@ -1,0 +1,32 @@
+"""The contract of questions to the database server about itself, for ``jobs doctor``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from django.db import Error as DatabaseError
+
+from ....policy.doctor import ServerFacts
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+class ServerStatements(Protocol):
+    """Read the server's state and its settings."""
+
+    def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
+        """Return what the server tells this user; ``notify``: whether to try out notifications."""
+
+    def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
+        """Return the indexes of these tables that exist but are not usable."""
+
+
+def readable_rows(connection: BaseDatabaseWrapper, statement: str, values: Any = None) -> list[Any]:
+    """Return the rows, or an empty list if this user may not read them."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+    except DatabaseError:
+        return []

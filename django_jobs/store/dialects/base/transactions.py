@@ -1,0 +1,16 @@
+"""The transaction of servers that lock by row."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
+
+from django.db import transaction
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def write_transaction(connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
+    """Open a transaction, or join the caller's without a savepoint."""
+    return transaction.atomic(using=connection.alias, savepoint=False)

@@ -1,0 +1,79 @@
+"""MySQL and MariaDB: sessions at READ COMMITTED, no notifications."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..base.batches import BatchStatements
+from ..base.dialect import Dialect
+from ..base.jobs import as_instant
+from ..base.logs import LogStatements
+from ..base.stats import StatStatements
+from ..shared.by_id import force_index_wrapper
+from .dependencies import MySQLDependencies
+from .jobs import MySQLJobs
+from .keys import MySQLKeys
+from .limits import MySQLLimits
+from .logs import ON_DUPLICATE_KEY
+from .schedules import MySQLSchedules
+from .server import MySQLServer
+from .statements import NOW
+
+if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+CONFLICTS = {1020, 1213}
+"""ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
+
+
+class MySQL(Dialect):
+    """MySQL 8 and MariaDB 10.6 and later."""
+
+    __slots__ = ()
+
+    jobs = MySQLJobs()
+    keys = MySQLKeys()
+    limits = MySQLLimits()
+    batches = BatchStatements(share_lock="LOCK IN SHARE MODE")
+    dependencies = MySQLDependencies()
+    schedules = MySQLSchedules()
+    logs = LogStatements(merge=ON_DUPLICATE_KEY)
+    stats = StatStatements(
+        minute="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', finished_at) DIV 60000000",
+        waited="TIMESTAMPDIFF(MICROSECOND, ready_at, started_at) / 1e6",
+        ran="TIMESTAMPDIFF(MICROSECOND, started_at, finished_at) / 1e6",
+    )
+    server = MySQLServer()
+
+    network_timeouts = MappingProxyType({"connect_timeout": 10})
+
+    def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
+        """Set the session to READ COMMITTED: gap locks would make claims wait for enqueues."""
+        with connection.cursor() as cursor:
+            cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    @contextmanager
+    def write_transaction(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
+        """Open a transaction, or join the caller's, in which rows are looked up by the indexes of ``InIds``."""
+        with connection.execute_wrapper(force_index_wrapper), super().write_transaction(connection):
+            yield
+
+    def now(self, connection: BaseDatabaseWrapper) -> datetime:
+        """Return the database's time."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT {NOW}")
+            now: datetime = as_instant(cursor.fetchone()[0])
+            return now
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Compare the server's error number."""
+        return bool(error.args) and error.args[0] in CONFLICTS
+
+    def is_idle(self, driver_connection: Any) -> bool:
+        """Ask the driver whether it is open; it cannot tell about a transaction begun by hand."""
+        return bool(driver_connection.open)

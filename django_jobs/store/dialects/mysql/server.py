@@ -1,0 +1,47 @@
+"""Questions to a MySQL or MariaDB server: long transactions, engines without transactions, durability."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
+from ..base.server import readable_rows
+
+if TYPE_CHECKING:
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+LONG_TRANSACTIONS = """
+SELECT concat('connection ', trx_mysql_thread_id, ' (', lower(trx_state), ')'),
+       timestampdiff(SECOND, trx_started, now()), left(coalesce(trx_query, ''), 200)
+FROM information_schema.innodb_trx
+WHERE trx_mysql_thread_id <> connection_id() AND trx_started <= now() - INTERVAL %s SECOND
+ORDER BY trx_started LIMIT 5
+"""
+ENGINES = """
+SELECT table_name, engine FROM information_schema.tables
+WHERE table_schema = database() AND table_name LIKE 'django\\_jobs\\_%%' AND engine <> 'InnoDB'
+"""
+FLUSH_AT_COMMIT = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit"
+
+
+class MySQLServer:
+    """Questions to a MySQL or MariaDB server."""
+
+    def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
+        """Read the catalogue and the settings."""
+        blockers = readable_rows(connection, LONG_TRANSACTIONS, [LONG_TRANSACTION_SECONDS])
+        unsafe = []
+        if readable_rows(connection, ENGINES, []):
+            unsafe.append(UnsafeSetting.NO_TRANSACTIONS)
+        if readable_rows(connection, FLUSH_AT_COMMIT) == [(0,)]:
+            unsafe.append(UnsafeSetting.NOT_DURABLE)
+        return ServerFacts(
+            vacuum_blockers=[
+                VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in blockers
+            ],
+            unsafe_settings=unsafe,
+        )
+
+    def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
+        """Return none: an index is built whole or not at all."""
+        return []

@@ -1,0 +1,91 @@
+"""PostgreSQL: sessions at READ COMMITTED, LISTEN and NOTIFY."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from ..base.batches import BatchStatements
+from ..base.dependencies import DependencyStatements
+from ..base.dialect import Dialect
+from ..base.logs import LogStatements
+from ..base.stats import StatStatements
+from .channels import CHANNEL, SCHEDULERS_CHANNEL
+from .jobs import PostgreSQLJobs
+from .keys import PostgreSQLKeys
+from .limits import PostgreSQLLimits
+from .schedules import PostgreSQLSchedules
+from .server import PostgreSQLServer
+
+if TYPE_CHECKING:
+    from django.db import Error as DatabaseError
+    from django.db.backends.base.base import BaseDatabaseWrapper
+
+CONFLICTS = {"40001", "40P01"}
+"""serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
+
+
+class PostgreSQL(Dialect):
+    """PostgreSQL 14 and later."""
+
+    __slots__ = ()
+
+    jobs = PostgreSQLJobs()
+    keys = PostgreSQLKeys()
+    limits = PostgreSQLLimits()
+    batches = BatchStatements(share_lock="FOR SHARE")
+    dependencies = DependencyStatements()
+    schedules = PostgreSQLSchedules()
+    logs = LogStatements(data="%(data)s::jsonb")
+    stats = StatStatements(
+        minute="floor(extract(epoch FROM finished_at) / 60)::bigint",
+        waited="extract(epoch FROM started_at - ready_at)::float8",
+        ran="extract(epoch FROM finished_at - started_at)::float8",
+    )
+    server = PostgreSQLServer()
+
+    supports_notify = True
+    supports_argument_index = True
+    network_timeouts = MappingProxyType(
+        {
+            "connect_timeout": 10,
+            "keepalives_idle": 30,
+            "keepalives_interval": 10,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 30_000,
+        }
+    )
+
+    def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
+        """Set the session to READ COMMITTED if the project or the server chose another level."""
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW default_transaction_isolation")
+            if cursor.fetchone() != ("read committed",):
+                cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
+
+    def now(self, connection: BaseDatabaseWrapper) -> datetime:
+        """Return the database's time."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT statement_timestamp()")
+            now: datetime = cursor.fetchone()[0]
+            return now
+
+    def is_conflict(self, error: DatabaseError) -> bool:
+        """Compare the SQLSTATE; psycopg 3 and 2 name it differently."""
+        cause = error.__cause__
+        return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in CONFLICTS
+
+    def is_idle(self, driver_connection: Any) -> bool:
+        """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""
+        return not driver_connection.closed and driver_connection.info.transaction_status == 0
+
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+        """Notify the workers that listen. NOTIFY locks the whole database at commit: call it seldom."""
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue_name])
+
+    def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
+        """Notify the schedulers that listen."""
+        with connection.cursor() as cursor:
+            cursor.execute(f"NOTIFY {SCHEDULERS_CHANNEL}")
