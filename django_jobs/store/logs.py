@@ -9,7 +9,7 @@ from ..models.job_log import CLAIM_INDEX
 from ..policy.log_lines import LogExcerpt
 from .dialects import open_dialect
 from .dialects.base.jobs import Claim
-from .dialects.shared.by_id import InIds
+from .dialects.shared.by_id import InIds, delete_rows
 
 
 def save_log(claim: Claim, kept: LogExcerpt, *, worker_id: int, using: str | None = None) -> None:
@@ -31,4 +31,4 @@ def logs_of(
 
 def delete_logs(job_ids: list[int], *, using: str) -> None:
     """Delete the logs of jobs."""
-    JobLog.objects.using(using).filter(InIds("job_id", job_ids, index=CLAIM_INDEX))._raw_delete(using)
+    delete_rows(JobLog.objects.using(using).filter(InIds("job_id", job_ids, index=CLAIM_INDEX)))

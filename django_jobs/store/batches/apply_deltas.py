@@ -29,6 +29,7 @@ from ...policy.metadata import BATCH_KEY
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
+from ..dialects.shared.by_id import delete_rows
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 
 MANY_DELTAS = 100
@@ -99,7 +100,7 @@ def _consume_deltas(batch_id: int, alias: str) -> Counts:
     """Delete a batch's tallies, whose row is locked, and return their sum."""
     tallies = BatchCountDelta.objects.using(alias)
     rows = list(tallies.filter(batch=batch_id).select_for_update().values_list("pk", *_COUNTS))
-    tallies.filter(pk__in=[row[0] for row in rows])._raw_delete(alias)
+    delete_rows(tallies.filter(pk__in=[row[0] for row in rows]))
     return Counts(*(sum(row[at] for row in rows) for at in range(1, len(_COUNTS) + 1)))
 
 

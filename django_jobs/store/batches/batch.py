@@ -15,6 +15,7 @@ from ...models import Batch, BatchCountDelta, BatchJob, Job
 from ...policy.batches import BatchFacts, BatchState, Callback, Counts, accepts_jobs, decide_batch
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
+from ..dialects.shared.by_id import delete_rows
 from ..transactions import savepoint
 from .count_deltas import record_added_jobs, record_count_delta
 
@@ -196,5 +197,5 @@ def prune_batches(period: timedelta | None, *, using: str | None = None) -> int:
         **{name: Subquery(rows.order_by().values("pk")[:1]) for name, rows in parts.items()}
     ).filter(**{f"{name}__isnull": True for name in parts})
     ids = list(empty.order_by("pk").values_list("pk", flat=True)[:2_000])
-    Batch.objects.using(connection.alias).filter(pk__in=ids)._raw_delete(connection.alias)
+    delete_rows(Batch.objects.using(connection.alias).filter(pk__in=ids))
     return len(ids)

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ...models import DeadLetter, RollupPosition
 from ...models.base import MAX_ACTOR_LENGTH, MAX_NOTE_LENGTH
 from ..clock import DatabaseNow
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 from .group_counts import count_closed
 
 
@@ -55,7 +55,7 @@ def delete_dead_letters(ids: Collection[int], *, using: str) -> int:
         elif not was_open and not is_folded:
             closed[fingerprint] -= 1  # taken away when it was ended, and never to be added by a fold
     count_closed(closed, using=using)
-    DeadLetter.objects.using(using).filter(InIds("pk", [pk for pk, _, _ in locked]))._raw_delete(using)
+    delete_rows(DeadLetter.objects.using(using).filter(InIds("pk", [pk for pk, _, _ in locked])))
     return len(locked)
 
 

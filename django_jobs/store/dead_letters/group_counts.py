@@ -24,6 +24,7 @@ from ...models import DeadLetter, DeadLetterGroup
 from ...models.rollup import MAX_SAMPLE_LENGTH
 from ..clock import database_now
 from ..dialects import open_dialect
+from ..dialects.shared.by_id import delete_rows
 
 MAX_PRUNED_PER_CALL = 1_000
 
@@ -150,7 +151,7 @@ def prune_groups(period: timedelta | None, *, using: str | None = None) -> int:
     with dialect.write_transaction(connection):
         list(groups.filter(pk__in=ids).select_for_update().order_by("pk").values_list("pk"))
         still_gone = list(gone.filter(pk__in=ids).values_list("pk", flat=True))
-        groups.filter(pk__in=still_gone)._raw_delete(connection.alias)
+        delete_rows(groups.filter(pk__in=still_gone))
     return len(still_gone)
 
 

@@ -23,7 +23,7 @@ from ..clock import DatabaseNow
 from ..dependencies.mark_cancelled import mark_cancelled
 from ..dialects import open_dialect
 from ..dialects.base.jobs import FinishedRun, Inserted, NewJob
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 from ..limits.permits import cancel_permits
 
 ROWS_PER_STATEMENT = 2_000
@@ -42,7 +42,7 @@ def insert_expiries(new: NewJob, inserted: Sequence[Inserted], *, using: str) ->
 
 def delete_expiries(job_ids: Collection[int], *, using: str) -> None:
     """Let jobs, whose flags the caller writes, expire no more."""
-    Expiry.objects.using(using).filter(InIds("job_id", job_ids))._raw_delete(using)
+    delete_rows(Expiry.objects.using(using).filter(InIds("job_id", job_ids)))
 
 
 def is_past_expiry(job_id: int, *, using: str | None = None) -> bool:

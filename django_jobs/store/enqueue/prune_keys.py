@@ -8,6 +8,7 @@ from ...models import EnqueueKey, Job, OnceRecord
 from ...policy.uniqueness import UNIQUE_KEY_TTL, UNIQUE_STATES, KeyKind
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
+from ..dialects.shared.by_id import delete_rows
 
 WINDOW = 2_000
 
@@ -38,7 +39,7 @@ def prune_keys(*, using: str | None = None) -> int:
                 keys.filter(pk__in=held).update(expires_at=DatabaseNow(UNIQUE_KEY_TTL))
             if len(held) < len(rows):
                 free = {digest for digest, _, _ in rows} - set(held)
-                keys.filter(pk__in=free)._raw_delete(connection.alias)
+                delete_rows(keys.filter(pk__in=free))
             deleted += len(rows) - len(held)
         looked_at = len(rows)
     return deleted
@@ -53,6 +54,6 @@ def prune_once(period: timedelta | None, *, using: str | None = None) -> int:
     old = records.filter(recorded_at__lt=database_now(using=connection.alias) - period)
     deleted = 0
     while digests := list(old.order_by("recorded_at", "digest").values_list("pk", flat=True)[:WINDOW]):
-        records.filter(pk__in=digests)._raw_delete(connection.alias)
+        delete_rows(records.filter(pk__in=digests))
         deleted += len(digests)
     return deleted

@@ -9,7 +9,7 @@ from ...models.dependency import SUCCESSORS_INDEX
 from ...policy.flags import JobFlag
 from ...policy.states import State
 from ..dependencies.successors import still_needed
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 from ..enqueue.expiry import delete_expiries
 from ..results.retention import expire_results_of_jobs
 from .after_finish import cancel_dependents
@@ -28,7 +28,7 @@ def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str)
     needed = _detach_dependents(awaited, using) if awaited else set()
     batched = [pk for pk, _, flags in rows if flags & JobFlag.IN_BATCH and pk not in needed]
     if batched:
-        BatchJob.objects.using(using).filter(InIds("job_id", batched))._raw_delete(using)
+        delete_rows(BatchJob.objects.using(using).filter(InIds("job_id", batched)))
     expiring = [pk for pk, _, flags in rows if flags & JobFlag.EXPIRES and pk not in needed]
     if expiring:
         delete_expiries(expiring, using=using)
@@ -44,5 +44,5 @@ def _detach_dependents(states: dict[int, str], alias: str) -> set[int]:
     needed = still_needed([pk for pk, state in states.items() if state == State.SUCCEEDED], using=alias)
     going = [pk for pk in states if pk not in needed]
     edges = Dependency.objects.using(alias).filter(InIds("predecessor_id", going, index=SUCCESSORS_INDEX))
-    edges._raw_delete(alias)
+    delete_rows(edges)
     return needed

@@ -19,6 +19,7 @@ from ...policy.uniqueness import KeyKind
 from ..clock import database_now
 from ..dead_letters.close import dead_letter_ids_of, delete_dead_letters
 from ..dialects import open_dialect
+from ..dialects.shared.by_id import delete_rows
 from .deletable import lock_deletable
 from .purge import delete_jobs
 
@@ -133,7 +134,7 @@ def prune_ticks(period: timedelta | None, *, using: str | None = None) -> int:
         )
         old = [pk for pk, decided_at, is_open in rows if decided_at < cutoff and not is_open]
         if old:
-            ticks.filter(pk__in=old)._raw_delete(connection.alias)
+            delete_rows(ticks.filter(pk__in=old))
             deleted += len(old)
         if len(rows) < WINDOW or rows[-1][1] >= cutoff:
             return deleted

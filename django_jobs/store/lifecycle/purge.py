@@ -9,7 +9,7 @@ from ...models.attempt import CLAIM_INDEX
 from ...policy.states import FINAL_STATES
 from ..dead_letters.close import close_dead_letters, dead_letter_ids_of
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 from ..limits.permits import delete_permits
 from ..logs import delete_logs
 from ..selection import Target, job_ids_in_chunks
@@ -44,7 +44,7 @@ def _purge(ids: list[int], by: str, alias: str) -> int:
 
 def delete_jobs(ids: list[int], *, using: str) -> None:
     """Delete jobs and their attempts, logs and permits in four statements, without loading them."""
-    Attempt.objects.using(using).filter(InIds("job_id", ids, index=CLAIM_INDEX))._raw_delete(using)
+    delete_rows(Attempt.objects.using(using).filter(InIds("job_id", ids, index=CLAIM_INDEX)))
     delete_logs(ids, using=using)
     delete_permits(ids, using=using)
-    Job.objects.using(using).filter(InIds("pk", ids))._raw_delete(using)
+    delete_rows(Job.objects.using(using).filter(InIds("pk", ids)))

@@ -19,7 +19,7 @@ from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.base.jobs import from_epoch
 from ..dialects.base.limits import LimitQueue
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 from ..notify import notify_on_commit
 from .open_limits import LimitRow, lock_limits
 from .permits import wait_at_next_limit
@@ -112,7 +112,7 @@ def _consume_signals(using: str) -> int:
         notice = defined.get(limit.id)
         if notice is not None and notice.rule != limit.rule.as_json():
             Limit.objects.using(using).filter(pk=limit.id).update(rule=notice.rule)
-    LimitSignal.objects.using(using).filter(InIds("pk", [one.pk for one in notices]))._raw_delete(using)
+    delete_rows(LimitSignal.objects.using(using).filter(InIds("pk", [one.pk for one in notices])))
     return len(notices)
 
 
@@ -134,7 +134,7 @@ def _delete_cooled(limit_ids: Iterable[int], using: str) -> None:
     cooled = permits.filter(InIds("limit_id", limit_ids, index=None), free_at__lte=DatabaseNow())
     job_ids = set(cooled.values_list("job_id", flat=True))
     if job_ids:
-        permits.filter(InIds("job_id", job_ids), free_at__lte=DatabaseNow())._raw_delete(using)
+        delete_rows(permits.filter(InIds("job_id", job_ids), free_at__lte=DatabaseNow()))
 
 
 def _admit(wanted: Mapping[int, bool], using: str) -> set[int]:

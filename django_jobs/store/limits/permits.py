@@ -14,7 +14,7 @@ from ...policy.flags import JobFlag
 from ...policy.limits import PermitPhase, RequiredPermit, urgency
 from ...policy.states import State
 from ..clock import DatabaseNow
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 
 ROWS_PER_STATEMENT = 2_000
 
@@ -110,17 +110,17 @@ def cancel_permits(job_ids: Collection[int], *, using: str) -> None:
     held = [
         limit_id for _, limit_id, _, phase in _needed_permits(job_ids, using) if phase == PermitPhase.HELD
     ]
-    Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0).exclude(
-        phase=PermitPhase.COOLING
-    )._raw_delete(using)
+    delete_rows(
+        Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0).exclude(phase=PermitPhase.COOLING)
+    )
     signal_limits(held, using=using)
 
 
 def delete_permits(job_ids: Collection[int], *, using: str) -> None:
     """Delete what is left of jobs that are deleted; a use that still counts stays."""
-    Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(
-        phase=PermitPhase.COOLING
-    )._raw_delete(using)
+    delete_rows(
+        Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(phase=PermitPhase.COOLING)
+    )
 
 
 def signal_limits(limit_ids: Iterable[int], *, using: str) -> None:

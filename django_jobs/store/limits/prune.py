@@ -10,7 +10,7 @@ from ...models import Limit, Permit
 from ...policy.limits import PermitPhase
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 
 WINDOW = 1_000
 STATE_RETENTION = timedelta(days=1)
@@ -42,12 +42,12 @@ def prune_limits(*, using: str | None = None) -> int:
 
 def _prune(ids: list[int], alias: str) -> int:
     cooled = Permit.objects.using(alias).filter(InIds("limit_id", ids, index=None), phase=PermitPhase.COOLING)
-    cooled.filter(free_at__lte=DatabaseNow())._raw_delete(alias)
+    delete_rows(cooled.filter(free_at__lte=DatabaseNow()))
     limits = Limit.objects.using(alias)
     permits = Permit.objects.using(alias).filter(limit=OuterRef("pk"))
     idle = limits.filter(pk__in=ids, is_tripped=False, failures=[]).exclude(Exists(permits))
     idle = idle.exclude(closed_until__gt=DatabaseNow(-STATE_RETENTION))
     locked = limits.filter(InIds("pk", idle.values_list("pk", flat=True)), check_at=None)
     gone = list(locked.select_for_update(skip_locked=True).values_list("pk", flat=True))
-    limits.filter(InIds("pk", gone))._raw_delete(alias)
+    delete_rows(limits.filter(InIds("pk", gone)))
     return len(gone)

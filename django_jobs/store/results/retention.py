@@ -30,7 +30,7 @@ from ..clock import DatabaseNow
 from ..dependencies.successors import still_needed
 from ..dialects import open_dialect
 from ..dialects.base.jobs import FinishedRun
-from ..dialects.shared.by_id import InIds
+from ..dialects.shared.by_id import InIds, delete_rows
 
 WINDOW = 500
 RECHECK_INTERVAL = timedelta(hours=1)
@@ -128,7 +128,7 @@ def _clear(due: Sequence[_DueResult], alias: str) -> list[_DueResult]:
         if needed:
             put_off = [one.id for one in due if one.job_id in needed]
             rows.filter(InIds("pk", put_off)).update(expires_at=DatabaseNow(RECHECK_INTERVAL))
-        rows.filter(InIds("pk", [one.id for one in going if not one.file_name]))._raw_delete(alias)
+        delete_rows(rows.filter(InIds("pk", [one.id for one in going if not one.file_name])))
     return going
 
 
@@ -152,6 +152,6 @@ def _delete_files(due: Sequence[_DueResult], deadline: float, alias: str) -> lis
     rows = ResultRetention.objects.using(alias)
     if gone or failed:
         with dialect.write_transaction(connection):
-            rows.filter(InIds("pk", gone))._raw_delete(alias)
+            delete_rows(rows.filter(InIds("pk", gone)))
             rows.filter(InIds("pk", failed)).update(expires_at=DatabaseNow(RECHECK_INTERVAL))
     return left

@@ -14,6 +14,7 @@ from ...models.base import MAX_ACTOR_LENGTH
 from ...policy.schedule import ScheduleSpec, Timing
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
+from ..dialects.shared.by_id import delete_rows
 from ..notify import notify_schedulers_on_commit
 from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, has_queued_ticks, skip_queued_ticks
 
@@ -101,7 +102,7 @@ def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None
     ticks = Tick.objects.using(connection.alias).filter(schedule=schedule.pk).order_by("pk")
     rows.filter(pk=schedule.pk).update(next_due_at=None, next_check_at=None)
     while ids := list(ticks.values_list("pk", flat=True)[:CHUNK]):
-        ticks.filter(pk__in=ids)._raw_delete(connection.alias)
+        delete_rows(ticks.filter(pk__in=ids))
     with dialect.write_transaction(connection):
         rows.filter(pk=schedule.pk).delete()
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +11,6 @@ from ..base.dialect import Dialect
 from ..base.jobs import as_instant
 from ..base.logs import LogStatements
 from ..base.stats import StatStatements
-from ..shared.by_id import force_index_wrapper
 from .dependencies import MySQLDependencies
 from .jobs import MySQLJobs
 from .keys import MySQLKeys
@@ -56,12 +53,6 @@ class MySQL(Dialect):
         """Set the session to READ COMMITTED: gap locks would make claims wait for enqueues."""
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
-
-    @contextmanager
-    def write_transaction(self, connection: BaseDatabaseWrapper) -> Iterator[None]:
-        """Open a transaction, or join the caller's, in which rows are looked up by the indexes of ``InIds``."""
-        with connection.execute_wrapper(force_index_wrapper), super().write_transaction(connection):
-            yield
 
     def now(self, connection: BaseDatabaseWrapper) -> datetime:
         """Return the database's time."""

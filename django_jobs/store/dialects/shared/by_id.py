@@ -1,50 +1,51 @@
-"""Among: a condition on a key by hundreds of values, sent as one, and met by looking these up.
+"""Find, change and delete rows by hundreds of ids: a condition sent as one value, and met by an index.
 
-``filter(column__in=[...])`` makes a parameter of each value, and Django and the driver then spend more time on a
-list of 500 than the database on finding its rows: a finish of jobs under limits took Python twice as long. MySQL and
-MariaDB, besides, read, and lock, the whole of a small table rather than a list of its keys: a worker would wait for
-the transaction of somebody who has just enqueued. So there the condition carries a mark, by which ``force_index_wrapper``, a
-wrapper around the statements of a dialect's transaction, has the index used that it names. A DELETE becomes a join:
-it needs the key alone, and where an index holds all that a statement needs MariaDB reads the whole of it, forced or
-not, unless it can look up each row of a table before.
+``filter(column__in=[...])`` makes a parameter of each id, and Django and the driver then spend more time on a list of 500
+than the database on finding its rows: a finish of jobs under limits took Python twice as long. ``InIds`` sends one.
+
+MySQL and MariaDB, besides, read and lock the whole of a small table rather than look up a list of keys: a worker would
+wait for the transaction of somebody who has just enqueued. So ``InIds`` names an index, and the query that it is put into
+becomes an ``IndexedQuery``, for which a vendor may have SQL compilers of its own: see ``mysql/compilers.py``.
 """
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Any
 
-from django.db.models import F, Lookup
+from django.db import connections
+from django.db.models import F, Lookup, QuerySet
+from django.db.models.sql import DeleteQuery, Query, UpdateQuery
+from django.db.models.sql.constants import ROW_COUNT
 
 PRIMARY = "PRIMARY"
-_MARKED = re.compile(r" IN %s /\* by (\w+) \*/")
-_TABLE = r"(`django_jobs_\w+`)"
-_DELETE = re.compile(rf"^DELETE FROM {_TABLE} WHERE ")
-_JOINED = (
-    r"DELETE \1 FROM JSON_TABLE(%s, '$[*]' COLUMNS (id BIGINT PATH '$')) AS among"
-    r" STRAIGHT_JOIN \1 FORCE INDEX ({index}) WHERE "
-)
-_HINTED = (
-    (re.compile(rf"^UPDATE {_TABLE} SET "), r"UPDATE \1 FORCE INDEX ({index}) SET "),
-    (re.compile(rf"^(SELECT .*? FROM {_TABLE}) WHERE (?=.* FOR UPDATE)"), r"\1 FORCE INDEX ({index}) WHERE "),
-)
+COMPILERS = {"mysql": "django_jobs.store.dialects.mysql.compilers"}
+"""Modules with SQL compilers for an ``IndexedQuery``, by vendor, found as Django finds a backend's own."""
 
 
 class InIds(Lookup):
-    """``filter(Among("job_id", ids))``: the column's value is one of ``ids``, of which there may be none.
+    """``filter(InIds("job_id", ids))``: the column's value is one of ``ids``, of which there may be none.
 
-    ``index``: on MySQL and MariaDB the one to look in, of which the column is the first; None leaves that to them. A
-    lookup and not a function, because MySQL would be asked whether a function's value is true, which no index answers.
+    ``index``: the index to use on MySQL and MariaDB, whose first column this is; None leaves the choice to them. A
+    lookup and not a function: MySQL would be asked whether a function's value is true, which no index answers.
     """
 
-    lookup_name = "among"
+    lookup_name = "in_ids"
     prepare_rhs = False
 
     def __init__(self, column: str, ids: Iterable[int], *, index: str | None = PRIMARY) -> None:
         super().__init__(F(column), tuple(ids))
         self.index = index
+
+    def resolve_expression(self, query: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Resolve the column; the first condition of a query that names an index makes it an ``IndexedQuery``."""
+        resolved = super().resolve_expression(query, *args, **kwargs)
+        if self.index is not None and type(query) is Query:
+            query.__class__ = IndexedQuery
+            vars(query)["by_index"] = resolved
+        return resolved
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         """Return the condition with an array, written as a literal."""
@@ -56,24 +57,44 @@ class InIds(Lookup):
         column, values = self.process_lhs(compiler, connection)
         return f"{column} IN (SELECT value FROM json_each(%s))", [*values, json.dumps(self.rhs)]
 
-    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
-        """Return the condition with a list that the driver writes out, and the mark."""
+    def as_mysql(self, compiler: Any, connection: Any) -> tuple[str, Any]:
+        """Return the condition with a list that the driver writes out, or with the ids that the statement joins."""
         column, values = self.process_lhs(compiler, connection)
-        mark = f" /* by {self.index} */" if self.index else ""
-        return f"{column} IN %s{mark}", [*values, self.rhs or (None,)]
+        if getattr(compiler, "joined_ids", None) is self:
+            return f"{column} = {compiler.IDS}.id", values
+        return f"{column} IN %s", [*values, self.rhs or (None,)]
 
 
-def force_index_wrapper(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-    """Run a statement of MySQL's or MariaDB's that carries the mark by the index that it names."""
-    marked = _MARKED.search(sql)
-    if marked is not None:
-        index = marked[1]
-        joined, number = _DELETE.subn(_JOINED.format(index=index), sql)
-        if number:
-            at = next(at for at, value in enumerate(params) if isinstance(value, tuple))
-            ids = json.dumps([one for one in params[at] if one is not None])
-            sql, params = _MARKED.sub(" = among.id", joined, count=1), (ids, *params[:at], *params[at + 1 :])
-        else:
-            for pattern, hinted in _HINTED:
-                sql = pattern.sub(hinted.format(index=index), sql)
-    return execute(sql, params, many, context)
+class IndexedQuery(Query):
+    """A query whose rows are looked up by the index that ``by_index`` names, if the vendor has compilers for that."""
+
+    by_index: InIds
+
+    def chain(self, klass: Any = None) -> Any:
+        """Stay indexed as an UPDATE or a DELETE."""
+        return super().chain(_INDEXED.get(klass, klass))
+
+    def get_compiler(self, using: str | None = None, connection: Any = None, elide_empty: bool = True) -> Any:
+        """Return the vendor's compiler for indexed queries, or Django's."""
+        connection = connections[using] if using else connection
+        module = COMPILERS.get(connection.vendor)
+        if module is None:
+            return super().get_compiler(using, connection, elide_empty)
+        return getattr(import_module(module), self.compiler)(self, connection, using, elide_empty)
+
+
+class IndexedUpdateQuery(IndexedQuery, UpdateQuery):
+    """An UPDATE of rows looked up by an index."""
+
+
+class IndexedDeleteQuery(IndexedQuery, DeleteQuery):
+    """A DELETE of rows looked up by an index."""
+
+
+_INDEXED: dict[Any, Any] = {UpdateQuery: IndexedUpdateQuery, DeleteQuery: IndexedDeleteQuery}
+
+
+def delete_rows(rows: QuerySet[Any, Any]) -> int:
+    """Delete rows in one statement and return how many: without loading them, signals, or what refers to them."""
+    deleted: int = rows.query.chain(DeleteQuery).get_compiler(rows.db).execute_sql(ROW_COUNT)
+    return deleted

@@ -12,7 +12,7 @@ from ....models import Job, Permit
 from ....policy.limits import LimitKind, PermitPhase
 from ....policy.states import State
 from ..base.limits import HeldPermit, LimitQueue, LockedJob
-from .by_id import InIds
+from .by_id import InIds, delete_rows
 from .now import DatabaseNow
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class MultiStatementLimits(ABC):
         held = list(map(HeldPermit._make, rows))
         gone = {one.job_id for one in held if one.kind != LimitKind.RATE}.intersection(over)
         if gone:
-            permits.filter(InIds("job_id", gone)).exclude(kind=LimitKind.RATE)._raw_delete(connection.alias)
+            delete_rows(permits.filter(InIds("job_id", gone)).exclude(kind=LimitKind.RATE))
         return held
 
     def read_queues(

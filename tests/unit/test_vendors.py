@@ -1,0 +1,42 @@
+"""A database vendor is a folder: nothing else in the package asks which one it is talking to."""
+
+import ast
+from pathlib import Path
+
+import django_jobs
+
+PACKAGE = Path(django_jobs.__file__).parent
+VENDORS = {"postgresql", "mysql", "sqlite"}
+NOTIFIER = "worker/duties/notifiers.py"
+"""Chooses how idle workers are woken."""
+
+
+def asks_for_the_vendor(node: ast.AST) -> bool:
+    return (isinstance(node, ast.Attribute) and node.attr == "vendor") or (
+        isinstance(node, ast.Constant) and node.value in VENDORS
+    )
+
+
+def test_only_the_dialects_and_the_notifier_ask_which_vendor_a_database_is_of():
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name == NOTIFIER or name.startswith("store/dialects/"):
+            continue
+        tree = ast.parse(path.read_text())
+        found += [f"{name}:{node.lineno}" for node in ast.walk(tree) if asks_for_the_vendor(node)]
+
+    assert found == []
+
+
+def test_no_vendor_knows_another():
+    found = []
+    for vendor in VENDORS:
+        for path in sorted((PACKAGE / "store/dialects" / vendor).rglob("*.py")):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.level > 1:
+                    others = VENDORS - {vendor}
+                    if others & set((node.module or "").split(".")):
+                        found.append(f"{vendor}/{path.name}: {node.module}")
+
+    assert found == []
