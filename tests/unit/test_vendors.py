@@ -27,16 +27,3 @@ def test_only_the_dialects_and_the_notifier_ask_which_vendor_a_database_is_of():
         found += [f"{name}:{node.lineno}" for node in ast.walk(tree) if asks_for_the_vendor(node)]
 
     assert found == []
-
-
-def test_no_vendor_knows_another():
-    found = []
-    for vendor in VENDORS:
-        for path in sorted((PACKAGE / "store/dialects" / vendor).rglob("*.py")):
-            for node in ast.walk(ast.parse(path.read_text())):
-                if isinstance(node, ast.ImportFrom) and node.level > 1:
-                    others = VENDORS - {vendor}
-                    if others & set((node.module or "").split(".")):
-                        found.append(f"{vendor}/{path.name}: {node.module}")
-
-    assert found == []
