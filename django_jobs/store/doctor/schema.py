@@ -14,7 +14,6 @@ PACKAGE = "django_jobs"
 """The package whose installed apps are checked: ``django_jobs`` and, if it is installed, ``django_jobs.web``."""
 
 
-
 def read_schema(*, using: str | None = None) -> SchemaFacts:
     """Return what is missing; a migration that was not applied explains the rest, so that is all that is said then."""
     dialect, connection = open_dialect(using)
