@@ -81,7 +81,7 @@ def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str,
         originals = Job.objects.filter(
             pk__in=[original.pk for original in page.rows if not original.name.startswith(ENGINE_PREFIX)]
         )
-        bulk.take_step(partial(replay_chunk, originals), next_position=page.older or END_POSITION)
+        bulk.take_step(partial(replay_chunk, originals), next_position=page.next_cursor or END_POSITION)
     return {"done": bulk.done}
 
 

@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from ..models import Attempt
 from ..policy.outcomes import AttemptOutcome
 from ..policy.truncate import truncate
-from ..store.search.newest_first import Window, newest_first
+from ..store.search.keyset_pages import KeysetPage
+from ..store.search.newest_first import newest_first
 from .jobs.filters import ChoicesFilter
 from .jobs.labels import OUTCOME_LABELS, format_duration, outcome_label, page_link
 from .site.base import format_timestamp
@@ -48,17 +49,20 @@ class OutcomeFilter(ChoicesFilter):
 class AttemptChangeList(WindowChangeList):
     """Shows the tries of one job wherever they lie: their ids are found by the index of jobs."""
 
-    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
         """Return a window among all tries, or among those of the job that the address names."""
         job = request.GET.get("job__id__exact", "")
         if not (job.isascii() and job.isdigit() and len(job) < 19):
-            return super().read_window(request, below=below)
+            return super().read_window(request, after=after)
         ids = Attempt.objects.filter(job=int(job)).aggregate(lowest=Min("pk"), highest=Max("pk"))
         lowest, highest = ids["lowest"] or 0, ids["highest"] or 0
-        top = highest + 1 if below is None else min(below, highest + 1)
-        limit = self.list_per_page
         return newest_first(
-            self.queryset, below=top, above=lowest - 1, limit=limit, scan=max(highest - lowest + 1, 1)
+            self.queryset,
+            after=after,
+            below=highest + 1,
+            above=lowest - 1,
+            limit=self.list_per_page,
+            scan=max(highest - lowest + 1, 1),
         )
 
 

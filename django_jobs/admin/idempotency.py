@@ -18,7 +18,8 @@ from ..policy.filter_values import FilterError
 from ..policy.redact import redact
 from ..policy.uniqueness import KeyKind
 from ..redaction import secret_parts
-from ..store.search.keys import KeyPage, find_keys, find_once
+from ..store.search.keys import find_keys, find_once
+from ..store.search.keyset_pages import KeysetPage
 from .jobs.labels import page_link, state_label
 from .site.base import format_timestamp, render_json
 from .site.paging import CURSOR_PARAMETER, M, WindowChangeList, WindowedAdmin
@@ -31,7 +32,7 @@ HIDDEN = "********"
 class KeyChangeList(WindowChangeList):
     """Shows a page of keys; what is searched for is looked for by those only who may see arguments."""
 
-    page: KeyPage[Any]
+    page: KeysetPage[Any]
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the page that the address asks for."""
@@ -42,7 +43,7 @@ class KeyChangeList(WindowChangeList):
             raise IncorrectLookupParameters(str(error)) from None
         self.show_rows(self.page.rows)
 
-    def read_page(self, text: str, after: str) -> KeyPage[Any]:
+    def read_page(self, text: str, after: str) -> KeysetPage[Any]:
         """Return keys of enqueues."""
         names = [definition.name for definition in registry.all_definitions()]
         return find_keys(text, names=names, after=after, limit=self.list_per_page)
@@ -54,13 +55,17 @@ class KeyChangeList(WindowChangeList):
     @property
     def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
+        return (
+            None
+            if self.page.next_cursor is None
+            else self.get_query_string({CURSOR_PARAMETER: self.page.next_cursor})
+        )
 
 
 class OnceChangeList(KeyChangeList):
     """The same for records of ``once``."""
 
-    def read_page(self, text: str, after: str) -> KeyPage[Any]:
+    def read_page(self, text: str, after: str) -> KeysetPage[Any]:
         """Return records."""
         return find_once(text, after=after, limit=self.list_per_page)
 

@@ -20,7 +20,7 @@ from ..models import Job, Worker
 from ..operations import stop_worker
 from ..policy.states import State
 from ..store.clock import database_now
-from ..store.search.newest_first import Window
+from ..store.search.keyset_pages import KeysetPage
 from ..store.workers import ALIVE
 from .site.base import actor, format_timestamp
 from .site.paging import WindowChangeList, WindowedAdmin
@@ -33,9 +33,9 @@ MAX_RUNNING_SHOWN = 200
 class WorkerChangeList(WindowChangeList):
     """A window of workers, each with what it runs: two more statements for all of them."""
 
-    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
         """Read the workers and what they run."""
-        window = super().read_window(request, below=below)
+        window = super().read_window(request, after=after)
         attach_running(window.rows)
         return window
 

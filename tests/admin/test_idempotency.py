@@ -65,8 +65,8 @@ def test_a_whole_key_is_found_however_many_are_younger(admin_client: Client) -> 
     page = find_keys("order-3-receipt", names=[echo.name], scan=3)
     assert [key.key for key in page.rows] == ["order-3-receipt"]
     assert page.is_truncated
-    assert page.older is not None
-    assert [key.key for key in find_keys("order-3-receipt", after=page.older, scan=3).rows] == [
+    assert page.next_cursor is not None
+    assert [key.key for key in find_keys("order-3-receipt", after=page.next_cursor, scan=3).rows] == [
         "order-3-receipt"
     ]
 
@@ -77,10 +77,10 @@ def test_pages_follow_one_another_and_read_no_count(admin_client: Client) -> Non
     while page == 0 or after:
         found = find_keys(after=after)
         seen |= {key.pk for key in found.rows}
-        page, after = page + 1, found.older or ""
+        page, after = page + 1, found.next_cursor or ""
     assert (page, len(seen)) == (3, 120)
     assert 'rel="next"' in shown(admin_client, "enqueuekey")
-    older = find_keys().older
+    older = find_keys().next_cursor
     assert older is not None
     assert "First page" in shown(admin_client, "enqueuekey", below=older)
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...models import Batch
 from ...store.batches.batch import batch_progress_by_id
-from ...store.search.newest_first import Window
+from ...store.search.keyset_pages import KeysetPage
 from ..site.base import format_timestamp
 from ..site.paging import WindowChangeList, WindowedAdmin
 from ..site.permissions import CANCEL, has_permission
@@ -27,9 +27,9 @@ from .labels import batch_progress_bar, batch_state_badge
 class BatchChangeList(WindowChangeList):
     """A window of batches, each with how far it is: one more statement for all of them."""
 
-    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
         """Read the batches and what was tallied of them."""
-        window = super().read_window(request, below=below)
+        window = super().read_window(request, after=after)
         progress = batch_progress_by_id(window.rows)
         for batch in window.rows:
             vars(batch)["now"] = progress[batch.pk]

@@ -20,7 +20,8 @@ from django.utils.translation import ngettext
 from ...models import DeadLetter
 from ...policy.filter_values import FilterError
 from ...store.dead_letters.search import id_bounds
-from ...store.search.newest_first import Window, newest_first
+from ...store.search.keyset_pages import KeysetPage
+from ...store.search.newest_first import newest_first
 from ..site.base import filter_error_text
 from ..site.paging import WindowChangeList, WindowedAdmin
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, has_permission
@@ -34,17 +35,15 @@ UNLIMITED_SCAN = 2**62
 class DeadLetterChangeList(WindowChangeList):
     """A window of letters; where an index serves the filter the window is the whole table."""
 
-    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
         """Read the letters, without their tracebacks."""
         rows = self.queryset.defer("traceback")
         given = set(read_dead_letter_filter(request).to_query())
         has_status = request.GET.get("status", "open") != "all"
         if has_status and given <= {"fingerprint"} and not self.query:
-            return newest_first(rows, below=below, limit=self.list_per_page, scan=UNLIMITED_SCAN)
-        above, highest = id_bounds(read_dead_letter_filter(request))
-        if highest is not None:
-            below = highest if below is None else min(below, highest)
-        return newest_first(rows, below=below, above=above, limit=self.list_per_page)
+            return newest_first(rows, after=after, limit=self.list_per_page, scan=UNLIMITED_SCAN)
+        above, below = id_bounds(read_dead_letter_filter(request))
+        return newest_first(rows, after=after, below=below, above=above, limit=self.list_per_page)
 
 
 @admin.register(DeadLetter)

@@ -16,10 +16,12 @@ from django.utils.translation import gettext_lazy as _
 from ...models import DeadLetter
 from ...operations import mute, set_group_note, unmute
 from ...policy.dead_letter_filter import DeadLetterFilter
+from ...policy.filter_values import FilterError
 from ...store.clock import database_now
-from ...store.dead_letters.groups import GroupPosition, GroupSummary, find_group, groups_page
+from ...store.dead_letters.groups import GroupSummary, find_group, groups_page
 from ..jobs.labels import format_duration
 from ..site.base import actor, format_timestamp
+from ..site.paging import CURSOR_PARAMETER
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission
 from . import bulk_actions
 
@@ -36,15 +38,18 @@ def groups_view(model_admin: DeadLetterAdmin, request: HttpRequest) -> HttpRespo
     status = request.GET.get("status", "open")
     if status not in STATUSES:
         status = "open"
-    found = groups_page(
-        status=status,  # type: ignore[arg-type]  # one of STATUSES
-        job_name=request.GET.get("job_name") or None,
-        queue_name=request.GET.get("queue_name") or None,
-        before=GroupPosition.parse(request.GET.get("before", "")),
-    )
+    try:
+        found = groups_page(
+            status=status,  # type: ignore[arg-type]  # one of STATUSES
+            job_name=request.GET.get("job_name") or None,
+            queue_name=request.GET.get("queue_name") or None,
+            after=request.GET.get(CURSOR_PARAMETER, ""),
+        )
+    except FilterError:
+        return HttpResponseRedirect(request.path)
     now = database_now()
     kept = {key: value for key in ("job_name", "queue_name") if (value := request.GET.get(key))}
-    older = {**kept, "status": status, "before": str(found.older)} if found.older else None
+    older = {**kept, "status": status, CURSOR_PARAMETER: found.next_cursor} if found.next_cursor else None
     context = {
         **_context(model_admin, request),
         "title": gettext("Dead letters by error"),
@@ -52,7 +57,7 @@ def groups_view(model_admin: DeadLetterAdmin, request: HttpRequest) -> HttpRespo
             (f"?{urlencode({**kept, 'status': key})}", label, key == status)
             for key, label in STATUSES.items()
         ],
-        "groups": [group_context(model_admin, request, group, now=now) for group in found.groups],
+        "groups": [group_context(model_admin, request, group, now=now) for group in found.rows],
         "older": f"?{urlencode(older)}" if older else None,
         "is_truncated": found.is_tail_truncated,
     }

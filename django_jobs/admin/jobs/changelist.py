@@ -12,7 +12,8 @@ from django.http import HttpRequest
 from ...models import Job
 from ...policy.filter_values import FilterError
 from ...store.clock import database_now
-from ...store.search.jobs import Page, find_jobs
+from ...store.search.jobs import find_jobs
+from ...store.search.keyset_pages import KeysetPage
 from ..site.paging import CURSOR_PARAMETER, WindowChangeList
 from .filters import read_filter
 
@@ -20,7 +21,7 @@ from .filters import read_filter
 class JobChangeList(WindowChangeList):
     """Shows the page that the address asks for; the queryset, for actions, is that of all jobs."""
 
-    page: Page
+    page: KeysetPage[Job]
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page, with the workers of what runs and the instant at which it was read."""
@@ -40,7 +41,11 @@ class JobChangeList(WindowChangeList):
     @property
     def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
+        return (
+            None
+            if self.page.next_cursor is None
+            else self.get_query_string({CURSOR_PARAMETER: self.page.next_cursor})
+        )
 
 
 def set_read_at(job: Job, now: datetime) -> None:

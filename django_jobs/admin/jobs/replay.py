@@ -66,7 +66,7 @@ def replay_view(model_admin: JobAdmin, request: HttpRequest) -> HttpResponse:
         return HttpResponseRedirect(back)
     wanted = _up_to_now(wanted)
     found = find_jobs(wanted, limit=MAX_COUNTED)
-    is_more = found.older is not None
+    is_more = found.next_cursor is not None
     if request.method == "POST":
         total = None if is_more else len(found.rows)
         job = replay_matching.enqueue(jobs=wanted.to_query(), total=total)

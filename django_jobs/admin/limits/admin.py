@@ -21,7 +21,8 @@ from ...models import Limit
 from ...policy.filter_values import FilterError
 from ...policy.limits import LimitKind
 from ...redaction import redact_limit_key
-from ...store.limits.search import LimitFilter, LimitsPage, LimitStatus, limits_page
+from ...store.limits.search import LimitFilter, LimitStatus, limits_page
+from ...store.search.keyset_pages import KeysetPage
 from ..jobs.filters import ChoicesFilter
 from ..site.base import format_timestamp
 from ..site.paging import CURSOR_PARAMETER, WindowChangeList, WindowedAdmin
@@ -70,7 +71,7 @@ def read_filter(request: HttpRequest, query: str) -> LimitFilter:
 class LimitChangeList(WindowChangeList):
     """A page of ``store/limits/search.py`` in Django's own list."""
 
-    page: LimitsPage
+    page: KeysetPage[LimitStatus]
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one page, each limit with its figures."""
@@ -88,7 +89,11 @@ class LimitChangeList(WindowChangeList):
     @property
     def older_url(self) -> str | None:
         """The address of the next page, None at the end."""
-        return None if self.page.older is None else self.get_query_string({CURSOR_PARAMETER: self.page.older})
+        return (
+            None
+            if self.page.next_cursor is None
+            else self.get_query_string({CURSOR_PARAMETER: self.page.next_cursor})
+        )
 
 
 @admin.register(Limit)

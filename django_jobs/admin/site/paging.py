@@ -10,7 +10,9 @@ from django.core.paginator import Paginator
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponse
 
-from ...store.search.newest_first import Window, newest_first
+from ...policy.filter_values import FilterError
+from ...store.search.keyset_pages import KeysetPage
+from ...store.search.newest_first import newest_first
 from .base import ReadOnlyAdmin
 
 M = TypeVar("M", bound=Model)
@@ -22,7 +24,7 @@ CURSOR_PARAMETER = "below"
 class WindowChangeList(ChangeList):
     """Django's list over a window. Filters, search and actions are Django's own; sorting and page numbers are gone."""
 
-    window: Window[Any]
+    window: KeysetPage[Any]
     is_first: bool = True
     """False on the pages behind the newest."""
 
@@ -34,7 +36,10 @@ class WindowChangeList(ChangeList):
 
     def get_results(self, request: HttpRequest) -> None:
         """Read one window. What the template asks about counts is said of this page only."""
-        self.window = self.read_window(request, below=self._below(request))
+        try:
+            self.window = self.read_window(request, after=request.GET.get(CURSOR_PARAMETER, ""))
+        except FilterError as error:
+            raise IncorrectLookupParameters(str(error)) from None
         self.show_rows(self.window.rows)
 
     def show_rows(self, rows: list[Any]) -> None:
@@ -48,29 +53,20 @@ class WindowChangeList(ChangeList):
         self.is_first = self.params.pop(CURSOR_PARAMETER, None) is None
         self.filter_params.pop(CURSOR_PARAMETER, None)
 
-    def read_window(self, request: HttpRequest, *, below: int | None) -> Window[Any]:
+    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
         """Return the rows to show; an admin page with an index for its filter overrides this."""
-        return newest_first(self.queryset, below=below, limit=self.list_per_page)
+        return newest_first(self.queryset, after=after, limit=self.list_per_page)
 
     @property
     def older_url(self) -> str | None:
         """The address of the next window, None at the table's end."""
-        older = self.window.older
+        older = self.window.next_cursor
         return None if older is None else self.get_query_string({CURSOR_PARAMETER: older})
 
     @property
     def newest_url(self) -> str | None:
         """The address of the first window, None where this is it."""
         return None if self.is_first else self.get_query_string()
-
-    def _below(self, request: HttpRequest) -> int | None:
-        given = request.GET.get(CURSOR_PARAMETER)
-        if given is None:
-            return None
-        try:
-            return int(given)
-        except ValueError:
-            raise IncorrectLookupParameters(f"{CURSOR_PARAMETER}: expected an id, got {given!r}") from None
 
 
 class WindowedAdmin(ReadOnlyAdmin[M]):

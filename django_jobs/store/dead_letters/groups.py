@@ -8,15 +8,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
-from typing import Literal, NamedTuple
-
-from django.db.models import Q
+from datetime import datetime, timedelta
+from typing import Any, Literal, NamedTuple
 
 from ...models import DeadLetter, DeadLetterGroup, DeadLetterHour, RollupPosition
 from ...policy.rollup import span_start
 from ..clock import database_now
 from ..dialects import open_dialect
+from ..search.keyset_pages import KeysetPage, decode_cursor, encode_cursor, keyset_condition
 from .group_counts import DIED_AT, Sample, parse_died_at, read_samples
 
 GROUPS_PER_PAGE = 25
@@ -28,26 +27,8 @@ HOUR = timedelta(hours=1)
 MAX_READS = 3
 
 Status = Literal["open", "all", "muted"]
-
-
-class GroupPosition(NamedTuple):
-    """Where a group stands in the list: the next page lies below it."""
-
-    last_died_at: datetime
-    fingerprint: str
-
-    def __str__(self) -> str:
-        """Write it for an address; ``parse`` reads it back."""
-        return f"{self.last_died_at.astimezone(UTC):%Y%m%dT%H%M%S.%f}-{self.fingerprint}"
-
-    @classmethod
-    def parse(cls, text: str) -> GroupPosition | None:
-        """Read what ``str`` wrote; None for anything else."""
-        instant, _, fingerprint = text.partition("-")
-        try:
-            return cls(datetime.strptime(instant, "%Y%m%dT%H%M%S.%f").replace(tzinfo=UTC), fingerprint)
-        except ValueError:
-            return None
+GroupPosition = tuple[datetime, str]
+NEWEST_FIRST = ("-last_died_at", "-fingerprint")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,21 +57,16 @@ class GroupSummary:
 
     @property
     def position(self) -> GroupPosition:
-        """Where it stands in the list."""
-        return GroupPosition(self.last_died_at, self.fingerprint)
+        """The group's entry in the index of the list."""
+        return (self.last_died_at, self.fingerprint)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupsPage:
-    """Some groups, newest last death first.
-
-    ``older`` is where the next page begins, None at the end: a page may be short and yet not the last, because it
-    looks at 2,000 groups only. ``is_tail_truncated``: more letters are waiting to be folded than were read, so numbers are
-    too low for now.
+class GroupsPage(KeysetPage[GroupSummary]):
+    """A page of groups, newest last death first. ``is_tail_truncated``: more dead letters are waiting to be counted
+    than were read, so that the numbers are too low for now.
     """
 
-    groups: list[GroupSummary]
-    older: GroupPosition | None
     is_tail_truncated: bool
 
 
@@ -99,18 +75,19 @@ def groups_page(
     status: Status = "open",
     job_name: str | None = None,
     queue_name: str | None = None,
-    before: GroupPosition | None = None,
+    after: str = "",
     limit: int = GROUPS_PER_PAGE,
     now: datetime | None = None,
     using: str | None = None,
 ) -> GroupsPage:
-    """Return up to ``limit`` groups below ``before``: the open ones that are not muted, all, or the muted ones.
+    """Return up to ``limit`` groups behind the cursor ``after``: the open ones that are not muted, all, or the muted.
 
-    Nine statements at most, whatever the tables' size; ``now``, the database's time where it is known, saves one.
+    Nine statements at most, whatever the tables' size; ``now``, the database's time if known, saves one. A page may be
+    short and not the last: it scans 2,000 groups. Raises FilterError if ``after`` is not a cursor of groups.
     """
-
     _, connection = open_dialect(using)
     wanted = _GroupFilter(status, job_name, queue_name)
+    before = decode_cursor(DeadLetterGroup, NEWEST_FIRST, after)
     return _read_consistently(lambda tail: _page(tail, wanted, before, limit), now, connection.alias)
 
 
@@ -123,10 +100,12 @@ def find_group(fingerprint: str, *, using: str | None = None) -> GroupSummary | 
         if not groups:
             rows = DeadLetterGroup.objects.using(tail.alias).filter(pk=fingerprint)
             groups = [_as_group(row) for row in rows]
-        return GroupsPage(groups=_with_hours(groups, tail), older=None, is_tail_truncated=tail.is_truncated)
+        return GroupsPage(
+            rows=_with_hours(groups, tail), next_cursor=None, is_tail_truncated=tail.is_truncated
+        )
 
     page = _read_consistently(find, None, connection.alias)
-    return page.groups[0] if page.groups else None
+    return page.rows[0] if page.rows else None
 
 
 _COLUMNS = [one.name for one in fields(GroupSummary) if one.name != "hours"]
@@ -144,7 +123,7 @@ class _GroupRow(NamedTuple):
 
     @property
     def position(self) -> GroupPosition:
-        return GroupPosition(self.last_died_at, self.fingerprint)
+        return (self.last_died_at, self.fingerprint)
 
 
 class _GroupFilter(NamedTuple):
@@ -233,7 +212,7 @@ def _read_tail(now: datetime, alias: str) -> _Tail:
     )
 
 
-def _page(tail: _Tail, wanted: _GroupFilter, before: GroupPosition | None, limit: int) -> GroupsPage:
+def _page(tail: _Tail, wanted: _GroupFilter, before: tuple[Any, ...] | None, limit: int) -> GroupsPage:
     live = {group.fingerprint: group for group in _tail_groups(tail, tail.fingerprints)}
     scanned = _scan(before, tail.alias)
     lowest = scanned[-1].position if len(scanned) == SCAN_LIMIT else None
@@ -244,18 +223,20 @@ def _page(tail: _Tail, wanted: _GroupFilter, before: GroupPosition | None, limit
         key=lambda group: group.position,
         reverse=True,
     )
-    older = found[limit - 1].position if len(found) > limit else lowest
+    last_entry = found[limit - 1].position if len(found) > limit else lowest
     groups = _load_summaries(found[:limit], tail.alias)
-    return GroupsPage(groups=_with_hours(groups, tail), older=older, is_tail_truncated=tail.is_truncated)
+    return GroupsPage(
+        rows=_with_hours(groups, tail),
+        next_cursor=None if last_entry is None else encode_cursor(last_entry),
+        is_truncated=last_entry is not None and len(found) < limit,
+        is_tail_truncated=tail.is_truncated,
+    )
 
 
-def _scan(before: GroupPosition | None, alias: str) -> list[_GroupRow]:
-    rows = DeadLetterGroup.objects.using(alias).order_by("-last_died_at", "-fingerprint")
+def _scan(before: tuple[Any, ...] | None, alias: str) -> list[_GroupRow]:
+    rows = DeadLetterGroup.objects.using(alias).order_by(*NEWEST_FIRST)
     if before is not None:
-        same_instant = Q(last_died_at=before.last_died_at, fingerprint__lt=before.fingerprint)
-        rows = rows.filter(
-            Q(last_died_at__lt=before.last_died_at) | same_instant, last_died_at__lte=before.last_died_at
-        )
+        rows = rows.filter(keyset_condition(NEWEST_FIRST, before, behind=True))
     return [_GroupRow._make(row) for row in rows.values_list(*_GroupRow._fields)[:SCAN_LIMIT]]
 
 

@@ -20,8 +20,7 @@ from ...policy.limits import LimitKind, LimitRule, PermitPhase
 from ..clock import database_now
 from ..dialects import open_dialect
 from ..dialects.shared.permit_counts import read_limit_usage
-from ..search.keyset_pages import decode_cursor, encode_cursor, read_keyset_page
-from ..search.newest_first import PAGE_SIZE, SCAN_LIMIT
+from ..search.keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, read_keyset_page
 
 MAX_COUNTED = 1_000
 """Of a limit's permits, and of its line, no more are counted for a list."""
@@ -61,15 +60,6 @@ class LimitStatus:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LimitsPage:
-    """Some limits. ``older`` is where the next page begins; ``is_truncated``: the look ended before the page was full."""
-
-    rows: list[LimitStatus]
-    older: str | None
-    is_truncated: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class JobPermit:
     """A permit with its job's name and state, both empty where the job is gone."""
 
@@ -94,8 +84,8 @@ def limits_page(
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
     using: str | None = None,
-) -> LimitsPage:
-    """Return up to ``limit`` limits behind ``after`` (a page's ``older``), by name, kind and key.
+) -> KeysetPage[LimitStatus]:
+    """Return up to ``limit`` limits behind the cursor ``after``, by name, kind and key.
 
     At most four statements. Raises FilterError where ``after`` is nothing that a page of this filter had.
     """
@@ -107,18 +97,18 @@ def limits_page(
         if wanted.kind is not None:
             rows, keys = rows.filter(kind=wanted.kind), keys[1:]
     is_narrow = bool(wanted.key_part) or (wanted.kind is not None and not wanted.name)
-    walked = read_keyset_page(
+    page = read_keyset_page(
         rows,
         keys,
         narrow=(lambda limits: _narrow(limits, wanted)) if is_narrow else None,
-        after=decode_cursor(Limit, keys, after),
+        after=after,
         limit=limit,
         scan=scan,
     )
-    return LimitsPage(
-        rows=_with_status(walked.rows, connection.alias),
-        older=encode_cursor(walked.edge),
-        is_truncated=walked.edge is not None and len(walked.rows) < limit,
+    return KeysetPage(
+        rows=_with_status(page.rows, connection.alias),
+        next_cursor=page.next_cursor,
+        is_truncated=page.is_truncated,
     )
 
 

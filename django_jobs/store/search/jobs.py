@@ -21,7 +21,7 @@ Other conditions are looked for among a bounded number of entries of that index;
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -37,10 +37,10 @@ from ..clock import database_now
 from ..dialects import open_dialect
 from .arguments import filter_by_argument, has_argument_index, prefilter_by_object, references_object
 from .id_checkpoints import id_after, id_before
-from .keyset_pages import decode_cursor, encode_cursor, read_keyset_page
-from .newest_first import PAGE_SIZE, SCAN_LIMIT, newest_first
+from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, decode_cursor, keyset_page, read_keyset_page
+from .newest_first import newest_first
 
-__all__ = ["FilterError", "JobFilter", "Page", "find_jobs", "find_jobs_of_object", "in_state", "iter_pages"]
+__all__ = ["FilterError", "JobFilter", "find_jobs", "find_jobs_of_object", "in_state", "iter_pages"]
 
 MAX_TICKS = 1_000
 """Of a schedule's ticks the newest so many are looked at."""
@@ -59,21 +59,6 @@ _DEAD = (DeadLetter.Status.OPEN, DeadLetter.Status.RESOLVED)
 """The letters whose jobs are dead by now."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """Some jobs that match. ``older`` is where the next page begins, None at the end.
-
-    ``is_truncated``: the look ended before the page was full. ``lowest`` and ``highest`` are the ids between which it
-    looked, 0 and 0 where it went along an index.
-    """
-
-    rows: list[Job]
-    older: str | None
-    is_truncated: bool = False
-    lowest: int = 0
-    highest: int = 0
-
-
 def find_jobs(
     wanted: JobFilter,
     *,
@@ -81,8 +66,8 @@ def find_jobs(
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
     using: str | None = None,
-) -> Page:
-    """Return up to ``limit`` of the jobs that match, behind ``after`` (a page's ``older``); at most six statements.
+) -> KeysetPage[Job]:
+    """Return up to ``limit`` of the jobs that match, behind the cursor ``after``; at most six statements.
 
     Their arguments, metadata and results are deferred. Raises FilterError where ``after`` is nothing that a page of
     this filter had.
@@ -92,13 +77,13 @@ def find_jobs(
 
 def iter_pages(
     wanted: JobFilter, *, limit: int = 1_000, scan: int = SCAN_LIMIT, using: str | None = None
-) -> Iterator[Page]:
+) -> Iterator[KeysetPage[Job]]:
     """Yield page after page until the end; a filter with a duration is counted from now."""
     wanted = wanted.frozen(database_now(using=using))
     page = find_jobs(wanted, limit=limit, scan=scan, using=using)
     yield page
-    while page.older is not None:
-        page = find_jobs(wanted, after=page.older, limit=limit, scan=scan, using=using)
+    while page.next_cursor is not None:
+        page = find_jobs(wanted, after=page.next_cursor, limit=limit, scan=scan, using=using)
         yield page
 
 
@@ -110,14 +95,14 @@ def find_jobs_of_object(
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
     using: str | None = None,
-) -> Page:
+) -> KeysetPage[Job]:
     """Return jobs that carry a row: a reference to it at any depth, or its key as the argument of the given name.
 
     Newest first, in bounded windows of ids.
     """
     _, connection = open_dialect(using)
     jobs = prefilter_by_object(Job.objects.using(connection.alias), target, argument=argument)
-    page = _window(jobs, after=after, above=0, limit=limit, scan=scan)
+    page = newest_first(jobs, after=after, limit=limit, scan=scan)
     rows = [job for job in page.rows if references_object(job.arguments, target, argument=argument)]
     return replace(page, rows=rows)
 
@@ -144,7 +129,7 @@ class _Search:
         self.jobs: QuerySet[Job] = _defer_large(Job.objects.using(self.alias))
         self.letters = DeadLetter.objects.using(self.alias)
 
-    def page(self, after: str) -> Page:
+    def page(self, after: str) -> KeysetPage[Job]:
         """Return the page by the index that serves the filter best."""
         ids = self._ids()
         if ids is not None:
@@ -183,72 +168,73 @@ class _Search:
     def _members(self, batch_id: int) -> QuerySet[BatchJob]:
         return BatchJob.objects.using(self.alias).filter(batch=batch_id)
 
-    def _in_batch(self, after: str) -> Page:
+    def _in_batch(self, after: str) -> KeysetPage[Job]:
         """Return jobs of a batch; other conditions are looked for among a bounded number of them, by key."""
         start = decode_cursor(Job, NEWEST_FIRST, after)
         members = self._members(self.wanted.batch or 0)
         members = members if start is None else members.filter(job__lt=start[0])
-        most = max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
-        ids = list(members.order_by("-job").values_list("job_id", flat=True)[: most + 1])
-        matching = self._narrow(self.jobs.filter(pk__in=ids[:most])).order_by(*NEWEST_FIRST)
+        max_members = (
+            max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
+        )
+        ids = list(members.order_by("-job").values_list("job_id", flat=True)[: max_members + 1])
+        matching = self._narrow(self.jobs.filter(pk__in=ids[:max_members])).order_by(*NEWEST_FIRST)
         rows = list(matching[: self.limit + 1])
-        edge = (ids[most - 1],) if len(ids) > most else None
+        last_entry = (ids[max_members - 1],) if len(ids) > max_members else None
         if len(rows) > self.limit:
             rows = rows[: self.limit]
-            edge = (rows[-1].pk,)
-        return self._as_page(rows, edge)
+            last_entry = (rows[-1].pk,)
+        return keyset_page(rows, last_entry, limit=self.limit)
 
-    def _in_state(self, state: State, after: str) -> Page:
+    def _in_state(self, state: State, after: str) -> KeysetPage[Job]:
         jobs = in_state(self.jobs, state)
         keys: tuple[str, ...] = _ORDERS[state]
         if state is State.READY and self.wanted.queue:
             jobs, keys = jobs.filter(queue_name=self.wanted.queue), keys[1:]
         return self._by_index(jobs, keys, after, is_narrow=self._is_narrow(besides={"state"}))
 
-    def _by_index(self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool) -> Page:
-        walked = read_keyset_page(
+    def _by_index(
+        self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool
+    ) -> KeysetPage[Job]:
+        return read_keyset_page(
             jobs,
             keys,
             narrow=self._narrow if is_narrow else None,
-            after=decode_cursor(Job, keys, after),
+            after=after,
             limit=self.limit,
             scan=self.scan,
         )
-        return self._as_page(walked.rows, walked.edge)
 
-    def _dead(self, after: str) -> Page:
+    def _dead(self, after: str) -> KeysetPage[Job]:
         """Return dead jobs by their newest letter, those of open and of resolved letters in one order.
 
         Names and queues are the letters' own; for all else a smaller number of letters is looked at, and their jobs
         by key: a join is planned by guesses of how many match, and may read all jobs.
         """
-        start = decode_cursor(DeadLetter, NEWEST_FIRST, after)
         of_jobs = self._is_narrow(besides={"state", "queue", "name"})
         limit = max(self.scan // LOOKUP_COST, self.limit) if of_jobs else self.limit
         is_named = bool(self.wanted.queue or self.wanted.name)
-        walks = [
+        pages = [
             read_keyset_page(
                 self.letters.filter(status=status, job__isnull=False).only("job_id", "status"),
                 NEWEST_FIRST,
                 narrow=self._named_dead_letters if is_named else None,
-                after=start,
+                after=after,
                 limit=limit,
                 scan=self.scan,
             )
             for status in _DEAD
         ]
-        edges = [walked.edge[0] for walked in walks if walked.edge is not None]
-        reached = max(edges, default=0)
-        letters = sorted((one for walked in walks for one in walked.rows), key=lambda one: -one.pk)
-        seen = [one for one in letters if one.pk >= reached]
-        edge = (reached,) if edges else None
+        scanned_to = max((int(page.next_cursor) for page in pages if page.next_cursor), default=0)
+        letters = sorted((letter for page in pages for letter in page.rows), key=lambda letter: -letter.pk)
+        seen = [letter for letter in letters if letter.pk >= scanned_to]
+        last_entry = (scanned_to,) if scanned_to else None
         if of_jobs:
             matching = self._matching(seen)
-            seen = [one for one in seen if one.job_id in matching]
+            seen = [letter for letter in seen if letter.job_id in matching]
         if len(seen) > self.limit:
             seen = seen[: self.limit]
-            edge = (seen[-1].pk,)
-        return self._as_page(self._dead_jobs(seen), edge)
+            last_entry = (seen[-1].pk,)
+        return keyset_page(self._dead_jobs(seen), last_entry, limit=self.limit)
 
     def _matching(self, letters: list[DeadLetter]) -> set[int]:
         """Return which of the letters' jobs match; of an error, also where the letter alone has the text."""
@@ -276,7 +262,7 @@ class _Search:
         dead = (jobs[pk] for pk in dict.fromkeys(shown) if pk in jobs)
         return [job for job in dead if job.state == State.DEAD]
 
-    def _by_arguments(self, after: str) -> Page | None:
+    def _by_arguments(self, after: str) -> KeysetPage[Job] | None:
         """Return jobs by the index of arguments, or None where so many match that a window finds them."""
         found = self._narrow(self.jobs).order_by().values_list("pk", flat=True)
         ids = list(found[: MAX_INDEXED + 1])
@@ -285,25 +271,22 @@ class _Search:
         start = decode_cursor(Job, NEWEST_FIRST, after)
         ids = sorted((one for one in ids if start is None or one < start[0]), reverse=True)
         rows = list(self.jobs.filter(pk__in=ids[: self.limit]).order_by(*NEWEST_FIRST))
-        edge = (ids[self.limit - 1],) if len(ids) > self.limit else None
-        return self._as_page(rows, edge)
+        last_entry = (ids[self.limit - 1],) if len(ids) > self.limit else None
+        return keyset_page(rows, last_entry, limit=self.limit)
 
-    def _in_window(self, after: str) -> Page:
+    def _in_window(self, after: str) -> KeysetPage[Job]:
         wanted = self.wanted
         above = id_before(wanted.since, using=self.alias) if isinstance(wanted.since, datetime) else 0
+        below = None
         if wanted.until is not None and not after:
             highest = id_after(wanted.until, using=self.alias)
-            after = "" if highest is None else f"[{highest + 1}]"
-        return _window(self._narrow(self.jobs), after=after, above=above, limit=self.limit, scan=self.scan)
+            below = None if highest is None else highest + 1
+        rows = self._narrow(self.jobs)
+        return newest_first(rows, after=after, below=below, above=above, limit=self.limit, scan=self.scan)
 
     def _is_narrow(self, *, besides: set[str]) -> bool:
         served = besides | ({"queue"} if self.wanted.state is State.READY else set())
         return bool(set(self.wanted.to_query()) - served)
-
-    def _as_page(self, rows: list[Job], edge: tuple[Any, ...] | None) -> Page:
-        return Page(
-            rows=rows, older=encode_cursor(edge), is_truncated=edge is not None and len(rows) < self.limit
-        )
 
     def _narrow(self, jobs: QuerySet[Job]) -> QuerySet[Job]:
         """Add every condition of the filter."""
@@ -349,16 +332,3 @@ class _Search:
 def _error_contains(text: str) -> Q:
     """Return the condition, on attempts and letters alike, that an error has this text."""
     return Q(error_class__icontains=text) | Q(error_message__icontains=text)
-
-
-def _window(jobs: QuerySet[Job], *, after: str, above: int, limit: int, scan: int) -> Page:
-    start = decode_cursor(Job, NEWEST_FIRST, after)
-    window = newest_first(jobs, below=start[0] if start else None, above=above, limit=limit, scan=scan)
-    older = None if window.older is None else encode_cursor((window.older,))
-    return Page(
-        rows=window.rows,
-        older=older,
-        is_truncated=older is not None and len(window.rows) < limit,
-        lowest=window.lowest,
-        highest=window.highest,
-    )

@@ -7,30 +7,20 @@ whole idempotency key of a known job by its digest, wherever it lies.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import replace
+from typing import TypeVar
 
 from django.db.models import Model, Q, QuerySet
 
 from ...models import EnqueueKey, Job, OnceRecord
 from ...policy.uniqueness import KeyKind, key_digest
 from ..dialects import open_dialect
-from .keyset_pages import decode_cursor, encode_cursor, read_keyset_page
-from .newest_first import PAGE_SIZE, SCAN_LIMIT
+from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, read_keyset_page
 
 M = TypeVar("M", bound=Model)
 
 KEYS = ("-expires_at", "-digest")
 RECORDS = ("-recorded_at", "-digest")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KeyPage(Generic[M]):
-    """Some rows. ``older`` is where the next page begins, None at the end; ``is_truncated``: the look ended before."""
-
-    rows: list[M]
-    older: str | None
-    is_truncated: bool
 
 
 def find_keys(
@@ -41,7 +31,7 @@ def find_keys(
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
     using: str | None = None,
-) -> KeyPage[EnqueueKey]:
+) -> KeysetPage[EnqueueKey]:
     """Return keys with ``text`` in them or in their job's name, those kept longest first, with their jobs.
 
     An idempotency key that is ``text`` of a job among ``names`` comes first. At most four statements. Raises
@@ -54,11 +44,7 @@ def find_keys(
         digests = [key_digest(KeyKind.IDEMPOTENCY, name, text) for name in names]
         exact = list(keys.filter(pk__in=digests))
         found = {one.pk for one in exact}
-        page = KeyPage(
-            rows=exact + [one for one in page.rows if one.pk not in found],
-            older=page.older,
-            is_truncated=page.is_truncated,
-        )
+        page = replace(page, rows=exact + [key for key in page.rows if key.pk not in found])
     jobs = Job.objects.using(connection.alias).defer("arguments", "metadata", "result_data")
     in_bulk = jobs.in_bulk([one.job_id for one in page.rows])
     for one in page.rows:
@@ -74,7 +60,7 @@ def find_once(
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
     using: str | None = None,
-) -> KeyPage[OnceRecord]:
+) -> KeysetPage[OnceRecord]:
     """Return records of ``once`` with ``text`` in their key, the newest first; at most two statements.
 
     Raises FilterError where ``after`` is nothing that a page had.
@@ -92,14 +78,12 @@ def keys_of_job(job_id: int, *, using: str | None = None) -> list[EnqueueKey]:
 
 def _page(
     rows: QuerySet[M], order: tuple[str, ...], matches: Q, text: str, after: str, limit: int, scan: int
-) -> KeyPage[M]:
-    walked = read_keyset_page(
+) -> KeysetPage[M]:
+    return read_keyset_page(
         rows,
         order,
         narrow=(lambda some: some.filter(matches)) if text else None,
-        after=decode_cursor(rows.model, order, after),
+        after=after,
         limit=limit,
         scan=scan,
     )
-    older = encode_cursor(walked.edge)
-    return KeyPage(rows=walked.rows, older=older, is_truncated=older is not None and len(walked.rows) < limit)

@@ -1,9 +1,11 @@
-"""Walk: the rows of a filter in the order of an index, a page at a time, each page in bounded time.
+"""Read rows in the order of an index, a page at a time, each page in bounded time.
 
 ::
 
-    index   |-------- page before --------| after |---- looked at: at most so many entries ----| edge |--- later ---
-                                                   rows that the narrower filter lets through
+    index   |-------- previous page --------| after |---- scanned: at most ``scan`` entries ----| next_cursor |---- later ----
+                                                     rows that pass the narrower filter
+
+A cursor is the last entry of a page as text for a URL: its columns as JSON, of one column the bare value.
 """
 
 from __future__ import annotations
@@ -21,17 +23,30 @@ from ...policy.filter_values import FilterError
 from ...policy.messages import gettext_noop
 
 M = TypeVar("M", bound=Model)
+R = TypeVar("R")
+
+PAGE_SIZE = 50
+SCAN_LIMIT = 20_000
+"""Entries, or ids, that are scanned for one page."""
 
 Narrow = Callable[[QuerySet[M]], QuerySet[M]]
 """Adds conditions that the index does not serve."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeysetPage(Generic[M]):
-    """Some rows in the index's order, and the entry behind which the next page begins, None at the end."""
+class KeysetPage(Generic[R]):
+    """One page of rows.
 
-    rows: list[M]
-    edge: tuple[Any, ...] | None
+    ``next_cursor`` is ``after`` of the next page, None at the end. ``lowest`` and ``highest`` are the ids between
+    which the page was searched, 0 and 0 if it was read along another index.
+    """
+
+    rows: list[R]
+    next_cursor: str | None
+    is_truncated: bool = False
+    """The scan ended before the page was full: later rows may match, too."""
+    lowest: int = 0
+    highest: int = 0
 
 
 def read_keyset_page(
@@ -39,49 +54,65 @@ def read_keyset_page(
     keys: Sequence[str],
     *,
     narrow: Narrow[M] | None,
-    after: tuple[Any, ...] | None,
+    after: str,
     limit: int,
     scan: int,
 ) -> KeysetPage[M]:
-    """Return up to ``limit`` rows behind ``after``; with ``narrow`` among the next ``scan`` entries only.
+    """Return up to ``limit`` rows behind the cursor ``after``; with ``narrow`` among the next ``scan`` entries only.
 
-    ``keys`` are the index's columns, ``-`` before each where it is walked backwards; the last is unique. At most
-    two statements.
+    ``keys`` are the index's columns, with ``-`` for descending order; the last is unique. At most two statements.
+    Raises FilterError if ``after`` is not a cursor of these keys.
     """
     names = [key.removeprefix("-") for key in keys]
     rows = rows.order_by(*keys)
-    if after is not None:
-        rows = rows.filter(_keyset_condition(keys, after, behind=True))
-    edge = None
+    start = decode_cursor(rows.model, keys, after)
+    if start is not None:
+        rows = rows.filter(keyset_condition(keys, start, behind=True))
+    last_entry = None
     if narrow is not None:
-        edges = list(rows.values_list(*names)[scan - 1 : scan])
-        edge = edges[0] if edges else None
-        rows = narrow(rows if edge is None else rows.filter(_keyset_condition(keys, edge, behind=False)))
+        entries = list(rows.values_list(*names)[scan - 1 : scan])
+        last_entry = entries[0] if entries else None
+        if last_entry is not None:
+            rows = rows.filter(keyset_condition(keys, last_entry, behind=False))
+        rows = narrow(rows)
     found = list(rows[: limit + 1])
     if len(found) > limit:
-        last = found[limit - 1]
-        return KeysetPage(rows=found[:limit], edge=tuple(getattr(last, name) for name in names))
-    return KeysetPage(rows=found, edge=edge)
+        last_entry = tuple(getattr(found[limit - 1], name) for name in names)
+    return keyset_page(found[:limit], last_entry, limit=limit)
 
 
-def encode_cursor(edge: tuple[Any, ...] | None) -> str | None:
-    """Return an entry of an index as a text for an address."""
-    if edge is None:
-        return None
-    return json.dumps(edge, default=_as_text, ensure_ascii=False, separators=(",", ":"))
+def keyset_page(
+    rows: list[R], last_entry: tuple[Any, ...] | None, *, limit: int, lowest: int = 0, highest: int = 0
+) -> KeysetPage[R]:
+    """Return the page of ``rows`` that ends at ``last_entry``, or at the end of the index."""
+    return KeysetPage(
+        rows=rows,
+        next_cursor=None if last_entry is None else encode_cursor(last_entry),
+        is_truncated=last_entry is not None and len(rows) < limit,
+        lowest=lowest,
+        highest=highest,
+    )
 
 
-def decode_cursor(model: type[Model], keys: Sequence[str], text: str) -> tuple[Any, ...] | None:
+def encode_cursor(entry: tuple[Any, ...]) -> str:
+    """Return an entry of an index as a cursor."""
+    values = entry[0] if len(entry) == 1 else entry
+    return json.dumps(values, default=_as_text, ensure_ascii=False, separators=(",", ":"))
+
+
+def decode_cursor(model: type[Model], keys: Sequence[str], cursor: str) -> tuple[Any, ...] | None:
     """Return the entry that ``encode_cursor`` wrote, None for an empty text. Raises FilterError for anything else."""
-    if not text:
+    if not cursor:
         return None
     try:
-        values = json.loads(text)
+        values = json.loads(cursor)
+        if len(keys) == 1:
+            values = [values]
         if not isinstance(values, list) or len(values) != len(keys):
             raise ValueError
         return tuple(_typed(model, key, value) for key, value in zip(keys, values, strict=True))
     except (ValueError, TypeError, AttributeError, RecursionError):
-        raise FilterError("below", gettext_noop("where a page ended"), text[:100]) from None
+        raise FilterError("below", gettext_noop("where a page ended"), cursor[:100]) from None
 
 
 def _as_text(value: datetime | UUID) -> str:
@@ -101,10 +132,10 @@ def _typed(model: type[Model], key: str, value: Any) -> Any:
     raise ValueError
 
 
-def _keyset_condition(keys: Sequence[str], entry: Sequence[Any], *, behind: bool) -> Q:
-    """Return the condition for entries behind ``entry``, or for those up to and with it.
+def keyset_condition(keys: Sequence[str], entry: Sequence[Any], *, behind: bool) -> Q:
+    """Return the condition for entries behind ``entry``, or for those up to and including it.
 
-    The first key is bounded on its own, too, because that is the part which every planner makes a range of.
+    The first key is bounded on its own, too: every planner turns that part into a range.
     """
     either = Q()
     same = Q()

@@ -191,7 +191,7 @@ def dashboard_snapshot(
         **_scheduled(alias),
         ticks=_ticks(alias),
         open_dead_letters=_open_letters(alias),
-        groups=groups_page(limit=GROUPS, now=seen.now, using=alias).groups,
+        groups=groups_page(limit=GROUPS, now=seen.now, using=alias).rows,
     )
 
 

@@ -144,7 +144,7 @@ class LettersLife(RuleBasedStateMachine):
         told, is_open = open_by_group()
         assert told == is_open
         page = groups_page(status="open")
-        assert {group.fingerprint: group.open for group in page.groups} == is_open
+        assert {group.fingerprint: group.open for group in page.rows} == is_open
 
     @invariant()
     def a_group_has_counted_each_of_its_folded_letters(self) -> None:

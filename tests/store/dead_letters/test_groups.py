@@ -1,10 +1,12 @@
+import json
 from datetime import timedelta
 
 import pytest
 
 from django_jobs.models import DeadLetter, DeadLetterGroup
+from django_jobs.policy.filter_values import FilterError
 from django_jobs.store.dead_letters import groups as groups_module
-from django_jobs.store.dead_letters.groups import GroupPosition, find_group, groups_page
+from django_jobs.store.dead_letters.groups import find_group, groups_page
 from django_jobs.store.dead_letters.mute import mute, set_group_note
 from django_jobs.store.dead_letters.resolve import resolve
 from django_jobs.store.lifecycle.redrive import redrive
@@ -17,7 +19,7 @@ A, B, C = "a" * 32, "b" * 32, "c" * 32
 
 
 def prints(**filters):
-    return [group.fingerprint for group in groups_page(**filters).groups]
+    return [group.fingerprint for group in groups_page(**filters).rows]
 
 
 @pytest.fixture(params=["folded", "half folded", "not folded"])
@@ -38,7 +40,7 @@ def test_groups_are_told_with_their_newest_error_however_much_is_folded(fold_som
     newest = make_letter(fingerprint=A, died_at=last, error_message="new " * 1_000)
     fold_some[1]()
 
-    one, other = groups_page().groups
+    one, other = groups_page().rows
 
     assert (one.fingerprint, one.job_name, one.error_class) == (A, "sample", "RuntimeError")
     assert one.error_message == ("new " * 1_000)[:500]
@@ -56,7 +58,7 @@ def test_the_hours_of_the_last_day_are_told_the_present_one_last(fold_some):
         make_letter(fingerprint=A, died_at=this_hour - timedelta(hours=hours))
         fold_some[hours % 2]()
 
-    (group,) = groups_page().groups
+    (group,) = groups_page().rows
 
     assert group.hours == (1, *[0] * 21, 2, 1)
     assert group.total == 6
@@ -70,22 +72,22 @@ def test_the_newest_death_comes_first_and_pages_join_without_gap_or_overlap(fold
             fold_some[0]()
     fold_some[1]()
 
-    seen, before = [], None
+    seen, after = [], ""
     for _ in range(4):
-        page = groups_page(limit=3, before=before)
-        seen += [int(group.fingerprint) for group in page.groups]
-        before = page.older
-        if before is None:
+        page = groups_page(limit=3, after=after)
+        seen += [int(group.fingerprint) for group in page.rows]
+        after = page.next_cursor
+        if after is None:
             break
-        assert GroupPosition.parse(str(before)) == before
 
     assert seen == [6, 4, 2, 0, 1, 3, 5, 7]
-    assert before is None
+    assert after is None
 
 
-@pytest.mark.parametrize("text", ["", "yesterday", "20260101T000000-x", f"-{A}"])
-def test_an_address_that_names_no_position_is_none(text):
-    assert GroupPosition.parse(text) is None
+@pytest.mark.parametrize("cursor", ["yesterday", "7", '["yesterday","x"]', f'[null,"{A}"]'])
+def test_a_cursor_that_no_page_of_groups_had_is_refused(cursor):
+    with pytest.raises(FilterError):
+        groups_page(after=cursor)
 
 
 def test_open_all_and_muted_groups(fold_some):
@@ -114,11 +116,11 @@ def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monke
     roll_up(settle=NOW)
 
     first = groups_page(job_name="job 5")
-    assert (first.groups, first.older.fingerprint) == ([], f"{2:032}")
-    second = groups_page(job_name="job 5", before=first.older)
-    assert [group.job_name for group in second.groups] == ["job 5"]
-    third = groups_page(job_name="job 5", before=second.older)
-    assert (third.groups, third.older) == ([], None)
+    assert (first.rows, json.loads(first.next_cursor)[1], first.is_truncated) == ([], f"{2:032}", True)
+    second = groups_page(job_name="job 5", after=first.next_cursor)
+    assert [group.job_name for group in second.rows] == ["job 5"]
+    third = groups_page(job_name="job 5", after=second.next_cursor)
+    assert (third.rows, third.next_cursor) == ([], None)
 
 
 def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
@@ -128,10 +130,10 @@ def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
     make_letter(fingerprint=A)
     page = groups_page()
     assert page.is_tail_truncated
-    assert page.groups[0].open == 4
+    assert page.rows[0].open == 4
 
     resolve(DeadLetter.objects.filter(pk__in=[letter.pk for letter in letters]))
-    assert [group.open for group in groups_page(status="all").groups] == [0]
+    assert [group.open for group in groups_page(status="all").rows] == [0]
 
 
 def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
@@ -145,7 +147,7 @@ def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
 
     monkeypatch.setattr(groups_module, "_read_tail", folded_behind)
 
-    assert [group.open for group in groups_page().groups] == [1]
+    assert [group.open for group in groups_page().rows] == [1]
 
 
 @pytest.mark.parametrize("number", [10, 60])
@@ -157,5 +159,5 @@ def test_a_page_is_nine_statements_however_many_groups(number, django_assert_max
     fold_some[1]()
 
     with django_assert_max_num_queries(9):
-        assert len(groups_page().groups) == min(number + 1, 25)
+        assert len(groups_page().rows) == min(number + 1, 25)
     assert DeadLetterGroup.objects.count() <= number + 1

@@ -95,8 +95,8 @@ def test_no_page_of_limits_reads_a_whole_table(client: Client, busiest: Limit) -
 def test_a_page_and_the_one_behind_it_are_found_by_the_index(busiest: Limit, wanted: LimitFilter) -> None:
     with CaptureQueriesContext(connection) as captured:
         page = limits_page(wanted, scan=1_000)
-        assert page.older is not None
-        limits_page(wanted, after=page.older, scan=1_000)
+        assert page.next_cursor is not None
+        limits_page(wanted, after=page.next_cursor, scan=1_000)
     assert _scans(captured) == []
 
 

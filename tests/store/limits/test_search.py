@@ -15,18 +15,19 @@ from django_jobs.policy.states import State
 from django_jobs.store.limits import search as module
 from django_jobs.store.limits.search import (
     LimitFilter,
-    LimitsPage,
+    LimitStatus,
     find_limit,
     limits_page,
     permits_of_job,
     permits_of_limit,
 )
+from django_jobs.store.search.keyset_pages import KeysetPage
 from tests import factories
 
 pytestmark = pytest.mark.django_db
 
 
-def _which(page: LimitsPage) -> list[tuple[str, str, str]]:
+def _which(page: KeysetPage[LimitStatus]) -> list[tuple[str, str, str]]:
     return [
         (shown.limit.name, LimitKind(shown.limit.kind).name.lower(), shown.limit.key) for shown in page.rows
     ]
@@ -74,7 +75,7 @@ def test_page_after_page_finds_all_that_match_and_nothing_twice(
     while after is not None:
         page = limits_page(wanted, after=after, limit=limit, scan=3)
         rows += _which(page)
-        after = page.older
+        after = page.next_cursor
     assert len(rows) == len(set(rows)) == found
 
 

@@ -41,9 +41,9 @@ def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
         factories.make_letter(job)
     bury(job)
     page = find_jobs(read({"state": state.value}), scan=5)
-    assert (page.rows, page.older, page.is_truncated) == ([job], None, False)
+    assert (page.rows, page.next_cursor, page.is_truncated) == ([job], None, False)
     page = find_jobs(read({"state": state.value, "queue": "mail", "name": "sample"}), scan=5)
-    assert (page.rows, page.older) == ([job], None)
+    assert (page.rows, page.next_cursor) == ([job], None)
     assert find_jobs(read({"state": state.value, "name": "other"}), scan=5).rows == []
 
 
@@ -236,7 +236,7 @@ def test_a_filter_that_says_nothing_is_refused(query: dict[str, str], said: str)
 
 
 @pytest.mark.parametrize(
-    "after", ["x", "[]", "[1,2]", '["a"]', "[true]", "[1e3]", "[99999999999999999999]", "{}"]
+    "after", ["x", "[]", "[1]", "[1,2]", '"a"', "true", "1e3", "99999999999999999999", "{}"]
 )
 @pytest.mark.parametrize("state", ["", "ready", "scheduled", "dead"])
 def test_a_cursor_that_no_page_had_is_refused(after: str, state: str) -> None:

@@ -102,8 +102,8 @@ def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
         with CaptureQueriesContext(connection) as queries:
             wanted = JobFilter.from_query(query, zone=UTC)
             page = find_jobs(wanted, scan=SCAN)
-            if page.older is not None:
-                find_jobs(wanted, after=page.older, scan=SCAN)
+            if page.next_cursor is not None:
+                find_jobs(wanted, after=page.next_cursor, scan=SCAN)
         assert not whole_scans(queries), query
 
 
@@ -117,7 +117,7 @@ def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int)
         with CaptureQueriesContext(connection) as queries:
             page = find_jobs(query, scan=SCAN)
         assert [job.pk for job in page.rows] == [full_tables]
-        assert page.older is None
+        assert page.next_cursor is None
         assert not whole_scans(queries)
     finally:
         with connection.cursor() as cursor:

@@ -12,42 +12,41 @@ from tests import factories
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_the_windows_of_a_table_show_every_row_once_newest_first() -> None:
+def test_the_pages_of_a_table_show_every_row_once_newest_first() -> None:
     made = [job.pk for job in factories.make_jobs(7)]
     seen: list[int] = []
-    below: int | None = None
-    while True:
-        window = newest_first(Job.objects.all(), below=below, limit=3)
-        seen += [job.pk for job in window.rows]
-        below = window.older
-        if below is None:
-            break
+    after: str | None = ""
+    while after is not None:
+        page = newest_first(Job.objects.all(), after=after, limit=3)
+        seen += [job.pk for job in page.rows]
+        after = page.next_cursor
     assert seen == made[::-1]
 
 
-def test_a_rare_match_is_looked_for_among_so_many_ids_and_the_next_window_goes_on_there() -> None:
+def test_a_rare_match_is_looked_for_among_so_many_ids_and_the_next_page_goes_on_there() -> None:
     dead = factories.make_job(State.DEAD)
     others = factories.make_jobs(9)
-    window = newest_first(Job.objects.filter(state=State.DEAD), scan=5)
-    assert (window.rows, window.lowest, window.highest) == ([], others[-5].pk, others[-1].pk)
-    assert window.is_truncated
-    window = newest_first(Job.objects.filter(state=State.DEAD), below=window.older, scan=5)
-    assert (window.rows, window.older, window.is_truncated) == ([dead], None, False)
+    page = newest_first(Job.objects.filter(state=State.DEAD), scan=5)
+    assert (page.rows, page.lowest, page.highest) == ([], others[-5].pk, others[-1].pk)
+    assert page.is_truncated
+    assert page.next_cursor is not None
+    page = newest_first(Job.objects.filter(state=State.DEAD), after=page.next_cursor, scan=5)
+    assert (page.rows, page.next_cursor, page.is_truncated) == ([dead], None, False)
 
 
-def test_an_empty_table_has_one_empty_window() -> None:
-    window = newest_first(Job.objects.all())
-    assert (window.rows, window.older, window.is_truncated) == ([], None, False)
+def test_an_empty_table_has_one_empty_page() -> None:
+    page = newest_first(Job.objects.all())
+    assert (page.rows, page.next_cursor, page.is_truncated) == ([], None, False)
 
 
 def test_nothing_at_or_under_the_lower_bound_is_shown() -> None:
     jobs = factories.make_jobs(4)
-    window = newest_first(Job.objects.all(), above=jobs[1].pk)
-    assert (window.rows, window.older) == ([jobs[3], jobs[2]], None)
+    page = newest_first(Job.objects.all(), above=jobs[1].pk)
+    assert (page.rows, page.next_cursor) == ([jobs[3], jobs[2]], None)
 
 
 @pytest.mark.parametrize("waiting", [10, 60])
-def test_a_window_takes_at_most_three_statements_whatever_the_number_of_rows(
+def test_a_page_takes_at_most_three_statements_whatever_the_number_of_rows(
     waiting: int, django_assert_max_num_queries: pytest.FixtureRequest
 ) -> None:
     factories.make_jobs(waiting)

@@ -273,7 +273,7 @@ def test_open_letters_are_counted_to_a_bound(monkeypatch):
     make_letter(status="redriven")
 
     assert dashboard_snapshot().open_dead_letters == dashboard.BoundedCount(number=3)
-    assert dashboard_snapshot().groups == groups_page().groups
+    assert dashboard_snapshot().groups == groups_page().rows
     monkeypatch.setattr(dashboard, "MAX_COUNTED", 2)
     assert dashboard_snapshot().open_dead_letters == dashboard.BoundedCount(number=2, is_more=True)
 
