@@ -97,7 +97,7 @@ def test_what_is_enqueued_where_it_goes_on_is_in_it_and_it_is_not_closed_by_that
     assert inside.row.parent_id == batch.id
 
 
-def test_there_is_a_current_batch_only_where_there_is_one() -> None:
+def test_there_is_a_current_batch_only_inside_a_block() -> None:
     for ask in (current_batch, completed_batch, lambda: Batch().id):
         with pytest.raises(NoCurrentBatchError):
             ask()
@@ -200,7 +200,7 @@ class TestManyAtOnce:
         assert not BatchJob.objects.exists()
         assert not gathers or batch.progress().total == 0
 
-    def test_whoever_listens_hears_of_each(self, django_capture_on_commit_callbacks: Any) -> None:
+    def test_signals_are_sent_for_each(self, django_capture_on_commit_callbacks: Any) -> None:
         heard: list[Any] = []
 
         def listen(job: Job, **_: Any) -> None:

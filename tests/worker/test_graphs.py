@@ -123,7 +123,7 @@ def test_each_of_many_waits_for_the_same() -> None:
     assert results(many) == [1, 5]
 
 
-def test_nothing_is_enqueued_before_it_is_told_to_be() -> None:
+def test_nothing_is_enqueued_before_enqueue_is_called() -> None:
     steps = chain(sample.echo.s(1), sample.echo.s())
     assert not Job.objects.exists()
     assert len(steps.enqueue()) == len(steps.enqueue()) == 2

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AbstractContextManager, nullcontext, suppress
-from types import TracebackType
 
 from ...context import CANCEL_REQUESTED_MESSAGE
 from ...store.dialects.base.jobs import Claim
@@ -40,9 +39,7 @@ class InterruptibleTask:
     def __enter__(self) -> None:
         self._tasks[self._run] = self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._tasks.pop(self._run, None)
 
     def interrupt(self) -> None:

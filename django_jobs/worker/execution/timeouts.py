@@ -18,7 +18,6 @@ import itertools
 import threading
 import time
 from queue import Empty, SimpleQueue
-from types import TracebackType
 
 from ...exceptions import JobTimeoutError
 
@@ -37,9 +36,7 @@ class _Limit:
     def __enter__(self) -> None:
         self._watchdog.add(self, time.monotonic() + self._seconds)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._watchdog.remove(self)
             time.sleep(0)  # a pending exception is raised at the end of this call

@@ -13,7 +13,6 @@ import multiprocessing
 import signal
 import threading
 from ctypes import Array, c_longlong
-from types import TracebackType
 
 from ...context import CANCEL_REQUESTED_MESSAGE
 from ...exceptions import Cancel
@@ -51,9 +50,7 @@ class _InterruptibleBlock:
     def __enter__(self) -> None:
         self._interrupts.arm(self._run)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         try:
             self._interrupts.disarm()
         except Cancel:  # too late: the function has ended, and its result counts
@@ -71,9 +68,7 @@ class _UninterruptibleBlock:
     def __enter__(self) -> None:
         self._interrupts.defer()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, frames: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._interrupts.raise_deferred()
 
 

@@ -76,7 +76,7 @@ class Desk:
         self.watch = CancelWatcher(context, (self.executor,))
 
 
-def test_where_nothing_has_been_running_for_a_while_nobody_asks_the_database(
+def test_the_database_is_not_queried_while_all_jobs_are_short(
     django_assert_num_queries: Any,
 ) -> None:
     desk = Desk(3)
@@ -88,7 +88,7 @@ def test_where_nothing_has_been_running_for_a_while_nobody_asks_the_database(
         assert desk.watch.step() == CHECK_INTERVAL_SECONDS
 
 
-def test_a_run_that_was_asked_is_reached_once_and_others_are_not() -> None:
+def test_a_run_is_interrupted_once_and_others_are_not() -> None:
     desk = Desk(3)
     asked, other = (desk.executor.begin(seconds_ago=1) for _ in range(2))
     cancel(Job.objects.filter(pk=asked.job_id))
@@ -98,7 +98,7 @@ def test_a_run_that_was_asked_is_reached_once_and_others_are_not() -> None:
     assert (other.job_id in desk.active_claims, desk.events.released) == (True, [])
 
 
-def test_one_that_could_not_be_reached_yet_is_tried_again() -> None:
+def test_a_run_that_could_not_be_interrupted_yet_is_retried() -> None:
     desk = Desk(1)
     claim = desk.executor.begin(seconds_ago=1)
     cancel(Job.objects.all())
@@ -124,7 +124,7 @@ def test_a_job_that_has_not_started_is_released_and_that_cancels_it() -> None:
     assert (job.state, job.attempts.count()) == (State.CANCELLED, 0)
 
 
-def test_another_run_of_the_same_job_is_told_anew() -> None:
+def test_another_run_of_the_same_job_is_interrupted_again() -> None:
     desk = Desk(1)
     first = desk.executor.begin(seconds_ago=1)
     cancel(Job.objects.all())

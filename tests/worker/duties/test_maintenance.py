@@ -52,7 +52,7 @@ def test_the_next_round_is_when_a_silent_worker_becomes_stale() -> None:
     assert _maintain().step() <= 3.1
 
 
-def test_a_worker_that_is_alone_or_among_lively_ones_comes_again_after_the_interval() -> None:
+def test_without_a_silent_worker_the_next_round_is_after_the_interval() -> None:
     own = factories.make_worker(heartbeat_at=factories.ago(seconds=14))
     maintenance = _maintain(own)
     assert maintenance.step() == 5
@@ -60,7 +60,7 @@ def test_a_worker_that_is_alone_or_among_lively_ones_comes_again_after_the_inter
     assert maintenance.step() == 5
 
 
-def test_a_worker_never_buries_itself() -> None:
+def test_a_worker_never_marks_itself_as_lost() -> None:
     """It may have been frozen between its heartbeat and this round."""
     own = factories.make_worker(heartbeat_at=factories.ago(hours=1))
     job = factories.make_job(State.RUNNING, worker=own)
@@ -69,7 +69,7 @@ def test_a_worker_never_buries_itself() -> None:
     assert Worker.objects.get(pk=own.pk).state == "running"
 
 
-def test_queues_that_were_seen_are_noted_once() -> None:
+def test_seen_queues_are_registered_once() -> None:
     maintenance = _maintain(queues=("mail", "documents"))
     maintenance.step()
     assert set(Queue.objects.values_list("name", flat=True)) == {"mail", "documents"}
@@ -85,7 +85,7 @@ def test_old_jobs_are_pruned_by_the_retention_of_their_state() -> None:
 
 
 @override_settings(ADMINS=ADMINS, DJANGO_JOBS={"ALERTS": {"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": 3600}})
-def test_admins_are_mailed_once_a_fingerprint_and_period() -> None:
+def test_admins_are_mailed_once_per_fingerprint_and_period() -> None:
     for _ in range(3):
         factories.make_letter(fingerprint="a" * 32, error_message="no such card")
     factories.make_letter(fingerprint="b" * 32, job_name="other")
@@ -102,21 +102,21 @@ def test_admins_are_mailed_once_a_fingerprint_and_period() -> None:
 
 
 @override_settings(ADMINS=ADMINS)
-def test_admins_are_not_mailed_unless_they_asked() -> None:
+def test_admins_are_not_mailed_by_default() -> None:
     factories.make_letter()
     _maintain()
     assert mail.outbox == []
 
 
 @override_settings(DJANGO_JOBS={"RETENTION": {"SUCCEEDED": timedelta(seconds=1)}})
-def test_pruning_goes_on_where_it_stopped() -> None:
+def test_pruning_continues_where_it_stopped() -> None:
     old = factories.ago(days=1)
     factories.make_jobs(3, State.SUCCEEDED, enqueued_at=old, finished_at=old)
     _maintain()
     assert not Job.objects.exists()
 
 
-def test_what_ended_is_folded_and_the_newest_job_marked() -> None:
+def test_finished_jobs_are_rolled_up_and_a_job_id_checkpoint_is_recorded() -> None:
     job = factories.make_job(State.DEAD)
     factories.make_attempt(job, outcome="succeeded")
     factories.make_letter(job)
@@ -128,7 +128,7 @@ def test_what_ended_is_folded_and_the_newest_job_marked() -> None:
     assert JobIdCheckpoint.objects.get().job_id == job.pk
 
 
-def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
+def test_rollups_are_pruned_when_no_page_shows_them_any_more() -> None:
     kept = {60: {"hours": 2.9}, 600: {"days": 2.9}, 3600: {"days": 59}}
     gone = {60: {"hours": 3.1}, 600: {"days": 3.1}, 3600: {"days": 61}}
     for spans in (kept, gone):
@@ -148,7 +148,7 @@ def test_sums_are_pruned_when_no_page_shows_them_any_more() -> None:
     assert not DeadLetterGroup.objects.exists()
 
 
-def test_jobs_that_are_too_old_to_be_of_use_are_cancelled() -> None:
+def test_expired_jobs_are_cancelled() -> None:
     job = factories.make_job(State.READY, flags=JobFlag.EXPIRES)
     factories.make_expiry(job, expires_at=factories.ago(seconds=1))
     _maintain()

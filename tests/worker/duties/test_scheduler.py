@@ -26,7 +26,7 @@ def scheduler() -> Scheduler:
 
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
-def test_it_does_not_spin_while_another_holds_what_is_due() -> None:
+def test_it_does_not_spin_while_another_scheduler_locks_all_due_schedules() -> None:
     """The other one may be frozen within its transaction; what it holds is due all the while."""
     ours = scheduler()
     ours.step()

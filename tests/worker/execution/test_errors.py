@@ -38,12 +38,12 @@ def test_equal_errors_of_one_job_share_a_fingerprint() -> None:
     )
 
 
-def test_what_no_database_takes_is_written_as_escapes() -> None:
+def test_text_that_a_database_refuses_is_escaped() -> None:
     assert escape_unstorable("a\0b\ud800c\u00e9") == "a\\x00b\\ud800c\u00e9"
 
 
 @pytest.mark.parametrize("length", [0, 99, 100])
-def test_short_text_is_left_alone(length: int) -> None:
+def test_short_text_is_not_truncated(length: int) -> None:
     assert truncate("x" * length, 100) == "x" * length
 
 
@@ -56,7 +56,7 @@ def test_long_text_keeps_its_head_and_more_of_its_end() -> None:
     assert "characters left out" in short
 
 
-def test_a_chain_with_a_broken_str_is_described_all_the_same() -> None:
+def test_a_chain_with_a_broken_str_is_described() -> None:
     class Broken(Exception):
         def __str__(self) -> str:
             raise ValueError("no")

@@ -42,7 +42,7 @@ def test_a_small_result_stays_in_the_row(tmp_path: Path) -> None:
         assert (files(tmp_path), ResultRetention.objects.count()) == ([], 0)
 
 
-def test_the_option_of_a_job_goes_before_the_setting(tmp_path: Path) -> None:
+def test_the_option_of_a_job_overrides_the_setting(tmp_path: Path) -> None:
     with storing(tmp_path, TTL=timedelta(days=30)):
         own, default, none = sample.echo_for_an_hour.enqueue(1), sample.echo.enqueue(1), sample.echo.enqueue()
         drain()
@@ -52,7 +52,7 @@ def test_the_option_of_a_job_goes_before_the_setting(tmp_path: Path) -> None:
     assert none.refresh().result is None
 
 
-def test_large_results_are_passed_on_and_stand_in_copies(tmp_path: Path) -> None:
+def test_large_results_are_passed_on_and_copied(tmp_path: Path) -> None:
     with storing(tmp_path):
         _, last = chain(sample.echo.s(LARGE), sample.echo.s()).enqueue()
         drain()
@@ -75,7 +75,7 @@ def test_a_passed_result_whose_file_is_gone_makes_a_dead_letter_that_says_so(tmp
             _ = first.refresh().result
 
 
-def test_where_the_storage_is_down_a_passed_result_is_asked_for_again(tmp_path: Path) -> None:
+def test_if_the_storage_is_down_a_passed_result_is_retried(tmp_path: Path) -> None:
     with storing(tmp_path):
         first = sample.echo.enqueue(LARGE)
         drain()
@@ -89,7 +89,7 @@ def test_where_the_storage_is_down_a_passed_result_is_asked_for_again(tmp_path: 
 
 
 @pytest.mark.parametrize("echo", [sample.echo, sample.echo_async, sample.echo_atomic])
-def test_where_the_storage_fails_the_job_has_succeeded_and_its_result_is_lost(
+def test_if_the_storage_fails_the_job_has_succeeded_and_its_result_is_lost(
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
     echo,  # type: ignore[no-untyped-def]
@@ -104,7 +104,7 @@ def test_where_the_storage_fails_the_job_has_succeeded_and_its_result_is_lost(
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_transaction_that_fails_takes_its_file_along(tmp_path: Path) -> None:
+def test_a_transaction_that_fails_deletes_its_file(tmp_path: Path) -> None:
     ada = Customer.objects.create(name="Ada")
     with storing(tmp_path):
         job = sample.break_transaction.enqueue(ada.pk, LARGE)

@@ -72,7 +72,7 @@ def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
     assert order == [0.05, 0.2, 0.4]
 
 
-def test_an_inbox_gives_all_that_has_come_up_to_its_bound() -> None:
+def test_a_batch_queue_returns_all_items_up_to_its_maximum() -> None:
     inbox: BatchQueue[int] = BatchQueue(max_items=3)
     for number in range(5):
         inbox.put(number)
@@ -88,7 +88,7 @@ def test_an_inbox_gives_all_that_has_come_up_to_its_bound() -> None:
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
-def test_a_closed_inbox_ends_even_where_its_last_batch_was_full(number: int) -> None:
+def test_a_closed_batch_queue_ends_even_if_its_last_batch_was_full(number: int) -> None:
     inbox: BatchQueue[int] = BatchQueue(max_items=2)
     for one in range(number):
         inbox.put(one)

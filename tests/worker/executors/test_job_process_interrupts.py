@@ -27,76 +27,78 @@ def _claim(job_id: int = 1, claim_number: int = 1) -> Claim:
 
 
 @pytest.fixture
-def asked() -> Iterator[SharedRunKey]:
+def requested_run() -> Iterator[SharedRunKey]:
     before = signal.getsignal(INTERRUPT_SIGNAL)
     yield create_shared_run_key()
     signal.signal(INTERRUPT_SIGNAL, before)
 
 
 @pytest.fixture
-def interrupts(asked: SharedRunKey) -> JobProcessInterrupts:
-    return JobProcessInterrupts(asked)
+def interrupts(requested_run: SharedRunKey) -> JobProcessInterrupts:
+    return JobProcessInterrupts(requested_run)
 
 
-def _ask(asked: SharedRunKey, claim: Claim) -> None:
-    asked[:] = [claim.job_id, claim.claim_number]
+def _request(requested_run: SharedRunKey, claim: Claim) -> None:
+    requested_run[:] = [claim.job_id, claim.claim_number]
     os.kill(os.getpid(), INTERRUPT_SIGNAL)
     time.sleep(0)
 
 
-def test_a_run_is_interrupted_at_once_also_while_it_sleeps(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+def test_a_run_is_interrupted_at_once_even_while_it_sleeps(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
     began = time.monotonic()
-    threading.Timer(0.05, _ask, (asked, _claim())).start()
+    threading.Timer(0.05, _request, (requested_run, _claim())).start()
     with pytest.raises(Cancel, match="it was asked to end"), interrupts.interruptible_call(_claim()):
         time.sleep(DEADLINE_SECONDS)
     assert time.monotonic() - began < DEADLINE_SECONDS / 2
 
 
-def test_one_that_was_asked_before_it_began_does_not_begin(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+def test_a_run_whose_cancellation_was_requested_before_its_start_does_not_start(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
-    _ask(asked, _claim())
+    _request(requested_run, _claim())
     with pytest.raises(Cancel), interrupts.interruptible_call(_claim()):
         pytest.fail("it began")
 
 
-def test_it_is_told_once(interrupts: JobProcessInterrupts, asked: SharedRunKey) -> None:
+def test_a_run_is_interrupted_only_once(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
+) -> None:
     heard = 0
     with interrupts.interruptible_call(_claim()):
         for _ in range(3):
             try:
-                _ask(asked, _claim())
+                _request(requested_run, _claim())
             except Cancel:
                 heard += 1
     assert heard == 1
 
 
 @pytest.mark.parametrize("other", [_claim(job_id=2), _claim(claim_number=2)])
-def test_a_signal_for_another_run_is_none(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey, other: Claim
+def test_a_signal_for_another_run_is_ignored(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey, other: Claim
 ) -> None:
     with interrupts.interruptible_call(_claim()):
-        _ask(asked, other)
+        _request(requested_run, other)
 
 
 def test_outside_of_the_function_nothing_is_raised(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
     with interrupts.interruptible_call(_claim()):
         pass
-    _ask(asked, _claim())
+    _request(requested_run, _claim())
 
 
-def test_while_the_process_reports_it_is_put_off(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+def test_an_interrupt_is_deferred_while_the_process_sends_a_message(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
     reported: list[str] = []
 
     def report() -> None:
         with interrupts.uninterruptible:
-            _ask(asked, _claim())
+            _request(requested_run, _claim())
             reported.append("whole")
         reported.append("went on")
 
@@ -105,8 +107,8 @@ def test_while_the_process_reports_it_is_put_off(
     assert reported == ["whole"]
 
 
-def test_another_threads_report_puts_nothing_off(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+def test_a_message_of_another_thread_defers_nothing(
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
     inside, leave = threading.Event(), threading.Event()
 
@@ -119,33 +121,33 @@ def test_another_threads_report_puts_nothing_off(
     thread.start()
     assert inside.wait(DEADLINE_SECONDS)
     with pytest.raises(Cancel), interrupts.interruptible_call(_claim()):
-        _ask(asked, _claim())
+        _request(requested_run, _claim())
     leave.set()
     thread.join(DEADLINE_SECONDS)
 
 
 @pytest.mark.parametrize("before", [True, False])
 def test_a_task_is_cancelled_inside_the_block(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey, before: bool
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey, before: bool
 ) -> None:
     async def run() -> str:
         block = interrupts.interruptible_task(_claim())
         try:
             with block:
                 if not before:
-                    asyncio.get_running_loop().call_soon(_ask, asked, _claim())
+                    asyncio.get_running_loop().call_soon(_request, requested_run, _claim())
                 await asyncio.sleep(DEADLINE_SECONDS)
         except asyncio.CancelledError:
             return f"interrupted: {block.was_interrupted}"
         return "slept"
 
     if before:
-        _ask(asked, _claim())
+        _request(requested_run, _claim())
     assert asyncio.run(run()) == "interrupted: True"
 
 
 def test_signals_at_any_moment_are_raised_in_the_block_or_nowhere(
-    interrupts: JobProcessInterrupts, asked: SharedRunKey
+    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
 ) -> None:
     """A storm of signals: every report stays whole, and no exception comes where none may."""
     over = threading.Event()
@@ -164,7 +166,7 @@ def test_signals_at_any_moment_are_raised_in_the_block_or_nowhere(
             try:
                 with interrupts.interruptible_call(_claim(number)):
                     begun += 1
-                    asked[:] = [number, 1]
+                    requested_run[:] = [number, 1]
                     for _ in range(3):
                         with interrupts.uninterruptible:
                             half_told = True

@@ -48,7 +48,7 @@ def test_a_saved_batch_is_no_longer_active() -> None:
     assert bench.finisher.backlog() == 0
 
 
-def test_data_that_the_database_refuses_harms_that_job_only() -> None:
+def test_data_that_the_database_refuses_affects_that_job_only() -> None:
     bench = Bench()
     claims = bench.claims(8)
     ends = [factories.ended(claim, Succeeded(result="1")) for claim in claims]
@@ -66,7 +66,7 @@ def test_data_that_the_database_refuses_harms_that_job_only() -> None:
     assert bench.active_claims == {}
 
 
-def test_large_results_are_saved_in_statements_that_a_server_takes() -> None:
+def test_large_results_are_saved_in_statements_that_a_server_accepts() -> None:
     bench = Bench()
     claims = bench.claims(30)
     result = '"' + "x" * 900_000 + '"'
@@ -85,7 +85,7 @@ def test_of_two_ends_of_one_run_the_first_counts() -> None:
     assert job.attempts.count() == 1
 
 
-def test_the_newest_of_each_note_is_saved_before_the_end() -> None:
+def test_the_newest_progress_is_saved_before_the_finish() -> None:
     bench = Bench()
     (claim,) = bench.claims(1)
     bench.save(
@@ -99,7 +99,7 @@ def test_the_newest_of_each_note_is_saved_before_the_end() -> None:
     assert job.state == "succeeded"
 
 
-def test_a_retry_to_come_is_expected() -> None:
+def test_the_claimer_expects_a_retry() -> None:
     bench = Bench()
     (claim,) = bench.claims(1)
     bench.save(factories.ended(claim, factories.failure()))

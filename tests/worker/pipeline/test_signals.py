@@ -36,7 +36,7 @@ def heard() -> Iterator[list[tuple[str, int, str]]]:
         signal.disconnect(receive)
 
 
-def test_a_success_is_heard_from_enqueue_to_end(heard: list[Any]) -> None:
+def test_a_success_sends_signals_from_enqueue_to_finish(heard: list[Any]) -> None:
     job = sample.add.enqueue(1)
     drain()
     assert heard == [
@@ -46,7 +46,7 @@ def test_a_success_is_heard_from_enqueue_to_end(heard: list[Any]) -> None:
     ]
 
 
-def test_a_failure_is_heard_as_retry_then_death(heard: list[Any]) -> None:
+def test_a_failure_sends_retried_then_dead(heard: list[Any]) -> None:
     job = sample.fail.enqueue()
     drain(run_scheduled=True)
     assert [name for name, *_ in heard] == [
@@ -59,7 +59,7 @@ def test_a_failure_is_heard_as_retry_then_death(heard: list[Any]) -> None:
     assert heard[-1] == ("job_dead", job.pk, "dead")
 
 
-def test_a_death_comes_with_its_letter() -> None:
+def test_job_dead_has_the_dead_letter() -> None:
     letters: list[Any] = []
 
     def receive(sender: Any, job: Any, dead_letter: Any, **kwargs: Any) -> None:
@@ -74,7 +74,7 @@ def test_a_death_comes_with_its_letter() -> None:
     assert [(letter.job_id, letter.error_message) for letter in letters] == [(job.pk, "not wanted")]
 
 
-def test_a_cancelled_job_is_heard(heard: list[Any]) -> None:
+def test_a_cancelled_job_sends_job_cancelled(heard: list[Any]) -> None:
     job = sample.add.enqueue(1)
     job.cancel()
     assert heard == [("job_enqueued", job.pk, "ready"), ("job_cancelled", job.pk, "cancelled")]

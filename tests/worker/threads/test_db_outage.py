@@ -7,7 +7,7 @@ import pytest
 from django_jobs.worker.threads.db_outage import DatabaseOutage
 
 
-def test_an_outage_that_several_loops_meet_is_said_once(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_outage_of_several_loops_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
     outage = DatabaseOutage()
     with caplog.at_level(logging.INFO, "django_jobs"):
         outage.begins("heartbeat", OSError("gone"))
@@ -24,7 +24,7 @@ def test_an_outage_that_several_loops_meet_is_said_once(caplog: pytest.LogCaptur
     assert len(said) == 2
 
 
-def test_the_next_outage_is_said_anew(caplog: pytest.LogCaptureFixture) -> None:
+def test_the_next_outage_is_logged_again(caplog: pytest.LogCaptureFixture) -> None:
     outage = DatabaseOutage()
     for _ in range(2):
         outage.begins("claimer", OSError("gone"))

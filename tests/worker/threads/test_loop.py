@@ -48,7 +48,7 @@ def test_a_loop_repeats_its_step_until_that_ends_it() -> None:
     assert steps.rounds == 4
 
 
-def test_an_outage_is_said_once_and_outlived(
+def test_an_outage_is_logged_once_and_survived(
     caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loop_module, "INITIAL_PAUSE_SECONDS", 0.001)
@@ -75,13 +75,13 @@ def test_pauses_grow_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pauses[-1] == pauses[-2] == 5.0
 
 
-def test_a_bug_is_loud(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_bug_ends_the_loop_with_a_critical_log(caplog: pytest.LogCaptureFixture) -> None:
     assert _run(Steps(0, ZeroDivisionError("a bug"))) == ["sampler"]
     assert "the sampler of this worker died; the worker stops" in caplog.text
     assert "ZeroDivisionError: a bug" in caplog.text
 
 
-def test_waking_ends_a_pause_also_when_it_came_during_the_step() -> None:
+def test_waking_ends_a_pause_even_if_it_came_during_the_step() -> None:
     in_step, woken = threading.Event(), threading.Event()
     rounds = threading.Semaphore(0)
 
