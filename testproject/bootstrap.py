@@ -1,7 +1,9 @@
-"""Make the virtual environment that a command of this repository needs, and go on in it.
+"""Make the virtual environment that a command of this repository needs, and continue in it.
 
-Standard library only: this runs with whatever ``python3`` a fresh machine has. What is installed is what
-``pyproject.toml`` says: the package itself (editable), dependency groups and extras.
+Standard library only: this runs with whatever ``python3`` a fresh machine has. There are two recipes: ``DEMO`` for
+the shop and ``DEVELOPMENT`` for all else. What is installed is what ``pyproject.toml`` lists, in the versions that
+``.ci/constraints.txt`` pins. ``python3 testproject/bootstrap.py`` makes the environment of ``DEVELOPMENT`` and
+prints its folder.
 """
 
 from __future__ import annotations
@@ -12,10 +14,11 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+CONSTRAINTS = ROOT / ".ci" / "constraints.txt"
 OLDEST_PYTHON = (3, 11)
 STAMP = "installed.json"
 BUILD_TOOLS = ("gcc", "pkg-config", "mariadb_config", "mysql_config")
@@ -25,41 +28,72 @@ HINTS = {
 }
 
 
-def ensure_environment(
-    name: str, groups: Sequence[str], extras: Sequence[str] = (), optional_extras: Sequence[str] = ()
-) -> None:
-    """Return inside the virtual environment ``name`` of this repository; make or renew it where needed.
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How to make one virtual environment: its folder, and what ``pyproject.toml`` lists for it.
 
-    Outside of it the process is replaced: the same command starts anew in it. An extra in
-    ``optional_extras`` that cannot be installed is said to be missing, and passed over. Ends
-    the process with a plain sentence where anything else fails.
+    An extra in ``optional_extras`` that cannot be installed is reported and left out.
     """
-    if sys.version_info < OLDEST_PYTHON:
-        sys.exit(
-            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or later is needed; this is {sys.version.split()[0]}"
-        )
-    folder = ROOT / name
+
+    folder: str
+    group: str
+    optional_extras: tuple[str, ...] = ()
+
+
+DEMO = Recipe(folder=".venv-demo", group="demo")
+DEVELOPMENT = Recipe(
+    folder=os.environ.get("DJANGO_JOBS_VENV", ".venv"), group="dev", optional_extras=("postgresql", "mysql")
+)
+"""Tests, linters, benchmarks. ``DJANGO_JOBS_VENV`` names another folder, for a second version of Python."""
+
+
+def ensure_environment(recipe: Recipe) -> None:
+    """Return inside the virtual environment of ``recipe``; make it if it is missing or out of date.
+
+    Outside of it the process is replaced: the same command starts again inside. Ends the process with a plain
+    sentence if the environment cannot be made.
+    """
+    folder = ROOT / recipe.folder
     if Path(sys.prefix).resolve() == folder.resolve():
         return
-    python = folder / "bin" / "python"
-    wanted = _wanted(groups, extras, optional_extras)
-    if not python.exists() or _installed(folder) != wanted:
-        _make(folder, python, groups=groups, extras=extras, optional_extras=optional_extras)
-        (folder / STAMP).write_text(json.dumps(wanted))
+    python = make_environment(recipe)
     sys.stdout.flush()
     os.execv(python, [str(python), *sys.orig_argv[1:]])
 
 
-def _wanted(
-    groups: Sequence[str], extras: Sequence[str], optional_extras: Sequence[str]
-) -> dict[str, object]:
+def make_environment(recipe: Recipe) -> Path:
+    """Make or renew the virtual environment of ``recipe`` if needed and return its interpreter."""
+    if sys.version_info < OLDEST_PYTHON:
+        sys.exit(
+            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or later is needed; this is {sys.version.split()[0]}"
+        )
+    folder = ROOT / recipe.folder
+    python = folder / "bin" / "python"
+    wanted = _wanted(recipe)
+    if not python.exists() or _installed(folder) != wanted:
+        _make(folder, python, recipe)
+        (folder / STAMP).write_text(json.dumps(wanted))
+    return python
+
+
+def _wanted(recipe: Recipe) -> dict[str, object]:
     """Return what an environment depends on; build tools are in it so that new ones give optional extras a try."""
     return {
         "python": [sys.base_prefix, list(sys.version_info[:3])],
-        "project": hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest(),
-        "parts": [list(groups), list(extras), list(optional_extras)],
+        "requirements": hashlib.sha256(_requirements().encode()).hexdigest(),
+        "parts": [recipe.group, list(recipe.optional_extras)],
         "tools": [tool for tool in BUILD_TOOLS if shutil.which(tool)],
     }
+
+
+def _requirements() -> str:
+    """Return what is to be installed: not all of ``pyproject.toml``, much of which concerns tools' options."""
+    # At module level this would be an error on an older Python, before it is told what it lacks.
+    import tomllib
+
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    parts = [project["build-system"], project["project"], project["dependency-groups"]]
+    return json.dumps(parts) + CONSTRAINTS.read_text()
 
 
 def _installed(folder: Path) -> object:
@@ -69,29 +103,19 @@ def _installed(folder: Path) -> object:
         return None
 
 
-def _make(
-    folder: Path,
-    python: Path,
-    *,
-    groups: Sequence[str],
-    extras: Sequence[str],
-    optional_extras: Sequence[str],
-) -> None:
-    print(f"Preparing {folder.name} (once; takes a minute) ...", flush=True)
+def _make(folder: Path, python: Path, recipe: Recipe) -> None:
+    print(f"Preparing {folder.name} (once; takes a minute) ...", file=sys.stderr, flush=True)
     # "--clear" would leave an interpreter of another version's files behind on some systems; a new folder does not.
     shutil.rmtree(folder, ignore_errors=True)
     if subprocess.run([sys.executable, "-m", "venv", str(folder)], check=False).returncode:
         shutil.rmtree(folder, ignore_errors=True)
         sys.exit("no virtual environment could be made; on Debian: apt-get install python3-venv")
-    _pip(python, "--upgrade", "pip>=25.1")
-    _pip(
-        python,
-        *(part for group in groups for part in ("--group", f"{ROOT / 'pyproject.toml'}:{group}")),
-        *_editable(extras),
-    )
-    for extra in optional_extras:
+    # The pip of an older Python knows neither dependency groups nor constraints of a build.
+    _pip(python, "--upgrade", "pip")
+    _pip(python, "--group", f"{ROOT / 'pyproject.toml'}:{recipe.group}", *_editable())
+    for extra in recipe.optional_extras:
         failed = subprocess.run(
-            _pip_command(python, *_editable([extra])),
+            _pip_command(python, *_editable(extra)),
             check=False,
             capture_output=True,
             text=True,
@@ -99,12 +123,14 @@ def _make(
         )
         if failed.returncode:
             print(
-                f"Going on without {extra!r}, which could not be installed. {HINTS.get(extra, '')}".rstrip()
+                f"Continuing without {extra!r}, which could not be installed. {HINTS.get(extra, '')}".rstrip(),
+                file=sys.stderr,
             )
 
 
-def _editable(extras: Sequence[str]) -> list[str]:
-    return ["--editable", f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)]
+def _editable(*extras: str) -> list[str]:
+    constraints = ["--build-constraint", str(CONSTRAINTS)]
+    return [*constraints, "--editable", f"{ROOT}[{','.join(extras)}]" if extras else str(ROOT)]
 
 
 def _pip(python: Path, *arguments: str) -> None:
@@ -116,8 +142,12 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def _pip_command(python: Path, *arguments: str) -> list[str]:
-    return [str(python), "-m", "pip", "install", "--quiet", *arguments]
+    return [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS), *arguments]
 
 
 def _quiet_environment() -> dict[str, str]:
     return {**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1", "PIP_ROOT_USER_ACTION": "ignore"}
+
+
+if __name__ == "__main__":
+    print(make_environment(DEVELOPMENT).parent.parent)

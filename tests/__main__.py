@@ -1,6 +1,6 @@
 """Run all tests on every database at hand: ``python3 tests``.
 
-The first start makes a virtual environment of its own in ``.venv-tests``, with nothing but Python; later
+The first start makes a virtual environment in ``.venv``, with nothing but Python; later
 ones find it there. SQLite is always used, PostgreSQL and MariaDB or MySQL where they answer (see
 ``tests/databases.py`` for their addresses). Ends with what was used and what was skipped, and why.
 """
@@ -24,7 +24,7 @@ from typing import IO
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
-from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests puts this folder first on the path
+from testproject.bootstrap import DEVELOPMENT, ensure_environment  # noqa: E402 - Python puts this folder first on the path
 from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, USED, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5
@@ -43,7 +43,7 @@ class Run:
 def main(arguments: list[str]) -> int:
     """Run the suite once for each database and return the exit code."""
     options, for_pytest = parse(arguments)
-    ensure_environment(".venv-tests", groups=["test"], extras=[], optional_extras=["postgresql", "mysql"])
+    ensure_environment(DEVELOPMENT)
     vendors = [options.database] if options.database else list(VENDORS)
     if options.coverage:
         shutil.rmtree(OUTPUT / "coverage", ignore_errors=True)

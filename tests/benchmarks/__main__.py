@@ -20,7 +20,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[0] = str(ROOT)
 
-from testproject.bootstrap import ensure_environment  # noqa: E402 - python3 tests/benchmarks puts that folder first
+from testproject.bootstrap import DEVELOPMENT, ensure_environment  # noqa: E402 - python3 tests/benchmarks puts that folder first
 from tests.benchmarks.names import MEASURES  # noqa: E402 - see above
 from tests.benchmarks.options import Options, parse  # noqa: E402 - see above
 from tests.benchmarks.report import as_json, as_table  # noqa: E402 - see above
@@ -32,7 +32,7 @@ DATABASE_NAME = "django_jobs_benchmark"
 def main(arguments: list[str]) -> int:
     """Measure, print, and return the exit code: 0 however fast or slow it was."""
     options = parse(arguments, measures=list(MEASURES))
-    ensure_environment(".venv-tests", groups=["test"], extras=[], optional_extras=["postgresql", "mysql"])
+    ensure_environment(DEVELOPMENT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     measured: dict[str, Any] = {}
     skipped: dict[str, str] = {}
