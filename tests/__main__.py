@@ -1,8 +1,12 @@
 """Run all tests on every database at hand: ``python3 tests``.
 
-The first start makes a virtual environment in ``.venv``, with nothing but Python; later
-ones find it there. SQLite is always used, PostgreSQL and MariaDB or MySQL where they answer (see
-``tests/databases.py`` for their addresses). Ends with what was used and what was skipped, and why.
+The first start makes a virtual environment in ``.venv``, with nothing but Python; later ones find it there. SQLite
+is always used, PostgreSQL and MariaDB or MySQL if they answer (see ``tests/databases.py`` for their addresses).
+Ends with what was used and what was skipped, and why.
+
+``python3 tests --fast`` takes less than a minute: SQLite only, no test marked ``slow``, few examples a property, a
+process for each processor. ``python3 tests --release`` runs every test on every database, and what only a release
+must pass.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ from testproject.bootstrap import DEVELOPMENT, ensure_environment  # noqa: E402 
 from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, USED, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5
+FAST = ("-m", "not slow", "--hypothesis-profile=fast", "--numprocesses=auto", "--quiet")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +49,11 @@ def main(arguments: list[str]) -> int:
     """Run the suite once for each database and return the exit code."""
     options, for_pytest = parse(arguments)
     ensure_environment(DEVELOPMENT)
+    if options.fast:
+        options.database = options.database or "sqlite"
+        for_pytest = [*FAST, *for_pytest]
+    if options.release:
+        for_pytest = ["--release", *for_pytest]
     vendors = [options.database] if options.database else list(VENDORS)
     if options.coverage:
         shutil.rmtree(OUTPUT / "coverage", ignore_errors=True)
@@ -55,7 +65,8 @@ def main(arguments: list[str]) -> int:
         first = vendor == usable[0]
         return run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage, output=output)
 
-    os.environ[USED] = ",".join(usable)
+    if not options.release:
+        os.environ[USED] = ",".join(usable)
     if options.require_all:
         os.environ[REQUIRE_ALL] = "1"
 
@@ -75,6 +86,16 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         allow_abbrev=False,
     )
     parser.add_argument("--database", choices=VENDORS, help="use this database only")
+    parser.add_argument(
+        "--fast",
+        action="store_true",
+        help="under a minute: SQLite, few examples, nothing that is marked slow",
+    )
+    parser.add_argument(
+        "--release",
+        action="store_true",
+        help="every test on every database, and what only a release must pass",
+    )
     parser.add_argument(
         "--require-all",
         action="store_true",

@@ -6,15 +6,40 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
 from django_jobs.store import notify
 from tests.databases import ROOT, chosen_vendor
 from tests.flushing import permissions, quick_flush
 
+TESTS = ROOT / "tests"
+
+SLOW_FOLDERS = {"browser", "process", "shop"}
+"""Start programs and wait for them; single slow tests of other folders are marked where they stand."""
+
+settings.register_profile("fast", max_examples=10, deadline=None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--release", action="store_true", help="also run what only a release must pass (marker: release)"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark the slow folders; leave out what only a release must pass."""
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
+            item.add_marker(pytest.mark.slow)
+    if not config.getoption("--release"):
+        left_out = [item for item in items if item.get_closest_marker("release")]
+        items[:] = [item for item in items if not item.get_closest_marker("release")]
+        config.hook.pytest_deselected(items=left_out)
+
 
 @pytest.fixture(scope="session")
-def django_db_modify_db_settings() -> None:
+def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: None) -> None:
     """Remove what a killed run left beside SQLite's file: a new file under an old log would be damaged by it."""
     if chosen_vendor() == "sqlite":
         name = connection.settings_dict["TEST"]["NAME"]
