@@ -10,13 +10,35 @@ from hypothesis import settings
 from pytest_django import DjangoDbBlocker
 
 from django_jobs.store import notify
-from tests.databases import ROOT, chosen_vendor
+from tests.databases import ROOT, chosen_vendor, used_vendors
 from tests.flushing import permissions, quick_flush
 
 TESTS = ROOT / "tests"
 
 SLOW_FOLDERS = {"browser", "process", "shop"}
 """Start programs and wait for them; single slow tests of other folders are marked where they stand."""
+
+ON_ONE_DATABASE = {
+    "sqlite": (
+        "admin/test_dashboard.py", "admin/test_secrets.py", "web/test_admin.py",
+        "process/test_burst.py", "process/test_misbehaving_jobs.py", "process/test_openapi.py",
+    ),
+    "postgresql": (
+        "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/test_schedules.py", "admin/test_workers.py",
+        "process/test_cancelling.py", "process/test_thread_deaths.py", "process/test_leaks.py", "process/test_job_processes.py",
+        "process/test_stopping.py",
+    ),
+    "mysql": (
+        "admin/batches/test_batches.py", "admin/jobs/test_page.py", "admin/jobs/test_replay.py", "admin/test_queues.py",
+        "admin/jobs/test_results.py",
+        "process/test_stop_requests.py", "process/test_health.py", "process/test_logs.py", "process/test_results.py",
+        "process/test_web.py",
+    ),
+}  # fmt: skip
+"""What processes, signals and pages do whatever the database: of those used together, on this one alone.
+
+The statements that they send are tested on every database in ``store/``. ``--database`` and ``--release`` run all.
+"""
 
 settings.register_profile("fast", max_examples=10, deadline=None)
 
@@ -28,14 +50,24 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark the slow folders; leave out what only a release must pass."""
+    """Mark the slow folders; leave out what another database runs and what only a release must pass."""
+    elsewhere = files_of_other_databases()
+    kept, left_out = [], []
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
-    if not config.getoption("--release"):
-        left_out = [item for item in items if item.get_closest_marker("release")]
-        items[:] = [item for item in items if not item.get_closest_marker("release")]
-        config.hook.pytest_deselected(items=left_out)
+        is_release = item.get_closest_marker("release") and not config.getoption("--release")
+        (left_out if item.path in elsewhere or is_release else kept).append(item)
+    items[:] = kept
+    config.hook.pytest_deselected(items=left_out)
+
+
+def files_of_other_databases() -> set[Path]:
+    """Return the files that this database leaves to another one. Raises UsageError for a file that was renamed."""
+    files = {vendor: {TESTS / name for name in names} for vendor, names in ON_ONE_DATABASE.items()}
+    if missing := sorted(str(path) for paths in files.values() for path in paths if not path.exists()):
+        raise pytest.UsageError(f"ON_ONE_DATABASE in tests/conftest.py: no such file: {', '.join(missing)}")
+    return set().union(*(files[vendor] for vendor in used_vendors() if vendor != chosen_vendor()))
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from django.db import connection
 
-from tests.databases import CONNECT_TIMEOUT, WITHOUT_ADMIN, address, chosen_vendor, used_vendors
+from tests.databases import CONNECT_TIMEOUT, WITHOUT_ADMIN, address
 
 from .proxy import Proxy
 from .running import RunningWorker
@@ -19,30 +19,13 @@ StartWorker = Callable[..., RunningWorker]
 ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs", "test_working"}
 """What a version of Python or Django may well change: signals, threads, tasks, logging, the command itself."""
 
-ON_ONE_DATABASE = {
-    "sqlite": {"test_burst", "test_misbehaving_jobs", "test_openapi"},
-    "postgresql": {"test_cancelling", "test_job_processes", "test_stopping", "test_thread_deaths"},
-    "mysql": {"test_health", "test_logs", "test_results", "test_stop_requests", "test_web"},
-}
-"""What processes, signals and servers do, whatever the database: of those that are used together, on this one alone."""
 
-
-def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    elsewhere = set().union(
-        *(ON_ONE_DATABASE[vendor] for vendor in used_vendors() if vendor != chosen_vendor())
-    )
-    deselected = []
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "tests/process" in str(item.path):
             item.add_marker(pytest.mark.process)
             if item.path.stem in ON_EVERY_VERSION:
                 item.add_marker(pytest.mark.every_version)
-            if item.path.stem in elsewhere:
-                deselected.append(item)
-    if deselected:
-        config.hook.pytest_deselected(items=deselected)
-        gone = set(deselected)
-        items[:] = [item for item in items if item not in gone]
 
 
 @pytest.fixture
