@@ -25,8 +25,8 @@ ON_ONE_DATABASE = {
     ),
     "postgresql": (
         "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/test_schedules.py", "admin/test_workers.py",
-        "process/test_cancelling.py", "process/test_thread_deaths.py", "process/test_leaks.py", "process/test_job_processes.py",
-        "process/test_stopping.py",
+        "process/test_cancelling.py", "process/test_thread_deaths.py", "process/test_leaks.py",
+        "process/test_job_processes.py", "process/test_stopping.py",
     ),
     "mysql": (
         "admin/batches/test_batches.py", "admin/jobs/test_page.py", "admin/jobs/test_replay.py", "admin/test_queues.py",

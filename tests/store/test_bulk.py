@@ -78,6 +78,7 @@ def test_a_step_that_fails_moves_nothing() -> None:
     assert (_open().count(), _place(job)) == (1, (None, 0))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("end", [redrive, purge, resolve])
 def test_killed_anywhere_a_step_is_done_and_counted_or_neither(end: Any) -> None:
     def prepare() -> tuple[Job, list[int]]:

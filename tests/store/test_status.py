@@ -9,6 +9,7 @@ from tests.factories import ago, make_attempt, make_job, make_jobs, make_letter
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_many_jobs_are_seen_by_one_statement_and_those_gone_are_left_out(django_assert_num_queries):
     jobs = make_jobs(1_100)
     with django_assert_num_queries(1):

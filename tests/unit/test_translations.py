@@ -44,6 +44,7 @@ def _entries(catalogue: Path) -> list[str]:
     return [entry for entry in catalogue.read_text(encoding="utf-8").split("\n\n")[1:] if "msgid" in entry]
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_every_string_is_translated_and_none_is_a_guess(extracted: Path, language: str) -> None:
     entries = _entries(extracted / "locale" / language / "LC_MESSAGES" / "django.po")
@@ -53,6 +54,7 @@ def test_every_string_is_translated_and_none_is_a_guess(extracted: Path, languag
     assert (missing, guessed) == ([], [])
 
 
+@pytest.mark.release
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_what_is_shipped_is_compiled_from_what_the_catalogue_says(extracted: Path, language: str) -> None:
     path = Path("locale") / language / "LC_MESSAGES" / "django.mo"

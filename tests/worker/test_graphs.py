@@ -88,6 +88,7 @@ def test_async_jobs_are_given_results_too() -> None:
     assert results(chain(sample.echo_async.s(5), sample.echo_async.s()).enqueue()) == [5, 5]
 
 
+@pytest.mark.slow
 def test_a_chain_of_a_thousand_links_needs_no_deep_stack() -> None:
     jobs = chain(sample.add.s(0, 1), *[sample.add.s(1)] * 999).enqueue()
     assert Dependency.objects.count() == 999
@@ -210,6 +211,7 @@ def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
         replay(second)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("build", "error", "message"),
     [

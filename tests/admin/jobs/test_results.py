@@ -18,6 +18,7 @@ from tests.results import storing
 pytestmark = pytest.mark.django_db
 
 
+@pytest.mark.slow
 def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
     admin_client: Client, tmp_path: Path
 ) -> None:

@@ -336,6 +336,7 @@ class TestNesting:
         assert (state(inner), state(outer)) == ("succeeded", "succeeded")
         assert fired(outer) == ["on_failure", "on_success"]
 
+    @pytest.mark.slow
     def test_deep_in_one_another_they_all_end(self) -> None:
         batches: list[Batch] = []
 
@@ -478,6 +479,7 @@ def test_a_batch_whose_last_finish_was_killed_before_its_look_is_found(
     assert apply_pending_deltas(using="default") == []
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_of_the_last_finish_fires_each_callback_once() -> None:
     def prepare() -> tuple[Any, Any, Batch, Batch]:
         for model in (Attempt, BatchJob, BatchCountDelta, BatchRow, Job):
@@ -504,6 +506,7 @@ def test_a_kill_between_any_two_statements_of_the_last_finish_fires_each_callbac
     assert points > 10
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_of_a_builder_leaves_a_batch_that_ends() -> None:
     def prepare() -> None:
         for model in (Attempt, BatchJob, BatchCountDelta, BatchRow, Job):

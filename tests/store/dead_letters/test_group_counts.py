@@ -153,6 +153,7 @@ class LettersLife(RuleBasedStateMachine):
             assert group.total + unfolded <= self.deaths[group.pk]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_whatever_happens_groups_and_the_tail_tell_the_open_letters() -> None:
     run_state_machine_as_test(
@@ -166,6 +167,7 @@ def test_whatever_happens_groups_and_the_tail_tell_the_open_letters() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_folds_and_verbs_that_meet_leave_groups_in_step():
     # Of a table of few rows MariaDB reads, and locks, all for a DELETE by key, and says "deadlock" where two do.
@@ -196,6 +198,7 @@ def test_folds_and_verbs_that_meet_leave_groups_in_step():
     assert told == is_open
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_folded", [False, True])
 @pytest.mark.parametrize("verb", [redrive, purge, resolve])
@@ -214,6 +217,7 @@ def test_a_verb_that_is_killed_leaves_groups_in_step(verb, is_folded):
     assert not is_open
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_folded", [False, True])
 def test_a_prune_that_is_killed_leaves_groups_in_step(is_folded):

@@ -155,6 +155,7 @@ def test_many_jobs_come_back_in_the_order_in_which_they_were_given():
     assert [job.pk for job in jobs] == sorted(job.pk for job in jobs)
 
 
+@pytest.mark.slow
 def test_ten_thousand_jobs_are_enqueued_in_order_and_claimed_in_order():
     jobs = echo.enqueue_many([(number,) for number in range(10_000)])
 
@@ -166,6 +167,7 @@ def test_ten_thousand_jobs_are_enqueued_in_order_and_claimed_in_order():
     assert [json.loads(claim.arguments)["value"] for claim in claims] == list(range(10_000))
 
 
+@pytest.mark.slow
 def test_ten_thousand_jobs_take_a_handful_of_statements(django_assert_max_num_queries):
     with django_assert_max_num_queries(6):
         echo.enqueue_many([(number,) for number in range(10_000)])

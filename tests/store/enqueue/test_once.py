@@ -181,6 +181,7 @@ def test_the_second_waits_for_the_first_and_is_the_first_where_that_fails(
     assert visits(customer) == 1
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_moment_between_the_block_and_its_commit_leaves_both_or_neither(
     customer: Customer,
 ) -> None:
@@ -259,6 +260,7 @@ print(len(run("SELECT * FROM log")))
 """
 
 
+@pytest.mark.slow
 def test_a_write_to_another_database_is_refused_in_the_first_ones_block(tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", TWO_DATABASES],

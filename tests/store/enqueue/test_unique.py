@@ -350,6 +350,7 @@ def test_a_replace_waits_for_a_claim_and_then_makes_another_job_or_replaces(comm
     assert [one.arguments["reason"] for one in waiting(sync_newest)] == ["new"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("definition", [sync, sync_newest, index])
 def test_a_kill_between_any_two_statements_leaves_one_waiting_job_at_most(
     definition: JobDefinition[Any, Any],

@@ -81,6 +81,7 @@ def test_a_slice_of_a_queryset_is_just_that():
     assert Job.objects.filter(state=State.CANCELLED).count() == 2
 
 
+@pytest.mark.slow
 def test_more_than_a_thousand_jobs_are_all_cancelled():
     first = make_job()
     Job.objects.bulk_create(

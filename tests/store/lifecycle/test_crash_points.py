@@ -41,6 +41,7 @@ def _clear() -> None:
         model.objects.all().delete()
 
 
+@pytest.mark.slow
 def test_enqueue_is_all_or_nothing() -> None:
     points = 0
     for _, _ in crash_at_every_point(_clear, lambda _: sample.echo.enqueue_many([(at,) for at in range(50)])):
@@ -50,6 +51,7 @@ def test_enqueue_is_all_or_nothing() -> None:
     assert points > 1
 
 
+@pytest.mark.slow
 def test_a_crash_while_claiming_loses_no_job() -> None:
     def prepare() -> Worker:
         _clear()
@@ -63,6 +65,7 @@ def test_a_crash_while_claiming_loses_no_job() -> None:
         assert len(take(make_worker())) == 5
 
 
+@pytest.mark.slow
 def test_a_crash_while_finishing_saves_each_job_whole_or_not_at_all() -> None:
     def prepare() -> tuple[Worker, list[FinishedRun]]:
         _clear()
@@ -84,6 +87,7 @@ def test_a_crash_while_finishing_saves_each_job_whole_or_not_at_all() -> None:
     assert seen >= {("running",) * 3, ("dead", "scheduled", "succeeded")}
 
 
+@pytest.mark.slow
 def test_a_crash_while_promoting_leaves_each_job_scheduled_or_ready() -> None:
     def prepare() -> None:
         _clear()
@@ -96,6 +100,7 @@ def test_a_crash_while_promoting_leaves_each_job_scheduled_or_ready() -> None:
         assert _states() == ["ready"] * 5
 
 
+@pytest.mark.slow
 def test_a_crash_while_rescuing_is_made_up_for_by_the_next() -> None:
     def prepare() -> Worker:
         _clear()
@@ -114,6 +119,7 @@ def test_a_crash_while_rescuing_is_made_up_for_by_the_next() -> None:
         assert Attempt.objects.count() == 3
 
 
+@pytest.mark.slow
 def test_a_crash_while_redriving_leaves_letter_and_job_in_step() -> None:
     def prepare() -> None:
         _clear()
@@ -128,6 +134,7 @@ def test_a_crash_while_redriving_leaves_letter_and_job_in_step() -> None:
         assert set(DeadLetter.objects.values_list("status", flat=True)) == {"redriven"}
 
 
+@pytest.mark.slow
 def test_a_crash_while_purging_leaves_no_open_letter_without_its_job() -> None:
     def prepare() -> None:
         _clear()
@@ -142,6 +149,7 @@ def test_a_crash_while_purging_leaves_no_open_letter_without_its_job() -> None:
         assert not Job.objects.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "after"), [(cancel, "cancelled"), (run_now, "ready")])
 def test_a_crash_in_a_verb_of_staff_leaves_all_or_nothing(verb, after) -> None:  # type: ignore[no-untyped-def]
     def prepare() -> None:

@@ -121,6 +121,7 @@ def test_a_job_with_two_open_letters_is_redriven_once_and_both_are_resolved():
     assert list(DeadLetter.objects.values_list("status", flat=True)) == ["redriven", "redriven"]
 
 
+@pytest.mark.slow
 def test_more_than_a_thousand_letters_are_all_redriven():
     now = database_now()
     Job.objects.bulk_create(

@@ -206,6 +206,7 @@ class JobLife(RuleBasedStateMachine):
         return [pk for pk, model in self.jobs.items() if model.state is state]
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.timeout(1800)
 def test_no_sequence_of_verbs_breaks_the_model() -> None:

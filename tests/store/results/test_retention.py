@@ -205,6 +205,7 @@ def test_expiry_goes_by_windows(monkeypatch: pytest.MonkeyPatch) -> None:
     assert expire_results() == (0, False)
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -> None:
     def prepare() -> tuple[Any, list[FinishedRun]]:
@@ -226,6 +227,7 @@ def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -
         }
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_crash_while_expiring_is_made_up_for_by_the_next(tmp_path: Path) -> None:
     def prepare() -> None:

@@ -344,6 +344,7 @@ class TestVersionsSideBySide:
         sync(spec(cron="@daily"))
         assert the().cron == "@daily"
 
+    @pytest.mark.slow
     def test_processes_that_start_together_make_each_row_once(self) -> None:
         specs = [spec(f"s{number}", every=timedelta(seconds=30)) for number in range(50)]
         run_together(*[lambda: sync(*specs)] * 4)

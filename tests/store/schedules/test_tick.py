@@ -382,6 +382,7 @@ def test_the_unique_tick_lets_one_through_where_locks_do_not_help() -> None:
     assert tick().fired == 0
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_loses_and_doubles_no_tick() -> None:
     def prepare() -> None:
         for model in (Tick, CronSchedule, Job):

@@ -213,6 +213,7 @@ def test_others_with_other_keys_are_not_held_up_by_an_open_transaction() -> None
         assert not Background(lambda: echo.using(idempotency_key="other").enqueue(2)).result().is_duplicate
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_leaves_no_key_without_its_job() -> None:
     def prepare() -> None:
         EnqueueKey.objects.all().delete()

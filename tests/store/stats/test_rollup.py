@@ -295,6 +295,7 @@ def test_instants_that_were_edited_into_none_do_not_stop_a_fold():
     assert DeadLetterGroup.objects.get().open == 1
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_several_that_fold_at_once_count_each_row_once(monkeypatch):
     monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 7)
@@ -318,6 +319,7 @@ def _clear():
         model.objects.all().delete()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 def test_a_fold_that_is_killed_neither_loses_nor_doubles(monkeypatch):
     monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 2)

@@ -135,6 +135,7 @@ class TestACancelledPredecessor:
         first = make_job(State.CANCELLED)
         assert states(waits(first)) == ["cancelled"]
 
+    @pytest.mark.slow
     @pytest.mark.parametrize("length", [2_500])
     def test_a_chain_longer_than_any_database_walks_in_one_go_is_cancelled_to_its_end(
         self, length: int
@@ -389,6 +390,7 @@ class TestSweep:
         assert states(last) == ["ready"]
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_of_a_finish_strands_nobody() -> None:
     def prepare():
         for model in (Attempt, Dependency, Job):
@@ -410,6 +412,7 @@ def test_a_kill_between_any_two_statements_of_a_finish_strands_nobody() -> None:
     assert points > 4
 
 
+@pytest.mark.slow
 def test_a_kill_between_any_two_statements_of_an_enqueue_leaves_all_or_nothing() -> None:
     def prepare():
         for model in (Dependency, Job):

@@ -73,6 +73,7 @@ def minute_by_minute(expression: str, zone: str, after: datetime, until: datetim
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", ZONES)
 @pytest.mark.parametrize("expression", FIXED)
 def test_fixed_times_fire_as_debians_cron_fires_them(expression: str, zone: str) -> None:
@@ -83,6 +84,7 @@ def test_fixed_times_fire_as_debians_cron_fires_them(expression: str, zone: str)
     assert ours == sorted(set(ours))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("zone", [zone for zone in ZONES if zone not in PARTS_OF_AN_HOUR])
 @pytest.mark.parametrize("expression", BY_THE_CLOCK)
 def test_intervals_fire_as_debians_cron_fires_them(expression: str, zone: str) -> None:
@@ -124,6 +126,7 @@ EXPRESSIONS = st.tuples(
 ).map(" ".join)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=150)
 @example(expression="0 * * * *", zone="Europe/Berlin", day=298, year=2025)
 @given(

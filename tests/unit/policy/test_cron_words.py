@@ -93,6 +93,7 @@ def test_the_sentence_is_english_in_every_language() -> None:
         assert describe_cron("0 9 * * 1") == "At 09:00 on Monday"
 
 
+@pytest.mark.slow
 @settings(max_examples=500)
 @example("0 0-H 0 0 0")
 @given(
@@ -115,6 +116,7 @@ FIELDS = (
 )
 
 
+@pytest.mark.slow
 def test_expressions_that_read_alike_fire_alike() -> None:
     dice = random.Random(7)
     after = datetime(2026, 1, 30, 23, 59, 59, tzinfo=UTC)

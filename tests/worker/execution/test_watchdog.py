@@ -6,6 +6,8 @@ import threading
 import time
 from contextlib import suppress
 
+import pytest
+
 from django_jobs import JobTimeoutError
 from django_jobs.worker.execution import timeouts
 from django_jobs.worker.execution.timeouts import Watchdog
@@ -91,6 +93,7 @@ def hang_under(watchdog):
         return "timed out"
 
 
+@pytest.mark.slow
 def test_many_blocks_that_end_just_as_their_limit_fires_leave_the_watchdog_working():
     watchdog = Watchdog()
     for number in range(2_000):
