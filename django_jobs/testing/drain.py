@@ -33,24 +33,24 @@ MAX_RUNS = 10_000
 
 @dataclass(slots=True, kw_only=True)
 class DrainResult:
-    """How many runs ended in which state, and the jobs' ids in the order of their runs."""
+    """Number of runs by their resulting state, and the job ids in the order of the runs."""
 
     runs: dict[State, int] = field(default_factory=dict)
     job_ids: list[int] = field(default_factory=list)
 
     @property
     def succeeded(self) -> int:
-        """How many runs succeeded."""
+        """Number of runs that succeeded."""
         return self.runs.get(State.SUCCEEDED, 0)
 
     @property
     def dead(self) -> int:
-        """How many runs made a dead letter."""
+        """Number of runs that made a dead letter."""
         return self.runs.get(State.DEAD, 0)
 
     @property
     def retried(self) -> int:
-        """How many runs ended with a retry to come."""
+        """Number of runs that will be retried."""
         return self.runs.get(State.SCHEDULED, 0)
 
 
@@ -102,7 +102,7 @@ class _SaveAtOnce:
 
 
 def _next(context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
-    """Claim a job; if none is left, complete the finished batches, which would else wait for the test's commit."""
+    """Claim a job; if none is left, complete finished batches, which would otherwise wait for the test's commit."""
     claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)
     if claim is None and apply_pending_deltas(using=context.using):
         claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)

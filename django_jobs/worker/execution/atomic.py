@@ -15,7 +15,7 @@ from ...store.logs import save_log
 from ...store.transactions import savepoint
 from .classify import outcome_from_exception
 from .events import CommittedRun
-from .finalize import conclude
+from .finalize import finalize_run
 from .result_offload import delete_offloaded
 from .runtime import Run
 
@@ -32,7 +32,7 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
     try:
         with savepoint(using=context.using):
             outcome = call(run)
-            finished = conclude(run, outcome)
+            finished = finalize_run(run, outcome)
             if not isinstance(outcome, Succeeded):
                 transaction.set_rollback(True, using=context.using)
                 run.end_log()
@@ -48,7 +48,7 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
     except Exception as error:  # noqa: BLE001 - the commit may raise anything
         delete_offloaded(outcome, error)
         run.end_log()
-        return conclude(run, outcome_from_exception(error, run))
+        return finalize_run(run, outcome_from_exception(error, run))
 
 
 def _save_log(run: Run) -> None:

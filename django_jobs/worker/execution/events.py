@@ -44,7 +44,7 @@ class WorkerEvents(RunEvents, Protocol):
         """The process has a row in the table of workers, hence a new id."""
 
     def job_started(self, job_id: int) -> None:
-        """An executor begins a job."""
+        """An executor starts a job."""
 
     def run_finished(self, run: FinishedRun | CommittedRun) -> None:
         """A run has ended and is to be saved."""

@@ -11,7 +11,7 @@ from ...store.dialects.base.jobs import Claim, FinishedRun
 from .runtime import Run, RunContext
 
 
-def conclude(run: Run, outcome: Outcome) -> FinishedRun:
+def finalize_run(run: Run, outcome: Outcome) -> FinishedRun:
     """Decide what follows from the outcome of an executed run."""
     return finalize(run.claim, outcome, run.context, started=run.started)
 

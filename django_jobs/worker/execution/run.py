@@ -31,7 +31,7 @@ from .atomic import execute_atomic
 from .classify import outcome_from_exception, outcome_from_value, timeout_seconds
 from .errors import describe_exception
 from .events import CommittedRun
-from .finalize import conclude
+from .finalize import finalize_run
 from .result_offload import needs_offload, offload
 from .runtime import Run, RunContext, create_job_context, create_run_log
 
@@ -50,7 +50,7 @@ def execute(claim: Claim, context: RunContext) -> FinishedRun | CommittedRun:
             return execute_atomic(run, call_function)
         outcome = call_function(run)
         run.end_log()
-    return conclude(run, outcome)
+    return finalize_run(run, outcome)
 
 
 async def aexecute(claim: Claim, context: RunContext) -> FinishedRun | CommittedRun:
@@ -66,7 +66,7 @@ async def aexecute(claim: Claim, context: RunContext) -> FinishedRun | Committed
             await sync_to_async(announce_start)(run)
         outcome = await acall_function(run)
         run.end_log()
-    return conclude(run, outcome)
+    return finalize_run(run, outcome)
 
 
 def prepare(run: Run) -> Outcome | None:

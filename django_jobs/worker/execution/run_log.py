@@ -22,18 +22,6 @@ MAX_BATCH_SIZE = 1_000
 class RunLog:
     """The log lines of one run. ``saver`` None: they are saved only at the end."""
 
-    __slots__ = (
-        "_claim",
-        "_clock",
-        "_events",
-        "_is_ended",
-        "_is_save_requested",
-        "_lines",
-        "_saved",
-        "_saver",
-        "_settings",
-    )
-
     def __init__(
         self,
         claim: Claim,

@@ -1,1 +1,1 @@
-"""What runs claimed jobs: plain functions in threads, ``async def`` ones on an event loop."""
+"""The executors of claimed jobs: threads for plain functions, an event loop for ``async def`` ones, job processes."""

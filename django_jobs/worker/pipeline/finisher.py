@@ -166,7 +166,7 @@ def _log(run: FinishedRun) -> None:
 
 def _as_unstorable(run: FinishedRun, error: Exception) -> FinishedRun:
     """Return a run whose data the database refuses as a dead one that says so."""
-    message = f"what this run returned or raised cannot be stored: {type(error).__name__}"
+    message = f"the result or error of this run cannot be stored: {type(error).__name__}"
     decision = Decision(
         state=State.DEAD,
         attempt_outcome=AttemptOutcome.FAILED,

@@ -35,13 +35,13 @@ class Executor:
     def __init__(self) -> None:
         self.waiting: deque[Claim] = deque()
         self.runs: list[tuple[Claim, float]] = []
-        self.reached: list[int] = []
+        self.interrupted: list[int] = []
         self.is_reachable = True
 
     def submit(self, claims: Iterable[Claim]) -> None:
         self.waiting.extend(claims)
 
-    def begin(self, *, seconds_ago: float) -> Claim:
+    def start(self, *, seconds_ago: float) -> Claim:
         claim = self.waiting.popleft()
         self.runs.append((claim, time.monotonic() - seconds_ago))
         return claim
@@ -52,7 +52,7 @@ class Executor:
     def interrupt(self, claim: Claim) -> bool:
         if not self.is_reachable or all(claim is not running for running, _ in self.runs):
             return False
-        self.reached.append(claim.job_id)
+        self.interrupted.append(claim.job_id)
         return True
 
     def stop(self) -> None: ...
@@ -61,7 +61,7 @@ class Executor:
         return True
 
 
-class Desk:
+class WatcherSetup:
     """A watch with an executor that has claims waiting."""
 
     def __init__(self, number: int) -> None:
@@ -79,58 +79,58 @@ class Desk:
 def test_the_database_is_not_queried_while_all_jobs_are_short(
     django_assert_num_queries: Any,
 ) -> None:
-    desk = Desk(3)
-    desk.executor.begin(seconds_ago=0)
+    setup = WatcherSetup(3)
+    setup.executor.start(seconds_ago=0)
     with django_assert_num_queries(0):
-        assert desk.watch.step() == CHECK_INTERVAL_SECONDS
-    desk.executor.begin(seconds_ago=MIN_RUNNING_SECONDS)
+        assert setup.watch.step() == CHECK_INTERVAL_SECONDS
+    setup.executor.start(seconds_ago=MIN_RUNNING_SECONDS)
     with django_assert_num_queries(1):
-        assert desk.watch.step() == CHECK_INTERVAL_SECONDS
+        assert setup.watch.step() == CHECK_INTERVAL_SECONDS
 
 
 def test_a_run_is_interrupted_once_and_others_are_not() -> None:
-    desk = Desk(3)
-    asked, other = (desk.executor.begin(seconds_ago=1) for _ in range(2))
-    cancel(Job.objects.filter(pk=asked.job_id))
+    setup = WatcherSetup(3)
+    requested, other = (setup.executor.start(seconds_ago=1) for _ in range(2))
+    cancel(Job.objects.filter(pk=requested.job_id))
     for _ in range(3):
-        desk.watch.step()
-    assert desk.executor.reached == [asked.job_id]
-    assert (other.job_id in desk.active_claims, desk.events.released) == (True, [])
+        setup.watch.step()
+    assert setup.executor.interrupted == [requested.job_id]
+    assert (other.job_id in setup.active_claims, setup.events.released) == (True, [])
 
 
 def test_a_run_that_could_not_be_interrupted_yet_is_retried() -> None:
-    desk = Desk(1)
-    claim = desk.executor.begin(seconds_ago=1)
+    setup = WatcherSetup(1)
+    claim = setup.executor.start(seconds_ago=1)
     cancel(Job.objects.all())
-    desk.executor.is_reachable = False
-    desk.watch.step()
-    desk.executor.is_reachable = True
-    desk.watch.step()
-    assert desk.executor.reached == [claim.job_id]
+    setup.executor.is_reachable = False
+    setup.watch.step()
+    setup.executor.is_reachable = True
+    setup.watch.step()
+    assert setup.executor.interrupted == [claim.job_id]
 
 
 def test_a_job_that_has_not_started_is_released_and_that_cancels_it() -> None:
-    desk = Desk(2)
-    desk.executor.begin(seconds_ago=1)
-    [waiting] = desk.executor.waiting
+    setup = WatcherSetup(2)
+    setup.executor.start(seconds_ago=1)
+    [waiting] = setup.executor.waiting
     cancel(Job.objects.filter(pk=waiting.job_id))
     for _ in range(2):
-        desk.watch.step()
-    assert (desk.events.released, list(desk.executor.waiting)) == ([waiting], [])
+        setup.watch.step()
+    assert (setup.events.released, list(setup.executor.waiting)) == ([waiting], [])
 
-    finish([factories.ended(waiting, Released(started=False))], worker_id=desk.worker.pk)
+    finish([factories.ended(waiting, Released(started=False))], worker_id=setup.worker.pk)
 
     job = Job.objects.get(pk=waiting.job_id)
     assert (job.state, job.attempts.count()) == (State.CANCELLED, 0)
 
 
 def test_another_run_of_the_same_job_is_interrupted_again() -> None:
-    desk = Desk(1)
-    first = desk.executor.begin(seconds_ago=1)
+    setup = WatcherSetup(1)
+    first = setup.executor.start(seconds_ago=1)
     cancel(Job.objects.all())
-    desk.watch.step()
+    setup.watch.step()
     again = first._replace(claim_number=2)
-    desk.executor.runs = [(again, time.monotonic() - 1)]
-    desk.active_claims[again.job_id] = again
-    desk.watch.step()
-    assert desk.executor.reached == [first.job_id] * 2
+    setup.executor.runs = [(again, time.monotonic() - 1)]
+    setup.active_claims[again.job_id] = again
+    setup.watch.step()
+    assert setup.executor.interrupted == [first.job_id] * 2

@@ -14,7 +14,7 @@ from tests.worker.contexts import RecordedEvents, make_context
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-class Bench:
+class FinisherSetup:
     """A finisher with the events that it reports, and no threads."""
 
     def __init__(self) -> None:
@@ -38,46 +38,46 @@ class Bench:
 
 
 def test_a_saved_batch_is_no_longer_active() -> None:
-    bench = Bench()
-    claims = bench.claims(3)
-    bench.save(*(factories.ended(claim, Succeeded(result="1")) for claim in claims))
+    setup = FinisherSetup()
+    claims = setup.claims(3)
+    setup.save(*(factories.ended(claim, Succeeded(result="1")) for claim in claims))
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
-    assert bench.active_claims == {}
-    assert [run.claim for run in bench.events.saved] == claims
-    assert bench.finisher.saved == 3
-    assert bench.finisher.backlog() == 0
+    assert setup.active_claims == {}
+    assert [run.claim for run in setup.events.saved] == claims
+    assert setup.finisher.saved == 3
+    assert setup.finisher.backlog() == 0
 
 
 def test_data_that_the_database_refuses_affects_that_job_only() -> None:
-    bench = Bench()
-    claims = bench.claims(8)
+    setup = FinisherSetup()
+    claims = setup.claims(8)
     ends = [factories.ended(claim, Succeeded(result="1")) for claim in claims]
     ends[5] = factories.ended(claims[5], Succeeded(result="{not JSON"))
-    bench.save(*ends)
+    setup.save(*ends)
     assert Job.objects.filter(state="succeeded").count() == 7
     buried = Job.objects.get(state="dead")
     assert buried.pk == claims[5].job_id
     assert buried.error == (
-        "NotStorable: what this run returned or raised cannot be stored: IntegrityError"
+        "NotStorable: the result or error of this run cannot be stored: IntegrityError"
         if connection.vendor != "postgresql"
-        else "NotStorable: what this run returned or raised cannot be stored: DataError"
+        else "NotStorable: the result or error of this run cannot be stored: DataError"
     )
     assert buried.dead_letters.get().reason == "unreadable"
-    assert bench.active_claims == {}
+    assert setup.active_claims == {}
 
 
 def test_large_results_are_saved_in_statements_that_a_server_accepts() -> None:
-    bench = Bench()
-    claims = bench.claims(30)
+    setup = FinisherSetup()
+    claims = setup.claims(30)
     result = '"' + "x" * 900_000 + '"'
-    bench.save(*(factories.ended(claim, Succeeded(result=result)) for claim in claims))
+    setup.save(*(factories.ended(claim, Succeeded(result=result)) for claim in claims))
     assert Job.objects.filter(state="succeeded").count() == 30
 
 
 def test_of_two_ends_of_one_run_the_first_counts() -> None:
-    bench = Bench()
-    (claim,) = bench.claims(1)
-    bench.save(
+    setup = FinisherSetup()
+    (claim,) = setup.claims(1)
+    setup.save(
         factories.ended(claim, Succeeded(result='"mine"')), factories.ended(claim, Released(started=True))
     )
     job = Job.objects.get()
@@ -86,9 +86,9 @@ def test_of_two_ends_of_one_run_the_first_counts() -> None:
 
 
 def test_the_newest_progress_is_saved_before_the_finish() -> None:
-    bench = Bench()
-    (claim,) = bench.claims(1)
-    bench.save(
+    setup = FinisherSetup()
+    (claim,) = setup.claims(1)
+    setup.save(
         ProgressUpdate(claim, {"progress_done": 1, "progress_total": 5, "progress_message": "one"}),
         ProgressUpdate(claim, {"metadata": {"tenant": "blue"}}),
         ProgressUpdate(claim, {"progress_done": 5, "progress_total": 5, "progress_message": "five"}),
@@ -100,8 +100,8 @@ def test_the_newest_progress_is_saved_before_the_finish() -> None:
 
 
 def test_the_claimer_expects_a_retry() -> None:
-    bench = Bench()
-    (claim,) = bench.claims(1)
-    bench.save(factories.ended(claim, factories.failure()))
-    assert bench.events.delays == [5.0]
+    setup = FinisherSetup()
+    (claim,) = setup.claims(1)
+    setup.save(factories.ended(claim, factories.failure()))
+    assert setup.events.delays == [5.0]
     assert Job.objects.get().state == "scheduled"
