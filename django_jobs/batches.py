@@ -1,12 +1,12 @@
-"""``Batch``: jobs enqueued as one piece of work, and what follows when all of them have ended.
+"""``Batch``: jobs enqueued as one piece of work, and callbacks when all of them have ended.
 
 ::
 
     with Batch(description="newsletter", on_success=report.s(7)) as batch:
         send_mail.enqueue_many(addresses)
 
-What this thread or task enqueues inside the block goes into the batch. Its jobs run as any others, from the moment
-they are committed; the batch can end only once the block has.
+Jobs that this thread or task enqueues inside the block go into the batch. They run as any others, as soon as they are
+committed; the batch can end only after the block.
 """
 
 from __future__ import annotations
@@ -20,11 +20,9 @@ from typing import TYPE_CHECKING, Any, Self
 from asgiref.sync import sync_to_async
 from django.db import DatabaseError
 
-from .batch_context import Gathering, begin_gathering, current_gathering, end_gathering
-from .calls import JobCall
-from .context import current_job
-from .definition import JobDefinition
-from .enqueue_options import EnqueueOptions
+from .context import BatchScope, batch_scope, current_job
+from .definition import JobCall, JobDefinition
+from .enqueueing import prepare
 from .exceptions import ConfigurationError, NoCurrentBatchError, NoCurrentJobError, WaitTimeoutError
 from .policy.batches import FINAL_BATCH_STATES, MAX_DESCRIPTION_LENGTH, Callback
 from .policy.metadata import BATCH_KEY
@@ -36,20 +34,22 @@ if TYPE_CHECKING:
     from .models import Job
     from .operations import CancelResult, Progress
 
-_SHORTEST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.005, 0.25
+__all__ = ["Batch", "completed_batch", "current_batch"]
 
-CallbackCall = JobCall | JobDefinition[..., Any] | EnqueueOptions[..., Any]
+_MIN_WAIT_SECONDS, _MAX_WAIT_SECONDS = 0.005, 0.25
+
+CallbackCall = JobCall | JobDefinition[..., Any]
 
 
 class Batch:
-    """Gathers what is enqueued in its block, and enqueues up to three callbacks, each once, when all of it has ended.
+    """The jobs enqueued in a block, and up to three callbacks, each enqueued once when all of the jobs have ended.
 
-    on_complete: when every job has ended, however. on_failure: at that moment, where one is dead. on_success: when
-    every job has succeeded; where dead ones were redriven that may be later. Each is a job, or a call ``job.s(...)``.
-    A batch made in another's block is inside it: the other ends after it.
+    on_complete: when every job has ended, in any state. on_failure: at that moment, if one is dead. on_success: when
+    every job has succeeded; after a redrive of dead jobs that may be later. Each is a job, or a call ``job.s(...)``.
+    A batch made in another's block is inside it: the outer one ends after it.
 
-    An exception in the block cancels what waits, and goes on. Where the block is in a transaction, the batch and its
-    jobs are there once that has committed.
+    An exception in the block cancels the waiting jobs and is raised on. In a transaction, batch and jobs exist once it
+    has committed.
     """
 
     def __init__(
@@ -70,18 +70,18 @@ class Batch:
         )
         self._id: int | None = None
         self._is_builder = True
-        self._tokens: list[Token[Gathering | None]] = []
+        self._tokens: list[Token[BatchScope | None]] = []
 
     @classmethod
     def get(cls, batch_id: int) -> Batch:
-        """Return a batch that was begun before, by its id. Raises ``models.Batch.DoesNotExist``."""
+        """Return a batch that has begun, by its id. Raises ``models.Batch.DoesNotExist``."""
         from .models import Batch as BatchRow
 
         return cls.of(BatchRow.objects.get(pk=batch_id))
 
     @classmethod
     def of(cls, row: BatchRow) -> Batch:
-        """Return a batch that was begun before, by its row."""
+        """Return a batch that has begun, by its row."""
         batch = cls(description=row.description)
         batch._id, batch._is_builder = row.pk, False
         return batch
@@ -90,60 +90,60 @@ class Batch:
     def id(self) -> int:
         """The batch's number. Raises NoCurrentBatchError before its block has begun."""
         if self._id is None:
-            raise NoCurrentBatchError("this batch is not begun yet: with Batch(...) as batch begins it")
+            raise NoCurrentBatchError("this batch has not begun yet: with Batch(...) as batch begins it")
         return self._id
 
     def __enter__(self) -> Self:
-        """Begin the batch, or go on with one that was begun before."""
+        """Begin the batch, or reopen the block of one that has begun."""
         self._begin()
-        self._gather()
+        self._fill()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        """Close the batch that this block has built; cancel it where an exception passes."""
-        end_gathering(self._tokens.pop())
+        """Close the batch that this block has built; cancel it if there is an exception."""
+        batch_scope.reset(self._tokens.pop())
         self._end(error)
 
     async def __aenter__(self) -> Self:
         """Do what ``with`` does, in asynchronous code."""
         await sync_to_async(self._begin)()
-        self._gather()
+        self._fill()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: object
     ) -> None:
         """Do what the end of ``with`` does, in asynchronous code."""
-        end_gathering(self._tokens.pop())
+        batch_scope.reset(self._tokens.pop())
         await sync_to_async(self._end)(error)
 
     def add(self, *calls: JobCall) -> list[Job]:
         """Enqueue calls in the batch and return their jobs: from its block, or from one of its own jobs.
 
-        Raises BatchEndedError where it has ended or was cancelled.
+        Raises BatchEndedError if it has ended or was cancelled.
         """
-        token = begin_gathering(Gathering(self.id, is_builder=self._is_builder))
+        token = batch_scope.set(BatchScope(self.id, is_builder=self._is_builder))
         try:
             return [call.enqueue() for call in calls]
         finally:
-            end_gathering(token)
+            batch_scope.reset(token)
 
     @property
     def row(self) -> BatchRow:
-        """The batch's row as it is now. Raises ``models.Batch.DoesNotExist`` where it was rolled back or pruned."""
+        """The batch's row as it is now. Raises ``models.Batch.DoesNotExist`` if it was rolled back or pruned."""
         from .models import Batch as BatchRow
 
         return BatchRow.objects.get(pk=self.id)
 
     @property
     def jobs(self) -> QuerySet[Job]:
-        """The batch's own jobs that are still there; those of batches inside it are theirs."""
+        """The batch's own jobs that still exist, without those of batches inside it."""
         from .models import Job
 
         return Job.objects.filter(batch_job__batch=self.id)
 
     def progress(self) -> Progress:
-        """Return how many jobs there are and how they ended, as it is now. Two statements, however many jobs."""
+        """Return the current numbers of jobs by how they ended. Two statements, however many jobs."""
         from .operations import batch_progress
 
         return batch_progress(self.row)
@@ -157,22 +157,22 @@ class Batch:
     def wait(self, timeout: timedelta | float | None = None) -> Progress:
         """Wait until the batch has ended and return its progress. Raises WaitTimeoutError. Outside of a transaction."""
         seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
-        began, pause = time.monotonic(), _SHORTEST_WAIT_SECONDS
+        began, pause = time.monotonic(), _MIN_WAIT_SECONDS
         while (progress := self.progress()).state not in FINAL_BATCH_STATES or not self.row.completed_at:
             if seconds is not None and time.monotonic() - began >= seconds:
                 raise WaitTimeoutError(
                     f"batch {self.id}: {progress.waiting} jobs have not ended after {seconds} s"
                 )
             time.sleep(pause)
-            pause = min(pause * 1.5, _LONGEST_WAIT_SECONDS)
+            pause = min(pause * 1.5, _MAX_WAIT_SECONDS)
         return progress
 
     def __repr__(self) -> str:
         return f"<batch {self._id} {self.description!r}>"
 
-    def _gather(self) -> None:
-        """Gather here: a context variable, which a thread of its own would set for nobody."""
-        self._tokens.append(begin_gathering(Gathering(self.id, is_builder=self._is_builder)))
+    def _fill(self) -> None:
+        """Set the context variable: in the caller's own thread, also in asynchronous code."""
+        self._tokens.append(batch_scope.set(BatchScope(self.id, is_builder=self._is_builder)))
 
     def _begin(self) -> None:
         if self._id is not None:
@@ -183,11 +183,11 @@ class Batch:
             return
         from .store.batches.batch import open_batch
 
-        around = current_gathering()
+        outer = batch_scope.get()
         row = open_batch(
             description=self.description,
             callbacks=self._stored,
-            parent=around.batch_id if around else None,
+            parent=outer.batch_id if outer else None,
         )
         self._id = row.pk
 
@@ -203,16 +203,16 @@ class Batch:
         try:
             cancel_batch(self.id, by=type(error).__name__)
         except DatabaseError:
-            # The transaction that the batch was begun in is broken, and takes the batch with it; or the database is
-            # away, and maintenance finds the batch never closed. What went wrong first is what counts.
+            # The transaction that the batch was begun in is broken and rolls the batch back; or the database is away,
+            # and maintenance finds the batch never closed. The first error is the one to raise.
             return
 
 
 def current_batch() -> Batch:
-    """Return the batch that gathers here, or else the one that the running job is in. Raises NoCurrentBatchError."""
-    gathering = current_gathering()
-    if gathering is not None:
-        return Batch.get(gathering.batch_id)
+    """Return the batch that is being filled here, or else that of the running job. Raises NoCurrentBatchError."""
+    scope = batch_scope.get()
+    if scope is not None:
+        return Batch.get(scope.batch_id)
     from .store.batches.batch import batch_of
 
     try:
@@ -227,7 +227,7 @@ def current_batch() -> Batch:
 
 
 def completed_batch() -> Batch:
-    """Return the batch whose end enqueued the running job, its callback. Raises NoCurrentBatchError in any other job."""
+    """Return the batch whose end enqueued the running job, a callback. Raises NoCurrentBatchError in other jobs."""
     try:
         batch_id = current_job().metadata.get(BATCH_KEY)
     except NoCurrentJobError:
@@ -247,7 +247,7 @@ def _as_description(given: object) -> str:
 
 
 def _checked(callbacks: Mapping[Callback, Any]) -> dict[Callback, dict[str, Any]]:
-    """Return the callbacks as they are stored. Raises ConfigurationError, or what their enqueue would raise."""
+    """Return the callbacks as they are stored. Raises ConfigurationError, or the errors of their enqueue."""
     return {
         callback: _stored(callback, _as_callback(callback, given))
         for callback, given in callbacks.items()
@@ -259,7 +259,7 @@ def _as_callback(callback: Callback, given: object) -> JobCall:
     match given:
         case JobCall():
             return given
-        case JobDefinition() | EnqueueOptions():
+        case JobDefinition():
             return given.s()
         case _:
             raise ConfigurationError(
@@ -270,17 +270,13 @@ def _as_callback(callback: Callback, given: object) -> JobCall:
 def _stored(callback: Callback, call: JobCall) -> dict[str, Any]:
     from .store.batches.apply_deltas import serialize_new_job
 
-    if call.options.waits_for:
+    if call.definition.waits_for:
         raise ConfigurationError(f"Batch({callback}): expected a job that waits for no others")
-    new, arguments = call.options.prepared(call.args, call.kwargs)
-    if new.run_after is not None:
-        raise ConfigurationError(
-            f"Batch({callback}): expected a run_after that is a timedelta, counted from the end of the batch, got"
-            f" {new.run_after!r}"
-        )
-    if new.expires_at is not None:
-        raise ConfigurationError(
-            f"Batch({callback}): expected an expires_at that is a timedelta, counted from the end of the batch, got"
-            f" {new.expires_at!r}"
-        )
+    new, arguments = prepare(call.definition, call.args, call.kwargs)
+    for option, instant in (("a run_after", new.run_after), ("an expires_at", new.expires_at)):
+        if instant is not None:
+            raise ConfigurationError(
+                f"Batch({callback}): expected {option} that is a timedelta, counted from the end of the batch, got"
+                f" {instant!r}"
+            )
     return serialize_new_job(new, arguments)

@@ -65,7 +65,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     from django.db import Error as DatabaseError
 
     from .models import CronSchedule
-    from .staff_schedules import find_problem
+    from .schedules import find_problem
 
     if get_settings().database not in (databases or ()):
         return []

@@ -1,4 +1,4 @@
-"""What a running job knows of itself: ``current_job()``."""
+"""The current context of a thread or task: the job that it runs (``current_job()``), the batch that it fills."""
 
 from __future__ import annotations
 
@@ -15,28 +15,32 @@ from asgiref.sync import sync_to_async
 from .arguments.serialization import dumps
 from .exceptions import Cancel, NoCurrentJobError, PayloadTooLargeError
 
+__all__ = ["JobContext", "current_job"]
+
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
 MAX_PROGRESS_MESSAGE_LENGTH = 200
 MAX_LOG_LEVEL = 1_000
 CANCEL_CHECK_INTERVAL_SECONDS = 1.0
-"""Whether a job was asked to cancel is looked up at most this often."""
+"""A cancellation request is looked up at most this often."""
 CANCEL_REQUESTED_MESSAGE = "it was asked to end"
-"""The reason on the try of a job that ended because it was asked to."""
+"""The reason on the attempt of a job that ended because of a cancellation request."""
+BATCH_ACTIVITY_SECONDS = 60.0
+"""The builder of a batch records its activity this often, while it enqueues."""
 
 
 class LogSink(Protocol):
     """Takes the lines that a run logs."""
 
     def add(self, *, level: str, logger: str, message: str) -> None:
-        """Take a line; returns at once."""
+        """Take a line, without waiting for the database."""
 
 
 SaveUpdate = Callable[[dict[str, Any]], None]
 
 
 class JobContext:
-    """The run at hand: which job, which try, and what it may say while it runs.
+    """The current run: its job and attempt, and the means to report progress, log and save metadata.
 
     ``metadata`` is the small JSON object given to ``using(metadata=...)``; change it and call
     ``save_metadata()``. ``enqueued`` is in seconds since the epoch.
@@ -95,15 +99,15 @@ class JobContext:
 
     @property
     def due_at(self) -> datetime | None:
-        """When the tick was due that fired this job, aware, UTC; None for a job that no schedule enqueued."""
+        """The instant at which this job's tick was due, aware, UTC; None for a job that no schedule enqueued."""
         due_at = self.metadata.get("due_at")
         return datetime.fromisoformat(due_at) if isinstance(due_at, str) else None
 
     @property
     def cancel_requested(self) -> bool:
-        """True once this job was asked to end; then raise ``Cancel``, or return what there is.
+        """True once cancellation was requested; then raise ``Cancel``, or return a partial result.
 
-        Asks the database at most once a second, so that it can stand in a loop.
+        Reads the database at most once a second, so that a loop may check it.
         """
         now = time.monotonic()
         if not self._is_cancel_requested and now - self._cancel_checked_at >= CANCEL_CHECK_INTERVAL_SECONDS:
@@ -114,11 +118,11 @@ class JobContext:
         return self._is_cancel_requested
 
     async def acancel_requested(self) -> bool:
-        """Tell what ``cancel_requested`` is, in an ``async def`` job."""
+        """Return ``cancel_requested``, in an ``async def`` job."""
         return await sync_to_async(lambda: self.cancel_requested)()
 
     def raise_if_cancelled(self) -> None:
-        """Raise ``Cancel`` where this job was asked to end; looks as seldom as ``cancel_requested`` does."""
+        """Raise ``Cancel`` if cancellation was requested; reads the database as rarely as ``cancel_requested``."""
         if self.cancel_requested:
             raise Cancel(CANCEL_REQUESTED_MESSAGE)
 
@@ -133,10 +137,8 @@ class JobContext:
         Returns at once; saved in the background, twice a second at most.
         """
         now = time.monotonic()
-        saved_lately = (
-            self._last_saved_at is not None and now - self._last_saved_at < PROGRESS_INTERVAL_SECONDS
-        )
-        if saved_lately and done != total and total == self._last_total:
+        is_recent = self._last_saved_at is not None and now - self._last_saved_at < PROGRESS_INTERVAL_SECONDS
+        if is_recent and done != total and total == self._last_total:
             return
         self._last_saved_at, self._last_total = now, total
         self._save(
@@ -148,7 +150,7 @@ class JobContext:
         )
 
     def log(self, text: str, level: int | str = logging.INFO) -> None:
-        """Keep a line on this try, whatever the project's LOGGING says; returns at once, saved as progress is.
+        """Keep a line on this attempt, whatever the project's LOGGING says; saved in the background, as progress is.
 
         Raises ValueError for a level that ``logging`` does not know.
         """
@@ -160,9 +162,9 @@ class JobContext:
             self._log.add(level=level, logger=logger, message=message)
 
     def save_metadata(self) -> None:
-        """Save ``metadata`` as it is now; the next try sees it.
+        """Save ``metadata`` as it is now, for this run and the next attempt.
 
-        Raises SerializationError for what JSON cannot carry and PayloadTooLargeError.
+        Raises SerializationError for a value that JSON cannot carry, and PayloadTooLargeError.
         """
         from .conf import get_settings
 
@@ -221,3 +223,26 @@ class activate_context:  # noqa: N801 - reads as a statement: with activate_cont
 
     def __exit__(self, *_: object) -> None:
         _current.reset(self._token)
+
+
+class BatchScope:
+    """A batch that is filled here. ``is_builder``: the filling code closes the batch, and records its activity."""
+
+    __slots__ = ("_active_at", "batch_id", "is_builder")
+
+    def __init__(self, batch_id: int, *, is_builder: bool) -> None:
+        self.batch_id = batch_id
+        self.is_builder = is_builder
+        self._active_at = time.monotonic()
+
+    def is_activity_due(self) -> bool:
+        """Return whether the builder has to record its activity now, and count it as recorded."""
+        now = time.monotonic()
+        if not self.is_builder or now - self._active_at < BATCH_ACTIVITY_SECONDS:
+            return False
+        self._active_at = now
+        return True
+
+
+batch_scope: ContextVar[BatchScope | None] = ContextVar("django_jobs_batch_scope", default=None)
+"""The batch that jobs enqueued here go into, or None."""

@@ -1,193 +1,220 @@
-"""``@job``: what turns a function into a job and keeps its signature for the type checker."""
+"""``@job``, and the job that it makes: called plainly, enqueued, given options, or put into chains and batches."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Collection, Mapping
-from datetime import datetime, timedelta
-from functools import update_wrapper
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, Literal, ParamSpec, TypeVar, Unpack, overload
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import WRAPPER_ASSIGNMENTS, partial
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Concatenate,
+    Generic,
+    Literal,
+    ParamSpec,
+    Protocol,
+    TypeVar,
+    Unpack,
+    cast,
+    overload,
+)
 
+from asgiref.sync import sync_to_async
 from django.views.decorators.debug import sensitive_variables
 
 from . import registry
 from .arguments.signature import CallSignature
-from .calls import JobCall
-from .conf.readers import as_span
-from .conf.settings import JOB_OPTION_READERS
 from .context import JobContext
-from .enqueue_options import EnqueueOptions, ManyArguments
+from .enqueueing import ManyArguments, bind_many, enqueue_bound, enqueue_stream
 from .exceptions import ConfigurationError
-from .limits import LimitOptions, as_limits, check_keys, needs_of
+from .limits import check_keys, needs_of
 from .options import (
-    ExceptionTypes,
+    JobKeywords,
     JobOptions,
-    as_argument_names,
-    as_exception_types,
-    check_name,
-)
-from .policy.backoff import BackoffOption
-from .policy.limits import CircuitBreaker, Concurrency, KeyOption, Ordering, RateLimit, RequiredPermit
-from .schedules import (
-    ScheduleDefinition,
     ScheduleOptions,
-    caller_of,
-    check_option_names,
-    define_schedule,
-    origin_of,
+    UsingOptions,
+    check_name,
+    check_predecessors,
+    check_using,
+    read_job_options,
 )
-from .uniqueness import KeyFunction, Unique, check_unique
+from .policy.graph import OnDead
+from .policy.limits import RequiredPermit
+from .schedules import define_schedule, origin_of
+from .uniqueness import check_unique
 
 if TYPE_CHECKING:
     from .models import Job
 
 P = ParamSpec("P")
+Rest = ParamSpec("Rest")
 R = TypeVar("R")
 
 
+@dataclass(frozen=True, eq=False, repr=False)
 class JobDefinition(Generic[P, R]):
-    """A function that can be called plainly, or enqueued. Made by ``@job``."""
+    """A function that can be called plainly, or enqueued. Made by ``@job``; immutable."""
 
-    def __init__(self, function: Callable[..., R], *, name: str, options: JobOptions) -> None:
-        update_wrapper(self, function, updated=())
-        self.function = function
-        self.name = name
-        self.options = options
-        self.signature = CallSignature(function, name=name, takes_context=options.takes_context)
-        self._check_redacted()
-        self._check_limits()
-        check_unique(f"@job {name}: unique", options.unique, self.signature.signature)
-        self.is_async = inspect.iscoroutinefunction(function)
-        if options.atomic and self.is_async:
+    function: Callable[..., R]
+    name: str
+    options: JobOptions
+    enqueue_options: UsingOptions = field(default_factory=UsingOptions)
+    waits_for: tuple[int, ...] = ()
+    on_dead: OnDead = OnDead.BLOCK
+    signature: CallSignature = field(init=False)
+    is_async: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        function, options, label = self.function, self.options, f"@job {self.name}"
+        signature = CallSignature(function, name=self.name, takes_context=options.takes_context)
+        is_async = inspect.iscoroutinefunction(function)
+        wrapper: dict[str, Any] = {
+            name: getattr(function, name) for name in WRAPPER_ASSIGNMENTS if hasattr(function, name)
+        }
+        vars(self).update(wrapper, __wrapped__=function, signature=signature, is_async=is_async)
+        _check_redacted(label, options.redact, signature)
+        check_keys(label, options.limits, signature)
+        check_unique(f"{label}: unique", options.unique, signature.signature)
+        if options.atomic and is_async:
             raise ConfigurationError(
-                f"@job {name}: atomic=True needs a plain function; Django's transactions do not work in async code"
+                f"{label}: atomic=True needs a plain function; Django's transactions do not work in async code"
             )
-
-    def _check_redacted(self) -> None:
-        kinds = {one.kind for one in self.signature.parameters.values()}
-        unknown = sorted(set(self.options.redact) - set(self.signature.parameters))
-        if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
-            raise ConfigurationError(
-                f"@job {self.name}: redact: expected arguments of {self.signature.signature}, got {', '.join(unknown)}"
-            )
-
-    def _check_limits(self) -> None:
-        if self.options.limits:
-            check_keys(f"@job {self.name}", self.options.limits, self.signature)
 
     def needs(self, stored: Mapping[str, Any]) -> tuple[RequiredPermit, ...]:
-        """Return which limits a job with these arguments, by name, is under. Raises LimitKeyError."""
+        """Return the limits of a job with these arguments, by name. Raises LimitKeyError."""
         return needs_of(self.name, self.options.limits, self.signature, stored)
-
-    def __repr__(self) -> str:
-        return f"<job {self.name}>"
 
     @sensitive_variables("args", "kwargs")
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; no queue, no retry. With ``takes_context`` the caller passes one."""
         return self.function(*args, **kwargs)
 
-    def using(
-        self,
-        *,
-        run_after: datetime | timedelta | None = None,
-        queue_name: str | None = None,
-        priority: int | None = None,
-        max_attempts: int | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        idempotency_key: str | KeyFunction | None = None,
-        idempotency_window: timedelta | None = None,
-        expires_at: datetime | timedelta | None = None,
-    ) -> EnqueueOptions[P, R]:
-        """Return this job with options for one enqueue.
+    def __repr__(self) -> str:
+        return f"<job {self.name}>"
 
-        ``run_after`` is an aware datetime or a timedelta from the database's now, and so is ``expires_at``: a job that
-        has not begun by then is cancelled; ``metadata`` a small
-        JSON object that travels with the job. A second enqueue of this job with the same ``idempotency_key`` (or
-        function of the arguments that returns it) within the window (default: the setting) returns the first job.
-        Raises ConfigurationError naming the option.
+    def using(self, **options: Unpack[UsingOptions]) -> JobDefinition[P, R]:
+        """Return this job with options for its enqueue; see ``UsingOptions``. Raises ConfigurationError naming one."""
+        given = {**self.enqueue_options, **check_using(self.name, options)}
+        return self._changed(enqueue_options=given)
+
+    def after(self, *jobs: Job, on_dead: str = "block") -> JobDefinition[P, R]:
+        """Return this job, blocked until these jobs, enqueued before, have succeeded.
+
+        ``on_dead``: if one of them dies, ``block`` waits until it is redriven, ``cancel`` cancels the new job and the
+        jobs that wait for it. If one is cancelled, so is the new job. Raises ConfigurationError.
         """
-        given = {
-            "run_after": run_after,
-            "queue_name": queue_name,
-            "priority": priority,
-            "max_attempts": max_attempts,
-            "metadata": metadata,
-            "idempotency_key": idempotency_key,
-            "idempotency_window": idempotency_window,
-            "expires_at": expires_at,
-        }
-        chosen = {option: value for option, value in given.items() if value is not None}
-        return EnqueueOptions(definition=self).using(**chosen)
+        ids, rule = check_predecessors(self.name, jobs, on_dead)
+        return self._changed(waits_for=tuple(dict.fromkeys((*self.waits_for, *ids))), on_dead=rule)
+
+    def _changed(self, **fields: Any) -> JobDefinition[P, R]:
+        """Return a copy with other values: ``dataclasses.replace``, without the checks of ``@job`` again."""
+        copy: JobDefinition[P, R] = object.__new__(type(self))
+        vars(copy).update(vars(self), **fields)
+        return copy
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Insert one job in the caller's transaction and return it.
 
-        Raises ArgumentsError where the arguments do not fit the signature, SerializationError where JSON
-        cannot carry one of them, PayloadTooLargeError; each names the job and the argument.
+        Raises ArgumentsError if the arguments do not fit the signature, SerializationError if JSON cannot carry one
+        of them, and PayloadTooLargeError; each names the job and the argument.
         """
-        return EnqueueOptions(definition=self).enqueue(*args, **kwargs)
+        return enqueue_bound(self, [self.signature.bind(args, kwargs)])[0]
 
-    def after(self, *jobs: Job, on_dead: str = "block") -> EnqueueOptions[P, R]:
-        """Return this job, blocked until these jobs, enqueued before, have succeeded.
+    def enqueue_many(self, arguments: ManyArguments) -> list[Job]:
+        """Insert one job for each of ``arguments`` (a mapping of keywords, or a tuple of positions), in bulk.
 
-        ``on_dead``: where one of them dies, ``block`` waits until it is redriven, ``cancel`` cancels the new job and
-        what waits for it. Where one is cancelled it is cancelled too. Raises ConfigurationError.
+        All or none: wrong arguments fail before the first statement, and all jobs are inserted in one transaction. A
+        unique job, or an ``idempotency_key`` (a function here), takes a statement for each.
         """
-        return EnqueueOptions(definition=self).after(*jobs, on_dead=on_dead)
+        return enqueue_bound(self, list(bind_many(self, arguments, caller="enqueue_many")))
 
-    def s(self, *args: Any, **kwargs: Any) -> JobCall:
-        """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet."""
-        return JobCall(options=EnqueueOptions(definition=self), args=args, kwargs=kwargs)
+    def enqueue_stream(self, arguments: ManyArguments) -> int:
+        """Insert jobs as ``enqueue_many`` does, with no more than 5,000 in memory, and return their number.
 
-    @overload
-    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[False] = ...) -> list[Job]: ...
-
-    @overload
-    def enqueue_many(self, arguments: ManyArguments, *, count_only: Literal[True]) -> int: ...
-
-    def enqueue_many(self, arguments: ManyArguments, *, count_only: bool = False) -> list[Job] | int:
-        """Insert many jobs in bulk statements; see ``EnqueueOptions.enqueue_many``."""
-        options = EnqueueOptions(definition=self)
-        return (
-            options.enqueue_many(arguments, count_only=True)
-            if count_only
-            else options.enqueue_many(arguments)
-        )
+        All or none: wrong arguments roll back the jobs that were inserted before them.
+        """
+        return enqueue_stream(self, bind_many(self, arguments, caller="enqueue_stream"))
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``enqueue`` does, from asynchronous code."""
-        return await EnqueueOptions(definition=self).aenqueue(*args, **kwargs)
+        return await sync_to_async(self.enqueue)(*args, **kwargs)
 
     async def aenqueue_many(self, arguments: ManyArguments) -> list[Job]:
         """Do what ``enqueue_many`` does, from asynchronous code."""
-        return await EnqueueOptions(definition=self).aenqueue_many(arguments)
+        return await sync_to_async(self.enqueue_many)(arguments)
+
+    async def aenqueue_stream(self, arguments: ManyArguments) -> int:
+        """Do what ``enqueue_stream`` does, from asynchronous code; the iterable is read in a thread."""
+        return await sync_to_async(self.enqueue_stream)(arguments)
+
+    @overload
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> JobCall: ...
+
+    @overload
+    def s(
+        self: JobDefinition[Concatenate[Any, Rest], R], *args: Rest.args, **kwargs: Rest.kwargs
+    ) -> JobCall: ...
+
+    def s(self, *args: Any, **kwargs: Any) -> JobCall:
+        """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet.
+
+        In a chain the first argument may be left out: it is the result of the step before.
+        """
+        return JobCall(definition=self, args=args, kwargs=kwargs)
 
 
-class _Decorator:
-    """What ``@job(...)`` with parentheses returns; keeps the types of the decorated function."""
-
-    def __init__(self, name: str | None, options: JobOptions, when: ScheduleOptions) -> None:
-        self.name, self.options, self.when = name, options, when
-
-    def __call__(self, function: Callable[P, R]) -> JobDefinition[P, R]:
-        return _define(function, self.name, self.options, self.when)
-
-
-class _ContextDecorator:
-    """The same for ``takes_context=True``: the first parameter is the worker's to fill."""
-
-    def __init__(self, name: str | None, options: JobOptions, when: ScheduleOptions) -> None:
-        self.name, self.options, self.when = name, options, when
-
-    def __call__(self, function: Callable[Concatenate[JobContext, P], R]) -> JobDefinition[P, R]:
-        return _define(function, self.name, self.options, self.when)
+def _check_redacted(label: str, redact: tuple[str, ...], signature: CallSignature) -> None:
+    kinds = {parameter.kind for parameter in signature.parameters.values()}
+    unknown = sorted(set(redact) - set(signature.parameters))
+    if unknown and inspect.Parameter.VAR_KEYWORD not in kinds:
+        raise ConfigurationError(
+            f"{label}: redact: expected arguments of {signature.signature}, got {', '.join(unknown)}"
+        )
 
 
-class _MoreOptions(ScheduleOptions, LimitOptions, total=False):
-    """What ``@job`` takes besides what it takes of its own."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobCall:
+    """A job with arguments, made by ``job.s(...)``. Immutable: each method returns another.
 
-    expires: timedelta | int | None
+    ``takes_result``: in a chain, the result of the step before is the first argument, unless ``RESULT`` is among the
+    arguments.
+    """
+
+    definition: JobDefinition[..., Any]
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any]
+    takes_result: bool = True
+
+    def without_result(self) -> JobCall:
+        """Return the same call, which in a chain is not given the result of the step before."""
+        return replace(self, takes_result=False)
+
+    def using(self, **options: Unpack[UsingOptions]) -> JobCall:
+        """Return the same call with options for its enqueue; see ``UsingOptions``."""
+        return replace(self, definition=self.definition.using(**options))
+
+    def enqueue(self) -> Job:
+        """Insert the job in the caller's transaction and return it."""
+        return self.definition.enqueue(*self.args, **self.kwargs)
+
+    async def aenqueue(self) -> Job:
+        """Do what ``enqueue`` does, from asynchronous code."""
+        return await self.definition.aenqueue(*self.args, **self.kwargs)
+
+    def __repr__(self) -> str:
+        """Leave the arguments out: they may be secret."""
+        return f"<call of {self.definition.name}>"
+
+
+class _Decorator(Protocol):
+    def __call__(self, function: Callable[P, R], /) -> JobDefinition[P, R]: ...
+
+
+class _ContextDecorator(Protocol):
+    """The first parameter is the worker's to fill, and no argument of the job."""
+
+    def __call__(self, function: Callable[Concatenate[JobContext, P], R], /) -> JobDefinition[P, R]: ...
 
 
 @overload
@@ -195,156 +222,42 @@ def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
 
 
 @overload
-def job(
-    *,
-    takes_context: Literal[True],
-    name: str | None = ...,
-    queue_name: str | None = ...,
-    priority: int | None = ...,
-    max_attempts: int | None = ...,
-    backoff: BackoffOption | None = ...,
-    retry_on: ExceptionTypes = ...,
-    discard_on: ExceptionTypes = ...,
-    timeout: timedelta | int | None = ...,
-    atomic: bool = ...,
-    redact: Collection[str] = ...,
-    unique: Unique | None = ...,
-    result_ttl: timedelta | float | None = ...,
-    schedulable: bool = ...,
-    **more: Unpack[_MoreOptions],
-) -> _ContextDecorator: ...
+def job(*, takes_context: Literal[True], **options: Unpack[JobKeywords]) -> _ContextDecorator: ...
 
 
 @overload
-def job(
-    *,
-    name: str | None = ...,
-    queue_name: str | None = ...,
-    priority: int | None = ...,
-    max_attempts: int | None = ...,
-    backoff: BackoffOption | None = ...,
-    retry_on: ExceptionTypes = ...,
-    discard_on: ExceptionTypes = ...,
-    timeout: timedelta | int | None = ...,
-    atomic: bool = ...,
-    redact: Collection[str] = ...,
-    unique: Unique | None = ...,
-    result_ttl: timedelta | float | None = ...,
-    schedulable: bool = ...,
-    takes_context: Literal[False] = ...,
-    **more: Unpack[_MoreOptions],
-) -> _Decorator: ...
+def job(*, takes_context: Literal[False] = ..., **options: Unpack[JobKeywords]) -> _Decorator: ...
 
 
 def job(
     function: Callable[..., Any] | None = None,
     /,
     *,
-    name: str | None = None,
-    queue_name: str | None = None,
-    priority: int | None = None,
-    max_attempts: int | None = None,
-    backoff: BackoffOption | None = None,
-    retry_on: ExceptionTypes = (Exception,),
-    discard_on: ExceptionTypes = (),
-    timeout: timedelta | int | None = None,
-    atomic: bool = False,
-    redact: Collection[str] = (),
-    unique: Unique | None = None,
-    result_ttl: timedelta | float | None = None,
-    schedulable: bool = False,
     takes_context: bool = False,
-    rate_limit: RateLimit | str | None = None,
-    concurrency: Concurrency | int | None = None,
-    ordering_key: Ordering | KeyOption = None,
-    breaker: CircuitBreaker | None = None,
-    expires: timedelta | int | None = None,
-    **when: Unpack[ScheduleOptions],
+    **options: Unpack[JobKeywords],
 ) -> Any:
-    """Make a function a job: ``@job`` or ``@job(option=...)``.
+    """Make a function a job: ``@job`` or ``@job(option=...)``; the options are those of ``JobKeywords``.
 
-    name: under which it is stored; default module and qualified name. Renaming strands waiting jobs.
-    queue_name, priority (-100..100, higher first), max_attempts (the first try included).
-    backoff: ``Exponential``, ``Linear``, ``Constant``, a list of waits, or ``(exception, context) ->
-    timedelta | seconds | None`` (None: dead now). Default 5 s, 25 s, 125 s ..., with jitter.
-    retry_on: what is worth another try; anything else is dead at once. discard_on: dead at once too, and wins.
-    timeout: a timedelta or whole seconds; JobTimeoutError is raised inside the function.
-    atomic: the function's writes to the jobs' database and the finish commit together.
-    redact: names of arguments that are never shown, besides those that the setting REDACT finds.
-    unique: ``Unique(...)``: at most one waiting job for each value of chosen arguments.
-    expires: for how long after it is due it is of use (timedelta or seconds); not begun by then, it is cancelled.
-    result_ttl: how long the result is kept once the job has succeeded; default the setting RESULTS["TTL"].
-    schedulable: staff may write schedules for it in the admin.
     takes_context: the function's first parameter is the JobContext.
-    rate_limit: a ``Rate``, or text such as ``"10/s"``; concurrency: a ``Concurrency`` or a number; ordering_key: the name
-    of an argument, a function of the arguments or an ``Order``; breaker: a ``Breaker``. All count over all workers.
-    cron or every, timezone, jitter, overlap, catch_up, catch_up_limit: a schedule of the job's own name that
-    enqueues it without arguments; see ``schedule``.
 
     Raises ConfigurationError naming the job, the option, what was expected and what came.
     """
     if function is not None and not callable(function):
         raise ConfigurationError(f"@job: expected a function, got {function!r}; options are given by keyword")
-    given = {
-        "queue_name": queue_name,
-        "priority": priority,
-        "max_attempts": max_attempts,
-        "backoff": backoff,
-        "timeout": timeout,
-    }
-    label = f"@job {name or getattr(function, '__qualname__', '')}".rstrip()
-    options = JobOptions(
-        **{
-            option: JOB_OPTION_READERS[option](f"{label}: {option}", value)
-            for option, value in given.items()
-            if value is not None
-        },
-        retry_on=as_exception_types(f"{label}: retry_on", retry_on),
-        discard_on=as_exception_types(f"{label}: discard_on", discard_on),
-        atomic=atomic,
-        redact=as_argument_names(f"{label}: redact", redact),
-        unique=unique,
-        expires=as_span(f"{label}: expires", expires),
-        result_ttl=as_span(f"{label}: result_ttl", result_ttl),
-        schedulable=schedulable,
-        takes_context=takes_context,
-        limits=as_limits(
-            label, rate_limit=rate_limit, concurrency=concurrency, ordering_key=ordering_key, breaker=breaker
-        ),
+    label = f"@job {options.get('name') or getattr(function, '__qualname__', '')}".rstrip()
+    checked = read_job_options(label, options, takes_context=takes_context)
+    schedule = {name: value for name, value in options.items() if name in ScheduleOptions.__annotations__}
+    define = partial(
+        _define,
+        name=options.get("name"),
+        options=checked,
+        schedule=cast("ScheduleOptions", schedule),
     )
-    check_option_names(label, when)
-    if function is not None:
-        return _define(function, name, options, when)
-    return _ContextDecorator(name, options, when) if takes_context else _Decorator(name, options, when)
-
-
-def schedule(
-    name: str,
-    job: JobDefinition[..., Any],
-    /,
-    *,
-    args: Mapping[str, Any] | None = None,
-    **when: Unpack[ScheduleOptions],
-) -> ScheduleDefinition:
-    """Have ``job`` enqueued again and again, under a ``name`` of the schedule's own.
-
-    args: keywords for the job, checked now. cron: five fields, a sixth for seconds, or ``@daily`` and its sisters;
-    or every: a timedelta or seconds, counted from 1970 in UTC. timezone: an IANA name for cron (UTC).
-    jitter: fire up to so much later, to spread load. overlap: ``skip``, ``queue``, ``allow`` or ``replace`` where the
-    last job has not ended. catch_up: which missed ticks fire after an outage, ``latest``, ``all`` (at most
-    ``catch_up_limit``) or ``none``.
-
-    Raises ConfigurationError or ArgumentsError naming file, line, schedule and option.
-    """
-    origin = caller_of(schedule)
-    if not isinstance(job, JobDefinition):
-        raise ConfigurationError(f"{origin}: schedule {name!r}: expected a function with @job, got {job!r}")
-    check_option_names(f"{origin}: schedule {name!r}", when)
-    return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
+    return define if function is None else define(function)
 
 
 def _define(
-    function: Callable[..., Any], name: str | None, options: JobOptions, when: ScheduleOptions
+    function: Callable[..., Any], /, *, name: str | None, options: JobOptions, schedule: ScheduleOptions
 ) -> JobDefinition[Any, Any]:
     if isinstance(function, type):
         raise ConfigurationError(f"@job: expected a function, got {function!r}")
@@ -354,6 +267,33 @@ def _define(
     check_name(name)
     definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options)
     registry.register(definition)
-    if when:
-        define_schedule(name, definition, arguments={}, options=when, origin=origin_of(function))
+    if schedule:
+        define_schedule(name, definition, arguments={}, options=schedule, origin=origin_of(function))
     return definition
+
+
+def find_job(name: str) -> JobDefinition[..., Any]:
+    """Return the job of this name: ``find_job("mail.send").using(priority=5).enqueue(7)``.
+
+    A name that this process does not know gives a job with the settings' defaults that takes any arguments; the
+    worker checks them. Raises ConfigurationError for a name that no job can have.
+    """
+    definition = registry.find(name)
+    if isinstance(definition, JobDefinition):
+        return definition
+    check_name(name)
+    return JobDefinition(_unknown_function, name=name, options=JobOptions())
+
+
+def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
+    """Insert one job by its name: the caller need not import the function. See ``find_job``."""
+    return find_job(name).enqueue(*args, **kwargs)
+
+
+async def aenqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
+    """Do what ``enqueue`` does, from asynchronous code."""
+    return await find_job(name).aenqueue(*args, **kwargs)
+
+
+def _unknown_function(*args: Any, **kwargs: Any) -> None:
+    """Stand for a function that this process does not know; never called."""

@@ -7,6 +7,32 @@ from math import inf
 
 from .policy.backoff import MAX_WAIT
 
+__all__ = [
+    "ArgumentsError",
+    "BatchEndedError",
+    "Cancel",
+    "ClaimLostError",
+    "ConfigurationError",
+    "Discard",
+    "InvalidGraphError",
+    "JobTimeoutError",
+    "JobsError",
+    "LimitKeyError",
+    "NoCurrentBatchError",
+    "NoCurrentJobError",
+    "OnceError",
+    "PayloadTooLargeError",
+    "RateLimited",
+    "ResultExpiredError",
+    "ResultNotPassedError",
+    "ResultUnreadableError",
+    "Retry",
+    "SerializationError",
+    "Snooze",
+    "UnknownJobError",
+    "WaitTimeoutError",
+]
+
 
 class JobsError(Exception):
     """Base of all errors of django_jobs."""

@@ -1,4 +1,4 @@
-"""What ``@job`` is told of limits, checked, and the keys of one job's limits, computed from its arguments."""
+"""Limits of jobs: ``RateLimit``, ``Concurrency``, ``Ordering`` and ``CircuitBreaker``, and their keys by arguments."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from datetime import date
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypedDict
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model
@@ -29,6 +29,8 @@ from .policy.limits import (
     required_permit,
 )
 
+__all__ = ["CircuitBreaker", "Concurrency", "Ordering", "RateLimit"]
+
 OPTIONS: Mapping[LimitKind, str] = {
     LimitKind.ORDER: "ordering_key",
     LimitKind.CONCURRENCY: "concurrency",
@@ -37,15 +39,6 @@ OPTIONS: Mapping[LimitKind, str] = {
 }
 
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
-
-
-class LimitOptions(TypedDict, total=False):
-    """What ``@job`` may be told of limits."""
-
-    rate_limit: RateLimit | str | None
-    concurrency: Concurrency | int | None
-    ordering_key: Ordering | KeyOption
-    breaker: CircuitBreaker | None
 
 
 def as_limits(
@@ -74,12 +67,12 @@ def as_limits(
 
 
 def check_keys(label: str, limits: tuple[Limit, ...], signature: CallSignature) -> None:
-    """Raise ConfigurationError where a limit's key names an argument that the job does not have.
+    """Raise ConfigurationError if a limit's key names an argument that the job does not have.
 
-    What takes surplus arguments is none: it has no one value.
+    ``*args`` and ``**kwargs`` have no one value and cannot be keys.
     """
     surplus = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    names = [name for name, one in signature.parameters.items() if one.kind not in surplus]
+    names = [name for name, parameter in signature.parameters.items() if parameter.kind not in surplus]
     for limit in limits:
         if isinstance(limit.key, str) and limit.key not in names:
             known = ", ".join(names) or "none"
@@ -92,9 +85,9 @@ def check_keys(label: str, limits: tuple[Limit, ...], signature: CallSignature) 
 def needs_of(
     job_name: str, limits: tuple[Limit, ...], signature: CallSignature, stored: Mapping[str, Any]
 ) -> tuple[RequiredPermit, ...]:
-    """Return which limits one job is under, by its arguments as ``bind`` returns them.
+    """Return the permits that one job needs, by its arguments as ``bind`` returns them.
 
-    A key of None puts the job under no such limit. Raises LimitKeyError naming job, option and reason.
+    A key of None exempts the job from that limit. Raises LimitKeyError naming job, option and reason.
     """
     needs = []
     for limit in limits:
@@ -124,7 +117,7 @@ def _key(what: str, key: KeyOption, signature: CallSignature, stored: Mapping[st
 
 def _as_text(what: str, value: object) -> str:
     if isinstance(value, tuple) and value:
-        text = "/".join(_escaped(_as_text(what, one)) for one in value)
+        text = "/".join(_escaped(_as_text(what, part)) for part in value)
     elif isinstance(value, Model):
         text = f"{value._meta.label_lower}:{value.pk}"
     elif isinstance(value, Enum):
@@ -138,7 +131,7 @@ def _as_text(what: str, value: object) -> str:
         )
     unstorable = _UNSTORABLE.search(text)
     if len(text) > MAX_KEY_LENGTH or unstorable:
-        # The key itself is not said: it may be a secret's, and the error goes into logs.
+        # The key is left out: it may be a secret, and the error goes into logs.
         found = f"{unstorable.group()!r} at {unstorable.start()}" if unstorable else f"{len(text)} characters"
         raise LimitKeyError(
             f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters without NUL or half a surrogate pair, got"
@@ -157,7 +150,7 @@ def _as_rate(value: object) -> RateLimit:
         return parse_rate(value)
     if isinstance(value, RateLimit):
         return value
-    raise ValueError(f'expected a Rate or text such as "10/s", got {value!r}')
+    raise ValueError(f'expected a RateLimit or text such as "10/s", got {value!r}')
 
 
 def _as_concurrency(value: object) -> Concurrency:
@@ -174,11 +167,11 @@ def _as_order(value: object) -> Ordering:
     if isinstance(value, str) or callable(value):
         return Ordering(key=value)
     raise ValueError(
-        f"expected the name of an argument, a function of the arguments or an Order, got {value!r}"
+        f"expected the name of an argument, a function of the arguments or an Ordering, got {value!r}"
     )
 
 
 def _as_breaker(value: object) -> CircuitBreaker:
     if isinstance(value, CircuitBreaker):
         return value
-    raise ValueError(f"expected a Breaker, got {value!r}")
+    raise ValueError(f"expected a CircuitBreaker, got {value!r}")

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from .models import OnceRecord
     from .store.dialects.base.keys import NewOnceRecord
 
+__all__ = ["Once", "once"]
+
 _NO_ASYNC = (
     "once(): Django's transactions do not work in asynchronous code; put the block into a function and"
     " await sync_to_async(function)()"

@@ -1,19 +1,71 @@
-"""The jobs that this process knows, by name. Only what is registered here is ever run."""
+"""The jobs that this process knows, by name. Only registered jobs are ever run."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 
+from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, UnknownJobError
+from .options import JobOptions, UsingOptions
+from .policy.graph import OnDead
+from .policy.limits import RequiredPermit
 
 if TYPE_CHECKING:
-    from .definition import JobDefinition
-
-_definitions: dict[str, JobDefinition[Any, Any]] = {}
+    from .models import Job
 
 
-def register(definition: JobDefinition[Any, Any]) -> None:
-    """Make a job known under its name. Raises ConfigurationError where another function has it already."""
+@runtime_checkable
+class DefinedJob(Protocol):
+    """A job as the engine uses it; ``JobDefinition`` is the class."""
+
+    @property
+    def function(self) -> Callable[..., Any]:
+        """The user's function."""
+
+    @property
+    def name(self) -> str:
+        """The name under which the job is stored."""
+
+    @property
+    def options(self) -> JobOptions:
+        """The options of ``@job``."""
+
+    @property
+    def signature(self) -> CallSignature:
+        """The signature of the function, without the context."""
+
+    @property
+    def is_async(self) -> bool:
+        """True for an ``async def`` function."""
+
+    @property
+    def enqueue_options(self) -> UsingOptions:
+        """The options given to ``using``."""
+
+    @property
+    def waits_for(self) -> tuple[int, ...]:
+        """The ids of the jobs given to ``after``."""
+
+    @property
+    def on_dead(self) -> OnDead:
+        """The rule given to ``after``."""
+
+    def needs(self, stored: Mapping[str, Any], /) -> tuple[RequiredPermit, ...]:
+        """Return the limits of a job with these arguments, by name."""
+
+    def using(self, **options: Unpack[UsingOptions]) -> DefinedJob:
+        """Return the same job with options for its enqueue."""
+
+    def enqueue(self, *args: Any, **kwargs: Any) -> Job:
+        """Insert one job in the caller's transaction and return it."""
+
+
+_definitions: dict[str, DefinedJob] = {}
+
+
+def register(definition: DefinedJob) -> None:
+    """Make a job known under its name. Raises ConfigurationError if another function has it already."""
     known = _definitions.get(definition.name)
     if known is not None and _origin(known) != _origin(definition):
         raise ConfigurationError(
@@ -23,12 +75,12 @@ def register(definition: JobDefinition[Any, Any]) -> None:
     _definitions[definition.name] = definition
 
 
-def find(name: str) -> JobDefinition[Any, Any] | None:
+def find(name: str) -> DefinedJob | None:
     """Return the job of this name, or None."""
     return _definitions.get(name)
 
 
-def get(name: str) -> JobDefinition[Any, Any]:
+def get(name: str) -> DefinedJob:
     """Return the job of this name, or raise UnknownJobError with the names that are known."""
     definition = _definitions.get(name)
     if definition is None:
@@ -38,10 +90,10 @@ def get(name: str) -> JobDefinition[Any, Any]:
     return definition
 
 
-def all_definitions() -> list[JobDefinition[Any, Any]]:
+def all_definitions() -> list[DefinedJob]:
     """Return every registered job, sorted by name."""
     return [_definitions[name] for name in sorted(_definitions)]
 
 
-def _origin(definition: JobDefinition[Any, Any]) -> str:
+def _origin(definition: DefinedJob) -> str:
     return f"{definition.function.__module__}.{definition.function.__qualname__}"

@@ -1,4 +1,8 @@
-"""The schedules that this process's code defines, by name: checked at import, written to the database by schedulers."""
+"""Schedules: those of this process's code, and the check of those that staff write.
+
+A schedule in code is checked at import; a worker's scheduler saves it to the database. A schedule typed by staff must
+not reach any function: only jobs with ``@job(schedulable=True)`` and those that the setting SCHEDULABLE names.
+"""
 
 from __future__ import annotations
 
@@ -6,33 +10,26 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
-from .arguments.serialization import encode
+from . import registry
+from .arguments.serialization import decode, encode
+from .conf import get_settings
 from .conf.readers import MAX_NAME_LENGTH, as_duration
-from .exceptions import ConfigurationError, JobsError
+from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
+from .options import ScheduleOptions, check_option_names
 from .policy.cron import CronError
 from .policy.overlap import Overlap
 from .policy.schedule import CatchUp, ScheduleSpec, TickPolicy, Timing
+from .registry import DefinedJob
 
 if TYPE_CHECKING:
-    from .definition import JobDefinition
+    from .models import CronSchedule
+
+__all__ = ["ScheduleDefinition", "schedule"]
 
 ChoiceT = TypeVar("ChoiceT", Overlap, CatchUp)
-
-
-class ScheduleOptions(TypedDict, total=False):
-    """What ``schedule`` and ``@job`` may be told about when to enqueue."""
-
-    cron: str
-    every: timedelta | float
-    timezone: str
-    jitter: timedelta | float
-    overlap: str
-    catch_up: str
-    catch_up_limit: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,23 +37,44 @@ class ScheduleDefinition:
     """A schedule that code defines. ``arguments`` are JSON-only, by name; ``origin`` is file and line."""
 
     name: str
-    job: JobDefinition[..., Any]
+    job: DefinedJob
     arguments: dict[str, Any]
     timing: Timing
     tick_policy: TickPolicy
     origin: str
 
     def spec(self) -> ScheduleSpec:
-        """Return what the database is to hold of it."""
+        """Return the schedule as the database stores it."""
         return spec_of(self.job, arguments=self.arguments, timing=self.timing, tick_policy=self.tick_policy)
 
 
 _definitions: dict[str, ScheduleDefinition] = {}
 
 
+def schedule(
+    name: str,
+    job: DefinedJob,
+    /,
+    *,
+    args: Mapping[str, Any] | None = None,
+    **when: Unpack[ScheduleOptions],
+) -> ScheduleDefinition:
+    """Have ``job`` enqueued again and again, under a ``name`` of the schedule's own.
+
+    args: keywords for the job, checked now; the others are those of ``ScheduleOptions``.
+
+    Raises ConfigurationError or ArgumentsError naming file, line, schedule and option.
+    """
+    origin = _caller()
+    if not isinstance(job, DefinedJob):
+        raise ConfigurationError(f"{origin}: schedule {name!r}: expected a function with @job, got {job!r}")
+    check_option_names(f"{origin}: schedule {name!r}", when, ScheduleOptions)
+    return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
+
+
 def define_schedule(
     name: str,
-    job: JobDefinition[..., Any],
+    job: DefinedJob,
     *,
     arguments: Mapping[str, Any],
     options: ScheduleOptions,
@@ -87,9 +105,9 @@ def all_schedules() -> list[ScheduleDefinition]:
 
 
 def spec_of(
-    job: JobDefinition[..., Any], *, arguments: dict[str, Any], timing: Timing, tick_policy: TickPolicy
+    job: DefinedJob, *, arguments: dict[str, Any], timing: Timing, tick_policy: TickPolicy
 ) -> ScheduleSpec:
-    """Return what the database is to hold of a schedule of ``job``, the job's own options resolved."""
+    """Return a schedule of ``job`` as the database stores it, the job's options resolved."""
     queue_name = job.options.resolve("queue_name")
     return ScheduleSpec(
         timing=timing,
@@ -103,14 +121,62 @@ def spec_of(
     )
 
 
-def check_option_names(label: str, options: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError where ``options`` holds what no schedule knows, or nothing that says when."""
-    unknown = sorted(set(options) - set(ScheduleOptions.__annotations__))
-    if unknown:
-        raise ConfigurationError(
-            f"{label}: unknown option {', '.join(unknown)}; of a schedule known are"
-            f" {', '.join(ScheduleOptions.__annotations__)}"
+def schedulable_jobs() -> list[DefinedJob]:
+    """Return the jobs that staff may schedule, sorted by name."""
+    return [definition for definition in registry.all_definitions() if _is_schedulable(definition)]
+
+
+def get_schedulable_job(name: str) -> DefinedJob:
+    """Return the job of this name. Raises UnknownJobError, or ConfigurationError if staff may not schedule it."""
+    definition = registry.find(name)
+    if definition is None:
+        raise UnknownJobError(
+            f"job {name!r} is not registered; it was renamed or removed, or its app is not installed"
         )
+    if not _is_schedulable(definition):
+        raise ConfigurationError(
+            f"job {name!r} may not be scheduled by staff; give it @job(schedulable=True) or name it in"
+            " DJANGO_JOBS['SCHEDULABLE']"
+        )
+    return definition
+
+
+def check_stored_arguments(definition: DefinedJob, arguments: object) -> dict[str, Any]:
+    """Return ``arguments`` (a JSON object of keywords) by parameter name, or raise ArgumentsError."""
+    if not isinstance(arguments, dict):
+        raise ArgumentsError(f'expected a JSON object such as {{"user_id": 7}}, got {arguments!r}')
+    bound = definition.signature.bind((), arguments)
+    decode(bound)
+    return bound
+
+
+def spec_from_row(row: CronSchedule) -> ScheduleSpec:
+    """Return the schedule of a row that staff wrote, with the queue, priority and attempts that its job has now.
+
+    Raises ConfigurationError saying what is wrong with it.
+    """
+    try:
+        timing, tick_policy = row.timing, row.tick_policy
+        timing.check()
+        tick_policy.check()
+        definition = get_schedulable_job(row.job_name)
+        arguments = check_stored_arguments(definition, row.arguments)
+    except (JobsError, ValueError, TypeError) as error:
+        raise ConfigurationError(str(error)) from error
+    return spec_of(definition, arguments=arguments, timing=timing, tick_policy=tick_policy)
+
+
+def find_problem(row: CronSchedule) -> str:
+    """Return the error in a row that staff wrote; an empty text if there is none."""
+    try:
+        spec_from_row(row)
+    except ConfigurationError as error:
+        return str(error)
+    return ""
+
+
+def _is_schedulable(definition: DefinedJob) -> bool:
+    return definition.options.schedulable or definition.name in get_settings().schedulable
 
 
 def origin_of(function: Callable[..., Any]) -> str:
@@ -120,8 +186,8 @@ def origin_of(function: Callable[..., Any]) -> str:
     return repr(function) if code is None else f"{_relative(code.co_filename)}:{code.co_firstlineno}"
 
 
-def caller_of(function: Callable[..., Any]) -> str:
-    """Return file and line from which ``function``, which is calling this, was called."""
+def _caller() -> str:
+    """Return file and line of the call of the function that calls this."""
     frame = sys._getframe(2)  # noqa: SLF001 - the documented way to one's caller
     return f"{_relative(frame.f_code.co_filename)}:{frame.f_lineno}"
 
@@ -133,7 +199,7 @@ def _relative(path: str) -> str:
         return path
 
 
-def _bind_arguments(label: str, job: JobDefinition[..., Any], arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _bind_arguments(label: str, job: DefinedJob, arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         bound = job.signature.bind((), arguments)
         return {key: encode(value, what=f"argument {key!r}") for key, value in bound.items()}

@@ -26,6 +26,8 @@ from .policy.uniqueness import (
     key_digest,
 )
 
+__all__ = ["Unique"]
+
 KeyFunction = Callable[..., Any]
 """Called with the job's arguments by name, defaults filled in; returns the key, anything that an argument may be."""
 
@@ -123,19 +125,23 @@ def _check_debounce(label: str, unique: Unique) -> None:
         )
 
 
-def check_idempotency(name: str, options: Mapping[str, Any]) -> None:
-    """Raise ConfigurationError unless what ``using(...)`` was told of idempotency can be."""
-    key = options.get("idempotency_key")
-    if not (key is None or callable(key) or _is_key(key)):
-        raise ConfigurationError(
-            f"{name}.using(idempotency_key): expected 1 to {MAX_KEY_LENGTH} printable characters, or a function of"
-            f" the arguments that returns them, got {_cut(key)}"
-        )
-    window = options.get("idempotency_window")
-    if not (window is None or (isinstance(window, timedelta) and timedelta(0) < window <= MAX_WAIT)):
-        raise ConfigurationError(
-            f"{name}.using(idempotency_window): expected a positive timedelta up to {MAX_WAIT}, got {window!r}"
-        )
+def as_idempotency_key(option: str, key: object) -> str | KeyFunction:
+    """Return the key, or the function that returns it, or raise ConfigurationError."""
+    if isinstance(key, str) and _is_key(key):
+        return key
+    if callable(key):
+        return key
+    raise ConfigurationError(
+        f"{option}: expected 1 to {MAX_KEY_LENGTH} printable characters, or a function of the arguments that returns"
+        f" them, got {_cut(key)}"
+    )
+
+
+def as_idempotency_window(option: str, window: object) -> timedelta:
+    """Return the window, or raise ConfigurationError."""
+    if isinstance(window, timedelta) and timedelta(0) < window <= MAX_WAIT:
+        return window
+    raise ConfigurationError(f"{option}: expected a positive timedelta up to {MAX_WAIT}, got {window!r}")
 
 
 def keys_for(

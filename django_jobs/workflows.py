@@ -2,25 +2,26 @@
 
 ::
 
-    chain(a, b, c)            a ──> b ──> c           each is given what the one before returned
+    chain(a, b, c)            a ──> b ──> c           each is given the result of the one before
     group(a, b)               a    b                  side by side
-    chord(group(a, b), c)     a ─┬─> c                c is given the list of what they returned
+    chord(group(a, b), c)     a ─┬─> c                c is given the list of their results
                               b ─┘
 
-A chain whose step is a group waits for all of it; a group may have chains in it. Nothing is enqueued before
+A chain whose step is a group waits for all of it; a group may contain chains. Nothing is enqueued before
 ``enqueue()``, which inserts all of it in one transaction: rolled back means never enqueued.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
-from .calls import RESULT, JobCall, ResultOf, passed_results, result_of
-from .enqueueing import place_nodes
+from .arguments.results import RESULT, find_results, number_results, result_of
+from .definition import JobCall
+from .enqueueing import enqueue_nodes, prepare
 from .exceptions import ArgumentsError, ConfigurationError, InvalidGraphError
 from .options import check_predecessors
 from .policy.graph import GraphError, check_size
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
     from .models import Job
     from .store.dialects.base.jobs import NewJob
 
-DEEPEST = 100
-"""How deep chains and groups may stand in one another."""
+__all__ = ["RESULT", "Graph", "JobCall", "Node", "chain", "chord", "group", "result_of"]
+
+MAX_NESTING = 100
+"""Levels of chains and groups inside one another."""
 
 
 class Node:
@@ -39,63 +42,63 @@ class Node:
     def __init__(self, call: JobCall, *, on_dead: str) -> None:
         self.call = call
         self.on_dead = on_dead
-        self._before: dict[Node | int, None] = dict.fromkeys(call.options.waits_for)
+        self._before: dict[Node | int, None] = dict.fromkeys(call.definition.waits_for)
         self._steps_before: Sequence[Node] | None = None
         self._is_list = False
 
     @property
     def result(self) -> Any:
-        """What stands for this job's result among the arguments of a job that waits for it."""
+        """The stand-in for this job's result, as an argument of a job that waits for it."""
         return result_of(self)
 
     @property
     def predecessors(self) -> list[Node | int]:
-        """What the job waits for: nodes, and ids of jobs that were enqueued before."""
+        """The nodes, and ids of jobs enqueued before, that the job waits for."""
         return list(self._before)
 
     def after(self, *others: Node | Job) -> Node:
-        """Have the job wait for other nodes of the same graph, or jobs enqueued before, too; return this node."""
-        for one in others:
-            if not isinstance(one, Node):
-                check_predecessors(self.call.options.definition.name, [one], "block")
-            self._before[one if isinstance(one, Node) else one.pk] = None
+        """Have the job wait for more nodes of the same graph, or jobs enqueued before; return this node."""
+        for other in others:
+            if not isinstance(other, Node):
+                check_predecessors(self.call.definition.name, [other], "block")
+            self._before[other if isinstance(other, Node) else other.pk] = None
         return self
 
     def behind(self, steps: Sequence[Node], *, as_list: bool) -> Node:
-        """Have the job wait for the steps before it, for which RESULT stands then; return this node."""
+        """Have the job wait for the steps before it, whose result RESULT then means; return this node."""
         self._steps_before, self._is_list = steps, as_list
         return self.after(*steps)
 
     def prepared(self) -> tuple[NewJob, dict[str, Any]]:
-        """Return the new job and its arguments, in which results are numbered; those asked for are waited for."""
-        call, name = self.call, self.call.options.definition.name
-        asked = list(_results_in([*call.args, *call.kwargs.values()]))
-        self.after(*(one.of for one in asked if one.of is not None))
+        """Return the new job and its arguments, with results numbered; jobs whose results are used are waited for."""
+        call, name = self.call, self.call.definition.name
+        used = list(find_results([*call.args, *call.kwargs.values()]))
+        self.after(*(result.of for result in used if result.of is not None))
         predecessors = self.predecessors
         steps = self._steps_before
         before = predecessors if steps is None else steps
         as_list = len(predecessors) > 1 if steps is None else self._is_list
         args, kwargs = list(call.args), dict(call.kwargs)
-        if asked:
-            args = passed_results(name, args, predecessors, before=before, as_list=as_list)
-            kwargs = passed_results(name, kwargs, predecessors, before=before, as_list=as_list)
+        if used:
+            args = number_results(name, args, predecessors, before=before, as_list=as_list)
+            kwargs = number_results(name, kwargs, predecessors, before=before, as_list=as_list)
         try:
-            return call.options.prepared(args, kwargs)
+            return prepare(call.definition, args, kwargs)
         except ArgumentsError as error:
             if call.args[:1] != (RESULT,):
                 raise
             raise ArgumentsError(
-                f"{error} (the first argument is what the step before returned; .without_result() leaves it out)"
+                f"{error} (the first argument is the result of the step before; .without_result() leaves it out)"
             ) from None
 
     def __repr__(self) -> str:
-        return f"<node of {self.call.options.definition.name}>"
+        return f"<node of {self.call.definition.name}>"
 
 
 class Graph:
-    """Jobs that wait for one another in any shape without a circle; up to 20,000 of them, with 100,000 edges.
+    """Jobs that wait for one another in any shape without a circle; up to 20,000 jobs and 100,000 edges.
 
-    ``on_dead``: what becomes of jobs that wait for one that dies; ``block`` or ``cancel``.
+    ``on_dead``: the fate of jobs that wait for one that dies; ``block`` or ``cancel``.
     """
 
     def __init__(self, *, on_dead: str = "block") -> None:
@@ -104,34 +107,34 @@ class Graph:
         self.nodes: list[Node] = []
 
     def add(self, call: JobCall, *, after: Sequence[Node | Job] = (), on_dead: str | None = None) -> Node:
-        """Add a job, given as ``job.s(...)``, that waits for those of ``after``, and for the results it asks for."""
+        """Add a job, given as ``job.s(...)``, that waits for those of ``after`` and for the results that it uses."""
         node = Node(as_call(call, "Graph.add"), on_dead=on_dead or self.on_dead)
-        check_predecessors(call.options.definition.name, [], node.on_dead)
+        check_predecessors(call.definition.name, [], node.on_dead)
         self.nodes.append(node)
         return node.after(*after)
 
     def enqueue(self) -> list[Job]:
         """Insert all jobs in the caller's transaction and return them in the order in which they were added.
 
-        Raises InvalidGraphError for a circle, too many jobs or edges, or a result that is asked for and does not come;
-        ArgumentsError where a call does not fit its job.
+        Raises InvalidGraphError for a circle, too many jobs or edges, or the result of a job that is not waited for;
+        ArgumentsError if a call does not fit its job.
         """
         from .policy.graph import OnDead
         from .store.workflows.enqueue import NewNode, PredecessorRef
 
         _check_size(len(self.nodes), 0)
         numbers = {node: number for number, node in enumerate(self.nodes)}
-        made = []
+        prepared = []
         for node in self.nodes:
             new, arguments = node.prepared()
-            before = tuple(
-                PredecessorRef(node=_number(one, numbers))
-                if isinstance(one, Node)
-                else PredecessorRef(job_id=one)
-                for one in node.predecessors
+            after = tuple(
+                PredecessorRef(node=_number(predecessor, numbers))
+                if isinstance(predecessor, Node)
+                else PredecessorRef(job_id=predecessor)
+                for predecessor in node.predecessors
             )
-            made.append(NewNode(new=new, arguments=arguments, after=before, on_dead=OnDead(node.on_dead)))
-        return place_nodes(made) if made else []
+            prepared.append(NewNode(new=new, arguments=arguments, after=after, on_dead=OnDead(node.on_dead)))
+        return enqueue_nodes(prepared) if prepared else []
 
     async def aenqueue(self) -> list[Job]:
         """Do what ``enqueue`` does, from asynchronous code."""
@@ -140,14 +143,14 @@ class Graph:
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What ``chain`` or ``group`` made. ``enqueue()`` returns the jobs in the order in which the calls were written."""
+    """A chain or a group. ``enqueue()`` returns the jobs in the order in which the calls were written."""
 
     steps: tuple[JobCall | Steps, ...]
     is_chain: bool
     depth: int
 
     def enqueue(self, *, on_dead: str = "block") -> list[Job]:
-        """Insert all in the caller's transaction; ``on_dead`` as for ``Graph``, and the same errors."""
+        """Insert all jobs in the caller's transaction; ``on_dead`` and errors as for ``Graph``."""
         graph = Graph(on_dead=on_dead)
         _add(graph, self, [], as_list=False)
         return graph.enqueue()
@@ -158,10 +161,10 @@ class Steps:
 
 
 def chain(*steps: Any) -> Steps:
-    """Return steps that run one after the other, each given what the one before it returned as first argument.
+    """Return steps that run one after the other, each given the result of the one before as its first argument.
 
-    A step is ``job.s(...)``, a group, or another chain. Behind a group that is the list of what its jobs returned.
-    ``job.s(...).without_result()`` is given nothing; ``RESULT`` among the arguments says where it goes instead.
+    A step is ``job.s(...)``, a group, or another chain. The result of a group is the list of its jobs' results.
+    ``job.s(...).without_result()`` is given none; ``RESULT`` among the arguments places it elsewhere.
     """
     return _steps("chain", steps, is_chain=True)
 
@@ -172,13 +175,13 @@ def group(*calls: Any) -> Steps:
 
 
 def chord(calls: Any, callback: JobCall) -> Steps:
-    """Return a group and what follows when all of it has succeeded, given the list of what its jobs returned."""
+    """Return a group and a callback, which runs when all of the group has succeeded and is given its results."""
     header = calls if isinstance(calls, Steps) else group(calls)
     return chain(header, as_call(callback, "chord"))
 
 
 def as_call(given: Any, what: str) -> JobCall:
-    """Return ``given`` if it is a call, or a job that needs no arguments, or raise ConfigurationError."""
+    """Return ``given`` if it is a call, or raise ConfigurationError."""
     if isinstance(given, JobCall):
         return given
     hint = "; call its s(...) with the arguments" if hasattr(given, "enqueue") else ""
@@ -186,54 +189,39 @@ def as_call(given: Any, what: str) -> JobCall:
 
 
 def _steps(what: str, given: Sequence[Any], *, is_chain: bool) -> Steps:
-    """Check the steps, and take those of a chain in a chain, or a group in a group, for its own."""
+    """Check the steps, and flatten a chain in a chain, or a group in a group."""
     if len(given) == 1 and not isinstance(given[0], JobCall | Steps) and isinstance(given[0], Iterable):
         given = list(given[0])
     steps: list[JobCall | Steps] = []
-    for one in given:
-        if isinstance(one, Steps):
-            steps += one.steps if one.is_chain is is_chain else [one]
+    for step in given:
+        if isinstance(step, Steps):
+            steps += step.steps if step.is_chain is is_chain else [step]
         else:
-            steps.append(as_call(one, what))
+            steps.append(as_call(step, what))
     if not steps:
         raise InvalidGraphError(f"{what}: expected at least one job, got none")
-    depth = 1 + max(one.depth if isinstance(one, Steps) else 0 for one in steps)
-    if depth > DEEPEST:
+    depth = 1 + max(step.depth if isinstance(step, Steps) else 0 for step in steps)
+    if depth > MAX_NESTING:
         raise InvalidGraphError(
-            f"{what}: expected chains and groups at most {DEEPEST} deep in one another; use a Graph"
+            f"{what}: expected chains and groups at most {MAX_NESTING} deep in one another; use a Graph"
         )
     return Steps(tuple(steps), is_chain, depth)
 
 
 def _add(graph: Graph, step: JobCall | Steps, after: list[Node], *, as_list: bool) -> list[Node]:
-    """Add a step behind ``after`` and return the nodes that what follows has to wait for."""
+    """Add a step behind ``after`` and return the nodes that the next step waits for."""
     if isinstance(step, JobCall):
         _check_size(len(graph.nodes) + 1, 0)
-        if after and step.takes_result and not _asks(step):
-            step = JobCall(options=step.options, args=(RESULT, *step.args), kwargs=step.kwargs)
+        if after and step.takes_result and not any(find_results([*step.args, *step.kwargs.values()])):
+            step = replace(step, args=(RESULT, *step.args))
         node = graph.add(step)
         return [node.behind(after, as_list=as_list) if after else node]
     if not step.is_chain:
-        return [tail for one in step.steps for tail in _add(graph, one, after, as_list=as_list)]
-    for one in step.steps:
-        after = _add(graph, one, after, as_list=as_list)
-        as_list = isinstance(one, Steps)
+        return [tail for inner in step.steps for tail in _add(graph, inner, after, as_list=as_list)]
+    for inner in step.steps:
+        after = _add(graph, inner, after, as_list=as_list)
+        as_list = isinstance(inner, Steps)
     return after
-
-
-def _asks(call: JobCall) -> bool:
-    """Tell whether a result stands somewhere among a call's arguments."""
-    return any(True for _ in _results_in([*call.args, *call.kwargs.values()]))
-
-
-def _results_in(value: Any) -> Iterable[ResultOf]:
-    if isinstance(value, ResultOf):
-        yield value
-    elif type(value) in {list, tuple}:
-        for item in value:
-            yield from _results_in(item)
-    elif type(value) is dict:
-        yield from _results_in(list(value.values()))
 
 
 def _number(node: Node, numbers: dict[Node, int]) -> int:

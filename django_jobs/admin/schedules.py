@@ -26,8 +26,7 @@ from ..policy.cron_words import describe_cron
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, ScheduleSpec, TickOutcome, TickPolicy, Timing
 from ..redaction import redact_for_job
-from ..schedules import spec_of
-from ..staff_schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs
+from ..schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs, spec_of
 from ..store.clock import database_now
 from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, format_timestamp, render_json
 

@@ -51,7 +51,7 @@ RESULT_NOT_STORABLE = {TAG: "not_storable"}
 RESULT_EXPIRED = {TAG: "expired"}
 """Stands for a result that was kept no longer."""
 RESULT_FILE_TAG = "result_file"
-"""The tag of the mark for a result that stands in a file; ``result_files`` reads it."""
+"""The tag of the mark for a result that stands in a file; ``result_storage`` reads it."""
 RESULT_TAG = "result"
 
 

@@ -14,7 +14,7 @@ from ..conf.readers import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH,
 from ..exceptions import ResultExpiredError, WaitTimeoutError
 from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
-from ..result_files import ResultFile, parse_result_file, read_result
+from ..result_storage import ResultFile, parse_result_file, read_result
 from .base import NameField, StateIndex, alters_data
 from .querysets import JobManager
 from .worker import Worker

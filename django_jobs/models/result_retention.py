@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.db import models
 
 from ..conf.readers import MAX_ALIAS_LENGTH
-from ..result_files import MAX_NAME_LENGTH as MAX_FILE_NAME_LENGTH
+from ..result_storage import MAX_NAME_LENGTH as MAX_FILE_NAME_LENGTH
 from .base import JobsManager
 
 

@@ -112,19 +112,19 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """At most ``most`` jobs at once, over all workers, for each ``key``. A wait for the next try does not count."""
+    """At most ``limit`` jobs at once, over all workers, for each ``key``. A wait for the next try does not count."""
 
-    most: int
+    limit: int
     key: KeyOption = None
     name: str | None = None
 
     def __post_init__(self) -> None:
-        _require(_is_count(self.most), "most", f"a whole number from 1 to {MAX_PERMITS}", self.most)
+        _require(_is_count(self.limit), "limit", f"a whole number from 1 to {MAX_PERMITS}", self.limit)
         _check_key_and_name(self.key, self.name)
 
     def rule(self) -> LimitRule:
         """Return the rule that is stored in the limit's row."""
-        return LimitRule(kind=LimitKind.CONCURRENCY, capacity=self.most)
+        return LimitRule(kind=LimitKind.CONCURRENCY, capacity=self.limit)
 
 
 @dataclass(frozen=True, slots=True)

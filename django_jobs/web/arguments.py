@@ -16,9 +16,9 @@ from django.http import HttpRequest, UnreadablePostError
 
 from ..arguments.signature import VAR_POSITIONAL_KEY
 from ..conf import get_settings
-from ..definition import JobDefinition
 from ..policy.redact import MASK
 from ..redaction import redact_for_job
+from ..registry import DefinedJob
 from .json_schema import (
     KEY_PATTERN,
     Schema,
@@ -80,9 +80,7 @@ def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
 
 
-def read_arguments(
-    definition: JobDefinition[..., Any], body: Mapping[str, Any]
-) -> tuple[list[Any], dict[str, Any]]:
+def read_arguments(definition: DefinedJob, body: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return args and kwargs for ``enqueue``. Raises Problem that names each argument that does not fit."""
     hints, errors = _hints(definition), []
     values = {}
@@ -112,7 +110,7 @@ def invalid_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
     return Problem(ProblemKind.WRONG_ARGUMENTS, f"{job_name}: {detail}", errors=errors)
 
 
-def arguments_schema(definition: JobDefinition[..., Any]) -> Schema:
+def arguments_schema(definition: DefinedJob) -> Schema:
     """Return the JSON Schema of the body that enqueues this job, without the defaults of secret arguments."""
     hints = _hints(definition)
     schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -133,7 +131,7 @@ def arguments_schema(definition: JobDefinition[..., Any]) -> Schema:
     return schema | ({"required": required} if required else {})
 
 
-def _default(definition: JobDefinition[..., Any], parameter: inspect.Parameter) -> Schema:
+def _default(definition: DefinedJob, parameter: inspect.Parameter) -> Schema:
     value = parameter.default
     if not (value is None or type(value) in {bool, int, float, str}):
         return {}
@@ -141,7 +139,7 @@ def _default(definition: JobDefinition[..., Any], parameter: inspect.Parameter) 
     return {} if shown == MASK else {"default": shown}
 
 
-def _hints(definition: JobDefinition[..., Any]) -> dict[str, Any]:
+def _hints(definition: DefinedJob) -> dict[str, Any]:
     """Return the annotations; none if one cannot be resolved, such as a name imported for type checkers only."""
     try:
         return typing.get_type_hints(definition.function, include_extras=True)
@@ -149,7 +147,7 @@ def _hints(definition: JobDefinition[..., Any]) -> dict[str, Any]:
         return {}
 
 
-def _parameter(definition: JobDefinition[..., Any], name: str) -> inspect.Parameter | None:
+def _parameter(definition: DefinedJob, name: str) -> inspect.Parameter | None:
     """Return the parameter that takes an argument of this name, or None."""
     parameters = definition.signature.parameters
     found = parameters.get(name)

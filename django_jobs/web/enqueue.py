@@ -9,10 +9,10 @@ from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.debug import sensitive_variables
 
 from ..arguments.serialization import encode
-from ..enqueue_options import EnqueueOptions
 from ..exceptions import ArgumentsError, PayloadTooLargeError, SerializationError
 from ..models import Job
 from ..policy.uniqueness import MAX_KEY_LENGTH
+from ..registry import DefinedJob
 from .arguments import invalid_arguments, read_arguments, read_json_object
 from .models import Token
 from .problem_kinds import ProblemKind
@@ -36,41 +36,40 @@ def enqueue(request: HttpRequest, name: str) -> HttpResponseBase:
     token = authenticate(request)
     definition = allowed_definition(token, name)
     arguments = read_arguments(definition, read_json_object(request))
-    options = definition.using(metadata={"enqueued_by": str(token)})
-    job = _insert(_with_key(options, token, request.headers.get(IDEMPOTENCY_HEADER)), *arguments)
+    definition = definition.using(metadata={"enqueued_by": str(token)})
+    job = _insert(_with_key(definition, token, request.headers.get(IDEMPOTENCY_HEADER)), *arguments)
     record_token_use(token)
     return accepted(request, job)
 
 
-def _with_key(options: EnqueueOptions[..., Any], token: Token, given: str | None) -> EnqueueOptions[..., Any]:
+def _with_key(definition: DefinedJob, token: Token, given: str | None) -> DefinedJob:
     """Enqueue the job once for this key; keys of two tokens are two keys."""
     if given is None:
-        return options
-    name, key = options.definition.name, given.strip().removeprefix('"').removesuffix('"')
+        return definition
+    name, key = definition.name, given.strip().removeprefix('"').removesuffix('"')
     if not (0 < len(key) <= MAX_KEY_CHARACTERS and key.isprintable()):
         raise Problem(
             ProblemKind.WRONG_KEY,
             f"{IDEMPOTENCY_HEADER}: expected 1 to {MAX_KEY_CHARACTERS} printable characters, got {given[:40]!r}",
         )
-    if options.definition.options.unique is not None:
+    if definition.options.unique is not None:
         raise Problem(
             ProblemKind.WRONG_KEY,
             f"{name} is already unique by its arguments; leave the header {IDEMPOTENCY_HEADER} out",
         )
-    return options.using(idempotency_key=f"{token.key}:{key}")
+    return definition.using(idempotency_key=f"{token.key}:{key}")
 
 
 @sensitive_variables("positions", "keywords")
-def _insert(options: EnqueueOptions[..., Any], positions: list[Any], keywords: dict[str, Any]) -> Job:
-    name = options.definition.name
+def _insert(definition: DefinedJob, positions: list[Any], keywords: dict[str, Any]) -> Job:
     try:
-        job = options.enqueue(*positions, **keywords)
+        job = definition.enqueue(*positions, **keywords)
     except PayloadTooLargeError as error:
         raise Problem(ProblemKind.TOO_LARGE, str(error)) from None
     except (ArgumentsError, SerializationError) as error:
-        raise invalid_arguments(name, [{"pointer": "", "detail": str(error)}]) from None
-    if job.is_duplicate and options.idempotency_key is not None:
-        _check_same(job, options.definition.signature.bind(positions, keywords))
+        raise invalid_arguments(definition.name, [{"pointer": "", "detail": str(error)}]) from None
+    if job.is_duplicate and definition.enqueue_options.get("idempotency_key") is not None:
+        _check_same(job, definition.signature.bind(positions, keywords))
     return job
 
 

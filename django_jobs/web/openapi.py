@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from urllib.parse import quote
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from .. import __version__, registry
 from ..conf import get_settings
-from ..definition import JobDefinition
+from ..registry import DefinedJob
 from .arguments import arguments_schema
 from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
 from .links import reverse_url
@@ -39,7 +38,7 @@ def openapi(request: HttpRequest) -> HttpResponseBase:
     return response
 
 
-def document(definitions: list[JobDefinition[..., Any]]) -> Part:
+def document(definitions: list[DefinedJob]) -> Part:
     """Return the document with one path for each job."""
     max_wait = get_settings().status.max_wait.total_seconds()
     return {
@@ -84,7 +83,7 @@ def _own_path() -> Part:
     }
 
 
-def _enqueue_path(definition: JobDefinition[..., Any]) -> Part:
+def _enqueue_path(definition: DefinedJob) -> Part:
     first_line = (definition.function.__doc__ or "").strip().partition("\n")[0]
     operation = _enqueue_operation(arguments_schema(definition))
     operation |= {"operationId": f"enqueue {definition.name}", "summary": first_line or definition.name}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.http import HttpRequest
 
 from .. import registry
-from ..definition import JobDefinition
+from ..registry import DefinedJob
 from .models import Token
 from .problem_kinds import ProblemKind
 from .problems import Problem
@@ -41,7 +39,7 @@ def authenticate(request: HttpRequest) -> Token:
     return token
 
 
-def allowed_definition(token: Token, job_name: str) -> JobDefinition[..., Any]:
+def allowed_definition(token: Token, job_name: str) -> DefinedJob:
     """Return the job of this name. Raises Problem if the token may not enqueue it or it is not registered.
 
     A job that is not allowed is answered the same whether it exists or not.

@@ -48,8 +48,8 @@ def _drawing() -> Check:
     spans = [(one.started_at, one.finished_at) for one in tries if one.started_at is not None]
     most = max((sum(1 for start, end in spans if start <= at < end) for at, _ in spans), default=0)
     return Check(
-        what=f"{len(spans)} invoices and pictures drawn, never more than {most} at once; {TWO_DRAW.most} are allowed",
-        wrong="" if most <= TWO_DRAW.most else "that is more than allowed",
+        what=f"{len(spans)} invoices and pictures drawn, never more than {most} at once; {TWO_DRAW.limit} are allowed",
+        wrong="" if most <= TWO_DRAW.limit else "that is more than allowed",
     )
 
 

@@ -19,25 +19,14 @@ from django.db import transaction
 from django.db.models import F, Sum
 from django.utils import timezone
 
-from django_jobs import (
-    CircuitBreaker,
-    Concurrency,
-    Discard,
-    Exponential,
-    JobContext,
-    RateLimit,
-    RateLimited,
-    Snooze,
-    Unique,
-    chord,
-    completed_batch,
-    current_job,
-    group,
-    job,
-    once,
-    schedule,
-)
+from django_jobs import Discard, Snooze, chord, current_job, group, job, once, schedule
+from django_jobs.backoff import Exponential
+from django_jobs.batches import completed_batch
+from django_jobs.context import JobContext
+from django_jobs.exceptions import RateLimited
+from django_jobs.limits import CircuitBreaker, Concurrency, RateLimit
 from django_jobs.models import Job
+from django_jobs.uniqueness import Unique
 
 from .contact_sheet import draw_contact_sheet
 from .exporting import write_orders

@@ -17,7 +17,5 @@ def start_newsletter(subject: str) -> Batch:
         transaction.atomic(),
         Batch(description=f"newsletter: {subject}"[:200], on_complete=report_newsletter.s(subject)) as batch,
     ):
-        send_newsletter_mail.enqueue_many(
-            ((pk, subject) for pk in customers.iterator(chunk_size=2_000)), count_only=True
-        )
+        send_newsletter_mail.enqueue_stream((pk, subject) for pk in customers.iterator(chunk_size=2_000))
     return batch

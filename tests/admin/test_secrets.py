@@ -15,7 +15,8 @@ from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.views.debug import ExceptionReporter
 
-from django_jobs import ConfigurationError, job
+from django_jobs import job
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import Attempt, DeadLetter, Job
 from django_jobs.policy.redact import MASK
 from django_jobs.policy.states import State

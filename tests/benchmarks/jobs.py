@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import Concurrency, Ordering, RateLimit, Unique, job
+from django_jobs import job
+from django_jobs.limits import Concurrency, Ordering, RateLimit
+from django_jobs.uniqueness import Unique
 
 KEYS = 1_000
 QUEUE = "default"

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from django_jobs import Batch, CircuitBreaker, chain, group, once
+from django_jobs import Batch, chain, group, once
+from django_jobs.limits import CircuitBreaker
 from django_jobs.models import EnqueueKey, Job, OnceRecord
 from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.states import State

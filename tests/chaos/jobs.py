@@ -10,7 +10,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from django_jobs import Constant, Snooze, current_job, job
+from django_jobs import Snooze, current_job, job
+from django_jobs.backoff import Constant
 from tests.sampleapp.models import Customer
 
 AT_ONCE: dict[str, Any] = {"backoff": Constant(timedelta(0)), "max_attempts": 4}

@@ -14,7 +14,8 @@ from typing import Any
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from django_jobs import Batch, Cancel, Constant, Retry, current_job, job
+from django_jobs import Batch, Cancel, Retry, current_job, job
+from django_jobs.backoff import Constant
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
@@ -200,7 +201,7 @@ async def hang_async() -> None:
 
 @job(timeout=1)
 def clean_up_after_timeout() -> str:
-    from django_jobs import JobTimeoutError
+    from django_jobs.exceptions import JobTimeoutError
 
     try:
         while True:

@@ -6,7 +6,9 @@ import urllib.error
 import urllib.request
 from datetime import timedelta
 
-from django_jobs import Concurrency, RateLimit, RateLimited, job
+from django_jobs import job
+from django_jobs.exceptions import RateLimited
+from django_jobs.limits import Concurrency, RateLimit
 
 RETRY_AFTER_SECONDS = 1.5
 CALL_SECONDS = 10

@@ -14,23 +14,12 @@ from uuid import UUID
 from django.db import IntegrityError
 from django.db.models import F
 
-from django_jobs import (
-    Cancel,
-    CircuitBreaker,
-    Concurrency,
-    Constant,
-    Discard,
-    JobContext,
-    Ordering,
-    RateLimit,
-    Snooze,
-    Unique,
-    completed_batch,
-    current_batch,
-    current_job,
-    job,
-    once,
-)
+from django_jobs import Cancel, Discard, Snooze, current_job, job, once
+from django_jobs.backoff import Constant
+from django_jobs.batches import completed_batch, current_batch
+from django_jobs.context import JobContext
+from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
+from django_jobs.uniqueness import Unique
 
 from . import calls  # noqa: F401 - registers its jobs
 from .models import Customer

@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs import WaitTimeoutError
 from django_jobs.arguments.serialization import RESULT_NOT_STORABLE
+from django_jobs.exceptions import WaitTimeoutError
 from django_jobs.models import Job
 from django_jobs.policy.outcomes import Discarded, Error, Succeeded
 from django_jobs.policy.states import FINAL_STATES, State

@@ -7,7 +7,7 @@ from django.db import router
 from django.db.models import Q
 from django.test import override_settings
 
-from django_jobs import enqueue, once, using
+from django_jobs import enqueue, find_job, once
 from django_jobs.arguments.serialization import loads
 from django_jobs.models import DeadLetter, Job, Queue, Worker
 from django_jobs.policy.claim_cursors import ClaimCursors
@@ -112,7 +112,9 @@ def do_once():
 
 CALLS = {
     "enqueue": lambda: enqueue("sample.named", 1),
-    "enqueue with a key": lambda: [using("sample.named", idempotency_key="k").enqueue(1) for _ in range(2)],
+    "enqueue with a key": lambda: [
+        find_job("sample.named").using(idempotency_key="k").enqueue(1) for _ in range(2)
+    ],
     "enqueue a unique job": lambda: [sync_newest.enqueue(7) for _ in range(2)],
     "once": lambda: [do_once() for _ in range(2)],
     "keys": lambda: (sync.enqueue(7), find_keys("x"), find_once("x"), prune_keys(), prune_once(timedelta(0))),

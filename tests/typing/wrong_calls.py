@@ -4,21 +4,14 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import (
-    CircuitBreaker,
-    Concurrency,
-    Constant,
-    Exponential,
-    JobContext,
-    Ordering,
-    RateLimit,
-    RateLimited,
-    Unique,
-    job,
-    schedule,
-    using,
-)
+from django_jobs import chain, find_job, job, schedule
+from django_jobs.backoff import Constant, Exponential
+from django_jobs.context import JobContext
+from django_jobs.exceptions import RateLimited
+from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Job
+from django_jobs.uniqueness import Unique
+from django_jobs.workflows import RESULT
 
 
 @job
@@ -28,6 +21,14 @@ def plain(user_id: int, name: str = "") -> str:
 
 @job(queue_name="documents", priority=10, max_attempts=5, backoff=Exponential(), timeout=timedelta(minutes=5))
 def with_options(order_id: int) -> None: ...
+
+
+@job
+def with_name(user_id: int, name: str) -> None: ...
+
+
+@job
+def without_arguments() -> None: ...
 
 
 @job(takes_context=True)
@@ -67,13 +68,16 @@ def right_calls() -> None:
     plain.using(run_after=timedelta(hours=1), queue_name="slow", priority=-5, max_attempts=2).enqueue(7)
     plain.using(idempotency_key="k", idempotency_window=timedelta(days=1)).enqueue(7)
     plain.using(idempotency_key=lambda user_id, **_: f"user-{user_id}").enqueue_many([(1,), (2,)])
-    is_duplicate: bool = using("mail.send", idempotency_key="k").enqueue(7).is_duplicate
+    is_duplicate: bool = find_job("mail.send").using(idempotency_key="k").enqueue(7).is_duplicate
     print(unique.enqueue(7), is_duplicate)
+    counted: int = plain.enqueue_stream((pk,) for pk in range(7))
+    chain(plain.s(7, "Ada"), with_name.s("news"), with_name.s(7, "news"), with_name.s(RESULT, name="news"))
+    without_arguments.s()
     with_options.enqueue(order_id=3)
     with_context.enqueue(3)
     limited.enqueue("acme")
     limited_otherwise.enqueue("acme")
-    print(one, many, text)
+    print(one, many, text, counted)
 
 
 async def right_async_calls() -> None:
@@ -91,6 +95,16 @@ def wrong_calls() -> None:
     with_options.using(queue_name="slow").enqueue("three")  # type: ignore[arg-type]
     with_options.using(urgent=True)  # type: ignore[call-arg]
     with_context.enqueue(JobContext, 3)  # type: ignore[call-arg, arg-type]
+    with_name.s(7)  # type: ignore[call-overload]
+    with_name.s(7, "news", 3)  # type: ignore[call-overload]
+    with_name.s("seven", "news")  # type: ignore[call-overload]
+    with_name.s(7, nickname="Ada")  # type: ignore[call-overload]
+    without_arguments.s(7)  # type: ignore[call-overload]
+    plain.s(7).using(urgent=True)  # type: ignore[call-arg]
+    plain.s(7).using(priority="high")  # type: ignore[arg-type]
+    find_job("mail.send").using(priority="high")  # type: ignore[arg-type]
+    plain.enqueue_many(7)  # type: ignore[arg-type]
+    plain.name = "other"  # type: ignore[misc]
     asynchronous.enqueue(7)  # type: ignore[arg-type]
     plain.using(idempotency_key=7)  # type: ignore[arg-type]
     plain.using(idempotency_window="a day")  # type: ignore[arg-type]

@@ -3,9 +3,10 @@ from datetime import timedelta
 import pytest
 from django.test import override_settings
 
-from django_jobs import ConfigurationError, Constant, Exponential
+from django_jobs.backoff import Constant, Exponential
 from django_jobs.conf import Settings, get_settings, read_settings
 from django_jobs.conf.fields import declarations
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.policy.decide import DecisionSettings
 from django_jobs.policy.states import State
 

@@ -5,16 +5,14 @@ import pytest
 from asgiref.sync import async_to_sync
 from django.test import override_settings
 
-from django_jobs import (
-    Cancel,
+from django_jobs import Cancel, context, current_job
+from django_jobs.context import (
+    MAX_PROGRESS_MESSAGE_LENGTH,
+    PROGRESS_INTERVAL_SECONDS,
     JobContext,
-    NoCurrentJobError,
-    PayloadTooLargeError,
-    SerializationError,
-    context,
-    current_job,
+    activate_context,
 )
-from django_jobs.context import MAX_PROGRESS_MESSAGE_LENGTH, PROGRESS_INTERVAL_SECONDS, activate_context
+from django_jobs.exceptions import NoCurrentJobError, PayloadTooLargeError, SerializationError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.cancel import cancel

@@ -5,7 +5,10 @@ import pytest
 from django.test import override_settings
 
 import django_jobs
-from django_jobs import ArgumentsError, ConfigurationError, Exponential, JobDefinition, job, registry
+from django_jobs import JobDefinition, job, registry
+from django_jobs.backoff import Exponential
+from django_jobs.enqueueing import new_job
+from django_jobs.exceptions import ArgumentsError, ConfigurationError
 from django_jobs.policy.backoff import FixedWaits
 from tests.sampleapp import jobs
 
@@ -110,7 +113,7 @@ def test_an_option_is_the_jobs_own_then_its_queues_then_the_default():
 
 @override_settings(DJANGO_JOBS=SETTINGS)
 def test_the_queue_that_an_enqueue_chooses_gives_its_options():
-    new = job(work).using(queue_name="mail")._new_job()
+    new = new_job(job(work).using(queue_name="mail"))
 
     assert (new.queue_name, new.priority, new.max_attempts) == ("mail", 1, 22)
 
@@ -232,7 +235,7 @@ def test_options_of_an_enqueue_can_be_given_one_after_another():
     later = jobs.named.using(priority=5, metadata={"tenant": 7}).using(
         run_after=timedelta(hours=1), priority=6
     )
-    new = later._new_job()
+    new = new_job(later)
 
     assert (new.name, new.queue_name, new.priority, new.max_attempts) == ("sample.named", "documents", 6, 3)
     assert new.metadata == '{"tenant":7}'
@@ -241,7 +244,7 @@ def test_options_of_an_enqueue_can_be_given_one_after_another():
 
 def test_an_instant_goes_as_it_is_and_a_delay_as_seconds():
     due = datetime(2030, 1, 1, tzinfo=UTC)
-    new = jobs.named.using(run_after=due)._new_job()
+    new = new_job(jobs.named.using(run_after=due))
 
     assert (new.run_after, new.delay_seconds) == (due, None)
 
@@ -249,7 +252,7 @@ def test_an_instant_goes_as_it_is_and_a_delay_as_seconds():
 def test_options_of_one_enqueue_do_not_change_the_job():
     jobs.named.using(priority=-5)
 
-    assert jobs.named.using()._new_job().priority == 10
+    assert new_job(jobs.named.using()).priority == 10
 
 
 @pytest.mark.parametrize(
@@ -284,13 +287,13 @@ def test_a_wrong_call_fails_before_the_database_is_asked(call, message):
 
 def test_an_argument_that_json_cannot_carry_is_named():
     with pytest.raises(
-        django_jobs.SerializationError, match=r"^tests\.sampleapp\.jobs\.echo: argument 'value'"
+        django_jobs.exceptions.SerializationError, match=r"^tests\.sampleapp\.jobs\.echo: argument 'value'"
     ):
         jobs.echo.enqueue({"deep": object()}["deep"])
 
 
 def test_metadata_that_json_cannot_carry_is_named():
-    with pytest.raises(django_jobs.SerializationError, match=r"^sample\.named: metadata\['x'\]"):
+    with pytest.raises(django_jobs.exceptions.SerializationError, match=r"^sample\.named: metadata\['x'\]"):
         jobs.named.using(metadata={"x": object()}).enqueue(1)
 
 

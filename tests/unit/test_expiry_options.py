@@ -9,7 +9,8 @@ import pytest
 from django.utils import timezone
 
 import django_jobs
-from django_jobs import Batch, ConfigurationError, job, registry
+from django_jobs import Batch, job, registry
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import Job
 from tests.sampleapp import jobs as sample
 
@@ -33,7 +34,7 @@ def test_a_wrong_expiry_is_refused_by_using(given: Any, message: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{NAME}\.using\(expires_at\): {message}"):
         sample.do_nothing.using(expires_at=given)
     with pytest.raises(ConfigurationError, match=message):
-        django_jobs.using(NAME, expires_at=given)
+        django_jobs.find_job(NAME).using(expires_at=given)
 
 
 @pytest.mark.django_db

@@ -11,24 +11,16 @@ from uuid import UUID
 
 import pytest
 
-from django_jobs import (
-    CircuitBreaker,
-    Concurrency,
-    ConfigurationError,
-    JobDefinition,
-    LimitKeyError,
-    Ordering,
-    RateLimit,
-    job,
-    registry,
-)
+from django_jobs import JobDefinition, job, registry
+from django_jobs.exceptions import ConfigurationError, LimitKeyError
+from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.policy.limits import MAX_KEY_LENGTH, LimitKind, RequiredPermit
 from tests.sampleapp.models import Customer
 
 LONGEST = "366 days, 0:00:00"
-AS_RATE = 'expected a Rate or text such as "10/s", got'
+AS_RATE = 'expected a RateLimit or text such as "10/s", got'
 AS_TEXT = 'expected a rate such as "10/s", "100/m", "1000/h" or "5/10s", got'
-AS_ORDER = "expected the name of an argument, a function of the arguments or an Order, got"
+AS_ORDER = "expected the name of an argument, a function of the arguments or an Ordering, got"
 SPAN = f"expected a timedelta above zero, at most {LONGEST}, got"
 COUNT = "expected a whole number from 1 to 100000, got"
 
@@ -60,7 +52,7 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("rate_limit", 5, f"{AS_RATE} 5"),
         ("rate_limit", b"10/s", f"{AS_RATE} b'10/s'"),
         ("rate_limit", ["10/s"], f"{AS_RATE} ['10/s']"),
-        ("rate_limit", Concurrency(3), f"{AS_RATE} Concurrency(most=3"),
+        ("rate_limit", Concurrency(3), f"{AS_RATE} Concurrency(limit=3"),
         ("rate_limit", RateLimit, f"{AS_RATE} <class"),
         ("rate_limit", "", f"{AS_TEXT} ''"),
         ("rate_limit", "10", f"{AS_TEXT} '10'"),
@@ -74,9 +66,9 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("rate_limit", "1/0s", f"per: {SPAN} datetime.timedelta(0)"),
         ("rate_limit", "1/367d", f"per: {SPAN} datetime.timedelta(days=367)"),
         ("rate_limit", f"1/{10**18}d", f"{AS_TEXT} '1/{10**18}d'"),
-        ("concurrency", 0, f"most: {COUNT} 0"),
-        ("concurrency", -3, f"most: {COUNT} -3"),
-        ("concurrency", 100_001, f"most: {COUNT} 100001"),
+        ("concurrency", 0, f"limit: {COUNT} 0"),
+        ("concurrency", -3, f"limit: {COUNT} -3"),
+        ("concurrency", 100_001, f"limit: {COUNT} 100001"),
         ("concurrency", True, "expected a Concurrency or a whole number, got True"),
         ("concurrency", 3.0, "expected a Concurrency or a whole number, got 3.0"),
         ("concurrency", "3", "expected a Concurrency or a whole number, got '3'"),
@@ -107,9 +99,9 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
             CircuitBreaker(failures=5, key="app"),
             "expected the name of an argument (api, path) as key, got 'app'",
         ),
-        ("breaker", 5, "expected a Breaker, got 5"),
-        ("breaker", "5/m", "expected a Breaker, got '5/m'"),
-        ("breaker", CircuitBreaker, "expected a Breaker, got <class"),
+        ("breaker", 5, "expected a CircuitBreaker, got 5"),
+        ("breaker", "5/m", "expected a CircuitBreaker, got '5/m'"),
+        ("breaker", CircuitBreaker, "expected a CircuitBreaker, got <class"),
     ],
 )
 def test_a_wrong_option_is_refused_naming_job_option_and_what_came(
@@ -164,7 +156,7 @@ def test_the_context_is_no_argument() -> None:
         (lambda: RateLimit(1, name="a\0b"), "name: expected 1 to 200 printable characters, got 'a\\x00b'"),
         (lambda: RateLimit(1, name="\ud800"), "name: expected 1 to 200 printable characters, got '\\ud800'"),
         (lambda: RateLimit(1, name=5), "name: expected 1 to 200 printable characters, got 5"),  # type: ignore[arg-type]
-        (lambda: Concurrency(0), f"most: {COUNT} 0"),
+        (lambda: Concurrency(0), f"limit: {COUNT} 0"),
         (
             lambda: Concurrency(1, key=["api"]),
             "key: expected the name of an argument or a function, got ['api']",

@@ -1,6 +1,7 @@
 import pytest
 
-from django_jobs import ConfigurationError, UnknownJobError, job, registry
+from django_jobs import job, registry
+from django_jobs.exceptions import ConfigurationError, UnknownJobError
 from tests.sampleapp import jobs
 
 

@@ -2,20 +2,10 @@ from datetime import timedelta
 
 import pytest
 
-from django_jobs import (
-    ArgumentsError,
-    Batch,
-    ConfigurationError,
-    SerializationError,
-    Unique,
-    chain,
-    chord,
-    group,
-    job,
-    registry,
-)
+from django_jobs import Batch, chain, chord, group, job, registry
+from django_jobs.exceptions import ArgumentsError, ConfigurationError, SerializationError
 from django_jobs.policy.uniqueness import ConflictRule, OnConflict
-from django_jobs.uniqueness import idempotency_key_of, unique_key_of
+from django_jobs.uniqueness import Unique, idempotency_key_of, unique_key_of
 
 MINUTE = timedelta(minutes=1)
 
@@ -142,8 +132,8 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
         job(name="sample.many", unique=Unique())(work),
         plain.using(idempotency_key=lambda **_: "k"),
     ):
-        with pytest.raises(ConfigurationError, match=r"count_only=True.*: expected a job without a key"):
-            keyed.enqueue_many([(1,)], count_only=True)
+        with pytest.raises(ConfigurationError, match=r"enqueue_stream: expected a job without a key"):
+            keyed.enqueue_stream([(1,)])
         for of_many in (
             chain(keyed.s(1), plain.s()),
             group(plain.s(1), keyed.s(1)),

@@ -9,8 +9,8 @@ from django.contrib.auth.models import User
 from django.http import HttpRequest
 from django.test import Client, RequestFactory, override_settings
 
-from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.web import status_url

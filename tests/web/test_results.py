@@ -12,7 +12,7 @@ from django.test import Client
 from django_jobs.arguments.serialization import RESULT_EXPIRED
 from django_jobs.models import Job
 from django_jobs.policy.states import State
-from django_jobs.result_files import write_result
+from django_jobs.result_storage import write_result
 from django_jobs.web import status_url
 from tests.factories import ago, make_job
 from tests.results import files, storing

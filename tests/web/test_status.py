@@ -10,8 +10,8 @@ from django.http import HttpResponse
 from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
-from django_jobs import ConfigurationError
 from django_jobs.conf import SETTING
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import Job
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State

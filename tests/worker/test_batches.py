@@ -10,18 +10,14 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from django_jobs import (
+from django_jobs import Batch, chain, chord, signals
+from django_jobs.batches import completed_batch, current_batch
+from django_jobs.exceptions import (
     ArgumentsError,
-    Batch,
     BatchEndedError,
     ConfigurationError,
     NoCurrentBatchError,
     WaitTimeoutError,
-    chain,
-    chord,
-    completed_batch,
-    current_batch,
-    signals,
 )
 from django_jobs.models import Batch as BatchRow
 from django_jobs.models import BatchJob, Job
@@ -175,14 +171,14 @@ class TestManyAtOnce:
         def stream() -> Iterator[tuple[int]]:
             yield from ((n,) for n in range(12_001))
 
-        assert sample.echo.enqueue_many(stream(), count_only=True) == 12_001
+        assert sample.echo.enqueue_stream(stream()) == 12_001
         first, last = Job.objects.earliest("pk"), Job.objects.latest("pk")
         assert (first.arguments, last.arguments) == ({"value": 0}, {"value": 12_000})
-        assert sample.echo.enqueue_many([], count_only=True) == 0
+        assert sample.echo.enqueue_stream([]) == 0
 
     def test_into_a_batch(self) -> None:
         with Batch() as batch:
-            assert sample.echo.enqueue_many(((n,) for n in range(6_000)), count_only=True) == 6_000
+            assert sample.echo.enqueue_stream((n,) for n in range(6_000)) == 6_000
         assert batch.progress().total == BatchJob.objects.count() == 6_000
 
     @pytest.mark.parametrize("gathers", [False, True])
@@ -193,8 +189,8 @@ class TestManyAtOnce:
 
         batch = Batch()
         batch.__enter__() if gathers else None
-        with pytest.raises(ArgumentsError, match=r"\(in item 5500 of enqueue_many\)"):
-            sample.add.enqueue_many(stream(), count_only=True)
+        with pytest.raises(ArgumentsError, match=r"\(in item 5500 of enqueue_stream\)"):
+            sample.add.enqueue_stream(stream())
         batch.__exit__(None, None, None) if gathers else None
         assert not Job.objects.exists()
         assert not BatchJob.objects.exists()
@@ -209,18 +205,19 @@ class TestManyAtOnce:
         signals.job_enqueued.connect(listen)
         try:
             with django_capture_on_commit_callbacks(execute=True):
-                sample.echo.enqueue_many(((n,) for n in range(5)), count_only=True)
+                sample.echo.enqueue_stream((n,) for n in range(5))
         finally:
             signals.job_enqueued.disconnect(listen)
         assert heard == [0, 1, 2, 3, 4]
 
     def test_jobs_that_wait_are_not_streamed(self) -> None:
-        with pytest.raises(ConfigurationError, match="count_only=True is for jobs that wait for no others"):
-            sample.echo.after(sample.echo.enqueue()).enqueue_many([(1,)], count_only=True)
+        with pytest.raises(ConfigurationError, match="enqueue_stream is for jobs that wait for no others"):
+            sample.echo.after(sample.echo.enqueue()).enqueue_stream([(1,)])
 
 
 def test_what_is_refused_by_an_ended_batch_is_a_request_to_cancel() -> None:
-    from django_jobs import Cancel, JobsError
+    from django_jobs import Cancel
+    from django_jobs.exceptions import JobsError
 
     assert issubclass(BatchEndedError, JobsError)
     assert issubclass(BatchEndedError, Cancel)

@@ -8,24 +8,20 @@ from typing import Any
 import pytest
 from asgiref.sync import async_to_sync
 
-from django_jobs import (
-    RESULT,
+from django_jobs import chain, chord, group
+from django_jobs.exceptions import (
     ArgumentsError,
     ConfigurationError,
-    Graph,
     InvalidGraphError,
     PayloadTooLargeError,
     ResultNotPassedError,
-    chain,
-    chord,
-    group,
-    result_of,
 )
 from django_jobs.models import DeadLetter, Dependency, Job
 from django_jobs.store.lifecycle.purge import delete_jobs
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.replay import replay
 from django_jobs.testing import drain
+from django_jobs.workflows import RESULT, Graph, result_of
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
@@ -248,7 +244,7 @@ def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
         (
             lambda: chain(sample.echo.s(RESULT)).enqueue(),
             InvalidGraphError,
-            "RESULT stands for what a call waits for",
+            "RESULT needs a job to wait for",
         ),
         (
             lambda: chain(sample.echo.s(), sample.do_nothing.s()).enqueue(),

@@ -12,8 +12,8 @@ from django.utils.translation import gettext_lazy as _
 
 from ... import operations
 from ...builtin_jobs import purge_matching, redrive_matching, resolve_matching
-from ...definition import JobDefinition
 from ...models import DeadLetter
+from ...registry import DefinedJob
 from ..site.base import actor
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE
 
@@ -36,7 +36,7 @@ class DeadLetterAction:
     past: Any
     status: DeadLetter.Status
     apply: Operation
-    bulk_job: JobDefinition[Any, Any]
+    bulk_job: DefinedJob
 
 
 ACTIONS = {

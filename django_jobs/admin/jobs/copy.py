@@ -21,7 +21,6 @@ from django.utils.translation import gettext_lazy as _
 from ... import registry
 from ...arguments.serialization import decode
 from ...conf.readers import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
-from ...definition import JobDefinition
 from ...exceptions import ConfigurationError, JobsError, ResultNotPassedError, ResultUnreadableError
 from ...models import Job
 from ...once import once
@@ -29,6 +28,7 @@ from ...operations import replay
 from ...policy.metadata import copied_metadata
 from ...policy.redact import unmask
 from ...redaction import redact_job_value
+from ...registry import DefinedJob
 from ...store.results.inputs import with_results
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
 from .actions import log_action
@@ -75,7 +75,7 @@ class CopyForm(forms.Form):
     queue_name = forms.CharField(label=_("Queue"), max_length=MAX_QUEUE_NAME_LENGTH)
     priority = forms.IntegerField(label=_("Priority"), min_value=MIN_PRIORITY, max_value=MAX_PRIORITY)
 
-    def __init__(self, data: Any, *, job: Job, definition: JobDefinition[Any, Any]) -> None:
+    def __init__(self, data: Any, *, job: Job, definition: DefinedJob) -> None:
         initial = {
             "arguments": redact_job_value(job, job.arguments),
             "queue_name": job.queue_name,

@@ -27,7 +27,7 @@ from ...policy.states import State
 from ...policy.truncate import truncate
 from ...reasons import render_reason
 from ...redaction import limit_label, redact_job_value
-from ...result_files import ResultFile
+from ...result_storage import ResultFile
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now
 from ...store.limits.search import permits_of_job

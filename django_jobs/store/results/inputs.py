@@ -14,7 +14,7 @@ from ...arguments.serialization import (
 from ...exceptions import ResultNotPassedError, ResultUnreadableError
 from ...models import Dependency, Job
 from ...policy.states import State
-from ...result_files import parse_result_file, read_result
+from ...result_storage import parse_result_file, read_result
 from ..dependencies.successors import MET_OR_UNMET
 from ..dialects import open_dialect
 

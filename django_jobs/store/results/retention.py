@@ -25,7 +25,7 @@ from ...arguments.serialization import RESULT_EXPIRED
 from ...models import Job, ResultRetention
 from ...policy.flags import JobFlag
 from ...policy.outcomes import ResultRetentionSpec
-from ...result_files import delete_result
+from ...result_storage import delete_result
 from ..clock import DatabaseNow
 from ..dependencies.successors import still_needed
 from ..dialects import open_dialect

@@ -11,8 +11,7 @@ import time
 from datetime import datetime, timedelta
 
 from ...conf import Settings
-from ...schedules import all_schedules
-from ...staff_schedules import spec_from_row
+from ...schedules import all_schedules, spec_from_row
 from ...store.clock import database_now
 from ...store.schedules.definitions import SyncResult, sync_schedules
 from ...store.schedules.tick import seconds_until_next_check, tick

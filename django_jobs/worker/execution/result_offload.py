@@ -9,7 +9,7 @@ from dataclasses import replace
 from django.db import InterfaceError, OperationalError
 
 from ...policy.outcomes import Outcome, Succeeded
-from ...result_files import delete_result, write_result
+from ...result_storage import delete_result, write_result
 from .classify import RESULT_LOST
 from .runtime import Run
 

@@ -9,9 +9,9 @@ from typing import Any
 from ...arguments.serialization import as_object, read_json
 from ...conf import Settings
 from ...context import JobContext
-from ...definition import JobDefinition
 from ...policy.decide import DecisionSettings
 from ...policy.prefetch import RunTimes
+from ...registry import DefinedJob
 from ...store.clock import DatabaseClock
 from ...store.dialects.base.jobs import Claim
 from ..options import PROCESSES, WorkerOptions
@@ -85,7 +85,7 @@ class Run:
     claim: Claim
     context: RunContext
     started: float | None = None
-    definition: JobDefinition[..., Any] = field(init=False)
+    definition: DefinedJob = field(init=False)
     job: JobContext = field(init=False)
     log: RunLog | None = None
     arguments: Any = None

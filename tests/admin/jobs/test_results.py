@@ -10,7 +10,7 @@ from django.test import Client
 
 from django_jobs.arguments.serialization import RESULT_EXPIRED
 from django_jobs.policy.states import State
-from django_jobs.result_files import ResultFile, write_result
+from django_jobs.result_storage import ResultFile, write_result
 from tests.admin.staff import url
 from tests.factories import ago, make_job
 from tests.results import storing

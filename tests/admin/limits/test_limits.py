@@ -9,7 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
-from django_jobs import CircuitBreaker, Concurrency, Ordering, RateLimit
+from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Limit
 from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.states import State

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, connection, transaction
 
-from django_jobs import Batch, BatchEndedError
+from django_jobs import Batch
+from django_jobs.exceptions import BatchEndedError
 from django_jobs.models import Attempt, BatchCountDelta, BatchJob, Job
 from django_jobs.models import Batch as BatchRow
 from django_jobs.policy.batches import BatchState
@@ -402,9 +403,9 @@ class TestTheBuilder:
         assert (state(batch), fired(batch), batch.progress().total) == ("failed", [], 2)
 
     def test_its_sign_of_life_is_kept(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        from django_jobs import batch_context
+        from django_jobs import context
 
-        monkeypatch.setattr(batch_context, "TOUCH_SECONDS", 0)
+        monkeypatch.setattr(context, "BATCH_ACTIVITY_SECONDS", 0)
         with Batch() as batch:
             BatchRow.objects.update(last_activity_at=ago(days=2))
             sample.echo.enqueue()

@@ -11,7 +11,8 @@ from django.db import connection, transaction
 from django.db.models import F
 
 import django_jobs
-from django_jobs import Batch, Concurrency, RateLimit, chain
+from django_jobs import Batch, chain
+from django_jobs.limits import Concurrency, RateLimit
 from django_jobs.models import Expiry, Job, Permit
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.limits import PermitPhase
@@ -87,7 +88,7 @@ class TestEnqueue:
             lambda: django_jobs.enqueue(sample.coupon.name, 1),
             lambda: chain(sample.echo.s(), sample.coupon.s(1).without_result()).enqueue()[1],
             lambda: sample.coupon.after(sample.echo.enqueue()).enqueue(1),
-            lambda: django_jobs.using(sample.echo.name, expires_at=HOUR).enqueue(1),
+            lambda: django_jobs.find_job(sample.echo.name).using(expires_at=HOUR).enqueue(1),
         ],
     )
     def test_by_whichever_way(self, enqueue: Callable[[], Job]) -> None:
@@ -95,7 +96,7 @@ class TestEnqueue:
         assert job.expires_at == (job.run_after or job.enqueued_at) + HOUR
 
     def test_by_a_stream(self) -> None:
-        assert sample.coupon.enqueue_many(((number,) for number in range(3)), count_only=True) == 3
+        assert sample.coupon.enqueue_stream((number,) for number in range(3)) == 3
         assert Expiry.objects.filter(expires_at__gt=F("job__enqueued_at")).count() == 3
 
     def test_from_a_schedule_it_counts_from_when_the_tick_was_due(self) -> None:

@@ -8,7 +8,7 @@ from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 
 import django_jobs
-from django_jobs import PayloadTooLargeError
+from django_jobs.exceptions import PayloadTooLargeError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
@@ -141,7 +141,7 @@ def test_a_job_for_a_time_beyond_the_calendar_is_refused_or_waits_but_never_runs
         run_after = datetime.max.replace(tzinfo=UTC)
     try:
         job = echo.using(run_after=run_after).enqueue()
-    except django_jobs.JobsError as error:
+    except django_jobs.exceptions.JobsError as error:
         assert "run_after" in str(error)  # noqa: PT017 - either way is fine, ready is not
     else:
         assert job.refresh().state == State.SCHEDULED
@@ -179,7 +179,7 @@ def test_no_jobs_are_no_statement(django_assert_num_queries):
 
 
 def test_one_wrong_item_among_many_enqueues_none():
-    with pytest.raises(django_jobs.ArgumentsError, match="item 2 of enqueue_many"):
+    with pytest.raises(django_jobs.exceptions.ArgumentsError, match="item 2 of enqueue_many"):
         add.enqueue_many([(1,), (2,), (), (4,)])
 
     assert not Job.objects.exists()

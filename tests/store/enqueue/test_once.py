@@ -16,8 +16,10 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from django_jobs import Once, OnceError, PayloadTooLargeError, SerializationError, once
+from django_jobs import once
+from django_jobs.exceptions import OnceError, PayloadTooLargeError, SerializationError
 from django_jobs.models import Job, OnceRecord
+from django_jobs.once import Once
 from django_jobs.policy.states import State
 from django_jobs.store.enqueue.prune_keys import prune_once
 from django_jobs.store.lifecycle.replay import replay
@@ -235,7 +237,8 @@ settings.configure(
 )
 django.setup()
 call_command("migrate", verbosity=0)
-from django_jobs import OnceError, once
+from django_jobs import once
+from django_jobs.exceptions import OnceError
 from django_jobs.models import OnceRecord, Queue
 
 def run(statement):

@@ -10,7 +10,7 @@ import pytest
 from django.db import connection, transaction
 from django.db.models import F
 
-from django_jobs import JobDefinition, Unique, job, registry
+from django_jobs import JobDefinition, job, registry
 from django_jobs.models import EnqueueKey, Job
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.states import State
@@ -18,6 +18,7 @@ from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
+from django_jobs.uniqueness import Unique
 from tests.concurrency import DEADLINE_SECONDS, Background, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import ago, ended, make_letter, make_worker, take

@@ -3,7 +3,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
-from django_jobs import Concurrency
+from django_jobs.limits import Concurrency
 from django_jobs.models import Batch, BatchJob, Job, Permit
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.limits import PermitPhase

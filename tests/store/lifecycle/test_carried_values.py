@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from django_jobs import SerializationError
 from django_jobs.arguments.serialization import MAX_DEPTH, dumps, loads
+from django_jobs.exceptions import SerializationError
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.store.lifecycle.finish import finish
 from tests.factories import ended, make_worker, take

@@ -9,8 +9,9 @@ from datetime import timedelta
 import pytest
 from django.db import connection  # noqa: F401 - named by the marks below
 
-from django_jobs import Concurrency, JobDefinition, LimitKeyError
-from django_jobs.limits import as_limits
+from django_jobs import JobDefinition
+from django_jobs.exceptions import LimitKeyError
+from django_jobs.limits import Concurrency, as_limits
 from django_jobs.models import Job, Limit, LimitSignal, Permit
 from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Lost, Released, Snoozed

@@ -9,7 +9,7 @@ from django.db import connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs import RateLimit
+from django_jobs.limits import RateLimit
 from django_jobs.models import Job, Limit
 from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.states import State

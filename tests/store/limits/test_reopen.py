@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from django_jobs import CircuitBreaker, RateLimit
+from django_jobs.limits import CircuitBreaker, RateLimit
 from django_jobs.models import Job, Limit
 from django_jobs.policy.outcomes import Snoozed
 from django_jobs.policy.states import State

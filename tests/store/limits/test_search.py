@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from django_jobs import CircuitBreaker, Concurrency, Ordering, RateLimit
+from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Limit
 from django_jobs.policy.filter_values import FilterError
 from django_jobs.policy.limits import LimitKind, PermitPhase

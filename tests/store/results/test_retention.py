@@ -10,12 +10,12 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs import ResultExpiredError
+from django_jobs.exceptions import ResultExpiredError
 from django_jobs.models import Job, ResultRetention
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.outcomes import ResultRetentionSpec, Succeeded
 from django_jobs.policy.states import State
-from django_jobs.result_files import write_result
+from django_jobs.result_storage import write_result
 from django_jobs.store.dialects.base.jobs import FinishedRun
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.prune import prune

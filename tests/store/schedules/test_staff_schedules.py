@@ -9,7 +9,7 @@ from django.core import checks
 from django.test import override_settings
 
 from django_jobs.exceptions import ArgumentsError, ConfigurationError, UnknownJobError
-from django_jobs.staff_schedules import (
+from django_jobs.schedules import (
     check_stored_arguments,
     find_problem,
     get_schedulable_job,

@@ -8,7 +8,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection, transaction
 
-from django_jobs import RESULT, InvalidGraphError, chain, group
+from django_jobs import chain, group
+from django_jobs.exceptions import InvalidGraphError
 from django_jobs.models import Attempt, Dependency, Job
 from django_jobs.policy.outcomes import SUCCEEDED, Succeeded
 from django_jobs.policy.states import State
@@ -20,6 +21,7 @@ from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.repair import RepairResult, repair
 from django_jobs.store.lifecycle.rescue import rescue_worker
+from django_jobs.workflows import RESULT
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import RULES, ago, ended, failure, make_dependency, make_job, make_worker, take

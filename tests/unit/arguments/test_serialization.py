@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs import SerializationError
 from django_jobs.arguments.serialization import MAX_DEPTH, RESULT_NOT_STORABLE, dumps, encode, loads
+from django_jobs.exceptions import SerializationError
 from tests.sampleapp.models import Customer, Document
 
 any_text = st.text(alphabet=st.characters(exclude_categories=()))

@@ -1,7 +1,7 @@
 import pytest
 
-from django_jobs import ArgumentsError, ConfigurationError
 from django_jobs.arguments.signature import CallSignature
+from django_jobs.exceptions import ArgumentsError, ConfigurationError
 
 
 def signature_of(function, *, takes_context=False):

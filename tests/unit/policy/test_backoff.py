@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs import Constant, Exponential, Linear
+from django_jobs.backoff import Constant, Exponential, Linear
 from django_jobs.policy.backoff import MAX_WAIT, FixedWaits, as_backoff, retry_delay
 
 SECOND = timedelta(seconds=1)

@@ -67,7 +67,7 @@ def test_a_rate_out_of_bounds_is_refused_naming_what_was_expected(text):
         (lambda: RateLimit(5, counts_from="middle"), "counts_from"),
         (lambda: RateLimit(5, key=7), "key"),
         (lambda: RateLimit(5, name=""), "name"),
-        (lambda: Concurrency("3"), "most"),
+        (lambda: Concurrency("3"), "limit"),
         (lambda: Ordering(key=3), "key"),
         (lambda: CircuitBreaker(failures=0), "failures"),
         (lambda: CircuitBreaker(failures=3, within=timedelta(0)), "within"),

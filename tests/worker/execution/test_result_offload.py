@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from django_jobs import RESULT, ResultUnreadableError, chain
+from django_jobs import chain
+from django_jobs.exceptions import ResultUnreadableError
 from django_jobs.models import DeadLetter, Job, ResultRetention
 from django_jobs.store.lifecycle.replay import replay
 from django_jobs.testing import drain
+from django_jobs.workflows import RESULT
 from tests.results import LARGE, files, storing
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer

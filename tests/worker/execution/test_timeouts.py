@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from django_jobs import JobTimeoutError
+from django_jobs.exceptions import JobTimeoutError
 from django_jobs.worker.execution.timeouts import Watchdog
 from django_jobs.worker.threads.batch_queue import BatchQueue
 from tests.concurrency import DEADLINE_SECONDS, Background

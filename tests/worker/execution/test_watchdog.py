@@ -8,7 +8,7 @@ from contextlib import suppress
 
 import pytest
 
-from django_jobs import JobTimeoutError
+from django_jobs.exceptions import JobTimeoutError
 from django_jobs.worker.execution import timeouts
 from django_jobs.worker.execution.timeouts import Watchdog
 from tests.concurrency import DEADLINE_SECONDS, Background
@@ -16,7 +16,7 @@ from tests.databases import ROOT
 
 UNDER_TRACE = """
 import sys, threading, time
-from django_jobs import JobTimeoutError
+from django_jobs.exceptions import JobTimeoutError
 from django_jobs.worker.execution.timeouts import Watchdog
 
 sys.settrace(lambda *_: (lambda *_: None))
