@@ -1,1 +1,1 @@
-"""Batches: open and close them, and count how their jobs ended."""
+"""Batches: open and close them, count their finished jobs and enqueue their callbacks."""

@@ -1,16 +1,16 @@
-"""Sum up: add what was tallied of a batch, and where that ends it, enqueue its callbacks, exactly once.
+"""Apply pending count deltas to batches and enqueue the callbacks of completed ones, exactly once.
 
 ::
 
-    look (no lock): does the sum end the batch, or are there many tallies?  ──no──> done
+    check without a lock: do the counts complete the batch, or are there many deltas?  ──no──> done
       │ yes
-    lock the batch's row, or leave it to whoever has it  ──taken──> done: the holder looks again when it has committed
+    lock the batch's row, skip it if locked  ──locked──> done: the holder checks again after its commit
       │
-    read tallies, add them to the row, delete them; judge; enqueue callbacks; commit  ──> look again
+    add the deltas to the row, delete them, decide, enqueue callbacks, commit  ──> check again
 
-A tally that commits while somebody holds the row is seen by the holder's second look. One whose process dies
-between its commit and the look is found by maintenance, since a batch with a tally is one to be looked at
-(``apply_pending_deltas``). Only the holder of the row enqueues callbacks, and the outcome that says so commits with them.
+A delta that commits while another transaction holds the row is seen by the holder's next check. If the process dies
+between its commit and the check, maintenance finds the batch by its deltas (``apply_pending_deltas``). Only the holder
+of the row enqueues callbacks; the outcome that records it commits with them.
 """
 
 from __future__ import annotations
@@ -33,25 +33,23 @@ from ..dialects.shared.by_id import delete_rows
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 
 MANY_DELTAS = 100
-"""So many are summed up although the batch has not ended, so that a look stays short."""
+"""Number of deltas applied even if the batch is not complete, so that a check stays short."""
 _COUNTS = Counts._fields
 
 
 def apply_deltas(batch_ids: Iterable[int], *, using: str) -> None:
-    """Look at batches, and at those around the ones that end. Each look is one statement; see above."""
-    todo = list(batch_ids)
-    for batch_id in todo:  # grows while it is walked
-        while True:
-            if not _needs_applying(batch_id, using):
-                break
+    """Evaluate batches, and the parents of those that complete. Each check is one statement; see above."""
+    pending = list(batch_ids)
+    for batch_id in pending:  # grows during the walk
+        while _needs_applying(batch_id, using):
             parent = _apply_deltas(batch_id, using)
             if parent is None:
                 break
-            todo += [parent] if parent else []
+            pending += [parent] if parent else []
 
 
 def apply_pending_deltas(*, limit: int = 100, after: int = 0, using: str) -> list[int]:
-    """Look at up to ``limit`` batches with tallies behind ``after``, and return their ids; for maintenance."""
+    """Evaluate up to ``limit`` batches with deltas and an id above ``after``; return their ids. For maintenance."""
     pending = BatchCountDelta.objects.using(using).filter(batch__gt=after).order_by("batch")
     ids = list(pending.values_list("batch_id", flat=True).distinct()[:limit])
     apply_deltas(ids, using=using)
@@ -61,46 +59,46 @@ def apply_pending_deltas(*, limit: int = 100, after: int = 0, using: str) -> lis
 def _needs_applying(batch_id: int, alias: str) -> bool:
     batches = Batch.objects.using(alias).filter(pk=batch_id)
     sums = {f"sum_{name}": Coalesce(Sum(f"count_deltas__{name}"), 0) for name in _COUNTS}
-    batch = batches.annotate(tallied=Count("count_deltas"), **sums).first()
+    batch = batches.annotate(pending=Count("count_deltas"), **sums).first()
     if batch is None:
         return False
     counts = batch.counts.plus(Counts(*(getattr(batch, f"sum_{name}") for name in _COUNTS)))
-    if batch.tallied >= MANY_DELTAS:
+    if batch.pending >= MANY_DELTAS:
         return True
     return _changes_anything(batch, decide_batch(batch.facts(counts)))
 
 
-def _changes_anything(batch: Batch, verdict: BatchDecision) -> bool:
-    return verdict.state != batch.state or bool(verdict.callbacks)
+def _changes_anything(batch: Batch, decision: BatchDecision) -> bool:
+    return decision.state != batch.state or bool(decision.callbacks)
 
 
 def _apply_deltas(batch_id: int, alias: str) -> int | None:
-    """Sum up, judge and save; return the batch around it if that has to be looked at, 0 if not, None if it is held."""
+    """Apply, decide and save; return the parent to evaluate, 0 if there is none, None if the row is locked."""
     dialect, connection = open_dialect(alias)
     with dialect.write_transaction(connection):
         batch = Batch.objects.using(alias).select_for_update(skip_locked=True).filter(pk=batch_id).first()
         if batch is None:
             return None
         counts = batch.counts.plus(_consume_deltas(batch_id, alias))
-        verdict = decide_batch(batch.facts(counts))
-        changes: dict[str, Any] = {**counts._asdict(), "state": verdict.state.value}
-        told = 0
-        if verdict.has_ended:
-            changes["outcome"] = verdict.state.value
+        decision = decide_batch(batch.facts(counts))
+        changes: dict[str, Any] = {**counts._asdict(), "state": decision.state.value}
+        parent = 0
+        if decision.has_ended:
+            changes["outcome"] = decision.state.value
             if batch.completed_at is None:
                 changes["completed_at"] = DatabaseNow()
-            told = _record_parent_delta(batch, verdict.state, alias)
-            for callback in verdict.callbacks:
+            parent = _record_parent_delta(batch, decision.state, alias)
+            for callback in decision.callbacks:
                 _enqueue_callback(batch, callback, alias)
         Batch.objects.using(alias).filter(pk=batch_id).update(**changes)
-    return told
+    return parent
 
 
 def _consume_deltas(batch_id: int, alias: str) -> Counts:
-    """Delete a batch's tallies, whose row is locked, and return their sum."""
-    tallies = BatchCountDelta.objects.using(alias)
-    rows = list(tallies.filter(batch=batch_id).select_for_update().values_list("pk", *_COUNTS))
-    delete_rows(tallies.filter(pk__in=[row[0] for row in rows]))
+    """Delete the deltas of a locked batch and return their sum."""
+    deltas = BatchCountDelta.objects.using(alias)
+    rows = list(deltas.filter(batch=batch_id).select_for_update().values_list("pk", *_COUNTS))
+    delete_rows(deltas.filter(pk__in=[row[0] for row in rows]))
     return Counts(*(sum(row[at] for row in rows) for at in range(1, len(_COUNTS) + 1)))
 
 
@@ -115,7 +113,7 @@ def _record_parent_delta(batch: Batch, state: BatchState, alias: str) -> int:
 
 
 def _enqueue_callback(batch: Batch, callback: Callback, alias: str) -> None:
-    """Enqueue a callback; that of a batch inside another is one more job of the other."""
+    """Enqueue a callback; in a child batch it becomes one more job of the parent."""
     stored = getattr(batch, callback.value)
     if stored is None:
         return
@@ -134,11 +132,11 @@ def _enqueue_callback(batch: Batch, callback: Callback, alias: str) -> None:
 
 
 def serialize_new_job(new: NewJob, arguments: dict[str, Any]) -> dict[str, Any]:
-    """Return a job that is to be enqueued later as JSON. ``run_after`` may be a delay only: it counts from then."""
+    """Return a job to be enqueued later as JSON. A delay counts from that enqueue."""
     return {**new._asdict(), "run_after": None, "arguments": arguments}
 
 
 def deserialize_new_job(stored: dict[str, Any]) -> tuple[NewJob, dict[str, Any]]:
-    """Return what ``serialize_new_job`` was given; a field of a later version of this package is passed over."""
+    """Return the arguments of ``serialize_new_job``; unknown fields, of a later version, are ignored."""
     fields = {key: value for key, value in stored.items() if key in NewJob._fields}
     return NewJob(**fields), dict(stored["arguments"])

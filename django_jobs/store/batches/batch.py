@@ -1,4 +1,4 @@
-"""Batches: begin, fill, close and cancel them, and read how far they are."""
+"""Batches: open, extend, close and prune them, and read their progress."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_COUNTED = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How far a batch is. A batch inside it counts as one; ``waiting`` are those that have not ended."""
+    """Progress of a batch. A child batch counts as one job; ``waiting`` counts jobs that have not ended."""
 
     state: BatchState
     total: int
@@ -36,7 +36,7 @@ class Progress:
 
     @property
     def done(self) -> int:
-        """How many have ended, however."""
+        """Number of ended jobs."""
         return self.total - self.waiting
 
 
@@ -47,7 +47,7 @@ def open_batch(
     parent: int | None = None,
     using: str | None = None,
 ) -> Batch:
-    """Insert a batch, in the caller's transaction; one inside another keeps that one from ending."""
+    """Insert a batch in the caller's transaction; an open child keeps its ``parent`` from completing."""
     dialect, connection = open_dialect(using)
     alias = connection.alias
     with dialect.write_transaction(connection):
@@ -67,11 +67,11 @@ def open_batch(
 
 
 def lock_to_extend(batch_id: int, *, using: str) -> None:
-    """Keep a batch from ending until the caller's transaction does. Raises BatchEndedError where it cannot grow."""
+    """Lock a batch so that it cannot complete before the caller's transaction ends. Raises BatchEndedError."""
     dialect, connection = open_dialect(using)
     batch = dialect.batches.lock(connection, batch_id)
     if batch is None:
-        raise BatchEndedError(f"batch {batch_id} is gone: it was rolled back, or pruned after its end")
+        raise BatchEndedError(f"batch {batch_id} does not exist: it was rolled back, or pruned after its end")
     facts = BatchFacts(
         counts=batch.counts,
         is_closed=batch.is_closed,
@@ -87,9 +87,9 @@ def lock_to_extend(batch_id: int, *, using: str) -> None:
 
 @contextmanager
 def extending_batch(batch_id: int, *, using: str | None = None) -> Iterator[list[int]]:
-    """Hold a batch in one transaction with the block, and put the jobs whose ids the block lists into it.
+    """Lock a batch in the block's transaction and add the jobs whose ids the block appends to the list.
 
-    They are inserted in the block, with the link IN_BATCH. Raises BatchEndedError before anything is written.
+    The block inserts them with the flag IN_BATCH. Raises BatchEndedError before anything is written.
     """
     _, connection = open_dialect(using)
     with savepoint(using=connection.alias):
@@ -100,14 +100,14 @@ def extending_batch(batch_id: int, *, using: str | None = None) -> Iterator[list
 
 
 def add_to_batch(batch_id: int, job_ids: list[int], *, using: str | None = None) -> None:
-    """Put jobs that this transaction has inserted, with the link IN_BATCH, into a batch that it holds."""
+    """Add jobs inserted in this transaction, with the flag IN_BATCH, to a batch that it has locked."""
     _, connection = open_dialect(using)
     if job_ids:
         record_added_jobs(batch_id, job_ids, using=connection.alias)
 
 
 def record_batch_activity(batch_id: int, *, using: str | None = None) -> None:
-    """Note that the builder of a batch is alive."""
+    """Record that the builder of an open batch is alive."""
     _, connection = open_dialect(using)
     Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None).update(
         last_activity_at=DatabaseNow()
@@ -115,7 +115,7 @@ def record_batch_activity(batch_id: int, *, using: str | None = None) -> None:
 
 
 def close_batch(batch_id: int, *, using: str | None = None) -> bool:
-    """Say that the builder adds no more; the batch ends with its last job. False where it was closed before."""
+    """Close a batch to its builder; it completes with its last job. False if it was closed before."""
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
         batches = Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None)
@@ -126,7 +126,7 @@ def close_batch(batch_id: int, *, using: str | None = None) -> bool:
 
 
 def close_abandoned_batches(*, after: timedelta, using: str | None = None) -> list[int]:
-    """Close up to 100 batches whose builders gave no sign of life for so long, and return their ids."""
+    """Close up to 100 batches without activity of their builder for ``after``; return their ids."""
     dialect, connection = open_dialect(using)
     alias = connection.alias
     abandoned = Batch.objects.using(alias).filter(
@@ -142,30 +142,32 @@ def close_abandoned_batches(*, after: timedelta, using: str | None = None) -> li
 
 
 def batch_progress(batch: Batch, *, using: str | None = None) -> Progress:
-    """Return how far a batch, as it was read, is, with what was tallied since. One statement."""
+    """Return the progress of a batch row, pending count deltas included. One statement."""
     return batch_progress_by_id([batch], using=using)[batch.pk]
 
 
 def batch_progress_by_id(batches: list[Batch], *, using: str | None = None) -> dict[int, Progress]:
-    """Return how far batches are, by id. One statement for all."""
+    """Return the progress of batches by id, pending count deltas included. One statement."""
     _, connection = open_dialect(using)
-    tallies = BatchCountDelta.objects.using(connection.alias).filter(batch__in=[one.pk for one in batches])
-    summed = tallies.order_by().values("batch_id").annotate(*(Sum(name) for name in Counts._fields))
+    pending = BatchCountDelta.objects.using(connection.alias).filter(
+        batch__in=[batch.pk for batch in batches]
+    )
+    summed = pending.order_by().values("batch_id").annotate(*(Sum(name) for name in Counts._fields))
     sums = {
         row[0]: Counts(*row[1:])
         for row in summed.values_list("batch_id", *(f"{name}__sum" for name in Counts._fields))
     }
-    return {one.pk: _progress(one, one.counts.plus(sums.get(one.pk, Counts()))) for one in batches}
+    return {batch.pk: _progress(batch, batch.counts.plus(sums.get(batch.pk, Counts()))) for batch in batches}
 
 
 def _progress(batch: Batch, counts: Counts) -> Progress:
-    """Take a batch for not ended where its counts say so and it has not been judged yet, and the other way round."""
+    """Derive the state from the counts: the row's own state may be older."""
     state = decide_batch(batch.facts(counts)).state
     return Progress(state=state, waiting=max(counts.waiting, 0), **counts._asdict())
 
 
 def count_jobs_by_state(batch: Batch, *, using: str | None = None) -> dict[str, int] | None:
-    """Count a batch's own jobs that are still there by state; None where there are more than 20,000, or would be."""
+    """Count the existing jobs of a batch by state; None if it has more than 20,000."""
     if batch.total > MAX_COUNTED:
         return None
     _, connection = open_dialect(using)
@@ -174,13 +176,13 @@ def count_jobs_by_state(batch: Batch, *, using: str | None = None) -> dict[str, 
 
 
 def batch_of(job_id: int, *, using: str | None = None) -> Batch | None:
-    """Return the batch that a job is in, or None."""
+    """Return the batch of a job, or None."""
     _, connection = open_dialect(using)
     return Batch.objects.using(connection.alias).filter(members=job_id).first()
 
 
 def prune_batches(period: timedelta | None, *, using: str | None = None) -> int:
-    """Delete up to 2,000 batches that ended longer ago than ``period`` and have no jobs any more; return how many."""
+    """Delete up to 2,000 batches without jobs that completed longer ago than ``period``; return how many."""
     if period is None:
         return 0
     _, connection = open_dialect(using)
@@ -189,9 +191,9 @@ def prune_batches(period: timedelta | None, *, using: str | None = None) -> int:
         completed_at__lt=DatabaseNow(-period),
     )
     parts = {
-        "a_member": BatchJob.objects.using(connection.alias).filter(batch=OuterRef("pk")),
-        "a_batch": Batch.objects.using(connection.alias).filter(parent=OuterRef("pk")),
-        "a_tally": BatchCountDelta.objects.using(connection.alias).filter(batch=OuterRef("pk")),
+        "member": BatchJob.objects.using(connection.alias).filter(batch=OuterRef("pk")),
+        "child": Batch.objects.using(connection.alias).filter(parent=OuterRef("pk")),
+        "delta": BatchCountDelta.objects.using(connection.alias).filter(batch=OuterRef("pk")),
     }
     empty = ended.annotate(
         **{name: Subquery(rows.order_by().values("pk")[:1]) for name, rows in parts.items()}
