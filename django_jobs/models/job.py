@@ -212,7 +212,7 @@ class Job(models.Model):
     @property
     def attempts(self) -> models.QuerySet[Attempt]:
         """Finished attempts, oldest first."""
-        return self.attempt_set.using(self._state.db).order_by("claim_number")
+        return self.attempt_set.db_manager(self._state.db).order_by("claim_number")
 
     @property
     def last_attempt(self) -> Attempt | None:
@@ -222,7 +222,7 @@ class Job(models.Model):
     @property
     def log(self) -> JobLog | None:
         """Log of the newest run, also while it runs; None if it logged nothing."""
-        return self.joblog_set.using(self._state.db).filter(claim_number=self.claim_number).first()
+        return self.joblog_set.db_manager(self._state.db).filter(claim_number=self.claim_number).first()
 
     def refresh(self) -> Job:
         """Reload the row and return this object. Raises ``Job.DoesNotExist`` if it was purged."""

@@ -1,4 +1,4 @@
-"""Bulk: one step of a job that does something to many rows, committed together with the place where it goes on."""
+"""One step of a bulk job: its work is committed together with the position of the next step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .dialects import open_dialect
 from .transactions import retry_on_conflict
 
 Position = int | str | None
-"""What the job makes of it; None: it has not begun."""
+"""Position as the job defines it; None: before the first step."""
 
 
 def take_step(
@@ -22,10 +22,10 @@ def take_step(
     next_position: Position,
     using: str | None = None,
 ) -> int | None:
-    """Do ``work``, which returns to how many rows it was done, and move the job's place; return the sum so far.
+    """Do ``work``, which returns a number of rows, and move the job to ``next_position``; return the sum so far.
 
-    One transaction: however often the job is killed, what it did and what it says it did are the same. None, and
-    nothing done, where the place is not ``position`` any more: another run of that job is ahead of this one.
+    One transaction: however often the job is killed, its work and its count agree. None, with nothing done, if the job
+    is no longer at ``position``: another run of it is ahead of this one.
     """
     _, connection = open_dialect(using)
     step = partial(_take_step, job_id, work, position, next_position, connection.alias)

@@ -1,4 +1,4 @@
-"""Workers: register, beat, leave, ask to stop; and declare lost those whose heartbeat has gone stale."""
+"""Workers: register, send heartbeats, request a stop, and mark workers with a stale heartbeat as lost."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ALIVE = (Worker.State.RUNNING, Worker.State.STOPPING)
 
 
 class HeartbeatStatus(Enum):
-    """What a worker hears of itself with a heartbeat."""
+    """Answer to a worker's heartbeat."""
 
     ALIVE = auto()
     STOP_REQUESTED = auto()
@@ -33,7 +33,7 @@ def register_worker(
     version: str,
     using: str | None = None,
 ) -> int:
-    """Insert the row of a worker process and return its id. ``queues`` None: all."""
+    """Insert the row of a worker process and return its id. ``queues`` None: all queues."""
     _, connection = open_dialect(using)
     worker = Worker.objects.using(connection.alias).create(
         hostname=hostname[:255],
@@ -50,9 +50,9 @@ def register_worker(
 def record_heartbeat(
     worker_id: int, *, memory_bytes: int | None = None, using: str | None = None
 ) -> HeartbeatStatus:
-    """Renew the heartbeat and tell whether the worker is held to be alive, and is to go on.
+    """Renew the heartbeat and return whether the worker is alive, should stop, or is lost.
 
-    One guarded statement; a second one where staff asked it to stop, or it was declared lost.
+    One guarded statement; a second one if a stop was requested or the worker is lost.
     """
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
@@ -65,27 +65,27 @@ def record_heartbeat(
 
 
 def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
-    """Ask a living worker to stop and tell whether it was alive and not asked before. One guarded statement.
+    """Request a living worker to stop; return False if it is not alive or was requested before. One guarded statement.
 
-    It hears of it with its next heartbeat, lets what runs finish within the grace time, and is not replaced. One that
-    stops already, to be recycled, hears of it when it signs off, and is not replaced either.
+    Its next heartbeat tells it; it lets running jobs finish within the grace period and is not replaced. A worker that
+    is being recycled learns of it when it exits, and is not replaced either.
     """
     _, connection = open_dialect(using)
-    unasked = Worker.objects.using(connection.alias).filter(
+    running = Worker.objects.using(connection.alias).filter(
         pk=worker_id, state__in=ALIVE, stop_requested_at__isnull=True
     )
-    return bool(unasked.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
+    return bool(running.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
 
 
 def is_stop_requested(worker_id: int, *, using: str | None = None) -> bool:
-    """Tell whether staff asked this worker to stop. Nobody can any more once it has left."""
+    """Tell whether a stop of this worker was requested. Final once it has left."""
     _, connection = open_dialect(using)
-    asked = Worker.objects.using(connection.alias).filter(pk=worker_id, stop_requested_at__isnull=False)
-    return asked.exists()
+    requested = Worker.objects.using(connection.alias).filter(pk=worker_id, stop_requested_at__isnull=False)
+    return requested.exists()
 
 
 def set_worker_state(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
-    """Set a living worker to stopping, stopped or lost and tell whether it was living. One guarded statement."""
+    """Set a living worker to stopping, stopped or lost; return False if it was not alive. One guarded statement."""
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
     if state == Worker.State.STOPPING:
@@ -94,12 +94,12 @@ def set_worker_state(worker_id: int, state: Worker.State, *, using: str | None =
 
 
 def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[frozenset[str] | None]:
-    """Return the queues of each worker that takes jobs and has a fresh heartbeat; None: all. One statement."""
+    """Return the queues of each running worker with a fresh heartbeat; None: all queues. One statement."""
     _, connection = open_dialect(using)
-    taking = Worker.objects.using(connection.alias).filter(
+    working = Worker.objects.using(connection.alias).filter(
         state=Worker.State.RUNNING, concurrency__gt=0, heartbeat_at__gte=DatabaseNow(-stale_after)
     )
-    return [frozenset(queues) or None for queues in taking.values_list("queues", flat=True)]
+    return [frozenset(queues) or None for queues in working.values_list("queues", flat=True)]
 
 
 def mark_lost_workers(
@@ -107,7 +107,7 @@ def mark_lost_workers(
 ) -> int:
     """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
 
-    ``exclude_id`` is the caller's own id: a worker that was frozen between its heartbeat and this must not bury itself.
+    ``exclude_id`` is the caller's own id: a worker that was frozen after its heartbeat must not mark itself as lost.
     """
     stale = _others_alive(exclude_id, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
     return stale.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
@@ -116,9 +116,9 @@ def mark_lost_workers(
 def time_until_stale(
     *, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None
 ) -> timedelta | None:
-    """Return how soon the first living worker but ``exclude_id`` will be stale should it stay silent; None: there is none.
+    """Return the time until the next living worker becomes stale without a heartbeat; None: there is none.
 
-    One statement, by the database's clock.
+    ``exclude_id`` is left out. One statement, by the database's clock.
     """
     others = _others_alive(exclude_id, using).annotate(now=DatabaseNow()).order_by("heartbeat_at")
     first = others.values_list("heartbeat_at", "now").first()

@@ -1,4 +1,4 @@
-"""Ending and deleting dead letters: what redrive, purge, resolve and prune share, in their own transactions."""
+"""Close and delete dead letters, in the transactions of redrive, purge, resolve and prune."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from .group_counts import count_closed
 
 
 def dead_letter_ids_of(job_ids: Collection[int], *, using: str) -> list[int]:
-    """Return the ids of the letters of these jobs, whatever their status, without locks."""
+    """Return the ids of all dead letters of these jobs, without locks."""
     return list(DeadLetter.objects.using(using).filter(job__in=job_ids).values_list("pk", flat=True))
 
 
 def close_dead_letters(
     ids: Collection[int], status: DeadLetter.Status, *, by: str, note: str | None = None, using: str
 ) -> int:
-    """End those of the letters that are open and return how many were; locks them and their groups."""
+    """Close the open ones of these dead letters and return how many; locks them and their groups."""
     if not ids:
         return 0
-    letters = DeadLetter.objects.using(using)
+    dead_letters = DeadLetter.objects.using(using)
     is_open = {
         pk: fingerprint
         for pk, before, fingerprint in _locked(ids, using=using)
@@ -32,7 +32,7 @@ def close_dead_letters(
     if not is_open:
         return 0
     changes = {} if note is None else {"note": note[:MAX_NOTE_LENGTH]}
-    letters.filter(InIds("pk", is_open)).update(
+    dead_letters.filter(InIds("pk", is_open)).update(
         status=status, resolved_at=DatabaseNow(), resolved_by=by[:MAX_ACTOR_LENGTH], **changes
     )
     count_closed(Counter(is_open.values()), using=using)
@@ -40,26 +40,26 @@ def close_dead_letters(
 
 
 def delete_dead_letters(ids: Collection[int], *, using: str) -> int:
-    """Delete letters and return how many were; holds up the folding of letters until the transaction ends."""
+    """Delete dead letters and return how many; blocks their rollup until the transaction ends."""
     if not ids:
         return 0
     positions = RollupPosition.objects.using(using).select_for_update()
     position = positions.filter(pk=RollupPosition.Source.DEAD_LETTERS).first()
-    folded_upto = position.done_id if position else 0
+    rolled_up_to = position.done_id if position else 0
     closed: Counter[str] = Counter()
     locked = _locked(ids, using=using)
     for pk, status, fingerprint in locked:
-        was_open, is_folded = status == DeadLetter.Status.OPEN, pk <= folded_upto
-        if was_open and is_folded:
+        was_open, is_rolled_up = status == DeadLetter.Status.OPEN, pk <= rolled_up_to
+        if was_open and is_rolled_up:
             closed[fingerprint] += 1
-        elif not was_open and not is_folded:
-            closed[fingerprint] -= 1  # taken away when it was ended, and never to be added by a fold
+        elif not was_open and not is_rolled_up:
+            closed[fingerprint] -= 1  # subtracted when it was closed; the rollup will never add it
     count_closed(closed, using=using)
     delete_rows(DeadLetter.objects.using(using).filter(InIds("pk", [pk for pk, _, _ in locked])))
     return len(locked)
 
 
 def _locked(ids: Collection[int], *, using: str) -> list[tuple[int, str, str]]:
-    """Lock letters by key alone, in its order (see ``selection.lock``)."""
+    """Lock dead letters by key alone, in its order (see ``selection.lock_jobs``)."""
     rows = DeadLetter.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     return list(rows.values_list("pk", "status", "fingerprint"))

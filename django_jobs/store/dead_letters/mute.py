@@ -1,4 +1,4 @@
-"""What staff make of a group of dead letters: mute it, hear of it again, write a note on it."""
+"""Mute groups of dead letters, unmute and annotate them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .group_counts import lock_groups
 
 
 def mute(fingerprints: Iterable[str], *, by: str = "", using: str | None = None) -> int:
-    """Keep groups out of mails and of the list of open ones; return how many were not muted before."""
+    """Exclude groups, by fingerprint, from alert mails and from the list of open ones; return how many were not muted."""
     with _locked(fingerprints, using) as groups:
         return groups.filter(muted_at=None).update(muted_at=DatabaseNow(), muted_by=by[:MAX_ACTOR_LENGTH])
 
 
 def unmute(fingerprints: Iterable[str], *, using: str | None = None) -> int:
-    """Undo ``mute`` and return how many were muted."""
+    """Undo ``mute``; return how many groups were muted."""
     with _locked(fingerprints, using) as groups:
         return groups.filter(muted_at__isnull=False).update(muted_at=None, muted_by="")
 
 
 def set_group_note(fingerprint: str, *, note: str, by: str = "", using: str | None = None) -> bool:
-    """Write a note on a group, instead of the one before; False where there is no letter of it."""
+    """Replace the note of a group; False if it has no dead letters."""
     with _locked([fingerprint], using) as groups:
         changed = groups.update(
             note=note[:MAX_NOTE_LENGTH], noted_at=DatabaseNow(), noted_by=by[:MAX_ACTOR_LENGTH]
@@ -37,7 +37,7 @@ def set_group_note(fingerprint: str, *, note: str, by: str = "", using: str | No
 
 @contextmanager
 def _locked(fingerprints: Iterable[str], using: str | None) -> Iterator[QuerySet[DeadLetterGroup]]:
-    """Lock groups in a transaction, also those whose letters are too young to be folded."""
+    """Lock groups in a transaction, also those whose dead letters are not aggregated yet."""
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
         locked = lock_groups(set(fingerprints), using=connection.alias)

@@ -1,4 +1,4 @@
-"""Resolve: staff close dead letters that need nothing more; their jobs stay dead."""
+"""Resolve: close dead letters that need no further action; their jobs stay dead."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from .close import close_dead_letters
 def resolve(
     target: DeadLetterTarget, *, by: str = "", note: str | None = None, using: str | None = None
 ) -> int:
-    """Close the target's open letters and return how many were; who, when and a note are kept on each.
+    """Close the target's open dead letters and return how many.
 
-    A letter that somebody else has ended meanwhile is left alone. Without a ``note`` the letter keeps its own.
-    One transaction for 1,000 letters.
+    ``target`` is a dead letter, its id, a queryset of them, or a ``Q``. ``by``, the time and the ``note`` are stored with
+    each; without a note the old one stays. Closed ones are left alone. One transaction per 1,000 dead letters.
     """
     dialect, connection = open_dialect(using)
     resolved = 0
@@ -27,8 +27,8 @@ def resolve(
     return resolved
 
 
-def set_dead_letter_note(letter_id: int, *, note: str, using: str | None = None) -> bool:
-    """Write a note on one letter, whatever its status; False where it is gone."""
+def set_dead_letter_note(dead_letter_id: int, *, note: str, using: str | None = None) -> bool:
+    """Write a note on one dead letter, whatever its status; False if it does not exist."""
     _, connection = open_dialect(using)
-    letters = DeadLetter.objects.using(connection.alias).filter(pk=letter_id)
-    return bool(letters.update(note=note[:MAX_NOTE_LENGTH]))
+    dead_letters = DeadLetter.objects.using(connection.alias).filter(pk=dead_letter_id)
+    return bool(dead_letters.update(note=note[:MAX_NOTE_LENGTH]))

@@ -1,4 +1,4 @@
-"""Purge: staff delete jobs that have ended; their dead letters stay behind as a record, marked purged."""
+"""Purge: delete finished jobs; their dead letters stay as a record, marked purged."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import partial
 
 from ...models import Attempt, DeadLetter, Job
 from ...models.attempt import CLAIM_INDEX
-from ...policy.states import FINAL_STATES
+from ...policy.states import APPLICABLE_STATES
 from ..dead_letters.close import close_dead_letters, dead_letter_ids_of
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import InIds, delete_rows
@@ -18,26 +18,27 @@ from .deletable import lock_deletable
 
 
 def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
-    """Delete the target's jobs that are in a final state, with their attempts, and return how many were.
+    """Delete the target's finished jobs with their attempts, and return how many.
 
-    What waits or runs is left alone: cancel it first. What waits for a dead job that is purged is cancelled; a job
-    whose result may still be asked for stays. One transaction for 1,000 jobs.
+    ``target`` is a job, its id, a queryset of jobs, or dead letters. Waiting and running jobs are left alone, and so are
+    jobs whose result a dependent may still read. Dependents of a purged dead job are cancelled. ``by`` is stored with
+    its dead letters. One transaction per 1,000 jobs.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
     return sum(
         retry_on_conflict(partial(_purge, ids, by, alias), using=alias)
-        for ids in job_ids_in_chunks(target, states=FINAL_STATES, using=alias)
+        for ids in job_ids_in_chunks(target, states=APPLICABLE_STATES["purge"], using=alias)
     )
 
 
 def _purge(ids: list[int], by: str, alias: str) -> int:
     dialect, connection = open_dialect(alias)
     with dialect.write_transaction(connection):
-        locked = lock_deletable(ids, states=FINAL_STATES, using=alias)
-        letters = dead_letter_ids_of(locked, using=alias)
-        close_dead_letters(letters, DeadLetter.Status.PURGED, by=by, using=alias)
-        DeadLetter.objects.using(alias).filter(InIds("pk", letters)).update(job=None)
+        locked = lock_deletable(ids, states=APPLICABLE_STATES["purge"], using=alias)
+        dead_letters = dead_letter_ids_of(locked, using=alias)
+        close_dead_letters(dead_letters, DeadLetter.Status.PURGED, by=by, using=alias)
+        DeadLetter.objects.using(alias).filter(InIds("pk", dead_letters)).update(job=None)
         delete_jobs(locked, using=alias)
     return len(locked)
 

@@ -1,4 +1,4 @@
-"""Redrive: a dead letter back to ready with all its attempts again; who and when are kept on the letter."""
+"""Redrive: make dead jobs ready again with all their attempts."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..transactions import retry_on_conflict
 
 
 def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
-    """Make the target's dead jobs ready again and return how many were.
+    """Make the target's dead jobs ready again and return how many.
 
-    ``by`` is kept on the letters. One that would expire does so no more: staff want it now. A job that is no longer
-    dead (redriven or purged by somebody else meanwhile) is left alone, so nothing runs twice. One transaction for 1,000
-    jobs.
+    ``target`` is a job, its id, a queryset of jobs, or dead letters. A job under limits waits until it is admitted. Its
+    expiry is dropped. Jobs that are no longer dead are left alone, so concurrent redrives run a job once. ``by`` and
+    the time are stored with the dead letters. One transaction per 1,000 jobs.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
@@ -52,8 +52,8 @@ def _redrive(ids: list[int], by: str, alias: str) -> int:
             cancel_requested_at=None,
             flags=F("flags").bitand(PERSISTENT_FLAGS),
         )
-        letters = dead_letter_ids_of(locked, using=alias)
-        close_dead_letters(letters, DeadLetter.Status.REDRIVEN, by=by, using=alias)
+        dead_letters = dead_letter_ids_of(locked, using=alias)
+        close_dead_letters(dead_letters, DeadLetter.Status.REDRIVEN, by=by, using=alias)
         if expiring:
             delete_expiries(expiring, using=alias)
         if batched:

@@ -1,4 +1,4 @@
-"""Replay: enqueue copies of jobs as they are, whatever became of the originals."""
+"""Replay: enqueue copies of jobs, whatever state the originals are in."""
 
 from __future__ import annotations
 
@@ -31,26 +31,27 @@ CHUNK = 500
 
 
 def replay(target: JobTarget, *, using: str | None = None) -> list[int]:
-    """Enqueue a copy of each of the target's jobs and return the copies' ids, in the order of the originals' ids.
+    """Enqueue a copy of each of the target's jobs; return the copies' ids in the order of the originals.
 
-    A copy has the same name, queue, priority, attempts, arguments and metadata, with ``copy_of`` added. It waits for no
-    other job: results that were passed to the original stand among its arguments. One transaction for 500 jobs; those
-    that are enqueued meanwhile are left alone, the copies themselves too. Raises ResultNotPassedError.
+    ``target`` is a job, its id, or a queryset of jobs without a slice. A copy has the same name, queue, priority,
+    maximum of attempts, arguments and metadata, with ``copy_of`` added. It depends on no other job: results passed to
+    the original are among its arguments. Jobs enqueued after the start are not copied. One transaction per 500 jobs.
+    Raises ResultNotPassedError if such a result no longer exists.
     """
     dialect, connection = open_dialect(using)
-    made: list[int] = []
+    copies: list[int] = []
     for originals in _chunks(target, connection.alias):
         with dialect.write_transaction(connection):
-            for one in originals:
-                one.arguments = _filled_in(one, connection.alias)
-            made += _copy(originals, connection)
-    return made
+            for original in originals:
+                original.arguments = _with_results(original, connection.alias)
+            copies += _copy(originals, connection)
+    return copies
 
 
 def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
-    """Copy the first 500 of these jobs, in one transaction, and return how many were.
+    """Copy the first 500 of these jobs in one transaction and return how many.
 
-    One that was passed results which are there no more is passed over, and logged.
+    A job whose passed results no longer exist is skipped and logged.
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
@@ -59,7 +60,7 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
 
 
 def _chunks(target: JobTarget, alias: str) -> Iterator[list[Job]]:
-    """Yield the jobs by key, those only that are there now."""
+    """Yield the jobs that exist now, in order of id."""
     if isinstance(target, QuerySet):
         jobs = target.using(alias)
     else:
@@ -75,24 +76,24 @@ def _chunks(target: JobTarget, alias: str) -> Iterator[list[Job]]:
 
 
 def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
-    for one in originals:
+    for original in originals:
         try:
-            one.arguments = _filled_in(one, alias)
+            original.arguments = _with_results(original, alias)
         except ResultNotPassedError as error:
-            logger.warning("job %s (%s) is not copied: %s", one.pk, one.name, error)
+            logger.warning("job %s (%s) is not copied: %s", original.pk, original.name, error)
         else:
-            yield one
+            yield original
 
 
-def _filled_in(one: Job, alias: str) -> Any:
-    """Return the arguments with the results that were passed. Raises ResultNotPassedError, also where that is too much."""
-    filled = with_results(one.pk, one.arguments, using=alias)
-    if filled is not one.arguments:
+def _with_results(original: Job, alias: str) -> Any:
+    """Return the arguments with passed results filled in. Raises ResultNotPassedError if missing or too large."""
+    filled = with_results(original.pk, original.arguments, using=alias)
+    if filled is not original.arguments:
         try:
-            serialize_arguments(one.name, filled)
+            serialize_arguments(original.name, filled)
         except PayloadTooLargeError as error:
             raise ResultNotPassedError(
-                f"what was passed to job {one.pk} is too large for a copy: {error}"
+                f"the results passed to job {original.pk} are too large for a copy: {error}"
             ) from error
     return filled
 
@@ -100,17 +101,17 @@ def _filled_in(one: Job, alias: str) -> Any:
 def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
     alias = connection.alias
     if connection.features.can_return_rows_from_bulk_insert:
-        copies = Job.objects.using(alias).bulk_create([_copied(one) for one in originals])
-        ids = [one.pk for one in copies]
-        notify_on_commit({one.queue_name for one in originals}, using=alias)
+        copies = Job.objects.using(alias).bulk_create([_copied(original) for original in originals])
+        ids = [copy.pk for copy in copies]
+        notify_on_commit({original.queue_name for original in originals}, using=alias)
         if signals.job_enqueued.has_listeners(Job):
             transaction.on_commit(partial(_send_enqueued, ids, alias), using=alias, robust=True)
         return ids
     return [
         job_id
-        for one in originals
+        for original in originals
         for job_id in enqueue_payloads(
-            _as_new(one), [serialize_arguments(one.name, one.arguments)], using=alias
+            _as_new(original), [serialize_arguments(original.name, original.arguments)], using=alias
         )
     ]
 
@@ -130,7 +131,7 @@ def _copied(job: Job) -> Job:
 
 
 def _as_new(job: Job) -> NewJob:
-    """Return a copy for MySQL, which cannot return the ids of many rows."""
+    """Return a copy to insert one by one, for MySQL, which cannot return the ids of many rows."""
     metadata = json.dumps(copied_metadata(job.metadata, original_id=job.pk), ensure_ascii=False)
     return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
 

@@ -1,4 +1,4 @@
-"""Schedules: write, pause, resume and delete them, and bring those of the code in step with it."""
+"""Schedules: save, pause, resume and delete them, and sync those defined in code."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, has_queued_ticks, skip_que
 
 CHUNK = 1_000
 TOLERANCE = timedelta(seconds=1)
-"""Processes that one supervisor started reckon when it did so by different reads of the database's clock."""
+"""Processes of one supervisor compute its start by different reads of the database's clock."""
 
 ScheduleResolver = Callable[[CronSchedule], ScheduleSpec]
-"""Says what a row of staff comes to by the code at hand, or raises ConfigurationError saying what is wrong with it."""
+"""Returns the spec of a row written by staff, or raises ConfigurationError with its problem."""
 
 
 class SyncResult(NamedTuple):
-    """The names of the schedules that a sync wrote: made, changed, disabled, or found bad (with the reason)."""
+    """Names of the schedules that a sync has created, changed, disabled, or found broken (with the reason)."""
 
     made: list[str]
     changed: list[str]
@@ -38,21 +38,21 @@ class SyncResult(NamedTuple):
 def save_schedule(
     spec: ScheduleSpec, *, replaces: CronSchedule | None = None, using: str | None = None
 ) -> CronSchedule:
-    """Write a schedule of staff, a new one or in place of ``replaces``, and return it.
+    """Save a schedule of staff, a new one or in place of ``replaces``, and return it.
 
-    Its history stays; where its times have changed it is next due after now. Raises ConfigurationError
-    where the name is taken or the row is the code's.
+    Its ticks stay; if its times have changed it is next due after now. Raises ConfigurationError if the name is taken,
+    the row was deleted, or code defines it.
     """
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
     with dialect.write_transaction(connection):
         row = rows.filter(pk=replaces.pk).first() if replaces is not None else CronSchedule()
         if row is None:
-            raise ConfigurationError(f"schedule {spec.name!r} has been deleted meanwhile")
+            raise ConfigurationError(f"schedule {spec.name!r} has been deleted")
         if row.is_from_code:
             raise ConfigurationError(f"schedule {row.name!r} is defined in code; change it there")
         if rows.filter(name=spec.name).exclude(pk=row.pk).exists():
-            raise ConfigurationError(f"name: there is a schedule {spec.name!r} already")
+            raise ConfigurationError(f"name: there is already a schedule {spec.name!r}")
         now = dialect.now(connection)
         _write(row, spec, now=now, using=connection.alias)
         row.defined_at = now
@@ -62,7 +62,7 @@ def save_schedule(
 
 
 def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> bool:
-    """Pause a schedule and tell whether it was not paused; what it has fired goes on, what waits is skipped."""
+    """Pause a schedule; return False if it was paused before. Its jobs go on, queued ticks are skipped."""
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).filter(pk=schedule.pk, paused_at__isnull=True)
     with dialect.write_transaction(connection):
@@ -71,13 +71,13 @@ def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = 
         )
         if changed:
             skip_queued_ticks(
-                schedule, reason="the schedule was paused while it waited", using=connection.alias
+                schedule, reason="the schedule was paused while the tick was queued", using=connection.alias
             )
     return bool(changed)
 
 
 def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool:
-    """Resume a schedule, next due after now, and tell whether it was paused."""
+    """Resume a schedule, next due after now; return False if it was not paused."""
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
     with dialect.write_transaction(connection):
@@ -92,7 +92,7 @@ def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool
 
 
 def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None:
-    """Delete a schedule with its ticks; its jobs stay. Raises ConfigurationError where code defines it."""
+    """Delete a schedule with its ticks; its jobs stay. Raises ConfigurationError if code defines it."""
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias)
     if rows.filter(pk=schedule.pk, is_from_code=True, disabled_at__isnull=True).exists():

@@ -1,11 +1,11 @@
-"""Tick: fire what is due, each tick once, however many schedulers look at the same moment.
+"""Fire due ticks, each once, however many schedulers run concurrently.
 
 ::
 
-    lock due schedules ──plan──> what is due ──overlap──> what fires ──save──> Job + Tick, one transaction
+    lock due schedules ──plan──> due ticks ──overlap──> ticks to fire ──save──> Job + Tick, one transaction
 
-Rows that another scheduler holds are skipped (SQLite lets one writer in at a time). The lock is an economy;
-the guarantee is the unique ``(schedule, due_at)`` of a Tick, written in the transaction that inserts its job.
+Rows locked by another scheduler are skipped (SQLite has one writer at a time). The lock only saves work: the
+guarantee is the unique ``(schedule, due_at)`` of a Tick, inserted in the transaction that inserts its job.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ SCHEDULES_PER_ROUND = 1_000
 
 
 def seconds_until_next_check(*, using: str | None = None) -> float | None:
-    """Return how long no schedule needs looking at, None where there is none to look at. Two small statements."""
+    """Return the seconds until the next check of a schedule, None if there is none. Two small statements."""
     dialect, connection = open_dialect(using)
     schedules = CronSchedule.objects.using(connection.alias).filter(next_check_at__isnull=False)
     first = schedules.aggregate(first=Min("next_check_at"))["first"]
@@ -34,10 +34,10 @@ def seconds_until_next_check(*, using: str | None = None) -> float | None:
 
 
 def tick(*, limit: int = SCHEDULES_PER_ROUND, using: str | None = None) -> TickResult:
-    """Decide what up to ``limit`` schedules have due and fire it. One transaction, some ten statements.
+    """Decide and fire the due ticks of up to ``limit`` schedules. One transaction, about ten statements.
 
-    Call it again while it returns ``full``. A schedule that cannot be reckoned gets its ``problem`` noted and is
-    looked at no more; the others go on.
+    Call it again while the result is ``full``. A schedule whose times cannot be computed gets a ``problem`` and is not
+    checked again; the others go on.
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
@@ -50,7 +50,7 @@ def tick(*, limit: int = SCHEDULES_PER_ROUND, using: str | None = None) -> TickR
 
 
 class ManualTickResult(NamedTuple):
-    """What became of a tick by hand: its row's outcome, the reason where it did not fire, its job's id."""
+    """Result of a manual tick: its outcome, the reason if it did not fire, and the id of its job."""
 
     outcome: TickOutcome
     reason: str
@@ -58,17 +58,21 @@ class ManualTickResult(NamedTuple):
 
 
 def run_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> ManualTickResult:
-    """Fire a schedule at once, also a paused one; its own times are left as they are. One transaction.
+    """Fire a schedule at once, also a paused one; its own times stay. One transaction.
 
-    It overlaps with the schedule's other jobs as any tick does. Raises ConfigurationError where the schedule
-    is gone, disabled or has a problem.
+    Overlap with the schedule's other jobs is handled as for any tick. ``by`` is stored with the tick. Raises
+    ConfigurationError if the schedule was deleted, is disabled or has a problem.
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
         usable = CronSchedule.objects.using(connection.alias).filter(Q(pk=schedule.pk))
         row = usable.select_for_update().first()
         if row is None or row.disabled_at is not None or row.problem:
-            why = "is gone" if row is None else row.problem or "is disabled: no code defines it any more"
+            why = (
+                "it was deleted"
+                if row is None
+                else row.problem or "it is disabled: no code defines it any more"
+            )
             raise ConfigurationError(f"schedule {schedule.name!r} cannot be run: {why}")
         now = dialect.now(connection)
         round_ = TickRound([row], now=now, using=connection.alias)

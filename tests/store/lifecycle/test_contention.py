@@ -183,6 +183,10 @@ def _linked(state, number, fingerprint):
     return Job.objects.filter(pk__in=jobs)
 
 
+def _cancel(target):
+    return cancel(target).cancelled
+
+
 def _resolve(jobs):
     return resolve(DeadLetter.objects.filter(job__in=jobs))
 
@@ -196,7 +200,7 @@ def _resolve(jobs):
         (_resolve, State.DEAD),
         (purge, State.DEAD),
         (purge, State.CANCELLED),
-        (cancel, State.READY),
+        (_cancel, State.READY),
     ],
 )
 def test_what_staff_do_to_jobs_waits_for_nobody_who_does_it_to_others(verb, state, number):

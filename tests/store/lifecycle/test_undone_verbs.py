@@ -25,10 +25,14 @@ pytestmark = [
 ]
 
 
+def _cancel(target: Any) -> int:
+    return cancel(target).cancelled
+
+
 @pytest.mark.parametrize(
     ("verb", "state", "after"),
     [
-        (cancel, State.READY, {"cancelled"}),
+        (_cancel, State.READY, {"cancelled"}),
         (redrive, State.DEAD, {"ready"}),
         (purge, State.DEAD, set()),
     ],

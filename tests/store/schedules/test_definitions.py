@@ -88,7 +88,7 @@ class TestOfStaff:
     def test_it_can_be_renamed_but_not_to_a_name_that_is_taken(self) -> None:
         row = save_schedule(spec("a"))
         save_schedule(spec("b"))
-        with pytest.raises(ConfigurationError, match="there is a schedule 'b' already"):
+        with pytest.raises(ConfigurationError, match="there is already a schedule 'b'"):
             save_schedule(spec("b"), replaces=row)
         assert save_schedule(spec("c"), replaces=row).pk == row.pk
         with pytest.raises(ConfigurationError, match="already"):
@@ -109,7 +109,7 @@ class TestOfStaff:
     def test_one_that_was_deleted_meanwhile_is_said_to_be(self) -> None:
         row = save_schedule(spec())
         CronSchedule.objects.all().delete()
-        with pytest.raises(ConfigurationError, match="deleted meanwhile"):
+        with pytest.raises(ConfigurationError, match="schedule .report. has been deleted"):
             save_schedule(spec(), replaces=row)
 
     def test_deleting_takes_its_ticks_and_leaves_its_jobs(self) -> None:
@@ -182,7 +182,7 @@ class TestWaiting:
         assert tick().fired == 0
         waiting.refresh_from_db()
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
-        assert waiting.reason == "the schedule was paused while it waited"
+        assert waiting.reason == "the schedule was paused while the tick was queued"
 
     def test_it_is_skipped_where_the_code_defines_the_schedule_no_more(self, waiting: Tick) -> None:
         CronSchedule.objects.update(is_from_code=True)

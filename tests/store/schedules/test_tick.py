@@ -262,7 +262,7 @@ class TestRunNow:
     def test_a_schedule_that_is_gone_says_so(self) -> None:
         schedule = make_schedule()
         CronSchedule.objects.all().delete()
-        with pytest.raises(ConfigurationError, match="is gone"):
+        with pytest.raises(ConfigurationError, match="it was deleted"):
             run_schedule(schedule)
 
 
