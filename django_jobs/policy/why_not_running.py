@@ -1,6 +1,6 @@
-"""Say why a job is not running: the one obstacle that comes first, as a key and the values of its sentence.
+"""Explain why a job is not running: the first obstacle, as a reason and the values of its sentence.
 
-The words are made at the edge (``reasons.py``), so that they can be translated.
+The translatable sentences are in ``reasons.py``.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from .outcomes import AttemptOutcome
 from .states import State
 
 MAX_COUNTED = 10_000
-"""Of the jobs before this one no more are counted."""
+"""Jobs before this one are counted up to this number."""
 MAX_NAMED = 5
-"""Of the jobs that a blocked one waits for no more are named."""
+"""At most this many of the jobs that a blocked one waits for are named."""
 
 
 class WaitReason(StrEnum):
-    """What stands between a job and its run, or where it runs."""
+    """Reason why a job does not run, or the place where it runs."""
 
     WAITS_FOR_A_JOB = "waits_for_a_job"
     AT_RATE = "at_rate"
@@ -59,7 +59,7 @@ class WaitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitExplanation:
-    """Which sentence is true, and what is filled into it: text, whole numbers and aware instants."""
+    """The reason, and the values of its sentence: text, whole numbers and aware datetimes."""
 
     why: WaitReason
     values: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +67,7 @@ class WaitExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """Where a running job runs. ``worker`` None: its row is gone; ``is_alive``: neither lost nor stopped."""
+    """The worker of a running job. ``worker`` None: its row was deleted; ``is_alive``: neither lost nor stopped."""
 
     worker: str | None
     is_alive: bool = True
@@ -78,7 +78,7 @@ class RunFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HolderFacts:
-    """A job that holds a permit of the limit at which another waits."""
+    """A job that holds a permit of the limit at which another job waits."""
 
     job_id: int
     state: State = State.READY
@@ -87,10 +87,10 @@ class HolderFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitFacts:
-    """The limit at which a job waits. ``used`` permits are held or cooling, ``free_at`` is when the first has cooled.
+    """The limit at which a job waits. ``used`` permits are held or cooling; ``free_at``: when the first has cooled.
 
-    ``ahead`` counts the jobs before this one in the limit's line; both counts end at one more than MAX_COUNTED.
-    ``holders`` are the first few.
+    ``ahead``: number of jobs that wait at the limit before this one; both counts stop at MAX_COUNTED + 1.
+    ``holders``: the first few.
     """
 
     name: str
@@ -105,12 +105,13 @@ class LimitFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WaitFacts:
-    """What is known of a job and of its queue at the instant ``now``.
+    """Facts about a job and its queue at the time ``now``.
 
-    ``served`` has the queues of each living worker, None for all. ``ahead`` counts the ready jobs before this
-    one, up to one more than MAX_COUNTED. ``last_outcome`` is the last try's. ``waits_for`` has ids and states of
-    jobs that a blocked one waits for, the dead ones first, up to one more than MAX_NAMED. ``is_limited``: it is under
-    limits; ``limit`` is the one at which it waits, None where no worker has come to look at it yet.
+    served: the queues of each living worker, None for all.
+    ahead: number of ready jobs before this one, up to MAX_COUNTED + 1.
+    last_outcome: that of the last attempt.
+    waits_for: ids and states of jobs that a blocked one waits for, dead ones first, up to MAX_NAMED + 1.
+    is_limited: it needs permits; limit: the limit at which it waits, None before a worker has admitted it there.
     """
 
     state: State
@@ -133,7 +134,7 @@ class WaitFacts:
 
 
 def explain_wait(facts: WaitFacts, *, stale_after: timedelta) -> WaitExplanation | None:
-    """Return why the job does not run, or where it does; None where it has ended."""
+    """Return why the job does not run, or where it runs; None if it has ended."""
     match facts.state:
         case State.BLOCKED:
             return _blocked(facts)
@@ -160,8 +161,10 @@ def _blocked(facts: WaitFacts) -> WaitExplanation:
 
 
 def _format_ids(job_ids: list[int]) -> str:
-    """Return some ids and whether there are more."""
-    return ", ".join(f"#{one}" for one in job_ids[:MAX_NAMED]) + (", ..." if len(job_ids) > MAX_NAMED else "")
+    """Return the first ids, and an ellipsis if there are more."""
+    return ", ".join(f"#{job_id}" for job_id in job_ids[:MAX_NAMED]) + (
+        ", ..." if len(job_ids) > MAX_NAMED else ""
+    )
 
 
 def _at_limit(facts: WaitFacts) -> WaitExplanation:
@@ -175,7 +178,7 @@ def _at_limit(facts: WaitFacts) -> WaitExplanation:
 
 
 def _has_room(limit: LimitFacts, now: datetime) -> bool:
-    """Tell whether the limit lets somebody in; of a count that ended early nobody knows, and it is taken for full."""
+    """Tell whether the limit admits jobs; a count that stopped early is taken for full."""
     return (
         limit.used <= MAX_COUNTED
         and available_permits(limit.rule, limit.state, used=limit.used, now=now.timestamp()) > 0
@@ -183,7 +186,7 @@ def _has_room(limit: LimitFacts, now: datetime) -> bool:
 
 
 def _obstacle(limit: LimitFacts, now: datetime) -> tuple[WaitReason, dict[str, Any]]:
-    """Return what keeps a limit from letting anybody in."""
+    """Return the reason why a limit admits no job."""
     rule, closed_until = limit.rule, limit.state.closed_until
     if closed_until is not None and now.timestamp() < closed_until:
         until = {"until": datetime.fromtimestamp(closed_until, UTC)}
@@ -219,12 +222,12 @@ def _use(limit: LimitFacts) -> dict[str, Any]:
 
 
 def _ids(limit: LimitFacts) -> str:
-    shown = ", ".join(str(one.job_id) for one in limit.holders)
+    shown = ", ".join(str(holder.job_id) for holder in limit.holders)
     return f"{shown}, ..." if limit.used > len(limit.holders) else shown
 
 
 def capped_count(number: int) -> int | str:
-    """Return a number that was counted up to one more than MAX_COUNTED: ``"10000+"`` where there may be more."""
+    """Return a number that was counted up to MAX_COUNTED + 1; ``"10000+"`` if there may be more."""
     return number if number <= MAX_COUNTED else f"{MAX_COUNTED}+"
 
 

@@ -59,7 +59,7 @@ def _access_check() -> AccessCheck | None:
         found: AccessCheck = import_string(given)
     except ImportError as error:
         raise ConfigurationError(
-            f"DJANGO_JOBS['STATUS']['ACCESS_CHECK']: expected the dotted path of a function of (request, job), got {given!r}:"
-            f" {error}"
+            "DJANGO_JOBS['STATUS']['ACCESS_CHECK']: expected the dotted path of a function of (request, job),"
+            f" got {given!r}: {error}"
         ) from error
     return found

@@ -1,4 +1,4 @@
-"""Paths of a job's pages, as they stand in answers, pages and the project's own views."""
+"""Paths of a job's pages, for answers, pages and the project's own views."""
 
 from __future__ import annotations
 
