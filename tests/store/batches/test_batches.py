@@ -251,7 +251,7 @@ class TestGrowth:
     def test_one_that_is_gone_says_so(self) -> None:
         batch = make(0)
         BatchRow.objects.all().delete()
-        with pytest.raises(BatchEndedError, match=rf"batch {batch.id} is gone"):
+        with pytest.raises(BatchEndedError, match=rf"batch {batch.id} does not exist"):
             batch.add(sample.echo.s())
 
     def test_a_failed_one_grows_while_its_redriven_jobs_run(self) -> None:

@@ -109,7 +109,7 @@ class TestOfStaff:
     def test_one_that_was_deleted_meanwhile_is_said_to_be(self) -> None:
         row = save_schedule(spec())
         CronSchedule.objects.all().delete()
-        with pytest.raises(ConfigurationError, match="schedule .report. has been deleted"):
+        with pytest.raises(ConfigurationError, match="schedule 'report' has been deleted"):
             save_schedule(spec(), replaces=row)
 
     def test_deleting_takes_its_ticks_and_leaves_its_jobs(self) -> None:
