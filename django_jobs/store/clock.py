@@ -1,4 +1,4 @@
-"""The database's clock: read, and kept in step by a worker; as a query expression, ``DatabaseNow``."""
+"""The database's clock: read it, follow it in a worker, or use it in a query (``DatabaseNow``)."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ def database_now(*, using: str | None = None) -> datetime:
 
 
 class DatabaseClock:
-    """The database's time between two statements: its last answer, carried on by this host's monotonic clock.
+    """The database's time between two statements: its last answer plus the time of this host's monotonic clock.
 
-    For stamps only. What is due, expired or stale is decided inside statements.
+    For timestamps only. Whether something is due, expired or stale is decided inside statements.
     """
 
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
     def set(self, database_time: datetime) -> None:
-        """Take in what the database just said the time is."""
+        """Set the time that the database has just returned."""
         self._offset = database_time.timestamp() - time.monotonic()
 
     def seconds(self) -> float:

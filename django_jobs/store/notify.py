@@ -1,7 +1,7 @@
-"""Ring the doorbell: wake idle workers, at most once a queue in a short window from one process.
+"""Notify idle workers of new jobs, at most once a queue in a short window from one process.
 
-A worker that was rung stays awake for longer than the window, so what is enqueued within it, and not
-rung for, is found all the same.
+A notified worker polls fast for longer than the window, so it finds a job that is enqueued within the window without
+a notification.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .dialects import open_dialect
 
 DEBOUNCE_SECONDS = 0.02
 FAST_POLL_SECONDS = 5 * DEBOUNCE_SECONDS
-"""How long a worker that was rung keeps looking at short intervals."""
+"""How long a notified worker polls at short intervals."""
 
 _last_notified: dict[tuple[str, str], float] = {}
 
 
 def notify_on_commit(queue_names: Iterable[str], *, using: str) -> None:
-    """Ring for each queue once the caller's transaction has committed, at once where there is none."""
+    """Notify for each queue after the caller's transaction has committed, at once if there is none."""
     for queue_name in queue_names:
         transaction.on_commit(partial(notify_workers, queue_name, using=using), using=using, robust=True)
 
 
 def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
-    """Wake workers that serve ``queue_name`` and tell whether it was done, not left to a ring just before.
+    """Wake workers that serve ``queue_name``; False if the last notification was just before, or none is possible.
 
     One statement with a commit of its own on PostgreSQL, none elsewhere. Call it after the commit.
     """
@@ -50,7 +50,7 @@ def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
 
 
 def notify_schedulers_on_commit(*, using: str) -> None:
-    """Have schedulers look at the schedules anew once the caller's transaction has committed."""
+    """Let schedulers read the schedules again after the caller's transaction has committed."""
     transaction.on_commit(partial(_notify_schedulers, using), using=using, robust=True)
 
 

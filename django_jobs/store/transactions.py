@@ -1,4 +1,4 @@
-"""Transactions: retry after a conflict, use a savepoint inside the caller's, read a row past an old snapshot."""
+"""Transactions: retry after a conflict, open a savepoint inside the caller's, read past an old snapshot."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ T = TypeVar("T")
 
 
 def retry_on_conflict(work: Callable[[], T], *, using: str | None = None) -> T:
-    """Return what ``work``, one transaction, returns; call it again as often as it is the victim of a conflict.
+    """Return the result of ``work``, one transaction; repeat it as long as the server rolls it back for a conflict.
 
-    Each time another transaction was faster, so there is always progress. InnoDB has such victims by design: if the
-    first to insert a key is rolled back, two that waited for it both hold the gap that it leaves, and each waits
+    Each time another transaction was faster, so there is always progress. InnoDB has such conflicts by design: if the
+    first to insert a key is rolled back, two that waited for it both lock the gap that it leaves, and each waits
     for the other to insert there (MySQL manual, "Locks Set by Different SQL Statements").
 
-    In a caller's transaction the error goes to the caller: it is that whole transaction that was rolled back.
+    In a caller's transaction the error is raised to the caller, whose whole transaction was rolled back.
     """
     _, connection = open_dialect(using)
     while True:
@@ -36,8 +36,8 @@ def retry_on_conflict(work: Callable[[], T], *, using: str | None = None) -> T:
 def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
     """Open a transaction, or a savepoint in the caller's: an error in the block rolls back the block's writes alone.
 
-    ``dialect.write_transaction`` joins the caller's transaction instead. That costs no statement, but an error that passes
-    through it leaves the caller's transaction fit for nothing but a rollback.
+    ``dialect.write_transaction`` joins the caller's transaction instead. That costs no statement, but after an error in
+    it the caller can only roll back.
     """
     dialect, connection = open_dialect(using)
     if connection.in_atomic_block:

@@ -169,7 +169,7 @@ class TestAResultThatCannotBePassedOn:
         Job.objects.filter(pk=second.pk).update(state="ready", attempt=0, finished_at=None)
         delete_jobs([first.pk], using="default")
         drain()
-        assert f"the result of job {first.pk} cannot be passed on: the job is gone" in str(
+        assert f"the result of job {first.pk} cannot be passed on: the job is deleted" in str(
             second.refresh().error
         )
 

@@ -1,4 +1,4 @@
-"""Mark cancelled: waiting jobs become cancelled, by one guarded statement; what follows is seen to elsewhere."""
+"""Cancel waiting jobs; the caller handles their dependents and batches."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Neighbours: the part of a graph around one job, nearest first, in bounded statements."""
+"""Read the part of a graph around one job, nearest first, in a bounded number of statements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_STEPS = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbour:
-    """A job near another. A job whose row is gone has no name and no state."""
+    """A job near another. A deleted job has no name and no state."""
 
     job_id: int
     name: str = ""
@@ -25,7 +25,7 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Neighbourhood:
-    """The jobs around one and what each of them waits for; ``is_truncated`` where there are more than are shown."""
+    """The jobs around one, and the predecessors of each; ``is_truncated`` if there are more jobs or edges."""
 
     jobs: dict[int, Neighbour]
     predecessors: dict[int, list[int]]
@@ -33,9 +33,9 @@ class Neighbourhood:
 
 
 def neighbours(job_id: int, *, using: str | None = None) -> Neighbourhood | None:
-    """Return up to 60 jobs, at most six steps away, with the edges between them; None where there is no other.
+    """Return up to 60 jobs, at most six steps away, with the edges between them; None if there is no other.
 
-    One statement where the job waits for nothing and nothing waits for it.
+    One statement for a job without dependencies.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
@@ -61,7 +61,7 @@ def neighbours(job_id: int, *, using: str | None = None) -> Neighbourhood | None
 
 
 def _edges_of(job_ids: Iterable[int], alias: str) -> list[tuple[int, int]]:
-    """Return edges, as (job, predecessor), that begin or end at these jobs: a bounded number."""
+    """Return a bounded number of edges, as (job, predecessor), that begin or end at these jobs."""
     edges = Dependency.objects.using(alias)
     before = edges.filter(is_met__in=MET_OR_UNMET, job__in=job_ids).values_list("job_id", "predecessor_id")
     behind = edges.filter(predecessor__in=job_ids).values_list("job_id", "predecessor_id")
@@ -70,11 +70,11 @@ def _edges_of(job_ids: Iterable[int], alias: str) -> list[tuple[int, int]]:
 
 def _surroundings(job_ids: list[int], is_truncated: bool, alias: str) -> Neighbourhood:
     rows = Job.objects.using(alias).filter(pk__in=job_ids).values_list("pk", "name", "state")
-    jobs = {one: Neighbour(job_id=one) for one in job_ids}
+    jobs = {job_id: Neighbour(job_id=job_id) for job_id in job_ids}
     jobs |= {pk: Neighbour(job_id=pk, name=name, state=state) for pk, name, state in rows}
     between = Dependency.objects.using(alias).filter(predecessor__in=job_ids, job__in=job_ids)
     edges = list(between.order_by("pk").values_list("job_id", "predecessor_id")[: MAX_EDGES + 1])
-    predecessors: dict[int, list[int]] = {one: [] for one in job_ids}
+    predecessors: dict[int, list[int]] = {job_id: [] for job_id in job_ids}
     for job_id, predecessor_id in edges[:MAX_EDGES]:
         predecessors[job_id].append(predecessor_id)
     return Neighbourhood(

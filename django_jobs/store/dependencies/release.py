@@ -1,4 +1,4 @@
-"""Release: blocked jobs whose predecessors have all succeeded become ready, or go on to their limits."""
+"""Release blocked jobs whose predecessors have all succeeded: they become ready, or wait at their limits."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from ..notify import notify_on_commit
 
 
 def release(ids: Sequence[int], *, using: str) -> int:
-    """Let go those of the jobs that are blocked and return how many were. In the caller's transaction.
+    """Release those of the jobs that are blocked and return how many. In the caller's transaction.
 
-    The caller holds their rows and has seen that none of them waits for another job any more. A job that needs
-    permits of limits waits at the first of these next.
+    The caller has locked the rows and checked that no dependency of them is unmet. A job under limits waits at the
+    first of them next.
     """
     blocked = Job.objects.using(using).filter(pk__in=ids, state=State.BLOCKED)
     rows = list(blocked.order_by("pk").values_list("pk", "queue_name"))

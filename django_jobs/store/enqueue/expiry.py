@@ -1,12 +1,12 @@
-"""Expiry: drop jobs that are too old to be of use, by the database's clock; they end as cancelled and never run.
+"""Cancel expired jobs, by the database's clock, before they run.
 
 ::
 
-    waits, and its time has come    ──maintenance──>  cancelled, at most a few seconds late
-    claimed, and its time has come  ──before it begins──>  finish  ──>  cancelled
-    its run is to be followed by another, which would be too late  ──finish──>  cancelled
+    waiting, expired                       ──maintenance──>  cancelled, at most a few seconds late
+    claimed, expired before the run        ──finish──>  cancelled
+    finished, expires before its next run  ──finish──>  cancelled
 
-A run that has begun in time goes on. What depends on the job is seen to as for any cancelled one.
+A run that has begun in time continues. Dependent jobs are treated as after any cancellation.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ ROWS_PER_STATEMENT = 2_000
 
 
 def insert_expiries(new: NewJob, inserted: Sequence[Inserted], *, using: str) -> None:
-    """Note when new jobs expire, in the transaction that has inserted them; nothing where they do not."""
+    """Insert the expiries of new jobs, if they have any, in the transaction that has inserted the jobs."""
     if not new.expires:
         return
     rows = []
@@ -41,42 +41,42 @@ def insert_expiries(new: NewJob, inserted: Sequence[Inserted], *, using: str) ->
 
 
 def delete_expiries(job_ids: Collection[int], *, using: str) -> None:
-    """Let jobs, whose flags the caller writes, expire no more."""
+    """Delete the expiries of jobs; the caller writes their flags."""
     delete_rows(Expiry.objects.using(using).filter(InIds("job_id", job_ids)))
 
 
 def is_past_expiry(job_id: int, *, using: str | None = None) -> bool:
-    """Tell whether a job is too old to begin. One statement."""
+    """Tell whether a job has expired. One statement."""
     _, connection = open_dialect(using)
     past = Expiry.objects.using(connection.alias).filter(pk=job_id, expires_at__lte=DatabaseNow())
     return past.exists()
 
 
 def was_dropped(job_id: int, *, using: str | None = None) -> bool:
-    """Tell whether a job was dropped because it expired. One statement."""
+    """Tell whether a job was cancelled because it expired. One statement."""
     _, connection = open_dialect(using)
     return Expiry.objects.using(connection.alias).filter(pk=job_id, expired_at__isnull=False).exists()
 
 
 def mark_expired(job_ids: Collection[int], *, using: str) -> None:
-    """Note that jobs, which have just ended, were dropped for their age, and that those never tried did not begin."""
+    """Record that jobs were cancelled because they expired; those without an attempt lose ``started_at``."""
     expiries = Expiry.objects.using(using).filter(InIds("job_id", job_ids))
     expiries.update(expired_at=DatabaseNow(), check_at=None)
     Job.objects.using(using).filter(InIds("pk", job_ids), attempt=0).update(started_at=None)
 
 
-def cancel_expired_after_runs(ended: Sequence[FinishedRun], *, using: str) -> list[int]:
-    """See to runs that were not begun for their job's age, and cancel jobs whose next run would come too late.
+def cancel_expired_after_runs(runs: Sequence[FinishedRun], *, using: str) -> list[int]:
+    """Record runs that did not begin because their job had expired, and cancel jobs that expire before their next run.
 
-    In the finish's transaction; returns the ids of the latter, whose dependents are the caller's to see to.
+    In the finish's transaction. Returns the ids of the latter; the caller cancels their dependents.
     """
-    not_begun = [one for one in ended if one.decision.has_expired]
+    not_begun = [run for run in runs if run.decision.has_expired]
     if not_begun:
-        mark_expired([one.claim.job_id for one in not_begun], using=using)
-        limited = [one.claim.job_id for one in not_begun if one.claim.flags & JobFlag.LIMITED]
+        mark_expired([run.claim.job_id for run in not_begun], using=using)
+        limited = [run.claim.job_id for run in not_begun if run.claim.flags & JobFlag.LIMITED]
         if limited:
             cancel_permits(limited, using=using)
-    again = [one.claim.job_id for one in ended if one.decision.state in WAITING_STATES]
+    again = [run.claim.job_id for run in runs if run.decision.state in WAITING_STATES]
     if not again:
         return []
     too_late = Q(expires_at__lte=DatabaseNow()) | Q(expires_at__lte=F("job__run_after"))
@@ -85,24 +85,24 @@ def cancel_expired_after_runs(ended: Sequence[FinishedRun], *, using: str) -> li
 
 
 def due_expiries(*, limit: int, using: str) -> list[int]:
-    """Return the ids of jobs that are to be looked at, those first whose time came first. One statement, no locks."""
+    """Return the ids of jobs that are due for a check, the earliest first. One statement, no locks."""
     due = Expiry.objects.using(using).filter(check_at__lte=DatabaseNow()).order_by("check_at", "job")
     return list(due.values_list("job_id", flat=True)[:limit])
 
 
 def cancel_expired_waiting(job_ids: Sequence[int], *, using: str) -> list[int]:
-    """Cancel those of the jobs, whose time has come, that wait, in the caller's transaction; return their ids.
+    """Cancel those of the expired jobs that wait, in the caller's transaction; return their ids.
 
-    The others run, or have ended: nobody has to look at them again.
+    The others run or have ended and need no further check.
     """
-    dropped = _cancel(job_ids, using)
-    left = set(job_ids).difference(dropped)
-    Expiry.objects.using(using).filter(InIds("job_id", left)).update(check_at=None)
-    return dropped
+    cancelled = _cancel(job_ids, using)
+    others = set(job_ids).difference(cancelled)
+    Expiry.objects.using(using).filter(InIds("job_id", others)).update(check_at=None)
+    return cancelled
 
 
 def _cancel(ids: Sequence[int], using: str) -> list[int]:
-    dropped = mark_cancelled(sorted(ids), using=using) if ids else []
-    if dropped:
-        mark_expired(dropped, using=using)
-    return dropped
+    cancelled = mark_cancelled(sorted(ids), using=using) if ids else []
+    if cancelled:
+        mark_expired(cancelled, using=using)
+    return cancelled

@@ -1,4 +1,4 @@
-"""Enqueue: insert jobs in the caller's transaction, and ring the doorbell once it commits."""
+"""Insert jobs in the caller's transaction, and notify workers after its commit."""
 
 from __future__ import annotations
 
@@ -38,13 +38,12 @@ def enqueue(
 ) -> list[Job]:
     """Insert one job for each of ``arguments`` (JSON-only dicts) and return them in that order.
 
-    ``needs`` has, for each, the limits that it is under; empty: none of them is under any.
+    ``needs``: the limits of each; empty if none of the jobs is under a limit.
 
     One statement for 5,000 jobs or 4 MB of arguments; more are inserted in one transaction. Raises
-    PayloadTooLargeError before anything is written. Never retries: in the caller's broken transaction
-    the database's error is the caller's.
+    PayloadTooLargeError before anything is written. Never retries: after an error the caller's transaction is broken.
     """
-    texts = [serialize_arguments(new.name, one) for one in arguments]
+    texts = [serialize_arguments(new.name, values) for values in arguments]
     check_metadata_size(new)
     if not texts:
         return []
@@ -58,9 +57,9 @@ def enqueue(
 
 
 def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = None) -> list[int]:
-    """Do what ``enqueue`` does with arguments that are ``payload`` texts already, and return the jobs' ids only.
+    """Enqueue jobs whose arguments are serialized already, and return their ids only.
 
-    Without an object a job it takes half of the time.
+    It builds no object for each job and takes half of the time.
     """
     _, connection = open_dialect(using)
     inserted = _insert(new, texts, connection.alias)
@@ -72,10 +71,10 @@ def enqueue_payloads(new: NewJob, texts: Sequence[str], *, using: str | None = N
 
 
 def enqueue_stream(new: NewJob, texts: Iterable[str], *, using: str | None = None) -> Iterator[list[int]]:
-    """Do what ``enqueue_payloads`` does for any number of texts, and yield the ids of 5,000 jobs at a time.
+    """Enqueue any number of serialized arguments, and yield the ids of 5,000 jobs at a time.
 
-    All or none once it is read to its end: one transaction, in the caller's a savepoint. No more than a chunk is in
-    memory at any time, unless somebody listens to ``job_enqueued``.
+    All or none, in one transaction, or a savepoint of the caller's; read the iterator to its end. At most one chunk is
+    in memory, unless ``job_enqueued`` has a receiver.
     """
     _, connection = open_dialect(using)
     left = iter(texts)
@@ -85,30 +84,30 @@ def enqueue_stream(new: NewJob, texts: Iterable[str], *, using: str | None = Non
 
 
 def serialize_arguments(name: str, arguments: Mapping[str, Any]) -> str:
-    """Return arguments of a job of this name as JSON text, or raise PayloadTooLargeError."""
+    """Return a job's arguments as JSON text, or raise PayloadTooLargeError."""
     text = json.dumps(arguments, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
     _check_size(name, "arguments", text)
     return text
 
 
 def as_limited(new: NewJob) -> NewJob:
-    """Return a new job as one that waits until its limits let it through."""
+    """Return a new job as one that waits until its limits admit it."""
     return new._replace(blocked=True, flags=new.flags | JobFlag.LIMITED)
 
 
 def check_metadata_size(new: NewJob) -> None:
-    """Raise PayloadTooLargeError where the metadata is larger than the settings allow."""
+    """Raise PayloadTooLargeError if the metadata is larger than the settings allow."""
     _check_size(new.name, "metadata", new.metadata)
 
 
 def notify_on_enqueue(new: NewJob, inserted: Inserted, *, using: str) -> None:
-    """Wake workers for new jobs that are ready, or nearly, once the caller's transaction has committed."""
+    """Wake workers after the commit for new jobs that are ready, or due within ten seconds."""
     if inserted.state != State.SCHEDULED or (new.delay_seconds is not None and new.delay_seconds < 10):
         notify_on_commit([new.queue_name], using=using)
 
 
 def send_enqueued_on_commit(jobs: list[Job], *, using: str) -> list[Job]:
-    """Have ``job_enqueued`` sent for each after the commit, where somebody listens, and return them."""
+    """Send ``job_enqueued`` for each after the commit, if it has a receiver, and return the jobs."""
     if signals.job_enqueued.has_listeners(Job):
         transaction.on_commit(partial(_send_enqueued, jobs), using=using, robust=True)
     return jobs
@@ -117,9 +116,11 @@ def send_enqueued_on_commit(jobs: list[Job], *, using: str) -> list[Job]:
 def build_jobs(
     alias: str, new: NewJob, arguments: Sequence[Mapping[str, Any]], inserted: Sequence[Inserted]
 ) -> list[Job]:
-    """Return what was inserted as objects, without reading it back."""
+    """Return inserted jobs as objects, without reading them back."""
     metadata = json.loads(new.metadata)
-    return [_build_job(alias, new, metadata, one, row) for one, row in zip(arguments, inserted, strict=True)]
+    return [
+        _build_job(alias, new, metadata, values, row) for values, row in zip(arguments, inserted, strict=True)
+    ]
 
 
 def _insert_limited(
@@ -129,13 +130,13 @@ def _insert_limited(
     needs: Sequence[Sequence[RequiredPermit]],
     alias: str,
 ) -> list[Job]:
-    """Insert jobs of which some are under limits: those as blocked, with their permits, in one transaction."""
+    """Insert jobs of which some are under limits: those become blocked, with their permits, in one transaction."""
     dialect, connection = open_dialect(alias)
     limited = as_limited(new)
     jobs: dict[int, Job] = {}
     with dialect.write_transaction(connection):
         for kind in (limited, new):
-            places = [at for at, one in enumerate(needs) if bool(one) is (kind is limited)]
+            places = [at for at, required in enumerate(needs) if bool(required) is (kind is limited)]
             if not places:
                 continue
             inserted = _insert(kind, [texts[at] for at in places], alias)
@@ -162,11 +163,11 @@ def _insert(new: NewJob, texts: Sequence[str], alias: str) -> list[Inserted]:
 
 
 def _check_size(name: str, what: str, text: str) -> None:
-    most = get_settings().enqueue.max_payload_bytes
-    if len(text) * 4 > most and (size := len(text.encode())) > most:
+    max_bytes = get_settings().enqueue.max_payload_bytes
+    if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
         raise PayloadTooLargeError(
-            f"{name}: {what} of {size} bytes; DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows {most}. Keep large data"
-            " in a table or a file and enqueue its key"
+            f"{name}: {what} of {size} bytes; DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows {max_bytes}. Keep large"
+            " data in a table or a file and enqueue its key"
         )
 
 

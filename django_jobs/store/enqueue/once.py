@@ -1,11 +1,11 @@
-"""Once: a block and the record that it was done, committed together or not at all.
+"""Commit a block together with the record that it was done, or neither.
 
 ::
 
     transaction or savepoint ── insert the record ──new──> the block runs, may store a value ── commit both
-                                      └─ there ──> what the first one stored
+                                      └─ exists ──> return the value that the first block stored
 
-Whoever comes second while the first is under way waits for its end, and is the first where that is rolled back.
+A second block waits while the first one runs, and becomes the first if that is rolled back.
 """
 
 from __future__ import annotations
@@ -30,10 +30,9 @@ _WRITES = frozenset({"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE
 
 @contextmanager
 def recording(record: NewOnceRecord, *, using: str | None = None) -> Iterator[OnceRecord | None]:
-    """Record the block and give None, or give the record of the block that was first.
+    """Insert the record and yield None, or yield the record of the block that was first.
 
-    In a transaction of its own, or a savepoint of the caller's. Raises OnceError where the first one's block writes to
-    another database.
+    In a transaction, or a savepoint of the caller's. Raises OnceError if the block writes to another database.
     """
     _, connection = open_dialect(using)
     transaction, earlier = retry_on_conflict(lambda: _begin(record, connection.alias), using=using)
@@ -47,16 +46,16 @@ def recording(record: NewOnceRecord, *, using: str | None = None) -> Iterator[On
 
 
 def save_once_value(record: NewOnceRecord, value: Any, *, using: str | None = None) -> Any:
-    """Save, in the block's transaction, what those that come later are given; return it as JSON.
+    """Save, in the block's transaction, the value that later blocks get; return it as JSON.
 
-    Raises SerializationError for what JSON cannot carry and PayloadTooLargeError.
+    Raises SerializationError, if JSON cannot represent it, and PayloadTooLargeError.
     """
-    text = dumps(value, what=f"once({record.key}): what is stored")
-    most = get_settings().results.max_bytes
-    if len(text.encode()) > most:
+    text = dumps(value, what=f"once({record.key}): the stored value")
+    max_bytes = get_settings().results.max_bytes
+    if len(text.encode()) > max_bytes:
         raise PayloadTooLargeError(
-            f"once({record.key}): what is stored has {len(text.encode())} bytes; DJANGO_JOBS['RESULTS']['MAX_BYTES']"
-            f" allows {most}. Keep large data in a table or a file and store its key"
+            f"once({record.key}): the stored value has {len(text.encode())} bytes; DJANGO_JOBS['RESULTS']['MAX_BYTES']"
+            f" allows {max_bytes}. Keep large data in a table or a file and store its key"
         )
     _, connection = open_dialect(using)
     stored = json.loads(text)
@@ -65,7 +64,7 @@ def save_once_value(record: NewOnceRecord, value: Any, *, using: str | None = No
 
 
 def _begin(record: NewOnceRecord, using: str) -> tuple[ExitStack, OnceRecord | None]:
-    """Open the transaction, which stays open, and insert the record: None, or the record that was there before."""
+    """Open a transaction and insert the record; return the transaction, still open, and an earlier record."""
     with ExitStack() as block:
         block.enter_context(savepoint(using=using))
         earlier = _insert(record, using)

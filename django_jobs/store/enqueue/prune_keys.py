@@ -1,4 +1,4 @@
-"""Prune keys: delete those of enqueues that hold no more, and records of ``once`` that are old."""
+"""Delete keys of enqueues that are no longer held, and old records of ``once``."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ WINDOW = 2_000
 def prune_keys(*, using: str | None = None) -> int:
     """Delete idempotency keys whose window is over and unique keys whose job has ended; return how many.
 
-    2,000 a transaction, by the index of ``expires_at``. The key of a job that has not ended is looked at again a day
-    later. What another transaction is about to take over is passed over.
+    2,000 a transaction, by the index of ``expires_at``. The key of a job that has not ended is checked again a day
+    later. A key that another transaction has locked to take it over is skipped.
     """
     dialect, connection = open_dialect(using)
     keys, jobs = EnqueueKey.objects.using(connection.alias), Job.objects.using(connection.alias)
-    deleted, looked_at = 0, WINDOW
-    while looked_at == WINDOW:
+    deleted, checked = 0, WINDOW
+    while checked == WINDOW:
         with dialect.write_transaction(connection):
             over = keys.filter(expires_at__lt=DatabaseNow()).order_by("expires_at", "digest")
             rows = list(
@@ -41,12 +41,12 @@ def prune_keys(*, using: str | None = None) -> int:
                 free = {digest for digest, _, _ in rows} - set(held)
                 delete_rows(keys.filter(pk__in=free))
             deleted += len(rows) - len(held)
-        looked_at = len(rows)
+        checked = len(rows)
     return deleted
 
 
 def prune_once(period: timedelta | None, *, using: str | None = None) -> int:
-    """Delete records of ``once`` older than ``period`` (None: none) and return how many; 2,000 a statement."""
+    """Delete records of ``once`` older than ``period`` (None: keep all) and return how many; 2,000 a statement."""
     if period is None:
         return 0
     _, connection = open_dialect(using)

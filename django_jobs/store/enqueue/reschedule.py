@@ -1,4 +1,4 @@
-"""Revise: a job that waits gets another time, and other arguments; guarded by what it was when it was read."""
+"""Give a waiting job another due time, and other arguments, if it has not changed since it was read."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def reschedule(
     needs: Sequence[RequiredPermit] = (),
     max_wait: timedelta | None = None,
 ) -> bool:
-    """Let the waiting ``job`` be due when ``new`` says; False where it has gone on since it was read.
+    """Let the waiting ``job`` be due when ``new`` would be; False if it has changed since it was read.
 
-    With ``arguments`` it becomes, in its place in the line, what ``new`` would have been, with all its attempts, under the
-    limits that it ``needs`` then; a try that had failed stays on record. ``max_wait`` bounds the time as ``rescheduled_due``
-    says, of a job that was never tried. It expires when ``new`` would. The object is changed too. Of a job under no
-    limit, and without an expiry, one statement and a look at the clock.
+    With ``arguments`` it keeps its place in the queue and otherwise becomes ``new``: all attempts left, under the
+    limits of ``needs``. Earlier attempts stay on record. ``max_wait`` bounds the due time of a job without an attempt, see
+    ``rescheduled_due``. It expires when ``new`` would. The object is changed too. For a job without limits and expiry
+    one statement and a read of the clock.
     """
     dialect, connection = open_dialect(job._state.db)
     using = connection.alias
@@ -63,9 +63,9 @@ def reschedule(
 def _write_limited(
     job: Job, changes: dict[str, Any], needs: Sequence[RequiredPermit] | None, using: str
 ) -> bool:
-    """Write a job that is under limits, or will be; ``needs`` None: under the same as before."""
+    """Write a job that is under limits, or will be; ``needs`` None: the same limits as before."""
     held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
-    moves = needs is not None and held != {one.limit_id for one in needs}
+    moves = needs is not None and held != {need.limit_id for need in needs}
     if moves:
         flags = changes.get("flags", job.flags)
         changes |= {"flags": int(flags & ~JobFlag.LIMITED | (JobFlag.LIMITED if needs else 0))}
@@ -87,7 +87,7 @@ def _write_limited(
 
 
 def _due(job: Job, new: NewJob, max_wait: timedelta | None, now: datetime) -> datetime | None:
-    """Return when the job is due now, None for at once."""
+    """Return the new due time, None for at once."""
     due = new.run_after
     if new.delay_seconds is not None:
         due = now + timedelta(seconds=new.delay_seconds)
@@ -97,9 +97,9 @@ def _due(job: Job, new: NewJob, max_wait: timedelta | None, now: datetime) -> da
 
 
 def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = State.READY) -> dict[str, Any]:
-    """Return state and instants. One that is ready and may run at once keeps its place.
+    """Return state and instants. A ready job that may run at once keeps its place in the queue.
 
-    A blocked job of no limit waits for something else than a time, and goes on with that.
+    A blocked job without a limit waits for something else than a time, and continues to.
     """
     if job.state == State.BLOCKED and not job.flags & JobFlag.LIMITED:
         return {"state": State.BLOCKED}

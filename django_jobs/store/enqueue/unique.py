@@ -1,14 +1,14 @@
-"""Enqueue with a key: insert the job that holds it, or say which one does and what becomes of that.
+"""Enqueue a job with a key, or skip or reschedule the job that holds the key.
 
 ::
 
-    insert with the key ──held──> read the holder ──decide──> skip, or revise ──it has begun meanwhile──+
-           ^                                           └────it holds the key no more─────────────────────+
-           +---------------------------------------------------------------------------------------------+
+    insert with the key ──held──> read the holder ──decide──> skip, or reschedule ──it has begun meanwhile──+
+           ^                                           └────it no longer holds the key──────────────────────+
+           +------------------------------------------------------------------------------------------------+
 
-Each step is one guarded statement or transaction; each turn means that another transaction was faster. In a
-caller's transaction the key is rolled back with the job, and a job that was skipped for is held back until the
-commit: it sees what the caller has written.
+Each step is one guarded statement or transaction; each repetition means that another transaction was faster. In a
+caller's transaction the key is rolled back with the job, and the waiting holder of a skipped enqueue stays locked
+until the commit: its run sees the caller's writes.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from .reschedule import reschedule
 
 
 class _Request(NamedTuple):
-    """One job to be enqueued under a key; ``text`` is its arguments' payload, ``needs`` the limits it is under."""
+    """One job to enqueue under a key; ``text``: its serialized arguments, ``needs``: its limits."""
 
     new: NewJob
     arguments: Mapping[str, Any]
@@ -60,12 +60,12 @@ def enqueue_unique(
 ) -> list[Job]:
     """Enqueue one job for each of ``arguments`` under its key and return the jobs, duplicates marked, in that order.
 
-    ``needs`` has, for each, the limits that it is under; empty: none of them is under any.
+    ``needs``: the limits of each; empty if none of the jobs is under a limit.
 
-    One statement on PostgreSQL for a job that is new, four at most for one that is not. Many are one
+    On PostgreSQL one statement for a new job, at most four for a duplicate. Several jobs are inserted in one
     transaction, in the order of their keys, so that two such enqueues do not deadlock.
     """
-    texts = [serialize_arguments(new.name, one) for one in arguments]
+    texts = [serialize_arguments(new.name, values) for values in arguments]
     check_metadata_size(new)
     dialect, connection = open_dialect(using)
     needed = needs or [()] * len(keys)
@@ -78,15 +78,15 @@ def enqueue_unique(
 
 def _enqueue_all(dialect: Dialect, connection: BaseDatabaseWrapper, asked: Sequence[_Request]) -> list[Job]:
     if len(asked) == 1 and not asked[0].needs and not asked[0].new.expires:
-        return [_enqueue_one(dialect, connection, asked[0])]
+        return [_enqueue_request(dialect, connection, asked[0])]
     jobs: dict[int, Job] = {}
     with dialect.write_transaction(connection):
         for at in sorted(range(len(asked)), key=lambda at: asked[at].key.digest):
-            jobs[at] = _enqueue_one(dialect, connection, asked[at])
+            jobs[at] = _enqueue_request(dialect, connection, asked[at])
     return [jobs[at] for at in range(len(asked))]
 
 
-def _enqueue_one(dialect: Dialect, connection: BaseDatabaseWrapper, asked: _Request) -> Job:
+def _enqueue_request(dialect: Dialect, connection: BaseDatabaseWrapper, asked: _Request) -> Job:
     while True:
         found = dialect.keys.insert_with_key(connection, asked.new, asked.text, asked.key)
         if isinstance(found, Inserted):
@@ -113,18 +113,18 @@ def _after_insert(connection: BaseDatabaseWrapper, asked: _Request, inserted: In
 
 
 def _resolve_conflict(dialect: Dialect, connection: BaseDatabaseWrapper, job: Job, asked: _Request) -> bool:
-    """Do with the holder what was decided; False where it is not any more what the decision was made on."""
+    """Carry out the decision about the holder; False if it has changed since it was read."""
     verdict = decide_conflict(asked.rule.on_conflict, holder=State(job.state), states=asked.key.states)
     match verdict:
         case ConflictDecision.ENQUEUE:
             return False
         case ConflictDecision.SKIP:
-            held_back = (
+            must_lock = (
                 asked.key.kind == KeyKind.UNIQUE
                 and job.state in WAITING_STATES
                 and connection.in_atomic_block
             )
-            return not held_back or dialect.keys.lock_waiting_job(connection, job.pk)
+            return not must_lock or dialect.keys.lock_waiting_job(connection, job.pk)
         case ConflictDecision.REPLACE:
             return reschedule(
                 job, asked.new, arguments=asked.arguments, needs=asked.needs, max_wait=asked.rule.max_wait

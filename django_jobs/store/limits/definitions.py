@@ -1,4 +1,4 @@
-"""Bring the limits' rows in step with what the code says of them now."""
+"""Update the limits' rows to the rules that the code defines now."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from ..selection import CHUNK
 
 
 def sync_limits(rules: Iterable[tuple[str, LimitRule]], *, using: str | None = None) -> int:
-    """Write rules by their limits' names into the rows that say otherwise, have them looked at, and return how many.
+    """Write rules, by limit name, into the rows that differ, make these due for a check, and return how many.
 
-    1,000 rows a transaction. A limit that nobody has waited at has no row yet; its first enqueue brings the rule.
+    1,000 rows a transaction. A limit that no job has used has no row yet; its first enqueue brings the rule.
     """
     dialect, connection = open_dialect(using)
     limits = Limit.objects.using(connection.alias)

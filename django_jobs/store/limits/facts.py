@@ -1,4 +1,4 @@
-"""Gather what decides when a limit lets a job in: a few bounded statements along the index of lines."""
+"""Read why a limit does not admit a job: a few bounded statements over the index of waiting permits."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ SHOWN_HOLDERS = 5
 
 
 def limit_facts(job_id: int, *, now: datetime, using: str) -> LimitFacts | None:
-    """Return the limit at which a job waits; None where it waits at none, or no worker has made the limit yet.
+    """Return the limit at which a job waits; None if it waits at none, or no worker has inserted the limit yet.
 
-    At most six statements, none of which reads more than 10,001 entries.
+    At most six statements, each of which reads at most 10,001 entries.
     """
     waiting = Permit.objects.using(using).filter(job=job_id, run=0, phase=PermitPhase.WAITING)
     permit = waiting.select_related("limit").order_by("kind").first()
@@ -39,13 +39,13 @@ def limit_facts(job_id: int, *, now: datetime, using: str) -> LimitFacts | None:
 
 
 def state_of(limit: Limit) -> LimitState:
-    """Return what decides whether a limit lets anybody in; how often a breaker's attempts failed is left out."""
+    """Return whether a limit is closed or tripped; without the count of a breaker's failures."""
     closed_until = None if limit.closed_until is None else limit.closed_until.timestamp()
     return LimitState(closed_until=closed_until, tripped=limit.is_tripped)
 
 
 def usage(limit_id: int, *, now: datetime, using: str) -> tuple[int, datetime | None]:
-    """Return how many permits count, up to one more than MAX_COUNTED, and when the first has cooled, if known."""
+    """Return the number of used permits, up to one more than MAX_COUNTED, and when the first has cooled, if known."""
     held = Q(phase=PermitPhase.HELD) | Q(phase=PermitPhase.COOLING, free_at__gt=now)
     given = Permit.objects.using(using).filter(
         held, limit=limit_id, phase__in=[PermitPhase.HELD, PermitPhase.COOLING]
@@ -59,18 +59,18 @@ def _holders(limit_id: int, kind: LimitKind, using: str) -> tuple[HolderFacts, .
     held = Permit.objects.using(using).filter(limit=limit_id, phase=PermitPhase.HELD)
     ids = list(held.order_by("urgency", "job").values_list("job_id", flat=True)[:SHOWN_HOLDERS])
     if kind is not LimitKind.ORDER:
-        return tuple(HolderFacts(job_id=one) for one in ids)
+        return tuple(HolderFacts(job_id=job_id) for job_id in ids)
     rows = Job.objects.using(using).filter(pk__in=ids).values_list("pk", "state", "run_after")
     return tuple(HolderFacts(job_id=pk, state=State(state), run_after=due) for pk, state, due in rows)
 
 
 def _count_ahead(permit: Permit, using: str) -> int:
-    """Count those who are let in before, up to 10,001; each part is one range of the line."""
-    line = Permit.objects.using(using).filter(limit=permit.limit_id, phase=PermitPhase.WAITING)
-    more_urgent = _count(line.filter(urgency__lt=permit.urgency), most=MAX_COUNTED + 1)
+    """Count the jobs admitted before this one, up to 10,001; each part is one range of the index."""
+    queue = Permit.objects.using(using).filter(limit=permit.limit_id, phase=PermitPhase.WAITING)
+    more_urgent = _count(queue.filter(urgency__lt=permit.urgency), most=MAX_COUNTED + 1)
     if more_urgent > MAX_COUNTED:
         return more_urgent
-    earlier = line.filter(urgency=permit.urgency, job__lt=permit.job_id)
+    earlier = queue.filter(urgency=permit.urgency, job__lt=permit.job_id)
     return more_urgent + _count(earlier, most=MAX_COUNTED + 1 - more_urgent)
 
 

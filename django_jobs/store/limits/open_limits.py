@@ -1,4 +1,4 @@
-"""Limits as those who lock, judge and open them read them: without a model's instance for each of hundreds."""
+"""Rows of limits for decisions: without a model instance for each of hundreds."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from ..dialects.shared.by_id import InIds
 
 @dataclass(slots=True)
 class LimitRow:
-    """A limit's row, as it is while somebody decides on it."""
+    """The columns of a limit that a decision needs."""
 
     id: int
     rule: LimitRule
@@ -27,17 +27,17 @@ class LimitRow:
 
 
 def lock_limits(ids: Iterable[int], *, using: str, wait: bool = True) -> list[LimitRow]:
-    """Lock limits by key, in the order of their ids; without ``wait`` those only that nobody else has locked."""
+    """Lock limits by key, in the order of their ids; without ``wait`` skip those that are locked elsewhere."""
     return _read(_by_id(ids, using).select_for_update(skip_locked=not wait))
 
 
 def read_limits(ids: Iterable[int], *, using: str) -> list[LimitRow]:
-    """Read limits by key, without locks: what is decided elsewhere meanwhile may differ."""
+    """Read limits by key, without locks: another worker may change them meanwhile."""
     return _read(_by_id(ids, using))
 
 
 def write_state(limit: LimitRow, state: LimitState, *, using: str) -> None:
-    """Write what is known of a locked limit besides its rule."""
+    """Write the state of a locked limit."""
     limit.state = state
     closed = None if state.closed_until is None else from_epoch(state.closed_until)
     Limit.objects.using(using).filter(pk=limit.id).update(

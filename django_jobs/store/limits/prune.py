@@ -1,4 +1,4 @@
-"""Prune limits: forget keys that nobody holds, waits for or has used lately. A key that comes back is made anew."""
+"""Prune limits: delete keys without permits or recent uses. A key that is used again is inserted again."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from ..dialects.shared.by_id import InIds, delete_rows
 
 WINDOW = 1_000
 STATE_RETENTION = timedelta(days=1)
-"""For how long a breaker's failures, and a closing that has passed, are remembered."""
+"""How long a breaker's failures, and the end of a closed time, are kept."""
 
 
 def prune_limits(*, using: str | None = None) -> int:
-    """Delete uses that no longer count and limits that have nothing left; return how many limits. 1,000 at a time.
+    """Delete cooled permits, then limits without any permit; return how many limits. 1,000 at a time.
 
-    A limit that somebody has locked is left for the next time.
+    A limit that another transaction has locked stays until the next time.
     """
     dialect, connection = open_dialect(using)
     alias = connection.alias

@@ -1,4 +1,4 @@
-"""Settle: what becomes of a run's permits at its end, and who is let in instead, in the finish's own transaction."""
+"""Release the permits of finished runs and admit the next waiting jobs, in the finish's transaction."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ FAILURE_OUTCOMES = frozenset({AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, A
 
 
 class _HeldPermit(NamedTuple):
-    """A permit that a run had, and the run."""
+    """A permit that a run held, and the run."""
 
     limit: LimitRow
-    ended: FinishedRun
+    run: FinishedRun
     ending: RunEnding
 
 
-def release_permits(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Take the permits of these runs back, or keep them, and give the limits' room to those next in line.
+def release_permits(runs: Sequence[FinishedRun], *, using: str) -> None:
+    """Release the permits of these runs, or keep them for the next run, and admit the next waiting jobs.
 
-    Limits are locked in the order of their ids, rates after all others, and jobs that are let in only where nobody
-    else has them locked: two finishes never wait for each other in a circle. A rate of which a permit cools for the
-    whole window is not locked at all.
+    Limits are locked in the order of their ids, rate limits after all others, and a job is admitted only if no other
+    transaction has locked it: two finishes never deadlock. A rate limit whose permit cools for the whole window is
+    not locked at all.
     """
-    _add_late_limits([one for one in ended if one.decision.needs], using)
+    _add_late_limits([run for run in runs if run.decision.needs], using)
     over = {
-        one.claim.job_id: (one, ending)
-        for one in ended
-        if not one.decision.needs and (ending := _ending(one)) is not RunEnding.RELEASED
+        run.claim.job_id: (run, ending)
+        for run in runs
+        if not run.decision.needs and (ending := _ending(run)) is not RunEnding.RELEASED
     }
     if not over:
         return
@@ -61,18 +61,17 @@ def release_permits(ended: Sequence[FinishedRun], *, using: str) -> None:
     _update_permits(held, now, using)
     _update_circuit_breakers(held, now, using)
     _close_rate_limits(held, now, using)
-    again = [pk for pk, (one, _) in over.items() if one.decision.state is State.BLOCKED]
+    again = [pk for pk, (run, _) in over.items() if run.decision.state is State.BLOCKED]
     if again:
         wait_at_next_limit(again, using=using)
     grant_permits(locked, now=now, using=using)
 
 
-def _ending(ended: FinishedRun) -> RunEnding:
-    match ended.decision.state:
-        case State.CANCELLED if ended.decision.has_expired:
-            return (
-                RunEnding.RELEASED
-            )  # used nothing up; given up as those of any waiting job that is cancelled
+def _ending(run: FinishedRun) -> RunEnding:
+    match run.decision.state:
+        case State.CANCELLED if run.decision.has_expired:
+            # It did not begin: its permits are deleted like those of any waiting job that is cancelled.
+            return RunEnding.RELEASED
         case State.SUCCEEDED | State.CANCELLED:
             return RunEnding.FINISHED
         case State.DEAD:
@@ -80,23 +79,23 @@ def _ending(ended: FinishedRun) -> RunEnding:
         case State.READY:
             return RunEnding.RELEASED
         case _:
-            return RunEnding.RETRY if ended.decision.attempt_outcome is not None else RunEnding.NOT_STARTED
+            return RunEnding.RETRY if run.decision.attempt_outcome is not None else RunEnding.NOT_STARTED
 
 
-def _add_late_limits(ended: Sequence[FinishedRun], using: str) -> None:
-    """Put jobs that were enqueued before their limits were defined, or by who did not know them, in line."""
-    for one in ended:
-        claim = one.claim
+def _add_late_limits(runs: Sequence[FinishedRun], using: str) -> None:
+    """Let jobs that were enqueued by code without these limits wait at them."""
+    for run in runs:
+        claim = run.claim
         Job.objects.using(using).filter(pk=claim.job_id).update(flags=F("flags").bitor(int(JobFlag.LIMITED)))
         insert_permits(
-            [(claim.job_id, one.decision.needs)], priority=claim.priority, waiting=True, using=using
+            [(claim.job_id, run.decision.needs)], priority=claim.priority, waiting=True, using=using
         )
 
 
 def _lock_limits_of(
     rows: Sequence[HeldPermit], over: Mapping[int, tuple[FinishedRun, RunEnding]], using: str
 ) -> tuple[list[_HeldPermit], list[LimitRow]]:
-    """Return the permits with their limits and runs, and those of the limits that were locked."""
+    """Return the permits with their limits and runs, and the limits that were locked."""
     locked = lock_limits({limit_id for _, limit_id, kind in rows if kind != LimitKind.RATE}, using=using)
     rates = {limit_id for _, limit_id, kind in rows if kind == LimitKind.RATE}
     read = {limit.id: limit for limit in read_limits(rates, using=using)} if rates else {}
@@ -116,35 +115,34 @@ def _lock_limits_of(
 
 
 def _update_permits(held: Sequence[_HeldPermit], now: datetime, using: str) -> None:
-    """Write what becomes of the permits that were not deleted: a statement for each kind and fate."""
+    """Write the new phases of the permits that were not deleted: one statement for each kind and phase."""
     asleep: dict[LimitKind, list[int]] = defaultdict(list)
     cooling: list[_HeldPermit] = []
     copies: list[_HeldPermit] = []
-    for one in held:
-        phase, cools = permit_transition(one.limit.rule, one.ending)
-        job_id = one.ended.claim.job_id
+    for permit in held:
+        phase, cools = permit_transition(permit.limit.rule, permit.ending)
         if phase is PermitPhase.ASLEEP:
-            asleep[one.limit.rule.kind].append(job_id)
+            asleep[permit.limit.rule.kind].append(permit.run.claim.job_id)
         elif phase is PermitPhase.COOLING:
-            cooling.append(one)
+            cooling.append(permit)
         if cools:
-            copies.append(one)
+            copies.append(permit)
     permits = Permit.objects.using(using).filter(run=0)
     for kind, ids in asleep.items():
         permits.filter(InIds("job_id", ids), kind=kind).update(phase=PermitPhase.ASLEEP, since=DatabaseNow())
     uses: dict[datetime, list[int]] = defaultdict(list)
-    for one in cooling:
-        uses[_free_at(one, now)].append(one.ended.claim.job_id)
+    for permit in cooling:
+        uses[_free_at(permit, now)].append(permit.run.claim.job_id)
     for free_at, ids in uses.items():
         rates = permits.filter(InIds("job_id", ids), kind=LimitKind.RATE)
         rates.update(phase=PermitPhase.COOLING, since=DatabaseNow(), free_at=free_at)
     if copies:
-        Permit.objects.using(using).bulk_create([_copy(one, now) for one in copies])
+        Permit.objects.using(using).bulk_create([_copy(permit, now) for permit in copies])
 
 
 def _copy(held: _HeldPermit, now: datetime) -> Permit:
-    """Return the use of a run whose job will need another."""
-    claim = held.ended.claim
+    """Return the cooling permit of a run whose job needs a new one for its next run."""
+    claim = held.run.claim
     return Permit(
         job_id=claim.job_id,
         limit_id=held.limit.id,
@@ -157,9 +155,9 @@ def _copy(held: _HeldPermit, now: datetime) -> Permit:
 
 
 def _free_at(held: _HeldPermit, now: datetime) -> datetime:
-    """Return until when the use counts: never too short, and alike for runs that began at nearly the same time."""
+    """Return until when the use counts: never too short, and equal for runs that began at nearly the same time."""
     window = held.limit.rule.window_seconds
-    started = held.ended.started
+    started = held.run.started
     if not held.limit.rule.from_start or started is None:
         return now + timedelta(seconds=window)
     step = min(window / 100, 1.0)
@@ -167,14 +165,14 @@ def _free_at(held: _HeldPermit, now: datetime) -> datetime:
 
 
 def _update_circuit_breakers(held: Sequence[_HeldPermit], now: datetime, using: str) -> None:
-    """Open breakers whose attempts failed too often, close those whose try went well."""
+    """Open breakers whose attempts failed too often, close those whose trial run succeeded."""
     attempts: dict[int, list[_HeldPermit]] = defaultdict(list)
-    for one in held:
-        if one.limit.rule.kind is LimitKind.BREAKER:
-            attempts[one.limit.id].append(one)
+    for permit in held:
+        if permit.limit.rule.kind is LimitKind.BREAKER:
+            attempts[permit.limit.id].append(permit)
     for group in attempts.values():
         limit, rule = group[0].limit, group[0].limit.rule
-        outcomes = [one.ended.decision.attempt_outcome for one in group]
+        outcomes = [permit.run.decision.attempt_outcome for permit in group]
         state = after_attempts(
             rule,
             limit.state,
@@ -188,14 +186,14 @@ def _update_circuit_breakers(held: Sequence[_HeldPermit], now: datetime, using: 
 
 
 def _close_rate_limits(held: Sequence[_HeldPermit], now: datetime, using: str) -> None:
-    """Close the rates whose called server said that it was called too often."""
+    """Close rate limits whose called server answered that it was called too often."""
     until: dict[int, float] = {}
-    for one in held:
-        decision = one.ended.decision
-        if decision.closes_limit and decision.delay is not None and one.limit.rule.kind is LimitKind.RATE:
+    for permit in held:
+        limit, decision = permit.limit, permit.run.decision
+        if decision.closes_limit and decision.delay is not None and limit.rule.kind is LimitKind.RATE:
             asked = (now + decision.delay).timestamp()
-            until[one.limit.id] = max(asked, until.get(one.limit.id, one.limit.state.closed_until or 0))
-    for limit in {one.limit.id: one.limit for one in held}.values():
+            until[limit.id] = max(asked, until.get(limit.id, limit.state.closed_until or 0))
+    for limit in {permit.limit.id: permit.limit for permit in held}.values():
         if limit.id in until:
             write_state(limit, limit.state._replace(closed_until=until[limit.id]), using=using)
             revoke(limit, using=using)

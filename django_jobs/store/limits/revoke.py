@@ -1,4 +1,4 @@
-"""Hold back: what a limit had let in, and what has not begun, goes back into its line when the limit is closed."""
+"""Revoke the permits of jobs that have not begun when their limit is closed."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..dialects.shared.by_id import InIds
 from .open_limits import LimitRow
 
 MAX_REVOKED = 500
-"""Of a breaker that let in more, the others start all the same."""
+"""If a breaker has admitted more jobs, the others start all the same."""
 
 
 def revoke(limit: LimitRow, *, using: str) -> None:
-    """Put back in line what a limit that was just closed had let in, and what has not begun; the limit is locked."""
+    """Move admitted jobs that have not begun back to the queue of a limit that was just closed; the limit is locked."""
     held = Permit.objects.using(using).filter(limit=limit.id, phase=PermitPhase.HELD, run=0)
     jobs = Job.objects.using(using)
     locked = jobs.filter(InIds("pk", list(held.values_list("job_id", flat=True)[:MAX_REVOKED]))).order_by(

@@ -1,4 +1,4 @@
-"""Browse limits: which there are, who has their permits, who waits; each page in bounded time, however many there are.
+"""Pages of limits, their permit holders and waiting jobs; each page in bounded time, however many there are.
 
 ::
 
@@ -23,14 +23,14 @@ from ..dialects.shared.permit_counts import read_limit_usage
 from ..search.keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, read_keyset_page
 
 MAX_COUNTED = 1_000
-"""Of a limit's permits, and of its line, no more are counted for a list."""
+"""How many permits, and waiting jobs, of a limit are counted for a list."""
 SHOWN_PERMITS = 100
 _KEYS = ("name", "kind", "key")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitFilter:
-    """Which limits: of a kind, of a name, with a text in their key."""
+    """Filter limits by kind, name and a part of the key."""
 
     kind: LimitKind | None = None
     name: str = ""
@@ -39,7 +39,7 @@ class LimitFilter:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitStatus:
-    """One limit as it stands. ``in_use`` and ``waiting`` are counted up to one more than MAX_COUNTED."""
+    """The current state of a limit. ``in_use`` and ``waiting`` are counted up to one more than MAX_COUNTED."""
 
     limit: Limit
     rule: LimitRule
@@ -50,18 +50,18 @@ class LimitStatus:
 
     @property
     def is_closed(self) -> bool:
-        """True where nobody is let in, whatever there is room for."""
+        """True if no job is admitted, however many permits are free."""
         return self.limit.closed_until is not None and self.limit.closed_until > self.now
 
     @property
     def can_be_reopened(self) -> bool:
-        """True where it is closed, or lets one job try."""
+        """True if it is closed, or admits one trial run."""
         return self.is_closed or self.limit.is_tripped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPermit:
-    """A permit with its job's name and state, both empty where the job is gone."""
+    """A permit with its job's name and state, both empty if the job is deleted."""
 
     permit: Permit
     job_name: str
@@ -70,7 +70,7 @@ class JobPermit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitPermits:
-    """The first hundred of those who hold permits, who wait, and of the uses that still count."""
+    """The first hundred held permits, waiting jobs and cooling permits."""
 
     held: list[JobPermit]
     waiting: list[JobPermit]
@@ -85,9 +85,9 @@ def limits_page(
     scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> KeysetPage[LimitStatus]:
-    """Return up to ``limit`` limits behind the cursor ``after``, by name, kind and key.
+    """Return up to ``limit`` limits after the cursor ``after``, by name, kind and key.
 
-    At most four statements. Raises FilterError where ``after`` is nothing that a page of this filter had.
+    At most four statements. Raises FilterError if ``after`` is not from a page of this filter.
     """
     _, connection = open_dialect(using)
     rows = Limit.objects.using(connection.alias)
@@ -113,14 +113,14 @@ def limits_page(
 
 
 def find_limit(limit_id: int, *, using: str | None = None) -> LimitStatus | None:
-    """Return one limit as it stands, None where there is none of this id. Three statements."""
+    """Return the current state of a limit, None if it does not exist. Three statements."""
     _, connection = open_dialect(using)
     found = _with_status(Limit.objects.using(connection.alias).filter(pk=limit_id), connection.alias)
     return found[0] if found else None
 
 
 def permits_of_limit(limit_id: int, *, now: datetime, using: str | None = None) -> LimitPermits:
-    """Return who holds permits of a limit, who waits and what cools, a hundred of each. Four statements."""
+    """Return a limit's held permits, waiting jobs and cooling permits, a hundred of each. Four statements."""
     _, connection = open_dialect(using)
     permits = Permit.objects.using(connection.alias).filter(limit=limit_id).order_by("urgency", "job")
     held = list(permits.filter(phase=PermitPhase.HELD)[:SHOWN_PERMITS])
@@ -138,7 +138,7 @@ def permits_of_limit(limit_id: int, *, now: datetime, using: str | None = None) 
 
 
 def permits_of_job(job_id: int, *, using: str | None = None) -> list[Permit]:
-    """Return what a job needs or has of limits for its next run, or the one at hand, each with its limit."""
+    """Return a job's permits for its current or next run, each with its limit."""
     _, connection = open_dialect(using)
     permits = Permit.objects.using(connection.alias).filter(job=job_id, run=0)
     return list(permits.select_related("limit").order_by("kind"))
@@ -156,14 +156,14 @@ def _with_status(limits: Sequence[Limit] | QuerySet[Limit], alias: str) -> list[
         return []
     _, connection = open_dialect(alias)
     now = database_now(using=alias)
-    lines = read_limit_usage(connection, [row.pk for row in rows], now=now, limit=MAX_COUNTED + 1)
+    usage = read_limit_usage(connection, [row.pk for row in rows], now=now, limit=MAX_COUNTED + 1)
     return [
         LimitStatus(
             limit=row,
             rule=LimitRule.from_json(row.rule),
-            in_use=lines[row.pk].in_use,
-            waiting=lines[row.pk].waiting,
-            waiting_since=lines[row.pk].waiting_since,
+            in_use=usage[row.pk].in_use,
+            waiting=usage[row.pk].waiting,
+            waiting_since=usage[row.pk].waiting_since,
             now=now,
         )
         for row in rows

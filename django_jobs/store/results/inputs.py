@@ -1,4 +1,4 @@
-"""Results: what the jobs that a job waited for returned, put into its arguments where it asks for them."""
+"""Put the results of a job's predecessors into its arguments."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from ..dialects import open_dialect
 
 
 def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> Any:
-    """Return stored arguments (JSON) with the results of the job's predecessors in place of the marks for them.
+    """Return stored arguments (JSON) with the results of the job's predecessors in place of their placeholders.
 
-    Two statements where there is a mark, none otherwise. Raises ResultNotPassedError, which names the job whose result
-    is missing, and ResultUnreadableError where it stands in a file that cannot be read at the moment.
+    Two statements if there is a placeholder, none otherwise. Raises ResultNotPassedError, which names the job whose
+    result is missing, and ResultUnreadableError if the result's file cannot be read at the moment.
     """
     if not has_result_placeholders(arguments):
         return arguments
@@ -33,11 +33,11 @@ def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> An
     columns = ("pk", "name", "state", "result_data")
     rows = Job.objects.using(connection.alias).filter(pk__in=predecessors).values_list(*columns)
     found = {pk: (name, state, result) for pk, name, state, result in rows}
-    return fill_in_results(arguments, [_Result(one, found) for one in predecessors])
+    return fill_in_results(arguments, [_Result(predecessor, found) for predecessor in predecessors])
 
 
 class _Result:
-    """One predecessor's result, looked at only where it is asked for."""
+    """One predecessor's result, read when a placeholder needs it."""
 
     def __init__(self, job_id: int, found: Mapping[int, tuple[str, str, Any]]) -> None:
         self._job_id, self._found = job_id, found
@@ -45,7 +45,7 @@ class _Result:
     def __call__(self) -> Any:
         if self._job_id not in self._found:
             raise ResultNotPassedError(
-                f"the result of job {self._job_id} cannot be passed on: the job is gone"
+                f"the result of job {self._job_id} cannot be passed on: the job is deleted"
             )
         name, state, result = self._found[self._job_id]
         what = f"the result of job {self._job_id} ({name}) cannot be passed on"
@@ -53,8 +53,8 @@ class _Result:
             raise ResultNotPassedError(f"{what}: the job is {state}")
         if result == RESULT_NOT_STORABLE:
             raise ResultNotPassedError(
-                f"{what}: it could not be stored, being larger than RESULTS['MAX_BYTES'] or nothing that JSON can carry;"
-                " have the job return a key instead"
+                f"{what}: it could not be stored: it is larger than RESULTS['MAX_BYTES'] or cannot be written as JSON;"
+                " let the job return a key instead"
             )
         if result == RESULT_EXPIRED:
             raise ResultNotPassedError(

@@ -1,4 +1,4 @@
-"""Kept results: note with a success until when its result is kept and where, and let go of what nobody needs.
+"""Record how long, and in which file, a result is kept, and delete results that have expired.
 
 ::
 
@@ -6,7 +6,7 @@
                                             |
           expires_at passes, or the job is deleted: expires_at is now
                                             |
-    maintenance: the job says "expired", or is gone -> file deleted -> ResultRetention deleted
+    maintenance: the job's result is "expired", or the job is deleted -> file deleted -> ResultRetention deleted
 
 So a file is deleted after the row that named it, and never forgotten in between. A process that is killed after it
 wrote a file and before the finish leaves that file behind.
@@ -34,16 +34,16 @@ from ..dialects.shared.by_id import InIds, delete_rows
 
 WINDOW = 500
 RECHECK_INTERVAL = timedelta(hours=1)
-"""When a result that is still needed, or a file that could not be deleted, is looked at again."""
+"""When a result that is still needed, or a file that could not be deleted, is checked again."""
 MAX_DELETE_SECONDS = 2.0
 
 
-def record_retention(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Note of these successes until when, and in which file, their results are kept. Two statements."""
+def record_retention(runs: Sequence[FinishedRun], *, using: str) -> None:
+    """Record until when, and in which file, the results of these successes are kept. Two statements."""
     ResultRetention.objects.using(using).bulk_create(
-        [_row(one.claim.job_id, one.decision.result_retention) for one in ended]
+        [_row(run.claim.job_id, run.decision.result_retention) for run in runs]
     )
-    jobs = Job.objects.using(using).filter(InIds("pk", [one.claim.job_id for one in ended]))
+    jobs = Job.objects.using(using).filter(InIds("pk", [run.claim.job_id for run in runs]))
     jobs.update(flags=F("flags").bitor(int(JobFlag.HAS_RESULT_RETENTION)))
 
 
@@ -57,15 +57,15 @@ def _row(job_id: int, result_retention: ResultRetentionSpec | None) -> ResultRet
     )
 
 
-def delete_unsaved_result(ended: FinishedRun) -> None:
+def delete_unsaved_result(run: FinishedRun) -> None:
     """Delete the file of a result that was not saved."""
-    result_retention = ended.decision.result_retention
+    result_retention = run.decision.result_retention
     if result_retention is not None and result_retention.file_name:
         delete_result(result_retention.storage, result_retention.file_name)
 
 
 def expire_results_of_jobs(job_ids: Collection[int], *, using: str) -> None:
-    """Have the files of jobs that are being deleted deleted too, by the next maintenance."""
+    """Let the next maintenance delete the result files of jobs that are being deleted."""
     rows = ResultRetention.objects.using(using)
     ids = list(rows.filter(job_id__in=job_ids).values_list("pk", flat=True))
     if ids:
@@ -73,7 +73,7 @@ def expire_results_of_jobs(job_ids: Collection[int], *, using: str) -> None:
 
 
 class RetentionResult(NamedTuple):
-    """How many results expired or were let go of, and whether there are more to see to."""
+    """How many results were deleted, and whether more are due."""
 
     results: int
     more: bool
@@ -87,10 +87,10 @@ class _DueResult(NamedTuple):
 
 
 def expire_results(*, windows: int | None = None, using: str | None = None) -> RetentionResult:
-    """Clear results that are kept no longer, and delete their files; 500 a transaction, at most ``windows`` of them.
+    """Clear expired results, and delete their files; 500 a transaction, at most ``windows`` of them.
 
-    Found by the index of ``expires_at``. A result that something that waits for it may still ask for stays, and is
-    looked at again an hour later; so is a file that its storage does not delete. Deleting takes two seconds at most.
+    Found by the index of ``expires_at``. A result that a dependent job may still need stays, and is checked again an
+    hour later; so is a file that its storage fails to delete. Deleting takes at most two seconds.
     """
     _, connection = open_dialect(using)
     rows = ResultRetention.objects.using(connection.alias)
@@ -101,9 +101,9 @@ def expire_results(*, windows: int | None = None, using: str | None = None) -> R
         found = [_DueResult(*row) for row in due.values_list("pk", "job_id", "storage", "file_name")[:WINDOW]]
         if not found:
             break
-        going = _clear(found, connection.alias)
-        left = _delete_files([one for one in going if one.file_name], deadline, connection.alias)
-        total += len(going) - len(left)
+        expired = _clear(found, connection.alias)
+        left = _delete_files([result for result in expired if result.file_name], deadline, connection.alias)
+        total += len(expired) - len(left)
         if left:
             return RetentionResult(total, more=True)
         if len(found) < WINDOW:
@@ -113,45 +113,47 @@ def expire_results(*, windows: int | None = None, using: str | None = None) -> R
 
 
 def _clear(due: Sequence[_DueResult], alias: str) -> list[_DueResult]:
-    """Mark the jobs' results as expired, put off those that are still needed, and return the others."""
+    """Mark the jobs' results as expired, postpone those that are still needed, and return the others."""
     dialect, connection = open_dialect(alias)
     jobs, rows = Job.objects.using(alias), ResultRetention.objects.using(alias)
     with dialect.write_transaction(connection):
         locked = (
-            jobs.filter(InIds("pk", sorted({one.job_id for one in due}))).select_for_update().order_by("pk")
+            jobs.filter(InIds("pk", sorted({result.job_id for result in due})))
+            .select_for_update()
+            .order_by("pk")
         )
         flags = dict(locked.values_list("pk", "flags"))
         awaited = [pk for pk, bits in flags.items() if bits & JobFlag.HAS_DEPENDENTS]
         needed = still_needed(awaited, using=alias) if awaited else set()
-        going = [one for one in due if one.job_id not in needed]
+        expired = [result for result in due if result.job_id not in needed]
         jobs.filter(InIds("pk", [pk for pk in flags if pk not in needed])).update(result_data=RESULT_EXPIRED)
         if needed:
-            put_off = [one.id for one in due if one.job_id in needed]
-            rows.filter(InIds("pk", put_off)).update(expires_at=DatabaseNow(RECHECK_INTERVAL))
-        delete_rows(rows.filter(InIds("pk", [one.id for one in going if not one.file_name])))
-    return going
+            postponed = [result.id for result in due if result.job_id in needed]
+            rows.filter(InIds("pk", postponed)).update(expires_at=DatabaseNow(RECHECK_INTERVAL))
+        delete_rows(rows.filter(InIds("pk", [result.id for result in expired if not result.file_name])))
+    return expired
 
 
 def _delete_files(due: Sequence[_DueResult], deadline: float, alias: str) -> list[_DueResult]:
-    """Delete files, forget those that are gone, put off those of a storage that fails; return those left over."""
-    gone: list[int] = []
+    """Delete files and their rows, postpone those of a storage that fails; return the rest at the deadline."""
+    deleted: list[int] = []
     failed: list[int] = []
     left: list[_DueResult] = []
     broken: set[str] = set()
-    for one in due:
-        if one.storage in broken:
-            failed.append(one.id)
+    for result in due:
+        if result.storage in broken:
+            failed.append(result.id)
         elif time.monotonic() > deadline:
-            left.append(one)
-        elif delete_result(one.storage, one.file_name):
-            gone.append(one.id)
+            left.append(result)
+        elif delete_result(result.storage, result.file_name):
+            deleted.append(result.id)
         else:
-            broken.add(one.storage)
-            failed.append(one.id)
+            broken.add(result.storage)
+            failed.append(result.id)
     dialect, connection = open_dialect(alias)
     rows = ResultRetention.objects.using(alias)
-    if gone or failed:
+    if deleted or failed:
         with dialect.write_transaction(connection):
-            delete_rows(rows.filter(InIds("pk", gone)))
+            delete_rows(rows.filter(InIds("pk", deleted)))
             rows.filter(InIds("pk", failed)).update(expires_at=DatabaseNow(RECHECK_INTERVAL))
     return left

@@ -1,8 +1,8 @@
-"""Graph: enqueue jobs that wait for one another, or for jobs that are there already, all in one transaction.
+"""Enqueue jobs that wait for one another, or for existing jobs, in one transaction.
 
-A job that is there already may run, end, be cancelled or pruned at this very moment. Its row is locked first, by the
-UPDATE that marks it as awaited, and its state read then: an end that came before is seen here, one that comes after
-reads the mark. Nobody is missed in between; see ``successors``.
+An existing job may run, end, be cancelled or pruned at this moment. So its row is locked before its state is read and
+its flag HAS_DEPENDENTS set: an earlier end is seen here, a later one reads the flag. None is missed; see
+``store/dependencies/successors.py``.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHOWN_MISSING = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNode:
-    """A job to be enqueued. It waits for nodes of the same graph, by number, and for jobs, by id, in this order."""
+    """A job to enqueue. It waits for nodes of the same graph, by number, and for jobs, by id, in this order."""
 
     new: NewJob
     arguments: dict[str, Any]
@@ -40,7 +40,7 @@ class NewNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PredecessorRef:
-    """What a node waits for: another node of the graph, or a job that was enqueued before."""
+    """A predecessor of a node: another node of the graph, or a job that was enqueued before."""
 
     node: int | None = None
     job_id: int | None = None
@@ -57,11 +57,11 @@ class _Insertion:
 def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list[Job]:
     """Insert all nodes and return their jobs in the same order.
 
-    Those that wait for nothing, or only for what has succeeded already, are ready at once. Raises InvalidGraphError for a
-    circle, too large a graph, a job that waits and has a ``run_after``, and one to be waited for that is gone.
+    Those that wait for nothing, or only for jobs that have succeeded, are ready at once. Raises InvalidGraphError for a
+    cycle, too large a graph, a waiting job with a ``run_after``, and a predecessor that does not exist.
     """
-    inside = [[one.node for one in node.after if one.node is not None] for node in nodes]
-    outside = sorted({one.job_id for node in nodes for one in node.after if one.job_id is not None})
+    inside = [[ref.node for ref in node.after if ref.node is not None] for node in nodes]
+    outside = sorted({ref.job_id for node in nodes for ref in node.after if ref.job_id is not None})
     try:
         check_size(len(nodes), sum(len(node.after) for node in nodes))
         ordered = topological_order(inside, [node.new.name for node in nodes])
@@ -74,10 +74,10 @@ def enqueue_graph(nodes: Sequence[NewNode], *, using: str | None = None) -> list
         jobs = _insert(nodes, ordered, states, connection.alias)
         ids = [job.pk for job in jobs]
         dialect.dependencies.insert(connection, _edges(nodes, ids, states))
-        lost = [job_id for job_id, state in states.items() if state is State.CANCELLED]
+        cancelled = [job_id for job_id, state in states.items() if state is State.CANCELLED]
         dead = [job_id for job_id, state in states.items() if state is State.DEAD]
-        if lost or dead:
-            cancel_dependents(dead=dead, cancelled=lost, using=connection.alias)
+        if cancelled or dead:
+            cancel_dependents(dead=dead, cancelled=cancelled, using=connection.alias)
     return jobs
 
 
@@ -91,21 +91,21 @@ def _refuse_delayed(nodes: Sequence[NewNode]) -> None:
 
 
 def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
-    """Lock jobs, mark them as awaited and return their states. Raises InvalidGraphError where one is gone."""
+    """Lock jobs, set their flag HAS_DEPENDENTS and return their states. Raises InvalidGraphError if one is missing."""
     if not ids:
         return {}
     jobs = Job.objects.using(alias).filter(InIds("pk", ids))
     rows = jobs.select_for_update().order_by("pk").values_list("pk", "state", "flags")
     locked = {pk: (State(state), flags) for pk, state, flags in rows}
-    missing = [str(one) for one in ids if one not in locked]
+    missing = [str(pk) for pk in ids if pk not in locked]
     if missing:
         raise InvalidGraphError(
-            f"expected jobs that are there to wait for, got {', '.join(missing[:SHOWN_MISSING])}: rolled back, pruned,"
+            f"expected existing jobs to wait for, got {', '.join(missing[:SHOWN_MISSING])}: rolled back, pruned,"
             " purged, or of another database"
         )
-    unmarked = [pk for pk, (_, flags) in locked.items() if not flags & JobFlag.HAS_DEPENDENTS]
-    if unmarked:
-        Job.objects.using(alias).filter(InIds("pk", unmarked)).update(
+    unflagged = [pk for pk, (_, flags) in locked.items() if not flags & JobFlag.HAS_DEPENDENTS]
+    if unflagged:
+        Job.objects.using(alias).filter(InIds("pk", unflagged)).update(
             flags=F("flags").bitor(int(JobFlag.HAS_DEPENDENTS))
         )
     return {pk: state for pk, (state, _) in locked.items()}
@@ -114,12 +114,12 @@ def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
 def _insert(
     nodes: Sequence[NewNode], ordered: Sequence[int], states: dict[int, State], alias: str
 ) -> list[Job]:
-    """Insert the nodes, all that share their options in one statement, each behind those that it waits for."""
-    awaited = {one.node for node in nodes for one in node.after if one.node is not None}
+    """Insert the nodes, those with the same options in one statement, each after its predecessors."""
+    awaited = {ref.node for node in nodes for ref in node.after if ref.node is not None}
     insertions: dict[NewJob, _Insertion] = {}
     for number in ordered:
         node = nodes[number]
-        waits = any(one.job_id is None or states[one.job_id] is not State.SUCCEEDED for one in node.after)
+        waits = any(ref.job_id is None or states[ref.job_id] is not State.SUCCEEDED for ref in node.after)
         flags = node.new.flags | (JobFlag.HAS_DEPENDENTS if number in awaited else 0)
         insertion = insertions.setdefault(
             node.new._replace(blocked=waits or node.new.blocked, flags=int(flags)), _Insertion()
@@ -138,11 +138,11 @@ def _edges(
     return [
         (
             job_id,
-            ids[one.node] if one.node is not None else one.job_id or 0,
+            ids[ref.node] if ref.node is not None else ref.job_id or 0,
             position,
             node.on_dead is OnDead.CANCEL,
-            one.job_id is not None and states[one.job_id] is State.SUCCEEDED,
+            ref.job_id is not None and states[ref.job_id] is State.SUCCEEDED,
         )
         for job_id, node in zip(ids, nodes, strict=True)
-        for position, one in enumerate(node.after)
+        for position, ref in enumerate(node.after)
     ]

@@ -95,7 +95,7 @@ def test_only_the_first_stores_and_only_within_its_block() -> None:
 
 
 def test_what_cannot_be_stored_fails_the_block_and_leaves_no_record(settings: Any) -> None:
-    with pytest.raises(SerializationError, match="what is stored"), once("charge", 3) as first:
+    with pytest.raises(SerializationError, match="the stored value"), once("charge", 3) as first:
         first.store(object())
     settings.DJANGO_JOBS = {"RESULTS": {"MAX_BYTES": 10}}
     with pytest.raises(PayloadTooLargeError, match=r"\['MAX_BYTES'\]"), once("charge", 3) as first:

@@ -332,7 +332,7 @@ class TestWhatIsRefused:
         gone = make_job(State.SUCCEEDED)
         purge(gone)
         with pytest.raises(
-            InvalidGraphError, match=rf"expected jobs that are there to wait for, got {gone.pk}: rolled"
+            InvalidGraphError, match=rf"expected existing jobs to wait for, got {gone.pk}: rolled"
         ):
             waits(gone)
         assert Job.objects.count() == 0

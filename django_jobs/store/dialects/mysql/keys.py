@@ -1,8 +1,8 @@
-"""Keys on MySQL and MariaDB: insert the key or lock it, then the job, then note its id on the key.
+"""Keys on MySQL and MariaDB: insert the key or lock it, insert the job, write the job's id to the key.
 
-An INSERT that meets the same key as a plain duplicate takes a shared lock; two that wait for a third one's rollback
-would both have it and then deadlock. ON DUPLICATE KEY UPDATE asks for the exclusive one from the start, and
-``LAST_INSERT_ID(expression)`` tells in the same round trip who has the key (MySQL manual, "LAST_INSERT_ID").
+A plain INSERT that finds a duplicate takes a shared lock; two that wait for a third one's rollback would both get it
+and then deadlock. ON DUPLICATE KEY UPDATE takes the exclusive lock from the start, and ``LAST_INSERT_ID(expression)``
+returns the key's holder in the same round trip (MySQL manual, "LAST_INSERT_ID").
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 NO_JOB_ID = 0
-"""The job of a key that its own transaction has just made; no other transaction ever sees it."""
+"""The job of a key that this transaction has just inserted; no other transaction ever sees it."""
 
 LOCK_KEY = f"""
 INSERT INTO django_jobs_enqueuekey (digest, kind, job_name, `key`, job_id, acquired_at, expires_at)
@@ -50,7 +50,7 @@ class MySQLKeys:
     """Keys on MySQL 8 and MariaDB 10.6 and later."""
 
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
-        """Not inside a transaction under REPEATABLE READ, the server's default but not Django's."""
+        """False inside a transaction under REPEATABLE READ, the server's default but not Django's."""
         return (
             not connection.in_atomic_block
             or getattr(connection, "isolation_level", None) in READ_COMMITTED_LEVELS
@@ -59,7 +59,7 @@ class MySQLKeys:
     def insert_with_key(
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
-        """Insert in three statements: the key, which is locked whoever has it, the job, its id."""
+        """Insert in three statements: the key, or a lock on it, the job, the job's id on the key."""
         with write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
             holder_id = cursor.lastrowid or NO_JOB_ID
@@ -76,13 +76,13 @@ class MySQLKeys:
         return inserted
 
     def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
-        """Lock the row in a mode that others may have too."""
+        """Lock the row in share mode."""
         with connection.cursor() as cursor:
             cursor.execute(LOCK_WAITING_JOB, [job_id])
             return cursor.fetchone() is not None
 
     def insert_once(self, connection: BaseDatabaseWrapper, record: NewOnceRecord) -> bool:
-        """Insert, or lock what is there, in one statement."""
+        """Insert, or lock the existing record, in one statement."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_ONCE, record)
             return not cursor.lastrowid

@@ -1,4 +1,4 @@
-"""Limits on MySQL and MariaDB: the heads of a hundred lines in one statement."""
+"""Limits on MySQL and MariaDB: the heads of a hundred queues in one statement."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ class MySQLLimits(MultiStatementLimits):
     def read_queue_heads(
         self, connection: BaseDatabaseWrapper, lengths: Mapping[int, int]
     ) -> list[tuple[int, int, bool]]:
-        """Read a hundred ranges of the index in one statement: MariaDB knows no LATERAL."""
+        """Read a hundred ranges of the index in one statement: MariaDB has no LATERAL."""
         found: list[tuple[int, int, bool]] = []
         limits = list(lengths.items())
         with connection.cursor() as cursor:
             for start in range(0, len(limits), LIMITS_PER_STATEMENT):
                 part = limits[start : start + LIMITS_PER_STATEMENT]
                 heads = (f"SELECT * FROM ({SELECT_QUEUE_HEAD}) AS head_{at}" for at in range(len(part)))
-                cursor.execute(" UNION ALL ".join(heads), [value for one in part for value in one])
+                cursor.execute(" UNION ALL ".join(heads), [value for limit in part for value in limit])
                 found += cursor.fetchall()
         return found

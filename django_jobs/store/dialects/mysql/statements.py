@@ -84,8 +84,8 @@ FOR UPDATE
 
 _EPOCH = "TIMESTAMPADD(MICROSECOND, {}, TIMESTAMP'1970-01-01 00:00:00.000000')"
 
-# Rows are looked up by key, whatever the optimizer thinks: of a table of three jobs it would read, and lock, all.
-# A batch of successes crosses as one JSON text, which takes Python a fifth of the time of writing out values.
+# Rows are looked up by key, whatever the optimizer prefers: in a table of three jobs it would read, and lock, all.
+# A batch of successes is sent as one JSON text, in a fifth of the time that Python needs to write out values.
 _SUCCEEDED = """JSON_TABLE(%s, '$[*]' COLUMNS (
            job_id bigint PATH '$[0]', claim_number int PATH '$[1]', number smallint PATH '$[2]',
            started bigint PATH '$[3]', finished bigint PATH '$[4]', result longtext PATH '$[5]')) AS ended

@@ -1,4 +1,4 @@
-"""Limits on PostgreSQL: one statement to take back, one to see the lines, one to let in."""
+"""Limits on PostgreSQL: one statement to release permits, one to read queues, one to admit jobs."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from .jobs import array_literal
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Phases: 1 waits, 2 is held, 3 cools. Kind 4 is a rate, the last that a job takes: where another was the last, none is
-# looked for.
+# Phases: 1 waiting, 2 held, 3 cooling. Kind 4 is a rate limit, the last permit that a job takes: if the last was of
+# another kind, none is searched for.
 RELEASE_PERMITS = """
-WITH gone AS (
+WITH deleted AS (
     DELETE FROM django_jobs_permit
     WHERE job_id = ANY(%(over)s::bigint[]) AND run = 0 AND phase = 2 AND kind <> 4
     RETURNING job_id, limit_id, kind, is_last
 )
-SELECT job_id, limit_id, kind FROM gone
+SELECT job_id, limit_id, kind FROM deleted
 UNION ALL
 SELECT job_id, limit_id, kind FROM django_jobs_permit
-WHERE job_id = ANY(ARRAY(SELECT unnest(%(over)s::bigint[]) EXCEPT SELECT job_id FROM gone WHERE is_last))
+WHERE job_id = ANY(ARRAY(SELECT unnest(%(over)s::bigint[]) EXCEPT SELECT job_id FROM deleted WHERE is_last))
   AND run = 0 AND phase = 2 AND kind = 4
 UNION ALL
 SELECT job_id, limit_id, kind FROM django_jobs_permit
 WHERE job_id = ANY(%(others)s::bigint[]) AND run = 0 AND phase = 2
 """
 
-LINES = """
+READ_QUEUES = """
 SELECT open_limit.id, given.number, given.free_at, head.job_id, head.is_last
 FROM unnest(%s::bigint[], %s::int[]) AS open_limit (id, bound)
 CROSS JOIN LATERAL (
@@ -44,8 +44,8 @@ LEFT JOIN LATERAL (
 ) AS head ON true
 """
 
-# What is written is looked up by a list of keys: of a join with the few rows of a CTE the planner expects one row, and
-# compares each with each (measured: 12 ms for 200 jobs instead of 4).
+# Written rows are looked up by a list of keys: for a join with a CTE the planner expects one row, and compares each
+# with each (measured: 12 ms for 200 jobs instead of 4).
 ADMIT_JOBS = """
 WITH taken AS MATERIALIZED (
     SELECT id, state, queue_name FROM django_jobs_job
@@ -77,16 +77,16 @@ class PostgreSQLLimits:
         self, connection: BaseDatabaseWrapper, bounds: Mapping[int, int], *, limit: int
     ) -> dict[int, LimitQueue]:
         """Read two ranges of the index for each limit, all in one statement."""
-        lines: dict[int, LimitQueue] = {}
+        queues: dict[int, LimitQueue] = {}
         with connection.cursor() as cursor:
-            cursor.execute(LINES, [array_literal(bounds.keys()), array_literal(bounds.values()), limit])
+            cursor.execute(READ_QUEUES, [array_literal(bounds.keys()), array_literal(bounds.values()), limit])
             for limit_id, used, free_at, job_id, is_last in cursor.fetchall():
-                line = lines.get(limit_id)
-                if line is None:
-                    line = lines[limit_id] = LimitQueue(used, free_at)
+                queue = queues.get(limit_id)
+                if queue is None:
+                    queue = queues[limit_id] = LimitQueue(used, free_at)
                 if job_id is not None:
-                    line.waiting.append((job_id, is_last))
-        return lines
+                    queue.waiting.append((job_id, is_last))
+        return queues
 
     def admit(
         self, connection: BaseDatabaseWrapper, job_ids: Collection[int], *, complete: Collection[int]

@@ -51,9 +51,9 @@ LEFT JOIN (
 ) AS open_lane ON true
 """
 
-# The claim's own commit does not wait for the disk: one lost in a crash of the server leaves the job ready,
-# which at-least-once allows, and the finish names the worker as well as the counter. Said inside the
-# statement it holds for this transaction only, also behind a pooler that shares sessions.
+# The claim's own commit does not wait for the disk: if a crash of the server loses it, the job is ready again, which
+# at-least-once allows, and the finish is fenced by the worker as well as by the claim number. Set inside the statement,
+# it applies to this transaction only, also behind a pooler that shares sessions.
 # PostgreSQL manual, "Asynchronous Commit".
 CLAIM = """
 UPDATE django_jobs_job AS job
@@ -95,10 +95,10 @@ WITH promoted AS (
 SELECT count(*), coalesce(array_agg(id) FILTER (WHERE flags & 1 = 1), '{}') FROM promoted
 """
 
-# The look-up stays by key (job.id = ANY): a join alone lets the planner walk the whole index of running jobs.
-# What guards the claim is compared with columns of ended, not with constants: statistics of a table that holds
-# next to no running jobs would have the planner expect one row and scan all of ended for each (measured: a
-# finish of 1,000 took 200 ms instead of 10).
+# Jobs are looked up by key (job.id = ANY): a join alone lets the planner walk the whole index of running jobs.
+# The fence compares with columns of ended, not with constants: by the statistics of a table with next to no running
+# jobs the planner would expect one row and scan all of ended for each (measured: a finish of 1,000 took 200 ms
+# instead of 10).
 FINISH_SUCCEEDED = """
 WITH ended AS MATERIALIZED (
     SELECT *, 'running' AS held_state, %(worker_id)s::bigint AS holder_id

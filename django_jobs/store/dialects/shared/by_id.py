@@ -1,11 +1,11 @@
-"""Find, change and delete rows by hundreds of ids: a condition sent as one value, and met by an index.
+"""Find, change and delete rows by hundreds of ids, sent as one value and looked up in an index.
 
-``filter(column__in=[...])`` makes a parameter of each id, and Django and the driver then spend more time on a list of 500
-than the database on finding its rows: a finish of jobs under limits took Python twice as long. ``InIds`` sends one.
+``filter(column__in=[...])`` makes a parameter of each id, and Django and the driver then spend more time on a list of
+500 than the database on finding its rows: a finish of jobs under limits took Python twice as long.
 
-MySQL and MariaDB, besides, read and lock the whole of a small table rather than look up a list of keys: a worker would
-wait for the transaction of somebody who has just enqueued. So ``InIds`` names an index, and the query that it is put into
-becomes an ``IndexedQuery``, for which a vendor may have SQL compilers of its own: see ``mysql/compilers.py``.
+MySQL and MariaDB, besides, read and lock the whole of a small table instead of looking up a list of keys: a worker
+would wait for the transaction of a new enqueue. So ``InIds`` names an index, and the query that it is put into becomes
+an ``IndexedQuery``, for which a vendor may have SQL compilers of its own: see ``mysql/compilers.py``.
 """
 
 from __future__ import annotations

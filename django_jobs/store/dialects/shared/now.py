@@ -11,8 +11,8 @@ from django.db.models import DateTimeField, Func
 class DatabaseNow(Func):
     """The instant at which the statement began, by the database's clock, with an optional offset.
 
-    Django's own ``Now()`` gives MySQL's session time zone and, inside a transaction on some
-    databases, the time at which that began.
+    Django's own ``Now()`` uses the session's time zone on MySQL and, inside a transaction on some databases, the
+    time at which that began.
     """
 
     arity = 0

@@ -1,4 +1,4 @@
-"""Count who has, and who waits for, the permits of some limits: one statement, a bounded walk of the index for each."""
+"""Count the used permits and the waiting jobs of limits in one statement: a bounded range of the index for each."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ..base.jobs import as_instant
 if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
-# Phases: 1 waits, 2 is held, 3 cools. Ordered as the index of lines is, so that each part is a walk that stops.
+# Phases: 1 waiting, 2 held, 3 cooling. Ordered like the index, so that each part reads a range of it and stops.
 IN_USE = """
 SELECT %s AS limit_id, 1 AS is_use, count(*) AS number, min(since) AS since FROM (
     SELECT since FROM django_jobs_permit WHERE limit_id = %s AND phase >= 2 AND (phase = 2 OR free_at > %s)
@@ -26,7 +26,7 @@ SELECT %s AS limit_id, 0 AS is_use, count(*) AS number, min(since) AS since FROM
 
 
 class LimitUsage(NamedTuple):
-    """How many permits of a limit count, how many jobs wait at it, and since when the first of those has."""
+    """The number of used permits and waiting jobs of a limit, and since when the first of these has waited."""
 
     in_use: int
     waiting: int
@@ -36,7 +36,7 @@ class LimitUsage(NamedTuple):
 def read_limit_usage(
     connection: BaseDatabaseWrapper, limit_ids: Sequence[int], *, now: datetime, limit: int
 ) -> dict[int, LimitUsage]:
-    """Count each limit's permits and line, both up to ``limit``; who has waited longest is looked for among those."""
+    """Count each limit's permits and waiting jobs, both up to ``limit``; the longest wait is that among the counted."""
     if not limit_ids:
         return {}
     instant = connection.ops.adapt_datetimefield_value(now)

@@ -1,7 +1,7 @@
-"""Keys on SQLite: one writer at a time, so a few small statements in one transaction are as good as one.
+"""Keys on SQLite: a few small statements in one transaction, because there is one writer at a time.
 
-The first of them writes: where the caller's transaction has only read so far, it has the write lock, or waits for
-it, before anything is decided.
+The first of them writes: even if the caller's transaction has only read so far, it takes the write lock before
+anything is decided.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from django.db.backends.base.base import BaseDatabaseWrapper
 
 NO_JOB_ID = 0
-"""The job of a key that its own transaction has just made."""
+"""The job of a key that this transaction has just inserted."""
 
-# With the six digits that Django writes, which pages of these rows compare with.
+# Six digits, as Django writes instants: pages of these rows compare with them.
 _NOW = f"""({NOW.replace("%", "%%")} || '000')"""
 _LATER = f"""({LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f")} || '000')"""
 
@@ -48,7 +48,7 @@ class SQLiteKeys:
     """Keys on SQLite 3.37 and later."""
 
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
-        """Always: whoever writes has the whole file."""
+        """True: a writer has locked the whole file."""
         return True
 
     def insert_with_key(
@@ -68,7 +68,7 @@ class SQLiteKeys:
         return inserted
 
     def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:
-        """Look only: this transaction writes, so no claim gets in before it ends."""
+        """Read only: this transaction has the write lock, so no claim happens before it ends."""
         with connection.cursor() as cursor:
             cursor.execute(SELECT_WAITING_JOB, [job_id])
             return cursor.fetchone() is not None

@@ -1,4 +1,4 @@
-"""Limits on SQLite: line by line."""
+"""Limits on SQLite: one queue a statement."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class SQLiteLimits(MultiStatementLimits):
     def read_queue_heads(
         self, connection: BaseDatabaseWrapper, lengths: Mapping[int, int]
     ) -> list[tuple[int, int, bool]]:
-        """Read limit by limit: a statement costs no way to a server."""
+        """Read limit by limit: a statement costs no round trip."""
         found: list[tuple[int, int, bool]] = []
         with connection.cursor() as cursor:
-            for one in lengths.items():
-                cursor.execute(SELECT_QUEUE_HEAD, one)
+            for limit in lengths.items():
+                cursor.execute(SELECT_QUEUE_HEAD, limit)
                 found += cursor.fetchall()
         return found

@@ -71,7 +71,7 @@ SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
 _CLAIM_PARTS = {
     "now": NOW.replace("%", "%%"),
     "enqueued": f"coalesce({SINCE_EPOCH.format('enqueued_at')}, {SINCE_EPOCH.format('started_at')})",
-    # What was edited by hand may be no instant at all; such a job runs like any other.
+    # Text edited by hand may be no instant; such a job runs like any other.
     "ready": f"coalesce({SINCE_EPOCH.format('ready_at')}, {SINCE_EPOCH.format('started_at')})",
     "unknown": SINCE_EPOCH.format("unknown_since"),
     "started": SINCE_EPOCH.format("started_at"),
