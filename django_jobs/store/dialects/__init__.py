@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
 from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
 from .base.dialect import Dialect
 from .base.jobs import get_connection
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 __all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect"]
 

@@ -166,8 +166,8 @@ def _check_size(name: str, what: str, text: str) -> None:
     max_bytes = get_settings().enqueue.max_payload_bytes
     if len(text) * 4 > max_bytes and (size := len(text.encode())) > max_bytes:
         raise PayloadTooLargeError(
-            f"{name}: {what} of {size} bytes; DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows {max_bytes}. Keep large"
-            " data in a table or a file and enqueue its key"
+            f"{name}: {what} of {size} bytes; DJANGO_JOBS['ENQUEUE']['MAX_PAYLOAD_BYTES'] allows {max_bytes}. Keep"
+            " large data in a table or a file and enqueue its key"
         )
 
 

@@ -32,9 +32,9 @@ def reschedule(
     """Let the waiting ``job`` be due when ``new`` would be; False if it has changed since it was read.
 
     With ``arguments`` it keeps its place in the queue and otherwise becomes ``new``: all attempts left, under the
-    limits of ``needs``. Earlier attempts stay on record. ``max_wait`` bounds the due time of a job without an attempt, see
-    ``rescheduled_due``. It expires when ``new`` would. The object is changed too. For a job without limits and expiry
-    one statement and a read of the clock.
+    limits of ``needs``. Earlier attempts stay on record. ``max_wait`` bounds the due time of a job without an attempt,
+    see ``rescheduled_due``. It expires when ``new`` would. The object is changed too. For a job without limits and
+    expiry one statement and a read of the clock.
     """
     dialect, connection = open_dialect(job._state.db)
     using = connection.alias

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.batches import Counts
 from .sql_text import id_list, insert_rows
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 LOCK_BATCH = """
 SELECT state, outcome, description, closed_at IS NOT NULL, cancelled_at IS NOT NULL, total, succeeded, dead, cancelled

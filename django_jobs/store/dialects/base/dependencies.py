@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .sql_text import id_list, insert_rows
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 INSERT = """
 INSERT INTO django_jobs_dependency (job_id, predecessor_id, position, on_dead, is_met) VALUES {rows}

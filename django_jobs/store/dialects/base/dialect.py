@@ -11,7 +11,10 @@ from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
+
+from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .batches import BatchStatements
 from .dependencies import DependencyStatements
@@ -23,10 +26,6 @@ from .schedules import ScheduleStatements
 from .server import ServerStatements
 from .stats import StatStatements
 from .transactions import write_transaction
-
-if TYPE_CHECKING:
-    from django.db import Error as DatabaseError
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class Dialect(ABC):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.uniqueness import NewKey
 from .jobs import Inserted, NewJob
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 WAITING = "('blocked', 'scheduled', 'ready')"
 

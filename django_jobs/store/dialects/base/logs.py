@@ -6,13 +6,11 @@ It writes only while the run has its claim, and never fewer lines over more: a l
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.log_lines import LogExcerpt
 from .jobs import Claim
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 INSERT_LOG = """
 INSERT INTO django_jobs_joblog (job_id, claim_number, data, head, total)

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.histogram import BUCKETS_PER_DOUBLING, MIN_SECONDS
 from ....policy.rollup import AttemptCount
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Looked up row by row, by key: a join, or an EXISTS, lets PostgreSQL hash the whole table of jobs, or of dead letters.
 # The logarithm rounds the bound of a bucket that is a power of two slightly up: hence the 1e-9.

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.dependencies import DependencyStatements
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class MySQLDependencies(DependencyStatements):

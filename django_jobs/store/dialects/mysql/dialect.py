@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
 from ..base.dialect import Dialect
@@ -19,10 +22,6 @@ from .logs import ON_DUPLICATE_KEY
 from .schedules import MySQLSchedules
 from .server import MySQLServer
 from .statements import NOW
-
-if TYPE_CHECKING:
-    from django.db import Error as DatabaseError
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 CONFLICTS = {1020, 1213}
 """ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""

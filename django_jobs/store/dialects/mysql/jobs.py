@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.claim_cursors import Lane
 from ....policy.flags import JobFlag
@@ -47,9 +49,6 @@ from .statements import (
     RETURNING,
     TAKE,
 )
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class MySQLJobs:

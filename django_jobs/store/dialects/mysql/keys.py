@@ -7,16 +7,13 @@ returns the key's holder in the same round trip (MySQL manual, "LAST_INSERT_ID")
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 from ..base.transactions import write_transaction
 from .jobs import MySQLJobs
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 NO_JOB_ID = 0
 """The job of a key that this transaction has just inserted; no other transaction ever sees it."""

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
 from ..base.server import readable_rows
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 LONG_TRANSACTIONS = """
 SELECT concat('connection ', trx_mysql_thread_id, ' (', lower(trx_state), ')'),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from datetime import datetime
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
 from ..base.dependencies import DependencyStatements
@@ -17,10 +20,6 @@ from .keys import PostgreSQLKeys
 from .limits import PostgreSQLLimits
 from .schedules import PostgreSQLSchedules
 from .server import PostgreSQLServer
-
-if TYPE_CHECKING:
-    from django.db import Error as DatabaseError
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 CONFLICTS = {"40001", "40P01"}
 """serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.claim_cursors import Lane
 from ..base.jobs import (
@@ -33,9 +35,6 @@ from .statements import (
     PROMOTE,
     QUEUE_SNAPSHOT,
 )
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class PostgreSQLJobs:

@@ -12,15 +12,12 @@ both skipped do not wait for each other.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 from .statements import INSERT
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 _NEXT_JOB = "nextval(pg_get_serial_sequence('django_jobs_job', 'id'))"
 

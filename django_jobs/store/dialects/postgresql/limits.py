@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.limits import HeldPermit, LimitQueue, LockedJob
 from .jobs import array_literal
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 # Phases: 1 waiting, 2 held, 3 cooling. Kind 4 is a rate limit, the last permit that a job takes: if the last was of
 # another kind, none is searched for.

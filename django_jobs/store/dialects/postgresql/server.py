@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
 from ..base.server import readable_rows
 from .channels import CHANNEL
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 LISTEN_SECONDS = 2.0
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Mapping
-from typing import TYPE_CHECKING
 
+from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import Count, Min
 
 from ....models import Job, Permit
@@ -14,9 +14,6 @@ from ....policy.states import State
 from ..base.limits import HeldPermit, LimitQueue, LockedJob
 from .by_id import InIds, delete_rows
 from .now import DatabaseNow
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 SELECT_QUEUE_HEAD = """
 SELECT limit_id, job_id, is_last FROM django_jobs_permit

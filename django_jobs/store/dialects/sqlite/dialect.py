@@ -5,7 +5,10 @@ from __future__ import annotations
 import sqlite3
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db import Error as DatabaseError
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
 from ..base.dependencies import DependencyStatements
@@ -19,10 +22,6 @@ from .schedules import SQLiteSchedules
 from .server import SQLiteServer
 from .statements import SINCE_EPOCH
 from .transactions import write_transaction
-
-if TYPE_CHECKING:
-    from django.db import Error as DatabaseError
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 BUSY_SECONDS = 30
 

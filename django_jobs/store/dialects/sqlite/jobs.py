@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.claim_cursors import Lane
 from ....policy.flags import JobFlag
@@ -36,9 +38,6 @@ from .statements import (
     QUEUE_SNAPSHOT,
 )
 from .transactions import write_transaction
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 
 class SQLiteJobs:

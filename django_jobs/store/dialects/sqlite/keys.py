@@ -6,7 +6,7 @@ anything is decided.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
@@ -14,9 +14,6 @@ from ..base.keys import WAITING, KeyHolder, NewOnceRecord
 from .jobs import SQLiteJobs
 from .statements import LATER, NOW
 from .transactions import write_transaction
-
-if TYPE_CHECKING:
-    from django.db.backends.base.base import BaseDatabaseWrapper
 
 NO_JOB_ID = 0
 """The job of a key that this transaction has just inserted."""
