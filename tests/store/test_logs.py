@@ -74,4 +74,4 @@ def test_a_job_that_logs_nothing_makes_no_statement():
     misbehaving.say_nothing.enqueue()
     with CaptureQueriesContext(connection) as captured:
         drain()
-    assert not [one for one in captured if "joblog" in one["sql"]]
+    assert not [query for query in captured if "joblog" in query["sql"]]

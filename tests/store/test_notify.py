@@ -16,15 +16,15 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 
 @pytest.fixture
-def rung():
-    """Listen on a connection of its own; give a function that returns the queues rung for since the last look."""
+def notified():
+    """Listen on another connection; return a function for the queues notified since its last call."""
     if connection.vendor != "postgresql":
-        pytest.skip("only PostgreSQL can wake a worker; elsewhere workers look by themselves")
+        pytest.skip("only PostgreSQL can wake a worker; elsewhere workers poll")
     listener = connection.copy()
     try:
         with listener.cursor() as cursor:
             cursor.execute(f"LISTEN {CHANNEL}")
-        yield lambda: [notice.payload for notice in listener.connection.notifies(timeout=0.2)]
+        yield lambda: [notification.payload for notification in listener.connection.notifies(timeout=0.2)]
     finally:
         listener.close()
 
@@ -34,23 +34,23 @@ def _always(monkeypatch):
     monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 0)
 
 
-def test_an_enqueue_rings_for_its_queue_once_it_is_committed(rung):
+def test_an_enqueue_notifies_for_its_queue_after_its_commit(notified):
     with transaction.atomic():
         named.enqueue(1)
-        assert rung() == []
+        assert notified() == []
 
-    assert rung() == ["documents"]
+    assert notified() == ["documents"]
 
 
-def test_an_enqueue_that_is_rolled_back_does_not_ring(rung):
+def test_an_enqueue_that_is_rolled_back_does_not_notify(notified):
     with transaction.atomic():
         named.enqueue(1)
         transaction.set_rollback(True)
 
-    assert rung() == []
+    assert notified() == []
 
 
-def test_many_jobs_in_a_short_window_are_one_ring(rung, monkeypatch):
+def test_many_jobs_in_a_short_window_are_one_notification(notified, monkeypatch):
     monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 3_600)
 
     for _ in range(5):
@@ -58,44 +58,44 @@ def test_many_jobs_in_a_short_window_are_one_ring(rung, monkeypatch):
     echo.enqueue_many([(1,)] * 100)
     named.enqueue(1)
 
-    assert rung() == ["default", "documents"]
+    assert notified() == ["default", "documents"]
 
 
 @pytest.mark.usefixtures("_always")
-def test_what_becomes_ready_by_hand_rings(rung):
+def test_a_job_made_ready_by_hand_notifies(notified):
     pause("mail")
-    assert rung() == []
+    assert notified() == []
     resume("mail")
-    assert rung() == ["mail"]
+    assert notified() == ["mail"]
 
     redrive(make_letter())
-    assert rung() == ["default"]
+    assert notified() == ["default"]
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_scheduled_job_that_is_to_run_now_rings(rung):
+def test_run_now_of_a_scheduled_job_notifies(notified):
     run_now(make_job(State.SCHEDULED, queue_name="mail"))
 
-    assert rung() == ["mail"]
+    assert notified() == ["mail"]
 
 
 @pytest.mark.usefixtures("_always")
-def test_a_queue_that_is_resumed_in_a_transaction_rings_once_it_is_committed(rung):
+def test_a_queue_resumed_in_a_transaction_notifies_after_the_commit(notified):
     pause("mail")
 
     with transaction.atomic():
         resume("mail")
-        assert rung() == []
+        assert notified() == []
 
-    assert rung() == ["mail"]
+    assert notified() == ["mail"]
 
 
 @override_settings(DJANGO_JOBS={"WORKER": {"NOTIFY": False}})
-def test_a_project_that_wants_no_bell_has_none(rung):
+def test_the_setting_notify_false_sends_no_notification(notified):
     echo.enqueue()
 
     assert notify_workers("default") is False
-    assert rung() == []
+    assert notified() == []
 
 
 def test_a_database_without_a_bell_is_left_alone(django_assert_num_queries):

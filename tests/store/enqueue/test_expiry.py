@@ -72,7 +72,9 @@ class TestEnqueue:
         at = database_now() + HOUR
         assert sample.do_nothing.using(expires_at=at).enqueue().refresh().expires_at == at
 
-    def test_who_has_none_has_no_row_and_no_statement_more(self, django_assert_num_queries: Any) -> None:
+    def test_a_job_without_an_expiry_costs_no_row_and_no_statement(
+        self, django_assert_num_queries: Any
+    ) -> None:
         job = sample.do_nothing.enqueue()
         assert not Expiry.objects.exists()
         with django_assert_num_queries(0):
@@ -215,7 +217,7 @@ class TestWaiting:
         assert expire() == (0, False)
 
     @pytest.mark.parametrize("state", sorted(set(State) - WAITING_STATES))
-    def test_what_runs_or_has_ended_is_looked_at_once_and_left_alone(self, state: State) -> None:
+    def test_a_running_or_finished_job_is_checked_once_and_left_alone(self, state: State) -> None:
         job = make_job(state, flags=JobFlag.EXPIRES)
         make_expiry(job, expires_at=ago(seconds=1))
         assert expire() == (0, False)

@@ -123,7 +123,7 @@ def test_inside_a_transaction_the_block_is_a_savepoint(customer: Customer) -> No
     assert count(customer)
 
 
-def test_over_all_tries_duplicates_and_copies_of_a_job_the_work_is_done_once(customer: Customer) -> None:
+def test_over_all_attempts_duplicates_and_copies_of_a_job_the_work_is_done_once(customer: Customer) -> None:
     one, two = (count_visit_by_key.enqueue(customer.pk, "monday") for _ in range(2))
     other = count_visit_by_key.enqueue(customer.pk, "tuesday")
     drain()
@@ -172,7 +172,7 @@ def test_the_second_waits_for_the_first_and_is_the_first_where_that_fails(
     waiting = [Background(lambda: count(customer)) for _ in range(2)]
     wait_for_waiters(number, 2)
     let_go.set()
-    answers = sorted(bool(one.result()) for one in waiting)
+    answers = sorted(bool(block.result()) for block in waiting)
     if commits:
         running.result()
         assert answers == [False, False]

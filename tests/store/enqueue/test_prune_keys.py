@@ -46,7 +46,7 @@ def test_a_unique_key_goes_when_its_job_has_ended(state: State) -> None:
         assert timedelta(hours=23) < key.expires_at - ago() <= timedelta(days=1)
 
 
-def test_a_key_whose_job_is_gone_goes_too() -> None:
+def test_a_key_whose_job_is_deleted_is_deleted_too() -> None:
     sync.enqueue(7)
     Job.objects.all()._raw_delete("default")
     is_over()

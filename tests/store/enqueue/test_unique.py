@@ -53,7 +53,7 @@ def test_one_that_waits_already_is_returned_and_left_as_it_is() -> None:
 
     assert (first.is_duplicate, second.is_duplicate, other.is_duplicate) == (False, True, False)
     assert second.pk == first.pk
-    assert [one.arguments for one in waiting(sync)] == [{"user_id": 7, "reason": "first"}, {"user_id": 8}]
+    assert [job.arguments for job in waiting(sync)] == [{"user_id": 7, "reason": "first"}, {"user_id": 8}]
 
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.CANCELLED, State.DEAD])
@@ -96,7 +96,7 @@ def test_a_dead_job_that_is_redriven_stands_beside_the_one_that_took_its_place()
     second = sync.enqueue(7)
     redrive(first)
 
-    assert [one.pk for one in waiting(sync)] == [first.pk, second.pk]
+    assert [job.pk for job in waiting(sync)] == [first.pk, second.pk]
     assert sync.enqueue(7).pk == second.pk
 
 
@@ -115,7 +115,7 @@ def test_replace_gives_the_waiting_job_the_new_arguments_in_its_place() -> None:
     )
 
 
-def test_replace_gives_a_job_that_had_failed_all_its_tries_again() -> None:
+def test_replace_gives_a_job_that_had_failed_all_its_attempts_again() -> None:
     first = set_state(sync_newest.enqueue(7), State.SCHEDULED)
     Job.objects.filter(pk=first.pk).update(attempt=4, claim_number=4, worker_deaths=2)
 
@@ -199,7 +199,7 @@ def test_a_time_of_its_own_wins_over_the_debounce() -> None:
     assert late.run_after - database_now() > timedelta(minutes=59)
 
 
-def test_many_at_once_are_each_looked_at_and_come_back_in_order() -> None:
+def test_many_at_once_are_each_decided_and_return_in_order() -> None:
     one = sync.enqueue(2)
     jobs = sync.enqueue_many([(3, "a"), (2, "b"), (1, "c"), (3, "d")])
 
@@ -276,11 +276,11 @@ def test_a_claim_at_the_same_instant_loses_no_enqueue() -> None:
         left = waiting(sync_newest)
         if second.is_duplicate:
             assert second.pk == first.pk
-            assert (len(claims), [one.arguments["reason"] for one in left]) in [(0, ["new"]), (1, [])]
+            assert (len(claims), [job.arguments["reason"] for job in left]) in [(0, ["new"]), (1, [])]
             assert all('"new"' in claim.arguments for claim in claims)
         else:
             assert [claim.job_id for claim in claims] == [first.pk]
-            assert [one.arguments["reason"] for one in left] == ["new"]
+            assert [job.arguments["reason"] for job in left] == ["new"]
         take(worker)
 
 
@@ -348,7 +348,7 @@ def test_a_replace_waits_for_a_claim_and_then_makes_another_job_or_replaces(comm
     claiming.result()
     job = enqueueing.result()
     assert (job.pk == first.pk) is not commits
-    assert [one.arguments["reason"] for one in waiting(sync_newest)] == ["new"]
+    assert [job.arguments["reason"] for job in waiting(sync_newest)] == ["new"]
 
 
 @pytest.mark.slow

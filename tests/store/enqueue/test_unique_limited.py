@@ -23,15 +23,15 @@ def let_in() -> None:
 
 
 def phases(job: Job) -> list[PermitPhase]:
-    return [PermitPhase(one) for one in Permit.objects.filter(job=job.pk).values_list("phase", flat=True)]
+    return [PermitPhase(phase) for phase in Permit.objects.filter(job=job.pk).values_list("phase", flat=True)]
 
 
 def run_all() -> list[int]:
     worker = make_worker()
     claims = take(worker)
-    finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
+    finish([ended(claim, SUCCEEDED) for claim in claims], worker_id=worker.pk)
     let_in()
-    return [one.job_id for one in claims]
+    return [claim.job_id for claim in claims]
 
 
 def test_an_idempotent_job_waits_at_its_limit_like_any_other() -> None:

@@ -1,4 +1,4 @@
-"""Limits, whatever their kind: jobs wait in line, are let in as permits come free, and nothing is given out twice."""
+"""Limits of every kind: jobs wait, are admitted as permits become free, and no permit is granted twice."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ needs_row_locks = pytest.mark.skipif(
 )
 
 
-def let_in() -> None:
-    """Do what a worker does when it sees that limits are open, until nothing more comes of it."""
+def admit_all() -> None:
+    """Admit jobs as a worker does, until no more are admitted."""
     while admit().more:
         pass
 
@@ -62,12 +62,12 @@ def run_all(outcome=SUCCEEDED, **kwargs) -> list[int]:
     """Claim what is ready, end it all with ``outcome`` and return the jobs' ids in the order of their claims."""
     worker = make_worker()
     claims = take(worker)
-    finish([ended(one, outcome, **kwargs) for one in claims], worker_id=worker.pk)
-    return [one.job_id for one in claims]
+    finish([ended(claim, outcome, **kwargs) for claim in claims], worker_id=worker.pk)
+    return [claim.job_id for claim in claims]
 
 
 def pass_time(**duration: float) -> None:
-    """Have happened what is on record so much longer ago."""
+    """Move all recorded instants into the past by this much."""
     by = timedelta(**duration)
     for permit in Permit.objects.filter(free_at__isnull=False):
         Permit.objects.filter(pk=permit.pk).update(free_at=permit.free_at - by)
@@ -79,30 +79,30 @@ def pass_time(**duration: float) -> None:
 
 
 class TestEnqueue:
-    def test_a_job_of_a_limit_is_blocked_until_a_worker_lets_it_in(self):
+    def test_a_job_of_a_limit_is_blocked_until_a_worker_admits_it(self):
         job = sample.render.enqueue(1)
 
         assert job.state == State.BLOCKED
-        let_in()
+        admit_all()
         assert job.refresh().state == State.READY
 
     @needs_row_locks
-    def test_enqueuing_locks_nothing_that_another_enqueue_or_a_worker_could_want(self, transactional_db):
+    def test_an_enqueue_locks_no_row_that_another_enqueue_or_a_worker_wants(self, transactional_db):
         with elsewhere(lambda: sample.render.enqueue(1)):
             job = sample.render.enqueue(1)
-            let_in()
+            admit_all()
             assert job.refresh().state == State.READY
 
-    def test_a_rolled_back_enqueue_leaves_no_permit_and_no_notice(self, transactional_db):
+    def test_a_rolled_back_enqueue_leaves_no_permit_and_no_signal(self, transactional_db):
         with elsewhere(lambda: sample.render.enqueue(1)):
             pass
 
         assert not Permit.objects.exists()
         assert not LimitSignal.objects.exists()
 
-    def test_many_jobs_of_many_keys_come_in_as_far_as_each_key_has_room(self):
+    def test_jobs_of_many_keys_are_admitted_up_to_the_limit_of_each_key(self):
         jobs = sample.render.enqueue_many([(at % 3,) for at in range(12)])
-        let_in()
+        admit_all()
 
         ready = [job.arguments["customer_id"] for job in Job.objects.filter(state=State.READY)]
         assert sorted(ready) == [0, 0, 1, 1, 2, 2]
@@ -117,13 +117,13 @@ class TestEnqueue:
 
     def test_a_delayed_job_waits_at_its_limit_when_it_is_due(self):
         job = sample.render.using(run_after=timedelta(hours=1)).enqueue(1)
-        let_in()
+        admit_all()
         assert job.refresh().state == State.SCHEDULED
 
         Job.objects.filter(pk=job.pk).update(run_after=ago(seconds=1))
         assert promote() == 1
         assert job.refresh().state == State.BLOCKED
-        let_in()
+        admit_all()
         assert job.refresh().state == State.READY
 
     def test_run_now_takes_a_delayed_job_to_its_limit(self):
@@ -131,13 +131,13 @@ class TestEnqueue:
 
         assert run_now(job) == 1
         assert job.refresh().state == State.BLOCKED
-        let_in()
+        admit_all()
         assert job.refresh().state == State.READY
 
-    def test_the_higher_priority_is_let_in_first(self):
+    def test_the_higher_priority_is_admitted_first(self):
         low = sample.render.enqueue_many([(1,)] * 3)
         high = sample.render.using(priority=5).enqueue(1)
-        let_in()
+        admit_all()
 
         assert high.refresh().state == State.READY
         assert states(low) == [State.READY, State.BLOCKED, State.BLOCKED]
@@ -150,9 +150,9 @@ class TestEnqueue:
 
 
 class TestConcurrency:
-    def test_the_next_is_let_in_by_the_end_of_one_before(self):
+    def test_the_end_of_a_run_admits_the_next_job(self):
         jobs = sample.render.enqueue_many([(1,)] * 5)
-        let_in()
+        admit_all()
         worker = make_worker()
         first, second = take(worker)
 
@@ -163,7 +163,7 @@ class TestConcurrency:
 
     def test_no_more_than_the_limit_hold_a_permit_through_a_whole_run(self):
         jobs = sample.render.enqueue_many([(1,)] * 7)
-        let_in()
+        admit_all()
         rounds = 0
         while Job.objects.exclude(state=State.SUCCEEDED).exists():
             assert Permit.objects.filter(phase=PermitPhase.HELD).count() <= 2
@@ -174,9 +174,9 @@ class TestConcurrency:
         assert not Permit.objects.exists()
         assert states(jobs) == [State.SUCCEEDED] * 7
 
-    def test_a_failed_job_gives_its_place_up_and_comes_back_for_another(self):
+    def test_a_failed_job_releases_its_permit_and_waits_for_another(self):
         jobs = sample.render.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
         worker = make_worker()
         claims = take(worker)
         finish([ended(claims[0], failure())], worker_id=worker.pk)
@@ -184,47 +184,47 @@ class TestConcurrency:
         assert states(jobs) == [State.SCHEDULED, State.RUNNING, State.READY]
         Job.objects.filter(pk=jobs[0].pk).update(run_after=ago(seconds=1))
         promote()
-        let_in()
+        admit_all()
         assert jobs[0].refresh().state == State.BLOCKED
         finish([ended(claims[1], SUCCEEDED)], worker_id=worker.pk)
         assert jobs[0].refresh().state == State.READY
 
-    def test_the_slot_of_a_killed_worker_comes_free_by_rescue(self):
+    def test_rescue_releases_the_permit_of_a_killed_workers_run(self):
         jobs = sample.render.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
         worker = make_worker()
         claims = take(worker)
 
-        finish([ended(one, Lost(reason="killed")) for one in claims], worker_id=worker.pk)
+        finish([ended(claim, Lost(reason="killed")) for claim in claims], worker_id=worker.pk)
 
         assert sorted(states(jobs)) == [State.BLOCKED, State.READY, State.READY]
         assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
     def test_a_job_given_back_before_it_began_keeps_its_permit(self):
         sample.render.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
 
         returned = run_all(Released(started=False))
 
         assert set(Job.objects.filter(state=State.READY).values_list("pk", flat=True)) == set(returned)
 
-    def test_a_dead_job_makes_room_and_waits_in_line_when_it_is_redriven(self):
+    def test_a_dead_job_releases_its_permit_and_waits_again_when_it_is_redriven(self):
         jobs = sample.render.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
         dead = run_all(failure(retry_in=None))
         assert jobs[2].refresh().state == State.READY
 
         assert redrive(Job.objects.filter(pk__in=dead)) == 2
         assert states(jobs[:2]) == [State.BLOCKED, State.BLOCKED]
-        let_in()
+        admit_all()
         assert sorted(states(jobs)) == [State.BLOCKED, State.READY, State.READY]
 
-    def test_cancelling_one_that_holds_a_permit_lets_the_next_in(self):
+    def test_cancelling_a_job_with_a_permit_admits_the_next(self):
         jobs = sample.render.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
 
         assert cancel(jobs[0]).cancelled == 1
-        let_in()
+        admit_all()
 
         assert states(jobs) == [State.CANCELLED, State.READY, State.READY]
         assert cancel(Job.objects.all()).cancelled == 2
@@ -232,7 +232,7 @@ class TestConcurrency:
 
     def test_purging_dead_jobs_leaves_no_permit_behind(self):
         sample.render.enqueue(1)
-        let_in()
+        admit_all()
         run_all(failure(retry_in=None))
 
         assert purge(Job.objects.all()) == 1
@@ -240,15 +240,15 @@ class TestConcurrency:
 
     def test_a_newer_definition_is_taken_at_once(self, redefined):
         jobs = sample.render.enqueue_many([(1,)] * 4)
-        let_in()
+        admit_all()
         assert states(jobs).count(State.READY) == 2
 
         redefined(sample.render, concurrency=Concurrency(3, key="customer_id")).enqueue(1)
-        let_in()
+        admit_all()
 
         assert states(jobs).count(State.READY) == 3
 
-    def test_a_job_enqueued_by_who_did_not_know_the_limit_is_sent_to_it_by_the_worker(self, redefined):
+    def test_a_worker_makes_a_job_enqueued_without_the_limit_wait_at_it(self, redefined):
         job = redefined(sample.render).enqueue(1)
         assert job.state == State.READY
 
@@ -262,65 +262,65 @@ class TestConcurrency:
 class TestRate:
     def test_no_more_than_the_count_run_until_the_window_has_passed(self):
         jobs = sample.call_api.enqueue_many([("stripe",)] * 5)
-        let_in()
+        admit_all()
 
         assert len(run_all()) == 2
-        let_in()
+        admit_all()
         assert run_all() == []
 
         pass_time(hours=1)
-        let_in()
+        admit_all()
         assert len(run_all()) == 2
         assert states(jobs) == [State.SUCCEEDED] * 4 + [State.BLOCKED]
 
     def test_keys_do_not_wait_for_each_other(self):
         sample.call_api.enqueue_many([("stripe",)] * 100)
         other = sample.call_api.enqueue("paypal")
-        let_in()
+        admit_all()
 
         assert other.refresh().state == State.READY
 
-    def test_each_try_counts_and_a_retry_needs_a_permit_of_its_own(self):
+    def test_each_attempt_counts_and_a_retry_needs_a_permit_of_its_own(self):
         job = sample.call_api.enqueue("stripe")
-        let_in()
+        admit_all()
         run_all(failure())
         Job.objects.filter(pk=job.pk).update(run_after=ago(seconds=1))
         promote()
-        let_in()
+        admit_all()
         run_all(failure())
         Job.objects.filter(pk=job.pk).update(run_after=ago(seconds=1))
         promote()
-        let_in()
+        admit_all()
 
         assert job.refresh().state == State.BLOCKED
         assert Permit.objects.filter(phase=PermitPhase.COOLING).count() == 2
         pass_time(hours=1)
-        let_in()
+        admit_all()
         assert job.refresh().state == State.READY
 
     def test_a_lost_run_may_have_called_and_counts(self):
         job = sample.call_api.enqueue("stripe")
         for _ in range(2):
-            let_in()
+            admit_all()
             run_all(Lost(reason="killed"))
-        let_in()
+        admit_all()
 
         assert job.refresh().state == State.BLOCKED
 
-    def test_a_limit_says_when_it_is_to_be_looked_at_next(self):
+    def test_a_limit_says_when_it_is_due_for_its_next_check(self):
         sample.call_api.enqueue_many([("stripe",)] * 3)
-        let_in()
+        admit_all()
         run_all()
 
-        let_in()
+        admit_all()
         limit = Limit.objects.get()
         first_free = Permit.objects.filter(phase=PermitPhase.COOLING).order_by("free_at").first()
         assert first_free.free_at - timedelta(minutes=1) < limit.check_at <= first_free.free_at
 
-    def test_a_server_that_says_too_many_holds_the_whole_key_back(self):
+    def test_a_server_that_answers_too_many_requests_closes_the_whole_key(self):
         jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
         other = sample.call_api.enqueue("paypal")
-        let_in()
+        admit_all()
         worker = make_worker()
         claims = take(worker, limit=1)
         refused = Snoozed(delay=timedelta(hours=2), closes_limit=True)
@@ -329,19 +329,19 @@ class TestRate:
 
         assert states(jobs) == [State.SCHEDULED, State.BLOCKED, State.BLOCKED, State.BLOCKED]
         assert other.refresh().state == State.READY
-        let_in()
+        admit_all()
         pass_time(minutes=119)
-        let_in()
+        admit_all()
         assert states(jobs[1:]) == [State.BLOCKED] * 3
         pass_time(minutes=2)
-        let_in()
+        admit_all()
         assert states(jobs[1:]) == [State.READY, State.READY, State.BLOCKED]
 
 
 class TestOrder:
     def test_jobs_of_one_key_run_one_after_another_in_the_order_of_enqueue(self):
         jobs = [sample.bill.using(priority=at).enqueue(1, at) for at in range(4)]
-        let_in()
+        admit_all()
         ran = []
         while batch := run_all():
             assert len(batch) == 1
@@ -351,9 +351,9 @@ class TestOrder:
 
     def test_a_failing_head_blocks_its_key_until_it_is_dead(self):
         head, second = sample.bill.enqueue_many([(1,), (1,)])
-        let_in()
+        admit_all()
         run_all(failure())
-        let_in()
+        admit_all()
         assert states([head, second]) == [State.SCHEDULED, State.BLOCKED]
 
         Job.objects.filter(pk=head.pk).update(run_after=ago(seconds=1))
@@ -362,9 +362,9 @@ class TestOrder:
         run_all(failure(retry_in=None))
         assert states([head, second]) == [State.DEAD, State.READY]
 
-    def test_a_failing_head_that_steps_aside_comes_back_to_the_head(self):
+    def test_a_failing_head_that_releases_its_permit_on_retry_returns_to_the_head(self):
         head, second, third = sample.bill_aside.enqueue_many([(1,)] * 3)
-        let_in()
+        admit_all()
         run_all(failure())
         assert states([head, second, third]) == [State.SCHEDULED, State.READY, State.BLOCKED]
 
@@ -374,7 +374,7 @@ class TestOrder:
         assert states([head, second, third]) == [State.READY, State.SUCCEEDED, State.BLOCKED]
 
     @needs_row_locks
-    def test_the_line_waits_for_a_head_that_somebody_has_locked(self, transactional_db):
+    def test_the_queue_waits_for_its_head_while_another_transaction_has_locked_it(self, transactional_db):
         head, second = sample.bill.enqueue_many([(1,), (1,)])
 
         with elsewhere(lambda: cancel(Job.objects.filter(pk=head.pk))):
@@ -385,40 +385,40 @@ class TestOrder:
 class TestBreaker:
     def test_repeated_failures_open_it_and_one_success_closes_it(self):
         jobs = sample.ask_partner.enqueue_many([("acme",)] * 4)
-        let_in()
+        admit_all()
         worker = make_worker()
         claims = take(worker, limit=2)
-        finish([ended(one, failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+        finish([ended(claim, failure(retry_in=None)) for claim in claims], worker_id=worker.pk)
         assert states(jobs) == [State.DEAD, State.DEAD, State.BLOCKED, State.BLOCKED]
-        let_in()
+        admit_all()
         assert states(jobs[2:]) == [State.BLOCKED, State.BLOCKED]
 
         pass_time(hours=1)
-        let_in()
+        admit_all()
         assert states(jobs[2:]) == [State.READY, State.BLOCKED]
         run_all()
         assert states(jobs[2:]) == [State.SUCCEEDED, State.READY]
 
-    def test_a_failed_try_opens_it_again(self):
+    def test_a_failed_trial_run_opens_it_again(self):
         jobs = sample.ask_partner.enqueue_many([("acme",)] * 4)
-        let_in()
+        admit_all()
         worker = make_worker()
         claims = take(worker, limit=2)
-        finish([ended(one, failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+        finish([ended(claim, failure(retry_in=None)) for claim in claims], worker_id=worker.pk)
         pass_time(hours=1)
-        let_in()
+        admit_all()
         run_all(failure(retry_in=None))
 
-        let_in()
+        admit_all()
         assert states(jobs) == [State.DEAD, State.DEAD, State.DEAD, State.BLOCKED]
 
     def test_other_keys_go_on(self):
         sample.ask_partner.enqueue_many([("acme",)] * 2)
-        let_in()
+        admit_all()
         run_all(failure(retry_in=None))
 
         other = sample.ask_partner.enqueue("other")
-        let_in()
+        admit_all()
         assert other.refresh().state == State.READY
 
 
@@ -427,20 +427,20 @@ class TestSeveral:
         first = sample.sync_customer.enqueue(1, "api")
         same_customer = sample.sync_customer.enqueue(1, "api")
         same_api = sample.sync_customer.enqueue(2, "api")
-        let_in()
+        admit_all()
 
         assert states([first, same_customer, same_api]) == [State.READY, State.BLOCKED, State.BLOCKED]
         waits_at = dict(Permit.objects.filter(phase=PermitPhase.WAITING).values_list("job_id", "kind"))
         assert waits_at == {same_customer.pk: LimitKind.ORDER, same_api.pk: LimitKind.CONCURRENCY}
 
         run_all()
-        let_in()
+        admit_all()
         assert Job.objects.filter(state=State.READY).count() == 1
 
     def test_all_end_although_each_holds_what_others_wait_for(self):
         sample.sync_customer.enqueue_many([(at % 3, f"api {at % 2}") for at in range(12)])
         for _ in range(40):
-            let_in()
+            admit_all()
             run_all()
             pass_time(hours=1)
 
@@ -453,18 +453,18 @@ class TestAtOnce:
     def _committed(self, transactional_db):
         """Let other connections see what a test has made."""
 
-    def test_two_workers_that_look_at_the_same_moment_give_no_permit_twice(self):
+    def test_two_workers_that_admit_at_the_same_moment_grant_no_permit_twice(self):
         sample.render.enqueue_many([(1,)] * 6)
 
         run_together(admit, admit, admit)
 
         assert Permit.objects.filter(phase=PermitPhase.HELD).count() <= 2
-        let_in()
+        admit_all()
         assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
-    def test_finishes_of_many_workers_at_once_let_in_exactly_as_many(self):
+    def test_finishes_of_many_workers_at_once_admit_exactly_as_many(self):
         sample.render.enqueue_many([(at % 4,) for at in range(80)])
-        let_in()
+        admit_all()
         workers = [make_worker() for _ in range(4)]
         ran = 0
         while Job.objects.exclude(state=State.SUCCEEDED).exists():
@@ -474,19 +474,19 @@ class TestAtOnce:
             run_together(
                 *[
                     lambda worker=worker, claims=claims: finish(
-                        [ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk
+                        [ended(claim, SUCCEEDED) for claim in claims], worker_id=worker.pk
                     )
                     for worker, claims in batches
                 ]
             )
-            let_in()
+            admit_all()
 
         assert ran == 80
         assert not Permit.objects.exists()
 
     def test_a_rescue_and_a_finish_of_one_run_free_one_permit(self):
         sample.render.enqueue_many([(1,)] * 4)
-        let_in()
+        admit_all()
         worker = make_worker()
         one = take(worker, limit=1)[0]
 
@@ -498,32 +498,32 @@ class TestAtOnce:
         assert Permit.objects.filter(phase=PermitPhase.HELD).count() == 2
 
     @needs_row_locks
-    def test_a_cancel_that_is_not_committed_holds_up_nobody_else(self):
+    def test_an_uncommitted_cancel_holds_up_no_other_job(self):
         jobs = sample.render.enqueue_many([(1,)] * 3)
 
         with elsewhere(lambda: cancel(Job.objects.filter(pk=jobs[0].pk))):
-            let_in_once = admit()
-            assert let_in_once.granted == 1
+            admitted = admit()
+            assert admitted.granted == 1
             assert states(jobs[1:]) == [State.READY, State.BLOCKED]
 
 
 class TestUpkeep:
     def test_a_worker_that_starts_with_a_newer_definition_writes_it_into_all_keys(self):
         jobs = sample.render.enqueue_many([(at % 2,) for at in range(8)])
-        let_in()
+        admit_all()
         assert states(jobs).count(State.READY) == 4
 
         assert sync_limits([(sample.render.name, Concurrency(3).rule())]) == 2
         assert sync_limits([(sample.render.name, Concurrency(3).rule())]) == 0
-        let_in()
+        admit_all()
 
         assert states(jobs).count(State.READY) == 6
 
-    def test_a_lowered_limit_lets_nobody_in_until_enough_have_ended(self):
+    def test_a_lowered_limit_admits_no_job_until_enough_have_ended(self):
         jobs = sample.render.enqueue_many([(1,)] * 4)
-        let_in()
+        admit_all()
         sync_limits([(sample.render.name, Concurrency(1).rule())])
-        let_in()
+        admit_all()
         worker = make_worker()
         first, second = take(worker)
 
@@ -532,9 +532,9 @@ class TestUpkeep:
         finish([ended(second, SUCCEEDED)], worker_id=worker.pk)
         assert states(jobs[2:]) == [State.READY, State.BLOCKED]
 
-    def test_a_key_that_nobody_needs_any_more_is_forgotten(self):
+    def test_a_key_without_permits_is_pruned(self):
         sample.render.enqueue_many([(1,), (2,)])
-        let_in()
+        admit_all()
         worker = make_worker()
         one, other = take(worker)
         finish([ended(one, SUCCEEDED)], worker_id=worker.pk)
@@ -544,13 +544,13 @@ class TestUpkeep:
         finish([ended(other, SUCCEEDED)], worker_id=worker.pk)
         assert prune_limits() == 1
         assert sample.render.enqueue(1)
-        let_in()
+        admit_all()
         assert Job.objects.filter(state=State.READY).count() == 1
 
-    def test_a_rate_that_still_cools_and_a_breaker_with_failures_are_remembered(self):
+    def test_a_cooling_rate_limit_and_a_breaker_with_failures_are_not_pruned(self):
         sample.call_api.enqueue("stripe")
         sample.ask_partner.enqueue("acme")
-        let_in()
+        admit_all()
         run_all(failure(retry_in=None))
         Job.objects.all().delete()
         Permit.objects.filter(phase=PermitPhase.ASLEEP)._raw_delete("default")

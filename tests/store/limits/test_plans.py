@@ -28,7 +28,7 @@ pytestmark = [
 WHOLE = re.compile(r"Seq Scan on django_jobs_(job|limit|permit)\b")
 ROWS = 30_000
 
-# One limit with a line of 30,000, and 30,000 others with a permit each.
+# One limit with 30,000 waiting jobs, and 30,000 others with a permit each.
 FILL = """
 INSERT INTO django_jobs_limit (id, kind, name, key, rule, is_tripped, failures)
 SELECT n, 1 + n %% 4, 'name' || n %% 3, 'key ' || n, %s, false, '[]' FROM generate_series(1, %s) AS n;

@@ -18,7 +18,7 @@ from tests.sampleapp import jobs as sample
 pytestmark = pytest.mark.django_db
 
 
-def _let_in() -> None:
+def _admit_all() -> None:
     while admit().more:
         pass
 
@@ -29,41 +29,43 @@ def _states(jobs: list[Job]) -> list[str]:
 
 def _open_the_breaker() -> list[Job]:
     jobs = sample.ask_partner.enqueue_many([("acme",)] * 5)
-    _let_in()
+    _admit_all()
     worker = factories.make_worker()
     claims = factories.take(worker, limit=2)
-    finish([factories.ended(one, factories.failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+    finish(
+        [factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk
+    )
     return jobs[2:]
 
 
 def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> None:
     waiting = _open_the_breaker()
-    _let_in()
+    _admit_all()
     assert _states(waiting) == [State.BLOCKED] * 3
 
     assert reopen_limit(Limit.objects.get().pk)
-    _let_in()
+    _admit_all()
 
     assert _states(waiting) == [State.READY] * 3
     limit = Limit.objects.get()
     assert (limit.closed_until, limit.is_tripped, limit.failures) == (None, False, [])
 
 
-def test_a_breaker_that_lets_one_try_lets_the_others_follow() -> None:
+def test_reopening_a_breaker_with_a_trial_run_admits_the_others() -> None:
     waiting = _open_the_breaker()
     Limit.objects.update(closed_until=factories.ago(seconds=1), check_at=factories.ago(seconds=1))
-    _let_in()
+    _admit_all()
     assert _states(waiting) == [State.READY, State.BLOCKED, State.BLOCKED]
 
     assert reopen_limit(Limit.objects.get().pk)
-    _let_in()
+    _admit_all()
 
     assert _states(waiting) == [State.READY] * 3
 
 
-def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
+def test_a_reopened_rate_limit_continues_and_its_uses_still_count() -> None:
     jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
-    _let_in()
+    _admit_all()
     worker = factories.make_worker()
     (claim,) = factories.take(worker, limit=1)
     refused = Snoozed(delay=factories.RULES.unknown_retry_delay, closes_limit=True)
@@ -71,7 +73,7 @@ def test_a_rate_that_was_held_back_goes_on_and_its_uses_still_count() -> None:
     assert _states(jobs[1:]) == [State.BLOCKED] * 3
 
     assert reopen_limit(Limit.objects.get().pk)
-    _let_in()
+    _admit_all()
 
     assert _states(jobs[1:]) == [State.READY, State.BLOCKED, State.BLOCKED]
 
@@ -85,7 +87,7 @@ def test_a_limit_that_is_not_closed_is_left_alone(closed: int | None) -> None:
     assert (limit.check_at, limit.closed_until) == (None, since)
 
 
-def test_a_limit_that_is_gone_is_not_reopened() -> None:
+def test_a_deleted_limit_is_not_reopened() -> None:
     assert not reopen_limit(7)
 
 

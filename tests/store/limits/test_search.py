@@ -131,7 +131,7 @@ def test_a_limit_that_is_not_there_is_none() -> None:
     assert find_limit(7) is None
 
 
-def test_who_has_permits_who_waits_and_what_still_counts_is_told_with_the_jobs() -> None:
+def test_permit_holders_waiting_jobs_and_cooling_permits_are_listed_with_their_jobs() -> None:
     limit = factories.make_limit(RateLimit(10))
     running = factories.make_job(State.RUNNING, name="shop.call")
     factories.make_permit(limit, running, phase=PermitPhase.HELD)
@@ -141,11 +141,11 @@ def test_who_has_permits_who_waits_and_what_still_counts_is_told_with_the_jobs()
     gone.job.__class__.objects.filter(pk=gone.job_id)._raw_delete("default")
     factories.make_permit(limit, phase=PermitPhase.COOLING, free_at=factories.ago(minutes=1))
     permits = permits_of_limit(limit.pk, now=factories.ago(seconds=0))
-    assert [(one.permit.job_id, one.job_name, one.job_state) for one in permits.held] == [
+    assert [(row.permit.job_id, row.job_name, row.job_state) for row in permits.held] == [
         (running.pk, "shop.call", "running")
     ]
-    assert [one.permit.job_id for one in permits.waiting] == [first.job_id, later.job_id]
-    assert [(one.permit.job_id, one.job_state) for one in permits.cooling] == [(gone.job_id, "")]
+    assert [row.permit.job_id for row in permits.waiting] == [first.job_id, later.job_id]
+    assert [(row.permit.job_id, row.job_state) for row in permits.cooling] == [(gone.job_id, "")]
 
 
 def test_no_more_than_a_hundred_of_each_are_read(monkeypatch: pytest.MonkeyPatch) -> None:

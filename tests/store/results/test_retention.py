@@ -51,13 +51,13 @@ def make_kept(*, file: bool = False, is_over: bool = True, **fields: Any) -> Job
 
 
 def succeed_with_file(worker: Any) -> list[FinishedRun]:
-    """Return the ends of what can be claimed, each with a result in a file."""
+    """Return the finished runs of all that can be claimed, each with a result in a file."""
     ends = []
-    for one in take(worker):
-        file = write_result('"large"', job_id=one.job_id, day=ago().date(), storage="results")
+    for claim in take(worker):
+        file = write_result('"large"', job_id=claim.job_id, day=ago().date(), storage="results")
         result_retention = ResultRetentionSpec(ttl=HOUR, storage=file.storage, file_name=file.name)
         ends.append(
-            ended(one, Succeeded(result=json.dumps(file.reference()), result_retention=result_retention))
+            ended(claim, Succeeded(result=json.dumps(file.reference()), result_retention=result_retention))
         )
     return ends
 
@@ -90,7 +90,7 @@ def test_a_finish_without_a_time_to_live_takes_no_statement_more() -> None:
     with CaptureQueriesContext(connection) as queries:
         finish([ended(first, Succeeded(result="1"))], worker_id=worker.pk)
         plain = len(queries)
-    assert not [one for one in queries.captured_queries if "keptresult" in one["sql"]]
+    assert not [query for query in queries.captured_queries if "resultretention" in query["sql"]]
     with CaptureQueriesContext(connection) as queries:
         finish(
             [ended(second, Succeeded(result="1", result_retention=ResultRetentionSpec(ttl=HOUR)))],
@@ -229,7 +229,7 @@ def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_crash_while_expiring_is_made_up_for_by_the_next(tmp_path: Path) -> None:
+def test_the_next_round_completes_an_expiry_that_crashed(tmp_path: Path) -> None:
     def prepare() -> None:
         _clear()
         make_kept()

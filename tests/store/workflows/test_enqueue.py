@@ -44,7 +44,7 @@ def run_all(worker=None, outcome=SUCCEEDED) -> int:
     """Claim what is ready and finish it in one batch."""
     worker = worker or make_worker()
     claims = take(worker)
-    finish([ended(one, outcome) for one in claims], worker_id=worker.pk)
+    finish([ended(claim, outcome) for claim in claims], worker_id=worker.pk)
     return len(claims)
 
 
@@ -209,7 +209,7 @@ class TestAnEdgeToARunningJob:
         assert background.result() == {job.pk}
         assert states(last) == ["ready"]
 
-    def test_added_and_finished_at_once_nobody_is_left_behind(self) -> None:
+    def test_no_job_is_left_blocked_if_it_is_added_while_its_predecessor_finishes(self) -> None:
         for _ in range(15):
             job = make_job()
             worker = make_worker()
@@ -328,7 +328,7 @@ class TestDeletion:
 
 
 class TestWhatIsRefused:
-    def test_a_job_that_is_gone(self) -> None:
+    def test_a_deleted_job(self) -> None:
         gone = make_job(State.SUCCEEDED)
         purge(gone)
         with pytest.raises(
@@ -365,7 +365,7 @@ class TestSweep:
             (None, "block", "cancelled"),
         ],
     )
-    def test_an_end_that_was_overlooked_is_followed(self, state, on_dead: str, expected: str) -> None:
+    def test_a_missed_finish_is_applied(self, state, on_dead: str, expected: str) -> None:
         first, last = make_job(state or State.SUCCEEDED), make_job(State.BLOCKED)
         make_dependency(last, first, on_dead=on_dead)
         if state is None:
@@ -393,7 +393,7 @@ class TestSweep:
 
 
 @pytest.mark.slow
-def test_a_kill_between_any_two_statements_of_a_finish_strands_nobody() -> None:
+def test_a_kill_between_any_two_statements_of_a_finish_leaves_no_job_blocked() -> None:
     def prepare():
         for model in (Attempt, Dependency, Job):
             model.objects.all()._raw_delete("default")
@@ -442,7 +442,7 @@ def test_a_finish_takes_the_same_number_of_statements_however_many_wait(
     claims = take(worker)
     assert len(claims) == 30
     with django_assert_max_num_queries(16):  # type: ignore[operator]  # pytest-django's fixture
-        finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
+        finish([ended(claim, SUCCEEDED) for claim in claims], worker_id=worker.pk)
     assert set(states(*jobs[30:])) == {"ready"}
 
 
@@ -452,7 +452,7 @@ def test_a_plain_finish_looks_at_no_edges(django_assert_max_num_queries: object)
     claims = take(worker)
     plain = {"postgresql": 1, "sqlite": 5, "mysql": 5}[connection.vendor]
     with django_assert_max_num_queries(plain):  # type: ignore[operator]  # pytest-django's fixture
-        finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
+        finish([ended(claim, SUCCEEDED) for claim in claims], worker_id=worker.pk)
 
 
 def test_what_is_passed_is_stored_as_a_mark() -> None:
