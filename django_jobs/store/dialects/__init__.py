@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 from django.db import Error as DatabaseError
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
 from .base.dialect import Dialect
-from .base.jobs import get_connection
 
 __all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect"]
 
@@ -37,7 +37,7 @@ def _find_dialect(vendor: str) -> Dialect | None:
 
 def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper]:
     """Return the dialect of the jobs' database and this thread's connection to it."""
-    connection = get_connection(using or get_settings().database)
+    connection = connections[using or get_settings().database]
     dialect = _find_dialect(connection.vendor)
     if dialect is None:
         raise ConfigurationError(

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple, Protocol, overload
 
-from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models.expressions import RawSQL
 
@@ -216,11 +215,6 @@ def execute_snapshot(
         as_instant(next_admission),
         frozenset(row[3] for row in rows if row[5]),
     )
-
-
-def get_connection(alias: str) -> BaseDatabaseWrapper:
-    """Return this thread's connection to ``alias``."""
-    return connections[alias]
 
 
 def claim_order(claim: Claim) -> tuple[float, int]:
