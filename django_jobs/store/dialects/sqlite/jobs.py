@@ -126,23 +126,11 @@ def _rows_to_write(
             )
             continue
         record = as_record(run)
-        scheduled = record["state"] == "scheduled"
         otherwise.append(
-            (
-                record["state"],
-                None,
-                record["given_back"],
-                record["worker_died"],
-                scheduled,
-                _as_modifier(record["delay"]),
-            )
-            + (
-                record["name_unknown"],
-                record["keeps_unknown_since"],
-                started,
-                finished if decision.state in {"dead", "cancelled"} else None,
-                claim.job_id,
-            )
+            (record["state"], None, record["given_back"], record["worker_died"])
+            + (record["state"] == "scheduled", _as_modifier(record["delay"]))
+            + (record["name_unknown"], record["keeps_unknown_since"], started)
+            + (finished if decision.state in {"dead", "cancelled"} else None, claim.job_id)
         )
         error = (record["error_class"], record["error_message"], record["traceback"])
         if record["outcome"]:
@@ -174,7 +162,7 @@ def _epoch_text(seconds: float | None) -> str | None:
 
 
 def _naive_text(value: datetime) -> str:
-    """Write an instant as ``strftime`` above does where milliseconds are enough, so that equal times are equal text."""
+    """Write an instant as SQLite's ``strftime`` does if milliseconds are enough, so that equal times are equal text."""
     text = value.isoformat(sep=" ", timespec="microseconds")
     return text.removesuffix("000")
 
