@@ -33,8 +33,6 @@ class State(StrEnum):
 FINAL_STATES = frozenset({State.SUCCEEDED, State.CANCELLED, State.DEAD})
 WAITING_STATES = frozenset({State.BLOCKED, State.SCHEDULED, State.READY})
 
-INITIAL_STATES = WAITING_STATES
-
 TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
     "release": frozenset({(State.BLOCKED, State.READY)}),
     "promote": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),

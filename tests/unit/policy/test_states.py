@@ -6,7 +6,6 @@ from django_jobs.models import Attempt, DeadLetter, Job
 from django_jobs.policy.outcomes import AttemptOutcome, DeathReason
 from django_jobs.policy.states import (
     FINAL_STATES,
-    INITIAL_STATES,
     TRANSITIONS,
     WAITING_STATES,
     State,
@@ -63,7 +62,7 @@ def test_every_state_but_the_final_ones_can_be_left_and_every_state_can_be_reach
     after = {new for pairs in TRANSITIONS.values() for _, new in pairs}
 
     assert before == set(State) - {State.SUCCEEDED, State.CANCELLED}
-    assert after | INITIAL_STATES == set(State)
+    assert after | WAITING_STATES == set(State)
 
 
 def test_nothing_but_a_claim_leads_to_running_and_nothing_but_a_finish_to_succeeded():
