@@ -1,15 +1,13 @@
-"""Attempts: each try of a job that has ended, to look at."""
+"""The admin of attempts: finished runs of jobs, read only."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import Max, Min, QuerySet
 from django.db.models.functions import Left
 from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
@@ -19,10 +17,9 @@ from ..policy.outcomes import AttemptOutcome
 from ..policy.truncate import truncate
 from ..store.search.keyset_pages import KeysetPage
 from ..store.search.newest_first import newest_first
-from .jobs.filters import ChoicesFilter
-from .jobs.labels import OUTCOME_LABELS, format_duration, outcome_label, page_link
-from .site.base import format_timestamp
-from .site.paging import WindowChangeList, WindowedAdmin
+from .site.filters import FieldFilter
+from .site.labels import OUTCOME_LABELS, format_duration, format_timestamp, outcome_label, page_link
+from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import VIEW_ARGUMENTS, has_permission
 
 LARGE = ("job__arguments", "job__metadata", "job__result_data")
@@ -30,7 +27,7 @@ MAX_MESSAGE_CHARS = 100
 MAX_TEXT_CHARS = 20_000
 
 
-class OutcomeFilter(ChoicesFilter):
+class OutcomeFilter(FieldFilter):
     """By outcome."""
 
     title = _("outcome")
@@ -38,22 +35,21 @@ class OutcomeFilter(ChoicesFilter):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the outcomes."""
-        return [(outcome.value, text) for outcome, text in OUTCOME_LABELS.items()]
+        return [(outcome.value, label) for outcome, label in OUTCOME_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        """Return the tries that ended so; all where that is no outcome."""
-        chosen = self.used_parameters.get("outcome")
-        return queryset.filter(outcome=chosen) if chosen in set(AttemptOutcome) else queryset
+        """Return the attempts with the outcome, all if there is no such outcome."""
+        return super().queryset(request, queryset) if self.value() in set(AttemptOutcome) else queryset
 
 
-class AttemptChangeList(WindowChangeList):
-    """Shows the tries of one job wherever they lie: their ids are found by the index of jobs."""
+class AttemptChangeList(PagedChangeList):
+    """A page of attempts. Those of one job are found by its index, wherever their ids lie."""
 
-    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
-        """Return a window among all tries, or among those of the job that the address names."""
+    def read_page(self, request: HttpRequest, after: str) -> KeysetPage[Any]:
+        """Return a page of all attempts, or of those of the job in the address."""
         job = request.GET.get("job__id__exact", "")
         if not (job.isascii() and job.isdigit() and len(job) < 19):
-            return super().read_window(request, after=after)
+            return super().read_page(request, after)
         ids = Attempt.objects.filter(job=int(job)).aggregate(lowest=Min("pk"), highest=Max("pk"))
         lowest, highest = ids["lowest"] or 0, ids["highest"] or 0
         return newest_first(
@@ -67,8 +63,8 @@ class AttemptChangeList(WindowChangeList):
 
 
 @admin.register(Attempt)
-class AttemptAdmin(WindowedAdmin[Attempt]):
-    """Lists tries, the newest first; the texts of errors are for those who may see them."""
+class AttemptAdmin(PagedAdmin[Attempt]):
+    """Lists attempts, newest first, with error texts for users who may see them."""
 
     list_display = (
         "id",
@@ -81,40 +77,37 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
         "finished_at",
     )
     list_filter = (OutcomeFilter,)
+    changelist_class = AttemptChangeList
     show_facets = admin.ShowFacets.NEVER
     list_select_related = ("job", "worker")
     ordering = ("-id",)
     actions = None
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
-        """Leave out what may be large."""
+        """Leave out large columns."""
         rows = (
             super().get_queryset(request).annotate(message_head=Left("error_message", MAX_MESSAGE_CHARS + 1))
         )
         return rows.defer("error_message", "traceback", *LARGE)
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that reads windows."""
-        return AttemptChangeList
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         """Allow the links from a job's and a worker's page."""
         return lookup in {"job__id__exact", "worker__id__exact", "outcome"}
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: what has happened stays."""
+        """Refuse."""
         return False
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Show the texts of errors to those who may see them."""
+        """Show error texts to users who may see them."""
         return (
             *self.list_display,
             "short_error" if has_permission(request, VIEW_ARGUMENTS) else "error_class",
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
-        """Leave the texts out for those who may not see them."""
-        life = ("job_display", "number", "claim_number", "outcome_display", "worker_display")
+        """Leave out error texts for users who may not see them."""
+        identity = ("job_display", "number", "claim_number", "outcome_display", "worker_display")
         times = ("ready", "started", "finished", "waited", "ran")
         error = (
             ("error_class", "error_display", "traceback_display")
@@ -122,13 +115,13 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
             else ("error_class",)
         )
         return (
-            (None, {"fields": life}),
+            (None, {"fields": identity}),
             (_("Times"), {"fields": times}),
             (_("Error"), {"fields": error}),
         )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
-        """Return every field that a page shows."""
+        """Return every field of the page."""
         return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
 
     @admin.display(description=_("outcome"))
@@ -148,12 +141,12 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
         """Return a link to the worker."""
         return page_link(None, self.admin_site, "worker", attempt.worker_id, attempt.worker)
 
-    @admin.display(description=_("waited"))
+    @admin.display(description=_("wait time"))
     def waited(self, attempt: Attempt) -> str:
-        """Return how long the job was ready before."""
+        """Return how long the job was ready before the attempt."""
         return format_duration(attempt.waited)
 
-    @admin.display(description=_("ran"))
+    @admin.display(description=_("run time"))
     def ran(self, attempt: Attempt) -> str:
         """Return how long the function ran."""
         return format_duration(attempt.duration)
@@ -187,12 +180,11 @@ class AttemptAdmin(WindowedAdmin[Attempt]):
 
     @admin.display(description=_("traceback"))
     def traceback_display(self, attempt: Attempt) -> SafeString | str:
-        """Return the traceback, cut, with a link to the whole."""
+        """Return the traceback, cut, with a link to the full text."""
         if not attempt.traceback:
             return "-"
         text = format_html('<pre dir="ltr">{}</pre>', truncate(attempt.traceback, MAX_TEXT_CHARS))
         if len(attempt.traceback) <= MAX_TEXT_CHARS:
             return text
-        key = f"try-{attempt.claim_number}"
-        whole = reverse(f"{self.admin_site.name}:django_jobs_job_text", args=[attempt.job_id, key])
-        return format_html('{}<a href="{}">{}</a>', text, whole, _("The whole text"))
+        full_url = self.url("job_text", attempt.job_id, f"attempt-{attempt.claim_number}")
+        return format_html('{}<a href="{}">{}</a>', text, full_url, _("Full text"))

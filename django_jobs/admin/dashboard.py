@@ -1,7 +1,7 @@
-"""The dashboard: one page of what happens now and happened lately, renewed by one JSON answer.
+"""The dashboard: current and recent figures, refreshed by one JSON response.
 
-``store/stats/dashboard.py`` has the numbers. Here they become words; the template is the same for the first view
-and for each renewal, so that the page needs no script to be read.
+``store/stats/dashboard.py`` reads the numbers, this module formats them. The first view and each refresh share their
+templates, so that the page can be read without a script.
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.admin import AdminSite
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.formats import date_format, number_format
 from django.utils.translation import gettext_lazy as _
@@ -30,43 +29,43 @@ from ..store.stats.dashboard import (
     WorkerStatus,
     dashboard_snapshot,
 )
-from .jobs.labels import format_duration
+from .site.labels import format_duration
+from .site.page_admin import PageAdmin
 from .site.permissions import VIEW_ARGUMENTS, has_permission, require_permission
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 PERIOD_NAMES = {"1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days")}
 DEFAULT_PERIOD = "1h"
 MAX_STATS_LAG = timedelta(minutes=1)
-"""Counts that are older than this are said to be behind."""
+"""Older counts get a notice."""
 MAX_RUNNING_SHOWN = 5
 
 
-def dashboard_urls(site: AdminSite) -> list[URLPattern]:
-    """Return the addresses of the page and of its renewals, for a ModelAdmin's ``get_urls``."""
-    dashboard = Dashboard(site)
+def dashboard_urls(model_admin: PageAdmin[Any]) -> list[URLPattern]:
+    """Return the addresses of the page and of its refresh, for a ModelAdmin's ``get_urls``."""
+    dashboard, view = Dashboard(model_admin), model_admin.admin_site.admin_view
     return [
-        path("dashboard/", site.admin_view(dashboard.page), name="django_jobs_dashboard"),
-        path("dashboard/now/", site.admin_view(dashboard.now), name="django_jobs_dashboard_now"),
+        path("dashboard/", view(dashboard.page), name="django_jobs_dashboard"),
+        path("dashboard/now/", view(dashboard.now), name="django_jobs_dashboard_now"),
     ]
 
 
 class Dashboard:
-    """The views on one admin site."""
+    """The views on the site of one admin."""
 
-    def __init__(self, site: AdminSite) -> None:
-        self._site = site
+    def __init__(self, model_admin: PageAdmin[Any]) -> None:
+        self._admin = model_admin
 
     def page(self, request: HttpRequest) -> HttpResponse:
-        """Show the whole page."""
+        """Show the page."""
         self._enter(request)
         period = _period(request)
         stats = dashboard_snapshot(period=PERIODS[period])
-        now_url = reverse(f"{self._site.name}:django_jobs_dashboard_now")
         context = {
-            **self._site.each_context(request),
-            "title": _("Dashboard"),
+            **self._admin.page_context(request, title=_("Dashboard")),
+            "breadcrumbs": [],
             "periods": [(key, name, key == period) for key, name in PERIOD_NAMES.items()],
-            "now_url": f"{now_url}?period={period}",
+            "now_url": f"{self._admin.url('dashboard_now')}?period={period}",
             "chart": _chart(stats),
             "zone": timezone.get_current_timezone_name(),
             **self._context(request, stats),
@@ -74,7 +73,7 @@ class Dashboard:
         return TemplateResponse(request, "admin/django_jobs/dashboard.html", context)
 
     def now(self, request: HttpRequest) -> JsonResponse:
-        """Return what changes of the page: its parts above and below the charts as HTML, and the charts' data."""
+        """Return the refreshed parts of the page: HTML above and below the charts, and the charts' data."""
         self._enter(request)
         stats = dashboard_snapshot(period=PERIODS[_period(request)])
         context = self._context(request, stats)
@@ -88,13 +87,16 @@ class Dashboard:
 
     def _enter(self, request: HttpRequest) -> None:
         require_permission(request, "view_job")
-        request.current_app = self._site.name  # what {% url %} goes by
+        request.current_app = self._admin.admin_site.name  # for {% url %}
 
     def _context(self, request: HttpRequest, stats: DashboardSnapshot) -> dict[str, Any]:
         show_errors = has_permission(request, VIEW_ARGUMENTS)
         return {
             "figures": _figures(stats),
-            "durations": [(_("Waited"), _percentiles(stats.wait)), (_("Ran"), _percentiles(stats.run))],
+            "durations": [
+                (_("Wait time"), _percentiles(stats.wait)),
+                (_("Run time"), _percentiles(stats.run)),
+            ],
             "notices": list(_notices(stats)),
             "queues": [queue_context(queue) for queue in stats.queues],
             "are_queues_truncated": stats.are_queues_truncated,
@@ -111,7 +113,7 @@ class Dashboard:
 
 
 def queue_context(queue: QueueStatus) -> dict[str, Any]:
-    """Return a queue's figures as they are shown."""
+    """Return a queue's figures, formatted."""
     return {
         "name": queue.name,
         "waiting": _bounded(queue.waiting),
@@ -130,7 +132,7 @@ def _worker(worker: WorkerStatus, now: datetime) -> dict[str, Any]:
         "is_stale": worker.is_stale,
         "is_stopping": worker.state == "stopping" or worker.stop_requested_at is not None,
         "queues": ", ".join(worker.queues) or _("all"),
-        "busy": f"{len(worker.running)} / {worker.concurrency}" if worker.concurrency else _("schedules"),
+        "busy": f"{len(worker.running)} / {worker.concurrency}" if worker.concurrency else _("scheduler"),
         "memory": filesizeformat(worker.memory_bytes) if worker.memory_bytes else "-",
         "running": [
             {
@@ -161,17 +163,17 @@ def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
     next_retry = format_duration(stats.next_retry_at - stats.now) if stats.next_retry_at else ""
     return [
         {"name": _("Succeeded"), "value": _count(stats.totals.succeeded), "kind": "succeeded"},
-        {"name": _("Tried again"), "value": _count(stats.totals.retried), "kind": "retried"},
-        {"name": _("Died"), "value": _count(stats.totals.dead), "kind": "dead"},
+        {"name": _("Retried"), "value": _count(stats.totals.retried), "kind": "retried"},
+        {"name": _("Dead"), "value": _count(stats.totals.dead), "kind": "dead"},
         {
-            "name": _("Waiting now"),
+            "name": _("Waiting"),
             "value": _bounded(waiting),
             "query": "state=ready",
             "note": _("oldest: %s") % format_duration(timedelta(seconds=oldest)) if oldest else "",
         },
-        {"name": _("Running now"), "value": _count(stats.running), "query": "state=running"},
+        {"name": _("Running"), "value": _count(stats.running), "query": "state=running"},
         {
-            "name": _("Retries to come"),
+            "name": _("Retries scheduled"),
             "value": _bounded(stats.retries),
             "query": "state=scheduled",
             "note": _("next in %s") % next_retry if next_retry else "",
@@ -181,21 +183,23 @@ def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
 
 
 def _notices(stats: DashboardSnapshot) -> Any:
-    """Yield what somebody should know before believing the page, and what to do."""
+    """Yield warnings about the page's figures, with what to do."""
     if not stats.workers:
-        yield _("No worker lives: nothing is run, and nothing is counted. Start one: manage.py runworker")
+        yield _(
+            "No workers are running: no jobs run, and no statistics are updated. Start one: manage.py runworker"
+        )
     elif stats.rolled_up_until is None:
-        yield _("Nothing has been counted yet; figures of the past come some ten seconds after jobs end.")
+        yield _("No statistics yet; they follow about ten seconds after jobs finish.")
     elif stats.now - stats.rolled_up_until > MAX_STATS_LAG:
-        yield _("Figures of the past are as of %s; workers are behind with counting.") % date_format(
+        yield _("Statistics are as of %s; workers are behind with updating them.") % date_format(
             timezone.localtime(stats.rolled_up_until), "H:i:s"
         )
     stale = sum(worker.is_stale for worker in stats.workers)
     if stale:
         yield (
             ngettext(
-                "%d worker has no heartbeat: its jobs will be rescued.",
-                "%d workers have no heartbeat: their jobs will be rescued.",
+                "%d worker has no heartbeat; its jobs will be rescued.",
+                "%d workers have no heartbeat; their jobs will be rescued.",
                 stale,
             )
             % stale
@@ -203,7 +207,7 @@ def _notices(stats: DashboardSnapshot) -> Any:
 
 
 def _chart(stats: DashboardSnapshot) -> dict[str, Any]:
-    """Return the charts' data, a list each: seconds since the epoch, counts, and seconds that half and 95 % took."""
+    """Return the charts' data as lists: seconds since the epoch, counts, and percentiles in seconds."""
     return {
         "span": stats.span_seconds,
         "at": [int(point.starts_at.timestamp()) for point in stats.series],
@@ -250,7 +254,7 @@ def _seconds(value: float | None) -> timedelta | None:
 
 
 def _time(instant: datetime, now: datetime) -> str:
-    """Return the time of day, with the day where it is not today's."""
+    """Return the time of day, with the date unless it is today's."""
     local = timezone.localtime(instant)
     is_today = local.date() == timezone.localtime(now).date()
     return date_format(local, "H:i" if is_today else "SHORT_DATETIME_FORMAT")

@@ -1,4 +1,4 @@
-"""Queues: how long each line is and how fast it goes, pausing and resuming it."""
+"""The admin of queues: their figures, pausing and resuming them, and their maximum of running jobs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from django.contrib import admin, messages
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
@@ -19,12 +18,23 @@ from ..models.queue import MAX_RUNNING
 from ..operations import pause, resume, set_max_running
 from ..store.stats.dashboard import queue_statuses
 from .dashboard import dashboard_urls, queue_context
-from .site.base import ReadOnlyAdmin, actor, format_timestamp
+from .site.labels import format_timestamp
+from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor
 from .site.permissions import PAUSE, has_permission, require_permission
+
+FIGURES = (
+    "waiting",
+    "oldest",
+    "running",
+    "per_minute",
+    "max_running_display",
+    "status_display",
+    "jobs_link",
+)
 
 
 class QueueChangeList(ChangeList):
-    """The list of queues, each with its figures: a few statements for all of them."""
+    """The list of queues with their figures: a few statements for all of them."""
 
     def get_results(self, request: HttpRequest) -> None:
         """Read the queues and their figures."""
@@ -34,7 +44,7 @@ class QueueChangeList(ChangeList):
 
 
 def attach_figures(queues: list[Queue]) -> None:
-    """Give each queue ``figures``, its words for the columns; nothing where there are more queues than are counted."""
+    """Give each queue ``figures`` for its columns, empty ones for queues beyond those that are counted."""
     figures = {queue.name: queue_context(queue) for queue in queue_statuses()}
     for queue in queues:
         queue.figures = figures.get(queue.name, {})  # type: ignore[attr-defined]
@@ -42,39 +52,19 @@ def attach_figures(queues: list[Queue]) -> None:
 
 @admin.register(Queue)
 class QueueAdmin(ReadOnlyAdmin[Queue]):
-    """Lists the queues that workers have met; the dashboard's address is among this page's."""
+    """Lists the queues that workers have served; the dashboard is among its addresses."""
 
-    list_display = (
-        "name",
-        "waiting",
-        "oldest",
-        "running",
-        "per_minute",
-        "max_running_display",
-        "status_display",
-        "jobs_link",
-    )
+    list_display = ("name", *FIGURES)
     ordering = ("name",)
     sortable_by = ("name",)
     actions = ("pause_selected", "resume_selected")
-    readonly_fields = (
-        "waiting",
-        "oldest",
-        "running",
-        "per_minute",
-        "max_running_display",
-        "status_display",
-        "jobs_link",
-    )
-    fieldsets = ((None, {"fields": ("name", *readonly_fields)}),)
-    change_list_template = "admin/django_jobs/queue/change_list.html"
+    readonly_fields = FIGURES
+    fieldsets = ((None, {"fields": ("name", *FIGURES)}),)
+    change_list_template = "admin/django_jobs/change_list.html"
     change_form_template = "admin/django_jobs/queue/change_form.html"
 
-    class Media:
-        css = {"all": ("django_jobs/admin.css",)}
-
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that knows the queues' figures."""
+        """Return the list with the queues' figures."""
         return QueueChangeList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Queue | None:
@@ -85,80 +75,44 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         return queue
 
     def get_urls(self) -> list[Any]:
-        """Add the dashboard and the addresses to which the page's buttons post."""
-        view = self.admin_site.admin_view
-        act = path("<path:name>/<str:verb>/now/", view(self._action_view), name="django_jobs_queue_act")
-        return [*dashboard_urls(self.admin_site), act, *super().get_urls()]
+        """Add the dashboard and the addresses of the buttons."""
+        act = self.page_path("<path:name>/<str:key>/now/", _action_view, "queue_act")
+        return [*dashboard_urls(self), act, *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Add the button where it may be pressed."""
-        return super().change_view(
-            request,
-            object_id,
-            form_url,
-            {
-                "can_pause": has_permission(request, PAUSE),
-                "max_running_limit": MAX_RUNNING,
-                **(extra_context or {}),
-            },
-        )
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        """Show the list with a link to the dashboard."""
+        can_view = has_permission(request, "view_job")
+        tools = [(self.url("dashboard"), _("Dashboard"))] if can_view else []
+        response: HttpResponse = super().changelist_view(request, {"tools": tools, **(extra_context or {})})
+        return response
+
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the buttons."""
+        queue = context.get("original")
+        if queue is not None and has_permission(request, PAUSE):
+            key, label = ("resume", _("Resume")) if queue.paused_at else ("pause", _("Pause"))
+            context.update(
+                buttons=[(self.url("queue_act", queue.pk, key), label)],
+                max_running_url=self.url("queue_act", queue.pk, "max-running"),
+                max_running_limit=MAX_RUNNING,
+            )
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def has_pause_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may pause and resume queues."""
         return has_permission(request, PAUSE)
 
-    @admin.action(description=_("Pause: take nothing more, what runs goes on"), permissions=["pause"])
+    @admin.action(description=_("Pause: claim no more jobs, let running ones finish"), permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
         """Pause the selected queues."""
-        paused = [queue.name for queue in queues if self._apply_action(request, queue, "pause")]
+        paused = [queue.name for queue in queues if _apply_action(self, request, queue, "pause")]
         self.message_user(request, _("Paused: %s") % (", ".join(paused) or "-"))
 
     @admin.action(description=_("Resume"), permissions=["pause"])
     def resume_selected(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
         """Resume the selected queues."""
-        resumed = [queue.name for queue in queues if self._apply_action(request, queue, "resume")]
+        resumed = [queue.name for queue in queues if _apply_action(self, request, queue, "resume")]
         self.message_user(request, _("Resumed: %s") % (", ".join(resumed) or "-"))
-
-    def _action_view(self, request: HttpRequest, name: str, verb: str) -> HttpResponse:
-        if request.method != "POST" or verb not in {"pause", "resume", "cap"}:
-            raise Http404
-        require_permission(request, PAUSE)
-        queue = Queue.objects.filter(pk=name).first()
-        if queue is None:
-            raise Http404
-        if verb == "cap":
-            self._set_max_running(request, queue)
-        elif self._apply_action(request, queue, verb):
-            said = _("Paused: %s") if verb == "pause" else _("Resumed: %s")
-            self.message_user(request, said % name, messages.SUCCESS)
-        else:
-            said = _("%s was paused already.") if verb == "pause" else _("%s was not paused.")
-            self.message_user(request, said % name, messages.WARNING)
-        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_queue_changelist"))
-
-    def _set_max_running(self, request: HttpRequest, queue: Queue) -> None:
-        """Let as many of the queue's jobs run at once as was typed in, all where nothing was."""
-        given = request.POST.get("most", "").strip()
-        try:
-            limit = int(given) if given else None
-            set_max_running(queue.name, limit)
-        except ValueError:
-            expected = _(
-                "Expected a whole number from 1 to %(most)s, or nothing for no limit; got “%(given)s”."
-            )
-            self.message_user(request, expected % {"most": MAX_RUNNING, "given": given[:20]}, messages.ERROR)
-            return
-        said = str(_("No limit.") if limit is None else _("At most %s at once.") % limit)
-        self.log_change(request, queue, said)
-        self.message_user(request, f"“{queue.name}”: {said}", messages.SUCCESS)
-
-    def _apply_action(self, request: HttpRequest, queue: Queue, verb: str) -> bool:
-        changed = pause(queue.name, by=actor(request)) if verb == "pause" else resume(queue.name)
-        if changed:
-            self.log_change(request, queue, str(_("Paused.") if verb == "pause" else _("Resumed.")))
-        return changed
 
     @admin.display(description=_("waiting"))
     def waiting(self, queue: Queue) -> str:
@@ -167,7 +121,7 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
 
     @admin.display(description=_("oldest"))
     def oldest(self, queue: Queue) -> str:
-        """Return how long the first in line has been ready."""
+        """Return how long the oldest ready job has waited."""
         return _figure(queue, "oldest")
 
     @admin.display(description=_("running"))
@@ -177,10 +131,10 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
 
     @admin.display(description=_("per minute"))
     def per_minute(self, queue: Queue) -> str:
-        """Return how many tries ended a minute lately."""
+        """Return how many attempts finished per minute lately."""
         return _figure(queue, "per_minute")
 
-    @admin.display(description=_("at most at once"))
+    @admin.display(description=_("max. running"))
     def max_running_display(self, queue: Queue) -> str:
         """Return how many of its jobs may run at once."""
         return str(_("no limit") if queue.max_running is None else queue.max_running)
@@ -189,7 +143,7 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     def status_display(self, queue: Queue) -> str | SafeString:
         """Return whether it is paused, since when and by whom."""
         if queue.paused_at is None:
-            return str(_("runs"))
+            return str(_("active"))
         text = _("paused by %s") % queue.paused_by if queue.paused_by else _("paused")
         return format_html(
             '<span class="jobs-badge jobs-badge-warn">{}</span> {}', text, format_timestamp(queue.paused_at)
@@ -198,8 +152,49 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     @admin.display(description=_("jobs"))
     def jobs_link(self, queue: Queue) -> SafeString:
         """Return a link to its jobs."""
-        address = reverse(f"{self.admin_site.name}:django_jobs_job_changelist")
-        return format_html('<a href="{}?{}">{}</a>', address, urlencode({"queue": queue.name}), _("Show"))
+        query = urlencode({"queue": queue.name})
+        return format_html('<a href="{}?{}">{}</a>', self.url("job_changelist"), query, _("Show"))
+
+
+def _action_view(model_admin: PageAdmin[Queue], request: HttpRequest, name: str, key: str) -> HttpResponse:
+    """Pause or resume a queue, or set its maximum."""
+    if request.method != "POST" or key not in {"pause", "resume", "max-running"}:
+        raise Http404
+    require_permission(request, PAUSE)
+    queue = Queue.objects.filter(pk=name).first()
+    if queue is None:
+        raise Http404
+    if key == "max-running":
+        _set_max_running(model_admin, request, queue)
+    elif _apply_action(model_admin, request, queue, key):
+        text = _("Paused: %s") if key == "pause" else _("Resumed: %s")
+        model_admin.message_user(request, text % name, messages.SUCCESS)
+    else:
+        text = _("%s was already paused.") if key == "pause" else _("%s was not paused.")
+        model_admin.message_user(request, text % name, messages.WARNING)
+    return HttpResponseRedirect(model_admin.url("queue_changelist"))
+
+
+def _set_max_running(model_admin: PageAdmin[Queue], request: HttpRequest, queue: Queue) -> None:
+    """Set how many of the queue's jobs may run at once; an empty field removes the limit."""
+    given = request.POST.get("max_running", "").strip()
+    try:
+        limit = int(given) if given else None
+        set_max_running(queue.name, limit)
+    except ValueError:
+        text = _("Expected a whole number from 1 to %(max)s, or nothing for no limit; got “%(given)s”.")
+        model_admin.message_user(request, text % {"max": MAX_RUNNING, "given": given[:20]}, messages.ERROR)
+        return
+    new_limit = str(_("No limit.") if limit is None else _("At most %s running.") % limit)
+    model_admin.log_change(request, queue, new_limit)
+    model_admin.message_user(request, f"“{queue.name}”: {new_limit}", messages.SUCCESS)
+
+
+def _apply_action(model_admin: PageAdmin[Queue], request: HttpRequest, queue: Queue, key: str) -> bool:
+    changed = pause(queue.name, by=actor(request)) if key == "pause" else resume(queue.name)
+    if changed:
+        model_admin.log_change(request, queue, str(_("Paused.") if key == "pause" else _("Resumed.")))
+    return changed
 
 
 def _figure(queue: Queue, name: str) -> str:

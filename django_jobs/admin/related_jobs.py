@@ -1,4 +1,4 @@
-"""``JobsForObjectMixin``: from the page of any row of the project to the jobs that carry it as an argument."""
+"""``JobsForObjectMixin``: a link from any row of the project to the jobs that have it as an argument."""
 
 from __future__ import annotations
 
@@ -12,14 +12,15 @@ from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.loader import select_template
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
+from django.utils.http import urlencode
+from django.utils.text import Truncator
 from django.utils.translation import gettext
 
 from ..policy.filter_values import FilterError
 from ..store.clock import database_now
 from ..store.search.jobs import find_jobs_of_object
-from .jobs.labels import format_duration, run_duration, state_label, wait_duration
-from .site.base import filter_error_text
-from .site.paging import CURSOR_PARAMETER
+from .site.labels import filter_error_text, format_duration, run_duration, state_label, wait_duration
+from .site.paging import CURSOR_PARAMETER, Paging, search_note
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -28,11 +29,10 @@ else:
 
 
 class JobsForObjectMixin(_Admin):
-    """Adds a link *Jobs* to the change page of a ModelAdmin, and the page that it leads to.
+    """Adds a link *Jobs* to the change page of a ModelAdmin, and the page of these jobs.
 
-    Put it before ``ModelAdmin``. Shown are jobs that were given the row itself, at any depth of their arguments,
-    and with ``jobs_argument = "user_id"`` those that were given its key under that name. Users need
-    ``django_jobs.view_job``.
+    Put it before ``ModelAdmin``. Listed are jobs with the row itself at any depth of their arguments, and with
+    ``jobs_argument = "user_id"`` also those with its key under that name. Users need ``django_jobs.view_job``.
     """
 
     jobs_argument: ClassVar[str | None] = None
@@ -44,22 +44,22 @@ class JobsForObjectMixin(_Admin):
         return [path("<path:object_id>/jobs/", view, name=name), *super().get_urls()]
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Put the link into whatever template the page has."""
+        """Add the link to the page's own template."""
         response: Any = super().render_change_form(request, context, *args, **kwargs)
         row = context.get("original")
         if row is None or not request.user.has_perm("django_jobs.view_job"):
             return response
         names = response.template_name
         parent = select_template([names] if isinstance(names, str) else list(names))
-        response.template_name = "admin/django_jobs/job/with_jobs_link.html"
+        response.template_name = "admin/django_jobs/job/jobs_link.html"
         response.context_data |= {"jobs_parent": parent, "jobs_url": self._url("jobs", row.pk)}
         return response
 
     def jobs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """List the jobs, a page at a time. At most ten statements."""
+        """List the jobs by pages. At most ten statements."""
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            raise Http404(gettext("There is no such row."))
+            raise Http404(gettext("No such row."))
         if not self.has_view_permission(request, row) or not request.user.has_perm("django_jobs.view_job"):
             raise PermissionDenied
         address = self._url("jobs", row.pk)
@@ -83,20 +83,25 @@ class JobsForObjectMixin(_Admin):
             }
             for job in page.rows
         ]
+        is_first = CURSOR_PARAMETER not in request.GET
+        next_url = (
+            f"{address}?{urlencode({CURSOR_PARAMETER: page.next_cursor})}" if page.next_cursor else None
+        )
         context = {
             **site.each_context(request),
             "opts": self.opts,
-            "original": row,
+            "breadcrumbs": [
+                (self._url("changelist"), str(self.opts.verbose_name_plural).capitalize()),
+                (self._url("change", row.pk), Truncator(row).words(18)),
+            ],
             "title": gettext("Jobs of %(row)s") % {"row": row},
             "rows": rows,
-            "page": page,
-            "address": address,
-            "is_first": CURSOR_PARAMETER not in request.GET,
-            "back": self._url("change", row.pk),
-            "list_url": self._url("changelist"),
+            "paging": Paging(
+                first_url=None if is_first else address, next_url=next_url, note=search_note(page)
+            ),
         }
         request.current_app = site.name
-        return TemplateResponse(request, "admin/django_jobs/job/of_object.html", context)
+        return TemplateResponse(request, "admin/django_jobs/job/related_jobs.html", context)
 
     def _url(self, name: str, *args: Any) -> str:
         return reverse(

@@ -1,4 +1,4 @@
-"""Cron schedules and their ticks: staff write, pause, resume, run and delete schedules here."""
+"""The admin of schedules and their ticks: staff write, pause, resume, run and delete schedules."""
 
 from __future__ import annotations
 
@@ -12,12 +12,11 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import get_settings
 from ..exceptions import JobsError
 from ..models import CronSchedule, Tick
 from ..operations import delete_schedule, pause_schedule, resume_schedule, run_schedule, save_schedule
@@ -28,7 +27,8 @@ from ..policy.schedule import CatchUp, ScheduleSpec, TickOutcome, TickPolicy, Ti
 from ..redaction import redact_for_job
 from ..schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs, spec_of
 from ..store.clock import database_now
-from .site.base import ReadOnlyAdmin, _ModelAdmin, actor, format_timestamp, render_json
+from .site.labels import format_timestamp, render_json
+from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[CronSchedule]
@@ -42,32 +42,34 @@ EDITABLE_FIELDS = (
 
 
 class ScheduleForm(_Form):
-    """What staff may say of a schedule; what is wrong is said at its field."""
+    """A schedule of staff's own; each error is shown at its field."""
 
     job_name = forms.ChoiceField(
-        label=_("job"), help_text=_("Jobs with @job(schedulable=True), and those of the setting SCHEDULABLE.")
+        label=_("job"), help_text=_("Jobs with @job(schedulable=True) and those in the setting SCHEDULABLE.")
     )
     arguments = forms.JSONField(
         required=False,
         initial=dict,
         widget=forms.Textarea({"rows": 4, "cols": 60}),
-        help_text=_('The job\'s keywords as a JSON object, such as {"user_id": 7}.'),
+        help_text=_('The job\'s keyword arguments as a JSON object, such as {"user_id": 7}.'),
     )
     timezone = forms.ChoiceField(
         initial="UTC", choices=[(zone, zone) for zone in sorted(available_timezones())]
     )
 
     spec: ScheduleSpec
-    """What the form says, once it is valid."""
+    """The schedule of a valid form."""
 
     class Meta:
         model = CronSchedule
         fields = EDITABLE_FIELDS
         help_texts = {
-            "cron": _("Minute, hour, day of month, month, day of week; or @daily. Either this or every."),
-            "every": _("A period such as 0:00:10, or in seconds."),
-            "jitter": _("Fire up to so much later, to spread load."),
-            "overlap": _("What to do with a tick while the last job has not ended."),
+            "cron": _(
+                "Minute, hour, day of month, month, day of week; or @daily. Leave empty if a period is given."
+            ),
+            "every": _("A period such as 0:00:10, or in seconds. Leave empty if a cron expression is given."),
+            "jitter": _("Maximum random delay of each tick, to spread load."),
+            "overlap": _("What to do with a tick while the previous job has not finished."),
             "catch_up": _("Which missed ticks fire after an outage."),
         }
 
@@ -79,12 +81,12 @@ class ScheduleForm(_Form):
                 names.add(self.instance.job_name)
             self.fields["job_name"].choices = [(name, name) for name in sorted(names)]  # type: ignore[attr-defined]
         if "timezone" in self.fields and self.instance.pk is not None:
-            # Else a row whose zone is none would be shown, and saved, with the first there is.
+            # Otherwise a row with an unknown zone would be shown, and saved, with the first choice.
             zones = available_timezones() | {self.instance.timezone}
             self.fields["timezone"].choices = [(zone, zone) for zone in sorted(zones)]  # type: ignore[attr-defined]
 
     def clean(self) -> dict[str, Any]:
-        """Hold the whole to what a schedule may be."""
+        """Check the schedule as a whole."""
         data = super().clean() or self.cleaned_data
         if not self.fields or self.errors.keys() & {"cron", "every", "jitter", "timezone"}:
             return data
@@ -112,9 +114,9 @@ class ScheduleForm(_Form):
         try:
             part.check()
         except CronError as error:
-            option, colon, said = str(error).partition(": ")
+            option, colon, text = str(error).partition(": ")
             if colon and option in self.fields:
-                self.add_error(option, said)
+                self.add_error(option, text)
             else:
                 self.add_error("cron", str(error))
         return part
@@ -136,61 +138,54 @@ class ScheduleForm(_Form):
 
 
 @admin.register(CronSchedule)
-class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
-    """Lists schedules; what code defines can be paused and run, but not changed."""
+class CronScheduleAdmin(PageAdmin[CronSchedule]):
+    """Lists schedules; those defined in code can be paused and run, but not changed."""
 
     form = ScheduleForm
-    list_display = ("name", "status_display", "reading", "next_due", "is_from_code")
+    list_display = ("name", "status_display", "meaning", "next_due", "is_from_code")
     list_filter = ("is_from_code", "overlap")
     search_fields = ("name", "job_name")
     ordering = ("name",)
-    list_per_page = 50
-    show_full_result_count = False
     actions = ("pause_selected", "resume_selected", "run_selected")
-    readonly_fields = ("readable_arguments", "status_display", "reading", "firings", "ticks")
+    readonly_fields = ("readable_arguments", "status_display", "meaning", "firings", "ticks")
     fieldsets = (
         (None, {"fields": ("name", "job_name", "arguments")}),
-        (_("When"), {"fields": ("cron", "every", "timezone", "jitter", "reading", "firings")}),
-        (_("Manner"), {"fields": ("overlap", "catch_up", "catch_up_limit")}),
-        (_("How it goes"), {"fields": ("status_display", "ticks")}),
+        (_("Timing"), {"fields": ("cron", "every", "timezone", "jitter", "meaning", "firings")}),
+        (_("Policy"), {"fields": ("overlap", "catch_up", "catch_up_limit")}),
+        (_("Status"), {"fields": ("status_display", "ticks")}),
     )
 
-    class Media:
-        css = {"all": ("django_jobs/admin.css",)}
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[CronSchedule]:
-        """Read the jobs' own database."""
-        return super().get_queryset(request).using(get_settings().database)
+    change_form_template = "admin/django_jobs/change_form.html"
 
     def get_readonly_fields(self, request: HttpRequest, obj: CronSchedule | None = None) -> list[str]:
-        """Let what code defines only be looked at."""
+        """Make schedules defined in code read-only."""
         is_code_defined = obj is not None and obj.is_from_code
         return [*EDITABLE_FIELDS, *self.readonly_fields] if is_code_defined else list(self.readonly_fields)
 
     def get_fieldsets(self, request: HttpRequest, obj: CronSchedule | None = None) -> Any:
-        """Mask secrets among the arguments for those who cannot change them."""
+        """Show masked arguments to users who cannot change them."""
         if obj is None or (not obj.is_from_code and self.has_change_permission(request, obj)):
             return self.fieldsets
         return ((None, {"fields": ("name", "job_name", "readable_arguments")}), *self.fieldsets[1:])
 
     def has_delete_permission(self, request: HttpRequest, obj: CronSchedule | None = None) -> bool:
-        """Refuse for what code defines; what it defines no more may go."""
+        """Refuse for schedules defined in code, unless the code no longer defines them."""
         is_code_defined = obj is not None and obj.is_from_code and obj.disabled_at is None
         return not is_code_defined and super().has_delete_permission(request, obj)
 
     def save_model(self, request: HttpRequest, obj: CronSchedule, form: Any, change: bool) -> None:
-        """Write by the store's verb."""
+        """Write by the store's function."""
         if obj.is_from_code:
             return
         row = save_schedule(form.spec, replaces=obj if change else None)
         obj.__dict__.update(row.__dict__)
 
     def delete_model(self, request: HttpRequest, obj: CronSchedule) -> None:
-        """Delete by the store's verb."""
+        """Delete by the store's function."""
         delete_schedule(obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: QuerySet[CronSchedule]) -> None:
-        """Delete by the store's verb, one by one; what code defines stays."""
+        """Delete by the store's function, one by one; schedules defined in code are kept."""
         for schedule in queryset:
             try:
                 delete_schedule(schedule)
@@ -198,17 +193,17 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
                 self.message_user(request, str(error), messages.WARNING)
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """Name the schedules only: their ticks may be a million."""
+        """List the schedules only: they may have a million ticks."""
         return [str(schedule) for schedule in objs], {self.opts.verbose_name_plural: len(objs)}, set(), []
 
     @admin.display(description=_("status"))
     def status_display(self, schedule: CronSchedule) -> str:
-        """Return whether it fires, and if not why."""
+        """Return whether it fires, and why not."""
         match schedule.status:
             case "broken":
                 return _("broken: %s") % schedule.problem
             case "disabled":
-                return str(_("disabled: no code defines it any more"))
+                return str(_("disabled: no longer defined in code"))
             case "paused":
                 return _("paused by %s") % schedule.paused_by if schedule.paused_by else str(_("paused"))
             case _:
@@ -219,9 +214,9 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
         """Return the arguments as indented JSON, secrets masked."""
         return render_json(redact_for_job(schedule.job_name, schedule.arguments))
 
-    @admin.display(description=_("reading"))
-    def reading(self, schedule: CronSchedule) -> str:
-        """Return the expression in plain words."""
+    @admin.display(description=_("meaning"))
+    def meaning(self, schedule: CronSchedule) -> str:
+        """Return the expression in plain English."""
         return describe_cron(schedule.cron, every=schedule.every) or "-"
 
     @admin.display(description=_("next due"), ordering="next_due_at")
@@ -233,26 +228,28 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     def firings(self, schedule: CronSchedule) -> str | SafeString:
         """Return the next five instants in the schedule's own zone and in UTC."""
         if schedule._state.adding:
-            return str(_("Shown once it is saved."))
+            return str(_("Shown after saving."))
         try:
             instants = list(islice(schedule.timing.upcoming(database_now()), MAX_FIRINGS_SHOWN))
         except CronError as error:
             return str(error)
-        rows = ((_in_zone(one, schedule.timezone), f"{one:%Y-%m-%d %H:%M:%S} UTC") for one in instants)
+        rows = (
+            (_in_zone(instant, schedule.timezone), f"{instant:%Y-%m-%d %H:%M:%S} UTC") for instant in instants
+        )
         return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows))
 
-    @admin.display(description=_("newest ticks"))
+    @admin.display(description=_("recent ticks"))
     def ticks(self, schedule: CronSchedule) -> str | SafeString:
         """Return the newest ticks, with a link to all."""
         if schedule._state.adding:
             return "-"
         newest = Tick.objects.filter(schedule=schedule.pk).order_by("-due_at")[:MAX_TICKS_SHOWN]
         rows = (
-            (format_timestamp(one.due_at), one.outcome, _late(one), _job_link(self, one), one.reason)
-            for one in newest
+            (format_timestamp(tick.due_at), tick.outcome, _late(tick), _job_link(self, tick), tick.reason)
+            for tick in newest
         )
         table = format_html_join("", "<tr><td>{}</td><td>{}</td><td>{}</td><td>{}</td><td>{}</td></tr>", rows)
-        link = reverse(f"{self.admin_site.name}:django_jobs_tick_changelist")
+        link = self.url("tick_changelist")
         return format_html(
             '<table>{}</table><a href="{}?schedule__id__exact={}">{}</a>',
             table,
@@ -264,82 +261,87 @@ class CronScheduleAdmin(_ModelAdmin[CronSchedule]):
     @admin.action(description=_("Pause"), permissions=["change"])
     def pause_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
         """Pause the selected schedules."""
-        for one in schedules:
-            self._apply_action(request, one, "pause")
+        for schedule in schedules:
+            _apply_action(self, request, schedule, "pause")
 
-    @admin.action(description=_("Resume, not for the past"), permissions=["change"])
+    @admin.action(description=_("Resume: missed ticks are skipped"), permissions=["change"])
     def resume_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
         """Resume the selected schedules."""
-        for one in schedules:
-            self._apply_action(request, one, "resume")
+        for schedule in schedules:
+            _apply_action(self, request, schedule, "resume")
 
     @admin.action(description=_("Run now"), permissions=["change"])
     def run_selected(self, request: HttpRequest, schedules: QuerySet[CronSchedule]) -> None:
-        """Fire the selected schedules at once."""
-        for one in schedules:
-            self._apply_action(request, one, "run")
+        """Fire the selected schedules now."""
+        for schedule in schedules:
+            _apply_action(self, request, schedule, "run")
 
     def get_urls(self) -> list[Any]:
-        """Add the address to which the page's buttons post."""
-        act = path(
-            "<int:pk>/<str:verb>/now/",
-            self.admin_site.admin_view(self._action_view),
-            name="django_jobs_cronschedule_act",
-        )
+        """Add the address of the buttons."""
+        act = self.page_path("<int:pk>/<str:key>/now/", _action_view, "cronschedule_act")
         return [act, *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Add the buttons."""
-        schedule = self.get_object(request, object_id)
-        pause = ("resume", _("Resume")) if schedule and schedule.paused_at else ("pause", _("Pause"))
-        own = {"verbs": [("run", _("Run now")), pause], "can_act": self.has_change_permission(request)}
-        if schedule and schedule.is_from_code:
-            own |= {"show_save": False, "show_save_and_continue": False, "show_save_and_add_another": False}
-        return super().change_view(request, object_id, form_url, {**own, **(extra_context or {})})
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the buttons, and leave out those that save a schedule defined in code."""
+        schedule = context.get("original")
+        if schedule is not None and self.has_change_permission(request):
+            pause = ("resume", _("Resume")) if schedule.paused_at else ("pause", _("Pause"))
+            context["buttons"] = [
+                (self.url("cronschedule_act", schedule.pk, key), label)
+                for key, label in (("run", _("Run now")), pause)
+            ]
+        if schedule is not None and schedule.is_from_code:
+            context.update(show_save=False, show_save_and_continue=False, show_save_and_add_another=False)
+        return super().render_change_form(request, context, *args, **kwargs)
 
-    def _action_view(self, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-        if request.method != "POST" or verb not in {"pause", "resume", "run"}:
-            raise Http404
-        schedule = self.get_object(request, str(pk))
-        if schedule is None:
-            raise Http404
-        if not self.has_change_permission(request, schedule):
-            raise PermissionDenied
-        self._apply_action(request, schedule, verb)
-        return HttpResponseRedirect(
-            reverse(f"{self.admin_site.name}:django_jobs_cronschedule_change", args=[pk])
-        )
 
-    def _apply_action(self, request: HttpRequest, schedule: CronSchedule, verb: str) -> None:
-        """Do the verb and say what came of it."""
-        try:
-            if verb == "run":
-                made = run_schedule(schedule, by=actor(request))
-                fired = made.outcome is TickOutcome.FIRED
-                said = f"{schedule}: {made.outcome.value}, " + (
-                    f"job {made.job_id}" if fired else made.reason
-                )
-                self.message_user(request, said, messages.SUCCESS if fired else messages.WARNING)
-                return
-            changed = (
-                pause_schedule(schedule, by=actor(request)) if verb == "pause" else resume_schedule(schedule)
-            )
-            said = f"{schedule}: {verb}d" if changed else f"{schedule} was {verb}d already"
-            self.message_user(request, said, messages.SUCCESS if changed else messages.WARNING)
-        except (JobsError, ValueError) as error:
-            self.message_user(request, str(error), messages.ERROR)
+def _action_view(
+    model_admin: PageAdmin[CronSchedule], request: HttpRequest, pk: int, key: str
+) -> HttpResponse:
+    """Pause, resume or run a schedule."""
+    if request.method != "POST" or key not in {"pause", "resume", "run"}:
+        raise Http404
+    schedule = model_admin.get_object(request, str(pk))
+    if schedule is None:
+        raise Http404
+    if not model_admin.has_change_permission(request, schedule):
+        raise PermissionDenied
+    _apply_action(model_admin, request, schedule, key)
+    return HttpResponseRedirect(model_admin.url("cronschedule_change", pk))
+
+
+def _apply_action(
+    model_admin: PageAdmin[CronSchedule], request: HttpRequest, schedule: CronSchedule, key: str
+) -> None:
+    """Apply the action and show the result."""
+    try:
+        if key == "run":
+            tick = run_schedule(schedule, by=actor(request))
+            is_done = tick.outcome is TickOutcome.FIRED
+            result = gettext("job %(id)s") % {"id": tick.job_id} if is_done else tick.reason
+            text = f"{schedule}: {tick.outcome.value}, {result}"
+        elif key == "pause":
+            is_done = pause_schedule(schedule, by=actor(request))
+            text = gettext("%s: paused") if is_done else gettext("%s was already paused")
+            text %= schedule
+        else:
+            is_done = resume_schedule(schedule)
+            text = gettext("%s: resumed") if is_done else gettext("%s was not paused")
+            text %= schedule
+    except (JobsError, ValueError) as error:
+        model_admin.message_user(request, str(error), messages.ERROR)
+    else:
+        model_admin.message_user(request, text, messages.SUCCESS if is_done else messages.WARNING)
 
 
 @admin.register(Tick)
 class TickAdmin(ReadOnlyAdmin[Tick]):
-    """Lists ticks: what was due, how late it was decided, what came of it and why."""
+    """Lists ticks: when each was due, how late it was decided, its outcome and the reason."""
 
     list_display = ("due", "schedule", "outcome", "late", "job_link", "reason", "requested_by")
     list_filter = ("outcome",)
     search_fields = ("schedule__name",)
-    search_help_text = _("Part of a schedule's name")
+    search_help_text = _("Part of a schedule name")
     list_select_related = ("schedule",)
     ordering = ("-id",)
     readonly_fields = ("late", "job_link")
@@ -361,7 +363,7 @@ class TickAdmin(ReadOnlyAdmin[Tick]):
 
     @admin.display(description=_("job"))
     def job_link(self, tick: Tick) -> str | SafeString:
-        """Return a link to the job that it fired; the job may have been pruned since."""
+        """Return a link to the job that it fired, which may have been pruned since."""
         return _job_link(self, tick)
 
 
@@ -369,11 +371,10 @@ def _late(tick: Tick) -> str:
     return f"{tick.late_by.total_seconds():.3f} s"
 
 
-def _job_link(model_admin: _ModelAdmin[Any], tick: Tick) -> str | SafeString:
+def _job_link(model_admin: PageAdmin[Any], tick: Tick) -> str | SafeString:
     if tick.job_id is None:
         return "-"
-    link = reverse(f"{model_admin.admin_site.name}:django_jobs_job_change", args=[tick.job_id])
-    return format_html('<a href="{}">{}</a>', link, tick.job_id)
+    return format_html('<a href="{}">{}</a>', model_admin.url("job_change", tick.job_id), tick.job_id)
 
 
 def _in_zone(instant: datetime, zone: str) -> str:

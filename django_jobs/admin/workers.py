@@ -1,19 +1,17 @@
-"""Workers: which processes live, what they run at this moment, and asking one to stop."""
+"""The admin of workers: live processes, their running jobs, and stopping one."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from django.contrib import admin, messages
-from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
-from django.urls import path, reverse
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
 from ..conf import get_settings
 from ..models import Job, Worker
@@ -22,22 +20,23 @@ from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.keyset_pages import KeysetPage
 from ..store.workers import ALIVE
-from .site.base import actor, format_timestamp
-from .site.paging import WindowChangeList, WindowedAdmin
+from .site.labels import format_timestamp
+from .site.page_admin import PageAdmin, actor
+from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import STOP, has_permission, require_permission
 
 MAX_RUNNING_SHOWN = 200
-"""Running jobs that are shown, over all workers of a page."""
+"""Running jobs that are listed, over all workers of a page."""
 
 
-class WorkerChangeList(WindowChangeList):
-    """A window of workers, each with what it runs: two more statements for all of them."""
+class WorkerChangeList(PagedChangeList):
+    """A page of workers with their running jobs: two more statements for all of them."""
 
-    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
-        """Read the workers and what they run."""
-        window = super().read_window(request, after=after)
-        attach_running(window.rows)
-        return window
+    def read_page(self, request: HttpRequest, after: str) -> KeysetPage[Any]:
+        """Read the workers and their running jobs."""
+        page = super().read_page(request, after)
+        attach_running(page.rows)
+        return page
 
 
 def attach_running(workers: list[Worker]) -> None:
@@ -54,93 +53,62 @@ def attach_running(workers: list[Worker]) -> None:
 
 
 @admin.register(Worker)
-class WorkerAdmin(WindowedAdmin[Worker]):
-    """Lists worker processes, the newest first."""
+class WorkerAdmin(PagedAdmin[Worker]):
+    """Lists worker processes, newest first."""
 
     list_display = (
-        "process", "status_display", "running_jobs", "served_queues", "concurrency", "memory", "version", "last_heartbeat", "started",
+        "process", "status_display", "running_jobs", "served_queues", "concurrency", "memory", "version",
+        "last_heartbeat", "started",
     )  # fmt: skip
     list_filter = ("state",)
     search_fields = ("hostname",)
-    search_help_text = _("Part of a host's name")
+    search_help_text = _("Part of a host name")
+    changelist_class = WorkerChangeList
     actions = ("stop_selected",)
     fieldsets = (
         (None, {"fields": ("process", "status_display", "running_jobs")}),
-        (_("What it takes"), {"fields": ("served_queues", "concurrency", "version", "memory")}),
-        (_("Life"), {"fields": ("started", "last_heartbeat", "stopped", "stop_request")}),
+        (_("Capacity"), {"fields": ("served_queues", "concurrency", "version", "memory")}),
+        (_("Timeline"), {"fields": ("started", "last_heartbeat", "stopped", "stop_request")}),
     )
     readonly_fields = (
-        "process", "status_display", "running_jobs", "served_queues", "memory", "last_heartbeat", "started", "stopped", "stop_request",
+        "process", "status_display", "running_jobs", "served_queues", "memory", "last_heartbeat", "started", "stopped",
+        "stop_request",
     )  # fmt: skip
-    change_form_template = "admin/django_jobs/worker/change_form.html"
-
-    class Media:
-        css = {"all": ("django_jobs/admin.css",)}
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that knows what the workers run."""
-        return WorkerChangeList
+    change_form_template = "admin/django_jobs/change_form.html"
 
     def get_object(
         self, request: HttpRequest, object_id: str, from_field: str | None = None
     ) -> Worker | None:
-        """Return the worker with what it runs."""
+        """Return the worker with its running jobs."""
         worker = super().get_object(request, object_id, from_field)
         if worker is not None:
             attach_running([worker])
         return worker
 
     def get_urls(self) -> list[Any]:
-        """Add the address to which the page's button posts."""
-        stop = path(
-            "<int:pk>/stop/", self.admin_site.admin_view(self._stop_view), name="django_jobs_worker_stop"
-        )
-        return [stop, *super().get_urls()]
+        """Add the address of the stop button."""
+        return [self.page_path("<int:pk>/stop/", _stop_view, "worker_stop"), *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Add the button where it may be pressed."""
-        return super().change_view(
-            request, object_id, form_url, {"can_stop": has_permission(request, STOP), **(extra_context or {})}
-        )
+    def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
+        """Add the button if the worker runs."""
+        worker = context.get("original")
+        is_stoppable = worker is not None and not worker.stopped_at and not worker.stop_requested_at
+        if is_stoppable and has_permission(request, STOP):
+            context["buttons"] = [(self.url("worker_stop", worker.pk), _("Stop"))]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def has_stop_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may ask workers to stop."""
+        """Tell whether the user may stop workers."""
         return has_permission(request, STOP)
 
-    @admin.action(
-        description=_("Ask to stop: what runs may end, no other takes its place"), permissions=["stop"]
-    )
+    @admin.action(description=_("Stop: finish running jobs, claim no more"), permissions=["stop"])
     def stop_selected(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
-        """Ask the selected workers to stop."""
-        asked = [worker for worker in workers if self._request_stop(request, worker)]
-        text = ngettext("%d worker was asked to stop.", "%d workers were asked to stop.", len(asked)) % len(
-            asked
-        )
-        self.message_user(request, text, messages.SUCCESS if asked else messages.WARNING)
-
-    def _stop_view(self, request: HttpRequest, pk: int) -> HttpResponse:
-        if request.method != "POST":
-            raise Http404
-        require_permission(request, STOP)
-        worker = Worker.objects.filter(pk=pk).first()
-        if worker is None:
-            self.message_user(request, _("This worker is not there any more."), messages.WARNING)
-            return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_worker_changelist"))
-        if self._request_stop(request, worker):
-            self.message_user(
-                request, _("It was asked to stop and will within some seconds."), messages.SUCCESS
-            )
-        else:
-            self.message_user(request, _("It does not run, or was asked to stop before."), messages.WARNING)
-        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_worker_change", args=[pk]))
-
-    def _request_stop(self, request: HttpRequest, worker: Worker) -> bool:
-        asked = stop_worker(worker.pk, by=actor(request))
-        if asked:
-            self.log_change(request, worker, str(_("Asked to stop.")))
-        return asked
+        """Request the selected workers to stop."""
+        stopped = [worker for worker in workers if _request_stop(self, request, worker)]
+        text = ngettext(
+            "Stop requested for %d worker.", "Stop requested for %d workers.", len(stopped)
+        ) % len(stopped)
+        self.message_user(request, text, messages.SUCCESS if stopped else messages.WARNING)
 
     @admin.display(description=_("process"))
     def process(self, worker: Worker) -> str:
@@ -149,11 +117,11 @@ class WorkerAdmin(WindowedAdmin[Worker]):
 
     @admin.display(description=_("status"))
     def status_display(self, worker: Worker) -> SafeString:
-        """Return where it is in its life, and what staff should notice about that."""
+        """Return its state, and whether it has no heartbeat or a stop was requested."""
         if getattr(worker, "is_stale", False):
             return format_html('<span class="jobs-badge jobs-badge-bad">{}</span>', _("no heartbeat"))
         if worker.state == Worker.State.RUNNING and worker.stop_requested_at is not None:
-            return format_html('<span class="jobs-badge jobs-badge-warn">{}</span>', _("asked to stop"))
+            return format_html('<span class="jobs-badge jobs-badge-warn">{}</span>', _("stop requested"))
         kind = {Worker.State.LOST: "jobs-badge-bad", Worker.State.STOPPING: "jobs-badge-warn"}
         return format_html(
             '<span class="jobs-badge {}">{}</span>',
@@ -161,19 +129,18 @@ class WorkerAdmin(WindowedAdmin[Worker]):
             worker.get_state_display(),
         )
 
-    @admin.display(description=_("runs now"))
+    @admin.display(description=_("running jobs"))
     def running_jobs(self, worker: Worker) -> str | SafeString:
-        """Return links to the jobs that it runs at this moment."""
+        """Return links to its running jobs."""
         jobs: list[Job] = getattr(worker, "running_now", [])
-        address = f"{self.admin_site.name}:django_jobs_job_change"
-        links = ((reverse(address, args=[job.pk]), job.name, job.pk) for job in jobs)
+        links = ((self.url("job_change", job.pk), job.name, job.pk) for job in jobs)
         return format_html_join(", ", '<a href="{}">{} #{}</a>', links) or "-"
 
     @admin.display(description=_("queues"))
     def served_queues(self, worker: Worker) -> str:
         """Return the names of its queues."""
         if not worker.concurrency:
-            return str(_("none: it fires schedules"))
+            return str(_("none (scheduler only)"))
         return ", ".join(worker.queues) or str(_("all"))
 
     @admin.display(description=_("memory"))
@@ -183,7 +150,7 @@ class WorkerAdmin(WindowedAdmin[Worker]):
 
     @admin.display(description=_("last heartbeat"))
     def last_heartbeat(self, worker: Worker) -> str:
-        """Return when it was last heard of."""
+        """Return the time of its last heartbeat."""
         return format_timestamp(worker.heartbeat_at)
 
     @admin.display(description=_("started"))
@@ -196,9 +163,35 @@ class WorkerAdmin(WindowedAdmin[Worker]):
         """Return when it stopped, or was declared lost."""
         return format_timestamp(worker.stopped_at)
 
-    @admin.display(description=_("asked to stop"))
+    @admin.display(description=_("stop requested"))
     def stop_request(self, worker: Worker) -> str:
-        """Return who asked it to stop, and when."""
+        """Return who requested the stop, and when."""
         if worker.stop_requested_at is None:
             return "-"
         return f"{worker.stop_requested_by or '-'}, {format_timestamp(worker.stop_requested_at)}"
+
+
+def _stop_view(model_admin: PageAdmin[Worker], request: HttpRequest, pk: int) -> HttpResponse:
+    """Request a worker to stop."""
+    if request.method != "POST":
+        raise Http404
+    require_permission(request, STOP)
+    worker = Worker.objects.filter(pk=pk).first()
+    if worker is None:
+        return model_admin.redirect_missing(request, gettext("This worker no longer exists."))
+    if _request_stop(model_admin, request, worker):
+        text = gettext(
+            "Stop requested: the worker claims no more jobs and exits when its running jobs finish."
+        )
+        model_admin.message_user(request, text, messages.SUCCESS)
+    else:
+        text = gettext("Nothing was changed: not running, or stop requested before.")
+        model_admin.message_user(request, text, messages.WARNING)
+    return HttpResponseRedirect(model_admin.url("worker_change", pk))
+
+
+def _request_stop(model_admin: PageAdmin[Worker], request: HttpRequest, worker: Worker) -> bool:
+    is_requested = stop_worker(worker.pk, by=actor(request))
+    if is_requested:
+        model_admin.log_change(request, worker, gettext("Stop requested."))
+    return is_requested

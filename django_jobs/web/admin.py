@@ -17,7 +17,8 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import registry
-from ..admin.site.base import ReadOnlyAdmin, actor, format_timestamp
+from ..admin.site.labels import format_timestamp
+from ..admin.site.page_admin import ReadOnlyAdmin, actor
 from .models import Token
 from .tokens import create_token, revoke_token
 

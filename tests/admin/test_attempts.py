@@ -62,7 +62,7 @@ def test_an_attempts_page_shows_all_of_it(admin_client: Client) -> None:
     for text in (f"shop.pay #{job.pk}", "ValueError", "&lt;script&gt;", "line 99998", "characters left out"):
         assert text in page, text
     assert "<script>alert" not in page
-    assert url("job_text", job.pk, "try-1") in page
+    assert url("job_text", job.pk, "attempt-1") in page
     assert len(page) < 100_000
     assert 'name="_save"' not in page
 

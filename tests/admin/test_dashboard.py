@@ -36,9 +36,9 @@ def _page(client: Client, query: str = "") -> str:
 
 def test_an_empty_project_is_told_what_to_do(client: Client) -> None:
     page = _page(_login(client, "view_job"))
-    assert "No worker lives: nothing is run, and nothing is counted." in page
-    assert "Nothing is on a schedule." in page
-    assert "None: nothing has failed for good." in page
+    assert "No workers are running: no jobs run, and no statistics are updated." in page
+    assert "No schedules." in page
+    assert "No open dead letters." in page
 
 
 def test_the_page_shows_what_runs_waits_and_failed(client: Client) -> None:
@@ -102,7 +102,7 @@ def test_how_long_it_waited_and_ran_is_in_the_chart_and_in_its_table(client: Cli
         values for values in zip(*(answer["chart"][part] for part in TIMES), strict=True) if any(values)
     ]
     assert found == tuple(pytest.approx(seconds, rel=0.1) for seconds in (1, 200, 0.05, 0.05))
-    assert "The charts as a table" in answer["now"]
+    assert "Charts as a table" in answer["now"]
     assert "<td>20</td><td>0</td><td>0</td><td>" in answer["now"]
     assert "<td>-</td><td>-</td><td>-</td><td>-</td>" in answer["now"], "spans in which nothing ended"
 

@@ -61,7 +61,7 @@ def test_the_button_of_a_queues_page_pauses_it_once(client: Client) -> None:
     page = client.get(reverse("admin:django_jobs_queue_change", args=["a/b c"])).content.decode()
     assert ">Pause</button>" in page
     assert "Paused: a/b c" in _post(client, "a/b c", "pause").content.decode()
-    assert "was paused already" in _post(client, "a/b c", "pause").content.decode()
+    assert "was already paused" in _post(client, "a/b c", "pause").content.decode()
     assert "Resumed: a/b c" in _post(client, "a/b c", "resume").content.decode()
 
 
@@ -103,15 +103,15 @@ def test_the_list_takes_the_same_few_queries_however_many_queues(
 def test_a_queues_page_sets_how_many_run_at_once_and_that_is_logged(client: Client) -> None:
     factories.make_queue("mail")
     client = _login(client, "view_queue", "pause_queue")
-    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
-    said = client.post(address, {"most": "3"}, follow=True).content.decode()
-    assert "“mail”: At most 3 at once." in said
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "max-running"])
+    said = client.post(address, {"max_running": "3"}, follow=True).content.decode()
+    assert "“mail”: At most 3 running." in said
     assert Queue.objects.get().max_running == 3
-    assert LogEntry.objects.get().change_message == "At most 3 at once."
+    assert LogEntry.objects.get().change_message == "At most 3 running."
     assert (
         'value="3"' in client.get(reverse("admin:django_jobs_queue_change", args=["mail"])).content.decode()
     )
-    assert "No limit." in client.post(address, {"most": ""}, follow=True).content.decode()
+    assert "No limit." in client.post(address, {"max_running": ""}, follow=True).content.decode()
     assert Queue.objects.get().max_running is None
 
 
@@ -119,10 +119,10 @@ def test_a_queues_page_sets_how_many_run_at_once_and_that_is_logged(client: Clie
 def test_a_wrong_number_is_answered_by_a_message(client: Client, most: str) -> None:
     factories.make_queue("mail")
     client = _login(client, "view_queue", "pause_queue")
-    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "max-running"])
     assert (
         "Expected a whole number from 1 to"
-        in client.post(address, {"most": most}, follow=True).content.decode()
+        in client.post(address, {"max_running": most}, follow=True).content.decode()
     )
     assert Queue.objects.get().max_running is None
 
@@ -130,6 +130,6 @@ def test_a_wrong_number_is_answered_by_a_message(client: Client, most: str) -> N
 def test_without_the_permission_a_queue_cannot_be_capped(client: Client) -> None:
     factories.make_queue("mail")
     client = _login(client, "view_queue")
-    address = reverse("admin:django_jobs_queue_act", args=["mail", "cap"])
-    assert client.post(address, {"most": "3"}).status_code == 403
+    address = reverse("admin:django_jobs_queue_act", args=["mail", "max-running"])
+    assert client.post(address, {"max_running": "3"}).status_code == 403
     assert Queue.objects.get().max_running is None

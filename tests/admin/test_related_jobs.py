@@ -108,7 +108,7 @@ def test_pages_follow_one_another(admin_client: Client) -> None:
 
 def test_no_jobs_and_no_row_are_said(admin_client: Client) -> None:
     row = Customer.objects.create(name="ada")
-    assert "No job was found." in admin_client.get(address(row)).content.decode()
+    assert "No jobs." in admin_client.get(address(row)).content.decode()
     row.delete()
     assert admin_client.get(reverse("admin:sampleapp_customer_jobs", args=[4711])).status_code == 404
 

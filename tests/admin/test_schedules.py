@@ -155,7 +155,7 @@ def test_pause_resume_and_run_now(staff: Client, is_from_code: bool) -> None:
     assert "has not ended" in act(staff, row, "run")
     assert [one.requested_by for one in Tick.objects.all()] == ["ada", "ada"]
     assert "Report: resumed" in act(staff, row, "resume")
-    assert "Report was resumed already" in act(staff, row, "resume")
+    assert "Report was not paused" in act(staff, row, "resume")
     row.refresh_from_db()
     assert row.is_firing
 

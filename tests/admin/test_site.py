@@ -70,7 +70,7 @@ def test_a_jobs_page_tells_its_life(staff: Client) -> None:
         job, error_class="ValueError", error_message="no card", traceback="Traceback: here"
     )
     page = staff.get(reverse("admin:django_jobs_job_change", args=[job.pk])).content.decode()
-    assert "<strong>Try 1</strong>" in page
+    assert "<strong>Attempt 1</strong>" in page
     assert "<bdi>ValueError: no card</bdi>" in page
     assert "Traceback: here</pre></details>" in page
     assert "&quot;user_id&quot;: 7" in page
@@ -92,7 +92,7 @@ def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff:
     ]
     assert "3 of 4 jobs changed." in _act(staff, "job", "cancel_selected", *everything)
     assert running.refresh().cancel_requested_at is not None
-    assert "deleted for good" in _act(staff, "job", "purge_selected", *everything)
+    assert "deleted permanently" in _act(staff, "job", "purge_selected", *everything)
     assert Job.objects.count() == 4
     assert "3 of 4 jobs changed." in _act(staff, "job", "purge_selected", *everything, confirmed="1")
     assert list(Job.objects.all()) == [running]

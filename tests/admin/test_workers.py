@@ -62,13 +62,13 @@ def test_a_worker_without_a_heartbeat_is_told_from_the_others(client: Client) ->
 def test_who_may_can_ask_a_worker_to_stop_once(client: Client) -> None:
     worker = factories.make_worker()
     client = _login(client, "view_worker", "stop_worker")
-    assert "Ask to stop" in _page(client, "admin:django_jobs_worker_change", worker.pk)
-    assert "It was asked to stop" in _stop(client, worker.pk).content.decode()
+    assert ">Stop</button>" in _page(client, "admin:django_jobs_worker_change", worker.pk)
+    assert "Stop requested: the worker" in _stop(client, worker.pk).content.decode()
     worker.refresh_from_db()
     assert worker.stop_requested_by == "ada"
-    assert LogEntry.objects.get().get_change_message() == "Asked to stop."
-    assert "was asked to stop before" in _stop(client, worker.pk).content.decode()
-    assert "Ask to stop</button>" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
+    assert LogEntry.objects.get().get_change_message() == "Stop requested."
+    assert "stop requested before" in _stop(client, worker.pk).content.decode()
+    assert ">Stop</button>" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
 
 
 def test_selected_workers_are_asked_to_stop(client: Client) -> None:
@@ -79,14 +79,14 @@ def test_selected_workers_are_asked_to_stop(client: Client) -> None:
         {"action": "stop_selected", "_selected_action": [running.pk, stopped.pk]},
         follow=True,
     )
-    assert "1 worker was asked to stop." in response.content.decode()
+    assert "Stop requested for 1 worker." in response.content.decode()
     assert list(Worker.objects.filter(stop_requested_at__isnull=False)) == [running]
 
 
 def test_who_may_only_look_sees_no_button_and_is_refused(client: Client) -> None:
     worker = factories.make_worker()
     client = _login(client, "view_worker")
-    assert "Ask to stop" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
+    assert ">Stop</button>" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
     assert "stop_selected" not in _page(client, LIST)
     assert _stop(client, worker.pk).status_code == 403
     worker.refresh_from_db()
@@ -99,7 +99,7 @@ def test_without_any_permission_there_is_nothing_to_see(client: Client) -> None:
 
 def test_a_worker_that_is_gone_meanwhile_is_told_of(client: Client) -> None:
     client = _login(client, "view_worker", "stop_worker")
-    assert "not there any more" in _stop(client, 987_654).content.decode()
+    assert "no longer exists" in _stop(client, 987_654).content.decode()
 
 
 def test_asking_is_a_post(client: Client) -> None:

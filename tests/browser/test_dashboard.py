@@ -32,8 +32,8 @@ def test_an_empty_dashboard_says_what_to_do(visitor: Visitor) -> None:
     visitor.go("index")
     visitor.page.click("text=Background jobs")
     visitor.page.click("text=Dashboard")
-    assert "No worker lives" in visitor.text()
-    assert "Start one with manage.py runworker" in visitor.text()
+    assert "No workers are running" in visitor.text()
+    assert "Start one: manage.py runworker" in visitor.text()
     visitor.picture("dashboard-empty")
     assert visitor.grave_violations() == []
 
@@ -59,12 +59,16 @@ def history(worker_environment: dict[str, str]) -> None:
 def _shows_times(visitor: Visitor, name: str) -> None:
     visitor.go("django_jobs_dashboard")
     legend = visitor.page.inner_text("#jobs-times .u-legend")
-    assert [one for one in ("Waited, 50%", "Waited, 95%", "Ran, 50%", "Ran, 95%") if one not in legend] == []
+    assert [
+        one
+        for one in ("Wait time, 50%", "Wait time, 95%", "Run time, 50%", "Run time, 95%")
+        if one not in legend
+    ] == []
     width = visitor.page.locator("#jobs-times .u-over").bounding_box()["width"]
     visitor.page.hover("#jobs-times .u-over", position={"x": width * 0.9, "y": 20})
     assert "ms" in visitor.page.inner_text("#jobs-times .u-legend"), "the values under the cursor"
     visitor.picture(name)
-    visitor.page.click("text=The charts as a table")
+    visitor.page.click("text=Charts as a table")
     assert visitor.page.locator(".jobs-as-table tbody tr").count() == 60
     assert visitor.grave_violations() == []
     assert not visitor.scrolls_sideways()
@@ -120,7 +124,7 @@ def test_the_dashboard_asks_for_nothing_while_its_tab_is_hidden(visitor: Visitor
     asked.clear()
     visitor.page.clock.run_for(60_000)
     assert asked == []
-    assert "Not renewed while it is not looked at" in visitor.page.inner_text("#jobs-state")
+    assert "Updates paused while hidden" in visitor.page.inner_text("#jobs-state")
 
     with visitor.page.expect_request("**/dashboard/now/**"):
         visitor.page.evaluate(HIDE, False)

@@ -41,7 +41,7 @@ def test_a_dead_letter_is_redriven_and_its_job_succeeds(visitor: Visitor, worker
     visitor.go("django_jobs_deadlettergroups")
     visitor.picture("groups")
     visitor.page.click("text=RuntimeError")
-    visitor.page.click("#group-letters ~ ul a")
+    visitor.page.click("#group-newest ~ ul a")
     visitor.page.get_by_role("button", name="Redrive").click()
     visitor.wait_for_text("is redriven.")
     job.wait(30)
@@ -55,12 +55,12 @@ def test_a_group_is_purged_after_it_was_said_how_many(visitor: Visitor, worker: 
     for _ in range(4):
         factories.make_letter(fingerprint=PRINT)
     visitor.go("django_jobs_deadlettergroup", PRINT)
-    visitor.page.get_by_role("link", name="Purge all that match").click()
-    visitor.wait_for_text("4 open letters match.")
+    visitor.page.get_by_role("link", name="Purge all matching").click()
+    visitor.wait_for_text("4 open dead letters match.")
     visitor.picture("purge")
     assert visitor.grave_violations() == []
     visitor.page.get_by_role("button", name="Purge").click()
-    visitor.wait_for_text("The job has succeeded.", seconds=40)
+    visitor.wait_for_text("Job succeeded.", seconds=40)
     assert set(DeadLetter.objects.values_list("status", flat=True)) == {"purged"}
 
 
@@ -68,12 +68,12 @@ def test_a_few_are_redriven_first_and_then_the_rest(visitor: Visitor, worker: Ru
     for _ in range(12):
         _dead_job()
     visitor.go("django_jobs_deadlettergroup", PRINT)
-    visitor.page.get_by_role("link", name="Redrive all that match").click()
+    visitor.page.get_by_role("link", name="Redrive all matching").click()
     visitor.page.fill("input[name=first]", "10")
     visitor.page.get_by_role("button", name="Redrive").click()
-    visitor.wait_for_text("The job has succeeded.", seconds=40)
+    visitor.wait_for_text("Job succeeded.", seconds=40)
     visitor.wait_for_text("10 succeeded")
-    assert visitor.page.locator(".letter-list li").all_inner_texts() == [
+    assert visitor.page.locator(".dead-letter-list li").all_inner_texts() == [
         f"{sample.count_visit_once.name} #{pk} succeeded"
         for pk in Job.objects.filter(state=State.SUCCEEDED, name=sample.count_visit_once.name)
         .order_by("-pk")
@@ -83,10 +83,10 @@ def test_a_few_are_redriven_first_and_then_the_rest(visitor: Visitor, worker: Ru
     assert visitor.mislaid() == []
     visitor.picture("tour-redrive")
     assert DeadLetter.objects.filter(status="open").count() == 2
-    visitor.page.get_by_role("link", name="Now the rest").click()
-    visitor.wait_for_text("2 open letters match.")
+    visitor.page.get_by_role("link", name="Continue with the rest").click()
+    visitor.wait_for_text("2 open dead letters match.")
     visitor.page.get_by_role("button", name="Redrive").click()
-    visitor.wait_for_text("2 redriven. The job has succeeded.", seconds=40)
+    visitor.wait_for_text("2 redriven. Job succeeded.", seconds=40)
     wait_until(lambda: not Customer.objects.exclude(visits=1).exists(), "each to be visited once")
     assert set(DeadLetter.objects.values_list("status", "resolved_by")) == {("redriven", "ada")}
 
@@ -122,13 +122,13 @@ def test_the_dashboard_says_when_it_could_not_be_renewed(visitor: Visitor) -> No
     visitor.go("django_jobs_dashboard")
     visitor.page.route("**/dashboard/now/**", lambda route: route.abort())
     visitor.page.wait_for_selector(".jobs-is-stale", timeout=20_000)
-    assert "Not renewed since" in visitor.text()
+    assert "Not updated since" in visitor.text()
     visitor.said.clear()  # the browser says that a request was cut off, as it was
 
 
 def test_a_worker_is_asked_to_stop_and_ends(visitor: Visitor, worker: RunningWorker) -> None:
     row = wait_until(lambda: factories.Worker.objects.filter(state="running").first())
     visitor.go("django_jobs_worker_change", row.pk)
-    visitor.page.get_by_role("button", name="Ask to stop").click()
-    visitor.wait_for_text("It was asked to stop")
+    visitor.page.get_by_role("button", name="Stop").click()
+    visitor.wait_for_text("Stop requested: the worker")
     assert worker.wait() == 0

@@ -1,124 +1,103 @@
-"""Batches: pieces of work made of many jobs, how far each is, and cancelling one."""
+"""The admin of batches: their progress, and cancelling them."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Batch
-from ...store.batches.batch import batch_progress_by_id
+from ...operations import Progress, batch_progress_by_id
 from ...store.search.keyset_pages import KeysetPage
-from ..site.base import format_timestamp
-from ..site.paging import WindowChangeList, WindowedAdmin
+from ..site.detail import DetailAdmin
+from ..site.labels import format_timestamp
+from ..site.paging import PagedChangeList
 from ..site.permissions import CANCEL, has_permission
 from . import page
 from .labels import batch_progress_bar, batch_state_badge
 
 
-class BatchChangeList(WindowChangeList):
-    """A window of batches, each with how far it is: one more statement for all of them."""
+class BatchChangeList(PagedChangeList):
+    """A page of batches with their progress: one more statement for all of them."""
 
-    def read_window(self, request: HttpRequest, *, after: str) -> KeysetPage[Any]:
-        """Read the batches and what was tallied of them."""
-        window = super().read_window(request, after=after)
-        progress = batch_progress_by_id(window.rows)
-        for batch in window.rows:
-            vars(batch)["now"] = progress[batch.pk]
-        return window
+    def read_page(self, request: HttpRequest, after: str) -> KeysetPage[Any]:
+        """Read the batches and their progress."""
+        page = super().read_page(request, after)
+        progress = batch_progress_by_id(page.rows)
+        for batch in page.rows:
+            vars(batch)["progress"] = progress[batch.pk]
+        return page
 
 
 @admin.register(Batch)
-class BatchAdmin(WindowedAdmin[Batch]):
-    """Lists batches, the newest first; a batch's page has its jobs by state."""
+class BatchAdmin(DetailAdmin[Batch]):
+    """Lists batches, newest first."""
 
-    list_display = ("id", "state_display", "description", "bar", "dead", "cancelled", "begun", "ended")
+    list_display = ("id", "state_display", "description", "bar", "dead", "cancelled", "created", "completed")
     list_filter = ("state",)
     search_fields = ("description",)
     search_help_text = _("Part of a description")
+    changelist_class = BatchChangeList
     actions = ("cancel_selected",)
-
-    class Media:
-        css: ClassVar[Any] = {"all": ("django_jobs/job.css",)}
-
-    def url(self, name: str, *args: Any) -> str:
-        """Return the address of one of this app's pages on this site."""
-        return reverse(f"{self.admin_site.name}:django_jobs_{name}", args=args)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: a batch is changed by its jobs, and by cancelling it."""
-        return False
 
     def has_cancel_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may cancel jobs, and batches of them."""
         return has_permission(request, CANCEL)
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that knows how far the batches are."""
-        return BatchChangeList
-
     def get_urls(self) -> list[Any]:
-        """Add the address to which the page's button posts."""
-        cancel = path(
-            "<int:pk>/cancel/",
-            self.admin_site.admin_view(lambda request, pk: page.cancel_view(self, request, pk)),
-            name="django_jobs_batch_cancel",
-        )
-        return [cancel, *super().get_urls()]
+        """Add the address of the cancel button."""
+        return [self.page_path("<int:pk>/cancel/", page.cancel_view, "batch_cancel"), *super().get_urls()]
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Show a batch's page, which is no form."""
-        if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
-            raise PermissionDenied
-        request.current_app = self.admin_site.name
-        batch = self.get_object(request, unquote(object_id))
-        if batch is None:
-            return page.redirect_missing(self, request, object_id)
-        return page.detail(self, request, batch)
+    def detail(self, request: HttpRequest, row: Batch) -> HttpResponse:
+        """Return the batch's page."""
+        return page.detail(self, request, row)
+
+    def missing_text(self, pk: int | str) -> str:
+        """Return the message for a batch that no longer exists."""
+        return page.missing_text(pk)
 
     @admin.action(
-        description=_("Cancel: what waits at once, what runs is asked to end"), permissions=["cancel"]
+        description=_("Cancel waiting jobs, request cancellation of running ones"), permissions=["cancel"]
     )
     def cancel_selected(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
-        """Cancel those that have not ended."""
+        """Cancel the batches that have not finished."""
         page.cancel_and_report(self, request, list(batches.order_by("pk")))
 
     @admin.display(description=_("state"))
     def state_display(self, batch: Batch) -> SafeString:
         """Return the state in the current language."""
-        return batch_state_badge(vars(batch)["now"].state)
+        return batch_state_badge(_progress(batch).state)
 
     @admin.display(description=_("progress"))
     def bar(self, batch: Batch) -> str | SafeString:
-        """Return how many of its jobs have ended."""
-        return batch_progress_bar(vars(batch)["now"])
+        """Return how many of its jobs have finished."""
+        return batch_progress_bar(_progress(batch))
 
     @admin.display(description=_("dead"))
     def dead(self, batch: Batch) -> int:
         """Return how many are dead."""
-        return int(vars(batch)["now"].dead)
+        return _progress(batch).dead
 
     @admin.display(description=_("cancelled"))
     def cancelled(self, batch: Batch) -> int:
         """Return how many were cancelled."""
-        return int(vars(batch)["now"].cancelled)
+        return _progress(batch).cancelled
 
-    @admin.display(description=_("begun"))
-    def begun(self, batch: Batch) -> str:
-        """Return when it was begun."""
+    @admin.display(description=_("created"))
+    def created(self, batch: Batch) -> str:
+        """Return when it was created."""
         return format_timestamp(batch.created_at)
 
-    @admin.display(description=_("all ended"))
-    def ended(self, batch: Batch) -> str:
-        """Return when its last job ended first."""
+    @admin.display(description=_("completed"))
+    def completed(self, batch: Batch) -> str:
+        """Return when its last job finished for the first time."""
         return format_timestamp(batch.completed_at)
+
+
+def _progress(batch: Batch) -> Progress:
+    progress: Progress = vars(batch)["progress"]
+    return progress

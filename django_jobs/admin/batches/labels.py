@@ -1,4 +1,4 @@
-"""How batches are told on pages: states, and a bar of how far they are."""
+"""Labels of batches: states, callbacks and a progress bar."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from ...policy.batches import BatchState, Callback
 from ...store.batches.batch import Progress
 
 BATCH_STATE_LABELS = {
-    BatchState.OPEN: _("being filled"),
+    BatchState.OPEN: _("open"),
     BatchState.RUNNING: _("running"),
     BatchState.SUCCEEDED: _("succeeded"),
     BatchState.FAILED: _("failed"),
     BatchState.CANCELLED: _("cancelled"),
 }
 CALLBACK_LABELS = {
-    Callback.ON_SUCCESS: _("When all have succeeded"),
-    Callback.ON_FAILURE: _("When all have ended and one is dead"),
-    Callback.ON_COMPLETE: _("When all have ended"),
+    Callback.ON_SUCCESS: _("All succeeded"),
+    Callback.ON_FAILURE: _("All finished, one or more dead"),
+    Callback.ON_COMPLETE: _("All finished"),
 }
 _COLOURS = {
     BatchState.RUNNING: "running",
@@ -29,7 +29,7 @@ _COLOURS = {
 
 
 def batch_state_badge(state: str) -> SafeString:
-    """Return a batch's state in the current language, coloured; what is none of them stays as it is."""
+    """Return a batch's state in the current language, coloured; an unknown one unchanged."""
     known = BatchState(state) if state in set(BatchState) else None
     return format_html(
         '<span class="job-state job-{}">{}</span>',
@@ -39,7 +39,7 @@ def batch_state_badge(state: str) -> SafeString:
 
 
 def batch_progress_bar(progress: Progress) -> str | SafeString:
-    """Return a bar of how many jobs have ended, and the numbers."""
+    """Return a bar of the finished jobs, and the numbers."""
     if not progress.total:
         return ""
     return format_html(

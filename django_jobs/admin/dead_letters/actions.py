@@ -1,11 +1,11 @@
-"""What staff do to dead letters: redrive, purge, resolve; each by its own permission, logged, and answered."""
+"""Actions of staff on dead letters: redrive, resolve, purge; each has a permission and is logged."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
@@ -14,7 +14,7 @@ from ... import operations
 from ...builtin_jobs import purge_matching, redrive_matching, resolve_matching
 from ...models import DeadLetter
 from ...registry import DefinedJob
-from ..site.base import actor
+from ..site.page_admin import actor, log_rows
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE
 
 
@@ -27,7 +27,7 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeadLetterAction:
-    """One thing to do, to some letters at once or to all that match by ``bulk_job``. ``past`` tells what was done."""
+    """An action on some dead letters at once, or by ``bulk_job`` on all that match. ``past`` is its participle."""
 
     permission: str
     label: Any
@@ -43,8 +43,8 @@ ACTIONS = {
     "redrive": DeadLetterAction(
         permission=REDRIVE,
         label=_("Redrive"),
-        bulk_label=_("Redrive all that match"),
-        warning=_("Their jobs become ready again, with all their tries."),
+        bulk_label=_("Redrive all matching"),
+        warning=_("Their jobs become ready again with all their attempts."),
         past=_("redriven"),
         status=DeadLetter.Status.REDRIVEN,
         apply=operations.redrive,
@@ -53,8 +53,8 @@ ACTIONS = {
     "resolve": DeadLetterAction(
         permission=RESOLVE,
         label=_("Resolve"),
-        bulk_label=_("Resolve all that match"),
-        warning=_("They leave the list of open letters; their jobs stay dead."),
+        bulk_label=_("Resolve all matching"),
+        warning=_("They are no longer listed as open; their jobs stay dead."),
         past=_("resolved"),
         status=DeadLetter.Status.RESOLVED,
         apply=operations.resolve,
@@ -63,8 +63,8 @@ ACTIONS = {
     "purge": DeadLetterAction(
         permission=PURGE_DEAD_LETTERS,
         label=_("Purge"),
-        bulk_label=_("Purge all that match"),
-        warning=_("Their jobs are deleted for good, with their tries. The letters stay as a record."),
+        bulk_label=_("Purge all matching"),
+        warning=_("Their jobs and attempts are deleted permanently. The dead letters are kept as a record."),
         past=_("purged"),
         status=DeadLetter.Status.PURGED,
         apply=operations.purge,
@@ -73,16 +73,16 @@ ACTIONS = {
 }
 
 
-def apply(request: HttpRequest, verb: DeadLetterAction, ids: list[int]) -> int:
-    """Do it to those of the letters that are open, log each, and return how many were."""
-    letters = DeadLetter.objects.filter(pk__in=ids)
-    before = list(letters.filter(status=DeadLetter.Status.OPEN).defer("traceback", "error_message"))
+def apply(request: HttpRequest, action: DeadLetterAction, ids: list[int]) -> int:
+    """Apply the action to the open ones of the dead letters, log each, and return how many were changed."""
+    dead_letters = DeadLetter.objects.filter(pk__in=ids)
+    before = list(dead_letters.filter(status=DeadLetter.Status.OPEN).defer("traceback", "error_message"))
     if not before:
         return 0
-    changed = verb.apply(letters, by=actor(request))
-    ended = set(letters.filter(status=verb.status).values_list("pk", flat=True))
-    done = [letter for letter in before if letter.pk in ended]
-    if changed and done:
-        flag = DELETION if verb.status is DeadLetter.Status.PURGED else CHANGE
-        LogEntry.objects.log_actions(request.user.pk, done, flag, change_message=str(verb.past))  # type: ignore[arg-type]
+    changed = action.apply(dead_letters, by=actor(request))
+    changed_ids = set(dead_letters.filter(status=action.status).values_list("pk", flat=True))
+    if changed:
+        flag = DELETION if action.status is DeadLetter.Status.PURGED else CHANGE
+        done = [dead_letter for dead_letter in before if dead_letter.pk in changed_ids]
+        log_rows(request, done, flag, action.past)
     return changed

@@ -1,11 +1,11 @@
-"""Letters as CSV or JSON lines, as many as match, sent while they are read."""
+"""Export dead letters as CSV or JSON lines, streamed while they are read."""
 
 from __future__ import annotations
 
 import csv
 import json
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.http import Http404, HttpRequest, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import urlencode
@@ -14,51 +14,49 @@ from django.utils.translation import gettext_lazy as _
 from ...models import DeadLetter
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ...store.dead_letters.search import iter_dead_letter_ids
+from ..site.page_admin import PageAdmin
 from ..site.permissions import VIEW_ARGUMENTS, has_permission, require_permission
 from .filters import read_dead_letter_filter, requested_status
-
-if TYPE_CHECKING:
-    from .admin import DeadLetterAdmin
 
 FIELDS = (
     "id", "job_id", "job_name", "queue_name", "reason", "attempt", "error_class", "error_message", "traceback",
     "fingerprint", "died_at", "status", "note",
 )  # fmt: skip
 FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
-"""What a spreadsheet would take for the beginning of a formula."""
+"""Prefixes that a spreadsheet takes for a formula."""
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 
 
 class _Echo:
-    """Gives back what a csv writer writes."""
+    """Makes a csv writer return its lines."""
 
     def write(self, line: str) -> str:
         return line
 
 
-def export_links(model_admin: DeadLetterAdmin, request: HttpRequest) -> list[tuple[Any, str]]:
-    """Return label and address of the exports of what the list shows, where the user may read it."""
+def export_links(model_admin: PageAdmin[DeadLetter], request: HttpRequest) -> list[tuple[str, Any]]:
+    """Return (address, label) of the exports of the list's rows, none if the user may not read errors."""
     if not has_permission(request, VIEW_ARGUMENTS):
         return []
     status = request.GET.get("status")
     query = urlencode(read_dead_letter_filter(request).to_query() | ({"status": status} if status else {}))
     return [
-        (label, model_admin.url("deadletter_export", form) + f"?{query}")
+        (model_admin.url("deadletter_export", form) + f"?{query}", label)
         for form, label in (("csv", _("Export as CSV")), ("json", _("Export as JSON")))
     ]
 
 
-def export_view(model_admin: DeadLetterAdmin, request: HttpRequest, form: str) -> HttpResponseBase:
-    """Return the letters of the filter and status, the open ones where none is given, oldest first; a line each."""
+def export_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, form: str) -> HttpResponseBase:
+    """Return the dead letters of the filter and status (open by default), oldest first, one a line."""
     if form not in CONTENT_TYPES:
         raise Http404
     require_permission(request, VIEW_ARGUMENTS)
     rows = _rows(read_dead_letter_filter(request), requested_status(request))
     lines = _as_csv(rows) if form == "csv" else _as_json(rows)
-    answer = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[form])
+    response = StreamingHttpResponse(lines, content_type=CONTENT_TYPES[form])
     ending = "csv" if form == "csv" else "jsonl"
-    answer["Content-Disposition"] = f'attachment; filename="dead-letters.{ending}"'
-    return answer
+    response["Content-Disposition"] = f'attachment; filename="dead-letters.{ending}"'
+    return response
 
 
 def _rows(wanted: DeadLetterFilter, status: str | None) -> Iterator[tuple[Any, ...]]:

@@ -1,8 +1,8 @@
-"""A dead letter's page: what went wrong, where in the project's code, what became of it, and what can be done."""
+"""A dead letter's page: details, the error, its place in the project's code, a note, and buttons for its actions."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -15,143 +15,134 @@ from ...operations import set_dead_letter_note
 from ...policy.project_frames import project_frame
 from ...policy.truncate import truncate
 from ...worker.execution.errors import is_project_file
-from ..jobs.labels import page_link
-from ..site.base import format_timestamp
+from ..site.labels import format_timestamp, known_facts, page_link
+from ..site.page_admin import PageAdmin
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission
+from ..site.text import text_response
 from .actions import ACTIONS, apply
 from .filters import reason_label
-
-if TYPE_CHECKING:
-    from .admin import DeadLetterAdmin
 
 MAX_TEXT_CHARS = 20_000
 
 
-def detail(model_admin: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> HttpResponse:
+def detail(model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter: DeadLetter) -> HttpResponse:
     """Return the page."""
     can_view_arguments = has_permission(request, VIEW_ARGUMENTS)
-    is_open = letter.status == DeadLetter.Status.OPEN
-    traceback = letter.traceback if can_view_arguments else ""
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "original": letter,
-        "media": model_admin.media,
-        "title": gettext("Dead letter %(id)s") % {"id": letter.pk},
-        "subtitle": letter.job_name,
-        "facts": _facts(model_admin, request, letter),
-        "show_errors": can_view_arguments,
-        "error": letter.error_class,
-        "message": truncate(letter.error_message, MAX_TEXT_CHARS) if can_view_arguments else "",
-        "frame": project_frame(traceback, is_project=is_project_file) if traceback else None,
-        "traceback": truncate(traceback, MAX_TEXT_CHARS),
-        "whole": model_admin.url("deadletter_text", letter.pk)
-        if len(traceback) + len(letter.error_message) > MAX_TEXT_CHARS
-        else None,
-        "verbs": [
-            (key, verb.label, model_admin.url("deadletter_act", letter.pk, key))
-            for key, verb in ACTIONS.items()
-            if is_open and has_permission(request, verb.permission)
+    is_open = dead_letter.status == DeadLetter.Status.OPEN
+    traceback = dead_letter.traceback if can_view_arguments else ""
+    is_truncated = len(traceback) + len(dead_letter.error_message) > MAX_TEXT_CHARS
+    context = model_admin.page_context(
+        request,
+        title=gettext("Dead letter %(id)s") % {"id": dead_letter.pk},
+        subtitle=dead_letter.job_name,
+        original=dead_letter,
+        facts=_facts(model_admin, request, dead_letter),
+        show_errors=can_view_arguments,
+        error=dead_letter.error_class,
+        message=truncate(dead_letter.error_message, MAX_TEXT_CHARS) if can_view_arguments else "",
+        frame=project_frame(traceback, is_project=is_project_file) if traceback else None,
+        traceback=truncate(traceback, MAX_TEXT_CHARS),
+        full_url=model_admin.url("deadletter_text", dead_letter.pk) if is_truncated else None,
+        buttons=[
+            (key, action.label, model_admin.url("deadletter_act", dead_letter.pk, key))
+            for key, action in ACTIONS.items()
+            if is_open and has_permission(request, action.permission)
         ],
-        "note_url": model_admin.url("deadletter_act", letter.pk, "note")
+        note_url=model_admin.url("deadletter_act", dead_letter.pk, "note")
         if has_permission(request, RESOLVE)
         else None,
-        "group_url": model_admin.url("deadlettergroup", letter.fingerprint),
-        "history_url": model_admin.url("deadletter_history", letter.pk),
-    }
+        group_url=model_admin.url("deadlettergroup", dead_letter.fingerprint),
+        history_url=model_admin.url("deadletter_history", dead_letter.pk),
+    )
     return TemplateResponse(request, "admin/django_jobs/deadletter/detail.html", context)
 
 
-def _facts(model_admin: DeadLetterAdmin, request: HttpRequest, letter: DeadLetter) -> list[tuple[Any, Any]]:
-    link = page_link(request, model_admin.admin_site, "job", letter.job_id, f"#{letter.job_id}")
-    facts = [
-        (_("Status"), letter.get_status_display()),
-        (_("Reason"), reason_label(letter.reason)),
-        (_("Job"), link if letter.job_id else "-"),
-        (_("Queue"), letter.queue_name),
-        (_("Tries"), letter.attempt),
-        (_("Died"), format_timestamp(letter.died_at)),
-        (_("Ended"), format_timestamp(letter.resolved_at) if letter.resolved_at else ""),
-        (_("By"), letter.resolved_by),
-    ]
-    return [(name, value) for name, value in facts if value != ""]
+def _facts(
+    model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter: DeadLetter
+) -> list[tuple[Any, Any]]:
+    pk = dead_letter.job_id
+    return known_facts(
+        (_("Status"), dead_letter.get_status_display()),
+        (_("Reason"), reason_label(dead_letter.reason)),
+        (_("Job"), page_link(request, model_admin.admin_site, "job", pk, f"#{pk}")),
+        (_("Queue"), dead_letter.queue_name),
+        (_("Attempts"), dead_letter.attempt),
+        (_("Died"), format_timestamp(dead_letter.died_at)),
+        (_("Closed"), format_timestamp(dead_letter.resolved_at) if dead_letter.resolved_at else ""),
+        (_("Closed by"), dead_letter.resolved_by),
+    )
 
 
-def text_view(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Return the whole error as plain text."""
+def text_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the full error as plain text."""
     require_permission(request, VIEW_ARGUMENTS)
-    letter = DeadLetter.objects.filter(pk=pk).first()
-    if letter is None:
-        raise Http404(gettext("There is no such letter."))
-    text = f"{letter.error_class}: {letter.error_message}\n\n{letter.traceback}"
-    answer = HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
+    dead_letter = DeadLetter.objects.filter(pk=pk).first()
+    if dead_letter is None:
+        raise Http404(gettext("No such dead letter."))
+    return text_response(f"{dead_letter.error_class}: {dead_letter.error_message}\n\n{dead_letter.traceback}")
 
 
-def action_view(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int, verb: str) -> HttpResponse:
-    """Do what a button says; purging asks first."""
-    if verb == "note":
+def action_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """Apply the action of a button; purging asks first."""
+    if key == "note":
         return _note(model_admin, request, pk)
-    if verb not in ACTIONS or (request.method != "POST" and verb != "purge"):
+    if key not in ACTIONS or (request.method != "POST" and key != "purge"):
         raise Http404
-    require_permission(request, ACTIONS[verb].permission)
-    letter = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
-    if letter is None:
-        return redirect_missing(model_admin, request, pk)
+    action = ACTIONS[key]
+    require_permission(request, action.permission)
+    dead_letter = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
+    if dead_letter is None:
+        return model_admin.redirect_missing(request, missing_text(pk))
+    page_url = model_admin.url("deadletter_change", pk)
     if request.method != "POST":
-        return confirm(
-            model_admin, request, [letter], back=model_admin.url("deadletter_change", pk), fields=[]
-        )
-    if apply(request, ACTIONS[verb], [pk]):
-        text = gettext("Letter %(id)s is %(past)s.") % {"id": pk, "past": ACTIONS[verb].past}
+        return confirm_purge(model_admin, request, [dead_letter], back=page_url)
+    if apply(request, action, [pk]):
+        text = gettext("Dead letter %(id)s is %(past)s.") % {"id": pk, "past": action.past}
         model_admin.message_user(request, text, messages.SUCCESS)
-    else:
-        now = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
-        if now is None:
-            return redirect_missing(model_admin, request, pk)
-        text = gettext("Letter %(id)s is %(status)s by now; nothing was changed.") % {
-            "id": pk,
-            "status": now.get_status_display(),
-        }
-        model_admin.message_user(request, text, messages.WARNING)
-    return HttpResponseRedirect(model_admin.url("deadletter_change", pk))
+        return HttpResponseRedirect(page_url)
+    now = DeadLetter.objects.filter(pk=pk).defer("traceback").first()
+    if now is None:
+        return model_admin.redirect_missing(request, missing_text(pk))
+    text = gettext("Dead letter %(id)s is %(status)s now; nothing was changed.")
+    values = {"id": pk, "status": now.get_status_display()}
+    model_admin.message_user(request, text % values, messages.WARNING)
+    return HttpResponseRedirect(page_url)
 
 
-def _note(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int) -> HttpResponse:
+def _note(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int) -> HttpResponse:
     if request.method != "POST":
         raise Http404
     require_permission(request, RESOLVE)
     if not set_dead_letter_note(pk, note=request.POST.get("note", "").strip()):
-        return redirect_missing(model_admin, request, pk)
-    model_admin.message_user(request, gettext("The note is kept."), messages.SUCCESS)
+        return model_admin.redirect_missing(request, missing_text(pk))
+    model_admin.message_user(request, gettext("Note saved."), messages.SUCCESS)
     return HttpResponseRedirect(model_admin.url("deadletter_change", pk))
 
 
-def confirm(
-    model_admin: DeadLetterAdmin,
+def confirm_purge(
+    model_admin: PageAdmin[DeadLetter],
     request: HttpRequest,
-    letters: list[DeadLetter],
+    dead_letters: list[DeadLetter],
     *,
     back: str,
-    fields: list[tuple[str, Any]],
+    **context: Any,
 ) -> TemplateResponse:
-    """Return the page that asks whether the letters' jobs are to be deleted; ``fields`` are posted with the answer."""
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "title": gettext("Purge dead letters"),
-        "media": model_admin.media,
-        "letters": letters,
-        "fields": fields,
-        "back": back,
-    }
-    return TemplateResponse(request, "admin/django_jobs/deadletter/purge.html", context)
-
-
-def redirect_missing(model_admin: DeadLetterAdmin, request: HttpRequest, pk: int | str) -> HttpResponse:
-    """Say that a letter is not there any more, and go to the list."""
-    model_admin.message_user(
-        request, gettext("Letter %(id)s is gone: it was pruned meanwhile.") % {"id": pk}, messages.WARNING
+    """Return the page that asks before the jobs of dead letters are deleted."""
+    return model_admin.confirm(
+        request,
+        title=gettext("Purge dead letters"),
+        text=ACTIONS["purge"].warning,
+        rows=[
+            f"{dead_letter.job_name}: {dead_letter.error_class} #{dead_letter.pk}"
+            for dead_letter in dead_letters
+        ],
+        label=gettext("Yes, purge"),
+        is_destructive=True,
+        back=back,
+        **context,
     )
-    return HttpResponseRedirect(model_admin.url("deadletter_changelist"))
+
+
+def missing_text(pk: int | str) -> str:
+    """Return the message for a dead letter that no longer exists."""
+    return gettext("Dead letter %(id)s no longer exists: it was pruned.") % {"id": pk}

@@ -1,13 +1,13 @@
-"""What staff do to jobs: each a verb of the store, with its permission, its entry in the log and its answer."""
+"""Actions of staff on jobs: each has a permission, the states that it applies to, a log entry and a message."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from django.contrib import messages
-from django.contrib.admin.models import CHANGE, DELETION, LogEntry
+from django.contrib.admin.models import CHANGE, DELETION
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext, ngettext
@@ -16,12 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from ... import operations
 from ...models import Job
 from ...policy.states import APPLICABLE_STATES, State
-from ..site.base import actor
+from ..site.labels import state_label
+from ..site.page_admin import PageAdmin, actor, log_rows
 from ..site.permissions import CANCEL, PURGE, RETRY
-from .labels import state_label
-
-if TYPE_CHECKING:
-    from .admin import JobAdmin
 
 
 class Operation(Protocol):
@@ -33,7 +30,7 @@ class Operation(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobAction:
-    """One thing to do: to jobs in which states, by which permission, and what the log says of it."""
+    """An action on the jobs in ``states``."""
 
     permission: str
     states: frozenset[State]
@@ -46,19 +43,19 @@ ACTIONS = {
         permission=RETRY,
         states=APPLICABLE_STATES["run_now"],
         apply=operations.run_now,
-        log_message=_("Made ready before it was due."),
+        log_message=_("Run now."),
     ),
     "retry": JobAction(
         permission=RETRY,
         states=APPLICABLE_STATES["retry"],
         apply=operations.retry,
-        log_message=_("Made ready to run again."),
+        log_message=_("Retried."),
     ),
     "cancel": JobAction(
         permission=CANCEL,
         states=APPLICABLE_STATES["cancel"],
         apply=lambda jobs, *, by: sum(operations.cancel(jobs, by=by)),
-        log_message=_("Cancelled, or asked to end."),
+        log_message=_("Cancelled, or cancellation requested."),
     ),
     "purge": JobAction(
         permission=PURGE,
@@ -69,54 +66,34 @@ ACTIONS = {
 }
 
 
-def apply(request: HttpRequest, verb: JobAction, ids: Sequence[int]) -> list[Job]:
-    """Do it to those of the jobs that it applies to, log it, and return, as they were, those that it changed.
+def apply(request: HttpRequest, action: JobAction, ids: Sequence[int]) -> list[Job]:
+    """Apply the action to the jobs in its states, log it, and return the changed jobs as they were before.
 
-    Which those are is told by looking before and after: a job that somebody else changed in between is left out
-    where the verb changed none.
+    The changed jobs are told by comparing before and after: one that somebody else changed in between is left out
+    if the action changed none.
     """
-    before = list(_light().filter(pk__in=ids, state__in=[state.value for state in verb.states]))
-    changed = verb.apply(Job.objects.filter(pk__in=[job.pk for job in before]), by=actor(request))
+    before = list(_light().filter(pk__in=ids, state__in=[state.value for state in action.states]))
+    changed = action.apply(Job.objects.filter(pk__in=[job.pk for job in before]), by=actor(request))
     if not changed:
         return []
     after = {job.pk: job for job in _light().filter(pk__in=[job.pk for job in before])}
     done = [job for job in before if _differs(job, after.get(job.pk))]
-    flag = DELETION if verb is ACTIONS["purge"] else CHANGE
-    log_action(request, done, flag, verb.log_message)
+    log_rows(request, done, DELETION if action is ACTIONS["purge"] else CHANGE, action.log_message)
     return done
 
 
-def log_action(request: HttpRequest, jobs: Sequence[Job], flag: int, said: Any) -> None:
-    """Write an entry into Django's log for each job. One statement."""
-    if jobs:
-        LogEntry.objects.log_actions(request.user.pk, jobs, flag, change_message=str(said))  # type: ignore[arg-type]
-
-
-def report_one(model_admin: JobAdmin, request: HttpRequest, key: str, pk: int, done: Sequence[Job]) -> bool:
-    """Say what became of one job and tell whether it is still there."""
+def report_one(model_admin: PageAdmin[Job], request: HttpRequest, key: str, pk: int, *, is_done: bool) -> str:
+    """Show a message about one job and return the address to go to: its page, or the list if it is gone."""
     now = _light().filter(pk=pk).first()
-    if done:
-        model_admin.message_user(request, _success(key, pk, now), messages.SUCCESS)
-        return now is not None
-    if now is None:
-        text = gettext("Job %(id)s is gone: it was purged or pruned meanwhile.") % {"id": pk}
-    elif key == "run_now" and now.state == State.READY:
-        text = gettext(
-            "Job %(id)s is ready already: a worker takes it when its turn comes, there is nothing to hurry."
-        ) % {"id": pk}
-    elif key == "cancel" and now.state == State.RUNNING:
-        text = gettext("Job %(id)s has been asked to end already.") % {"id": pk}
+    if is_done:
+        model_admin.message_user(request, _success_text(key, pk, now), messages.SUCCESS)
     else:
-        text = gettext("Job %(id)s is %(state)s by now; nothing was changed.") % {
-            "id": pk,
-            "state": state_label(now.state),
-        }
-    model_admin.message_user(request, text, messages.WARNING)
-    return now is not None
+        model_admin.message_user(request, _unchanged_text(key, pk, now), messages.WARNING)
+    return model_admin.url("job_change", pk) if now is not None else model_admin.url("job_changelist")
 
 
-def report_many(model_admin: JobAdmin, request: HttpRequest, changed: int, chosen: int) -> None:
-    """Say how many of the selected were changed."""
+def report_many(model_admin: PageAdmin[Job], request: HttpRequest, changed: int, chosen: int) -> None:
+    """Show how many of the selected jobs were changed."""
     text = ngettext(
         "%(changed)d of %(chosen)d job changed.", "%(changed)d of %(chosen)d jobs changed.", chosen
     )
@@ -124,15 +101,33 @@ def report_many(model_admin: JobAdmin, request: HttpRequest, changed: int, chose
     model_admin.message_user(request, text % {"changed": changed, "chosen": chosen}, level)
 
 
-def _success(key: str, pk: int, now: Job | None) -> str:
-    values = {"id": pk}
+def missing_text(pk: int | str) -> str:
+    """Return the message for a job that no longer exists."""
+    return gettext("Job %(id)s no longer exists: it was purged or pruned.") % {"id": pk}
+
+
+def _success_text(key: str, pk: int, now: Job | None) -> str:
     if now is None:
-        return gettext("Job %(id)s is purged.") % values
-    if key == "cancel" and now.state != State.CANCELLED:
-        return gettext("Job %(id)s has been asked to end.") % values
-    if key == "cancel":
-        return gettext("Job %(id)s is cancelled.") % values
-    return gettext("Job %(id)s is ready: a worker takes it when its turn comes.") % values
+        text = gettext("Job %(id)s purged.")
+    elif key == "cancel" and now.state != State.CANCELLED:
+        text = gettext("Cancellation of job %(id)s requested.")
+    elif key == "cancel":
+        text = gettext("Job %(id)s cancelled.")
+    else:
+        text = gettext("Job %(id)s is ready to run.")
+    return text % {"id": pk}
+
+
+def _unchanged_text(key: str, pk: int, now: Job | None) -> str:
+    if now is None:
+        return missing_text(pk)
+    if key == "run_now" and now.state == State.READY:
+        text = gettext("Job %(id)s is already ready to run.")
+    elif key == "cancel" and now.state == State.RUNNING:
+        text = gettext("Cancellation of job %(id)s was already requested.")
+    else:
+        text = gettext("Job %(id)s is %(state)s now; nothing was changed.")
+    return text % {"id": pk, "state": state_label(now.state)}
 
 
 def _differs(before: Job, after: Job | None) -> bool:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from secrets import token_urlsafe
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin.models import ADDITION
-from django.core.exceptions import ObjectDoesNotExist, PermissionDenied, ValidationError
+from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import QuerySet
 from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -30,20 +30,16 @@ from ...policy.redact import unmask
 from ...redaction import redact_job_value
 from ...registry import DefinedJob
 from ...store.results.inputs import with_results
+from ..site.page_admin import PageAdmin, log_rows
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
-from .actions import log_action
-from .page import redirect_missing
+from .actions import missing_text
 
-if TYPE_CHECKING:
-    from .admin import JobAdmin
-
-
-FORM_TOKEN_FIELD = "press"
-"""The field that tells one page's button from another's: pressed twice, it makes one copy."""
+FORM_KEY_FIELD = "form_key"
+"""Identifies a shown form: submitted twice, it makes one copy."""
 
 
 class ArgumentsField(forms.JSONField):
-    """A JSON object, the empty one too; what is nested too deeply is a mistake at the field."""
+    """A JSON object, possibly empty; too deep nesting is an error of the field."""
 
     empty_values = (None, "")
 
@@ -52,10 +48,10 @@ class ArgumentsField(forms.JSONField):
         try:
             return super().to_python(value)
         except RecursionError:
-            raise ValidationError(_("Enter JSON that is nested less deeply.")) from None
+            raise ValidationError(_("The JSON is nested too deeply.")) from None
 
     def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return what was typed, as it was typed where it cannot be read."""
+        """Return the typed text, unparsed if it cannot be read."""
         try:
             return super().bound_data(data, initial)
         except RecursionError:
@@ -63,14 +59,12 @@ class ArgumentsField(forms.JSONField):
 
 
 class CopyForm(forms.Form):
-    """What a copy may have of its own. ``cleaned_data['call']`` holds positions and keywords for the job."""
+    """The editable parts of a copy. ``cleaned_data["arguments"]`` holds args and kwargs of the call."""
 
     arguments = ArgumentsField(
         label=_("Arguments"),
         widget=forms.Textarea({"rows": 12, "cols": 80, "spellcheck": "false", "class": "vLargeTextField"}),
-        help_text=_(
-            "A JSON object of the job's arguments. A mask that is left as it is keeps the secret behind it."
-        ),
+        help_text=_("A JSON object of the job's arguments. An unchanged mask keeps its secret value."),
     )
     queue_name = forms.CharField(label=_("Queue"), max_length=MAX_QUEUE_NAME_LENGTH)
     priority = forms.IntegerField(label=_("Priority"), min_value=MIN_PRIORITY, max_value=MAX_PRIORITY)
@@ -86,14 +80,14 @@ class CopyForm(forms.Form):
         self.fields["arguments"].encoder = _IndentedJSONEncoder  # type: ignore[attr-defined]
 
     def clean_queue_name(self) -> str:
-        """Hold the name to what a queue may be called."""
+        """Check the queue's name."""
         try:
             return as_queue_name("queue", self.cleaned_data["queue_name"])
         except ConfigurationError as error:
             raise ValidationError(str(error)) from None
 
     def clean_arguments(self) -> tuple[list[Any], dict[str, Any]]:
-        """Return the call that the arguments make, secrets put back behind their masks."""
+        """Return args and kwargs of the call, with secrets put back in place of their masks."""
         given = self.cleaned_data["arguments"]
         if not isinstance(given, dict):
             raise ValidationError(_('Enter a JSON object such as {"user_id": 7}.'))
@@ -106,12 +100,12 @@ class CopyForm(forms.Form):
             raise ValidationError(str(error)) from None
         except ObjectDoesNotExist as error:
             raise ValidationError(
-                _("A row that the arguments refer to is gone: %(error)s"), params={"error": error}
+                _("A row in the arguments no longer exists: %(error)s"), params={"error": error}
             ) from None
         return args, kwargs
 
     def enqueue(self) -> Job:
-        """Enqueue what the form says, by the job's definition. Raises JobsError where that refuses it."""
+        """Enqueue the copy by the job's definition. Raises JobsError if that refuses it."""
         data, job = self.cleaned_data, self.job
         args, kwargs = data["arguments"]
         metadata = decode(copied_metadata(job.metadata, original_id=job.pk))
@@ -125,20 +119,18 @@ class CopyForm(forms.Form):
 
 
 class _IndentedJSONEncoder(json.JSONEncoder):
-    """Writes JSON over several lines, for a person to edit."""
+    """Writes indented JSON for people to edit."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "indent": 2, "ensure_ascii": False})
 
 
-def copy_view(model_admin: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Show the form, or enqueue what it says; the copy of a job that code here does not know is as it is."""
-    if not model_admin.has_view_permission(request):
-        raise PermissionDenied
+def copy_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int) -> HttpResponse:
+    """Show the form, or enqueue the copy; a job that is not registered here is copied unchanged."""
     require_permission(request, ENQUEUE)
     job = model_admin.get_object(request, str(pk))
     if job is None:
-        return redirect_missing(model_admin, request, pk)
+        return model_admin.redirect_missing(request, missing_text(pk))
     if has_secrets(job):
         require_permission(request, VIEW_ARGUMENTS)
     try:
@@ -151,43 +143,41 @@ def copy_view(model_admin: JobAdmin, request: HttpRequest, pk: int) -> HttpRespo
     if definition is not None and has_permission(request, VIEW_ARGUMENTS):
         form = CopyForm(request.POST if request.method == "POST" else None, job=job, definition=definition)
     if request.method == "POST" and (form is None or form.is_valid()):
-        made, is_first = _create_copy_once(form, job, request.POST.get(FORM_TOKEN_FIELD, ""))
+        made, is_first = _create_copy_once(form, job, request.POST.get(FORM_KEY_FIELD, ""))
         if made is not None:
             if is_first and not made.is_duplicate:
-                log_action(
-                    request, [made], ADDITION, gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk}
-                )
+                text = gettext("Enqueued as a copy of job %(id)s.") % {"id": job.pk}
+                log_rows(request, [made], ADDITION, text)
             return _redirect_to_copy(model_admin, request, job, made)
         if form is None:
-            return redirect_missing(model_admin, request, pk)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "original": job,
-        "title": gettext("Enqueue a copy of job %(id)s") % {"id": pk},
-        "subtitle": job.name,
-        "media": model_admin.media,
-        "form": form,
-        "is_known": definition is not None,
-        "signature": f"{job.name}{definition.signature.signature}" if definition else "",
-        "back": model_admin.url("job_change", pk),
-        "press": request.POST.get(FORM_TOKEN_FIELD) or token_urlsafe(16),
-    }
+            return model_admin.redirect_missing(request, missing_text(pk))
+    job_url = model_admin.url("job_change", pk)
+    context = model_admin.page_context(
+        request,
+        title=gettext("Enqueue a copy of job %(id)s") % {"id": pk},
+        subtitle=job.name,
+        trail=[(job_url, f"#{pk}")],
+        form=form,
+        is_known=definition is not None,
+        signature=f"{job.name}{definition.signature.signature}" if definition else "",
+        back=job_url,
+        form_key=request.POST.get(FORM_KEY_FIELD) or token_urlsafe(16),
+    )
     return TemplateResponse(request, "admin/django_jobs/job/copy.html", context)
 
 
 def has_secrets(job: Job) -> bool:
-    """Tell whether anything of what a copy takes over is masked."""
+    """Tell whether anything that a copy takes over is masked."""
     return any(redact_job_value(job, value) != value for value in (job.arguments, job.metadata))
 
 
-def copy_many(model_admin: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) -> None:
-    """Enqueue copies of selected jobs as they are; those with secrets need the permission to see these."""
+def copy_many(model_admin: PageAdmin[Job], request: HttpRequest, jobs: QuerySet[Job]) -> None:
+    """Enqueue unchanged copies of selected jobs; those with secrets only for users who may see arguments."""
     chosen = list(jobs.order_by("pk"))
     copied = [job for job in chosen if has_permission(request, VIEW_ARGUMENTS) or not has_secrets(job)]
     copied = [job for job in copied if _has_predecessor_results(job)]
     ids = replay(Job.objects.filter(pk__in=[job.pk for job in copied])) if copied else []
-    log_action(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
+    log_rows(request, list(Job.objects.filter(pk__in=ids)), ADDITION, gettext("Enqueued as a copy."))
     text = ngettext(
         "%(made)d copy of %(chosen)d job enqueued.", "%(made)d copies of %(chosen)d jobs enqueued.", len(ids)
     ) % {"made": len(ids), "chosen": len(chosen)}
@@ -196,12 +186,12 @@ def copy_many(model_admin: JobAdmin, request: HttpRequest, jobs: QuerySet[Job]) 
         return
     address = f"{model_admin.url('job_changelist')}?ids={','.join(map(str, ids))}"
     model_admin.message_user(
-        request, format_html('{} <a href="{}">{}</a>', text, address, gettext("Show them")), messages.SUCCESS
+        request, format_html('{} <a href="{}">{}</a>', text, address, gettext("Show")), messages.SUCCESS
     )
 
 
 def _has_predecessor_results(job: Job) -> bool:
-    """Tell whether what other jobs pass on to this one is there to be copied."""
+    """Tell whether the results of other jobs in the arguments are still there to be copied."""
     try:
         with_results(job.pk, job.arguments)
     except (ResultNotPassedError, ResultUnreadableError):
@@ -210,15 +200,15 @@ def _has_predecessor_results(job: Job) -> bool:
 
 
 class _NotCopiedError(Exception):
-    """Nothing was made, so the next press is the first."""
+    """No copy was made, so the next submission is the first."""
 
 
-def _create_copy_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job | None, bool]:
-    """Return the copy and True, for each further press of the same page's button what the first has made and False."""
-    if not press:
+def _create_copy_once(form: CopyForm | None, job: Job, form_key: str) -> tuple[Job | None, bool]:
+    """Return the copy and True; for a repeated submission of the same form the first copy and False."""
+    if not form_key:
         return _create_copy(form, job), True
     try:
-        with once("copied in the admin", job.pk, press) as first:
+        with once("copied in the admin", job.pk, form_key) as first:
             if first:
                 made = _create_copy(form, job)
                 if made is None:
@@ -231,7 +221,7 @@ def _create_copy_once(form: CopyForm | None, job: Job, press: str) -> tuple[Job 
 
 
 def _create_copy(form: CopyForm | None, job: Job) -> Job | None:
-    """Return the copy; None where the form has another mistake, or the job is gone."""
+    """Return the copy, None if the form has another error or the job is gone."""
     if form is None:
         return Job.objects.filter(pk__in=replay(job)).first()
     try:
@@ -243,15 +233,11 @@ def _create_copy(form: CopyForm | None, job: Job) -> Job | None:
     return None
 
 
-def _redirect_to_copy(model_admin: JobAdmin, request: HttpRequest, job: Job, made: Job) -> HttpResponse:
+def _redirect_to_copy(model_admin: PageAdmin[Job], request: HttpRequest, job: Job, made: Job) -> HttpResponse:
     if made.is_duplicate:
-        text = gettext("No copy was enqueued: this job is unique, and job %(id)s waits already.") % {
-            "id": made.pk
-        }
-        model_admin.message_user(request, text, messages.WARNING)
-        return HttpResponseRedirect(model_admin.url("job_change", made.pk))
-    address = model_admin.url("job_change", made.pk)
-    text = gettext("Job %(id)s is enqueued, a copy of job %(original)s.")
-    text = text % {"id": made.pk, "original": job.pk}
-    model_admin.message_user(request, text, messages.SUCCESS)
-    return HttpResponseRedirect(address)
+        text = gettext("No copy was enqueued: the job is unique and job %(id)s is already waiting.")
+        model_admin.message_user(request, text % {"id": made.pk}, messages.WARNING)
+    else:
+        text = gettext("Job %(id)s enqueued as a copy of job %(original)s.")
+        model_admin.message_user(request, text % {"id": made.pk, "original": job.pk}, messages.SUCCESS)
+    return HttpResponseRedirect(model_admin.url("job_change", made.pk))

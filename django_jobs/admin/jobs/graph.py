@@ -1,24 +1,21 @@
-"""The graph around a job, drawn on the server: boxes that are links, and the same in words beside it."""
+"""The graph around a job, drawn on the server: boxes that are links, and the same as text."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
 
 from ...models import Job
 from ...policy.graph_layout import BOX_HEIGHT, BOX_WIDTH, layout_graph
 from ...store.dependencies.neighbours import Neighbour, neighbours
-from .labels import state_label
-
-if TYPE_CHECKING:
-    from .admin import JobAdmin
+from ..site.labels import state_label
+from ..site.page_admin import PageAdmin
 
 MAX_NAME_CHARS = 22
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobNode:
-    """A job of the graph: where its box is, and what it says. ``url`` is empty where the row is gone."""
+    """A job of the graph and the place of its box. ``url`` is empty if the row is gone."""
 
     job_id: int
     x: int
@@ -33,7 +30,7 @@ class JobNode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobGraph:
-    """What the template draws, and lists for those who do not see it."""
+    """The drawing, and the direct neighbours for those who do not see it."""
 
     width: int
     height: int
@@ -46,40 +43,40 @@ class JobGraph:
     box_height: int = BOX_HEIGHT
 
 
-def build_job_graph(model_admin: JobAdmin, job: Job) -> JobGraph | None:
-    """Return the graph around a job; None where it waits for nothing and nothing for it."""
+def build_job_graph(model_admin: PageAdmin[Job], job: Job) -> JobGraph | None:
+    """Return the graph around a job, None if it has neither predecessors nor successors."""
     around = neighbours(job.pk)
     if around is None:
         return None
     drawing = layout_graph(around.predecessors)
-    boxes = {
+    nodes = {
         box.job_id: _build_node(
             model_admin, around.jobs[box.job_id], box.x, box.y, is_this=box.job_id == job.pk
         )
         for box in drawing.boxes
     }
-    behind = (one for one, predecessors in around.predecessors.items() if job.pk in predecessors)
+    successors = (pk for pk, predecessors in around.predecessors.items() if job.pk in predecessors)
     return JobGraph(
         width=drawing.width,
         height=drawing.height,
-        jobs=tuple(boxes.values()),
+        jobs=tuple(nodes.values()),
         lines=drawing.lines,
-        predecessors=tuple(boxes[one] for one in around.predecessors[job.pk]),
-        successors=tuple(boxes[one] for one in behind),
+        predecessors=tuple(nodes[pk] for pk in around.predecessors[job.pk]),
+        successors=tuple(nodes[pk] for pk in successors),
         is_truncated=around.is_truncated,
     )
 
 
-def _build_node(model_admin: JobAdmin, one: Neighbour, x: int, y: int, *, is_this: bool) -> JobNode:
-    last: Any = one.name.rpartition(".")[2]
+def _build_node(model_admin: PageAdmin[Job], job: Neighbour, x: int, y: int, *, is_this: bool) -> JobNode:
+    last = job.name.rpartition(".")[2]
     return JobNode(
-        job_id=one.job_id,
+        job_id=job.job_id,
         x=x,
         y=y,
-        name=one.name,
+        name=job.name,
         short_name=last if len(last) <= MAX_NAME_CHARS else last[: MAX_NAME_CHARS - 1] + "…",
-        state=one.state,
-        state_label=state_label(one.state) if one.state else "",
-        url=model_admin.url("job_change", one.job_id) if one.state else "",
+        state=job.state,
+        state_label=state_label(job.state) if job.state else "",
+        url=model_admin.url("job_change", job.job_id) if job.state else "",
         is_this=is_this,
     )

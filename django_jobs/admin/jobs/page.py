@@ -1,14 +1,12 @@
-"""A job's page: why it waits, its life step by step, its values, and buttons for what may be done to it."""
+"""A job's page: why it is not running, details, timeline, values, and buttons for its actions."""
 
 from __future__ import annotations
 
 import json
 import logging
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django.contrib import messages
-from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
 from django.template.response import TemplateResponse
@@ -27,270 +25,249 @@ from ...policy.states import State
 from ...policy.truncate import truncate
 from ...reasons import render_reason
 from ...redaction import limit_label, redact_job_value
-from ...result_storage import ResultFile
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now
 from ...store.limits.search import permits_of_job
 from ...store.search.keys import keys_of_job
-from ..limits.labels import LIMIT_KIND_LABELS, PERMIT_PHASE_LABELS
-from ..site.base import format_timestamp
+from ..site.labels import (
+    LIMIT_KIND_LABELS,
+    format_duration,
+    format_timestamp,
+    known_facts,
+    page_link,
+    progress_bar,
+    run_duration,
+    state_label,
+    wait_duration,
+)
+from ..site.page_admin import PageAdmin
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
-from .actions import ACTIONS, apply, report_one
+from ..site.text import text_response
+from .actions import ACTIONS, apply, missing_text, report_one
 from .graph import build_job_graph
-from .labels import format_duration, page_link, progress_bar, run_duration, state_label, wait_duration
-from .log import running_part
+from .log import live_html
 from .timeline import full_error_text, timeline
-
-if TYPE_CHECKING:
-    from .admin import JobAdmin
 
 logger = logging.getLogger("django_jobs.admin")
 
 MAX_TEXT_CHARS = 20_000
-"""Of a value that is longer this much is shown, with a link to the whole."""
+"""A longer value is cut, with a link to the full text."""
 VALUES = {"arguments": _("Arguments"), "metadata": _("Metadata"), "result": _("Result")}
+PERMIT_PHASE_LABELS = {
+    PermitPhase.ASLEEP: _("not requested yet"),
+    PermitPhase.WAITING: _("waiting"),
+    PermitPhase.HELD: _("held"),
+    PermitPhase.COOLING: _("still counted"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Button:
-    """A thing to do: a form that posts where ``is_post``, a link to a page that asks first where not."""
+    """A form that posts, or with ``is_post=False`` a link to a page that asks first."""
 
     label: Any
     url: str
     is_post: bool = True
-    kind: str = ""
+    is_destructive: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Value:
-    """A value as it may be shown; ``whole`` is the address of the whole where this is cut."""
+    """A value as it may be shown; ``full_url`` is the address of the full text if this is cut."""
 
     label: Any
     text: str
-    whole: str | None
+    full_url: str | None
 
 
-def detail(model_admin: JobAdmin, request: HttpRequest, job: Job) -> HttpResponse:
+def detail(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> HttpResponse:
     """Return the page. At most two dozen statements, whatever the job has been through."""
     can_view_arguments = has_permission(request, VIEW_ARGUMENTS)
     reason = why_not_running(job)
-    life = timeline(job, show_errors=can_view_arguments)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "original": job,
-        "title": gettext("Job %(id)s") % {"id": job.pk},
-        "subtitle": job.name,
-        "media": model_admin.media,
-        "state": state_label(job.state),
-        "why": None
-        if reason is None
-        else render_reason(reason, instant=format_timestamp, show_keys=can_view_arguments),
-        "facts": _facts(model_admin, request, job),
-        "timeline": life,
-        "graph": build_job_graph(model_admin, job),
-        "can_view_arguments": can_view_arguments,
-        "running_part": running_part(job) if can_view_arguments else "",
-        "log_url": model_admin.url("job_log", job.pk),
-        "values": _values(model_admin, job) if can_view_arguments else [],
-        "buttons": buttons(model_admin, request, job),
-        "attempts_url": model_admin.url("attempt_changelist") + f"?job__id__exact={job.pk}",
-        "history_url": model_admin.url("job_history", job.pk),
-    }
+    context = model_admin.page_context(
+        request,
+        title=gettext("Job %(id)s") % {"id": job.pk},
+        subtitle=job.name,
+        original=job,
+        state=state_label(job.state),
+        why=reason and render_reason(reason, instant=format_timestamp, show_keys=can_view_arguments),
+        facts=_facts(model_admin, request, job),
+        timeline=timeline(job, show_errors=can_view_arguments),
+        graph=build_job_graph(model_admin, job),
+        can_view_arguments=can_view_arguments,
+        live_html=live_html(job) if can_view_arguments else "",
+        log_url=model_admin.url("job_log", job.pk),
+        values=_values(model_admin, job) if can_view_arguments else [],
+        buttons=buttons(model_admin, request, job),
+        attempts_url=f"{model_admin.url('attempt_changelist')}?job__id__exact={job.pk}",
+        history_url=model_admin.url("job_history", job.pk),
+    )
     return TemplateResponse(request, "admin/django_jobs/job/detail.html", context)
 
 
-def buttons(model_admin: JobAdmin, request: HttpRequest, job: Job) -> list[Button]:
-    """Return what the user may do to a job in this state."""
+def buttons(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list[Button]:
+    """Return the actions that the user may apply to a job in this state."""
     offered = []
     labels = {
         "run_now": _("Run now") if job.state == State.SCHEDULED else None,
         "retry": _("Retry now") if job.state == State.DEAD else None,
-        "cancel": _("Cancel") if job.state != State.RUNNING else _("Ask to end"),
+        "cancel": _("Cancel") if job.state != State.RUNNING else _("Request cancellation"),
     }
     for key, label in labels.items():
-        verb = ACTIONS[key]
-        is_asked = key == "cancel" and job.cancel_requested_at is not None
-        if label and job.state in verb.states and not is_asked and has_permission(request, verb.permission):
-            offered.append(Button(label=label, url=model_admin.url("job_act", job.pk, key), kind=key))
+        action = ACTIONS[key]
+        is_requested = key == "cancel" and job.cancel_requested_at is not None
+        is_possible = job.state in action.states and not is_requested
+        if label and is_possible and has_permission(request, action.permission):
+            offered.append(Button(label=label, url=model_admin.url("job_act", job.pk, key)))
     if has_permission(request, ENQUEUE):
-        copy = model_admin.url("job_copy", job.pk)
-        offered.append(Button(label=_("Enqueue a copy"), url=copy, is_post=False, kind="copy"))
-    purge = ACTIONS["purge"]
-    if job.state in purge.states and has_permission(request, purge.permission):
-        address = model_admin.url("job_purge", job.pk)
-        offered.append(Button(label=_("Purge"), url=address, is_post=False, kind="purge"))
+        offered.append(
+            Button(label=_("Enqueue a copy"), url=model_admin.url("job_copy", job.pk), is_post=False)
+        )
+    if job.state in ACTIONS["purge"].states and has_permission(request, ACTIONS["purge"].permission):
+        purge_url = model_admin.url("job_purge", job.pk)
+        offered.append(Button(label=_("Purge"), url=purge_url, is_post=False, is_destructive=True))
     return offered
 
 
-def _facts(model_admin: JobAdmin, request: HttpRequest, job: Job) -> list[tuple[Any, Any]]:
-    """Return the (name, value) pairs at the head of the page, what is not known left out."""
+def _facts(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list[tuple[Any, Any]]:
+    """Return the (name, value) pairs at the head of the page, unknown values left out."""
     now = database_now()
-    site = model_admin.admin_site
-    letter = _open_dead_letter_id(job)
+
+    def link(model: str, pk: Any, text: Any) -> Any:
+        return page_link(request, model_admin.admin_site, model, pk, text) if pk else ""
+
+    dead_letter = _open_dead_letter_id(job)
     batch = batch_of(job.pk) if job.flags & JobFlag.IN_BATCH else None
     copied = job.metadata.get(COPY_OF) if isinstance(job.metadata, dict) else None
-    facts = [
+    return known_facts(
         (_("Job"), job.name),
-        (_("Queue"), page_link(request, site, "queue", job.queue_name, job.queue_name)),
+        (_("Queue"), link("queue", job.queue_name, job.queue_name)),
         (_("Priority"), job.priority),
-        (_("Tries"), f"{job.attempt} / {job.max_attempts}"),
+        (_("Attempts"), f"{job.attempt} / {job.max_attempts}"),
         (_("Progress"), progress_bar(job)),
-        (_("Waited"), format_duration(wait_duration(job, now=now))),
-        (_("Ran"), format_duration(run_duration(job, now=now))),
-        (
-            _("Last worker"),
-            page_link(request, site, "worker", job.worker_id, job.worker) if job.worker else "",
-        ),
+        (_("Wait time"), format_duration(wait_duration(job, now=now))),
+        (_("Run time"), format_duration(run_duration(job, now=now))),
+        (_("Last worker"), link("worker", job.worker and job.worker_id, job.worker)),
         (_("Worker deaths"), job.worker_deaths or ""),
         (_("Name unknown since"), format_timestamp(job.unknown_since) if job.unknown_since else ""),
-        (_("Limits"), _limits(model_admin, request, job)),
-        (_("Dead letter"), page_link(request, site, "deadletter", letter, f"#{letter}") if letter else ""),
-        *[(_("Key"), _key(model_admin, request, one)) for one in keys_of_job(job.pk)],
-        (_("Batch"), page_link(request, site, "batch", batch.pk, str(batch)) if batch else ""),
-        (_("Copy of"), page_link(request, site, "job", copied, f"#{copied}") if type(copied) is int else ""),
-    ]
-    return [(name, value) for name, value in facts if value != ""]
+        (_("Limits"), _limits(request, job, link)),
+        (_("Dead letter"), link("deadletter", dead_letter, f"#{dead_letter}")),
+        *[(_("Key"), link("enqueuekey", key.pk, _key_text(request, key))) for key in keys_of_job(job.pk)],
+        (_("Batch"), link("batch", batch and batch.pk, batch)),
+        (_("Copy of"), link("job", copied, f"#{copied}") if type(copied) is int else ""),
+    )
 
 
-def _key(model_admin: JobAdmin, request: HttpRequest, key: EnqueueKey) -> Any:
-    """Return a link to a key of the job; its text only for those who may see arguments."""
-    text = key.key if has_permission(request, VIEW_ARGUMENTS) else key.digest.hex[:8]
-    return page_link(request, model_admin.admin_site, "enqueuekey", key.pk, text)
+def _key_text(request: HttpRequest, key: EnqueueKey) -> str:
+    """Return a key, or the start of its digest for those who may not see arguments."""
+    return key.key if has_permission(request, VIEW_ARGUMENTS) else key.digest.hex[:8]
 
 
-def _limits(model_admin: JobAdmin, request: HttpRequest, job: Job) -> str | SafeString:
-    """Return links to the limits that the job is under, each with how far it has come there."""
+def _limits(request: HttpRequest, job: Job, link: Any) -> str | SafeString:
+    """Return links to the job's limits, each with the phase of its permit."""
     if not job.flags & JobFlag.LIMITED:
         return ""
-    can_view_arguments = has_permission(request, VIEW_ARGUMENTS)
+    show_keys = has_permission(request, VIEW_ARGUMENTS)
     pairs = []
     for permit in permits_of_job(job.pk):
-        kind = LimitKind(permit.limit.kind)
-        text = f"{LIMIT_KIND_LABELS[kind]} {limit_label(kind, permit.limit.name, permit.limit.key, show_keys=can_view_arguments)}"
-        link = page_link(request, model_admin.admin_site, "limit", permit.limit_id, text)
-        pairs.append((link, PERMIT_PHASE_LABELS[PermitPhase(permit.phase)]))
+        limit, kind = permit.limit, LimitKind(permit.limit.kind)
+        text = f"{LIMIT_KIND_LABELS[kind]} {limit_label(kind, limit.name, limit.key, show_keys=show_keys)}"
+        pairs.append((link("limit", permit.limit_id, text), PERMIT_PHASE_LABELS[PermitPhase(permit.phase)]))
     return format_html_join("; ", "{} ({})", pairs)
 
 
 def _open_dead_letter_id(job: Job) -> int | None:
     if job.state != State.DEAD:
         return None
-    letters = DeadLetter.objects.filter(job=job.pk).order_by("-pk")
-    return letters.values_list("pk", flat=True).first()
+    dead_letters = DeadLetter.objects.filter(job=job.pk).order_by("-pk")
+    return dead_letters.values_list("pk", flat=True).first()
 
 
-def _values(model_admin: JobAdmin, job: Job) -> list[Value]:
+def _values(model_admin: PageAdmin[Job], job: Job) -> list[Value]:
     values = []
     for key, label in VALUES.items():
         if key == "result" and job.result_data is None:
             continue
         file = job.result_file if key == "result" else None
-        text = value_text(job, key) if file is None else _file_words(file)
+        text = value_text(job, key) if file is None else _file_text(file.bytes)
         is_truncated = file is not None or len(text) > MAX_TEXT_CHARS
-        whole = model_admin.url("job_text", job.pk, key) if is_truncated else None
-        values.append(Value(label=label, text=truncate(text, MAX_TEXT_CHARS), whole=whole))
+        full_url = model_admin.url("job_text", job.pk, key) if is_truncated else None
+        values.append(Value(label=label, text=truncate(text, MAX_TEXT_CHARS), full_url=full_url))
     return values
 
 
-def _file_words(file: ResultFile) -> str:
-    return gettext("The result is large and stands in a file: %(size)s.") % {
-        "size": filesizeformat(file.bytes)
-    }
+def _file_text(size: int) -> str:
+    return gettext("The result is stored in a file: %(size)s.") % {"size": filesizeformat(size)}
 
 
 def value_text(job: Job, key: str) -> str:
     """Return arguments, metadata or result as indented JSON, secrets masked."""
     if key == "result" and job.is_result_lost:
-        return gettext("The function returned what JSON cannot carry; the worker's log says more.")
+        return gettext("The function returned a value that is not JSON; see the worker's log.")
     if key == "result" and job.is_result_expired:
-        return gettext("The result has expired: it was kept for a time, which is over.")
+        return gettext("The result has expired.")
     try:
         value = job.result_json if key == "result" else getattr(job, key)
     except ResultUnreadableError:
-        logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
-        return gettext(
-            "The file in which the result stands cannot be read; the log of this server says more."
-        )
+        logger.exception("job %s (%s): the result cannot be read", job.pk, job.name)
+        return gettext("The result's file cannot be read; see this server's log.")
     return json.dumps(redact_job_value(job, value), indent=2, ensure_ascii=False)
 
 
-def text_view(model_admin: JobAdmin, request: HttpRequest, pk: int, what: str) -> HttpResponse:
-    """Return the whole of a value, or of a try's error, as plain text."""
-    job = _visible(model_admin, request, pk)
-    require_permission(request, VIEW_ARGUMENTS)
-    text: str | None = None
-    if what in VALUES:
-        text = value_text(job, what)
-    elif what.startswith("try-") and what[4:].isascii() and what[4:].isdigit() and len(what) < 14:
-        text = full_error_text(job, int(what[4:]))
-    if text is None:
-        raise Http404(gettext("There is no such text."))
-    answer = HttpResponse(text.encode("utf-8", "backslashreplace"), content_type="text/plain; charset=utf-8")
-    answer["X-Content-Type-Options"] = "nosniff"
-    return answer
-
-
-def action_view(model_admin: JobAdmin, request: HttpRequest, pk: int, key: str) -> HttpResponse:
-    """Do what a button says, and go back to the page with a message that says what came of it."""
-    verb = ACTIONS.get(key)
-    if request.method != "POST" or verb is None or key == "purge":
-        raise Http404
-    _require_view(model_admin, request)
-    require_permission(request, verb.permission)
-    is_there = report_one(model_admin, request, key, pk, apply(request, verb, [pk]))
-    return HttpResponseRedirect(
-        model_admin.url("job_change", pk) if is_there else model_admin.url("job_changelist")
-    )
-
-
-def purge_view(model_admin: JobAdmin, request: HttpRequest, pk: int) -> HttpResponse:
-    """Ask whether a job is to be deleted for good, and do it."""
-    _require_view(model_admin, request)
-    require_permission(request, ACTIONS["purge"].permission)
-    if request.method == "POST":
-        is_there = report_one(model_admin, request, "purge", pk, apply(request, ACTIONS["purge"], [pk]))
-        return HttpResponseRedirect(
-            model_admin.url("job_change", pk) if is_there else model_admin.url("job_changelist")
-        )
+def text_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int, name: str) -> HttpResponse:
+    """Return the full text of a value, or of an attempt's error (``attempt-3``)."""
     job = model_admin.get_object(request, str(pk))
     if job is None:
-        return redirect_missing(model_admin, request, pk)
-    return confirm_purge(model_admin, request, [job], back=model_admin.url("job_change", pk), fields=[])
+        raise Http404(gettext("No such job."))
+    require_permission(request, VIEW_ARGUMENTS)
+    kind, _dash, number = name.partition("-")
+    text: str | None = None
+    if name in VALUES:
+        text = value_text(job, name)
+    elif kind == "attempt" and number.isascii() and number.isdigit() and len(number) < 10:
+        text = full_error_text(job, int(number))
+    if text is None:
+        raise Http404(gettext("No such text."))
+    return text_response(text)
+
+
+def action_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int, key: str) -> HttpResponse:
+    """Apply the action of a button and return to the page with a message."""
+    action = ACTIONS.get(key)
+    if request.method != "POST" or action is None or key == "purge":
+        raise Http404
+    require_permission(request, action.permission)
+    done = apply(request, action, [pk])
+    return HttpResponseRedirect(report_one(model_admin, request, key, pk, is_done=bool(done)))
+
+
+def purge_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int) -> HttpResponse:
+    """Ask, then delete the job."""
+    action = ACTIONS["purge"]
+    require_permission(request, action.permission)
+    if request.method == "POST":
+        done = apply(request, action, [pk])
+        return HttpResponseRedirect(report_one(model_admin, request, "purge", pk, is_done=bool(done)))
+    job = model_admin.get_object(request, str(pk))
+    if job is None:
+        return model_admin.redirect_missing(request, missing_text(pk))
+    job_url = model_admin.url("job_change", pk)
+    return confirm_purge(model_admin, request, [job], back=job_url, trail=[(job_url, f"#{pk}")])
 
 
 def confirm_purge(
-    model_admin: JobAdmin, request: HttpRequest, jobs: list[Job], *, back: str, fields: list[tuple[str, Any]]
+    model_admin: PageAdmin[Job], request: HttpRequest, jobs: list[Job], *, back: str, **context: Any
 ) -> TemplateResponse:
-    """Return the page that asks; ``fields`` are posted with the answer."""
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "title": gettext("Purge jobs"),
-        "media": model_admin.media,
-        "original": jobs[0] if len(jobs) == 1 else None,
-        "jobs": [(job, state_label(job.state)) for job in jobs],
-        "fields": fields,
-        "back": back,
-    }
-    return TemplateResponse(request, "admin/django_jobs/job/purge.html", context)
-
-
-def redirect_missing(model_admin: JobAdmin, request: HttpRequest, pk: int | str) -> HttpResponse:
-    """Say that a job is not there any more, and go to the list."""
-    text = gettext("Job %(id)s is gone: it was purged or pruned meanwhile.") % {"id": pk}
-    model_admin.message_user(request, text, messages.WARNING)
-    return HttpResponseRedirect(model_admin.url("job_changelist"))
-
-
-def _require_view(model_admin: JobAdmin, request: HttpRequest) -> None:
-    if not model_admin.has_view_permission(request):
-        raise PermissionDenied
-
-
-def _visible(model_admin: JobAdmin, request: HttpRequest, pk: int) -> Job:
-    _require_view(model_admin, request)
-    job = model_admin.get_object(request, str(pk))
-    if job is None:
-        raise Http404(gettext("There is no such job."))
-    return job
+    """Return the page that asks before jobs are deleted."""
+    return model_admin.confirm(
+        request,
+        title=gettext("Purge jobs"),
+        text=gettext(
+            "These jobs and their attempts are deleted permanently. Jobs that have not finished are kept."
+        ),
+        rows=[f"{job.name} #{job.pk} ({state_label(job.state)})" for job in jobs],
+        label=gettext("Yes, purge"),
+        is_destructive=True,
+        back=back,
+        **context,
+    )

@@ -1,38 +1,32 @@
-"""Enqueueing copies of all jobs that succeeded and match a filter: a dry run, then a job of the engine's own."""
+"""Enqueue copies of all succeeded jobs that match a filter: a count first, then a job that does it."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from django.contrib import messages
 from django.contrib.admin.models import ADDITION
-from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.template.response import TemplateResponse
 from django.utils.formats import number_format
 from django.utils.http import urlencode
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 
 from ...builtin_jobs import replay_matching
+from ...models import Job
 from ...policy.filter_values import FilterError
 from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ...store.clock import database_now
 from ...store.search.jobs import find_jobs
-from ..site.base import filter_error_text
+from ..site.page_admin import PageAdmin, log_rows
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
-from .actions import log_action
 from .filters import read_filter
-
-if TYPE_CHECKING:
-    from .admin import JobAdmin
 
 MAX_COUNTED = 1_000
 
 
-def replay_url(model_admin: JobAdmin, request: HttpRequest) -> str | None:
-    """Return where copies of all that the list's filter matches are enqueued, None where there is nothing to offer."""
+def replay_url(model_admin: PageAdmin[Job], request: HttpRequest) -> str | None:
+    """Return the address of the page for the list's filter, None if the user or the filter rules it out."""
     if not (has_permission(request, ENQUEUE) and has_permission(request, VIEW_ARGUMENTS)):
         return None
     try:
@@ -44,25 +38,15 @@ def replay_url(model_admin: JobAdmin, request: HttpRequest) -> str | None:
     return f"{model_admin.url('job_replay')}?{urlencode(wanted.to_query())}"
 
 
-def replay_view(model_admin: JobAdmin, request: HttpRequest) -> HttpResponse:
-    """Say how many match and ask; then start the job and show its page."""
-    if not model_admin.has_view_permission(request):
-        raise PermissionDenied
+def replay_view(model_admin: PageAdmin[Job], request: HttpRequest) -> HttpResponse:
+    """Ask with the number of matches; then start the job and show its page."""
     require_permission(request, ENQUEUE)
     require_permission(request, VIEW_ARGUMENTS)
-    request.current_app = model_admin.admin_site.name
-    try:
-        wanted = read_filter(request)
-    except FilterError as error:
-        model_admin.message_user(request, filter_error_text(error), messages.ERROR)
-        return HttpResponseRedirect(model_admin.url("job_changelist"))
+    wanted = read_filter(request)
     back = f"{model_admin.url('job_changelist')}?{urlencode(wanted.to_query())}"
     if wanted.state is not State.SUCCEEDED:
-        model_admin.message_user(
-            request,
-            gettext("Only jobs that succeeded are copied many at once: filter by that state."),
-            messages.ERROR,
-        )
+        text = gettext("Only succeeded jobs can be copied in bulk: filter by that state.")
+        model_admin.message_user(request, text, messages.ERROR)
         return HttpResponseRedirect(back)
     wanted = _up_to_now(wanted)
     found = find_jobs(wanted, limit=MAX_COUNTED)
@@ -70,28 +54,30 @@ def replay_view(model_admin: JobAdmin, request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         total = None if is_more else len(found.rows)
         job = replay_matching.enqueue(jobs=wanted.to_query(), total=total)
-        log_action(
-            request,
-            [job],
-            ADDITION,
-            gettext("Copies of all that match: %(filter)s") % {"filter": wanted.to_query()},
-        )
+        text = gettext("Copies of all matching jobs: %(filter)s") % {"filter": wanted.to_query()}
+        log_rows(request, [job], ADDITION, text)
         return HttpResponseRedirect(model_admin.url("job_change", job.pk))
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "original": None,
-        "media": model_admin.media,
-        "title": gettext("Enqueue copies of all that match"),
-        "number": number_format(len(found.rows), force_grouping=True) + ("+" if is_more else ""),
-        "filter": list(wanted.to_query().items()),
-        "back": back,
-    }
-    return TemplateResponse(request, "admin/django_jobs/job/replay.html", context)
+    number = number_format(len(found.rows), force_grouping=True) + ("+" if is_more else "")
+    return model_admin.confirm(
+        request,
+        title=gettext("Enqueue copies of all matching jobs"),
+        headline=ngettext("%(number)s job matches.", "%(number)s jobs match.", len(found.rows))
+        % {"number": number},
+        text=gettext("Each is enqueued again as it was."),
+        details=list(wanted.to_query().items()),
+        notes=[
+            gettext(
+                "A background job enqueues the copies in small steps, with progress; it can be cancelled. Jobs"
+                " enqueued from now on are not copied."
+            )
+        ],
+        label=gettext("Enqueue copies"),
+        back=back,
+    )
 
 
 def _up_to_now(wanted: JobFilter) -> JobFilter:
-    """Return the filter without the jobs that come from now on: the copies among them."""
+    """Return the filter without the jobs that come from now on, such as the copies."""
     now = database_now()
     until = now if wanted.until is None else min(wanted.until, now)
     return replace(wanted.frozen(now), until=until)

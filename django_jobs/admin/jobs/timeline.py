@@ -1,4 +1,4 @@
-"""A job's life in steps: enqueued, each try with its wait, worker, duration, outcome and error, and what comes next."""
+"""A job's timeline: enqueued, each attempt with its wait, worker, duration, outcome and error, and the next step."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from ...policy.states import WAITING_STATES, State
 from ...policy.truncate import truncate
 from ...store.logs import logs_of
 from ...worker.execution.errors import is_project_file
-from ..site.base import format_timestamp
-from .labels import format_duration, outcome_label
+from ..site.labels import format_duration, format_timestamp, outcome_label
 
 MAX_ATTEMPTS_SHOWN = 20
 TRACEBACK_TAIL_CHARS = 50_000
-"""So much of a traceback's end is read: where the project's own frame is looked for."""
+"""The part at a traceback's end that is read and searched for the project's own frame."""
 MAX_TRACEBACK_CHARS = 10_000
 MAX_MESSAGE_CHARS = 1_000
 
@@ -43,31 +42,31 @@ class Step:
 
     @property
     def text_key(self) -> str:
-        """Names the whole error in an address."""
-        return f"try-{self.claim_number}"
+        """Names the full error text in an address."""
+        return f"attempt-{self.claim_number}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """The steps in their order; ``has_earlier`` tries that are not among them."""
+    """The steps in order. ``has_earlier``: older attempts are left out."""
 
     steps: list[Step]
     has_earlier: bool
 
 
 def timeline(job: Job, *, show_errors: bool) -> Timeline:
-    """Return the life of a job with its newest tries.
+    """Return the timeline of a job with its newest attempts.
 
     Two statements, which read no more of errors than is shown; one more for a job that expires.
     """
     attempts = list(_attempts(job, show_errors=show_errors)[: MAX_ATTEMPTS_SHOWN + 1])
-    shown = attempts[:MAX_ATTEMPTS_SHOWN][::-1]
+    newest = attempts[:MAX_ATTEMPTS_SHOWN][::-1]
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
-    claims = [attempt.claim_number for attempt in shown] if show_errors else []
+    claims = [attempt.claim_number for attempt in newest] if show_errors else []
     logs = logs_of(job.pk, claims) if claims else {}
     steps += [
         _attempt_step(attempt, show_errors=show_errors, log=logs.get(attempt.claim_number))
-        for attempt in shown
+        for attempt in newest
     ]
     steps += _expiry_steps(job) or _current_steps(job)
     return Timeline(steps=steps, has_earlier=len(attempts) > MAX_ATTEMPTS_SHOWN)
@@ -87,13 +86,13 @@ def _attempts(job: Job, *, show_errors: bool) -> Any:
 def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Step:
     facts: list[tuple[str, Any]] = [(gettext("outcome"), outcome_label(attempt.outcome))]
     if attempt.ready_at is not None:
-        facts.append((gettext("waited"), format_duration(attempt.waited)))
+        facts.append((gettext("wait time"), format_duration(attempt.waited)))
     if attempt.duration is not None:
-        facts.append((gettext("ran"), format_duration(attempt.duration)))
+        facts.append((gettext("run time"), format_duration(attempt.duration)))
     if attempt.worker_id is not None:
         facts.append((gettext("worker"), attempt.worker or f"#{attempt.worker_id}"))
     step: dict[str, Any] = {
-        "title": gettext("Try %(number)s") % {"number": attempt.number},
+        "title": gettext("Attempt %(number)s") % {"number": attempt.number},
         "instant": attempt.started_at or attempt.finished_at,
         "kind": attempt.outcome.replace("_", "-"),
         "facts": facts,
@@ -122,19 +121,19 @@ def _error_fields(attempt: Any) -> dict[str, Any]:
 
 
 def _current_steps(job: Job) -> list[Step]:
-    """Return where the job stands now: what runs, waits, comes next or has ended it."""
+    """Return the current step: running, waiting, due next, or final."""
     state = job.state
     if state == State.RUNNING:
         facts: list[tuple[str, Any]] = [(gettext("worker"), job.worker or f"#{job.worker_id}")]
         if job.ready_at and job.started_at:
-            facts.append((gettext("waited"), format_duration(job.started_at - job.ready_at)))
-        title = gettext("Try %(number)s runs") % {"number": job.attempt}
+            facts.append((gettext("wait time"), format_duration(job.started_at - job.ready_at)))
+        title = gettext("Attempt %(number)s running") % {"number": job.attempt}
         steps = [Step(title=title, instant=job.started_at, kind="running", facts=facts)]
         return steps + _cancel_requested_steps(job)
     if state == State.READY:
         return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting", facts=[])]
     if state == State.SCHEDULED:
-        title = gettext("Next try due") if job.attempt else pgettext("when a job is to run", "Due")
+        title = gettext("Next attempt due") if job.attempt else pgettext("when a job is to run", "Due")
         return [Step(title=title, instant=job.run_after, kind="waiting", facts=[])]
     if state == State.CANCELLED:
         cancelled = Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])
@@ -147,9 +146,9 @@ def _current_steps(job: Job) -> list[Step]:
 
 
 def _expiry_steps(job: Job) -> list[Step]:
-    """Return what became of a job that was dropped for its age, or until when one that waits is of use."""
+    """Return the expiry of a job that was dropped for its age, or that still waits."""
     if job.state == State.CANCELLED and job.expired_at:
-        facts = [(gettext("was to begin by"), format_timestamp(job.expires_at))]
+        facts = [(gettext("deadline to start"), format_timestamp(job.expires_at))]
         return [Step(title=gettext("Expired"), instant=job.expired_at, kind="cancelled", facts=facts)]
     if job.state in WAITING_STATES and job.expires_at:
         return [*_current_steps(job), Step(title=gettext("Expires"), instant=job.expires_at, facts=[])]
@@ -159,11 +158,11 @@ def _expiry_steps(job: Job) -> list[Step]:
 def _cancel_requested_steps(job: Job) -> list[Step]:
     if not job.cancel_requested_at:
         return []
-    return [Step(title=gettext("Asked to end"), instant=job.cancel_requested_at, facts=[])]
+    return [Step(title=gettext("Cancellation requested"), instant=job.cancel_requested_at, facts=[])]
 
 
 def full_error_text(job: Job, claim_number: int) -> str | None:
-    """Return the whole text of a try's error, None where there is no such try."""
+    """Return the full error text of an attempt, None if there is no such attempt."""
     attempt = Attempt.objects.filter(job=job.pk, claim_number=claim_number).first()
     if attempt is None:
         return None

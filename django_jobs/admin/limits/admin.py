@@ -1,34 +1,29 @@
-"""Limits: which there are, how far each is used, who waits; and letting jobs in again where one was closed."""
+"""The admin of limits: how far each is used, which jobs wait, and reopening a closed one."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any
 
 from django.contrib import admin
-from django.contrib.admin import helpers
-from django.contrib.admin.options import IncorrectLookupParameters
-from django.contrib.admin.utils import unquote
-from django.contrib.admin.views.main import ChangeList
-from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.urls import path, reverse
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ... import registry
 from ...models import Limit
-from ...policy.filter_values import FilterError
 from ...policy.limits import LimitKind
 from ...redaction import redact_limit_key
 from ...store.limits.search import LimitFilter, LimitStatus, limits_page
 from ...store.search.keyset_pages import KeysetPage
-from ..jobs.filters import ChoicesFilter
-from ..site.base import format_timestamp
-from ..site.paging import CURSOR_PARAMETER, WindowChangeList, WindowedAdmin
+from ..site.detail import DetailAdmin
+from ..site.filters import ChoicesFilter
+from ..site.labels import LIMIT_KIND_LABELS, format_timestamp
+from ..site.page_admin import selection_fields
+from ..site.paging import PagedChangeList
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission
 from . import page
-from .labels import LIMIT_KIND_LABELS, format_capped_count, limit_status_badge, rule_text, usage_text
+from .labels import format_capped_count, limit_status_badge, rule_text, usage_text
 
 
 class KindFilter(ChoicesFilter):
@@ -38,12 +33,12 @@ class KindFilter(ChoicesFilter):
     parameters = ("kind",)
 
     def values(self) -> list[tuple[str, Any]]:
-        """Return the four kinds."""
-        return [(kind.name.lower(), text) for kind, text in LIMIT_KIND_LABELS.items()]
+        """Return the kinds."""
+        return [(kind.name.lower(), label) for kind, label in LIMIT_KIND_LABELS.items()]
 
 
 class NameFilter(ChoicesFilter):
-    """By name: those of the limits that this process's jobs have."""
+    """By name, among the limits of the jobs that this process knows."""
 
     title = _("name")
     parameters = ("name",)
@@ -59,7 +54,7 @@ class NameFilter(ChoicesFilter):
 
 
 def read_filter(request: HttpRequest, query: str) -> LimitFilter:
-    """Return what the address asks for; keys are searched for those only who may see arguments."""
+    """Return the filter of the address; keys are searched only for users who may see arguments."""
     kinds = {kind.name.lower(): kind for kind in LimitKind}
     return LimitFilter(
         kind=kinds.get(request.GET.get("kind", "")),
@@ -68,37 +63,23 @@ def read_filter(request: HttpRequest, query: str) -> LimitFilter:
     )
 
 
-class LimitChangeList(WindowChangeList):
-    """A page of ``store/limits/search.py`` in Django's own list."""
+class LimitChangeList(PagedChangeList):
+    """A page of ``store/limits/search.py`` in Django's list."""
 
-    page: KeysetPage[LimitStatus]
+    def read_page(self, request: HttpRequest, after: str) -> KeysetPage[LimitStatus]:
+        """Read one page of limits with their figures."""
+        return limits_page(read_filter(request, self.query), after=after, limit=self.list_per_page)
 
-    def get_results(self, request: HttpRequest) -> None:
-        """Read one page, each limit with its figures."""
-        wanted = read_filter(request, self.query)
-        try:
-            self.page = limits_page(
-                wanted, after=request.GET.get(CURSOR_PARAMETER, ""), limit=self.list_per_page
-            )
-        except FilterError as error:
-            raise IncorrectLookupParameters(str(error)) from None
-        for shown in self.page.rows:
-            vars(shown.limit)["shown"] = shown
-        self.show_rows([shown.limit for shown in self.page.rows])
-
-    @property
-    def older_url(self) -> str | None:
-        """The address of the next page, None at the end."""
-        return (
-            None
-            if self.page.next_cursor is None
-            else self.get_query_string({CURSOR_PARAMETER: self.page.next_cursor})
-        )
+    def page_rows(self) -> list[Any]:
+        """Return the limits, each with its figures attached."""
+        for status in self.page.rows:
+            vars(status.limit)["status"] = status
+        return [status.limit for status in self.page.rows]
 
 
 @admin.register(Limit)
-class LimitAdmin(WindowedAdmin[Limit]):
-    """Lists limits by name, kind and key; a limit's page says who has its permits and who waits."""
+class LimitAdmin(DetailAdmin[Limit]):
+    """Lists limits by name, kind and key."""
 
     list_display = (
         "kind_display", "name", "key_display", "status_display", "rule_text", "use", "waiting", "waiting_since",
@@ -108,78 +89,51 @@ class LimitAdmin(WindowedAdmin[Limit]):
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("key",)
     search_help_text = _("Part of a key")
+    changelist_class = LimitChangeList
     actions = ("reopen_selected",)
     ordering = ("name", "kind", "key")
-    change_list_template = "admin/django_jobs/limit/change_list.html"
-
-    class Media:
-        css: ClassVar[Any] = {"all": ("django_jobs/admin.css", "django_jobs/job.css")}
-
-    def url(self, name: str, *args: Any) -> str:
-        """Return the address of one of this app's pages on this site."""
-        return reverse(f"{self.admin_site.name}:django_jobs_{name}", args=args)
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse: a limit is changed by verbs only."""
-        return False
 
     def has_reopen_permission(self, request: HttpRequest) -> bool:
         """Tell whether the user may reopen limits."""
         return has_permission(request, REOPEN)
 
     def get_urls(self) -> list[Any]:
-        """Add the address that asks, and reopens."""
-
-        def reopen(request: HttpRequest, pk: str) -> HttpResponse:
-            if not self.has_view_permission(request):
-                raise PermissionDenied
-            request.current_app = self.admin_site.name
-            return page.reopen_view(self, request, pk)
-
-        wrapped = self.admin_site.admin_view(reopen)
-        return [path("<str:pk>/reopen/", wrapped, name="django_jobs_limit_reopen"), *super().get_urls()]
-
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        """Return the list that browses."""
-        return LimitChangeList
+        """Add the page that asks before a limit is reopened."""
+        return [self.page_path("<str:pk>/reopen/", page.reopen_view, "limit_reopen"), *super().get_urls()]
 
     def get_list_display(self, request: HttpRequest) -> Any:
-        """Leave the keys out for those who may not see arguments, of which they are made."""
+        """Leave out the keys, which are made of arguments, for users who may not see these."""
         if has_permission(request, VIEW_ARGUMENTS):
             return self.list_display
         return [name for name in self.list_display if name != "key_display"]
 
     def get_search_fields(self, request: HttpRequest) -> tuple[str, ...]:
-        """Leave the search out for those who may not see keys: what it finds tells what they are."""
+        """Leave out the search for users who may not see keys: its result tells what they are."""
         return self.search_fields if has_permission(request, VIEW_ARGUMENTS) else ()
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Limit], search_term: str
     ) -> tuple[QuerySet[Limit], bool]:
-        """Return the same: ``store/limits/search.py`` searches."""
+        """Leave the search to ``store/limits/search.py``."""
         return queryset, False
 
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
-    ) -> HttpResponse:
-        """Show a limit's page, which is no form."""
-        if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
-            raise PermissionDenied
-        request.current_app = self.admin_site.name
-        return page.detail(self, request, unquote(object_id))
+    def detail(self, request: HttpRequest, row: Limit) -> HttpResponse:
+        """Return the limit's page."""
+        return page.detail(self, request, row.pk)
 
-    @admin.action(description=_("Let in again now, where closed"), permissions=["reopen"])
+    def missing_text(self, pk: int | str) -> str:
+        """Return the message for a limit that no longer exists."""
+        return page.missing_text()
+
+    @admin.action(description=_("Reopen closed limits"), permissions=["reopen"])
     def reopen_selected(self, request: HttpRequest, limits: QuerySet[Limit]) -> HttpResponse | None:
         """Ask, then reopen the selected limits."""
         chosen = list(limits.order_by("name", "kind", "key"))
         if request.POST.get("confirmed"):
             page.reopen_many(self, request, chosen)
             return None
-        fields = [
-            ("action", "reopen_selected"),
-            *((helpers.ACTION_CHECKBOX_NAME, limit.pk) for limit in chosen),
-        ]
-        return page.confirm(self, request, chosen, back=request.get_full_path(), fields=fields)
+        fields = selection_fields("reopen_selected", chosen)
+        return page.confirm_reopen(self, request, chosen, back=request.get_full_path(), fields=fields)
 
     @admin.display(description=_("kind"))
     def kind_display(self, limit: Limit) -> str:
@@ -188,35 +142,35 @@ class LimitAdmin(WindowedAdmin[Limit]):
 
     @admin.display(description=_("key"))
     def key_display(self, limit: Limit) -> str:
-        """Return the key, masked where it is a secret's."""
+        """Return the key, masked if it is a secret."""
         return redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-"
 
     @admin.display(description=_("rule"))
     def rule_text(self, limit: Limit) -> str:
-        """Return what it allows."""
-        return rule_text(_shown(limit).rule)
+        """Return the rule in words."""
+        return rule_text(_status(limit).rule)
 
     @admin.display(description=_("in use"))
     def use(self, limit: Limit) -> str:
-        """Return how many permits are in use, and of how many."""
-        return usage_text(_shown(limit))
+        """Return the permits in use, and of how many."""
+        return usage_text(_status(limit))
 
     @admin.display(description=_("waiting"))
     def waiting(self, limit: Limit) -> str:
-        """Return how many jobs wait at it, counted up to a thousand."""
-        return format_capped_count(_shown(limit).waiting)
+        """Return how many jobs wait, counted up to a thousand."""
+        return format_capped_count(_status(limit).waiting)
 
     @admin.display(description=_("waiting since"))
     def waiting_since(self, limit: Limit) -> str:
-        """Return since when the one waits that has waited longest."""
-        return format_timestamp(_shown(limit).waiting_since)
+        """Return since when the longest waiting job waits."""
+        return format_timestamp(_status(limit).waiting_since)
 
     @admin.display(description=_("status"))
     def status_display(self, limit: Limit) -> str | SafeString:
-        """Return what keeps everybody out."""
-        return limit_status_badge(_shown(limit))
+        """Return why the limit is closed."""
+        return limit_status_badge(_status(limit))
 
 
-def _shown(limit: Limit) -> LimitStatus:
-    shown: LimitStatus = vars(limit)["shown"]
-    return shown
+def _status(limit: Limit) -> LimitStatus:
+    status: LimitStatus = vars(limit)["status"]
+    return status

@@ -1,4 +1,4 @@
-"""How limits are told on pages: their kinds, their rules, how far they are used, and what keeps them closed."""
+"""Labels of limits: rule, use, and why one is closed."""
 
 from __future__ import annotations
 
@@ -8,33 +8,20 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from ...policy.limits import LimitKind, LimitRule, PermitPhase
+from ...policy.limits import LimitKind, LimitRule
 from ...store.limits.search import MAX_COUNTED, LimitStatus
-from ..site.base import format_timestamp
-
-LIMIT_KIND_LABELS = {
-    LimitKind.ORDER: _("order"),
-    LimitKind.CONCURRENCY: _("concurrency"),
-    LimitKind.BREAKER: _("breaker"),
-    LimitKind.RATE: _("rate"),
-}
-PERMIT_PHASE_LABELS = {
-    PermitPhase.ASLEEP: _("not yet needed"),
-    PermitPhase.WAITING: _("waits"),
-    PermitPhase.HELD: _("held"),
-    PermitPhase.COOLING: _("still counts"),
-}
+from ..site.labels import format_timestamp
 
 
 def rule_text(rule: LimitRule) -> str:
-    """Return what a limit allows, in the current language."""
+    """Return a rule in the current language."""
     match rule.kind:
         case LimitKind.ORDER if rule.release_on_retry:
-            return gettext("one after another; who failed steps aside")
+            return gettext("one at a time; released on retry")
         case LimitKind.ORDER:
-            return gettext("one after another")
+            return gettext("one at a time")
         case LimitKind.CONCURRENCY:
-            return gettext("%(number)s at once") % {"number": _number(rule.capacity)}
+            return gettext("%(number)s at a time") % {"number": _number(rule.capacity)}
         case LimitKind.BREAKER:
             text = ngettext(
                 "opens for %(open)s after %(number)s failure in %(within)s",
@@ -48,14 +35,14 @@ def rule_text(rule: LimitRule) -> str:
             return text % {"number": _number(rule.failures), **spans}
         case LimitKind.RATE:
             values = {"number": _number(rule.capacity), "span": format_timespan(rule.window_seconds)}
-            text = gettext("%(number)s in %(span)s")
+            text = gettext("%(number)s per %(span)s")
             if rule.from_start:
-                text = gettext("%(number)s in %(span)s, from the start of each run")
+                text = gettext("%(number)s per %(span)s, from the start of each run")
             return text % values
 
 
 def format_timespan(seconds: float) -> str:
-    """Return a span in the largest unit that it is a whole number of."""
+    """Return a duration in the largest unit of which it is a whole number."""
     units = (
         (86400, gettext("%(number)s d")),
         (3600, gettext("%(number)s h")),
@@ -67,28 +54,28 @@ def format_timespan(seconds: float) -> str:
     return gettext("%(number)s s") % {"number": f"{seconds:g}"}
 
 
-def usage_text(shown: LimitStatus) -> str:
-    """Return how many permits are in use, and of how many; a breaker has as many as are wanted."""
-    if shown.rule.kind is LimitKind.BREAKER:
-        return format_capped_count(shown.in_use)
-    return f"{format_capped_count(shown.in_use)} / {_number(shown.rule.capacity)}"
+def usage_text(status: LimitStatus) -> str:
+    """Return the permits in use, and of how many; a circuit breaker has no maximum."""
+    if status.rule.kind is LimitKind.BREAKER:
+        return format_capped_count(status.in_use)
+    return f"{format_capped_count(status.in_use)} / {_number(status.rule.capacity)}"
 
 
 def format_capped_count(number: int) -> str:
-    """Return a number that was counted up to one more than MAX_COUNTED."""
+    """Return a number that was counted up to MAX_COUNTED and one."""
     return _number(min(number, MAX_COUNTED)) + ("+" if number > MAX_COUNTED else "")
 
 
-def limit_status_badge(shown: LimitStatus) -> str | SafeString:
-    """Return what keeps everybody out, as a badge; nothing where there is no such thing."""
-    if shown.is_closed:
-        text = _("breaker open until") if shown.rule.kind is LimitKind.BREAKER else _("held back until")
+def limit_status_badge(status: LimitStatus) -> str | SafeString:
+    """Return why the limit is closed as a badge, empty if it is open."""
+    if status.is_closed:
+        text = _("circuit breaker open until") if status.rule.kind is LimitKind.BREAKER else _("closed until")
         kind = "jobs-badge-bad"
-    elif shown.limit.is_tripped:
-        text, kind = _("breaker lets one try"), "jobs-badge-warn"
+    elif status.limit.is_tripped:
+        text, kind = _("circuit breaker half-open"), "jobs-badge-warn"
     else:
         return ""
-    until = format_timestamp(shown.limit.closed_until) if shown.is_closed else ""
+    until = format_timestamp(status.limit.closed_until) if status.is_closed else ""
     return format_html('<span class="jobs-badge {}">{}</span> {}', kind, text, until)
 
 

@@ -1,11 +1,10 @@
-"""A limit's page: its rule, who has its permits, who waits since when, and letting jobs in again where it is closed."""
+"""A limit's page: its rule, the jobs that hold its permits or wait for one, and a button that reopens it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -19,18 +18,15 @@ from ...operations import reopen_limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
-from ..jobs.labels import page_link, state_label
-from ..site.base import format_timestamp
+from ..site.labels import LIMIT_KIND_LABELS, format_timestamp, known_facts, page_link, state_label
+from ..site.page_admin import PageAdmin
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission, require_permission
-from .labels import LIMIT_KIND_LABELS, format_capped_count, limit_status_badge, rule_text, usage_text
-
-if TYPE_CHECKING:
-    from .admin import LimitAdmin
+from .labels import format_capped_count, limit_status_badge, rule_text, usage_text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitRow:
-    """A job that has a permit, waits for one or has used one, as a template shows it."""
+    """A job with a permit in some phase, as a template shows it."""
 
     job: str | SafeString
     state: str
@@ -40,150 +36,142 @@ class PermitRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PermitSection:
-    """Some of the jobs at a limit; ``is_truncated`` where there are more than are shown."""
+    """The jobs whose permits are in one phase."""
 
     key: str
     title: Any
-    when: Any
+    at_label: Any
     rows: list[PermitRow]
 
     @property
     def is_truncated(self) -> bool:
-        """True where more may be there."""
+        """True if there may be more."""
         return len(self.rows) == SHOWN_PERMITS
 
 
-def detail(model_admin: LimitAdmin, request: HttpRequest, pk: str) -> HttpResponse:
-    """Return the page. At most seven statements besides those for the user."""
-    shown = _find(pk)
-    if shown is None:
-        return redirect_missing(model_admin, request)
-    can_reopen = shown.can_be_reopened and has_permission(request, REOPEN)
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "media": model_admin.media,
-        "title": limit_title(request, shown.limit),
-        "subtitle": LIMIT_KIND_LABELS[shown.rule.kind],
-        "facts": _facts(shown),
-        "sections": _sections(model_admin, request, shown),
-        "most": SHOWN_PERMITS,
-        "reopen_url": model_admin.url("limit_reopen", shown.limit.pk) if can_reopen else None,
-        "history_url": model_admin.url("limit_history", shown.limit.pk),
-    }
+def detail(model_admin: PageAdmin[Limit], request: HttpRequest, pk: int) -> HttpResponse:
+    """Return the page. At most eight statements besides those for the user."""
+    status = find_limit(pk)
+    if status is None:
+        return model_admin.redirect_missing(request, missing_text())
+    can_reopen = status.can_be_reopened and has_permission(request, REOPEN)
+    context = model_admin.page_context(
+        request,
+        title=limit_title(request, status.limit),
+        subtitle=LIMIT_KIND_LABELS[status.rule.kind],
+        facts=_facts(status),
+        sections=_sections(model_admin, request, status),
+        max_rows=SHOWN_PERMITS,
+        reopen_url=model_admin.url("limit_reopen", pk) if can_reopen else None,
+        history_url=model_admin.url("limit_history", pk),
+    )
     return TemplateResponse(request, "admin/django_jobs/limit/detail.html", context)
 
 
 def limit_title(request: HttpRequest, limit: Limit) -> str:
-    """Return what a limit is called, with its key where the user may see it."""
-    return limit_label(
-        LimitKind(limit.kind), limit.name, limit.key, show_keys=has_permission(request, VIEW_ARGUMENTS)
+    """Return a limit's name, and its key if the user may see it."""
+    show_keys = has_permission(request, VIEW_ARGUMENTS)
+    return limit_label(LimitKind(limit.kind), limit.name, limit.key, show_keys=show_keys)
+
+
+def _facts(status: LimitStatus) -> list[tuple[Any, Any]]:
+    failures = len(status.limit.failures) if status.rule.kind is LimitKind.BREAKER else 0
+    return known_facts(
+        (_("Status"), limit_status_badge(status)),
+        (_("Rule"), rule_text(status.rule)),
+        (_("In use"), usage_text(status)),
+        (_("Waiting"), format_capped_count(status.waiting)),
+        (_("Waiting since"), format_timestamp(status.waiting_since) if status.waiting_since else ""),
+        (_("Recent failures"), failures or ""),
+        (_("Next check"), format_timestamp(status.limit.check_at) if status.limit.check_at else ""),
     )
 
 
-def _facts(shown: LimitStatus) -> list[tuple[Any, Any]]:
-    failures = len(shown.limit.failures) if shown.rule.kind is LimitKind.BREAKER else 0
-    facts = [
-        (_("Status"), limit_status_badge(shown)),
-        (_("Rule"), rule_text(shown.rule)),
-        (_("In use"), usage_text(shown)),
-        (_("Waiting"), format_capped_count(shown.waiting)),
-        (_("Waiting since"), format_timestamp(shown.waiting_since) if shown.waiting_since else ""),
-        (_("Failures lately"), failures or ""),
-        (_("Next look"), format_timestamp(shown.limit.check_at) if shown.limit.check_at else ""),
-    ]
-    return [(name, value) for name, value in facts if value != ""]
-
-
-def _sections(model_admin: LimitAdmin, request: HttpRequest, shown: LimitStatus) -> list[PermitSection]:
-    permits = permits_of_limit(shown.limit.pk, now=shown.now)
-
-    def rows(some: Sequence[JobPermit]) -> list[PermitRow]:
-        return [_row(model_admin, request, one, one.permit.free_at or one.permit.since) for one in some]
-
+def _sections(
+    model_admin: PageAdmin[Limit], request: HttpRequest, status: LimitStatus
+) -> list[PermitSection]:
+    permits = permits_of_limit(status.limit.pk, now=status.now)
     sections = [
-        PermitSection(key="held", title=_("Who has permits"), when=_("Since"), rows=rows(permits.held)),
-        PermitSection(key="waiting", title=_("Who waits"), when=_("Since"), rows=rows(permits.waiting)),
+        ("held", _("Permit holders"), _("Since"), permits.held),
+        ("waiting", _("Waiting jobs"), _("Since"), permits.waiting),
     ]
-    if shown.rule.kind is LimitKind.RATE:
-        title = _("Runs that still count")
-        sections.append(
-            PermitSection(key="cooling", title=title, when=_("Until"), rows=rows(permits.cooling))
+    if status.rule.kind is LimitKind.RATE:
+        sections.append(("cooling", _("Runs still counted"), _("Until"), permits.cooling))
+    return [
+        PermitSection(
+            key=key,
+            title=title,
+            at_label=at_label,
+            rows=[_row(model_admin, request, permit) for permit in rows],
         )
-    return sections
+        for key, title, at_label, rows in sections
+    ]
 
 
-def _row(model_admin: LimitAdmin, request: HttpRequest, one: JobPermit, at: datetime) -> PermitRow:
-    text = f"#{one.permit.job_id} {one.job_name}".rstrip()
-    is_there = bool(one.job_state)
-    link = page_link(request, model_admin.admin_site, "job", one.permit.job_id, text) if is_there else text
+def _row(model_admin: PageAdmin[Limit], request: HttpRequest, row: JobPermit) -> PermitRow:
+    text = f"#{row.permit.job_id} {row.job_name}".rstrip()
+    if not row.job_state:  # the job is gone
+        return PermitRow(job=text, state="", state_label="", at=_permit_time(row))
     return PermitRow(
-        job=link,
-        state=one.job_state,
-        state_label=state_label(one.job_state) if is_there else "",
-        at=format_timestamp(at),
+        job=page_link(request, model_admin.admin_site, "job", row.permit.job_id, text),
+        state=row.job_state,
+        state_label=state_label(row.job_state),
+        at=_permit_time(row),
     )
 
 
-def reopen_view(model_admin: LimitAdmin, request: HttpRequest, pk: str) -> HttpResponse:
-    """Ask whether a limit is to let jobs in again, and do it."""
+def _permit_time(row: JobPermit) -> str:
+    return format_timestamp(row.permit.free_at or row.permit.since)
+
+
+def reopen_view(model_admin: PageAdmin[Limit], request: HttpRequest, pk: str) -> HttpResponse:
+    """Ask, then reopen the limit."""
     require_permission(request, REOPEN)
-    shown = _find(pk)
-    if shown is None:
-        return redirect_missing(model_admin, request)
-    back = model_admin.url("limit_change", shown.limit.pk)
-    if request.method != "POST":
-        return confirm(model_admin, request, [shown.limit], back=back, fields=[])
-    reopen_many(model_admin, request, [shown.limit])
-    return HttpResponseRedirect(back)
+    limit = model_admin.get_object(request, pk)
+    if limit is None:
+        return model_admin.redirect_missing(request, missing_text())
+    limit_url = model_admin.url("limit_change", limit.pk)
+    if request.method == "POST":
+        reopen_many(model_admin, request, [limit])
+        return HttpResponseRedirect(limit_url)
+    trail = [(limit_url, limit_title(request, limit))]
+    return confirm_reopen(model_admin, request, [limit], back=limit_url, trail=trail)
 
 
-def reopen_many(model_admin: LimitAdmin, request: HttpRequest, limits: Sequence[Limit]) -> None:
-    """Reopen limits, log it and say how many were closed."""
+def reopen_many(model_admin: PageAdmin[Limit], request: HttpRequest, limits: Sequence[Limit]) -> None:
+    """Reopen limits, log it and show how many were closed."""
     changed = [limit for limit in limits if reopen_limit(limit.pk)]
     for limit in changed:
-        model_admin.log_change(request, limit, gettext("Jobs were let in again."))
+        model_admin.log_change(request, limit, gettext("Reopened."))
     if changed:
-        text = ngettext("%d limit lets jobs in again.", "%d limits let jobs in again.", len(changed))
-        model_admin.message_user(request, text % len(changed), messages.SUCCESS)
+        text = ngettext("%d limit reopened.", "%d limits reopened.", len(changed)) % len(changed)
+        model_admin.message_user(request, text, messages.SUCCESS)
     else:
-        text = gettext("Nothing was changed: it was not closed, or is not any more.")
-        model_admin.message_user(request, text, messages.WARNING)
+        model_admin.message_user(
+            request, gettext("Nothing was changed: no selected limit is closed."), messages.WARNING
+        )
 
 
-def confirm(
-    model_admin: LimitAdmin,
-    request: HttpRequest,
-    limits: Sequence[Limit],
-    *,
-    back: str,
-    fields: list[tuple[str, Any]],
+def confirm_reopen(
+    model_admin: PageAdmin[Limit], request: HttpRequest, limits: Sequence[Limit], *, back: str, **context: Any
 ) -> TemplateResponse:
-    """Return the page that asks; ``fields`` are posted with the answer."""
-    context = {
-        **model_admin.admin_site.each_context(request),
-        "opts": model_admin.opts,
-        "media": model_admin.media,
-        "title": gettext("Let jobs in again"),
-        "limits": [
-            (LIMIT_KIND_LABELS[LimitKind(limit.kind)], limit_title(request, limit)) for limit in limits
+    """Return the page that asks before limits are reopened."""
+    return model_admin.confirm(
+        request,
+        title=gettext("Reopen limits"),
+        text=gettext(
+            "Waiting jobs are admitted at once, as many as there are free permits. A circuit breaker forgets its"
+            " failures; if the called server refuses again, the limit closes again."
+        ),
+        rows=[
+            f"{LIMIT_KIND_LABELS[LimitKind(limit.kind)]}: {limit_title(request, limit)}" for limit in limits
         ],
-        "fields": fields,
-        "back": back,
-    }
-    return TemplateResponse(request, "admin/django_jobs/limit/reopen.html", context)
+        label=gettext("Yes, reopen"),
+        back=back,
+        **context,
+    )
 
 
-def redirect_missing(model_admin: LimitAdmin, request: HttpRequest) -> HttpResponse:
-    """Say that a limit is not there any more, and go to the list."""
-    text = gettext("This limit is not there any more: nobody has used it for a while.")
-    model_admin.message_user(request, text, messages.WARNING)
-    return HttpResponseRedirect(model_admin.url("limit_changelist"))
-
-
-def _find(pk: str) -> LimitStatus | None:
-    try:
-        number = int(pk)
-    except ValueError:
-        return None
-    return find_limit(number) if -(2**63) <= number < 2**63 else None
+def missing_text() -> str:
+    """Return the message for a limit that no longer exists."""
+    return gettext("This limit no longer exists: it has not been used for a while.")

@@ -1,1 +1,1 @@
-"""The parts that all admin pages share."""
+"""Shared parts of the admin pages: the base class, paging, filters, labels and permissions."""

@@ -1,4 +1,4 @@
-"""Who may do what: Django's own permissions, one for each thing that staff can do to the queue."""
+"""Permissions of the admin: Django's own, one for each action on the queue."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ def has_permission(request: HttpRequest, codename: str) -> bool:
 
 
 def require_permission(request: HttpRequest, codename: str) -> None:
-    """Raise PermissionDenied (a 403) where the user has not the permission."""
+    """Raise PermissionDenied (a 403) if the user lacks the permission."""
     if not has_permission(request, codename):
         raise PermissionDenied(f"the permission {APP}.{codename} is needed")

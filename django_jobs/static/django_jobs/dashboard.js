@@ -1,9 +1,9 @@
-/* Draws the dashboard's charts and renews the page every few seconds, while somebody looks at it. */
+/* Draws the dashboard's charts and refreshes the page every few seconds while it is visible. */
 "use strict";
 
 (function () {
-    const RENEW_MS = 5000;
-    const PATIENCE_MS = 10000;
+    const REFRESH_MS = 5000;
+    const TIMEOUT_MS = 10000;
     const CHART_HEIGHT = 240;
     const PARTS = ["succeeded", "retried", "dead"];
     const TIMES = ["wait50", "wait95", "run50", "run95"];
@@ -11,7 +11,7 @@
     const UNITS = [["day", 86400], ["hour", 3600], ["minute", 60], ["second", 1], ["millisecond", 0.001]];
 
     const language = document.documentElement.lang;
-    const box = document.getElementById("jobs-chart");
+    const chartBox = document.getElementById("jobs-chart");
     const timesBox = document.getElementById("jobs-times");
     const state = document.getElementById("jobs-state");
     const figures = document.getElementById("jobs-figures");
@@ -33,7 +33,7 @@
 
     function series(part) {
         return {
-            label: box.dataset[part],
+            label: chartBox.dataset[part],
             fill: colour(`--jobs-${part}`),
             stroke: colour(`--jobs-${part}`),
             width: 0,
@@ -57,7 +57,7 @@
         return {
             width: where.clientWidth,
             height: CHART_HEIGHT,
-            tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), box.dataset.zone),
+            tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), chartBox.dataset.zone),
             cursor: {drag: {x: false, y: false}, points: {show: false}},
             scales: {
                 x: {range: () => [data.at[0], data.at[data.at.length - 1] + data.span]},
@@ -73,7 +73,7 @@
             ],
             legend: {markers: {dash: (self, i) => (self.series[i].dash?.length ? "dashed" : "solid")}},
             series: [
-                {value: (_, __, ___, i) => (i === null || i === undefined ? "" : new Date(data.at[i] * 1000).toLocaleString(language, {timeZone: box.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
+                {value: (_, __, ___, i) => (i === null || i === undefined ? "" : new Date(data.at[i] * 1000).toLocaleString(language, {timeZone: chartBox.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
                 ...lines,
             ],
         };
@@ -105,70 +105,70 @@
         charts.forEach((chart) => chart.destroy());
         charts = [
             new uPlot(options(
-                box,
-                {range: (_, __, most) => [0, Math.max(most * 1.1, 1)]},
-                {values: (_, values) => values.map((one) => (Number.isInteger(one) ? one.toLocaleString(language) : ""))},
+                chartBox,
+                {range: (_, __, max) => [0, Math.max(max * 1.1, 1)]},
+                {values: (_, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString(language) : ""))},
                 [series("dead"), series("retried"), series("succeeded")],
-            ), stacked(), box),
+            ), stacked(), chartBox),
             new uPlot(options(
                 timesBox,
-                {distr: 3, range: (_, least, most) => (least > 0 ? [STEPS.findLast((step) => step <= least), STEPS.find((step) => step > most)] : [0.001, 1])},
-                {splits: (_, __, least, most) => STEPS.filter((step) => step >= least && step <= most), filter: (_, splits) => splits, values: (_, values) => values.map(duration)},
+                {distr: 3, range: (_, min, max) => (min > 0 ? [STEPS.findLast((step) => step <= min), STEPS.find((step) => step > max)] : [0.001, 1])},
+                {splits: (_, __, min, max) => STEPS.filter((step) => step >= min && step <= max), filter: (_, splits) => splits, values: (_, values) => values.map(duration)},
                 TIMES.map(line),
             ), times(), timesBox),
         ];
     }
 
-    function say(words, isStale) {
-        const text = `${words} ${seenAt}`;
+    function setStatus(label, isStale) {
+        const text = `${label} ${seenAt}`;
         if (state.textContent !== text) {
             state.textContent = text;
         }
         state.classList.toggle("jobs-is-stale", isStale);
     }
 
-    async function renew() {
+    async function refresh() {
         clearTimeout(timer);
         if (document.hidden) {
-            say(state.dataset.paused + ",", false);
+            setStatus(state.dataset.paused + ",", false);
             return;
         }
         try {
-            const response = await fetch(state.dataset.address, {
-                headers: {Accept: "application/json"}, signal: AbortSignal.timeout(PATIENCE_MS),
+            const response = await fetch(state.dataset.url, {
+                headers: {Accept: "application/json"}, signal: AbortSignal.timeout(TIMEOUT_MS),
             });
             if (!response.ok || response.redirected) {
                 throw new Error(response.status);
             }
             show(await response.json());
-            say(state.dataset.fresh, false);
+            setStatus(state.dataset.fresh, false);
         } catch {
-            say(state.dataset.stale, true);
+            setStatus(state.dataset.stale, true);
         }
-        timer = setTimeout(renew, RENEW_MS);
+        timer = setTimeout(refresh, REFRESH_MS);
     }
 
-    function show(answer) {
+    function show(status) {
         const isOpen = now.querySelector(".jobs-as-table").open;
         const isInside = figures.contains(document.activeElement) || now.contains(document.activeElement);
         const focused = isInside ? document.activeElement.getAttribute("href") : null;
-        figures.innerHTML = answer.figures;
-        now.innerHTML = answer.now;
+        figures.innerHTML = status.figures;
+        now.innerHTML = status.now;
         now.querySelector(".jobs-as-table").open = isOpen;
         seenAt = figures.querySelector("[data-seen]").dataset.seen;
         if (focused) {
             document.querySelector(`#content [href="${CSS.escape(focused)}"]`)?.focus({preventScroll: true});
         }
-        data = answer.chart;
+        data = status.chart;
         charts[0].setData(stacked());
         charts[1].setData(times());
     }
 
     draw();
-    say(state.dataset.fresh, false);
-    timer = setTimeout(renew, RENEW_MS);
-    document.addEventListener("visibilitychange", renew);
-    new ResizeObserver(() => charts.forEach((chart, i) => chart.setSize({width: [box, timesBox][i].clientWidth, height: CHART_HEIGHT}))).observe(box);
+    setStatus(state.dataset.fresh, false);
+    timer = setTimeout(refresh, REFRESH_MS);
+    document.addEventListener("visibilitychange", refresh);
+    new ResizeObserver(() => charts.forEach((chart, i) => chart.setSize({width: [chartBox, timesBox][i].clientWidth, height: CHART_HEIGHT}))).observe(chartBox);
     new MutationObserver(draw).observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]});
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();

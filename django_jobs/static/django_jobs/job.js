@@ -1,48 +1,48 @@
-/* Renews what a running job says on its page, while somebody looks at it; loads the page anew once the job has ended. */
+/* Refreshes the progress and log of a running job while the page is visible, and reloads the page once the job has finished. */
 "use strict";
 
 (function () {
-    const RENEW_MS = 1000;
-    const PATIENCE_MS = 10000;
-    const box = document.getElementById("job-running");
+    const REFRESH_MS = 1000;
+    const TIMEOUT_MS = 10000;
+    const live = document.getElementById("job-live");
     let timer = null;
 
-    if (!box) {
+    if (!live) {
         return;
     }
 
-    async function renew() {
+    async function refresh() {
         clearTimeout(timer);
         if (document.hidden) {
             return;
         }
         try {
-            const response = await fetch(box.dataset.address, {
-                headers: {Accept: "application/json"}, signal: AbortSignal.timeout(PATIENCE_MS),
+            const response = await fetch(live.dataset.url, {
+                headers: {Accept: "application/json"}, signal: AbortSignal.timeout(TIMEOUT_MS),
             });
             if (!response.ok || response.redirected) {
                 throw new Error(response.status);
             }
-            const answer = await response.json();
-            if (!answer.runs) {
+            const status = await response.json();
+            if (!status.is_running) {
                 location.reload();
                 return;
             }
-            show(answer.part);
+            show(status.html);
         } catch {
-            /* The next try may be answered. */
+            /* The next refresh tries again. */
         }
-        timer = setTimeout(renew, RENEW_MS);
+        timer = setTimeout(refresh, REFRESH_MS);
     }
 
-    /* Stays at the end for who reads there, and where it was for who does not. */
-    function show(part) {
-        const before = box.querySelector(".job-log");
+    /* Keeps the scroll position of the log, or its end if that was visible. */
+    function show(html) {
+        const before = live.querySelector(".job-log");
         const isFocused = before !== null && before === document.activeElement;
         const top = before === null ? 0 : before.scrollTop;
         const isAtEnd = before === null || top + before.clientHeight >= before.scrollHeight - 4;
-        box.innerHTML = part;
-        const after = box.querySelector(".job-log");
+        live.innerHTML = html;
+        const after = live.querySelector(".job-log");
         if (after !== null) {
             after.scrollTop = isAtEnd ? after.scrollHeight : top;
             if (isFocused) {
@@ -51,6 +51,6 @@
         }
     }
 
-    timer = setTimeout(renew, RENEW_MS);
-    document.addEventListener("visibilitychange", renew);
+    timer = setTimeout(refresh, REFRESH_MS);
+    document.addEventListener("visibilitychange", refresh);
 })();

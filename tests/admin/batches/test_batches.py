@@ -49,7 +49,7 @@ def test_the_list_tells_how_far_each_is(client: Client) -> None:
     assert "a newsletter" in page
     assert '<progress value="1" max="4" aria-label="progress"></progress> 1/4' in page
     assert '<span class="job-state job-running">running</span>' in page
-    assert "Cancel: what waits" not in page
+    assert "Cancel waiting jobs" not in page
 
 
 def test_the_list_takes_the_same_statements_for_any_number(
@@ -75,7 +75,7 @@ def test_a_page_has_the_jobs_by_state_with_links_to_them(client: Client) -> None
     assert f'<dt>succeeded</dt><dd><a href="{address}&amp;state=succeeded">1</a></dd>' in page
     assert f'<a href="{url("batch_change", outer.id)}">#{outer.id}</a>' in page
     page = shown(client, url("batch_change", outer.id))
-    assert "When all have succeeded" in page
+    assert "All succeeded" in page
     assert sample.tell_batch.name in page
     assert f'<a href="{url("batch_change", inner.id)}">#{inner.id} <bdi>inner</bdi></a>' in page
 
@@ -86,13 +86,13 @@ def test_of_a_huge_batch_what_is_counted_anyway_is_told(
     monkeypatch.setattr(store, "MAX_COUNTED", 3)
     row = factories.make_batch(total=9, succeeded=2, dead=1)
     page = shown(admin_client, url("batch_change", row.pk))
-    for words, number in (("succeeded", 2), ("dead", 1), ("not ended", 6)):
+    for words, number in (("succeeded", 2), ("dead", 1), ("not finished", 6)):
         assert f"<dt>{words}</dt>" in page
         assert f">{number}</a></dd>" in page
 
 
 def test_an_empty_one_says_so(admin_client: Client) -> None:
-    assert "There are no jobs in it." in shown(admin_client, url("batch_change", make(0).id))
+    assert "No jobs." in shown(admin_client, url("batch_change", make(0).id))
 
 
 def test_many_batches_inside_are_shown_in_part(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -102,34 +102,34 @@ def test_many_batches_inside_are_shown_in_part(admin_client: Client, monkeypatch
     outer = factories.make_batch()
     for _ in range(2):
         factories.make_batch(parent=outer)
-    assert "There are more than are shown." in shown(admin_client, url("batch_change", outer.pk))
+    assert "Only the first are shown." in shown(admin_client, url("batch_change", outer.pk))
 
 
 class TestCancelling:
     def test_who_may_cancels_and_it_is_logged(self, client: Client) -> None:
         batch = make(description="stop me")
         log_in(client, "view_batch", "cancel_job")
-        assert "ask what runs to end</button>" in shown(client, url("batch_change", batch.id))
+        assert "Cancel batch</button>" in shown(client, url("batch_change", batch.id))
         page = client.post(url("batch_cancel", batch.id), follow=True).content.decode()
-        assert "Cancelled; 4 jobs were waiting, or were asked to end." in page
-        assert "ask what runs to end</button>" not in page
+        assert "Cancelled; 4 waiting or running jobs affected." in page
+        assert "Cancel batch</button>" not in page
         assert (batch.row.state, batch.row.cancelled_by) == ("cancelled", "bo")
         assert LogEntry.objects.get().get_change_message() == "Cancelled."
         page = client.post(url("batch_cancel", batch.id), follow=True).content.decode()
-        assert "It has ended, or was cancelled before." in page
+        assert "Nothing was changed: finished, or cancelled before." in page
 
     def test_selected_ones_are_cancelled(self, client: Client) -> None:
         batches = [make(1), make(1)]
         log_in(client, "view_batch", "cancel_job")
         data = {"action": "cancel_selected", "_selected_action": [batch.id for batch in batches]}
         page = client.post(url("batch_changelist"), data, follow=True).content.decode()
-        assert "Cancelled; 2 jobs were waiting" in page
+        assert "Cancelled; 2 waiting or running jobs" in page
         assert set(Job.objects.values_list("state", flat=True)) == {"cancelled"}
 
     def test_who_may_not_cannot(self, client: Client) -> None:
         batch = make()
         log_in(client, "view_batch")
-        assert "ask what runs to end</button>" not in shown(client, url("batch_change", batch.id))
+        assert "Cancel batch</button>" not in shown(client, url("batch_change", batch.id))
         assert client.post(url("batch_cancel", batch.id)).status_code == 403
         assert client.get(url("batch_cancel", batch.id)).status_code == 404
         assert batch.row.cancelled_at is None
@@ -146,7 +146,7 @@ class TestCancelling:
             admin_client.get(url("batch_change", 7), follow=True),
             admin_client.post(url("batch_cancel", 7), follow=True),
         ):
-            assert "Batch 7 is gone: it ended long ago and was pruned." in answer.content.decode()
+            assert "Batch 7 no longer exists: it was pruned." in answer.content.decode()
 
 
 def test_a_batch_is_changed_by_no_form(admin_client: Client) -> None:

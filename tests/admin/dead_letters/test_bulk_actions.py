@@ -31,7 +31,7 @@ def _letters(number: int, **fields: Any) -> None:
 
 
 def _start(client: Client, verb: str, query: str = f"?fingerprint={PRINT}", **data: Any) -> str:
-    address = url("deadletter_matching", verb) + query
+    address = url("deadletter_bulk_start", verb) + query
     given = dict(pair.split("=") for pair in query.lstrip("?").split("&") if pair)
     response = client.post(address, {**given, **data})
     assert response.status_code == 302, response.content.decode()
@@ -48,14 +48,14 @@ def test_a_dry_run_says_how_many_and_the_job_does_it_to_them(client: Client, ver
     log_in(client, *VIEW, VERBS[verb])
     _letters(3)
     factories.make_letter(fingerprint="b" * 32)
-    asked = client.get(url("deadletter_matching", verb) + f"?fingerprint={PRINT}").content.decode()
-    assert "3 open letters match." in asked
+    asked = client.get(url("deadletter_bulk_start", verb) + f"?fingerprint={PRINT}").content.decode()
+    assert "3 open dead letters match." in asked
     address = _start(client, verb)
     assert DeadLetter.objects.filter(status="open").count() == 4
     _run_bulk()
     assert list(DeadLetter.objects.filter(status="open").values_list("fingerprint", flat=True)) == ["b" * 32]
     page = client.get(address).content.decode()
-    assert "The job has succeeded." in page
+    assert "Job succeeded." in page
     assert set(DeadLetter.objects.exclude(status="open").values_list("resolved_by", flat=True)) == {"bo"}
     assert "3" in LogEntry.objects.get().change_message
 
@@ -68,9 +68,9 @@ def test_who_may_not_sees_no_link_and_is_refused_everywhere(client: Client, verb
     job = Job.objects.get(name__startswith="django_jobs.")
     other = Client()
     log_in_as_other(other, *VIEW)
-    assert url("deadletter_matching", verb) not in other.get(url("deadletter_changelist")).content.decode()
-    assert other.get(url("deadletter_matching", verb)).status_code == 403
-    assert other.post(url("deadletter_matching", verb)).status_code == 403
+    assert url("deadletter_bulk_start", verb) not in other.get(url("deadletter_changelist")).content.decode()
+    assert other.get(url("deadletter_bulk_start", verb)).status_code == 403
+    assert other.post(url("deadletter_bulk_start", verb)).status_code == 403
     assert other.get(address).status_code == 403
     assert other.get(url("deadletter_bulk_now", job.pk)).status_code == 403
     assert other.post(url("deadletter_bulk_stop", job.pk)).status_code == 403
@@ -93,22 +93,22 @@ def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
     newest = list(DeadLetter.objects.order_by("-pk").values_list("status", flat=True))
     assert newest == ["redriven", "redriven", "open", "open", "open"]
     page = client.get(address).content.decode()
-    assert "Redrive: a few first" in page
-    assert "How they end" in page
+    assert "Redrive: sample" in page
+    assert "Sample" in page
     assert page.count("sample #") == 2
     assert "2 ready" in page
     bulk = Job.objects.get(name="django_jobs.redrive_matching")
     Job.objects.filter(dead_letters=DeadLetter.objects.filter(status="redriven").latest("pk")).update(
         state=State.DEAD
     )
-    few = json.loads(client.get(url("deadletter_bulk_now", bulk.pk)).content)["few"]
-    assert (few["text"], few["are_over"]) == ("1 ready, 1 dead", False)
+    few = json.loads(client.get(url("deadletter_bulk_now", bulk.pk)).content)["sample"]
+    assert (few["text"], few["is_final"]) == ("1 ready, 1 dead", False)
     assert [one["state"] for one in few["jobs"]] == ["dead", "ready"]
-    rest = html.unescape(page).partition(url("deadletter_matching", "redrive"))[2].partition('"')[0]
+    rest = html.unescape(page).partition(url("deadletter_bulk_start", "redrive"))[2].partition('"')[0]
     died_again = factories.make_letter(fingerprint=PRINT).pk
-    asked = client.get(url("deadletter_matching", "redrive") + rest).content.decode()
-    assert "3 open letters match." in asked
-    assert "what has died since then, or again, is left out" in asked
+    asked = client.get(url("deadletter_bulk_start", "redrive") + rest).content.decode()
+    assert "3 open dead letters match." in asked
+    assert "Dead letters that came after the sample was chosen are left out" in asked
     _start(client, "redrive", rest)
     _run_bulk()
     assert list(DeadLetter.objects.filter(status="open").values_list("pk", flat=True)) == [died_again]
@@ -118,7 +118,7 @@ def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
 def test_a_bound_that_is_no_id_is_told_of(client: Client, up_to_id: str) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
-    page = client.get(url("deadletter_matching", "redrive"), {"up_to_id": up_to_id}, follow=True)
+    page = client.get(url("deadletter_bulk_start", "redrive"), {"up_to_id": up_to_id}, follow=True)
     assert "Up_to_id: expected an id, got" in page.content.decode()
 
 
@@ -127,7 +127,8 @@ def test_the_highest_bound_is_none(client: Client) -> None:
     _letters(2)
     query = f"?up_to_id={2**63 - 1}"
     assert (
-        "2 open letters match." in client.get(url("deadletter_matching", "redrive") + query).content.decode()
+        "2 open dead letters match."
+        in client.get(url("deadletter_bulk_start", "redrive") + query).content.decode()
     )
     _start(client, "redrive", query, first="1")
     _start(client, "redrive", query)
@@ -159,11 +160,11 @@ def test_at_a_rate_it_goes_in_steps_and_can_be_stopped(client: Client) -> None:
     status = json.loads(client.get(url("deadletter_bulk_now", job.pk)).content)
     assert (status["done"], status["total"], status["is_final"]) == (2, 5, False)
     page = client.post(url("deadletter_bulk_stop", job.pk), follow=True).content.decode()
-    assert "It stops before its next step." in page
+    assert "Stops before the next step." in page
     assert job.refresh().state == "cancelled"
     assert DeadLetter.objects.filter(status="open").count() == 3
     page = client.post(url("deadletter_bulk_stop", job.pk), follow=True).content.decode()
-    assert "It has ended already" in page
+    assert "Nothing was changed: it has finished" in page
 
 
 def test_it_may_begin_later(client: Client) -> None:
@@ -187,7 +188,7 @@ def test_while_it_waits_the_page_says_why(client: Client) -> None:
 def test_nonsense_is_refused_at_the_field(client: Client, data: dict[str, str]) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
-    response = client.post(url("deadletter_matching", "redrive"), data)
+    response = client.post(url("deadletter_bulk_start", "redrive"), data)
     assert response.status_code == 200
     assert 'class="errorlist"' in response.content.decode()
     assert not Job.objects.filter(name__startswith="django_jobs.").exists()
@@ -203,7 +204,7 @@ def test_an_address_that_is_no_bulk_job_is_not_found(client: Client) -> None:
     log_in(client, *VIEW, *VERBS.values())
     other = factories.make_job(State.READY)
     assert client.get(url("deadletter_bulk", other.pk)).status_code == 404
-    assert client.get(url("deadletter_matching", "burn")).status_code == 404
+    assert client.get(url("deadletter_bulk_start", "burn")).status_code == 404
 
 
 def test_letters_are_exported_with_formulas_made_harmless(client: Client) -> None:

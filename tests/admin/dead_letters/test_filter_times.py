@@ -58,10 +58,10 @@ def test_the_form_keeps_what_else_is_chosen(client: Client) -> None:
     assert '<input type="hidden" name="since"' not in form
 
 
-@pytest.mark.parametrize("page", ["deadletter_changelist", "deadletter_export", "deadletter_matching"])
+@pytest.mark.parametrize("page", ["deadletter_changelist", "deadletter_export", "deadletter_bulk_start"])
 @pytest.mark.usefixtures("letters")
 def test_a_time_that_is_none_is_answered_with_what_is_wrong(client: Client, page: str) -> None:
-    arguments = {"deadletter_export": ["csv"], "deadletter_matching": ["redrive"]}.get(page, [])
+    arguments = {"deadletter_export": ["csv"], "deadletter_bulk_start": ["redrive"]}.get(page, [])
     response = client.get(url(page, *arguments) + "?since=yesterday", follow=True)
     assert response.redirect_chain == [(url("deadletter_changelist"), 302)]
     said = [str(message) for message in response.context["messages"]]
@@ -71,9 +71,9 @@ def test_a_time_that_is_none_is_answered_with_what_is_wrong(client: Client, page
 def test_what_is_done_to_all_that_match_is_done_to_those_of_the_time(
     client: Client, letters: dict[int, DeadLetter]
 ) -> None:
-    address = url("deadletter_matching", "redrive")
+    address = url("deadletter_bulk_start", "redrive")
     asked = client.get(address + "?since=P1D").content.decode()
-    assert "2 open letters match." in asked
+    assert "2 open dead letters match." in asked
     response = client.post(address, {"since": "P1D"})
     job = Job.objects.get(name="django_jobs.redrive_matching")
     assert job.arguments["dead_letter_filter"]["since"].startswith("20"), (

@@ -33,19 +33,23 @@ def test_a_button_pressed_twice_makes_one_copy_also_where_the_first_press_was_re
 ) -> None:
     job = sample.add.enqueue(1, 2)
     page = admin_client.get(url("job_copy", job.pk)).content.decode()
-    (press,) = re.findall(r'name="press" value="([\w-]{20,})"', page)
-    wrong = admin_client.post(url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "press": press})
+    (press,) = re.findall(r'name="form_key" value="([\w-]{20,})"', page)
+    wrong = admin_client.post(
+        url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "form_key": press}
+    )
     assert press in wrong.content.decode()
 
     answers = [
-        admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": press})
+        admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "form_key": press})
         for _ in range(2)
     ]
 
     copy = Job.objects.exclude(pk=job.pk).get()
     assert [answer.headers["Location"] for answer in answers] == [url("job_change", copy.pk)] * 2
     assert LogEntry.objects.count() == 1
-    admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "press": "another-page"})
+    admin_client.post(
+        url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "form_key": "another-page"}
+    )
     assert Job.objects.count() == 3
 
 
@@ -62,7 +66,7 @@ def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Clie
     assert (copy.name, copy.arguments) == (sample.add.name, {"first": 2, "second": 5})
     assert (copy.queue_name, copy.priority, copy.max_attempts) == ("slow", 7, 3)
     assert (copy.state, copy.metadata) == ("ready", {"x": 1, "copy_of": job.pk})
-    assert f"Job {copy.pk} is enqueued, a copy of job {job.pk}." in page
+    assert f"Job {copy.pk} enqueued as a copy of job {job.pk}." in page
     assert url("job_change", job.pk) in page
     entry = LogEntry.objects.get()
     assert (entry.object_id, entry.is_addition()) == (str(copy.pk), True)
@@ -84,11 +88,11 @@ def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Clie
                 {"first": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}
             ),
             "arguments",
-            "is gone",
+            "no longer exists",
         ),
         (form({"first": MASK}), "arguments", "keeps a secret only if"),
         (form('{"first": NaN}'), "arguments", "cannot carry nan"),
-        (form("[" * 20_000), "arguments", "nested less deeply"),
+        (form("[" * 20_000), "arguments", "nested too deeply"),
         (form('{"first": ' + "[" * 60 + "]" * 60 + "}"), "arguments", "levels deep"),
         (form({"first": 1}, queue_name="a,b"), "queue_name", "without commas"),
         (form({"first": 1}, queue_name="x" * 101), "queue_name", "at most 100"),
@@ -181,7 +185,9 @@ def test_who_may_not_see_arguments_enqueues_the_job_as_it_is(client: Client) -> 
 
 def test_a_job_that_no_code_here_knows_is_enqueued_as_it_is(admin_client: Client) -> None:
     job = factories.make_job(State.DEAD, name="gone.jobs.pay", arguments={"n": 1})
-    assert "No code here knows" in admin_client.get(url("job_copy", job.pk)).content.decode()
+    assert (
+        "No job of this name is registered here" in admin_client.get(url("job_copy", job.pk)).content.decode()
+    )
     admin_client.post(url("job_copy", job.pk))
     copy = Job.objects.latest("pk")
     assert (copy.name, copy.arguments, copy.metadata) == ("gone.jobs.pay", {"n": 1}, {"copy_of": job.pk})
@@ -197,6 +203,6 @@ def test_arguments_that_are_too_large_are_refused_at_their_field(admin_client: C
 def test_a_copy_of_a_unique_job_that_waits_already_is_none(admin_client: Client) -> None:
     job = sample.sync.enqueue(7)
     page = admin_client.post(url("job_copy", job.pk), form({"user_id": 7}), follow=True).content.decode()
-    assert f"No copy was enqueued: this job is unique, and job {job.pk} waits already." in page
+    assert f"No copy was enqueued: the job is unique and job {job.pk} is already waiting." in page
     assert Job.objects.count() == 1
     assert not LogEntry.objects.exists()

@@ -70,7 +70,7 @@ def test_a_large_graph_is_drawn_in_part_and_says_so(
     assert around is not None
     assert (len(around.jobs), around.is_truncated) == (module.MAX_JOBS, True)
     page = shown(admin_client, last)
-    assert "The graph is larger: the jobs nearest to this one are shown." in page
+    assert "The graph is larger; the nearest jobs are shown." in page
     assert len(page) < 120_000
 
 
@@ -99,7 +99,7 @@ def test_a_job_of_the_graph_that_is_gone_is_drawn_without_a_link(admin_client: C
     Job.objects.filter(pk=second.pk).update(state=State.CANCELLED, finished_at=factories.ago(days=1))
     delete_jobs([second.pk], using="default")
     page = shown(admin_client, first)
-    assert f"#{second.pk} (gone)" in page
+    assert f"#{second.pk} (deleted)" in page
     assert page.count('class="job-graph-line"') == 1
 
 

@@ -11,7 +11,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from django_jobs.admin.jobs.timeline import MAX_ATTEMPTS_SHOWN
-from django_jobs.admin.site.base import format_timestamp
+from django_jobs.admin.site.labels import format_timestamp
 from django_jobs.models import Job, JobLog
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
@@ -72,7 +72,7 @@ def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
     page = shown(admin_client, job)
     for text in (
         "Enqueued",
-        "Try 1",
+        "Attempt 1",
         "failed",
         "2 min 0 s",
         "1 min 0 s",
@@ -82,7 +82,7 @@ def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
         f"{sample.__file__}",
         "line 73",
         '<code dir="ltr">raise RuntimeError(message)</code>',
-        "Next try due",
+        "Next attempt due",
     ):
         assert text in page, text
     assert page.index("In your code:") < page.index("<summary>Traceback</summary>")
@@ -97,12 +97,12 @@ def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_clien
     factories.make_expiry(dropped, expires_at=until, check_at=None, expired_at=factories.ago(minutes=4))
     page = shown(admin_client, dropped)
     assert "Expired" in page
-    assert "was to begin by" in page
+    assert "deadline to start" in page
     assert format_timestamp(until) in page
     asked = factories.make_job(State.CANCELLED, cancel_requested_at=factories.ago(minutes=1))
     page = shown(admin_client, asked)
     assert "Expire" not in page
-    assert page.index("Asked to end") < page.rindex("Cancelled")
+    assert page.index("Cancellation requested") < page.rindex("Cancelled")
 
 
 def test_the_newest_tries_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:
@@ -110,9 +110,9 @@ def test_the_newest_tries_are_shown_and_the_earlier_ones_linked(admin_client: Cl
     for number in range(1, MAX_ATTEMPTS_SHOWN + 3):
         factories.make_attempt(job, number=number, claim_number=number)
     page = shown(admin_client, job)
-    assert "Try 2<" not in page
-    assert "Try 3<" in page
-    assert f"Try {MAX_ATTEMPTS_SHOWN + 2}<" in page
+    assert "Attempt 2<" not in page
+    assert "Attempt 3<" in page
+    assert f"Attempt {MAX_ATTEMPTS_SHOWN + 2}<" in page
     assert url("attempt_changelist") + f"?job__id__exact={job.pk}" in page
 
 
@@ -123,7 +123,7 @@ def test_huge_texts_are_cut_with_a_link_to_the_whole(admin_client: Client) -> No
     assert len(page) < 120_000
     assert "characters left out" in page
     assert "line 79999 &lt;b&gt;" in page
-    whole = admin_client.get(url("job_text", job.pk, "try-1"))
+    whole = admin_client.get(url("job_text", job.pk, "attempt-1"))
     assert whole.content.decode() == MEGABYTE
     assert whole["Content-Type"] == "text/plain; charset=utf-8"
     assert whole["X-Content-Type-Options"] == "nosniff"
@@ -145,7 +145,9 @@ def test_pages_keep_a_strict_content_security_policy(admin_client: Client, addre
     assert not INLINE.search(page[: page.index("<body")])
 
 
-@pytest.mark.parametrize("what", ["try-2", "try-x", "try-", "odd", "try-99999999999999999999"])
+@pytest.mark.parametrize(
+    "what", ["attempt-2", "attempt-x", "attempt-", "odd", "attempt-99999999999999999999"]
+)
 def test_a_text_that_is_not_there_is_not_found(admin_client: Client, what: str) -> None:
     job = factories.make_job(State.DEAD)
     assert admin_client.get(url("job_text", job.pk, what)).status_code == 404
@@ -184,8 +186,8 @@ def test_without_the_permission_values_and_errors_are_hidden(client: Client) -> 
     page = shown(client, job)
     assert "visible?" not in page
     assert "ValueError" in page
-    assert "You may not see arguments" in page
-    for what in ("arguments", "metadata", "result", "try-1"):
+    assert "You do not have permission to view arguments" in page
+    for what in ("arguments", "metadata", "result", "attempt-1"):
         assert client.get(url("job_text", job.pk, what)).status_code == 403
 
 
@@ -194,7 +196,7 @@ BUTTONS = [
     ("retry", "retry_job", State.DEAD, "Retry now", "ready"),
     ("cancel", "cancel_job", State.READY, "Cancel", "cancelled"),
     ("cancel", "cancel_job", State.SCHEDULED, "Cancel", "cancelled"),
-    ("cancel", "cancel_job", State.RUNNING, "Ask to end", "running"),
+    ("cancel", "cancel_job", State.RUNNING, "Request cancellation", "running"),
 ]
 
 
@@ -254,21 +256,21 @@ def test_a_job_is_purged_once_that_is_confirmed(client: Client) -> None:
     user.delete()
     log_in(client, "view_job", "purge_job")
     assert url("job_purge", job.pk) in shown(client, job)
-    assert "deleted for good" in client.get(url("job_purge", job.pk)).content.decode()
+    assert "deleted permanently" in client.get(url("job_purge", job.pk)).content.decode()
     assert Job.objects.count() == 1
     page = client.post(url("job_purge", job.pk), follow=True).content.decode()
-    assert f"Job {job.pk} is purged." in page
+    assert f"Job {job.pk} purged." in page
     assert not Job.objects.exists()
     assert LogEntry.objects.get().is_deletion()
 
 
 RACES = [
-    ("run_now", State.READY, "is ready already: a worker takes it when its turn comes"),
-    ("run_now", State.RUNNING, "is running by now; nothing was changed."),
-    ("retry", State.READY, "is ready by now; nothing was changed."),
-    ("retry", State.RUNNING, "is running by now"),
-    ("cancel", State.SUCCEEDED, "is succeeded by now"),
-    ("cancel", State.DEAD, "is dead by now"),
+    ("run_now", State.READY, "is already ready to run"),
+    ("run_now", State.RUNNING, "is running now; nothing was changed."),
+    ("retry", State.READY, "is ready now; nothing was changed."),
+    ("retry", State.RUNNING, "is running now"),
+    ("cancel", State.SUCCEEDED, "is succeeded now"),
+    ("cancel", State.DEAD, "is dead now"),
 ]
 
 
@@ -286,15 +288,15 @@ def test_a_job_that_moved_on_meanwhile_is_told_so(
 def test_two_presses_at_once_redrive_once(admin_client: Client) -> None:
     letter = factories.make_letter()
     address = url("job_act", letter.job_id, "retry")
-    assert "is ready: a worker takes it" in admin_client.post(address, follow=True).content.decode()
-    assert "is ready by now" in admin_client.post(address, follow=True).content.decode()
+    assert "is ready to run" in admin_client.post(address, follow=True).content.decode()
+    assert "is ready now" in admin_client.post(address, follow=True).content.decode()
     assert LogEntry.objects.count() == 1
 
 
 def test_asking_twice_says_so(admin_client: Client) -> None:
     address = url("job_act", factories.make_job(State.RUNNING).pk, "cancel")
     admin_client.post(address)
-    assert "has been asked to end already" in admin_client.post(address, follow=True).content.decode()
+    assert "was already requested" in admin_client.post(address, follow=True).content.decode()
 
 
 @pytest.mark.parametrize(
@@ -303,13 +305,13 @@ def test_asking_twice_says_so(admin_client: Client) -> None:
 def test_a_job_that_was_purged_meanwhile_is_told_so(admin_client: Client, address: tuple[str, ...]) -> None:
     target = url(address[0], 4711, *address[1:])
     page = admin_client.post(target, follow=True)
-    assert "Job 4711 is gone" in page.content.decode()
+    assert "Job 4711 no longer exists" in page.content.decode()
 
 
 @pytest.mark.parametrize("pk", ["4711", "abc", "99999999999999999999"])
 def test_a_page_that_is_gone_leads_to_the_list(admin_client: Client, pk: str) -> None:
     page = admin_client.get(url("job_change", pk), follow=True)
-    assert f"Job {pk} is gone" in page.content.decode()
+    assert f"Job {pk} no longer exists" in page.content.decode()
 
 
 @pytest.mark.parametrize("tries", [10, 60])
@@ -349,8 +351,8 @@ def test_each_try_shows_what_it_logged_and_how_much_was_left_out(admin_client: C
 
     assert "<script>alert" not in page
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in page
-    assert "7 lines left out" in page
-    assert page.index("7 lines left out") < page.index("the last")
+    assert "7 lines omitted" in page
+    assert page.index("7 lines omitted") < page.index("the last")
     assert "job.js" not in page
 
 
@@ -364,13 +366,13 @@ def test_what_a_running_job_logs_is_on_its_page_and_can_be_fetched_anew(admin_cl
     make_log(job, "of another run", claim_number=2)
     answer = admin_client.get(url("job_log", job.pk))
     assert "no-store" in answer["Cache-Control"]
-    assert answer.json()["runs"] is True
-    assert "&lt;script&gt;alert(1)" in answer.json()["part"]
-    assert "progress" in answer.json()["part"]
-    assert "of another run" not in answer.json()["part"]
+    assert answer.json()["is_running"] is True
+    assert "&lt;script&gt;alert(1)" in answer.json()["html"]
+    assert "progress" in answer.json()["html"]
+    assert "of another run" not in answer.json()["html"]
 
     Job.objects.update(state=State.SUCCEEDED)
-    assert admin_client.get(url("job_log", job.pk)).json() == {"part": "", "runs": False}
+    assert admin_client.get(url("job_log", job.pk)).json() == {"html": "", "is_running": False}
     assert admin_client.get(url("job_log", 10**9)).status_code == 404
 
 

@@ -27,7 +27,7 @@ def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
         file = write_result(text, job_id=7, day=ago().date(), storage="results")
         job = make_job(State.SUCCEEDED, result_data=file.reference())
         page = admin_client.get(url("job_change", job.pk)).content.decode()
-        assert "The result is large and stands in a file: 2.5\xa0KB." in page
+        assert "The result is stored in a file: 2.5\xa0KB." in page
         assert "many" not in page
         whole = url("job_text", job.pk, "result")
         assert whole in page

@@ -44,24 +44,24 @@ def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client)
     page = _get(client, url("limit_changelist"))
     assert url("limit_change", rate.pk) in page
     assert '<td class="field-key_display">acme</td>' in page
-    assert '<td class="field-rule_text">10 in 1 s</td>' in page
+    assert '<td class="field-rule_text">10 per 1 s</td>' in page
     assert '<td class="field-use">1 / 10</td>' in page
     assert '<td class="field-waiting">1</td>' in page
-    assert "breaker open until" in page
+    assert "circuit breaker open until" in page
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (RateLimit(10), "10 in 1 s"),
-        (RateLimit(100, per=timedelta(minutes=1)), "100 in 1 min"),
-        (RateLimit(1_000, per=timedelta(hours=1)), "1,000 in 1 h"),
-        (RateLimit(5, burst=20), "20 in 4 s"),
-        (RateLimit(5, per=timedelta(days=2), counts_from="start"), "5 in 2 d, from the start of each run"),
-        (RateLimit(2, per=timedelta(seconds=1.5)), "2 in 1.5 s"),
-        (Concurrency(3), "3 at once"),
-        (Ordering("customer"), "one after another"),
-        (Ordering("customer", release_on_retry=True), "one after another; who failed steps aside"),
+        (RateLimit(10), "10 per 1 s"),
+        (RateLimit(100, per=timedelta(minutes=1)), "100 per 1 min"),
+        (RateLimit(1_000, per=timedelta(hours=1)), "1,000 per 1 h"),
+        (RateLimit(5, burst=20), "20 per 4 s"),
+        (RateLimit(5, per=timedelta(days=2), counts_from="start"), "5 per 2 d, from the start of each run"),
+        (RateLimit(2, per=timedelta(seconds=1.5)), "2 per 1.5 s"),
+        (Concurrency(3), "3 at a time"),
+        (Ordering("customer"), "one at a time"),
+        (Ordering("customer", release_on_retry=True), "one at a time; released on retry"),
         (
             CircuitBreaker(failures=5, open_for=timedelta(minutes=5)),
             "opens for 5 min after 5 failures in 1 min",
@@ -162,7 +162,7 @@ def test_a_jobs_page_leads_to_its_limits(client: Client) -> None:
     page = _get(client, url("job_change", job.pk))
     for limit in Limit.objects.all():
         assert f'<a href="{url("limit_change", limit.pk)}">' in page
-    assert f"order {job.name}, key &quot;1&quot;</a> (waits)" in page
+    assert f"ordering {job.name}, key &quot;1&quot;</a> (waiting)" in page
     assert "Waiting for its turn in the order of" in page
 
 
@@ -181,24 +181,24 @@ def test_a_limit_that_is_gone_is_told_of(client: Client) -> None:
     for pk in ("7", "none", str(2**70)):
         for name in ("limit_change", "limit_reopen"):
             response = client.get(url(name, pk), follow=True)
-            assert "not there any more" in response.content.decode()
+            assert "no longer exists" in response.content.decode()
 
 
 def test_letting_in_again_is_asked_then_done_and_logged(client: Client) -> None:
     user = log_in(client, *SEES, "reopen_limit")
     limit = _closed()
     assert url("limit_reopen", limit.pk) in _get(client, url("limit_change", limit.pk))
-    assert "Yes, let in again" in _get(client, url("limit_reopen", limit.pk))
+    assert "Yes, reopen" in _get(client, url("limit_reopen", limit.pk))
     assert Limit.objects.get().is_tripped
     answer = client.post(url("limit_reopen", limit.pk), {"confirmed": "1"}, follow=True).content.decode()
-    assert "1 limit lets jobs in again." in answer
+    assert "1 limit reopened." in answer
     limit.refresh_from_db()
     assert (limit.closed_until, limit.is_tripped) == (None, False)
     entry = LogEntry.objects.get()
     assert (entry.user, entry.object_id, entry.get_change_message()) == (
         user,
         str(limit.pk),
-        "Jobs were let in again.",
+        "Reopened.",
     )
     assert url("limit_reopen", limit.pk) not in _get(client, url("limit_change", limit.pk))
     answer = client.post(url("limit_reopen", limit.pk), {"confirmed": "1"}, follow=True).content.decode()
@@ -211,10 +211,10 @@ def test_selected_limits_are_reopened_after_a_question(client: Client) -> None:
     limits = [_closed(), _closed(key="other", is_tripped=False), factories.make_limit(RateLimit(10))]
     chosen = {"action": "reopen_selected", "_selected_action": [limit.pk for limit in limits]}
     asked = client.post(url("limit_changelist"), chosen).content.decode()
-    assert "Yes, let in again" in asked
+    assert "Yes, reopen" in asked
     assert Limit.objects.filter(closed_until__isnull=False).count() == 2
     answer = client.post(url("limit_changelist"), {**chosen, "confirmed": "1"}, follow=True)
-    assert "2 limits let jobs in again." in answer.content.decode()
+    assert "2 limits reopened." in answer.content.decode()
     assert not Limit.objects.filter(closed_until__isnull=False).exists()
 
 

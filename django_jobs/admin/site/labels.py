@@ -1,7 +1,8 @@
-"""How jobs and tries are told on pages: states, outcomes, durations and links."""
+"""Labels, durations, links and badges that several pages share."""
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,13 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
+from ...policy.filter_values import FilterError
+from ...policy.limits import LimitKind
 from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
 
@@ -30,28 +34,34 @@ OUTCOME_LABELS = {
     AttemptOutcome.SUCCEEDED: _("succeeded"),
     AttemptOutcome.FAILED: _("failed"),
     AttemptOutcome.TIMED_OUT: _("timed out"),
-    AttemptOutcome.RETRIED: _("asked for another try"),
+    AttemptOutcome.RETRIED: _("retry requested"),
     AttemptOutcome.DISCARDED: _("discarded"),
     AttemptOutcome.SNOOZED: _("snoozed"),
-    AttemptOutcome.RELEASED: _("given back"),
+    AttemptOutcome.RELEASED: _("released"),
     AttemptOutcome.CANCELLED: _("cancelled"),
-    AttemptOutcome.LOST: _("lost with its worker"),
+    AttemptOutcome.LOST: _("worker lost"),
     AttemptOutcome.UNREADABLE: _("unreadable"),
+}
+LIMIT_KIND_LABELS = {
+    LimitKind.ORDER: _("ordering"),
+    LimitKind.CONCURRENCY: _("concurrency"),
+    LimitKind.BREAKER: _("circuit breaker"),
+    LimitKind.RATE: _("rate limit"),
 }
 
 
 def state_label(state: str) -> str:
-    """Return a state in the current language; what is none of the seven stays as it is."""
+    """Return a state in the current language; an unknown one unchanged."""
     return str(STATE_LABELS.get(State(state), state)) if state in set(State) else state
 
 
 def outcome_label(outcome: str) -> str:
-    """Return the outcome of a try in the current language."""
+    """Return the outcome of an attempt in the current language, an unknown one unchanged."""
     return str(OUTCOME_LABELS[AttemptOutcome(outcome)]) if outcome in set(AttemptOutcome) else outcome
 
 
 def format_duration(duration: timedelta | None) -> str:
-    """Return a duration in the two units that say most; nothing for None. Below zero (a clock was set) is none."""
+    """Return a duration in its two largest units, empty for None. A negative one (a clock was set back) is zero."""
     if duration is None:
         return ""
     seconds = max(duration.total_seconds(), 0)
@@ -68,7 +78,7 @@ def format_duration(duration: timedelta | None) -> str:
 
 
 def wait_duration(job: Job, *, now: datetime) -> timedelta | None:
-    """Return how long the job was ready before its last run began, or has been so far."""
+    """Return how long the job was ready before its last run, or has been so far."""
     if job.ready_at is None:
         return None
     if job.state == State.READY:
@@ -87,7 +97,7 @@ def run_duration(job: Job, *, now: datetime) -> timedelta | None:
 
 
 def progress_bar(job: Job) -> str | SafeString:
-    """Return a progress bar, or nothing where the job says nothing."""
+    """Return a progress bar, empty if the job reports no progress."""
     if job.progress_done is None:
         return ""
     if not job.progress_total:
@@ -106,7 +116,7 @@ def progress_bar(job: Job) -> str | SafeString:
 def page_link(
     request: HttpRequest | None, site: AdminSite, model: str, pk: Any, text: Any
 ) -> str | SafeString:
-    """Return a link to a row's page; the text alone for a user who may not see that, or where there is no row."""
+    """Return a link to a row's page; the text alone if the user may not view it, "-" if there is no row."""
     if pk is None:
         return "-"
     if request is not None and not request.user.has_perm(f"django_jobs.view_{model}"):
@@ -114,3 +124,29 @@ def page_link(
     return format_html(
         '<a href="{}">{}</a>', reverse(f"{site.name}:django_jobs_{model}_change", args=[pk]), text
     )
+
+
+def format_timestamp(value: datetime | None) -> str:
+    """Return an instant in the current time zone to the millisecond, which Django's own formats leave out."""
+    return "-" if value is None else localtime(value).isoformat(sep=" ", timespec="milliseconds")
+
+
+def render_json(value: Any) -> SafeString:
+    """Return ``value`` as indented JSON."""
+    return format_html(
+        '<pre dir="ltr" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False)
+    )
+
+
+def filter_error_text(error: FilterError) -> str:
+    """Return the error of an address's parameter in the current language."""
+    return gettext("%(parameter)s: expected %(expected)s, got %(got)s") % {
+        "parameter": error.parameter,
+        "expected": gettext(error.expected) % error.values,
+        "got": repr(error.got),
+    }
+
+
+def known_facts(*facts: tuple[Any, Any]) -> list[tuple[Any, Any]]:
+    """Return the (name, value) pairs whose value is not empty."""
+    return [(name, value) for name, value in facts if value not in ("", None)]

@@ -1,0 +1,40 @@
+"""``DetailAdmin``: a list by pages whose rows have a page of their own instead of a form."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.contrib.admin.utils import unquote
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse
+
+from .page_admin import M
+from .paging import PagedAdmin
+
+
+class DetailAdmin(PagedAdmin[M]):
+    """Rows are changed by actions only, each with a permission of its own."""
+
+    def detail(self, request: HttpRequest, row: M) -> HttpResponse:
+        """Return the row's page."""
+        raise NotImplementedError
+
+    def missing_text(self, pk: int | str) -> str:
+        """Return the message for a row that no longer exists."""
+        raise NotImplementedError
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse."""
+        return False
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        """Show the row's page."""
+        if not self.has_view_permission(request) or request.method not in {"GET", "HEAD"}:
+            raise PermissionDenied
+        request.current_app = self.admin_site.name
+        row = self.get_object(request, unquote(object_id))
+        if row is None:
+            return self.redirect_missing(request, self.missing_text(object_id))
+        return self.detail(request, row)
