@@ -102,7 +102,7 @@ def test_the_status_page_shows_the_result_when_there_is_one(
     anybody.wait_for_text('{"result": "done"}')
 
 
-def test_a_failure_is_told_in_general_words(anybody: Visitor, start_worker: StartWorker) -> None:
+def test_a_failure_has_a_general_message(anybody: Visitor, start_worker: StartWorker) -> None:
     job = sample.fail.enqueue("the disk is full")
     _open(anybody, status_url(job))
     start_worker()
@@ -132,7 +132,7 @@ def _is_of_success(response: Any) -> bool:
         return False
 
 
-def test_without_scripts_the_page_renews_itself(
+def test_without_scripts_the_page_refreshes(
     browser_without_scripts: Any, worker_environment: dict[str, str], start_worker: StartWorker
 ) -> None:
     job = sample.add.enqueue(1, 2)
@@ -143,7 +143,7 @@ def test_without_scripts_the_page_renews_itself(
             start_worker()
 
 
-def test_a_page_that_is_refused_its_stream_polls(
+def test_a_page_without_a_stream_polls(
     browser: Any, worker_environment: dict[str, str], start_worker: StartWorker
 ) -> None:
     job = sample.add.enqueue(1, 2)

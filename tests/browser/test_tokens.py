@@ -16,7 +16,7 @@ def _enqueue(visitor: Visitor, token: str) -> int:
     return httpx.post(where, json={"first": 1}, headers=headers, timeout=30).status_code
 
 
-def test_a_token_is_made_used_and_revoked(visitor: Visitor) -> None:
+def test_a_token_is_created_used_and_revoked(visitor: Visitor) -> None:
     page = visitor.page
     visitor.go("django_jobs_web_token_add")
     assert visitor.grave_violations() == []

@@ -56,7 +56,7 @@ def _fuzz(server: str, *options: str, folder: Path, config: str = "") -> None:
     assert finished.returncode == 0, said
 
 
-def test_whatever_is_sent_with_a_token_is_answered_as_described(server: str, tmp_path: Path) -> None:
+def test_requests_with_a_token_are_answered_as_described(server: str, tmp_path: Path) -> None:
     names = [sample.add.name, sample.record.name, sample.echo.name, sample.named.name, "gone.job"]
     _, token = create_token("fuzzing", job_names=names)
     _fuzz(server, "--header", f"Authorization: Bearer {token}", folder=tmp_path, config=ANYTHING)
@@ -64,7 +64,7 @@ def test_whatever_is_sent_with_a_token_is_answered_as_described(server: str, tmp
     assert enqueued == set(names) - {"gone.job"}
 
 
-def test_whatever_is_sent_without_a_token_enqueues_nothing(server: str, tmp_path: Path) -> None:
+def test_requests_without_a_token_enqueue_nothing(server: str, tmp_path: Path) -> None:
     _fuzz(server, "--include-operation-id", "enqueue", folder=tmp_path)
     assert not Job.objects.exists()
 

@@ -86,7 +86,7 @@ def test_a_poll_that_waits_for_the_end_is_answered_by_it(
     assert body["state"] == "succeeded"
 
 
-def test_a_failure_is_told_as_problem_details(server: str, start_worker: StartWorker) -> None:
+def test_a_failure_is_answered_as_problem_details(server: str, start_worker: StartWorker) -> None:
     job = sample.fail.enqueue("the disk is full")
     start_worker()
     status, headers, body = _get(server, f"{status_url(job)}?wait=25")
@@ -122,7 +122,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, str]]:
             event[field] = value
 
 
-def test_a_stream_tells_every_step_and_ends(
+def test_a_stream_sends_every_change_and_ends(
     asgi_server: str, start_worker: StartWorker, tmp_path: Path
 ) -> None:
     job = misbehaving.count_files.enqueue(str(tmp_path / "file"), 2)
@@ -149,7 +149,7 @@ def test_a_stream_tells_every_step_and_ends(
     assert (again.status_code, again.content) == (204, b"")
 
 
-def test_who_comes_back_to_a_stream_is_sent_what_is_new_only(asgi_server: str, tmp_path: Path) -> None:
+def test_a_reconnecting_client_gets_only_new_events(asgi_server: str, tmp_path: Path) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     where = f"{asgi_server}{status_url(job)}events/"
 

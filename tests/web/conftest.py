@@ -10,6 +10,6 @@ from django_jobs.conf import SETTING
 
 @pytest.fixture
 def quick(worker_environment: dict[str, str]) -> Iterator[None]:
-    """A watcher that looks every 20 ms, and rows that its own connection can see."""
+    """Poll every 20 ms, and commit rows so that the poller's own connection can see them."""
     with override_settings(**{SETTING: {"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAIT": 30}}}):
         yield

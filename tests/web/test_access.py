@@ -29,7 +29,7 @@ def owns(request: HttpRequest, job: Job) -> bool:
 OWNERS = override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": f"{__name__}.owns"}}})
 
 
-def test_a_plain_number_opens_nothing_and_tells_nothing(client: Client) -> None:
+def test_a_plain_id_gives_no_access_and_no_hint(client: Client) -> None:
     job = make_job(State.SUCCEEDED, result_data="secret")
     for number in (job.pk, job.pk + 1):
         for page in ("", "result/"):
@@ -61,13 +61,13 @@ def test_staff_with_both_permissions_see_the_result(client: Client) -> None:
     assert client.get(where).json() == {"result": "secret"}
 
 
-def test_staff_are_told_of_a_job_that_is_gone(client: Client) -> None:
+def test_staff_get_404_for_a_deleted_job(client: Client) -> None:
     log_in(client, "view_job")
     assert client.get("/jobs/4711/").json()["type"].endswith(":job-gone")
 
 
 @OWNERS
-def test_an_owner_sees_state_and_result_by_the_plain_number(client: Client) -> None:
+def test_an_owner_sees_state_and_result_by_the_plain_id(client: Client) -> None:
     client.force_login(User.objects.create_user("ada"))
     own = make_job(State.SUCCEEDED, metadata={"owner": "ada"}, result_data="hers")
     other = make_job(State.SUCCEEDED, metadata={"owner": "bo"}, result_data="his")
@@ -76,14 +76,14 @@ def test_an_owner_sees_state_and_result_by_the_plain_number(client: Client) -> N
         assert client.get(f"/jobs/{number}/result/").status_code == 403
 
 
-def test_the_hook_may_be_the_function_itself(client: Client) -> None:
+def test_the_access_check_may_be_the_function_itself(client: Client) -> None:
     client.force_login(User.objects.create_user("ada"))
     job = make_job(metadata={"owner": "ada"})
     with override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": owns}}}):
         assert client.get(f"/jobs/{job.pk}/").status_code == 200
 
 
-def test_a_hook_that_is_not_there_is_said(client: Client) -> None:
+def test_a_missing_access_check_is_an_error(client: Client) -> None:
     with (
         override_settings(**{SETTING: {"STATUS": {"ACCESS_CHECK": "shop.nowhere.owns"}}}),
         pytest.raises(ConfigurationError, match=r"ACCESS_CHECK.*shop\.nowhere\.owns"),
@@ -95,7 +95,7 @@ def test_a_hook_that_is_not_there_is_said(client: Client) -> None:
     ("permissions", "is_said"), [((), False), (("view_job",), False), (("view_job_arguments",), True)]
 )
 @pytest.mark.parametrize("state", [State.DEAD, State.CANCELLED])
-def test_texts_of_errors_are_for_those_with_the_permission(
+def test_error_messages_need_the_permission(
     client: Client, permissions: tuple[str, ...], is_said: bool, state: State
 ) -> None:
     if permissions:

@@ -1,4 +1,4 @@
-"""The tokens' pages: made and shown once, listed without secrets, revoked by those who may."""
+"""The tokens' admin pages: created and shown once, listed without secrets, revoked with permission."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_new_token_is_shown_once_and_works(client: Client) -> None:
     "form",
     [{"name": "billing"}, {"job_names": [sample.add.name]}, {"name": "billing", "job_names": ["no.such"]}],
 )
-def test_a_token_without_a_name_or_with_jobs_that_are_none_is_refused(
+def test_a_token_without_a_name_or_with_unknown_jobs_is_refused(
     client: Client, form: dict[str, object]
 ) -> None:
     log_in(client, "add_token", "view_token")
@@ -55,7 +55,7 @@ def test_a_token_without_a_name_or_with_jobs_that_are_none_is_refused(
     assert not Token.objects.exists()
 
 
-def test_only_those_who_may_make_tokens(client: Client) -> None:
+def test_creating_tokens_needs_the_permission(client: Client) -> None:
     log_in(client, "view_token", "revoke_token")
     assert client.get(url("add")).status_code == 403
     assert client.post(url("add"), {"name": "a", "job_names": [sample.add.name]}).status_code == 403
@@ -87,7 +87,7 @@ def test_selected_tokens_are_revoked(client: Client) -> None:
     assert not Token.objects.filter(revoked_at=None).exists()
 
 
-def test_only_those_who_may_revoke_tokens(client: Client) -> None:
+def test_revoking_tokens_needs_the_permission(client: Client) -> None:
     log_in(client, "view_token", "add_token")
     token, _ = create_token("billing", job_names=["a"])
     assert "Revoke" not in client.get(url("change", token.pk)).content.decode()
@@ -96,12 +96,12 @@ def test_only_those_who_may_revoke_tokens(client: Client) -> None:
     assert not Token.objects.get().is_revoked
 
 
-def test_a_token_that_is_not_there_cannot_be_revoked(client: Client) -> None:
+def test_an_unknown_token_cannot_be_revoked(client: Client) -> None:
     log_in(client, "view_token", "revoke_token")
     assert client.post(url("revoke", 4711)).status_code == 404
 
 
-def test_tokens_are_not_changed_and_not_deleted(admin_client: Client) -> None:
+def test_tokens_cannot_be_changed_or_deleted(admin_client: Client) -> None:
     token, _ = create_token("billing", job_names=["a"])
     admin_client.post(url("change", token.pk), {"name": "other", "job_names": ["b"]})
     assert admin_client.post(url("delete", token.pk)).status_code == 403

@@ -26,7 +26,7 @@ def _json(*arguments: str) -> Any:
     return json.loads(_token(*arguments, as_json=True))
 
 
-def test_a_token_is_made_and_shown_once() -> None:
+def test_a_token_is_created_and_shown_once() -> None:
     said = _token("create", "billing", "--job", sample.add.name, "--job", sample.echo.name)
     text, sentence = said.strip().splitlines()
     found = find_token(text)
@@ -38,7 +38,7 @@ def test_a_token_is_made_and_shown_once() -> None:
     assert found.key in _token("list")
 
 
-def test_a_token_is_made_and_listed_as_json() -> None:
+def test_a_token_is_created_and_listed_as_json() -> None:
     made = _json("create", "billing", "--job", sample.add.name)
     assert find_token(made["token"]) is not None
     (listed,) = _json("list")
@@ -46,7 +46,7 @@ def test_a_token_is_made_and_listed_as_json() -> None:
     assert listed["last_used_at"] is None
 
 
-def test_no_token_is_listed_as_such() -> None:
+def test_an_empty_list_says_so() -> None:
     assert _token("list") == "there is no token\n"
 
 
@@ -70,7 +70,7 @@ def test_a_token_is_revoked_once() -> None:
         ((), "ACTION"),
     ],
 )
-def test_what_cannot_be_done_is_said(arguments: tuple[str, ...], said: str) -> None:
+def test_wrong_arguments_are_errors(arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         _token(*arguments)
     assert not Token.objects.exists()

@@ -55,14 +55,14 @@ def test_a_job_is_enqueued_and_can_be_followed(token: str, client: Client) -> No
     assert client.get(f"{where}result/").json() == {"result": 3}
 
 
-def test_the_job_says_by_which_token_it_came_and_the_token_that_it_was_used(token: str) -> None:
+def test_the_job_names_its_token_and_the_token_its_last_use(token: str) -> None:
     _post(token, ADD, {"first": 1})
     used = Token.objects.get()
     assert used.last_used_at is not None
     assert Job.objects.get().metadata == {"enqueued_by": f"billing ({used.key})"}
 
 
-def test_arguments_are_read_as_the_signature_says(token: str) -> None:
+def test_arguments_are_parsed_by_the_signature(token: str) -> None:
     arguments = {
         "user": 7,
         "at": "2026-01-02T03:04:05+00:00",
@@ -87,7 +87,7 @@ def test_a_row_is_given_by_its_primary_key(token: str) -> None:
     assert Job.objects.get().result == "Hello Ada"
 
 
-def test_tags_of_the_engine_have_no_meaning_from_outside(token: str) -> None:
+def test_tags_of_the_engine_are_plain_keys(token: str) -> None:
     tagged = {"$type": "model", "model": "auth.user", "pk": 1, "using": "default"}
     assert _post(token, sample.echo.name, {"value": tagged}).status_code == 202
     drain()
@@ -111,17 +111,17 @@ def test_without_a_valid_token_nothing_is_enqueued(given: str | None, slug: str)
     assert response["WWW-Authenticate"].startswith("Bearer")
 
 
-def test_a_session_is_no_token(admin_client: Client) -> None:
+def test_a_session_does_not_replace_a_token(admin_client: Client) -> None:
     assert _problem(_post(None, ADD, {"first": 1}, client=admin_client)) == (401, "no-token")
 
 
-def test_a_revoked_token_is_told_so(token: str) -> None:
+def test_a_revoked_token_is_refused(token: str) -> None:
     revoke_token(Token.objects.get().key)
     assert _problem(_post(token, ADD, {"first": 1})) == (401, "token-revoked")
 
 
 @pytest.mark.parametrize("name", [sample.fail.name, "no.such.job"])
-def test_a_token_without_the_right_learns_nothing(token: str, name: str) -> None:
+def test_a_token_does_not_reveal_jobs_that_it_does_not_allow(token: str, name: str) -> None:
     response = _post(token, name, {})
     assert _problem(response) == (403, "job-not-allowed")
     assert "insufficient_scope" in response["WWW-Authenticate"]
@@ -141,7 +141,7 @@ def test_a_wrong_content_type_is_refused(token: str, kind: str) -> None:
     assert response["Accept"] == "application/json"
 
 
-def test_a_charset_beside_the_content_type_is_accepted(token: str) -> None:
+def test_a_charset_in_the_content_type_is_accepted(token: str) -> None:
     assert _post(token, ADD, {"first": 1}, type="application/json; charset=utf-8").status_code == 202
 
 
@@ -160,7 +160,7 @@ NO_OBJECTS = [
 
 
 @pytest.mark.parametrize("body", NO_OBJECTS, ids=range(len(NO_OBJECTS)))
-def test_a_body_that_is_no_json_object_is_refused(token: str, body: bytes) -> None:
+def test_a_body_that_is_not_a_json_object_is_refused(token: str, body: bytes) -> None:
     assert _problem(_post(token, ADD, body)) == (400, "wrong-body")
 
 
@@ -208,7 +208,7 @@ WRONG_ARGUMENTS: list[tuple[str, dict[str, Any], dict[str, str]]] = [
 def test_wrong_arguments_are_named(token: str, name: str, body: Any, errors: dict[str, str]) -> None:
     response = _post(token, name, body)
     assert _problem(response) == (422, "wrong-arguments")
-    assert {one["pointer"]: one["detail"] for one in response.json()["errors"]} == errors
+    assert {error["pointer"]: error["detail"] for error in response.json()["errors"]} == errors
     assert all(pointer in response.json()["detail"] for pointer in errors)
 
 
@@ -221,7 +221,7 @@ def test_arguments_that_cannot_be_stored_are_named(token: str) -> None:
     assert "nested more than" in response.json()["detail"]
 
 
-def test_a_request_that_is_sent_again_is_the_first_ones_job(token: str) -> None:
+def test_a_repeated_request_returns_the_first_job(token: str) -> None:
     first = _post(token, ADD, {"first": 1, "second": 2}, **{"idempotency-key": "order-7"})
     drain()
     again = _post(token, ADD, {"second": 2, "first": 1.0}, **{"idempotency-key": '"order-7"'})
@@ -248,22 +248,22 @@ def test_a_key_for_other_arguments_is_refused(token: str) -> None:
 
 
 @pytest.mark.parametrize("key", ["", '""', "x" * 300, "a\tb"])
-def test_a_key_that_cannot_be_one_is_refused(token: str, key: str) -> None:
+def test_an_invalid_key_is_refused(token: str, key: str) -> None:
     response = _post(token, ADD, {"first": 1}, **{"idempotency-key": key})
     assert _problem(response) == (400, "wrong-idempotency-key")
 
 
-def test_a_key_for_a_job_that_is_unique_anyway_is_refused() -> None:
+def test_a_key_for_a_unique_job_is_refused() -> None:
     _, token = create_token("billing", job_names=[sample.sync.name])
     response = _post(token, sample.sync.name, {"user_id": 7}, **{"idempotency-key": "7"})
     assert _problem(response) == (400, "wrong-idempotency-key")
     assert "unique" in response.json()["detail"]
 
 
-def test_a_job_that_is_unique_says_that_it_was_there(token: str) -> None:
+def test_a_unique_job_is_reported_as_duplicate(token: str) -> None:
     _, token = create_token("billing", job_names=[sample.sync.name])
     answers = [_post(token, sample.sync.name, {"user_id": 7}).json() for _ in range(2)]
-    assert [one["is_duplicate"] for one in answers] == [False, True]
+    assert [answer["is_duplicate"] for answer in answers] == [False, True]
     assert answers[0]["id"] == answers[1]["id"]
 
 

@@ -25,12 +25,12 @@ def _document(*job_names: str) -> Any:
     return Client().get("/jobs/openapi.json", headers=headers).json()
 
 
-def test_the_document_is_valid_for_everybody() -> None:
+def test_the_document_is_valid_without_a_token() -> None:
     validate(_document())
 
 
-def test_the_document_is_valid_with_every_job_there_is() -> None:
-    names = [one.name for one in registry.all_definitions()]
+def test_the_document_is_valid_with_every_registered_job() -> None:
+    names = [definition.name for definition in registry.all_definitions()]
     document = _document(*names)
     validate(document)
     assert len([path for path in document["paths"] if path.startswith("/enqueue/")]) == len(names)
@@ -38,11 +38,11 @@ def test_the_document_is_valid_with_every_job_there_is() -> None:
 
 def test_without_a_token_no_job_is_named() -> None:
     text = str(_document())
-    assert not [one.name for one in registry.all_definitions() if f"/{one.name}/" in text]
+    assert not [job.name for job in registry.all_definitions() if f"/{job.name}/" in text]
     assert "/enqueue/{name}/" in text
 
 
-def test_a_token_is_shown_what_it_may_enqueue_and_what_is_registered() -> None:
+def test_the_document_has_the_registered_jobs_that_the_token_allows() -> None:
     paths = _document(sample.add.name, "gone.job")["paths"]
     assert [path for path in paths if path.startswith("/enqueue/")] == [f"/enqueue/{sample.add.name}/"]
 

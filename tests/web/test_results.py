@@ -1,4 +1,4 @@
-"""A result over HTTP that stands in a file, has expired, or cannot be read."""
+"""Results over HTTP that are in a file, have expired, or cannot be read."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _answer(client: Client, job: Job) -> tuple[int, Any]:
     return response.status_code, body.get("type", "").rpartition(":")[2] or body["result"]
 
 
-def test_a_result_in_a_file_is_answered_as_any_other_is(client: Client) -> None:
+def test_a_result_in_a_file_is_answered_like_any_other(client: Client) -> None:
     assert _answer(client, _job()) == (200, {"n": 1, "password": "********"})
 
 
@@ -56,9 +56,7 @@ def test_a_result_whose_file_is_gone_is_lost(
     assert "it is gone" in caplog.text
 
 
-def test_a_storage_that_is_down_is_worth_another_try(
-    client: Client, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_storage_that_is_down_asks_to_retry(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     job = _job()
     Job.objects.filter(pk=job.pk).update(result_data=job.result_data | {"storage": "broken"})
     assert _answer(client, job) == (503, "result-unreadable")
@@ -66,6 +64,6 @@ def test_a_storage_that_is_down_is_worth_another_try(
     assert "the storage is down" in caplog.text
 
 
-def test_half_a_mark_is_no_file(client: Client) -> None:
+def test_an_incomplete_reference_is_not_a_file(client: Client) -> None:
     job = make_job(State.SUCCEEDED, result_data={"$type": "result_file", "name": 7})
     assert _answer(client, job) == (410, "result-lost")

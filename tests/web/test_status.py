@@ -28,7 +28,7 @@ def _accept(job: Job) -> HttpResponse:
     return accepted(RequestFactory().post("/export/"), job)
 
 
-def test_an_accepted_job_says_where_and_when_to_look(client: Client) -> None:
+def test_accepted_has_the_address_and_when_to_ask(client: Client) -> None:
     response = _accept(sample.add.enqueue(1, 2))
     assert (response.status_code, response["Retry-After"]) == (202, "1")
     where = response["Location"]
@@ -38,12 +38,12 @@ def test_an_accepted_job_says_where_and_when_to_look(client: Client) -> None:
     assert body["links"] == {"status": where, "result": f"{where}result/"}
 
 
-def test_a_job_that_is_due_later_is_not_worth_a_look_before() -> None:
+def test_retry_after_of_a_scheduled_job_is_when_it_is_due() -> None:
     response = _accept(sample.add.using(run_after=timedelta(minutes=5)).enqueue(1))
     assert 299 <= int(response["Retry-After"]) <= 300
 
 
-def test_a_project_without_the_urls_is_told_what_to_add() -> None:
+def test_missing_urls_are_an_error_with_the_fix() -> None:
     job = make_job()
     with override_settings(ROOT_URLCONF=()), pytest.raises(ConfigurationError, match="to urlpatterns"):
         status_url(job)
@@ -61,7 +61,7 @@ def test_progress_is_shown_while_it_runs(client: Client) -> None:
     assert response["Retry-After"] == "1"
 
 
-def test_who_waits_for_long_is_asked_to_come_back_less_often(client: Client) -> None:
+def test_retry_after_grows_with_the_age(client: Client) -> None:
     job = make_job(State.RUNNING, enqueued_at=ago(minutes=5))
     assert client.get(status_url(job))["Retry-After"] == "31"
 
@@ -93,7 +93,7 @@ def test_a_job_that_failed_is_problem_details(client: Client, state: State, slug
     assert b"secret of the house" not in response.content
 
 
-def test_a_job_that_expired_says_so_to_everybody(client: Client) -> None:
+def test_an_expired_job_says_so_to_every_client(client: Client) -> None:
     job = make_job(State.CANCELLED, flags=JobFlag.EXPIRES)
     make_expiry(job, expires_at=ago(minutes=5), check_at=None, expired_at=ago(minutes=4))
     body = client.get(status_url(job)).json()
@@ -145,7 +145,7 @@ def test_a_result_that_cannot_be_read_is_gone(client: Client, stored: Any) -> No
     assert _problem(client.get(f"{status_url(job)}result/")) == (410, "result-lost")
 
 
-def test_the_result_of_a_job_with_secrets_is_shown_to_nobody(admin_client: Client) -> None:
+def test_the_result_of_a_job_with_secrets_is_never_shown(admin_client: Client) -> None:
     job = make_job(State.SUCCEEDED, name=sample.charge.name, result_data="charged 4929")
     for where in (status_url(job), f"/jobs/{job.pk}/"):
         assert admin_client.get(where).json()["result"] is None
@@ -162,7 +162,7 @@ def test_arguments_are_never_shown(admin_client: Client) -> None:
         assert b"whale" not in content
 
 
-def test_a_page_that_has_not_changed_is_not_sent_again(client: Client) -> None:
+def test_an_unchanged_page_is_304(client: Client) -> None:
     job = make_job(State.RUNNING, progress_done=1, progress_total=2)
     where = status_url(job)
     first = client.get(where)
@@ -175,7 +175,7 @@ def test_a_page_that_has_not_changed_is_not_sent_again(client: Client) -> None:
     assert changed["ETag"] != first["ETag"]
 
 
-def test_a_browser_is_shown_a_page_with_the_bar(client: Client) -> None:
+def test_a_browser_gets_a_page_with_the_bar(client: Client) -> None:
     job = make_job(State.RUNNING, progress_done=3, progress_total=9, progress_message="<b>pages</b>")
     response = client.get(status_url(job), headers={"accept": "text/html,application/xhtml+xml,*/*;q=0.8"})
     assert response["Content-Type"].startswith("text/html")
@@ -211,13 +211,13 @@ def test_pages_are_read_only(client: Client, page: str, method: str) -> None:
         ("wait=" + "9" * 5_000, "got 9999"),
     ],
 )
-def test_a_wrong_wait_is_refused_with_the_bound(client: Client, query: str, said: str) -> None:
+def test_a_wrong_wait_is_refused_with_the_maximum(client: Client, query: str, said: str) -> None:
     response = client.get(f"{status_url(make_job())}?{query}")
     assert _problem(response) == (400, "wrong-wait")
     assert said in response.json()["detail"]
 
 
-def test_an_address_holds_for_as_long_as_the_project_says(client: Client) -> None:
+def test_an_address_expires_after_the_setting(client: Client) -> None:
     where = status_url(make_job())
     with override_settings(**{SETTING: {"STATUS": {"URL_MAX_AGE": timedelta(hours=1)}}}):
         assert client.get(where).status_code == 200
@@ -245,19 +245,19 @@ def _broken(key: str) -> list[str]:
 
 @pytest.mark.parametrize("at", range(11))
 @pytest.mark.parametrize("page", ["", "result/"])
-def test_a_broken_address_is_refused(client: Client, at: int, page: str) -> None:
+def test_a_wrong_signature_is_refused(client: Client, at: int, page: str) -> None:
     key = _broken(sign_job_id(make_job().pk))[at]
     response = client.get(reverse("django_jobs:status", args=[key]) + page)
     assert _problem(response) == (404, "bad-address")
 
 
-def test_a_browser_at_a_broken_address_is_shown_a_page(client: Client) -> None:
+def test_a_browser_with_a_wrong_signature_gets_a_page(client: Client) -> None:
     response = client.get("/jobs/nonsense/", headers={"accept": "text/html"})
     assert response.status_code == 404
     assert "There is nothing at this address." in response.content.decode()
 
 
-def test_the_address_of_a_job_that_is_gone_says_so(client: Client) -> None:
+def test_the_address_of_a_deleted_job_is_404(client: Client) -> None:
     job = make_job(State.SUCCEEDED)
     where = status_url(job)
     Job.objects.filter(pk=job.pk).delete()
@@ -265,7 +265,7 @@ def test_the_address_of_a_job_that_is_gone_says_so(client: Client) -> None:
     assert _problem(client.get(f"{where}result/")) == (404, "job-gone")
 
 
-def test_a_server_without_streams_says_what_to_use(client: Client) -> None:
+def test_without_asgi_a_stream_is_refused_with_an_alternative(client: Client) -> None:
     response = client.get(f"{status_url(make_job())}events/")
     assert _problem(response) == (501, "needs-asgi")
     assert "?wait=" in response.json()["detail"]

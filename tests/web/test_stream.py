@@ -55,7 +55,7 @@ def test_a_silent_stream_has_heartbeats(monkeypatch: pytest.MonkeyPatch) -> None
     _in_a_loop(test)
 
 
-def test_a_stream_of_a_job_that_has_ended_says_so_and_ends() -> None:
+def test_the_stream_of_an_ended_job_sends_its_status_and_ends() -> None:
     job = make_job(State.DEAD)
 
     async def test() -> None:
@@ -67,7 +67,7 @@ def test_a_stream_of_a_job_that_has_ended_says_so_and_ends() -> None:
     _in_a_loop(test)
 
 
-def test_a_stream_is_over_after_its_time_without_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_ends_after_its_maximum_without_an_end_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stream, "MAX_STREAM_SECONDS", 0.05)
     job = make_job(State.RUNNING)
 
@@ -80,7 +80,7 @@ def test_a_stream_is_over_after_its_time_without_an_end(monkeypatch: pytest.Monk
     wait_until(lambda: not poller._waiters)
 
 
-def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
+def test_a_client_that_disconnects_is_not_polled_for() -> None:
     job = make_job(State.RUNNING)
 
     async def test() -> None:
@@ -92,7 +92,7 @@ def test_a_client_that_leaves_is_not_looked_for_any_more() -> None:
         await response.streaming_content.aclose()
 
     _in_a_loop(test)
-    wait_until(lambda: not poller._waiters, "the watch to be given up")
+    wait_until(lambda: not poller._waiters, "the waiter to leave")
 
 
 def test_a_job_that_is_purged_ends_its_streams() -> None:
@@ -108,7 +108,7 @@ def test_a_job_that_is_purged_ends_its_streams() -> None:
     _in_a_loop(test)
 
 
-def test_streams_beyond_the_bound_are_refused() -> None:
+def test_streams_beyond_the_maximum_are_refused() -> None:
     job = make_job(State.RUNNING)
 
     async def test() -> None:
@@ -124,7 +124,7 @@ def test_streams_beyond_the_bound_are_refused() -> None:
 
 
 @pytest.mark.parametrize(("path", "status"), [("/jobs/nonsense/events/", 404), ("/jobs/1/events/", 403)])
-def test_a_stream_is_for_those_who_may_see_the_job(path: str, status: int) -> None:
+def test_a_stream_needs_access_to_the_job(path: str, status: int) -> None:
     async def test() -> None:
         response = await AsyncClient().get(path)
         assert response.status_code == status

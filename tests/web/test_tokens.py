@@ -11,7 +11,7 @@ from tests.factories import ago
 pytestmark = pytest.mark.django_db
 
 
-def test_a_token_is_found_by_its_text_and_its_secret_is_kept_nowhere():
+def test_a_token_is_found_by_its_text_and_its_secret_is_not_stored():
     token, text = create_token("billing", job_names=["b", "a", "b"], by="ada")
 
     found = find_token(text)
@@ -22,14 +22,14 @@ def test_a_token_is_found_by_its_text_and_its_secret_is_kept_nowhere():
     assert all(secret not in str(value) for value in Token.objects.values_list().get())
 
 
-def test_a_token_allows_what_stands_in_its_list_and_nothing_else():
+def test_a_token_allows_the_jobs_in_its_list_only():
     token, _ = create_token("billing", job_names=["shop.send"])
     assert token.allows("shop.send")
     for other in ("shop.Send", "shop.send2", "shop", "", "*"):
         assert not token.allows(other)
 
 
-def test_nothing_is_found_by_another_secret_or_another_key(django_assert_num_queries):
+def test_another_secret_or_key_finds_no_token(django_assert_num_queries):
     _, text = create_token("billing", job_names=["a"])
     key, secret = text.removeprefix("djt_").split(".")
     for wrong in (f"djt_{key}.{secret}x", f"djt_{key.swapcase()}.{secret}", f"djt_{'0' * 12}.{secret}"):
@@ -40,7 +40,7 @@ def test_nothing_is_found_by_another_secret_or_another_key(django_assert_num_que
         assert find_token(text) is not None
 
 
-def test_a_revoked_token_is_found_and_says_who_revoked_it():
+def test_a_revoked_token_is_found_with_who_revoked_it():
     token, text = create_token("billing", job_names=["a"])
     assert revoke_token(token.key, by="bo")
     assert not revoke_token(token.key, by="grace")
@@ -51,7 +51,7 @@ def test_a_revoked_token_is_found_and_says_who_revoked_it():
     assert found.revoked_at > ago(minutes=1)
 
 
-def test_when_a_token_was_used_is_written_once_a_minute(django_assert_num_queries):
+def test_the_last_use_is_written_at_most_once_a_minute(django_assert_num_queries):
     token, text = create_token("billing", job_names=["a"])
     record_token_use(token)
     token = find_token(text)

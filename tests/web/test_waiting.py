@@ -1,4 +1,4 @@
-"""Clients that wait: long polls, the watcher that looks for all of them, and what is not held meanwhile."""
+"""Waiting clients: long polls, the poller for all of them, and what is not held meanwhile."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _waiting(
             connections_of.append(connections["default"])
         try:
             result.set_result(client.get(*args, **kwargs))
-        except BaseException as error:  # noqa: BLE001 - raised again where the answer is looked at
+        except BaseException as error:  # noqa: BLE001 - raised again where the answer is read
             result.set_exception(error)
         finally:
             connections.close_all()
@@ -86,7 +86,7 @@ def test_a_job_that_has_ended_is_not_waited_for(client: Client, state: State) ->
     assert again.status_code == 304
 
 
-def test_a_wait_that_is_over_answers_as_it_is(client: Client) -> None:
+def test_an_expired_wait_answers_the_current_status(client: Client) -> None:
     where = status_url(make_job(State.RUNNING))
     began = time.monotonic()
     first = client.get(f"{where}?wait=0.2")
@@ -96,7 +96,7 @@ def test_a_wait_that_is_over_answers_as_it_is(client: Client) -> None:
     assert time.monotonic() - began >= 0.4
 
 
-def test_a_job_that_is_purged_meanwhile_is_gone(client: Client) -> None:
+def test_a_job_purged_during_the_wait_is_404(client: Client) -> None:
     job = make_job(State.RUNNING)
     answer = _waiting(client, f"{status_url(job)}?wait=30")
     Job.objects.filter(pk=job.pk).delete()
@@ -113,13 +113,13 @@ def test_no_connection_and_no_transaction_is_held_while_a_client_waits(
     threads: list[Any] = []
     answer = _waiting(client, f"{status_url(job)}?wait=30", connections_of=threads)
     (own,) = threads
-    wait_until(lambda: own.connection is None, "the request to let its connection go")
+    wait_until(lambda: own.connection is None, "the request to close its connection")
     assert not own.in_atomic_block
     _change(job, state=State.SUCCEEDED)
     assert answer.result(20).status_code == 200
 
 
-def test_clients_beyond_the_bound_are_answered_at_once(client: Client) -> None:
+def test_clients_beyond_the_maximum_are_answered_at_once(client: Client) -> None:
     job = make_job(State.RUNNING)
     where = f"{status_url(job)}?wait=30"
     options = {"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAITERS_WSGI": 1}}
@@ -134,39 +134,39 @@ def test_clients_beyond_the_bound_are_answered_at_once(client: Client) -> None:
 
 def test_any_number_of_clients_costs_one_statement_an_interval() -> None:
     jobs = make_jobs(20, State.RUNNING)
-    seen = list(read_statuses([job.pk for job in jobs]).values())
+    statuses = list(read_statuses([job.pk for job in jobs]).values())
 
     async def wait_all() -> float:
-        watches = [StatusWaiter(one, holds_thread=False) for one in seen for _ in range(10)]
-        assert all(poller.join(one) for one in watches)
+        waiters = [StatusWaiter(status, holds_thread=False) for status in statuses for _ in range(10)]
+        assert all(poller.join(waiter) for waiter in waiters)
         before, began = poller.poll_count, time.monotonic()
         await asyncio.to_thread(wait_until, lambda: poller.poll_count >= before + 5)
         took = time.monotonic() - began
-        for one in watches:
-            poller.leave(one)
+        for waiter in waiters:
+            poller.leave(waiter)
         return took
 
-    # Five looks take five intervals at the least, however many wait.
+    # Five polls take at least five intervals, however many clients wait.
     assert async_to_sync(wait_all)() >= 4 * 0.02
 
 
-def test_nobody_looks_while_nobody_waits(client: Client) -> None:
+def test_without_waiting_clients_nothing_is_polled(client: Client) -> None:
     client.get(f"{status_url(make_job(State.RUNNING))}?wait=0.1")
-    # The thread closes its connection before it is gone, some time after the watcher has let go of it.
+    # The thread closes its connection before it is gone, some time after the poller has forgotten it.
     wait_until(
-        lambda: all(one.name != "django_jobs-status-poller" for one in threading.enumerate()),
-        "the watcher to end",
+        lambda: all(thread.name != "django_jobs-status-poller" for thread in threading.enumerate()),
+        "the poller to end",
     )
     assert poller._thread is None
 
 
-def test_an_outage_is_slept_through(client: Client, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_poller_survives_an_outage(client: Client, caplog: pytest.LogCaptureFixture) -> None:
     job = make_job(State.RUNNING)
     answer = _waiting(client, f"{status_url(job)}?wait=30")
     table = Job._meta.db_table
     _rename(table, f"{table}_away")
     try:
-        wait_until(lambda: "cannot poll jobs" in caplog.text, "the watcher to fail")
+        wait_until(lambda: "cannot poll jobs" in caplog.text, "the poller to fail")
     finally:
         _rename(f"{table}_away", table)
     _change(job, state=State.SUCCEEDED)
@@ -183,4 +183,4 @@ def test_many_threads_can_wait_for_one_job(client: Client) -> None:
     where = f"{status_url(job)}?wait=30"
     answers = [_waiting(Client(), where) for _ in range(4)]
     _change(job, state=State.CANCELLED)
-    assert {one.result(20).json()["state"] for one in answers} == {"cancelled"}
+    assert {answer.result(20).json()["state"] for answer in answers} == {"cancelled"}

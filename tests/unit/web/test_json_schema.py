@@ -1,4 +1,4 @@
-"""Annotations as JSON Schema, and JSON read as they say."""
+"""Annotations as JSON Schema, and JSON values parsed by them."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Address(TypedDict):
 
 
 class Own:
-    """What this module knows nothing of."""
+    """A type that the module does not support."""
 
 
 GOOD: list[tuple[Any, Any, Any]] = [
@@ -79,7 +79,7 @@ GOOD: list[tuple[Any, Any, Any]] = [
 
 
 @pytest.mark.parametrize(("annotation", "value", "read"), GOOD, ids=str)
-def test_what_fits_an_annotation_is_read_as_it_says(annotation: Any, value: Any, read: Any) -> None:
+def test_a_fitting_value_is_parsed_into_the_annotated_type(annotation: Any, value: Any, read: Any) -> None:
     found = parse_json_value(annotation, value, "/x")
     assert found == read
     assert type(found) is type(read)
@@ -119,7 +119,7 @@ BAD: list[tuple[Any, Any, str, str]] = [
 
 
 @pytest.mark.parametrize(("annotation", "value", "pointer", "said"), BAD, ids=str)
-def test_what_does_not_fit_is_refused_with_its_place(
+def test_a_value_that_does_not_fit_is_refused_with_its_place(
     annotation: Any, value: Any, pointer: str, said: str
 ) -> None:
     with pytest.raises(TypeMismatchError) as caught:
@@ -151,7 +151,7 @@ def test_what_does_not_fit_is_refused_with_its_place(
     ],
     ids=str,
 )
-def test_an_annotation_has_the_schema_of_what_is_read(annotation: Any, schema: Any) -> None:
+def test_an_annotation_has_the_schema_of_the_accepted_values(annotation: Any, schema: Any) -> None:
     assert schema_of(annotation) == schema
 
 
@@ -159,5 +159,5 @@ def test_an_annotation_has_the_schema_of_what_is_read(annotation: Any, schema: A
     ("key", "is_one"),
     [("a", True), ("", True), ("\u00fc\U0001f4a5", True), ("a\0", False), ("\ud800", False)],
 )
-def test_what_no_database_keeps_is_no_key(key: str, is_one: bool) -> None:
+def test_a_key_that_a_database_cannot_store_is_refused(key: str, is_one: bool) -> None:
     assert is_storable_key(key) == is_one

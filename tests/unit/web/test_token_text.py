@@ -5,7 +5,7 @@ from django_jobs.web.token_text import format_token, hash_secret, parse_token, v
 KEY, SECRET = "abcDEF012345", "x" * 43
 
 
-def test_what_is_written_is_read():
+def test_a_formatted_token_is_parsed():
     assert parse_token(format_token(KEY, SECRET)) == (KEY, SECRET)
 
 
@@ -25,11 +25,11 @@ def test_what_is_written_is_read():
         f"bearer djt_{KEY}.{SECRET}",
     ],
 )
-def test_anything_else_is_no_token(text):
+def test_other_text_is_not_a_token(text):
     assert parse_token(text) is None
 
 
-def test_only_the_secret_itself_fits_what_is_kept():
+def test_only_the_secret_itself_matches_its_hash():
     kept = hash_secret(SECRET)
     assert SECRET not in kept
     assert verify_secret(SECRET, kept)
