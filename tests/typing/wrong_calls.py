@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from django_jobs import chain, find_job, job, schedule
+from django_jobs import chain, find_job, job, operations, schedule
 from django_jobs.backoff import Constant, Exponential
 from django_jobs.context import JobContext
 from django_jobs.exceptions import RateLimited
 from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
-from django_jobs.models import Job
+from django_jobs.models import DeadLetter, Job, Queue, Worker
+from django_jobs.operations import CancelResult
 from django_jobs.uniqueness import Unique
 from django_jobs.workflows import RESULT
 
@@ -133,3 +134,24 @@ def wrong_calls() -> None:
     job(cron="@daily", overlap=3)  # type: ignore[call-overload]
     schedule("poll", plain, every=10, args={"count": 7}, often=True)  # type: ignore[call-arg]
     schedule("poll", print, every=10)  # type: ignore[arg-type]
+
+
+def right_operations() -> None:
+    result: CancelResult = Job.objects.running().filter(queue_name="mail").cancel(by="ada")
+    redriven: int = Job.objects.dead().redrive(by="ada") + DeadLetter.objects.open().redrive(by="ada")
+    copies: list[int] = Job.objects.succeeded().replay()
+    paused: int = Queue.objects.filter(name="mail").pause(by="ada")
+    alive: list[Worker] = list(Worker.objects.alive())
+    one: CancelResult = Job.objects.get(pk=7).cancel(by="ada")
+    cancelled: int = operations.cancel(7).cancelled + operations.cancel_batch(3, by="ada").requested
+    print(result, redriven, copies, paused, alive, one, cancelled)
+
+
+def wrong_operations() -> None:
+    Job.objects.running().cancel("ada")  # type: ignore[call-arg]
+    Job.objects.running().resolve()  # type: ignore[attr-defined]
+    Job.objects.forgotten()  # type: ignore[attr-defined]
+    DeadLetter.objects.open().cancel()  # type: ignore[attr-defined]
+    operations.cancel("7")  # type: ignore[arg-type]
+    operations.resolve(Job.objects.dead())  # type: ignore[arg-type]
+    operations.pause(7)  # type: ignore[arg-type]

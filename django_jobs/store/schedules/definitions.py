@@ -110,11 +110,11 @@ def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None
 def sync_schedules(
     specs: Iterable[ScheduleSpec], *, judge: ScheduleResolver, started_at: datetime, using: str | None = None
 ) -> SyncResult:
-    """Bring the rows in step with the code that began to run at ``started_at``.
+    """Sync the rows with the code that started at ``started_at``.
 
-    What the code defines is made or changed, what it defines no more is disabled, rows of staff are judged.
-    Where versions run side by side, the one that began last has the say: a row that younger code
-    has written is left alone. A handful of statements where nothing has changed.
+    Schedules defined in code are created or changed, those no longer defined are disabled, and rows of staff are
+    checked by ``judge``. If versions run side by side the one started last wins: a row written by later code is left
+    alone. A few statements if nothing has changed.
     """
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias)
@@ -150,11 +150,11 @@ def sync_schedules(
 
 
 class _Problem(str):
-    """What is wrong with a row of staff."""
+    """The problem of a row written by staff."""
 
 
 _Verdict = ScheduleSpec | _Problem | None
-"""What a row is to be: as specified, set aside with a problem, or (None) disabled."""
+"""Intended state of a row: this spec, broken with a problem, or disabled (None)."""
 
 
 def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: ScheduleResolver) -> _Verdict:
@@ -204,7 +204,7 @@ def _differs(row: CronSchedule, spec: ScheduleSpec) -> bool:
 
 
 def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime, using: str) -> None:
-    """Make ``row`` what ``spec`` says; a schedule whose times stay the same keeps its next tick."""
+    """Apply ``spec`` to ``row``; a schedule whose times stay the same keeps its next tick."""
     keeps_times = row.next_due_at is not None and row.timing == spec.timing
     _fill(row, spec)
     if keeps_times:
@@ -241,7 +241,7 @@ def _fields(spec: ScheduleSpec) -> dict[str, Any]:
 
 
 def _set_next(row: CronSchedule, timing: Timing, now: datetime) -> None:
-    """Set when the row is due next, after ``now``; never while it is paused or may not fire."""
+    """Set the next tick after ``now``; none while the row is paused, disabled or broken."""
     if row.paused_at is not None or row.disabled_at is not None or row.problem:
         row.next_due_at = row.next_check_at = None
         return
@@ -250,7 +250,7 @@ def _set_next(row: CronSchedule, timing: Timing, now: datetime) -> None:
 
 
 def find_schedules(names: Sequence[str], *, using: str | None = None) -> list[CronSchedule]:
-    """Return the schedules of these names, all where none is given, in the order of their names."""
+    """Return the schedules of these names, or all if none is given, sorted by name."""
     _, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias).order_by("name")
     return list(rows.filter(name__in=names) if names else rows)

@@ -1,4 +1,4 @@
-"""Ticks that wait for the end of their schedule's last job, while the schedule changes or stops firing."""
+"""Queued ticks: those that wait for the end of their schedule's last job."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from ...policy.schedule import TickOutcome
 from ..clock import DatabaseNow
 
 QUEUED_TICK_CHECK_INTERVAL = timedelta(seconds=1)
-"""How soon a schedule with a tick that waits for a job's end is looked at again."""
+"""Time until the next check of a schedule with a queued tick."""
 
 
 def has_queued_ticks(schedule: CronSchedule, *, using: str) -> bool:
-    """Tell whether a tick of ``schedule`` waits."""
-    return _waiting(schedule, using).exists()
+    """Tell whether ``schedule`` has a queued tick."""
+    return _queued(schedule, using).exists()
 
 
 def skip_queued_ticks(schedule: CronSchedule, *, reason: str, using: str) -> None:
-    """Record what waits as skipped, in the transaction in which ``schedule`` stops firing.
+    """Skip the queued ticks of ``schedule``, in the transaction in which it stops firing.
 
-    Else it would fire for the past once the schedule fires again.
+    Otherwise it would fire past ticks once it is resumed.
     """
-    _waiting(schedule, using).update(
+    _queued(schedule, using).update(
         outcome=TickOutcome.SKIPPED.value, reason=reason, is_open=False, decided_at=DatabaseNow()
     )
 
 
-def _waiting(schedule: CronSchedule, using: str) -> QuerySet[Tick]:
+def _queued(schedule: CronSchedule, using: str) -> QuerySet[Tick]:
     return Tick.objects.using(using).filter(
         schedule=schedule.pk, is_open=True, outcome=TickOutcome.WAITING.value
     )

@@ -1,4 +1,4 @@
-"""One round of ticks: schedules that are locked, what is decided on each, and the few statements that save it all."""
+"""One round of ticks: decide on locked schedules and save all decisions in a few statements."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, skip_queued_ticks
 
 
 class TickResult(NamedTuple):
-    """How many ticks of a round came to what; ``full``: more may be due."""
+    """Counts of a round's ticks by outcome; ``full``: more may be due."""
 
     fired: int = 0
     waiting: int = 0
     skipped: int = 0
     missed: int = 0
     problems: tuple[str, ...] = ()
-    """Names of schedules that will not be looked at any more, with the reason."""
+    """Names of schedules that will not be checked any more, with the reason."""
     max_lateness: timedelta = timedelta(0)
-    """How late the latest of the fired ticks was."""
+    """Longest delay of a fired tick."""
     full: bool = False
-    looked_at: int = 0
-    """How many schedules: none where others hold all that is due."""
+    checked: int = 0
+    """Number of schedules; 0 if other schedulers have locked all due ones."""
 
 
 @dataclass(slots=True)
 class _Tick:
-    """A tick of this round, lighter than a model's instance; ``id`` where its row is there, because it waited."""
+    """A tick of this round, cheaper than a model instance; ``id`` if it was queued and has a row."""
 
     schedule_id: int
     due_at: datetime
@@ -55,7 +55,7 @@ class _Tick:
 
 
 class TickRound:
-    """Decides on ``schedules``, which the caller's transaction has locked, and saves in that transaction."""
+    """Decides on ``schedules``, locked by the caller's transaction, and saves in that transaction."""
 
     def __init__(self, schedules: Sequence[CronSchedule], *, now: datetime, using: str) -> None:
         self.schedules = schedules
@@ -72,7 +72,7 @@ class TickRound:
         self._read_open_ticks()
 
     def decide_due(self) -> TickRound:
-        """Decide on all that is due."""
+        """Decide on all due ticks."""
         decided = self._decided_already()
         for schedule in self.schedules:
             try:
@@ -85,7 +85,7 @@ class TickRound:
         return self
 
     def decide_by_hand(self, schedule: CronSchedule, by: str) -> TickRound:
-        """Decide on a tick of now that somebody asked for."""
+        """Decide on a tick at the current time, requested by ``by``."""
         self._payloads[schedule.pk] = _payload(schedule)
         self._admit(schedule, _Tick(schedule.pk, self._now, requested_by=by))
         if self._waiting[schedule.pk] and schedule.next_check_at is not None:
@@ -94,7 +94,7 @@ class TickRound:
         return self
 
     def save(self) -> TickResult:
-        """Write jobs, ticks and the times of the next look."""
+        """Write jobs, ticks and the times of the next checks."""
         dialect, connection = open_dialect(self._using)
         if self._replaced:
             cancel(Job.objects.using(self._using).filter(pk__in=self._replaced), using=self._using)
@@ -130,7 +130,7 @@ class TickRound:
             self._fire(schedule, waiting.pop(0))
         for due_at in planned.missed:
             if (schedule.pk, due_at) not in decided:
-                reason = f"nobody was there to fire it; decided at {self._now:%Y-%m-%d %H:%M:%S} UTC"
+                reason = f"no scheduler was running; decided at {self._now:%Y-%m-%d %H:%M:%S} UTC"
                 self._record(_Tick(schedule.pk, due_at), TickOutcome.MISSED, reason)
         for due_at in planned.fire:
             if (schedule.pk, due_at) not in decided:
@@ -143,28 +143,28 @@ class TickRound:
         self._next_checks.append(ScheduleTimes(schedule.pk, planned.next_due_at, check_at))
 
     def _admit(self, schedule: CronSchedule, tick: _Tick) -> None:
-        """Do with a tick that is due what the schedule wants where another of its jobs has not ended."""
+        """Fire, replace, queue or skip a due tick, by the schedule's overlap policy."""
         running, waiting = self._running[schedule.pk], self._waiting[schedule.pk]
         tick_policy = schedule.tick_policy
-        verdict = decide_overlap(
+        decision = decide_overlap(
             tick_policy.overlap, unfinished=len(running), waiting=len(waiting), room=tick_policy.room
         )
-        match verdict:
+        match decision:
             case OverlapDecision.FIRE:
                 self._fire(schedule, tick)
             case OverlapDecision.REPLACE:
-                self._replaced += [one.job_id for one in running if one.job_id]
+                self._replaced += [running_tick.job_id for running_tick in running if running_tick.job_id]
                 running.clear()
                 self._fire(schedule, tick)
             case OverlapDecision.WAIT if not schedule.is_firing:
-                why = "and nothing waits while the schedule is paused"
+                why = "and ticks are not queued while the schedule is paused"
                 self._record(tick, TickOutcome.SKIPPED, f"{self._reason(running)}, {why}")
             case OverlapDecision.WAIT:
                 waiting.append(tick)
                 tick.is_open = True
                 self._record(tick, TickOutcome.WAITING, self._reason(running))
             case OverlapDecision.SKIP:
-                more = f", and {len(waiting)} waiting for it" if waiting else ""
+                more = f", and {len(waiting)} ticks are queued" if waiting else ""
                 self._record(tick, TickOutcome.SKIPPED, self._reason(running) + more)
 
     def _fire(self, schedule: CronSchedule, tick: _Tick) -> None:
@@ -179,12 +179,12 @@ class TickRound:
 
     def _reason(self, running: Sequence[_Tick]) -> str:
         ids = [str(tick.job_id) for tick in running if tick.job_id is not None]
-        return f"job {', '.join(ids)} has not ended" if ids else "the job of the tick before has not ended"
+        return f"job {', '.join(ids)} has not ended" if ids else "the job of the previous tick has not ended"
 
     def _read_open_ticks(self) -> None:
-        """Read which ticks wait and which jobs have not ended; ticks whose job has ended are closed."""
+        """Read the queued ticks and the unfinished jobs; close ticks whose job has ended."""
         ticks = Tick.objects.using(self._using)
-        of_these = ticks.filter(is_open=True, schedule__in=[one.pk for one in self.schedules])
+        of_these = ticks.filter(is_open=True, schedule__in=[schedule.pk for schedule in self.schedules])
         rows = of_these.order_by("due_at", "pk")
         columns = ("schedule_id", "due_at", "outcome", "reason", "job_id", "is_open", "requested_by", "id")
         open_ticks = [_Tick(*row) for row in rows.values_list(*columns)]
@@ -207,17 +207,19 @@ class TickRound:
             ticks.filter(pk__in=ended).update(is_open=False)
 
     def _decided_already(self) -> set[tuple[int, datetime]]:
-        """Return the ticks that are there although their schedule says they are not decided: restored, set back."""
-        due = [one.next_due_at for one in self.schedules if one.next_due_at is not None]
+        """Return due ticks that already have a row: the schedule was restored or its clock set back."""
+        due = [schedule.next_due_at for schedule in self.schedules if schedule.next_due_at is not None]
         if not due:
             return set()
         ticks = Tick.objects.using(self._using).filter(
-            schedule__in=[one.pk for one in self.schedules], due_at__gte=min(due), due_at__lte=self._now
+            schedule__in=[schedule.pk for schedule in self.schedules],
+            due_at__gte=min(due),
+            due_at__lte=self._now,
         )
         return set(ticks.values_list("schedule_id", "due_at"))
 
     def _insert_jobs(self) -> None:
-        """Insert the fired jobs, equal ones in one statement, and give each tick its job's id."""
+        """Insert the fired jobs, those with equal options in one statement, and set the ticks' job ids."""
         groups: dict[NewJob, list[tuple[CronSchedule, _Tick]]] = defaultdict(list)
         for schedule, tick in self._fired:
             groups[_new_job(schedule, tick.due_at)].append((schedule, tick))
@@ -236,14 +238,14 @@ class TickRound:
             waiting=number[TickOutcome.WAITING],
             skipped=number[TickOutcome.SKIPPED],
             missed=number[TickOutcome.MISSED],
-            problems=tuple(f"{one.name}: {one.problem}" for one in self._problems),
+            problems=tuple(f"{schedule.name}: {schedule.problem}" for schedule in self._problems),
             max_lateness=max((self._now - tick.due_at for _, tick in self._fired), default=timedelta(0)),
-            looked_at=len(self.schedules),
+            checked=len(self.schedules),
         )
 
 
 def _payload(schedule: CronSchedule) -> str:
-    """Return the arguments as JSON text; an error where firing would fail, and the round with it: an edited row."""
+    """Return the arguments as JSON. Raises for a manually edited row whose insert would fail the round."""
     if not isinstance(schedule.arguments, dict):
         raise ConfigurationError(
             f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}"
@@ -273,7 +275,7 @@ def _as_row(tick: _Tick, now: datetime) -> NewTick:
 
 
 def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
-    """Return the job of a tick; it is of use for so long after the tick was due, a jitter not counted."""
+    """Return the job of a tick; its expiry counts from the due time plus the jitter."""
     expires = schedule.expires
     return NewJob(
         name=schedule.job_name,

@@ -52,7 +52,7 @@ class Scheduler:
             ticked = fire_due(using=using)
             log_ticks(ticked)
             left = seconds_until_next_check(using=using)
-            if left == 0 and not ticked.looked_at:
+            if left == 0 and not ticked.checked:
                 pause = self._locked_pause
                 self._locked_pause = min(2 * pause, MAX_LOCKED_PAUSE_SECONDS)
                 return pause
@@ -83,7 +83,7 @@ def fire_due(*, using: str) -> TickResult:
             missed=total.missed + ticked.missed,
             problems=total.problems + ticked.problems,
             max_lateness=max(total.max_lateness, ticked.max_lateness),
-            looked_at=total.looked_at + ticked.looked_at,
+            checked=total.checked + ticked.checked,
         )
         if not ticked.full:
             return total

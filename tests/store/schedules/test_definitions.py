@@ -210,7 +210,7 @@ class TestWaiting:
         pause_schedule(row)
         made = run_schedule(the())
         assert (made.outcome, Tick.objects.filter(outcome="waiting").count()) == ("skipped", 0)
-        assert made.reason.endswith("has not ended, and nothing waits while the schedule is paused")
+        assert made.reason.endswith("has not ended, and ticks are not queued while the schedule is paused")
 
 
 class TestSync:

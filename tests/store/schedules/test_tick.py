@@ -120,7 +120,7 @@ def test_what_was_missed_is_recorded_and_caught_up_with(catch_up: str, expected:
     tick()
     assert outcomes(schedule) == expected
     for one in Tick.objects.filter(outcome="missed"):
-        assert "nobody was there" in one.reason
+        assert "no scheduler was running" in one.reason
     assert Job.objects.count() == expected.count("fired")
 
 
