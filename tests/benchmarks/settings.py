@@ -12,6 +12,7 @@ ALLOWED_HOSTS = ["testserver"]
 STATIC_URL = "static/"
 INSTALLED_APPS = [
     "django_jobs",
+    "django_jobs.web",
     "tests.benchmarks",
     "django.contrib.admin",
     "django.contrib.auth",
