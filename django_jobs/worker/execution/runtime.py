@@ -89,8 +89,8 @@ class Run:
     job: JobContext = field(init=False)
     log: RunLog | None = None
     arguments: Any = None
-    args: list[Any] = field(default_factory=list)
-    kwargs: dict[str, Any] = field(default_factory=dict)
+    args: list[Any] = field(init=False)
+    kwargs: dict[str, Any] = field(init=False)
     timeout_seconds: float | None = None
 
     def __repr__(self) -> str:

@@ -11,22 +11,22 @@ import multiprocessing
 from collections.abc import Callable
 from ctypes import c_longlong
 
-RING_SIZE = 8_192
+BUFFER_SIZE = 8_192
 """More than a process can have started and not yet saved: the claimer stops long before."""
 
 
 class StartedJobs:
-    """A ring of job ids, shared with a child process by passing it at the spawn."""
+    """A ring buffer of job ids, shared with a child process by passing it at the spawn."""
 
     def __init__(self) -> None:
-        self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, RING_SIZE)
+        self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, BUFFER_SIZE)
 
     def writer(self) -> Callable[[int], None]:
         """Return a function to be called with the id of each job that starts, from any thread."""
         ids, positions = self._ids, itertools.count()
 
         def record_start(job_id: int) -> None:
-            ids[next(positions) % RING_SIZE] = job_id
+            ids[next(positions) % BUFFER_SIZE] = job_id
 
         return record_start
 
