@@ -123,10 +123,7 @@ class Worker:
             ),
             LoopSpec("maintenance", self._maintenance.step, step_timeout=maintenance_timeout),
             LoopSpec(
-                "scheduler",
-                self._scheduler.step,
-                wake=self._scheduler.wake,
-                step_timeout=maintenance_timeout,
+                "scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout
             ),
             LoopSpec("claimer", self._claim, wake=self._claimer.wake, durable=False, step_timeout=timeout),
         )

@@ -205,7 +205,7 @@ def test_a_burst_fires_nothing_and_both_duties_at_once_are_refused(start_worker:
     for both in (("--scheduler-only", "--no-scheduler"), ("--burst", "--scheduler-only")):
         worker = start_worker(*both)
         assert worker.wait() in {1, 2}
-        assert "not allowed with" in worker.output or "--burst works off jobs" in worker.output
+        assert "not allowed with" in worker.output or "--burst runs jobs" in worker.output
 
 
 def test_jobs_tick_fires_once_from_many_places(start_worker: StartWorker) -> None:

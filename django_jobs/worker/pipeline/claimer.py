@@ -183,11 +183,7 @@ class Claimer:
             return 0
         next_check_at, self._next_unanswered_check_at = self._next_unanswered_check_at, 0.0
         claims = claim(
-            self._cursors,
-            lane,
-            limit=limit,
-            worker_id=self._context.worker_id,
-            using=self._context.using,
+            self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=self._context.using
         )
         self._next_unanswered_check_at = next_check_at
         if claims:

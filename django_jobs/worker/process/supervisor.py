@@ -46,15 +46,15 @@ LIVENESS_STALE_FACTOR = 4
 """A process whose loops did not turn for this many times WORKER["STALE_AFTER"] is not live."""
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True)
 class _Child:
     process: SpawnProcess
     pid: int
     inbox: Connection
-    started_at: float = field(default_factory=time.monotonic)
-    worker_ids: list[int] = field(default_factory=list)
     started_jobs: StartedJobs
     liveness: SharedLiveness
+    started_at: float = field(default_factory=time.monotonic)
+    worker_ids: list[int] = field(default_factory=list)
 
 
 class _LostWorker(NamedTuple):
@@ -123,15 +123,7 @@ class Supervisor:
             )
             process.start()
             outbox.close()
-            self._children.append(
-                _Child(
-                    process=process,
-                    pid=process.pid or 0,
-                    inbox=inbox,
-                    started_jobs=started_jobs,
-                    liveness=liveness,
-                )
-            )
+            self._children.append(_Child(process, process.pid or 0, inbox, started_jobs, liveness))
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
@@ -213,12 +205,9 @@ class Supervisor:
         try:
             while self._to_rescue:
                 loss = self._to_rescue[0]
+                rules, using = settings.worker.rules, settings.database
                 rescued = rescue_worker(
-                    loss.worker_id,
-                    rules=settings.worker.rules,
-                    ran=loss.ran,
-                    reason=loss.reason,
-                    using=settings.database,
+                    loss.worker_id, rules=rules, ran=loss.ran, reason=loss.reason, using=using
                 )
                 if rescued:
                     logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
