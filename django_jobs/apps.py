@@ -1,4 +1,4 @@
-"""The Django app: wires nothing at import; discovers ``jobs`` modules when all apps are ready."""
+"""The Django app: imports every app's ``jobs`` module once all apps are ready."""
 
 from __future__ import annotations
 

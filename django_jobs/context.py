@@ -23,7 +23,7 @@ MAX_PROGRESS_MESSAGE_LENGTH = 200
 MAX_LOG_LEVEL = 1_000
 CANCEL_CHECK_INTERVAL_SECONDS = 1.0
 """A cancellation request is looked up at most this often."""
-CANCEL_REQUESTED_MESSAGE = "it was asked to end"
+CANCEL_REQUESTED_MESSAGE = "cancellation was requested"
 """The reason on the attempt of a job that ended because of a cancellation request."""
 BATCH_ACTIVITY_SECONDS = 60.0
 """The builder of a batch records its activity this often, while it enqueues."""

@@ -1,4 +1,4 @@
-"""Every exception that django_jobs raises, and those a job raises to say what should become of it."""
+"""Errors of django_jobs, and exceptions that a job raises to steer: Retry, Snooze, Discard, Cancel, RateLimited."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class JobsError(Exception):
 
 
 class ConfigurationError(JobsError, ValueError):
-    """A setting or an option of ``@job`` is wrong; the message names it, what was expected and what came."""
+    """A setting or an option is wrong; the message names it, the expected value and the given one."""
 
 
 class UnknownJobError(JobsError, LookupError):
@@ -51,7 +51,7 @@ class ArgumentsError(JobsError, TypeError):
 
 
 class SerializationError(JobsError, ValueError):
-    """A value cannot be carried as JSON, or what is stored cannot be read back."""
+    """A value cannot be stored as JSON, or a stored one cannot be read back."""
 
 
 class PayloadTooLargeError(SerializationError):
@@ -59,7 +59,7 @@ class PayloadTooLargeError(SerializationError):
 
 
 class ClaimLostError(JobsError):
-    """The claim of this run is another worker's by now; nothing was written."""
+    """The claim of this run belongs to another worker now; nothing was written."""
 
 
 class LimitKeyError(JobsError, ValueError):
@@ -67,11 +67,11 @@ class LimitKeyError(JobsError, ValueError):
 
 
 class NoCurrentJobError(JobsError, LookupError):
-    """``current_job()`` was called where no job is running."""
+    """``current_job()`` was called outside of a running job."""
 
 
 class OnceError(JobsError):
-    """``once(...)`` cannot do what it promises here; the message says why, and what to do instead."""
+    """``once(...)`` cannot keep its promise here; the message says why, and what to do instead."""
 
 
 class WaitTimeoutError(JobsError, TimeoutError):
@@ -83,11 +83,11 @@ class InvalidGraphError(JobsError, ValueError):
 
 
 class NoCurrentBatchError(JobsError, LookupError):
-    """``current_batch()`` was called where no batch is built, or by a job that is in none."""
+    """``current_batch()`` was called outside of a batch's block, by a job that is in no batch."""
 
 
 class ResultExpiredError(JobsError, LookupError):
-    """The job has succeeded, and its result was kept no longer than ``RESULTS["TTL"]`` or ``result_ttl`` says."""
+    """The job has succeeded, and its result has expired: it was kept no longer than ``RESULTS["TTL"]`` or ``result_ttl`` says."""
 
 
 class ResultUnreadableError(JobsError, OSError):
@@ -99,7 +99,7 @@ class ResultUnreadableError(JobsError, OSError):
 
 
 class ResultNotPassedError(SerializationError):
-    """A job waits for another's result, and that cannot be passed on: it is gone, or could not be stored."""
+    """The result of another job cannot be passed on: it is gone, has expired or could not be stored."""
 
 
 class JobTimeoutError(JobsError):
@@ -107,7 +107,7 @@ class JobTimeoutError(JobsError):
 
 
 class Retry(Exception):
-    """Raise inside a job to run it again; the try counts.
+    """Raise inside a job to run it again; the attempt counts.
 
     ``after`` is the wait (timedelta or seconds); None takes the job's backoff.
     """
@@ -127,7 +127,7 @@ class Discard(Exception):
 
 
 class Cancel(Exception):
-    """Raise inside a job to end it as cancelled: neither a success nor a dead letter. ``reason`` is kept on the try."""
+    """Raise inside a job to end it as cancelled, neither succeeded nor dead; the attempt keeps ``reason``."""
 
     def __init__(self, reason: str = "") -> None:
         super().__init__(reason)
@@ -135,11 +135,11 @@ class Cancel(Exception):
 
 
 class BatchEndedError(JobsError, Cancel):
-    """A batch that has ended, or was cancelled, takes no more jobs; a job that lets this through is cancelled too."""
+    """A batch that has ended, or was cancelled, takes no more jobs; a job that does not catch this is cancelled too."""
 
 
 class Snooze(Exception):
-    """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the try does not count."""
+    """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the attempt does not count."""
 
     def __init__(self, delay: timedelta | float) -> None:
         super().__init__(f"again in {delay}")
@@ -147,10 +147,10 @@ class Snooze(Exception):
 
 
 class RateLimited(Snooze):
-    """Raise inside a job with a ``rate_limit`` when the called server says that it is called too often.
+    """Raise inside a job with a ``rate_limit`` when the called server refuses because of too many calls.
 
     No job of the same key starts before ``retry_after`` (timedelta or seconds) has passed; this one runs again, and the
-    try does not count. A job without a rate limit just snoozes.
+    attempt does not count. A job without a rate limit only snoozes.
     """
 
     def __init__(self, retry_after: timedelta | float) -> None:

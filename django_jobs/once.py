@@ -1,4 +1,4 @@
-"""``once``: what was done already is not done again, over all tries and duplicates of a job."""
+"""``once``: do a piece of work one time only, over all attempts and duplicates of a job."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ _NO_ASYNC = (
 
 
 class Once:
-    """What ``with once(...) as first`` gives: true in the block that is the first.
+    """The value of ``with once(...) as first``: true in the block that is the first.
 
-    ``stored`` is what the first one stored: for the first itself, what it has stored so far.
+    ``stored`` is the value that the first one stored; for the first itself, so far.
     """
 
     __slots__ = ("_earlier", "_is_open", "_record", "_stored")
@@ -47,19 +47,18 @@ class Once:
 
     @property
     def stored(self) -> Any:
-        """What the first one gave to ``store``, None where it gave nothing. A model instance is loaded now."""
+        """The value that the first one gave to ``store``, or None. A model instance is loaded now."""
         return decode(self._stored)
 
     @property
     def job_id(self) -> int | None:
-        """The job that was the first, this one included; None where that was not in a job."""
+        """The job that was the first, this one included; None outside of a job."""
         return self._record.job_id if self._earlier is None else self._earlier.job_id
 
     def store(self, value: Any) -> None:
-        """Keep ``value``, in the block's transaction, for those that come later: anything that a job may return.
+        """Keep ``value``, in the block's transaction, for later blocks: any value that a job may return.
 
-        Raises OnceError where this is not the first or the block has ended, SerializationError and
-        PayloadTooLargeError.
+        Raises OnceError if this is not the first or the block has ended, SerializationError and PayloadTooLargeError.
         """
         from .store.enqueue.once import save_once_value
 
@@ -70,19 +69,19 @@ class Once:
         self._stored = save_once_value(self._record, value)
 
     def end(self) -> None:
-        """Take no more values: the block has ended."""
+        """Refuse more values: the block has ended."""
         self._is_open = False
 
 
 class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) as first
-    """Do a block one time only: ``with once("charge", order_id) as first:`` and then ``if first:``.
+    """Run a block one time only: ``with once("charge", order_id) as first:`` and then ``if first:``.
 
-    The key is all of its parts, anything that an argument of a job may be, and is one key for the whole project. That
-    it was done is committed together with what the block writes to the jobs' database: where the block raises, or is
-    killed, neither is, and the next try is the first. Two at the same time: the second waits for the first's end.
+    The key consists of all parts, any values that a job's arguments may be, and is valid for the whole project. Its
+    record is committed together with the block's writes to the jobs' database: if the block raises or is killed, neither
+    is, and the next attempt is the first. Of two at the same time, the second waits for the end of the first.
     Records are kept for the setting ``RETENTION["ONCE"]``.
 
-    Raises OnceError in asynchronous code, and where the block writes to another database.
+    Raises OnceError in asynchronous code, and if the block writes to another database.
     """
 
     def __init__(self, *key: Any) -> None:
@@ -113,7 +112,7 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
         raise OnceError(_NO_ASYNC)
 
     async def __aexit__(self, *_: object) -> None:
-        """Never reached; ``async with`` looks for it before it enters."""
+        """Never called; ``async with`` needs it to exist."""
 
     def _new_record(self) -> NewOnceRecord:
         from .store.dialects.base.keys import NewOnceRecord
@@ -133,7 +132,7 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
 
 
 def _refuse_event_loop() -> None:
-    """Raise OnceError in a thread that runs an event loop, unless Django itself was told to let that be."""
+    """Raise OnceError in a thread that runs an event loop, unless DJANGO_ALLOW_ASYNC_UNSAFE is set."""
     if os.environ.get("DJANGO_ALLOW_ASYNC_UNSAFE"):
         return
     try:

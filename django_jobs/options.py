@@ -171,19 +171,15 @@ def check_using(name: str, options: UsingOptions) -> UsingOptions:
     return cast("UsingOptions", checked)
 
 
-def _option(name: str) -> Any:
-    return field(default=None, metadata={"check": JOB_OPTION_READERS[name]})
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
     """Checked options of ``@job``. None: the queue's setting, then the default. ``check`` makes a field of a keyword."""
 
-    queue_name: str | None = _option("queue_name")
-    priority: int | None = _option("priority")
-    max_attempts: int | None = _option("max_attempts")
-    backoff: Backoff | None = _option("backoff")
-    timeout: timedelta | None = _option("timeout")
+    queue_name: str | None = field(default=None, metadata={"check": JOB_OPTION_READERS["queue_name"]})
+    priority: int | None = field(default=None, metadata={"check": JOB_OPTION_READERS["priority"]})
+    max_attempts: int | None = field(default=None, metadata={"check": JOB_OPTION_READERS["max_attempts"]})
+    backoff: Backoff | None = field(default=None, metadata={"check": JOB_OPTION_READERS["backoff"]})
+    timeout: timedelta | None = field(default=None, metadata={"check": JOB_OPTION_READERS["timeout"]})
     retry_on: tuple[type[BaseException], ...] = field(
         default=(Exception,), metadata={"check": as_exception_types}
     )

@@ -1,6 +1,6 @@
 """Results that are too large for the database: JSON files in one of Django's STORAGES (``RESULTS["STORAGE"]``).
 
-The job's row has a mark in the result's place that names storage and file. Nobody can guess a file's name.
+The job's row has a reference in the result's place that names storage and file. A file's name cannot be guessed.
 """
 
 from __future__ import annotations
@@ -23,22 +23,19 @@ logger = logging.getLogger("django_jobs.results")
 
 
 class ResultFile(NamedTuple):
-    """Where a result stands: an alias of STORAGES, the name there, and its length."""
+    """A result's file: an alias of STORAGES, the name there, and its length."""
 
     storage: str
     name: str
     bytes: int
 
     def reference(self) -> dict[str, Any]:
-        """Return what stands in the database in the result's place."""
+        """Return the value that the database stores in the result's place."""
         return {TAG: RESULT_FILE_TAG, **self._asdict()}
 
 
 def parse_result_file(stored: object) -> ResultFile | None:
-    """Return where the result stands that ``stored``, a job's result as the database has it, is the mark of.
-
-    None where it is no such mark, or not a whole one.
-    """
+    """Return the file that ``stored``, a job's result as the database has it, refers to; None if it is no reference."""
     if not (isinstance(stored, dict) and stored.get(TAG) == RESULT_FILE_TAG):
         return None
     match stored:
@@ -49,7 +46,7 @@ def parse_result_file(stored: object) -> ResultFile | None:
 
 
 def write_result(text: str, *, job_id: int, day: date, storage: str) -> ResultFile:
-    """Write a result's JSON to a new file and return where it stands. Raises what the storage raises."""
+    """Write a result's JSON to a new file. Raises any exception of the storage."""
     content = text.encode()
     wanted = f"{FOLDER}/{day:%Y/%m/%d}/{job_id}-{secrets.token_hex(16)}.json"
     name = storages[storage].save(wanted, ContentFile(content), max_length=MAX_NAME_LENGTH)
@@ -75,7 +72,7 @@ def read_result(file: ResultFile) -> Any:
 
 
 def delete_result(storage: str, name: str) -> bool:
-    """Delete a file, which may be gone already, and tell whether it is; a storage that fails is logged."""
+    """Delete a file and return whether it is gone; an error of the storage is logged."""
     try:
         storages[storage].delete(name)
     except FileNotFoundError:

@@ -1,10 +1,9 @@
-"""The signals of a job's life, and how they are sent: contained, and only where somebody listens.
+"""Signals of a job's lifecycle, sent if there are receivers.
 
-Every signal has ``sender`` = the ``Job`` model and the argument ``job`` (a ``Job`` instance, read after
-the change was committed); ``job_dead`` has ``dead_letter`` as well. A receiver that raises is logged
-under ``django.dispatch`` and changes nothing: neither the job's outcome nor the worker. Signals are
-sent once by the process that made the change; one that dies between the commit and the signal does
-not send it. What must happen for certain belongs into a job.
+Every signal has ``sender`` = the ``Job`` model and the argument ``job`` (a ``Job`` instance, read after the change was
+committed); ``job_dead`` has ``dead_letter`` as well. An exception of a receiver is logged under ``django.dispatch`` and
+changes neither the job's outcome nor the worker. The process that made the change sends the signal once; if it dies
+between commit and signal, the signal is lost. Work that must not be lost belongs into a job.
 """
 
 from __future__ import annotations

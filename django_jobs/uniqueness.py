@@ -1,4 +1,4 @@
-"""The keys of an enqueue: ``Unique`` and ``idempotency_key``, checked, and made into what the store takes."""
+"""The keys of an enqueue, of ``Unique`` and ``idempotency_key``: checked, and computed from a job's arguments."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from .policy.uniqueness import (
 __all__ = ["Unique"]
 
 KeyFunction = Callable[..., Any]
-"""Called with the job's arguments by name, defaults filled in; returns the key, anything that an argument may be."""
+"""Called with the job's arguments by name, defaults filled in; returns the key, any value that an argument may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,12 +38,11 @@ class Unique:
 
     by: names of arguments, or a function of them that returns the key. None: all arguments; an empty tuple: the
     job as a whole.
-    states: in which a job stands in the way of another: ``blocked``, ``scheduled``, ``ready`` (the default) and
-    ``running``.
+    states: in which a job conflicts with a new one: ``blocked``, ``scheduled``, ``ready`` (the default) and ``running``.
     on_conflict: ``skip`` leaves the waiting job as it is, ``replace`` gives it the new arguments and time,
     ``reschedule`` the new time only. Default ``skip``, with ``debounce`` ``replace``.
-    debounce: the job waits so long, and each further enqueue has it wait so long again: it runs once after the last.
-    max_wait: but no longer than that after the first.
+    debounce: the job waits so long, and again so long from each further enqueue: it runs once after the last.
+    max_wait: the longest wait after the first enqueue.
     """
 
     by: Collection[str] | KeyFunction | None = None
@@ -54,7 +53,7 @@ class Unique:
 
     @property
     def rule(self) -> ConflictRule:
-        """What the store does where a job holds the key."""
+        """The rule for an enqueue whose key another job has."""
         chosen = self.on_conflict or ("skip" if self.debounce is None else "replace")
         return ConflictRule(on_conflict=OnConflict(chosen), max_wait=self.max_wait)
 
@@ -78,12 +77,14 @@ def _check_by(label: str, by: object, signature: inspect.Signature) -> None:
     if by is None or callable(by):
         return
     if not (
-        isinstance(by, (tuple, list, set, frozenset)) and all(isinstance(one, str) and one for one in by)
+        isinstance(by, (tuple, list, set, frozenset)) and all(isinstance(name, str) and name for name in by)
     ):
         raise ConfigurationError(
             f"{label}: by: expected a tuple of names of arguments, a function of them or None, got {by!r}"
         )
-    takes_any = any(one.kind is inspect.Parameter.VAR_KEYWORD for one in signature.parameters.values())
+    takes_any = any(
+        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values()
+    )
     unknown = sorted(set(by) - set(signature.parameters))
     if unknown and not takes_any:
         raise ConfigurationError(
@@ -117,7 +118,7 @@ def _check_debounce(label: str, unique: Unique) -> None:
         return
     if unique.rule.on_conflict is OnConflict.SKIP:
         raise ConfigurationError(
-            f"{label}: on_conflict: expected replace or reschedule with debounce, got 'skip', which puts nothing off"
+            f"{label}: on_conflict: expected replace or reschedule with debounce, got 'skip', which postpones nothing"
         )
     if State.RUNNING in unique.states:
         raise ConfigurationError(
@@ -153,17 +154,17 @@ def keys_for(
     idempotency_key: str | KeyFunction | None,
     idempotency_window: timedelta | None,
 ) -> tuple[list[NewKey], ConflictRule]:
-    """Return a key for each of the arguments (by name, defaults filled in), and what a conflict leads to.
+    """Return a key for each of the arguments (by name, defaults filled in), and the rule for a conflict.
 
-    Raises ConfigurationError where the options do not go together, ArgumentsError where a function fails.
+    Raises ConfigurationError if the options exclude each other, ArgumentsError if a function fails.
     """
     if unique is not None and (idempotency_key is not None or idempotency_window is not None):
         raise ConfigurationError(
-            f"{name}.using(idempotency_key): expected a job without unique=..., which says already which enqueues"
-            " are one; got one with both"
+            f"{name}.using(idempotency_key): expected a job without unique=..., which is a key already; got one with"
+            " both"
         )
     if unique is not None:
-        return [unique_key_of(name, unique, one, secret=secret) for one in arguments], unique.rule
+        return [unique_key_of(name, unique, item, secret=secret) for item in arguments], unique.rule
     if idempotency_key is None:
         raise ConfigurationError(f"{name}.using(idempotency_window): expected an idempotency_key with it")
     if len(arguments) > 1 and not callable(idempotency_key):
@@ -171,14 +172,14 @@ def keys_for(
             f"{name}.using(idempotency_key): expected a function of the arguments for enqueue_many, got one key"
             f" for {len(arguments)} jobs: {_cut(idempotency_key)}"
         )
-    keys = [idempotency_key_of(name, idempotency_key, idempotency_window, one) for one in arguments]
+    keys = [idempotency_key_of(name, idempotency_key, idempotency_window, item) for item in arguments]
     return keys, ConflictRule()
 
 
 def idempotency_key_of(
     name: str, given: str | KeyFunction, window: timedelta | None, arguments: Mapping[str, Any]
 ) -> NewKey:
-    """Return the key of one enqueue. Raises ArgumentsError where a function does not come to one."""
+    """Return the key of one enqueue. Raises ArgumentsError if a function does not return one."""
     key = given
     if callable(given):
         key = _call(f"{name}.using(idempotency_key)", given, arguments)
@@ -202,9 +203,9 @@ def idempotency_key_of(
 def unique_key_of(
     name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]
 ) -> NewKey:
-    """Return the key of one enqueue of a unique job; what ``secret`` names is masked where it can be read.
+    """Return the key of one enqueue of a unique job; its text masks the arguments that ``secret`` names.
 
-    Raises ArgumentsError where a function does not come to a key.
+    Raises ArgumentsError if a function does not return a key.
     """
     label = f"@job {name}: unique: by"
     if unique.by is None:
@@ -212,7 +213,7 @@ def unique_key_of(
     elif callable(unique.by):
         chosen = _call(label, unique.by, arguments)
     else:
-        chosen = {one: arguments[one] for one in sorted(unique.by) if one in arguments}
+        chosen = {argument: arguments[argument] for argument in sorted(unique.by) if argument in arguments}
     value = encode(chosen, what=label)
     shown = canonical_json(redact(value, parts=get_settings().redact, names=secret))
     return NewKey(
@@ -220,7 +221,7 @@ def unique_key_of(
         kind=KeyKind.UNIQUE.value,
         job_name=name,
         text=shown if len(shown) <= MAX_KEY_LENGTH else shown[: MAX_KEY_LENGTH - 3] + "...",
-        states=tuple(State(one).value for one in unique.states),
+        states=tuple(State(state).value for state in unique.states),
         seconds=UNIQUE_KEY_TTL.total_seconds(),
         expires=False,
     )

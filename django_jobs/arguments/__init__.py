@@ -1,1 +1,1 @@
-"""Arguments of jobs: bound to a signature, serialized as JSON, redacted for display."""
+"""Arguments of jobs: bound to a signature, serialized as JSON, filled in with results."""

@@ -1,7 +1,7 @@
 """Arguments and results as JSON text, with a closed list of tagged types.
 
-A value that JSON has no word for is written as ``{"$type": <tag>, "value": <text>}``. Only the tags
-below are ever read back; nothing named in the database is imported or called. Tuples come back as lists.
+A value that JSON cannot express is written as ``{"$type": <tag>, "value": <text>}``. Only the tags below are ever read
+back; nothing named in the database is imported or called. Tuples come back as lists.
 
 =============  =====================================================================
 tag            carries
@@ -42,22 +42,22 @@ from ..exceptions import ResultNotPassedError, SerializationError
 
 TAG = "$type"
 MAX_DEPTH = 30
-"""MariaDB reads JSON of 32 levels; one is the object of arguments, one the tag of a value."""
+"""MariaDB reads JSON of 32 levels; one is the object of arguments, one a tag."""
 _MAX_INT = 2**63 - 1
 _JSON_SCALARS = frozenset({bool, type(None)})
 
 RESULT_NOT_STORABLE = {TAG: "not_storable"}
-"""Stands for a result that could not be carried; it has no reader."""
+"""Stored in place of a result that could not be serialized; it has no reader."""
 RESULT_EXPIRED = {TAG: "expired"}
-"""Stands for a result that was kept no longer."""
+"""Stored in place of a result whose time to live is over."""
 RESULT_FILE_TAG = "result_file"
-"""The tag of the mark for a result that stands in a file; ``result_storage`` reads it."""
+"""The tag of the reference to a result in a file; ``result_storage`` reads it."""
 RESULT_TAG = "result"
 
 
 @dataclass(frozen=True, slots=True)
 class ResultPlaceholder:
-    """Stands in arguments for the result of one of the jobs that are waited for, by number; None: a list of all."""
+    """The result of a predecessor, as an argument: its number among those waited for; None: a list of all."""
 
     of: int | None = None
 
@@ -71,16 +71,16 @@ _read_json = json.JSONDecoder().decode
 
 
 def loads(text: str) -> Any:
-    """Return the value of what ``dumps`` wrote.
+    """Return the value that ``dumps`` was given.
 
-    Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own
-    ``DoesNotExist`` where a referenced row is gone.
+    Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own ``DoesNotExist`` if a
+    referenced row is gone.
     """
     return decode(read_json(text))
 
 
 def read_json(text: str) -> Any:
-    """Return stored JSON as it is, tags and all. Raises SerializationError where it is no JSON."""
+    """Return stored JSON as it is, with its tags. Raises SerializationError if it is no JSON."""
     try:
         return _read_json(text)
     except (ValueError, RecursionError) as error:
@@ -88,7 +88,7 @@ def read_json(text: str) -> Any:
 
 
 def encode(value: object, *, what: str, depth: int = 0) -> Any:
-    """Return ``value`` built of JSON's own types only, tags included."""
+    """Return ``value`` as JSON's own types, with tags for others. Raises SerializationError."""
     kind = type(value)
     if kind in _JSON_SCALARS:
         return value
@@ -117,7 +117,7 @@ def decode(value: Any) -> Any:
 
 
 def has_result_placeholders(value: Any) -> bool:
-    """Tell whether decoded JSON has a mark for a result that is to be filled in."""
+    """Return whether decoded JSON has a placeholder for a result."""
     if isinstance(value, list):
         return any(map(has_result_placeholders, value))
     if isinstance(value, dict):
@@ -128,7 +128,7 @@ def has_result_placeholders(value: Any) -> bool:
 
 
 def _placeholder_scope(value: dict[str, Any]) -> dict[str, Any]:
-    """Return what of a JSON object may hold marks: of a tagged one a dict's items only, whatever its keys are."""
+    """Return the items of a JSON object that may be placeholders: of a tagged one, those of a dict only."""
     if TAG not in value:
         return value
     inner = value.get("value") if value[TAG] == "dict" else None
@@ -136,9 +136,9 @@ def _placeholder_scope(value: dict[str, Any]) -> dict[str, Any]:
 
 
 def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
-    """Return decoded JSON with the marks for results replaced by what ``results`` give, which is JSON too.
+    """Return decoded JSON with placeholders replaced by the values of ``results``, which are JSON too.
 
-    Raises ResultNotPassedError for a mark that counts beyond them.
+    Raises ResultNotPassedError for a number beyond them.
     """
     if isinstance(value, list):
         return [fill_in_results(item, results) for item in value]
@@ -153,12 +153,12 @@ def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
     if type(number) is int and 0 <= number < len(results):
         return results[number]()
     raise ResultNotPassedError(
-        f"the result of predecessor {number!r} is asked for; the job has {len(results)} of them"
+        f"the result of predecessor {number!r} is needed; the job has {len(results)} of them"
     )
 
 
 def as_object(value: object, what: str) -> dict[str, Any]:
-    """Return ``value`` if it is a dict. Raises SerializationError naming ``what`` where it is not."""
+    """Return ``value`` if it is a dict, or raise SerializationError naming ``what``."""
     if isinstance(value, dict):
         return value
     raise SerializationError(f"{what}: expected a JSON object, got {type(value).__name__}")
@@ -209,7 +209,7 @@ def _encode_other(value: object, what: str) -> Any:
         if isinstance(value, kind):
             return _tagged(tag, write(value))
     raise SerializationError(
-        f"{what}: expected what JSON can carry, a datetime, date, time, timedelta, UUID, Decimal, bytes or a"
+        f"{what}: expected a JSON value, a datetime, date, time, timedelta, UUID, Decimal, bytes or a"
         f" saved model instance; got {type(value).__module__}.{type(value).__qualname__}"
     )
 
@@ -252,9 +252,7 @@ def _untag(value: dict[str, Any]) -> Any:
 
 
 def _refuse_result(value: dict[str, Any]) -> Any:
-    raise ResultNotPassedError(
-        "the result of another job stands here, and was not filled in: this job waited for none"
-    )
+    raise ResultNotPassedError("the result of another job was not filled in: this job waited for none")
 
 
 def _load_model(value: dict[str, Any]) -> Model:

@@ -1,8 +1,8 @@
-"""How arguments are bound to a job's signature, stored by name, and turned back into a call.
+"""Bind arguments to a job's signature by name, and turn stored arguments back into a call.
 
-Stored is one JSON object: parameter name or keyword to value, ``*`` to the list of surplus positions, ``**``
-to keywords that share a name with a positional-only parameter. So a row can be searched by argument, and
-the order of parameters may change between deploys.
+The stored form is one JSON object: parameter name or keyword to value, ``*`` to the list of surplus positions, ``**``
+to keywords that share a name with a positional-only parameter. So rows can be searched by argument, and the order of
+parameters may change between deploys.
 """
 
 from __future__ import annotations
@@ -56,24 +56,22 @@ class CallSignature:
         return stored
 
     def by_name(self, stored: Mapping[str, Any]) -> dict[str, Any]:
-        """Return all arguments by name, those not given with their defaults; surplus positions as one list."""
-        filled: dict[str, Any] = {
-            name: one.default
-            for name, one in self.parameters.items()
-            if one.default is not inspect.Parameter.empty
-        }
-        for name, one in self.parameters.items():
-            if one.kind is inspect.Parameter.VAR_POSITIONAL:
+        """Return all arguments by name, with defaults filled in; surplus positions as one list."""
+        filled: dict[str, Any] = {}
+        for name, parameter in self.parameters.items():
+            if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
                 filled[name] = stored.get(VAR_POSITIONAL_KEY, [])
+            elif parameter.default is not inspect.Parameter.empty:
+                filled[name] = parameter.default
         named = {
             name: value for name, value in stored.items() if name not in {VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}
         }
         return {**filled, **stored.get(VAR_KEYWORD_KEY, {}), **named}
 
     def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:
-        """Return positions and keywords for the call. What does not fit is left for the call itself to refuse.
+        """Return positions and keywords for the call, which itself refuses arguments that do not fit.
 
-        Raises SerializationError where ``stored`` is nothing that ``bind`` makes: an edit by hand, say.
+        Raises SerializationError if ``stored`` does not have the form that ``bind`` makes, after an edit by hand.
         """
         left = dict(as_object(stored, "arguments"))
         surplus = left.pop(VAR_POSITIONAL_KEY, [])

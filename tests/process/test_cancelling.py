@@ -26,7 +26,7 @@ def _is_cancelled(job: Job) -> None:
     assert job.cancel().requested
     assert ended(job) == ["cancelled"]
     assert outcomes(job) == ["cancelled"]
-    assert (job.error or "").endswith(": it was asked to end")
+    assert (job.error or "").endswith(": cancellation was requested")
 
 
 @pytest.mark.parametrize("sleep", [misbehaving.sleep_for_ever, misbehaving.sleep_for_ever_async])

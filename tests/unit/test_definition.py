@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,6 +10,7 @@ from django_jobs import JobDefinition, job, registry
 from django_jobs.backoff import Exponential
 from django_jobs.enqueueing import new_job
 from django_jobs.exceptions import ArgumentsError, ConfigurationError
+from django_jobs.options import USING_CHECKS, UsingOptions
 from django_jobs.policy.backoff import FixedWaits
 from tests.sampleapp import jobs
 
@@ -247,6 +249,45 @@ def test_an_instant_goes_as_it_is_and_a_delay_as_seconds():
     new = new_job(jobs.named.using(run_after=due))
 
     assert (new.run_after, new.delay_seconds) == (due, None)
+
+
+def test_an_option_of_none_is_as_if_not_given():
+    later = jobs.named.using(priority=5, run_after=timedelta(hours=1)).using(priority=None, run_after=None)
+
+    assert new_job(later) == new_job(jobs.named)
+
+
+def test_a_job_cannot_be_changed_and_its_options_make_another():
+    later = jobs.named.using(priority=5)
+
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        jobs.named.options = later.options
+    assert isinstance(later, JobDefinition)
+    assert (later.function, later.name, later.signature) == (
+        jobs.named.function,
+        jobs.named.name,
+        jobs.named.signature,
+    )
+    assert (later(7), later.__doc__, repr(later)) == (jobs.named(7), jobs.named.__doc__, repr(jobs.named))
+
+
+def test_a_job_is_found_by_its_name_and_an_unknown_name_takes_any_arguments():
+    assert django_jobs.find_job("sample.named") is jobs.named
+    unknown = django_jobs.find_job("other.service").using(priority=5)
+
+    assert unknown.signature.bind((1,), {"two": 2}) == {"*": [1], "two": 2}
+    assert (new_job(unknown).name, new_job(unknown).priority) == ("other.service", 5)
+
+
+def test_an_unknown_option_of_one_enqueue_is_refused_with_the_list_of_the_known():
+    with pytest.raises(
+        ConfigurationError, match=r"sample\.named\.using\(urgent\): known options are run_after, "
+    ):
+        jobs.named.using(urgent=True)
+
+
+def test_every_option_of_one_enqueue_has_a_check():
+    assert set(USING_CHECKS) == set(UsingOptions.__annotations__)
 
 
 def test_options_of_one_enqueue_do_not_change_the_job():

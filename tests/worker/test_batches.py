@@ -118,7 +118,7 @@ def test_a_block_builds_one_batch() -> None:
         ({"on_failure": "tests.sampleapp.jobs.echo"}, r"Batch\(on_failure\): expected a job"),
         ({"on_complete": sample.named}, "missing a required argument: 'value'"),
         ({"on_complete": sample.echo.s(1, 2)}, "too many positional arguments"),
-        ({"on_complete": sample.echo.s(object())}, "expected what JSON can carry"),
+        ({"on_complete": sample.echo.s(object())}, "expected a JSON value"),
         (
             {"on_complete": sample.echo.using(run_after=datetime(2030, 1, 1, tzinfo=UTC))},
             "run_after that is a timed",

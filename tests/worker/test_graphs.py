@@ -176,8 +176,8 @@ class TestAResultThatCannotBePassedOn:
     def test_nor_can_one_that_nobody_waited_for(self) -> None:
         job = sample.echo.enqueue()
         for arguments, message in (
-            ({"value": {"$type": "result", "of": 3}}, "predecessor 3 is asked for; the job has 0 of them"),
-            ({"value": {"$type": "result", "of": True}}, "predecessor True is asked for"),
+            ({"value": {"$type": "result", "of": 3}}, "predecessor 3 is needed; the job has 0 of them"),
+            ({"value": {"$type": "result", "of": True}}, "predecessor True is needed"),
         ):
             Job.objects.filter(pk=job.pk).update(arguments=arguments, state="ready", attempt=0)
             drain()

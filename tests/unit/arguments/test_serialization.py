@@ -178,7 +178,7 @@ def test_what_json_cannot_carry_is_refused_naming_where_it_is_and_its_type(value
         dumps({"orders": [1, value]}, what="argument 'data'")
 
     message = str(caught.value)
-    assert message.startswith("argument 'data'['orders'][1]: expected what JSON can carry")
+    assert message.startswith("argument 'data'['orders'][1]: expected a JSON value")
     assert f"got {kind}" in message or message.endswith(kind)
 
 

@@ -49,7 +49,7 @@ def test_a_run_is_interrupted_at_once_even_while_it_sleeps(
 ) -> None:
     began = time.monotonic()
     threading.Timer(0.05, _request, (requested_run, _claim())).start()
-    with pytest.raises(Cancel, match="it was asked to end"), interrupts.interruptible_call(_claim()):
+    with pytest.raises(Cancel, match="cancellation was requested"), interrupts.interruptible_call(_claim()):
         time.sleep(DEADLINE_SECONDS)
     assert time.monotonic() - began < DEADLINE_SECONDS / 2
 
