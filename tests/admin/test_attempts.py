@@ -25,7 +25,7 @@ def ids(client: Client, query: dict[str, Any]) -> list[int]:
     return [int(pk) for pk in dict.fromkeys(found)]
 
 
-def test_tries_are_listed_by_outcome_job_and_worker(admin_client: Client) -> None:
+def test_attempts_are_listed_by_outcome_job_and_worker(admin_client: Client) -> None:
     worker, job = factories.make_worker(), factories.make_job(State.DEAD)
     first = factories.make_attempt(job, worker=worker)
     second = factories.make_attempt(job, claim_number=2, outcome="timed_out")

@@ -34,7 +34,7 @@ def _page(client: Client, query: str = "") -> str:
     return response.content.decode()
 
 
-def test_an_empty_project_is_told_what_to_do(client: Client) -> None:
+def test_an_empty_dashboard_says_what_to_do(client: Client) -> None:
     page = _page(_login(client, "view_job"))
     assert "No workers are running: no jobs run, and no statistics are updated." in page
     assert "No schedules." in page
@@ -76,7 +76,7 @@ def test_the_chart_has_the_points_of_its_period(client: Client, period: str, poi
     assert {len(answer["chart"][part]) for part in ("at", *PARTS, *TIMES)} == {points}
 
 
-def test_what_ended_is_in_the_figures_and_in_the_chart(client: Client) -> None:
+def test_finished_attempts_are_in_the_figures_and_in_the_chart(client: Client) -> None:
     for _ in range(4):
         factories.make_attempt(factories.make_job(State.SUCCEEDED), outcome="succeeded")
     roll_up(settle=timedelta(0))

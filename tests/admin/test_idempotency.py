@@ -95,7 +95,7 @@ def test_an_address_that_nobody_made_is_no_error(admin_client: Client, below: st
         assert page.status_code in {200, 400}
 
 
-def test_a_keys_page_shows_all_of_it_also_where_the_job_is_gone(admin_client: Client) -> None:
+def test_a_keys_page_is_complete_even_if_the_job_is_deleted(admin_client: Client) -> None:
     job = echo.using(idempotency_key="order-3-receipt").enqueue(1)
     address = url("enqueuekey_change", EnqueueKey.objects.get().pk)
     assert url("job_change", job.pk) in admin_client.get(address).content.decode()

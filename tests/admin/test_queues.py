@@ -66,7 +66,7 @@ def test_the_button_of_a_queues_page_pauses_it_once(client: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["pause", "resume"])
-def test_who_may_only_look_sees_no_button_and_is_refused(client: Client, verb: str) -> None:
+def test_a_viewer_sees_no_button_and_is_refused(client: Client, verb: str) -> None:
     factories.make_queue("mail")
     client = _login(client, "view_queue")
     assert (

@@ -81,7 +81,7 @@ def test_the_change_page_links_it(admin_client: Client, model: Any) -> None:
         (["view_customer", "view_job"], 200, True),
     ],
 )
-def test_both_permissions_to_look_are_needed(
+def test_both_view_permissions_are_needed(
     client: Client, permissions: list[str], status: int, is_linked: bool
 ) -> None:
     user = User.objects.create_user("bo", is_staff=True)
@@ -106,7 +106,7 @@ def test_pages_follow_one_another(admin_client: Client) -> None:
     assert admin_client.get(address(row), {"below": "x"}).status_code == 302
 
 
-def test_no_jobs_and_no_row_are_said(admin_client: Client) -> None:
+def test_no_jobs_and_no_row_are_reported(admin_client: Client) -> None:
     row = Customer.objects.create(name="ada")
     assert "No jobs." in admin_client.get(address(row)).content.decode()
     row.delete()

@@ -93,7 +93,7 @@ def test_only_jobs_that_opted_in_can_be_picked(staff: Client) -> None:
         ({"overlap": "perhaps"}, "overlap", "perhaps"),
     ],
 )
-def test_a_mistake_is_said_at_its_field(staff: Client, fields: dict[str, Any], field: str, said: str) -> None:
+def test_an_error_is_shown_at_its_field(staff: Client, fields: dict[str, Any], field: str, said: str) -> None:
     make_schedule("taken")
     answer = staff.post(reverse(ADD), form(**fields))
     assert answer.status_code == 200
@@ -168,7 +168,7 @@ def test_the_same_from_the_list(staff: Client) -> None:
     assert CronSchedule.objects.filter(paused_at__isnull=True).count() == 3
 
 
-def test_what_cannot_run_says_why(staff: Client) -> None:
+def test_a_schedule_that_cannot_run_says_why(staff: Client) -> None:
     row = make_schedule("report", problem="job 'x' is not registered", next_due_at=None)
     assert "cannot be run: job &#x27;x&#x27; is not registered" in act(staff, row, "run")
     assert "broken: job &#x27;x&#x27;" in staff.get(reverse(LIST)).content.decode()
@@ -184,9 +184,7 @@ def test_what_cannot_run_says_why(staff: Client) -> None:
         ({"timezone": "Europe/Berln"}, "Europe/Berln"),
     ],
 )
-def test_a_row_that_has_gone_bad_is_shown_and_not_resumed(
-    staff: Client, fields: dict[str, Any], said: str
-) -> None:
+def test_a_broken_schedule_is_shown_and_not_resumed(staff: Client, fields: dict[str, Any], said: str) -> None:
     row = make_schedule("report", paused_at=database_now(), next_due_at=None, **fields)
     assert staff.get(reverse(LIST)).status_code == 200
     assert said in staff.get(reverse(CHANGE, args=[row.pk])).content.decode()
@@ -203,7 +201,7 @@ def test_a_zone_that_is_none_stays_chosen_until_another_is(staff: Client) -> Non
     assert "Europe/Berln" in " ".join(answer.context["adminform"].form.errors["timezone"])
 
 
-def test_who_may_only_look_changes_nothing(staff: Client, client: Client) -> None:
+def test_a_viewer_changes_nothing(staff: Client, client: Client) -> None:
     row = make_schedule("report")
     viewer = User.objects.create_user("bo", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_cronschedule"))
@@ -280,7 +278,7 @@ def test_a_tick_whose_job_was_pruned_is_shown(staff: Client) -> None:
     assert "4711" in staff.get(reverse("admin:django_jobs_tick_changelist")).content.decode()
 
 
-def test_secrets_are_masked_for_those_who_cannot_change_them(client: Client) -> None:
+def test_secrets_are_masked_for_users_who_cannot_change_them(client: Client) -> None:
     row = make_schedule("report", arguments={"region": "us", "api_key": "abc123"})
     code = make_schedule("code", arguments={"api_key": "abc123"}, is_from_code=True)
     viewer = User.objects.create_user("bo", is_staff=True)

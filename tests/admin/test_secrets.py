@@ -130,7 +130,7 @@ def test_staff_without_the_permission_see_nothing(client: Client, model: str) ->
         ("queue", "pause_selected"),
     ],
 )
-def test_who_may_only_look_can_change_nothing(client: Client, model: str, action: str) -> None:
+def test_a_viewer_can_change_nothing(client: Client, model: str, action: str) -> None:
     _login(client, f"view_{model}")
     letter = factories.make_letter()
     assert letter.job is not None

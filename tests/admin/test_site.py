@@ -62,7 +62,7 @@ def test_nothing_is_added_or_deleted_by_form(staff: Client, model: str) -> None:
     assert DeadLetter.objects.count() + Queue.objects.count() == 1
 
 
-def test_a_jobs_page_tells_its_life(staff: Client) -> None:
+def test_a_jobs_page_shows_its_timeline(staff: Client) -> None:
     job = factories.make_job(
         State.DEAD, arguments={"user_id": 7}, result_data=None, progress_done=3, progress_total=9
     )
@@ -98,7 +98,7 @@ def test_jobs_are_run_again_cancelled_and_purged_where_their_state_allows(staff:
     assert list(Job.objects.all()) == [running]
 
 
-def test_a_viewer_may_look_and_not_act(client: Client) -> None:
+def test_a_viewer_may_view_and_not_act(client: Client) -> None:
     from django.contrib.auth.models import Permission
 
     viewer = User.objects.create_user("bo", is_staff=True)

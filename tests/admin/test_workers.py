@@ -47,7 +47,7 @@ def test_the_list_tells_who_lives_and_what_each_runs(client: Client) -> None:
     assert "50.0\xa0MB" in page
 
 
-def test_a_worker_without_a_heartbeat_is_told_from_the_others(client: Client) -> None:
+def test_a_worker_without_a_heartbeat_is_marked(client: Client) -> None:
     fresh = factories.make_worker()
     stale = factories.make_worker(
         heartbeat_at=factories.ago(
@@ -59,7 +59,7 @@ def test_a_worker_without_a_heartbeat_is_told_from_the_others(client: Client) ->
     assert "no heartbeat" not in _page(client, "admin:django_jobs_worker_change", fresh.pk)
 
 
-def test_who_may_can_ask_a_worker_to_stop_once(client: Client) -> None:
+def test_a_worker_is_stopped_once_with_permission(client: Client) -> None:
     worker = factories.make_worker()
     client = _login(client, "view_worker", "stop_worker")
     assert ">Stop</button>" in _page(client, "admin:django_jobs_worker_change", worker.pk)
@@ -71,7 +71,7 @@ def test_who_may_can_ask_a_worker_to_stop_once(client: Client) -> None:
     assert ">Stop</button>" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
 
 
-def test_selected_workers_are_asked_to_stop(client: Client) -> None:
+def test_selected_workers_are_stopped(client: Client) -> None:
     running, stopped = factories.make_worker(), factories.make_worker(state="stopped")
     client = _login(client, "view_worker", "stop_worker")
     response = client.post(
@@ -83,7 +83,7 @@ def test_selected_workers_are_asked_to_stop(client: Client) -> None:
     assert list(Worker.objects.filter(stop_requested_at__isnull=False)) == [running]
 
 
-def test_who_may_only_look_sees_no_button_and_is_refused(client: Client) -> None:
+def test_a_viewer_sees_no_button_and_is_refused(client: Client) -> None:
     worker = factories.make_worker()
     client = _login(client, "view_worker")
     assert ">Stop</button>" not in _page(client, "admin:django_jobs_worker_change", worker.pk)
@@ -97,7 +97,7 @@ def test_without_any_permission_there_is_nothing_to_see(client: Client) -> None:
     assert _login(client).get(reverse(LIST)).status_code == 403
 
 
-def test_a_worker_that_is_gone_meanwhile_is_told_of(client: Client) -> None:
+def test_a_deleted_worker_leads_to_the_list_with_a_message(client: Client) -> None:
     client = _login(client, "view_worker", "stop_worker")
     assert "no longer exists" in _stop(client, 987_654).content.decode()
 

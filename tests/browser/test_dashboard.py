@@ -76,13 +76,13 @@ def _shows_times(visitor: Visitor, name: str) -> None:
 
 
 @pytest.mark.usefixtures("history")
-def test_waiting_and_run_times_are_drawn_and_told(visitor: Visitor) -> None:
+def test_wait_and_run_times_are_drawn_and_in_the_legend(visitor: Visitor) -> None:
     _shows_times(visitor, "dashboard-times")
 
 
 @pytest.mark.dark
 @pytest.mark.usefixtures("history")
-def test_they_can_be_told_apart_in_the_dark(visitor: Visitor) -> None:
+def test_they_can_be_distinguished_in_the_dark(visitor: Visitor) -> None:
     _shows_times(visitor, "dashboard-times-dark")
 
 

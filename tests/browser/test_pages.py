@@ -97,7 +97,7 @@ def test_every_page_turns_round_for_those_who_read_from_right_to_left(
     assert not visitor.scrolls_sideways()
     visitor.picture("dashboard-rtl")
     visitor.go("django_jobs_job_change", rows["job"])
-    first, second = (visitor.page.locator(".job-facts > div").nth(at).bounding_box() for at in (0, 1))
+    first, second = (visitor.page.locator(".job-details > div").nth(at).bounding_box() for at in (0, 1))
     assert first["x"] > second["x"]
 
 

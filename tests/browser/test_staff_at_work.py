@@ -51,7 +51,9 @@ def test_a_dead_letter_is_redriven_and_its_job_succeeds(visitor: Visitor, worker
     assert Customer.objects.get().visits == 1
 
 
-def test_a_group_is_purged_after_it_was_said_how_many(visitor: Visitor, worker: RunningWorker) -> None:
+def test_a_group_is_purged_after_a_confirmation_with_the_number(
+    visitor: Visitor, worker: RunningWorker
+) -> None:
     for _ in range(4):
         factories.make_letter(fingerprint=PRINT)
     visitor.go("django_jobs_deadlettergroup", PRINT)
@@ -64,7 +66,7 @@ def test_a_group_is_purged_after_it_was_said_how_many(visitor: Visitor, worker: 
     assert set(DeadLetter.objects.values_list("status", flat=True)) == {"purged"}
 
 
-def test_a_few_are_redriven_first_and_then_the_rest(visitor: Visitor, worker: RunningWorker) -> None:
+def test_a_sample_is_redriven_first_and_then_the_rest(visitor: Visitor, worker: RunningWorker) -> None:
     for _ in range(12):
         _dead_job()
     visitor.go("django_jobs_deadlettergroup", PRINT)
@@ -118,7 +120,7 @@ def test_a_schedule_is_edited_and_its_next_firings_are_read(visitor: Visitor) ->
     visitor.picture("schedule")
 
 
-def test_the_dashboard_says_when_it_could_not_be_renewed(visitor: Visitor) -> None:
+def test_the_dashboard_says_when_a_refresh_failed(visitor: Visitor) -> None:
     visitor.go("django_jobs_dashboard")
     visitor.page.route("**/dashboard/now/**", lambda route: route.abort())
     visitor.page.wait_for_selector(".jobs-is-stale", timeout=20_000)
@@ -126,7 +128,7 @@ def test_the_dashboard_says_when_it_could_not_be_renewed(visitor: Visitor) -> No
     visitor.said.clear()  # the browser says that a request was cut off, as it was
 
 
-def test_a_worker_is_asked_to_stop_and_ends(visitor: Visitor, worker: RunningWorker) -> None:
+def test_a_worker_is_stopped_and_exits(visitor: Visitor, worker: RunningWorker) -> None:
     row = wait_until(lambda: factories.Worker.objects.filter(state="running").first())
     visitor.go("django_jobs_worker_change", row.pk)
     visitor.page.get_by_role("button", name="Stop").click()

@@ -16,7 +16,7 @@ from ...operations import Progress, batch_progress, cancel_batch
 from ...policy.batches import FINAL_BATCH_STATES
 from ...policy.states import State
 from ...store.batches.batch import count_jobs_by_state
-from ..site.labels import format_timestamp, known_facts, page_link, state_label
+from ..site.labels import format_timestamp, known_details, page_link, state_label
 from ..site.page_admin import PageAdmin, actor
 from ..site.permissions import CANCEL, has_permission, require_permission
 from .labels import CALLBACK_LABELS, batch_progress_bar, batch_state_badge
@@ -40,7 +40,7 @@ def detail(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) ->
         subtitle=batch.description,
         state=batch_state_badge(progress.state),
         bar=batch_progress_bar(progress),
-        facts=_facts(model_admin, request, batch),
+        details=_details(model_admin, request, batch),
         counts=_counts(model_admin, batch, progress),
         children=[
             (child, model_admin.url("batch_change", child.pk), batch_state_badge(child.state))
@@ -95,12 +95,12 @@ def missing_text(pk: int | str) -> str:
     return gettext("Batch %(id)s no longer exists: it was pruned.") % {"id": pk}
 
 
-def _facts(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) -> list[tuple[Any, Any]]:
+def _details(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) -> list[tuple[Any, Any]]:
     def time(instant: datetime | None) -> str:
         return format_timestamp(instant) if instant else ""
 
     parent = page_link(request, model_admin.admin_site, "batch", batch.parent_id, f"#{batch.parent_id}")
-    return known_facts(
+    return known_details(
         (_("Created"), time(batch.created_at)),
         (_("Closed"), time(batch.closed_at)),
         (_("Completed"), time(batch.completed_at)),

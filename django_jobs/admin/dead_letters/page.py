@@ -15,7 +15,7 @@ from ...operations import set_dead_letter_note
 from ...policy.project_frames import project_frame
 from ...policy.truncate import truncate
 from ...worker.execution.errors import is_project_file
-from ..site.labels import format_timestamp, known_facts, page_link
+from ..site.labels import format_timestamp, known_details, page_link
 from ..site.page_admin import PageAdmin
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission
 from ..site.text import text_response
@@ -36,7 +36,7 @@ def detail(model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter
         title=gettext("Dead letter %(id)s") % {"id": dead_letter.pk},
         subtitle=dead_letter.job_name,
         original=dead_letter,
-        facts=_facts(model_admin, request, dead_letter),
+        details=_details(model_admin, request, dead_letter),
         show_errors=can_view_arguments,
         error=dead_letter.error_class,
         message=truncate(dead_letter.error_message, MAX_TEXT_CHARS) if can_view_arguments else "",
@@ -57,11 +57,11 @@ def detail(model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter
     return TemplateResponse(request, "admin/django_jobs/deadletter/detail.html", context)
 
 
-def _facts(
+def _details(
     model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter: DeadLetter
 ) -> list[tuple[Any, Any]]:
     pk = dead_letter.job_id
-    return known_facts(
+    return known_details(
         (_("Status"), dead_letter.get_status_display()),
         (_("Reason"), reason_label(dead_letter.reason)),
         (_("Job"), page_link(request, model_admin.admin_site, "job", pk, f"#{pk}")),

@@ -33,7 +33,7 @@ from ..site.labels import (
     LIMIT_KIND_LABELS,
     format_duration,
     format_timestamp,
-    known_facts,
+    known_details,
     page_link,
     progress_bar,
     run_duration,
@@ -91,7 +91,7 @@ def detail(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> HttpR
         original=job,
         state=state_label(job.state),
         why=reason and render_reason(reason, instant=format_timestamp, show_keys=can_view_arguments),
-        facts=_facts(model_admin, request, job),
+        details=_details(model_admin, request, job),
         timeline=timeline(job, show_errors=can_view_arguments),
         graph=build_job_graph(model_admin, job),
         can_view_arguments=can_view_arguments,
@@ -129,7 +129,7 @@ def buttons(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list
     return offered
 
 
-def _facts(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list[tuple[Any, Any]]:
+def _details(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list[tuple[Any, Any]]:
     """Return the (name, value) pairs at the head of the page, unknown values left out."""
     now = database_now()
 
@@ -139,7 +139,7 @@ def _facts(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list[
     dead_letter = _open_dead_letter_id(job)
     batch = batch_of(job.pk) if job.flags & JobFlag.IN_BATCH else None
     copied = job.metadata.get(COPY_OF) if isinstance(job.metadata, dict) else None
-    return known_facts(
+    return known_details(
         (_("Job"), job.name),
         (_("Queue"), link("queue", job.queue_name, job.queue_name)),
         (_("Priority"), job.priority),

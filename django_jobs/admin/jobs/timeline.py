@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -26,12 +26,12 @@ MAX_MESSAGE_CHARS = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """One step. ``kind`` is a class of the stylesheet; ``facts`` are (name, text) pairs."""
+    """One step. ``kind`` is a class of the stylesheet; ``details`` are (name, text) pairs."""
 
     title: str
     instant: datetime | None
     kind: str = ""
-    facts: list[tuple[str, Any]]
+    details: list[tuple[str, Any]] = field(default_factory=list)
     error: str = ""
     frame: Frame | None = None
     traceback: str = ""
@@ -61,7 +61,7 @@ def timeline(job: Job, *, show_errors: bool) -> Timeline:
     """
     attempts = list(_attempts(job, show_errors=show_errors)[: MAX_ATTEMPTS_SHOWN + 1])
     newest = attempts[:MAX_ATTEMPTS_SHOWN][::-1]
-    steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at, facts=[])]
+    steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at)]
     claims = [attempt.claim_number for attempt in newest] if show_errors else []
     logs = logs_of(job.pk, claims) if claims else {}
     steps += [
@@ -84,18 +84,18 @@ def _attempts(job: Job, *, show_errors: bool) -> Any:
 
 
 def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Step:
-    facts: list[tuple[str, Any]] = [(gettext("outcome"), outcome_label(attempt.outcome))]
+    details: list[tuple[str, Any]] = [(gettext("outcome"), outcome_label(attempt.outcome))]
     if attempt.ready_at is not None:
-        facts.append((gettext("wait time"), format_duration(attempt.waited)))
+        details.append((gettext("wait time"), format_duration(attempt.waited)))
     if attempt.duration is not None:
-        facts.append((gettext("run time"), format_duration(attempt.duration)))
+        details.append((gettext("run time"), format_duration(attempt.duration)))
     if attempt.worker_id is not None:
-        facts.append((gettext("worker"), attempt.worker or f"#{attempt.worker_id}"))
+        details.append((gettext("worker"), attempt.worker or f"#{attempt.worker_id}"))
     step: dict[str, Any] = {
         "title": gettext("Attempt %(number)s") % {"number": attempt.number},
         "instant": attempt.started_at or attempt.finished_at,
         "kind": attempt.outcome.replace("_", "-"),
-        "facts": facts,
+        "details": details,
         "claim_number": attempt.claim_number,
         "attempt_id": attempt.pk,
         "error": attempt.error_class,
@@ -124,41 +124,41 @@ def _current_steps(job: Job) -> list[Step]:
     """Return the current step: running, waiting, due next, or final."""
     state = job.state
     if state == State.RUNNING:
-        facts: list[tuple[str, Any]] = [(gettext("worker"), job.worker or f"#{job.worker_id}")]
+        details: list[tuple[str, Any]] = [(gettext("worker"), job.worker or f"#{job.worker_id}")]
         if job.ready_at and job.started_at:
-            facts.append((gettext("wait time"), format_duration(job.started_at - job.ready_at)))
+            details.append((gettext("wait time"), format_duration(job.started_at - job.ready_at)))
         title = gettext("Attempt %(number)s running") % {"number": job.attempt}
-        steps = [Step(title=title, instant=job.started_at, kind="running", facts=facts)]
+        steps = [Step(title=title, instant=job.started_at, kind="running", details=details)]
         return steps + _cancel_requested_steps(job)
     if state == State.READY:
-        return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting", facts=[])]
+        return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting")]
     if state == State.SCHEDULED:
         title = gettext("Next attempt due") if job.attempt else pgettext("when a job is to run", "Due")
-        return [Step(title=title, instant=job.run_after, kind="waiting", facts=[])]
+        return [Step(title=title, instant=job.run_after, kind="waiting")]
     if state == State.CANCELLED:
-        cancelled = Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled", facts=[])
+        cancelled = Step(title=gettext("Cancelled"), instant=job.finished_at, kind="cancelled")
         return [*_cancel_requested_steps(job), cancelled]
     if state == State.DEAD:
-        return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed", facts=[])]
+        return [Step(title=gettext("Dead"), instant=job.finished_at, kind="failed")]
     if state == State.SUCCEEDED:
-        return [Step(title=gettext("Succeeded"), instant=job.finished_at, kind="succeeded", facts=[])]
+        return [Step(title=gettext("Succeeded"), instant=job.finished_at, kind="succeeded")]
     return []
 
 
 def _expiry_steps(job: Job) -> list[Step]:
     """Return the expiry of a job that was dropped for its age, or that still waits."""
     if job.state == State.CANCELLED and job.expired_at:
-        facts = [(gettext("deadline to start"), format_timestamp(job.expires_at))]
-        return [Step(title=gettext("Expired"), instant=job.expired_at, kind="cancelled", facts=facts)]
+        details = [(gettext("deadline to start"), format_timestamp(job.expires_at))]
+        return [Step(title=gettext("Expired"), instant=job.expired_at, kind="cancelled", details=details)]
     if job.state in WAITING_STATES and job.expires_at:
-        return [*_current_steps(job), Step(title=gettext("Expires"), instant=job.expires_at, facts=[])]
+        return [*_current_steps(job), Step(title=gettext("Expires"), instant=job.expires_at)]
     return []
 
 
 def _cancel_requested_steps(job: Job) -> list[Step]:
     if not job.cancel_requested_at:
         return []
-    return [Step(title=gettext("Cancellation requested"), instant=job.cancel_requested_at, facts=[])]
+    return [Step(title=gettext("Cancellation requested"), instant=job.cancel_requested_at)]
 
 
 def full_error_text(job: Job, claim_number: int) -> str | None:

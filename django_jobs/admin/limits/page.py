@@ -18,7 +18,7 @@ from ...operations import reopen_limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
-from ..site.labels import LIMIT_KIND_LABELS, format_timestamp, known_facts, page_link, state_label
+from ..site.labels import LIMIT_KIND_LABELS, format_timestamp, known_details, page_link, state_label
 from ..site.page_admin import PageAdmin
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission, require_permission
 from .labels import format_capped_count, limit_status_badge, rule_text, usage_text
@@ -59,7 +59,7 @@ def detail(model_admin: PageAdmin[Limit], request: HttpRequest, pk: int) -> Http
         request,
         title=limit_title(request, status.limit),
         subtitle=LIMIT_KIND_LABELS[status.rule.kind],
-        facts=_facts(status),
+        details=_details(status),
         sections=_sections(model_admin, request, status),
         max_rows=SHOWN_PERMITS,
         reopen_url=model_admin.url("limit_reopen", pk) if can_reopen else None,
@@ -74,9 +74,9 @@ def limit_title(request: HttpRequest, limit: Limit) -> str:
     return limit_label(LimitKind(limit.kind), limit.name, limit.key, show_keys=show_keys)
 
 
-def _facts(status: LimitStatus) -> list[tuple[Any, Any]]:
+def _details(status: LimitStatus) -> list[tuple[Any, Any]]:
     failures = len(status.limit.failures) if status.rule.kind is LimitKind.BREAKER else 0
-    return known_facts(
+    return known_details(
         (_("Status"), limit_status_badge(status)),
         (_("Rule"), rule_text(status.rule)),
         (_("In use"), usage_text(status)),

@@ -147,6 +147,6 @@ def filter_error_text(error: FilterError) -> str:
     }
 
 
-def known_facts(*facts: tuple[Any, Any]) -> list[tuple[Any, Any]]:
+def known_details(*details: tuple[Any, Any]) -> list[tuple[Any, Any]]:
     """Return the (name, value) pairs whose value is not empty."""
-    return [(name, value) for name, value in facts if value not in ("", None)]
+    return [(name, value) for name, value in details if value not in ("", None)]

@@ -80,9 +80,7 @@ def test_a_page_has_the_jobs_by_state_with_links_to_them(client: Client) -> None
     assert f'<a href="{url("batch_change", inner.id)}">#{inner.id} <bdi>inner</bdi></a>' in page
 
 
-def test_of_a_huge_batch_what_is_counted_anyway_is_told(
-    admin_client: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_huge_batch_shows_its_stored_counts(admin_client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(store, "MAX_COUNTED", 3)
     row = factories.make_batch(total=9, succeeded=2, dead=1)
     page = shown(admin_client, url("batch_change", row.pk))
@@ -91,7 +89,7 @@ def test_of_a_huge_batch_what_is_counted_anyway_is_told(
         assert f">{number}</a></dd>" in page
 
 
-def test_an_empty_one_says_so(admin_client: Client) -> None:
+def test_an_empty_batch_says_so(admin_client: Client) -> None:
     assert "No jobs." in shown(admin_client, url("batch_change", make(0).id))
 
 

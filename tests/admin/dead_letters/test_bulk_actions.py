@@ -44,7 +44,7 @@ def _run_bulk() -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_dry_run_says_how_many_and_the_job_does_it_to_them(client: Client, verb: str) -> None:
+def test_a_bulk_action_confirms_the_number_and_its_job_applies_it(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
     _letters(3)
     factories.make_letter(fingerprint="b" * 32)
@@ -85,7 +85,7 @@ def log_in_as_other(client: Client, *permissions: str) -> None:
     client.force_login(user)
 
 
-def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
+def test_a_sample_is_redriven_first_and_then_the_rest(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(5)
     address = _start(client, "redrive", first="2")
@@ -115,7 +115,7 @@ def test_a_few_are_tried_first_and_then_the_rest(client: Client) -> None:
 
 
 @pytest.mark.parametrize("up_to_id", ["x", "-1", "9" * 19, "٣"])
-def test_a_bound_that_is_no_id_is_told_of(client: Client, up_to_id: str) -> None:
+def test_a_bound_that_is_not_an_id_is_reported(client: Client, up_to_id: str) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
     page = client.get(url("deadletter_bulk_start", "redrive"), {"up_to_id": up_to_id}, follow=True)
@@ -136,7 +136,7 @@ def test_the_highest_bound_is_none(client: Client) -> None:
     assert not DeadLetter.objects.filter(status="open").exists()
 
 
-def test_a_wrong_filter_is_told_in_the_users_language(client: Client) -> None:
+def test_an_invalid_filter_is_reported_in_the_users_language(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     for query, expected in (
         (
@@ -177,7 +177,7 @@ def test_it_may_begin_later(client: Client) -> None:
     assert "Scheduled for" in client.get(address).content.decode()
 
 
-def test_while_it_waits_the_page_says_why(client: Client) -> None:
+def test_the_page_of_a_waiting_bulk_job_says_why_it_waits(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
     address = _start(client, "redrive")
@@ -207,7 +207,7 @@ def test_an_address_that_is_no_bulk_job_is_not_found(client: Client) -> None:
     assert client.get(url("deadletter_bulk_start", "burn")).status_code == 404
 
 
-def test_letters_are_exported_with_formulas_made_harmless(client: Client) -> None:
+def test_dead_letters_are_exported_with_formulas_escaped(client: Client) -> None:
     log_in(client, *VIEW)
     factories.make_letter(error_message="=cmd|' /C calc'!A0", fingerprint=PRINT)
     factories.make_letter(fingerprint="b" * 32)

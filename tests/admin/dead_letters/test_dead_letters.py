@@ -40,7 +40,7 @@ def _act(client: Client, letter: DeadLetter | int, verb: str, **data: Any) -> An
     return client.post(url("deadletter_act", pk, verb), data, follow=True)
 
 
-def test_the_list_shows_open_letters_unless_others_are_asked_for(client: Client) -> None:
+def test_the_list_shows_open_dead_letters_by_default(client: Client) -> None:
     log_in(client, *VIEW)
     factories.make_letter(job_name="shop.open")
     factories.make_letter(job_name="shop.gone", status="purged")
@@ -85,7 +85,7 @@ def test_who_may_not_read_errors_does_not_see_search_or_export_them(client: Clie
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_who_may_does_it_once_and_the_log_says_who(client: Client, verb: str) -> None:
+def test_an_action_is_applied_once_with_permission_and_logged(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
     letter = factories.make_letter()
     assert url("deadletter_act", letter.pk, verb) in _page(client, letter)
@@ -123,7 +123,7 @@ def test_purging_asks_first(client: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["redrive", "resolve"])
-def test_selected_letters_are_ended_together(client: Client, verb: str) -> None:
+def test_selected_dead_letters_are_closed_together(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
     letters = [factories.make_letter() for _ in range(3)]
     data = {"action": f"{verb}_selected", "_selected_action": [one.pk for one in letters]}
@@ -133,13 +133,13 @@ def test_selected_letters_are_ended_together(client: Client, verb: str) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_a_letter_that_is_gone_meanwhile_is_told_of(client: Client, verb: str) -> None:
+def test_a_deleted_dead_letter_leads_to_the_list_with_a_message(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
     assert "no longer exists: it was pruned." in _act(client, 987_654, verb).content.decode()
     assert client.get(url("deadletter_change", 987_654), follow=True).status_code == 200
 
 
-def test_two_people_who_press_at_once_redrive_once(client: Client) -> None:
+def test_two_simultaneous_requests_redrive_once(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     letter = factories.make_letter()
     other = Client()
@@ -173,7 +173,7 @@ def test_text_that_somebody_meant_badly_is_escaped_and_huge_text_cut(client: Cli
     assert len(whole.content) > 1_000_000
 
 
-def test_the_frame_in_the_projects_own_code_stands_before_the_traceback(client: Client) -> None:
+def test_the_frame_in_the_projects_own_code_comes_before_the_traceback(client: Client) -> None:
     log_in(client, *VIEW)
     traceback = (
         'Traceback (most recent call last):\n  File "/srv/shop/jobs.py", line 7, in charge\n    bank.pay()\n'
@@ -184,7 +184,7 @@ def test_the_frame_in_the_projects_own_code_stands_before_the_traceback(client: 
 
 
 @pytest.mark.parametrize("number", [10, 60])
-def test_the_list_takes_the_same_few_queries_however_many_letters(
+def test_the_list_takes_the_same_few_queries_however_many_dead_letters(
     client: Client, number: int, django_assert_max_num_queries: Any
 ) -> None:
     log_in(client, *VIEW, *VERBS.values())
@@ -208,7 +208,7 @@ def test_without_the_permission_there_is_nothing_to_see(client: Client) -> None:
         assert client.get(address).status_code == 403, address
 
 
-def test_a_dead_job_whose_letter_was_resolved_stays_dead(client: Client) -> None:
+def test_a_dead_job_whose_dead_letter_was_resolved_stays_dead(client: Client) -> None:
     log_in(client, *VIEW, "resolve_deadletter")
     letter = factories.make_letter()
     _act(client, letter, "resolve")

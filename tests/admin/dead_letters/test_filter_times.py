@@ -35,7 +35,7 @@ def _shown(client: Client, **query: Any) -> set[str]:
 
 
 @pytest.mark.usefixtures("letters")
-def test_the_list_shows_the_letters_of_a_period(client: Client) -> None:
+def test_the_list_shows_the_dead_letters_of_a_period(client: Client) -> None:
     assert _shown(client, since="P1D") == {"died 20 h ago", "died 3 h ago"}
     assert _shown(client, since=ago(hours=60).isoformat(), until=ago(hours=10).isoformat()) == {
         "died 50 h ago",

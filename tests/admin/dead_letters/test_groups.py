@@ -43,7 +43,7 @@ def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(
     assert 'aria-label="3 in the last day"' in page
 
 
-def test_a_groups_page_lists_its_newest_open_letters(client: Client) -> None:
+def test_a_groups_page_lists_its_newest_open_dead_letters(client: Client) -> None:
     log_in(client, *VIEW)
     one = factories.make_letter(fingerprint=PRINT)
     other = factories.make_letter(fingerprint="b" * 32)
@@ -75,7 +75,7 @@ def test_a_note_is_kept_with_who_wrote_it(client: Client) -> None:
 
 
 @pytest.mark.parametrize("verb", ["mute", "unmute", "note"])
-def test_who_may_only_look_is_refused(client: Client, verb: str) -> None:
+def test_a_viewer_is_refused(client: Client, verb: str) -> None:
     log_in(client, *VIEW)
     factories.make_letter(fingerprint=PRINT)
     address = url("deadlettergroup_act", PRINT, verb)

@@ -28,7 +28,7 @@ def form(arguments: Any, **fields: Any) -> dict[str, Any]:
     return {"arguments": text, "queue_name": "default", "priority": "0", **fields}
 
 
-def test_a_button_pressed_twice_makes_one_copy_also_where_the_first_press_was_refused(
+def test_a_form_submitted_twice_makes_one_copy_even_if_the_first_was_refused(
     admin_client: Client,
 ) -> None:
     job = sample.add.enqueue(1, 2)
@@ -53,7 +53,7 @@ def test_a_button_pressed_twice_makes_one_copy_also_where_the_first_press_was_re
     assert Job.objects.count() == 3
 
 
-def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Client) -> None:
+def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client) -> None:
     job = factories.make_job(
         State.SUCCEEDED, name=sample.add.name, arguments={"first": 1}, max_attempts=3, metadata={"x": 1}
     )
@@ -100,7 +100,7 @@ def test_a_copy_has_what_the_form_says_and_links_its_original(admin_client: Clie
         (form({"first": 1}, priority="x"), "priority", "whole number"),
     ],
 )
-def test_a_mistake_is_said_at_its_field(
+def test_an_error_is_shown_at_its_field(
     admin_client: Client, fields: dict[str, Any], field: str, said: str
 ) -> None:
     job = factories.make_job(State.SUCCEEDED, name=sample.add.name, arguments={"first": 1})

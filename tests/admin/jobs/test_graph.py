@@ -29,7 +29,7 @@ def shown(client: Client, job: Job) -> str:
     return page.content.decode()
 
 
-def test_a_chain_is_drawn_with_links_and_told_in_words(admin_client: Client) -> None:
+def test_a_chain_is_drawn_with_links_and_listed_as_text(admin_client: Client) -> None:
     first, second, third = chain(sample.echo.s(1), sample.add.s(1), sample.echo.s()).enqueue()
     page = shown(admin_client, second)
     assert page.count('class="job-graph"') == 1
@@ -94,7 +94,7 @@ def test_many_edges_are_drawn_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
     assert sum(map(len, around.predecessors.values())) == 20
 
 
-def test_a_job_of_the_graph_that_is_gone_is_drawn_without_a_link(admin_client: Client) -> None:
+def test_a_deleted_job_of_the_graph_is_drawn_without_a_link(admin_client: Client) -> None:
     first, second = chain(sample.echo.s(), sample.echo.s()).enqueue()
     Job.objects.filter(pk=second.pk).update(state=State.CANCELLED, finished_at=factories.ago(days=1))
     delete_jobs([second.pk], using="default")

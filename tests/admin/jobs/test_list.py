@@ -98,7 +98,7 @@ def test_older_pages_are_reached_by_an_address_and_filters_begin_at_the_first(ad
         ({"worker": "-1"}, "Worker: expected an id"),
     ],
 )
-def test_an_address_that_says_nothing_is_answered_with_what_is_wrong(
+def test_an_invalid_address_is_answered_with_the_error(
     admin_client: Client, query: dict[str, str], said: str
 ) -> None:
     page = admin_client.get(url(LIST), query, follow=True)

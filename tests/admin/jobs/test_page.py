@@ -47,14 +47,14 @@ def shown(client: Client, job: Job) -> str:
         (State.RUNNING, "Running since "),
     ],
 )
-def test_a_job_that_has_not_ended_says_why(admin_client: Client, state: State, said: str) -> None:
+def test_an_unfinished_job_says_why_it_is_not_running(admin_client: Client, state: State, said: str) -> None:
     if state is State.READY:
         assert said in shown(admin_client, factories.make_job(state))
     else:
         assert said in shown(admin_client, factories.make_job(state))
 
 
-def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
+def test_the_timeline_is_shown_step_by_step(admin_client: Client) -> None:
     worker = factories.make_worker(hostname="web-1")
     job = factories.make_job(State.SCHEDULED, attempt=1)
     now = factories.ago(seconds=0)
@@ -88,7 +88,7 @@ def test_the_life_is_told_step_by_step(admin_client: Client) -> None:
     assert page.index("In your code:") < page.index("<summary>Traceback</summary>")
 
 
-def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_client: Client) -> None:
+def test_the_timeline_shows_a_coming_and_a_past_expiry(admin_client: Client) -> None:
     waiting = factories.make_job(State.READY, flags=JobFlag.EXPIRES)
     factories.make_expiry(waiting)
     assert "Expires" in shown(admin_client, waiting)
@@ -105,7 +105,7 @@ def test_a_job_that_expires_says_until_when_and_one_that_has_says_so(admin_clien
     assert page.index("Cancellation requested") < page.rindex("Cancelled")
 
 
-def test_the_newest_tries_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:
+def test_the_newest_attempts_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:
     job = factories.make_job(State.SCHEDULED)
     for number in range(1, MAX_ATTEMPTS_SHOWN + 3):
         factories.make_attempt(job, number=number, claim_number=number)
@@ -275,7 +275,7 @@ RACES = [
 
 
 @pytest.mark.parametrize(("key", "state", "said"), RACES)
-def test_a_job_that_moved_on_meanwhile_is_told_so(
+def test_an_action_on_a_job_that_has_changed_since_is_reported(
     admin_client: Client, key: str, state: State, said: str
 ) -> None:
     job = factories.make_job(state)
@@ -285,7 +285,7 @@ def test_a_job_that_moved_on_meanwhile_is_told_so(
     assert not LogEntry.objects.exists()
 
 
-def test_two_presses_at_once_redrive_once(admin_client: Client) -> None:
+def test_two_requests_at_once_redrive_once(admin_client: Client) -> None:
     letter = factories.make_letter()
     address = url("job_act", letter.job_id, "retry")
     assert "is ready to run" in admin_client.post(address, follow=True).content.decode()
@@ -293,7 +293,7 @@ def test_two_presses_at_once_redrive_once(admin_client: Client) -> None:
     assert LogEntry.objects.count() == 1
 
 
-def test_asking_twice_says_so(admin_client: Client) -> None:
+def test_a_second_cancellation_request_is_reported(admin_client: Client) -> None:
     address = url("job_act", factories.make_job(State.RUNNING).pk, "cancel")
     admin_client.post(address)
     assert "was already requested" in admin_client.post(address, follow=True).content.decode()
@@ -302,14 +302,14 @@ def test_asking_twice_says_so(admin_client: Client) -> None:
 @pytest.mark.parametrize(
     "address", [("job_act", "retry"), ("job_act", "cancel"), ("job_purge",), ("job_copy",)]
 )
-def test_a_job_that_was_purged_meanwhile_is_told_so(admin_client: Client, address: tuple[str, ...]) -> None:
+def test_an_action_on_a_purged_job_is_reported(admin_client: Client, address: tuple[str, ...]) -> None:
     target = url(address[0], 4711, *address[1:])
     page = admin_client.post(target, follow=True)
     assert "Job 4711 no longer exists" in page.content.decode()
 
 
 @pytest.mark.parametrize("pk", ["4711", "abc", "99999999999999999999"])
-def test_a_page_that_is_gone_leads_to_the_list(admin_client: Client, pk: str) -> None:
+def test_the_page_of_a_deleted_job_leads_to_the_list(admin_client: Client, pk: str) -> None:
     page = admin_client.get(url("job_change", pk), follow=True)
     assert f"Job {pk} no longer exists" in page.content.decode()
 
@@ -326,7 +326,7 @@ def test_a_page_takes_few_statements_at_any_size(
         shown(admin_client, job)
 
 
-def test_a_dead_job_links_its_letter_and_a_copy_its_original(admin_client: Client) -> None:
+def test_a_dead_job_links_its_dead_letter_and_a_copy_its_original(admin_client: Client) -> None:
     letter = factories.make_letter()
     assert letter.job is not None
     assert url("deadletter_change", letter.pk) in shown(admin_client, letter.job)
@@ -342,7 +342,7 @@ def make_log(job: Job, *messages: str, claim_number: int = 1, total: int | None 
     )
 
 
-def test_each_try_shows_what_it_logged_and_how_much_was_left_out(admin_client: Client) -> None:
+def test_each_attempt_shows_its_log_and_how_much_was_omitted(admin_client: Client) -> None:
     job = factories.make_job(State.DEAD)
     factories.make_attempt(job)
     make_log(job, HOSTILE, "the last", total=9)
@@ -356,7 +356,7 @@ def test_each_try_shows_what_it_logged_and_how_much_was_left_out(admin_client: C
     assert "job.js" not in page
 
 
-def test_what_a_running_job_logs_is_on_its_page_and_can_be_fetched_anew(admin_client: Client) -> None:
+def test_a_running_jobs_log_is_on_its_page_and_can_be_refreshed(admin_client: Client) -> None:
     job = factories.make_job(State.RUNNING, progress_done=1, progress_total=4)
     make_log(job, HOSTILE)
     page = shown(admin_client, job)

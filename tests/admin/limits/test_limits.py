@@ -69,7 +69,7 @@ def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client)
         (CircuitBreaker(failures=1), "opens for 1 min after 1 failure in 1 min"),
     ],
 )
-def test_a_rule_is_told_in_words(client: Client, given: Any, words: str) -> None:
+def test_a_rule_is_shown_in_words(client: Client, given: Any, words: str) -> None:
     log_in(client, *SEES)
     limit = factories.make_limit(given)
     assert f'<td class="field-rule_text">{words}</td>' in _get(client, url("limit_changelist"))
@@ -176,7 +176,7 @@ def test_a_jobs_page_takes_few_statements_at_a_limit(
         _get(client, url("job_change", job.pk))
 
 
-def test_a_limit_that_is_gone_is_told_of(client: Client) -> None:
+def test_a_deleted_limit_leads_to_the_list_with_a_message(client: Client) -> None:
     log_in(client, *SEES, "reopen_limit")
     for pk in ("7", "none", str(2**70)):
         for name in ("limit_change", "limit_reopen"):
@@ -184,7 +184,7 @@ def test_a_limit_that_is_gone_is_told_of(client: Client) -> None:
             assert "no longer exists" in response.content.decode()
 
 
-def test_letting_in_again_is_asked_then_done_and_logged(client: Client) -> None:
+def test_reopening_is_confirmed_then_done_and_logged(client: Client) -> None:
     user = log_in(client, *SEES, "reopen_limit")
     limit = _closed()
     assert url("limit_reopen", limit.pk) in _get(client, url("limit_change", limit.pk))
