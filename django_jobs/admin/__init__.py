@@ -1,4 +1,4 @@
-"""Floor 6: staff inspect, retry and purge in Django's admin. Every change is a verb of ``store``."""
+"""Admin pages: staff inspect, retry and purge. Every change goes through ``operations``."""
 
 from .attempts import AttemptAdmin
 from .batches.admin import BatchAdmin

@@ -45,7 +45,7 @@ class ScheduleForm(_Form):
     """A schedule of staff's own; each error is shown at its field."""
 
     job_name = forms.ChoiceField(
-        label=_("job"), help_text=_("Jobs with @job(schedulable=True) and those in the setting SCHEDULABLE.")
+        label=_("Job"), help_text=_("Jobs with @job(schedulable=True) and those in the setting SCHEDULABLE.")
     )
     arguments = forms.JSONField(
         required=False,

@@ -145,7 +145,7 @@ class TimesForm(forms.Form):
 class TimesFilter(ParametersFilter):
     """By time of death: a period that ends now, or typed times."""
 
-    title = _("died")
+    title = _("died at")
     template = "admin/django_jobs/deadletter/times_filter.html"
     parameters = ("since", "until")
 

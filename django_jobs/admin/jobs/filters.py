@@ -57,7 +57,7 @@ class QueueFilter(ChoicesFilter):
 class TimeFilter(ChoicesFilter):
     """By time of enqueue."""
 
-    title = _("enqueued")
+    title = _("enqueued at")
     parameters = ("since",)
 
     def values(self) -> list[tuple[str, Any]]:

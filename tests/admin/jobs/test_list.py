@@ -64,7 +64,7 @@ def test_filters_are_offered_and_kept_while_others_are_chosen(admin_client: Clie
     schedule = factories.make_schedule("nightly")
     query = {"state": "ready", "since": "P1D", "queue": "gone", "error": "no card"}
     page = admin_client.get(url(LIST), query).content.decode()
-    for text in ("By state", "By queue", "By enqueued", "Last hour", "mail", ">gone<"):
+    for text in ("By state", "By queue", "By enqueued at", "Last hour", "mail", ">gone<"):
         assert text in page, text
     assert "?error=no+card&amp;queue=mail&amp;since=P1D&amp;state=ready" in page
     assert f'<option value="{schedule.pk}">nightly</option>' in page
