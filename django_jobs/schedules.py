@@ -68,6 +68,11 @@ def schedule(
     origin = _caller()
     if not isinstance(job, DefinedJob):
         raise ConfigurationError(f"{origin}: schedule {name!r}: expected a function with @job, got {job!r}")
+    if job.enqueue_options or job.waits_for:
+        raise ConfigurationError(
+            f"{origin}: schedule {name!r}: expected a job without using(...) and after(...), which a schedule"
+            " would drop; give the options to @job"
+        )
     check_option_names(f"{origin}: schedule {name!r}", when, ScheduleOptions)
     return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
 

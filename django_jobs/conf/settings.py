@@ -23,7 +23,7 @@ from .readers import AccessCheck, optional
 
 SETTING = "DJANGO_JOBS"
 MAX_LOG_CHARS = 1_000_000
-"""Of one attempt: the log is stored in the attempt's row."""
+"""Of one run: its log is one row, written again with each save."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

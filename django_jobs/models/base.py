@@ -37,7 +37,9 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the 
     def db_parameters(self, connection: Any) -> dict[str, str | None]:
         """Return the column's type, with a binary collation on MySQL and MariaDB."""
         parameters: dict[str, str | None] = super().db_parameters(connection)
-        if "BINARY" in connection.operators["contains"]:  # Django's own sign of a collation without case
+        if "BINARY" in connection.operators.get(
+            "contains", ""
+        ):  # Django's own sign of a collation without case
             parameters["collation"] = "utf8mb4_bin"
         return parameters
 

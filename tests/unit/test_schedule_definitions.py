@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from django_jobs import job, registry, schedule, schedules
+from django_jobs.definition import JobDefinition
 from django_jobs.exceptions import ArgumentsError, ConfigurationError, SerializationError
+from django_jobs.models import Job
 from django_jobs.policy.overlap import Overlap
 from django_jobs.policy.schedule import CatchUp
 from django_jobs.schedules import all_schedules
@@ -125,6 +127,13 @@ def test_a_job_that_needs_arguments_cannot_be_scheduled_without() -> None:
 def test_what_is_no_job_cannot_be_scheduled() -> None:
     with pytest.raises(ConfigurationError, match="expected a function with @job"):
         schedule("bad", print, cron="@daily")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("given", [poll.using(priority=9), poll.after(Job(pk=1))])
+def test_a_job_with_options_that_a_schedule_would_drop_is_refused(given: JobDefinition[..., None]) -> None:
+    with pytest.raises(ConfigurationError, match=r"py:\d+: schedule 'bad': expected a job without using"):
+        schedule("bad", given, cron="@daily", args={"region": "eu"})
+    assert all_schedules() == []
 
 
 @pytest.mark.parametrize("name", ["", "x" * 201, " padded ", "line\nbreak"])

@@ -20,7 +20,7 @@ def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str)
 
     What waits for a dead one is cancelled. A job that succeeded stays while something that waits for it, or ran
     after it, has not ended well: that may ask for its result. A batch keeps its counts. Looked up by key alone, as
-    in ``selection.lock``; one statement where no job has flags.
+    in ``selection.lock_jobs``; one statement where no job has flags.
     """
     jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     rows = [row for row in jobs.values_list("pk", "state", "flags") if row[1] in states]

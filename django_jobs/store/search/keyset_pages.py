@@ -122,7 +122,10 @@ def _as_text(value: datetime | UUID) -> str:
 def _typed(model: type[Model], key: str, value: Any) -> Any:
     field = model._meta.get_field(key.removeprefix("-"))
     if isinstance(field, DateTimeField):
-        return datetime.fromisoformat(value)
+        instant = datetime.fromisoformat(value)
+        if instant.tzinfo is None:
+            raise ValueError
+        return instant
     if isinstance(field, UUIDField):
         return UUID(value)
     if isinstance(value, str) and field.get_internal_type() == "CharField":

@@ -15,7 +15,7 @@ from ...policy.truncate import truncate
 MAX_MESSAGE_LENGTH = 10_000
 MAX_TRACEBACK_LENGTH = 50_000
 
-_ENGINE_DIR = str(Path(__file__).parent)
+_ENGINE_DIR = str(Path(__file__).parents[1])
 _NON_PROJECT_PREFIXES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
     | {str(Path(__file__).parents[2]), "<"}

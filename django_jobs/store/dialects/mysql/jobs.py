@@ -1,7 +1,7 @@
 """Jobs on MySQL and MariaDB: SKIP LOCKED to claim, JSON_TABLE to write many rows at once.
 
 Neither server returns the rows that an UPDATE changed. So claim and finish lock and read the rows first, then change
-them, in run transaction. An index's condition is ignored here, so the ready index begins with the state: without
+them, in one transaction. An index's condition is ignored here, so the ready index begins with the state: without
 that, a claim of ten locked a thousand rows.
 """
 

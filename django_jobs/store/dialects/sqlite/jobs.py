@@ -1,4 +1,4 @@
-"""Jobs on SQLite: an UPDATE claims, because there is run writer at a time; a finish writes row by row, in C."""
+"""Jobs on SQLite: an UPDATE claims, because there is one writer at a time; a finish writes row by row, in C."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class SQLiteJobs:
         return [as_inserted(row) for row in rows]
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
-        """Skip through the index: run step a lane, however many jobs are in it."""
+        """Skip through the index: one step a lane, however many jobs are in it."""
         return execute_snapshot(connection, QUEUE_SNAPSHOT, queues)
 
     def claim(
