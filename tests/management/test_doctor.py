@@ -18,10 +18,10 @@ from django.db.migrations.loader import MigrationLoader
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.doctor import server
 from tests import factories
 from tests.sampleapp import jobs as sample
 
+DIALECTS = "django_jobs.store.dialects"
 OF_THE_SERVER = {"vacuum", "settings"}
 """What the server of these tests may really have: dead rows of tests before, or no waiting for the disk."""
 
@@ -162,7 +162,7 @@ def test_a_row_that_contradicts_itself_is_named() -> None:
 
 @pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite does not tell who reads")
 def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONG_TRANSACTION_SECONDS", 0)
+    monkeypatch.setattr(f"{DIALECTS}.{connection.vendor}.server.LONG_TRANSACTION_SECONDS", 0)
     reader = connection.copy()
     try:
         with reader.cursor() as cursor:
@@ -191,7 +191,7 @@ def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.Mo
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL tells what a look reads")
 def test_many_dead_rows_make_a_held_snapshot_a_problem(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(server, "LONG_TRANSACTION_SECONDS", 0)
+    monkeypatch.setattr(f"{DIALECTS}.{connection.vendor}.server.LONG_TRANSACTION_SECONDS", 0)
     reader = connection.copy()
     try:
         sample.do_nothing.enqueue_many([()] * 20_000)
