@@ -23,7 +23,7 @@ from .policy.job_filter import JobFilter
 from .policy.metadata import DONE, POSITION
 from .store.bulk import Position, take_step
 from .store.dead_letters.search import iter_dead_letter_ids
-from .store.lifecycle.replay import CHUNK, replay_chunk
+from .store.lifecycle.replay import CHUNK_SIZE, replay_chunk
 from .store.search.jobs import find_jobs
 
 STEP_INTERVAL = timedelta(seconds=1)
@@ -77,7 +77,7 @@ def replay_matching(jobs: dict[str, str], total: int | None = None) -> dict[str,
     bulk = _BulkJob(total)
     wanted = JobFilter.from_query(jobs, zone=UTC)
     while bulk.position != END_POSITION:
-        page = find_jobs(wanted, after=str(bulk.position or ""), limit=CHUNK)
+        page = find_jobs(wanted, after=str(bulk.position or ""), limit=CHUNK_SIZE)
         originals = Job.objects.filter(
             pk__in=[original.pk for original in page.rows if not original.name.startswith(ENGINE_PREFIX)]
         )

@@ -1,4 +1,4 @@
-"""Watch: what people who wait for jobs are told of them, read for many at once."""
+"""Read the status of jobs for clients that wait for them, many in one statement."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COLUMNS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """A job as it stood at ``seen_at``, by the database's clock; equal to any other look that saw the same."""
+    """Status of a job at ``seen_at``, by the database's clock. Equal to another status with the same values."""
 
     job_id: int
     name: str
@@ -36,30 +36,30 @@ class JobStatus:
 
     @property
     def is_final(self) -> bool:
-        """True where nothing more changes unless staff redrive the job."""
+        """True if the status can change only by a redrive."""
         return self.state in FINAL_STATES
 
     @property
     def age(self) -> timedelta:
-        """How long ago it was enqueued."""
+        """Time since the enqueue."""
         return self.seen_at - self.enqueued_at
 
     @property
     def due_in(self) -> timedelta | None:
-        """How long it is until it is due; None where it is not scheduled."""
+        """Time until the job is due; None if it is not scheduled."""
         return None if self.run_after is None else self.run_after - self.seen_at
 
 
 def read_statuses(job_ids: Collection[int], *, using: str | None = None) -> dict[int, JobStatus]:
-    """Return what there is to see of jobs, by id; those that are gone are left out. One statement, by primary keys."""
+    """Return the statuses of jobs by id, without jobs that no longer exist. One statement by primary key."""
     _, connection = open_dialect(using)
     rows = Job.objects.using(connection.alias).filter(pk__in=list(job_ids))
-    seen = {}
+    statuses = {}
     for (
         job_id, name, state, cancel_requested_at, done, total, message,
         enqueued_at, run_after, started_at, finished_at, seen_at,
     ) in rows.values_list(*_COLUMNS, DatabaseNow()):  # fmt: skip
-        seen[job_id] = JobStatus(
+        statuses[job_id] = JobStatus(
             job_id=job_id,
             name=name,
             state=State(state),
@@ -73,14 +73,16 @@ def read_statuses(job_ids: Collection[int], *, using: str | None = None) -> dict
             finished_at=finished_at,
             seen_at=seen_at,
         )
-    return seen
+    return statuses
 
 
 def last_error(job_id: int, *, using: str | None = None) -> str | None:
-    """Return the text of the error for which a job ended: its newest letter's, else its last try's. For staff only."""
+    """Return the error of an ended job: of its newest dead letter, else of its last attempt. For staff only."""
     _, connection = open_dialect(using)
-    letter = DeadLetter.objects.using(connection.alias).filter(job=job_id).order_by("pk").last()
-    if letter is not None:
-        return ": ".join(filter(None, (letter.error_class or letter.reason, letter.error_message)))
+    dead_letter = DeadLetter.objects.using(connection.alias).filter(job=job_id).order_by("pk").last()
+    if dead_letter is not None:
+        return ": ".join(
+            filter(None, (dead_letter.error_class or dead_letter.reason, dead_letter.error_message))
+        )
     attempt = Attempt.objects.using(connection.alias).filter(job=job_id).order_by("claim_number").last()
     return attempt.error if attempt is not None else None

@@ -64,7 +64,7 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     job.cancel()
     os.kill(pid, signal.SIGCONT)
     (tmp_path / "go").touch()
-    worker.wait_for_line("claim 1 was lost; what this run returned is not saved")
+    worker.wait_for_line("claim 1 was lost; the outcome of this run is not saved")
     worker.wait_for_line(f"worker {first.pk} was declared lost")
     assert (job.refresh().state, job.result, outcomes(job)) == ("cancelled", None, ["lost"])
     again = sample.add.enqueue(1, 1)
@@ -110,7 +110,7 @@ def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWo
     rescue_worker(Worker.objects.get().pk, rules=RULES)
     job.refresh().cancel()
     (tmp_path / "go").touch()
-    worker.wait_for_line("claim 1 was lost; what this run returned is not saved")
+    worker.wait_for_line("claim 1 was lost; the outcome of this run is not saved")
     assert not Customer.objects.filter(name="must not stay").exists()
     assert job.refresh().state == "cancelled"
 

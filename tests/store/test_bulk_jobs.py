@@ -41,7 +41,7 @@ def _ready() -> int:
 
 
 def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "STEP", 2)
+    monkeypatch.setattr(search, "IDS_PER_STEP", 2)
     _letters(5)
     other = factories.make_letter(fingerprint="b" * 32)
     job = redrive_matching.enqueue({"fingerprint": GROUP}, by="ada", total=5)
@@ -74,7 +74,7 @@ def test_a_few_are_named_by_their_ids() -> None:
 
 
 def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "STEP", 2)
+    monkeypatch.setattr(search, "IDS_PER_STEP", 2)
     _letters(5)
     job = redrive_matching.enqueue({"fingerprint": GROUP}, total=5)
 
@@ -132,8 +132,8 @@ def test_a_filter_of_the_errors_text_looks_into_class_and_message() -> None:
 
 
 def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(search, "STEP", 1)
-    monkeypatch.setattr(search, "SCAN_STEPS", 2)
+    monkeypatch.setattr(search, "IDS_PER_STEP", 1)
+    monkeypatch.setattr(search, "SCAN_FACTOR", 2)
     (first,) = _letters(1)
     for _ in range(5):
         factories.make_letter(fingerprint="b" * 32)

@@ -1,14 +1,14 @@
-"""The groups of dead letters: how many of each are open, kept in step by whoever opens or ends a letter.
+"""Count the open dead letters of each group, in the transactions that open or close a dead letter.
 
-What always holds, for each fingerprint::
+Invariant, for each fingerprint::
 
-    group.open + its letters that are not folded yet = its open letters
+    group.open + its dead letters that are not rolled up yet = its open dead letters
 
-``store/stats/rollup.py`` adds 1 for every letter that it folds, whatever became of it meanwhile. A verb that ends an
-open letter takes 1 away in its own transaction, folded or not. So a group whose letters were all ended before
-they were folded stands below zero for some seconds.
+``store/stats/rollup.py`` adds 1 for every dead letter that it rolls up, whatever its status by then. An operation that
+closes an open dead letter subtracts 1 in its own transaction, rolled up or not. So a group whose dead letters were all
+closed before they were rolled up is below zero for some seconds.
 
-Groups are locked in the order of their fingerprints, after jobs, positions and letters.
+Groups are locked in the order of their fingerprints, after jobs, positions and dead letters.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from ..dialects.shared.by_id import delete_rows
 MAX_PRUNED_PER_CALL = 1_000
 
 DIED_AT = Cast("died_at", CharField())
-"""As text: what SQLite holds may be no instant, and a fold that failed on it would take down every worker."""
+"""As text: on SQLite the value may not be a valid time, and a rollup that failed on it would stop every worker."""
 
 
 class Sample(NamedTuple):
-    """What a group shows of its newest letter."""
+    """Columns that a group copies from its newest dead letter."""
 
     job_name: str
     queue_name: str
@@ -43,11 +43,11 @@ class Sample(NamedTuple):
 
 
 SAMPLE = ("job_name", "queue_name", "reason", "error_class", Left("error_message", MAX_SAMPLE_LENGTH))
-"""What to read of a letter for it."""
+"""The same as expressions for ``values_list``."""
 
 
 class RollupDeadLetter(NamedTuple):
-    """What folding reads of a letter."""
+    """Columns that the rollup reads of a dead letter."""
 
     pk: int
     fingerprint: str
@@ -56,9 +56,9 @@ class RollupDeadLetter(NamedTuple):
 
 
 def count_closed(fingerprints: Mapping[str, int], *, using: str) -> None:
-    """Take away from each group how many of its open letters have just been ended, in the caller's transaction.
+    """Subtract from each group the number of its dead letters that were just closed, in the caller's transaction.
 
-    A negative number gives back: of letters that were ended before they were folded and are deleted now.
+    A negative number adds: for dead letters that were closed before they were rolled up and are deleted now.
     """
     changed = {fingerprint: number for fingerprint, number in fingerprints.items() if number}
     if not changed:
@@ -69,22 +69,22 @@ def count_closed(fingerprints: Mapping[str, int], *, using: str) -> None:
     _save(groups.values(), ["open"], using=using)
 
 
-def add_dead_letters(letters: Collection[RollupDeadLetter], *, using: str) -> None:
-    """Count letters into their groups, in the caller's transaction; the newest shows what the error is."""
-    dead_letter_ids = {letter.fingerprint: letter.pk for letter in letters}
+def add_dead_letters(dead_letters: Collection[RollupDeadLetter], *, using: str) -> None:
+    """Add dead letters to the counts of their groups, in the caller's transaction; the newest is the group's sample."""
+    dead_letter_ids = {dead_letter.fingerprint: dead_letter.pk for dead_letter in dead_letters}
     groups = lock_groups(dead_letter_ids, dead_letter_ids=dead_letter_ids, using=using)
     newest: dict[str, RollupDeadLetter] = {}
-    for letter in letters:
-        group = groups[letter.fingerprint]
+    for dead_letter in dead_letters:
+        group = groups[dead_letter.fingerprint]
         group.total += 1
         group.open += 1
-        group.first_died_at = min(group.first_died_at, letter.died_at)
-        if letter.died_at >= group.last_died_at:
-            group.last_died_at = letter.died_at
-            newest[letter.fingerprint] = letter
-    samples = read_samples([letter.pk for letter in newest.values()], using=using)
-    for fingerprint, letter in newest.items():
-        if sample := samples.get(letter.pk):
+        group.first_died_at = min(group.first_died_at, dead_letter.died_at)
+        if dead_letter.died_at >= group.last_died_at:
+            group.last_died_at = dead_letter.died_at
+            newest[dead_letter.fingerprint] = dead_letter
+    samples = read_samples([dead_letter.pk for dead_letter in newest.values()], using=using)
+    for fingerprint, dead_letter in newest.items():
+        if sample := samples.get(dead_letter.pk):
             _take_sample(groups[fingerprint], sample)
     _save(
         groups.values(),
@@ -105,61 +105,61 @@ def add_dead_letters(letters: Collection[RollupDeadLetter], *, using: str) -> No
 def lock_groups(
     fingerprints: Iterable[str], *, dead_letter_ids: Mapping[str, int] | None = None, using: str
 ) -> dict[str, DeadLetterGroup]:
-    """Lock the groups of these fingerprints until the transaction ends, and make those that are not there yet.
+    """Lock the groups of these fingerprints until the transaction ends, and insert missing ones.
 
-    ``dead_letter_ids``: a letter of each, where the caller knows one.
+    ``dead_letter_ids``: a dead letter of each, if the caller knows one.
 
-    Where one is missing, all are written in their order rather than that one alone, so that two who find
-    different ones missing never wait for each other. A fingerprint without any letter is left out.
+    If one is missing, all are written in order rather than that one alone, so that two callers that miss different
+    groups never deadlock. A fingerprint without dead letters is left out.
     """
     wanted = sorted(fingerprints)
     groups = DeadLetterGroup.objects.using(using)
     while True:
-        there = groups.in_bulk(wanted)
-        if len(there) < len(wanted):
-            made = _new_groups(set(wanted) - set(there), dead_letter_ids or {}, using=using)
-            there = {one: group for one in wanted if (group := there.get(one) or made.get(one))}
-            _save(there.values(), ["job_name"], using=using)
-        rows = groups.filter(pk__in=list(there)).select_for_update().order_by("pk")
+        existing = groups.in_bulk(wanted)
+        if len(existing) < len(wanted):
+            made = _new_groups(set(wanted) - set(existing), dead_letter_ids or {}, using=using)
+            existing = {key: group for key in wanted if (group := existing.get(key) or made.get(key))}
+            _save(existing.values(), ["job_name"], using=using)
+        rows = groups.filter(pk__in=list(existing)).select_for_update().order_by("pk")
         locked = {group.fingerprint: group for group in rows}
-        if len(locked) == len(there):
+        if len(locked) == len(existing):
             return locked
 
 
 def prune_groups(period: timedelta | None, *, using: str | None = None) -> int:
-    """Delete groups without letters whose last death is longer ago than ``period``; return how many were.
+    """Delete groups without dead letters whose last death is longer ago than ``period``; return how many were.
 
-    What staff muted or wrote a note on stays. 1,000 a call.
+    Muted groups and groups with a note are kept. 1,000 per call.
     """
     if period is None:
         return 0
     dialect, connection = open_dialect(using)
     groups = DeadLetterGroup.objects.using(connection.alias)
-    letters = DeadLetter.objects.using(connection.alias).filter(
+    dead_letters = DeadLetter.objects.using(connection.alias).filter(
         status__in=DeadLetter.Status.values, fingerprint=OuterRef("pk")
     )
-    gone = groups.filter(
-        ~Exists(letters),
+    obsolete = groups.filter(
+        ~Exists(dead_letters),
         last_died_at__lt=database_now(using=connection.alias) - period,
         open=0,
         muted_at=None,
         note="",
     )
-    ids = list(gone.order_by("last_died_at").values_list("pk", flat=True)[:MAX_PRUNED_PER_CALL])
+    ids = list(obsolete.order_by("last_died_at").values_list("pk", flat=True)[:MAX_PRUNED_PER_CALL])
     if not ids:
         return 0
     with dialect.write_transaction(connection):
         list(groups.filter(pk__in=ids).select_for_update().order_by("pk").values_list("pk"))
-        still_gone = list(gone.filter(pk__in=ids).values_list("pk", flat=True))
-        delete_rows(groups.filter(pk__in=still_gone))
-    return len(still_gone)
+        deletable = list(obsolete.filter(pk__in=ids).values_list("pk", flat=True))
+        delete_rows(groups.filter(pk__in=deletable))
+    return len(deletable)
 
 
 def _new_groups(
     fingerprints: Iterable[str], dead_letter_ids: Mapping[str, int], *, using: str
 ) -> dict[str, DeadLetterGroup]:
-    """Return groups, not saved yet, that show one of their letters: the given one, or else any."""
-    ids = [dead_letter_ids.get(one) or _any_dead_letter_id(one, using=using) for one in fingerprints]
+    """Return unsaved groups with a sample of one of their dead letters: the given one, or else any."""
+    ids = [dead_letter_ids.get(key) or _any_dead_letter_id(key, using=using) for key in fingerprints]
     rows = DeadLetter.objects.using(using).filter(pk__in=[pk for pk in ids if pk is not None])
     now = database_now(using=using)
     made = {}
@@ -175,16 +175,16 @@ def _new_groups(
 
 
 def _any_dead_letter_id(fingerprint: str, *, using: str) -> int | None:
-    # All states are named because the index of groups begins with the state. Any letter will do: asked for the newest,
-    # PostgreSQL may walk the key.
-    letters = DeadLetter.objects.using(using).filter(
+    # All statuses are named because the index of groups begins with the status. No order: for the newest one
+    # PostgreSQL may scan the primary key.
+    dead_letters = DeadLetter.objects.using(using).filter(
         status__in=DeadLetter.Status.values, fingerprint=fingerprint
     )
-    return next(iter(letters.order_by().values_list("pk", flat=True)[:1]), None)
+    return next(iter(dead_letters.order_by().values_list("pk", flat=True)[:1]), None)
 
 
 def read_samples(dead_letter_ids: list[int], *, using: str) -> dict[int, Sample]:
-    """Read what the groups show of these letters; of an error's text, which may be huge, the beginning only."""
+    """Read the samples of these dead letters, with the beginning of the error's text, which may be huge."""
     rows = DeadLetter.objects.using(using).filter(pk__in=dead_letter_ids)
     return {pk: Sample(*rest) for pk, *rest in rows.values_list("pk", *SAMPLE)}
 
@@ -197,7 +197,7 @@ def _take_sample(group: DeadLetterGroup, sample: Sample) -> None:
 
 
 def parse_died_at(text: str) -> datetime | None:
-    """Return the instant that ``DIED_AT`` read, or None for what was edited by hand into no instant."""
+    """Return the time that ``DIED_AT`` read, or None if it was edited by hand into something else."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
@@ -206,7 +206,7 @@ def parse_died_at(text: str) -> datetime | None:
 
 
 def _save(groups: Iterable[DeadLetterGroup], fields: list[str], *, using: str) -> None:
-    """Write, or insert, in the given order; an insert that meets another's waits for it and keeps its row."""
+    """Update or insert in the given order; an insert that conflicts with another's waits for it and keeps its row."""
     _, connection = open_dialect(using)
     names_target = connection.features.supports_update_conflicts_with_target
     DeadLetterGroup.objects.using(using).bulk_create(

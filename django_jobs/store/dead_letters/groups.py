@@ -1,6 +1,6 @@
-"""Read the groups of dead letters, the newest first, in bounded time and up to date.
+"""Read the groups of dead letters, newest first, in bounded time and up to date.
 
-What is not folded yet, the tail, is read letter by letter and added: at most 1,000 of them.
+Dead letters that are not rolled up yet, the tail, are read one by one and added: at most 1,000 of them.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .group_counts import DIED_AT, Sample, parse_died_at, read_samples
 
 GROUPS_PER_PAGE = 25
 SCAN_LIMIT = 2_000
-"""Groups looked at for one page."""
+"""Groups scanned for one page."""
 MAX_TAIL = 1_000
 SPARKLINE_HOURS = 24
 HOUR = timedelta(hours=1)
@@ -33,9 +33,10 @@ NEWEST_FIRST = ("-last_died_at", "-fingerprint")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupSummary:
-    """One group as it stands now; ``hours`` are the deaths in each of the last 24 hours, the present one last.
+    """A group with its current counts.
 
-    ``error_message`` is the beginning of the newest letter's.
+    ``hours`` are the deaths in each of the last 24 hours, the current hour last. ``error_message`` is the beginning of
+    the newest dead letter's.
     """
 
     fingerprint: str
@@ -92,7 +93,7 @@ def groups_page(
 
 
 def find_group(fingerprint: str, *, using: str | None = None) -> GroupSummary | None:
-    """Return one group as it stands now, or None where there is no letter of it."""
+    """Return a group with its current counts, or None if it has no dead letter."""
     _, connection = open_dialect(using)
 
     def find(tail: _Tail) -> GroupsPage:
@@ -108,11 +109,11 @@ def find_group(fingerprint: str, *, using: str | None = None) -> GroupSummary | 
     return page.rows[0] if page.rows else None
 
 
-_COLUMNS = [one.name for one in fields(GroupSummary) if one.name != "hours"]
+_COLUMNS = [column.name for column in fields(GroupSummary) if column.name != "hours"]
 
 
 class _GroupRow(NamedTuple):
-    """What decides whether and where a group is in the list; its texts are read for those that are."""
+    """Columns for filter and order; the texts are read only for the groups of the page."""
 
     fingerprint: str
     last_died_at: datetime
@@ -149,21 +150,23 @@ class _TailDeadLetter(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tail:
-    """The newest letters that are not folded yet, newest first."""
+    """The newest dead letters that are not rolled up yet, newest first."""
 
     alias: str
     now: datetime
-    done_id: int
-    letters: list[_TailDeadLetter]
+    rolled_up_to: int
+    dead_letters: list[_TailDeadLetter]
     is_truncated: bool
 
     @property
     def fingerprints(self) -> set[str]:
-        return {letter.fingerprint for letter in self.letters}
+        return {dead_letter.fingerprint for dead_letter in self.dead_letters}
 
     def add_to(self, group: GroupSummary | None, fingerprint: str, sample: Sample) -> GroupSummary:
-        """Return the group with the tail's letters of it counted in."""
-        died = [letter.died_at for letter in self.letters if letter.fingerprint == fingerprint]
+        """Return the group with the counts of its dead letters in the tail added."""
+        died = [
+            dead_letter.died_at for dead_letter in self.dead_letters if dead_letter.fingerprint == fingerprint
+        ]
         group = group or GroupSummary(
             fingerprint=fingerprint,
             first_died_at=min(died),
@@ -181,34 +184,34 @@ class _Tail:
 
 
 def _read_consistently(read: Callable[[_Tail], GroupsPage], now: datetime | None, alias: str) -> GroupsPage:
-    """Read the tail and what is to be added to it; again where a fold came between, which would count twice."""
+    """Read the tail and the page; again if a rollup ran in between, whose dead letters would count twice."""
     now = now or database_now(using=alias)
     for _ in range(MAX_READS - 1):
         tail = _read_tail(now, alias)
         page = read(tail)
-        if not tail.letters or _done_id(alias) == tail.done_id:
+        if not tail.dead_letters or _rolled_up_to(alias) == tail.rolled_up_to:
             return page
     return read(_read_tail(now, alias))
 
 
-def _done_id(alias: str) -> int:
+def _rolled_up_to(alias: str) -> int:
     positions = RollupPosition.objects.using(alias).filter(pk=RollupPosition.Source.DEAD_LETTERS)
     return positions.values_list("done_id", flat=True).first() or 0
 
 
 def _read_tail(now: datetime, alias: str) -> _Tail:
-    done_id = _done_id(alias)
-    rows = DeadLetter.objects.using(alias).filter(pk__gt=done_id).order_by("-pk")
-    letters = [
+    rolled_up_to = _rolled_up_to(alias)
+    rows = DeadLetter.objects.using(alias).filter(pk__gt=rolled_up_to).order_by("-pk")
+    dead_letters = [
         _TailDeadLetter(pk, fingerprint, parse_died_at(died_at) or now)
         for pk, fingerprint, died_at in rows.values_list("pk", "fingerprint", DIED_AT)[: MAX_TAIL + 1]
     ]
     return _Tail(
         alias=alias,
         now=now,
-        done_id=done_id,
-        letters=letters[:MAX_TAIL],
-        is_truncated=len(letters) > MAX_TAIL,
+        rolled_up_to=rolled_up_to,
+        dead_letters=dead_letters[:MAX_TAIL],
+        is_truncated=len(dead_letters) > MAX_TAIL,
     )
 
 
@@ -241,19 +244,19 @@ def _scan(before: tuple[Any, ...] | None, alias: str) -> list[_GroupRow]:
 
 
 def _tail_groups(tail: _Tail, fingerprints: set[str]) -> list[GroupSummary]:
-    """Return the groups of these fingerprints that have letters in the tail, counted up to now."""
+    """Return the groups of these fingerprints that have dead letters in the tail, with current counts."""
     newest: dict[str, int] = {}
-    for letter in tail.letters:
-        if letter.fingerprint in fingerprints:
-            newest.setdefault(letter.fingerprint, letter.pk)
+    for dead_letter in tail.dead_letters:
+        if dead_letter.fingerprint in fingerprints:
+            newest.setdefault(dead_letter.fingerprint, dead_letter.pk)
     if not newest:
         return []
     rows = DeadLetterGroup.objects.using(tail.alias).in_bulk(list(newest))
     samples = read_samples(list(newest.values()), using=tail.alias)
     return [
-        tail.add_to(_as_group(rows[one]) if one in rows else None, one, samples[letter_id])
-        for one, letter_id in newest.items()
-        if letter_id in samples
+        tail.add_to(_as_group(rows[key]) if key in rows else None, key, samples[dead_letter_id])
+        for key, dead_letter_id in newest.items()
+        if dead_letter_id in samples
     ]
 
 
@@ -279,13 +282,13 @@ def _with_hours(groups: Sequence[GroupSummary], tail: _Tail) -> list[GroupSummar
     numbers: Counter[tuple[str, int]] = Counter()
     for fingerprint, starts_at, number in rows.values_list("fingerprint", "starts_at", "number"):
         numbers[fingerprint, (starts_at - first) // HOUR] += number
-    for letter in tail.letters:
-        numbers[letter.fingerprint, (letter.died_at - first) // HOUR] += 1
+    for dead_letter in tail.dead_letters:
+        numbers[dead_letter.fingerprint, (dead_letter.died_at - first) // HOUR] += 1
     return [
         replace(
             group,
             hours=tuple(numbers[group.fingerprint, at] for at in range(SPARKLINE_HOURS)),
-            open=max(group.open, 0),  # below it where the tail was cut
+            open=max(group.open, 0),  # negative if the tail is truncated
         )
         for group in groups
     ]

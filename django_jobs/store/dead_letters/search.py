@@ -1,4 +1,4 @@
-"""Find the open letters of a filter: how many, bounded, and all of them in bounded steps."""
+"""Find the dead letters of a filter: a bounded count, the newest, and all of them in bounded steps."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from ...policy.dead_letter_filter import DeadLetterFilter
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 
-STEP = 500
-"""Letters that are yielded, or ids that are looked at, at a time: ``SCAN_STEPS`` of them for a rare match."""
-SCAN_STEPS = 40
+IDS_PER_STEP = 500
+"""Ids yielded at a time. ``SCAN_FACTOR`` times as many are scanned, so that rare matches are found."""
+SCAN_FACTOR = 40
 MAX_COUNTED = 10_000
 COUNT_SCAN = 200_000
-SLACK = 1_000
-"""Ids rise nearly as letters come: so many letters next to an instant tell between which ids its others are."""
+BOUNDARY_SAMPLE = 1_000
+"""Ids rise roughly with time: the ids of this many dead letters next to a time bound the ids on its other side."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundedCount:
-    """How many match, counted up to a limit, and the id of the newest letter that may at that moment."""
+    """Number of matches, counted up to a limit, and the highest id at the time of the count."""
 
     number: int
     is_more: bool
@@ -33,59 +33,65 @@ class BoundedCount:
 
 
 def open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> QuerySet[DeadLetter]:
-    """Return the filter's open letters."""
+    """Return the filter's open dead letters."""
     _, connection = open_dialect(using)
     return filter_dead_letters(wanted, using=connection.alias).filter(status=DeadLetter.Status.OPEN)
 
 
 def filter_dead_letters(wanted: DeadLetterFilter, *, using: str) -> QuerySet[DeadLetter]:
-    """Return the filter's letters, whatever their status."""
-    letters: QuerySet[DeadLetter] = DeadLetter.objects.using(using)
+    """Return the filter's dead letters of any status."""
+    dead_letters: QuerySet[DeadLetter] = DeadLetter.objects.using(using)
     exact = {
         name: value
         for name in ("fingerprint", "job_name", "queue_name", "reason")
         if (value := getattr(wanted, name))
     }
-    letters = letters.filter(**exact)
+    dead_letters = dead_letters.filter(**exact)
     if wanted.error:
-        letters = letters.filter(
+        dead_letters = dead_letters.filter(
             Q(error_class__icontains=wanted.error) | Q(error_message__icontains=wanted.error)
         )
-    letters = died_within(letters, wanted)
+    dead_letters = died_within(dead_letters, wanted)
     if wanted.up_to_id is not None:
-        letters = letters.filter(pk__lte=wanted.up_to_id)
+        dead_letters = dead_letters.filter(pk__lte=wanted.up_to_id)
     if wanted.ids is not None:
-        letters = letters.filter(pk__in=wanted.ids)
-    return letters
+        dead_letters = dead_letters.filter(pk__in=wanted.ids)
+    return dead_letters
 
 
-def died_within(letters: QuerySet[DeadLetter], wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
-    """Return those of the letters that are of the filter's time."""
+def died_within(dead_letters: QuerySet[DeadLetter], wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
+    """Return the dead letters that died within the filter's time."""
     if wanted.since is not None:
-        letters = letters.filter(died_at__gte=_instant(wanted.since))
-    return letters if wanted.until is None else letters.filter(died_at__lt=wanted.until)
+        dead_letters = dead_letters.filter(died_at__gte=_as_time(wanted.since))
+    return dead_letters if wanted.until is None else dead_letters.filter(died_at__lt=wanted.until)
 
 
-def _instant(since: Any) -> Any:
+def _as_time(since: Any) -> Any:
     return DatabaseNow(-since) if isinstance(since, timedelta) else since
 
 
 def id_bounds(wanted: DeadLetterFilter, *, using: str | None = None) -> tuple[int, int | None]:
-    """Return the ids above and below which the filter's letters are: 0 and None where it sets no bounds.
+    """Return the ids above and below which the filter's dead letters lie: 0 and None if it sets no bounds.
 
-    A statement for each end that is given, by the index of ``died_at``.
+    One statement for each bound in time, by the index of ``died_at``.
     """
     _, connection = open_dialect(using)
-    letters = DeadLetter.objects.using(connection.alias)
+    dead_letters = DeadLetter.objects.using(connection.alias)
     above, below = 0, None
     if wanted.since is not None:
-        first = letters.filter(died_at__gte=_instant(wanted.since)).order_by("died_at").values("pk")[:SLACK]
+        first = (
+            dead_letters.filter(died_at__gte=_as_time(wanted.since))
+            .order_by("died_at")
+            .values("pk")[:BOUNDARY_SAMPLE]
+        )
         lowest = first.aggregate(lowest=Min("pk"))["lowest"]
         if lowest is None:
             return 0, 1
         above = lowest - 1
     if wanted.until is not None:
-        last = letters.filter(died_at__lt=wanted.until).order_by("-died_at").values("pk")[:SLACK]
+        last = (
+            dead_letters.filter(died_at__lt=wanted.until).order_by("-died_at").values("pk")[:BOUNDARY_SAMPLE]
+        )
         below = (last.aggregate(highest=Max("pk"))["highest"] or 0) + 1
     if wanted.up_to_id is not None:
         below = wanted.up_to_id + 1 if below is None else min(below, wanted.up_to_id + 1)
@@ -93,7 +99,10 @@ def id_bounds(wanted: DeadLetterFilter, *, using: str | None = None) -> tuple[in
 
 
 def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> BoundedCount:
-    """Count the open letters of a filter among the newest 200,000 of its time, up to 10,000. Two to four statements."""
+    """Count the open dead letters of a filter among the newest 200,000 of its time, up to 10,000.
+
+    Two to four statements.
+    """
     _, connection = open_dialect(using)
     newest = DeadLetter.objects.using(connection.alias).aggregate(newest=Max("pk"))["newest"] or 0
     found = open_dead_letters(wanted, using=connection.alias)
@@ -108,7 +117,7 @@ def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = Non
 
 
 def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str | None = None) -> list[int]:
-    """Return the ids of the newest open letters of a filter, among the newest 200,000 of its time."""
+    """Return the ids of the newest open dead letters of a filter, among the newest 200,000 of its time."""
     above, below = id_bounds(wanted, using=using)
     if below is None:
         below = count_open_dead_letters(wanted, using=using).up_to_id + 1
@@ -121,28 +130,27 @@ def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str |
 def iter_dead_letter_ids(
     wanted: DeadLetterFilter, *, after: int = 0, status: str | None = "open", using: str | None = None
 ) -> Iterator[tuple[list[int], int]]:
-    """Yield the ids of the filter's letters, oldest first, at most 500 at a time, with the id looked up to.
+    """Yield up to 500 ids of the filter's dead letters at a time, oldest first, with the id up to which was searched.
 
-    Of those with this ``status``; None: of all.
-
-    Each step looks at 20,000 ids, so that a rare match never holds up the database; it may find none.
+    ``status`` None: of any status. Each step scans 20,000 ids, so that a rare match never blocks the database; a step
+    may find none.
     """
     _, connection = open_dialect(using)
     of_status = Q() if status is None else Q(status=status)
     whole = DeadLetter.objects.using(connection.alias).filter(of_status)
     above, below = id_bounds(wanted, using=connection.alias)
     after = max(after, above)
-    last = whole.aggregate(last=Max("pk"))["last"] or 0
+    last_id = whole.aggregate(last=Max("pk"))["last"] or 0
     if below is not None:
-        last = min(last, below - 1)
-    while after < last:
+        last_id = min(last_id, below - 1)
+    while after < last_id:
         first = whole.filter(pk__gt=after).order_by("pk").values_list("pk", flat=True).first()
-        if first is None or first > last:
+        if first is None or first > last_id:
             return
-        until = min(first + STEP * SCAN_STEPS - 1, last)
+        until = min(first + IDS_PER_STEP * SCAN_FACTOR - 1, last_id)
         matching = filter_dead_letters(wanted, using=connection.alias).filter(
             of_status, pk__gt=after, pk__lte=until
         )
-        ids = list(matching.order_by("pk").values_list("pk", flat=True)[:STEP])
-        after = ids[-1] if len(ids) == STEP else until
+        ids = list(matching.order_by("pk").values_list("pk", flat=True)[:IDS_PER_STEP])
+        after = ids[-1] if len(ids) == IDS_PER_STEP else until
         yield ids, after

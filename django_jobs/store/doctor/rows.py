@@ -1,4 +1,4 @@
-"""Examine the rows: workers that are silent, claims that are stuck, jobs that no verb will ever find."""
+"""Find rows that are wrong: silent workers, stuck claims, jobs that no operation will ever find."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from ..dialects import open_dialect
 from ..dialects.shared.reads import read_orphaned_ids
 from ..workers import ALIVE
 
-MAX_SHOWN = 10
+MAX_REPORTED = 10
 
 
 def silent_workers(*, stale_after: timedelta, using: str | None = None) -> list[SilentWorker]:
-    """Return workers held to be alive without a heartbeat for twice as long as it takes to declare one lost."""
+    """Return workers marked alive without a heartbeat for twice the time after which one is marked lost."""
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
     rows = Worker.objects.using(connection.alias).filter(
@@ -32,34 +32,34 @@ def silent_workers(*, stale_after: timedelta, using: str | None = None) -> list[
             heartbeat_age_seconds=(now - row.heartbeat_at).total_seconds(),
             claims=running.filter(worker=row.pk).count(),
         )
-        for row in rows.order_by("pk")[:MAX_SHOWN]
+        for row in rows.order_by("pk")[:MAX_REPORTED]
     ]
 
 
 def orphaned_jobs(*, using: str | None = None) -> list[int]:
-    """Return up to ten running jobs whose worker is lost, stopped or gone."""
+    """Return the ids of up to ten running jobs whose worker is lost, stopped or deleted."""
     _, connection = open_dialect(using)
-    return read_orphaned_ids(connection, limit=MAX_SHOWN, worker_id=None)
+    return read_orphaned_ids(connection, limit=MAX_REPORTED, worker_id=None)
 
 
 def inconsistent_jobs(*, using: str | None = None) -> list[int]:
-    """Return up to ten jobs that wait and that no verb will ever find. The database's constraints refuse such rows."""
+    """Return the ids of up to ten waiting jobs that no operation will ever find. Constraints refuse such rows."""
     unready = Q(state=State.READY, ready_at=None) | Q(state=State.SCHEDULED, run_after=None)
     used_up = Q(state__in=WAITING_STATES, attempt__gte=F("max_attempts"))
     return _ids(_jobs(using).filter(unready | used_up))
 
 
 def jobs_without_finish_time(*, using: str | None = None) -> list[int]:
-    """Return up to ten ended jobs without the instant by which they are pruned."""
+    """Return the ids of up to ten ended jobs without the time by which they are pruned."""
     return _ids(_jobs(using).filter(state__in=FINAL_STATES, finished_at=None))
 
 
 def unknown_jobs(*, using: str | None = None) -> list[UnknownJobs]:
-    """Return the names that no worker has known, with how many jobs wait for them."""
+    """Return the job names that no worker knows, with the number of jobs that wait."""
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
-    held = _jobs(using).filter(state__in=WAITING_STATES, unknown_since__isnull=False).order_by()
-    rows = held.values_list("name").annotate(number=Count("pk"), since=Min("unknown_since"))
+    unknown = _jobs(using).filter(state__in=WAITING_STATES, unknown_since__isnull=False).order_by()
+    rows = unknown.values_list("name").annotate(number=Count("pk"), since=Min("unknown_since"))
     return [
         UnknownJobs(name=name, number=number, unknown_seconds=max((now - since).total_seconds(), 0))
         for name, number, since in sorted(rows)
@@ -67,7 +67,7 @@ def unknown_jobs(*, using: str | None = None) -> list[UnknownJobs]:
 
 
 def waiting_jobs(*, limit: int, using: str | None = None) -> Iterator[Job]:
-    """Yield the oldest jobs that wait, those with names unknown to workers left out."""
+    """Yield the oldest waiting jobs whose names are known to workers."""
     waiting = _jobs(using).filter(state__in=WAITING_STATES, unknown_since=None)
     yield from waiting.order_by("pk")[:limit]
 
@@ -78,4 +78,4 @@ def _jobs(using: str | None) -> QuerySet[Job]:
 
 
 def _ids(jobs: QuerySet[Job]) -> list[int]:
-    return list(jobs.order_by("pk").values_list("pk", flat=True)[:MAX_SHOWN])
+    return list(jobs.order_by("pk").values_list("pk", flat=True)[:MAX_REPORTED])

@@ -1,4 +1,4 @@
-"""Compare the tables with what the migrations should have made."""
+"""Compare the tables with the migrations and models."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PACKAGE = "django_jobs"
 
 
 def read_schema(*, using: str | None = None) -> SchemaFacts:
-    """Return what is missing; a migration that was not applied explains the rest, so that is all that is said then."""
+    """Return what is missing. If migrations are not applied only they are returned: they explain the rest."""
     dialect, connection = open_dialect(using)
     executor = MigrationExecutor(connection)
     ours = {config.label: config for config in apps.get_app_configs() if config.name.split(".")[0] == PACKAGE}
@@ -32,7 +32,7 @@ def read_schema(*, using: str | None = None) -> SchemaFacts:
     with connection.cursor() as cursor:
         for model in chain.from_iterable(config.get_models() for config in ours.values()):
             tables.append(model._meta.db_table)
-            there = connection.introspection.get_constraints(cursor, model._meta.db_table)
+            existing = connection.introspection.get_constraints(cursor, model._meta.db_table)
             wanted = [*model._meta.indexes, *model._meta.constraints]
-            missing += [one.name for one in wanted if one.name not in there]
+            missing += [item.name for item in wanted if item.name not in existing]
     return SchemaFacts(missing=missing, invalid=dialect.server.read_invalid_indexes(connection, tables))

@@ -1,4 +1,4 @@
-"""Explain: gather what decides whether a job runs now, in a few bounded statements."""
+"""Read the facts that decide whether a job runs now, in a few bounded statements."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from ..workers import ALIVE, served_queues
 
 
 def why_not_running(job: Job, *, using: str | None = None) -> WaitExplanation | None:
-    """Return why the job, as it was read, does not run, or where it does; None where it has ended.
+    """Return why the job does not run, or by which worker it does; None if it has ended.
 
-    At most nine statements, none of which reads more than 10,001 rows of an index.
+    At most nine statements, none of which reads more than 10,001 index entries.
     """
     if job.state in FINAL_STATES:
         return None
@@ -44,7 +44,9 @@ def _facts(job: Job, alias: str) -> WaitFacts:
     if state is State.BLOCKED:
         found = pending_predecessors(job.pk, limit=MAX_NAMED + 1, using=alias)
         if found:
-            return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(one)) for pk, _, one in found))
+            return WaitFacts(
+                state=state, now=now, waits_for=tuple((pk, State(value)) for pk, _, value in found)
+            )
     paused = None
     ahead = 0
     is_limited = state is State.BLOCKED and bool(job.flags & JobFlag.LIMITED)
@@ -90,23 +92,23 @@ def _last_outcome(job: Job, alias: str) -> AttemptOutcome | None:
 def count_ahead(job: Job, *, using: str | None = None) -> int:
     """Count the ready jobs of its queue that are claimed before this one, up to 10,001.
 
-    Each part is one range of the index of ready jobs, so that what stands behind the job is not read.
+    Each part is one range of the index of ready jobs, so that the jobs behind it are not read.
     """
     _, connection = open_dialect(using)
-    line = in_state(Job.objects.using(connection.alias), State.READY).filter(queue_name=job.queue_name)
-    same = line.filter(priority=job.priority)
+    ready = in_state(Job.objects.using(connection.alias), State.READY).filter(queue_name=job.queue_name)
+    same_priority = ready.filter(priority=job.priority)
     parts = (
-        line.filter(priority__gt=job.priority),
-        same.filter(ready_at__lt=job.ready_at),
-        same.filter(ready_at=job.ready_at, pk__lt=job.pk),
+        ready.filter(priority__gt=job.priority),
+        same_priority.filter(ready_at__lt=job.ready_at),
+        same_priority.filter(ready_at=job.ready_at, pk__lt=job.pk),
     )
-    found = 0
+    number = 0
     for part in parts:
-        found += _count(part, most=MAX_COUNTED + 1 - found)
-        if found > MAX_COUNTED:
+        number += _count(part, limit=MAX_COUNTED + 1 - number)
+        if number > MAX_COUNTED:
             break
-    return found
+    return number
 
 
-def _count(jobs: QuerySet[Job], *, most: int) -> int:
-    return jobs.order_by().values("pk")[:most].count()
+def _count(jobs: QuerySet[Job], *, limit: int) -> int:
+    return jobs.order_by().values("pk")[:limit].count()

@@ -1,1 +1,1 @@
-"""The verbs that move a job from state to state: one verb a file, each one guarded statement or one transaction."""
+"""Operations that move a job from state to state: one per file, each one guarded statement or one transaction."""

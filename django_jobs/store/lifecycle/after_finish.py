@@ -1,4 +1,4 @@
-"""Follow: see to what depends on jobs that have just ended, in the transaction in which they did."""
+"""Update what depends on jobs that have just ended, in the transaction that ended them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from ..limits.release import release_permits
 
 
 def handle_finished(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Do for each kind of link what the ends of these runs ask for. Only runs whose claim stood are given."""
+    """Call the handler of each flag with the runs that have it. ``ended`` are runs whose claim was still valid."""
     for bit, handler in _HANDLERS.items():
-        linked = [one for one in ended if one.claim.flags & bit]
-        if linked:
-            handler(linked, using=using)
+        flagged = [run for run in ended if run.claim.flags & bit]
+        if flagged:
+            handler(flagged, using=using)
 
 
 def handle_cancelled(job_ids: Sequence[int], *, using: str) -> None:
-    """Do what the ends of waiting jobs that were just cancelled ask for; what waits for them is cancelled too."""
+    """Update what depends on waiting jobs that were just cancelled; their dependents are cancelled, too."""
     if not job_ids:
         return
     linked = Job.objects.using(using).filter(pk__in=job_ids).exclude(flags=0)
@@ -36,7 +36,7 @@ def handle_cancelled(job_ids: Sequence[int], *, using: str) -> None:
 
 
 def cancel_dependents(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> None:
-    """Cancel what waits for cancelled jobs, or for dead ones and asked for it, and all that waits for that in turn."""
+    """Cancel the dependents of cancelled jobs, and of dead ones if they asked for it, with all their own dependents."""
     waiting = dependents_to_cancel(dead=dead, cancelled=cancelled, using=using)
     marked = mark_cancelled(waiting, states=frozenset({State.BLOCKED}), using=using) if waiting else []
     if marked:
@@ -51,10 +51,10 @@ def _count_cancelled(flags: Mapping[int, int], alias: str) -> None:
 
 
 def _update_dependents(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Release or cancel what waits for these."""
+    """Release or cancel the dependents of these jobs."""
     by_state: dict[State, list[int]] = {}
-    for one in ended:
-        by_state.setdefault(one.decision.state, []).append(one.claim.job_id)
+    for run in ended:
+        by_state.setdefault(run.decision.state, []).append(run.claim.job_id)
     if State.SUCCEEDED in by_state:
         release_dependents(by_state[State.SUCCEEDED], using=using)
     dead, cancelled = by_state.get(State.DEAD, []), by_state.get(State.CANCELLED, [])
@@ -63,22 +63,22 @@ def _update_dependents(ended: Sequence[FinishedRun], *, using: str) -> None:
 
 
 def _update_batches(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Count those that ended in their batches."""
-    record_finished_jobs({one.claim.job_id: one.decision.state for one in ended}, using=using)
+    """Count the jobs that ended in their batches."""
+    record_finished_jobs({run.claim.job_id: run.decision.state for run in ended}, using=using)
 
 
 def _cancel_requested(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """Cancel those that were asked to end while they ran, and whose end of the run would have them run again."""
-    again = [one.claim.job_id for one in ended if one.decision.state in WAITING_STATES]
-    handle_cancelled(mark_cancelled(again, using=using), using=using)
+    """Cancel jobs that would run again but for which cancellation was requested during the run."""
+    waiting = [run.claim.job_id for run in ended if run.decision.state in WAITING_STATES]
+    handle_cancelled(mark_cancelled(waiting, using=using), using=using)
 
 
 def _cancel_expired(ended: Sequence[FinishedRun], *, using: str) -> None:
-    """See to those that were too old to begin, and cancel those that would be by the time of their next run."""
+    """Handle jobs that expired before they started, and cancel those that would expire before their next run."""
     handle_cancelled(cancel_expired_after_runs(ended, using=using), using=using)
 
 
-# Plain numbers: what an enumeration's & takes is felt in a finish of hundreds.
+# Plain integers: the & of an enumeration is slow enough to matter in a finish of hundreds.
 _HANDLERS: dict[int, Callable[..., None]] = {
     int(JobFlag.LIMITED): release_permits,
     int(JobFlag.HAS_DEPENDENTS): _update_dependents,

@@ -1,4 +1,4 @@
-"""Claim: ready to running, a batch at a time, in the order in which jobs became ready."""
+"""Claim ready jobs in batches, in the order in which they became ready."""
 
 from __future__ import annotations
 
@@ -18,74 +18,74 @@ __all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_curs
 
 
 def refresh_cursors(
-    lines: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None
+    cursors: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None
 ) -> QueueSnapshot:
-    """Look from the head for lines with ready jobs and put them into ``lines``. One statement, no locks."""
+    """Find the lanes with ready jobs and add them to ``cursors``. One statement, no locks."""
     dialect, connection = open_dialect(using)
-    began = time.monotonic()
-    seen = dialect.jobs.read_snapshot(connection, queues)
+    started = time.monotonic()
+    snapshot = dialect.jobs.read_snapshot(connection, queues)
     now = time.monotonic()
-    lines.update(seen.lanes, now=now, seconds=now - began)
-    lines.capped = seen.capped
-    return seen
+    cursors.update(snapshot.lanes, now=now, seconds=now - started)
+    cursors.capped = snapshot.capped
+    return snapshot
 
 
 def claim(
-    lines: ClaimCursors, line: Lane, *, limit: int, worker_id: int, using: str | None = None
+    cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, using: str | None = None
 ) -> list[Claim]:
-    """Claim up to ``limit`` jobs of one known line for the worker, and remember how far it was read.
+    """Claim up to ``limit`` jobs of one known lane for the worker, and move the lane's cursor behind them.
 
-    One statement (two on MySQL) that commits on its own outside a transaction. Locks only what it
-    takes, and passes over what others hold. A line that comes back short is forgotten until the next
-    look finds it again.
+    One statement (two on MySQL), which commits on its own unless a transaction is open. It locks only the rows it
+    claims and skips rows locked by others. A lane that returns fewer jobs is forgotten until the next
+    ``refresh_cursors`` finds it again.
     """
     dialect, connection = open_dialect(using)
-    after = lines.positions.get(line)
-    began = time.monotonic()
-    if line.queue_name in lines.capped:
-        claims = _claim_capped(dialect, connection, line, after=after, limit=limit, worker_id=worker_id)
+    after = cursors.positions.get(lane)
+    started = time.monotonic()
+    if lane.queue_name in cursors.capped:
+        claims = _claim_capped(dialect, connection, lane, after=after, limit=limit, worker_id=worker_id)
     else:
-        claims = dialect.jobs.claim(connection, line, after=after, limit=limit, worker_id=worker_id)
+        claims = dialect.jobs.claim(connection, lane, after=after, limit=limit, worker_id=worker_id)
     if after is None:
         now = time.monotonic()
-        lines.count_head_claim(now=now, seconds=now - began)
+        cursors.count_head_claim(now=now, seconds=now - started)
     if claims:
-        lines.positions[line] = dialect.jobs.position(connection, claims[-1])
+        cursors.positions[lane] = dialect.jobs.position(connection, claims[-1])
     if len(claims) < limit:
-        lines.exhausted(line)
+        cursors.exhausted(lane)
     return claims
 
 
 def _claim_capped(
     dialect: Dialect,
     connection: BaseDatabaseWrapper,
-    line: Lane,
+    lane: Lane,
     *,
     after: Position | None,
     limit: int,
     worker_id: int,
 ) -> list[Claim]:
-    """Claim from a queue of which only so many jobs may run: one worker at a time counts and takes."""
+    """Claim from a queue with a maximum of running jobs. The queue's lock lets one worker count and claim."""
     with dialect.write_transaction(connection):
         queues = Queue.objects.using(connection.alias).select_for_update()
-        queue = queues.filter(pk=line.queue_name, paused_at__isnull=True, max_running__isnull=False).first()
+        queue = queues.filter(pk=lane.queue_name, paused_at__isnull=True, max_running__isnull=False).first()
         if queue is None or queue.max_running is None:
             return []
-        left = queue.max_running - count_running(connection, line.queue_name)
-        if left < 1:
+        free = queue.max_running - count_running(connection, lane.queue_name)
+        if free < 1:
             return []
         return dialect.jobs.claim(
-            connection, line, after=after, limit=min(limit, left), worker_id=worker_id, capped=True
+            connection, lane, after=after, limit=min(limit, free), worker_id=worker_id, capped=True
         )
 
 
 def claim_by_priority(
-    lines: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None
+    cursors: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None
 ) -> list[Claim]:
-    """Claim up to ``limit`` jobs from all known lines, the highest priority first."""
+    """Claim up to ``limit`` jobs from all known lanes, highest priority first."""
     claims: list[Claim] = []
-    for line in FairOrder().order(lines.known):
+    for lane in FairOrder().order(cursors.known):
         wanted = limit - len(claims)
         if wanted > 0:
-            claims += claim(lines, line, limit=wanted, worker_id=worker_id, using=using)
+            claims += claim(cursors, lane, limit=wanted, worker_id=worker_id, using=using)
     return claims

@@ -1,4 +1,4 @@
-"""Let go: which ended jobs may be deleted, and what that means for the jobs and batches they are linked to."""
+"""Lock ended jobs that may be deleted, and detach them from their dependents, batches, expiries and results."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from .after_finish import cancel_dependents
 
 
 def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
-    """Lock jobs and return those in one of ``states`` that may be deleted now; the caller deletes them.
+    """Lock jobs and return the ids of those in one of ``states`` that may be deleted now; the caller deletes them.
 
-    What waits for a dead one is cancelled. A job that succeeded stays while something that waits for it, or ran
-    after it, has not ended well: that may ask for its result. A batch keeps its counts. Looked up by key alone, as
-    in ``selection.lock_jobs``; one statement where no job has flags.
+    The dependents of a dead job are cancelled. A job that succeeded is kept until all its dependents have succeeded:
+    they may ask for its result. A batch keeps its counts. The statement filters by key alone, as in
+    ``selection.lock_jobs``; it is the only one if no job has flags.
     """
     jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     rows = [row for row in jobs.values_list("pk", "state", "flags") if row[1] in states]
@@ -39,10 +39,10 @@ def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str)
 
 
 def _detach_dependents(states: dict[int, str], alias: str) -> set[int]:
-    """Cancel what waits for dead ones, forget the edges of all that go, and return those that stay."""
+    """Cancel the dependents of dead jobs, delete the edges of deletable jobs, and return the ids to keep."""
     cancel_dependents(cancelled=[pk for pk, state in states.items() if state == State.DEAD], using=alias)
     needed = still_needed([pk for pk, state in states.items() if state == State.SUCCEEDED], using=alias)
-    going = [pk for pk in states if pk not in needed]
-    edges = Dependency.objects.using(alias).filter(InIds("predecessor_id", going, index=SUCCESSORS_INDEX))
+    deletable = [pk for pk in states if pk not in needed]
+    edges = Dependency.objects.using(alias).filter(InIds("predecessor_id", deletable, index=SUCCESSORS_INDEX))
     delete_rows(edges)
     return needed

@@ -1,4 +1,4 @@
-"""Expire: cancel waiting jobs that are too old to be of use, with what depends on them; for maintenance."""
+"""Cancel waiting jobs whose expiry has passed, with their dependents. Called by maintenance."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ BATCH_SIZE = 1_000
 
 
 def expire(*, limit: int = BATCH_SIZE, using: str | None = None) -> tuple[int, bool]:
-    """Cancel up to 1,000; return how many were, and whether there may be more. One small statement where none is due.
+    """Cancel up to ``limit`` expired jobs; return how many were, and whether there may be more.
 
-    What runs by then is left alone. Any number of workers may do it at once.
+    One small statement if none is due. Running jobs are left alone. Any number of workers may call this at once.
     """
     dialect, connection = open_dialect(using)
     alias = connection.alias
@@ -20,6 +20,6 @@ def expire(*, limit: int = BATCH_SIZE, using: str | None = None) -> tuple[int, b
     if not due:
         return 0, False
     with dialect.write_transaction(connection):
-        dropped = cancel_expired_waiting(due, using=alias)
-        handle_cancelled(dropped, using=alias)
-    return len(dropped), len(due) == limit
+        cancelled = cancel_expired_waiting(due, using=alias)
+        handle_cancelled(cancelled, using=alias)
+    return len(cancelled), len(due) == limit

@@ -1,4 +1,4 @@
-"""Finish: save what became of runs, many at once, each only if its claim still stands."""
+"""Save the outcomes of runs in batches, each only if its claim is still valid."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ..results.retention import delete_unsaved_result, record_retention
 from .after_finish import handle_finished
 
 MAX_CHARS_PER_STATEMENT = 1_000_000
-"""At most four bytes each: well under MySQL's smallest default ``max_allowed_packet``."""
+"""At most four bytes each: well below MySQL's smallest default ``max_allowed_packet``."""
 
 logger = logging.getLogger("django_jobs.store")
 
@@ -25,13 +25,12 @@ __all__ = ["Claim", "FinishedRun", "finish"]
 def finish(
     ended: Sequence[FinishedRun], *, worker_id: int, again: bool = False, using: str | None = None
 ) -> set[int]:
-    """Save the decisions and return the ids of the jobs whose claims were still ``worker_id``'s.
+    """Save the decisions and return the ids of the jobs whose claims still belonged to ``worker_id``.
 
-    Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction
-    elsewhere, for 4 MB of results and errors. A claim that was lost is logged, nothing is written for it, and
-    its result's file is deleted.
-    ``again``: an earlier call with these runs failed, perhaps after the server had saved them; what is saved counts.
-    Not for a run whose own writes depend on the answer.
+    Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction elsewhere, per 4 MB
+    of results and errors. A lost claim is logged; nothing is written for it, and the file of its result is deleted.
+    ``again``: an earlier call with these runs failed, perhaps after the server had saved them; saved runs count. Not
+    for a run whose own writes depend on the answer.
     """
     dialect, connection = open_dialect(using)
     saved: set[int] = set()
@@ -39,34 +38,34 @@ def finish(
         saved |= _save(dialect, connection, chunk, worker_id)
     if again:
         saved |= _already_saved(
-            [one for one in ended if one.claim.job_id not in saved], worker_id, connection
+            [run for run in ended if run.claim.job_id not in saved], worker_id, connection
         )
     if len(saved) < len(ended):
-        for one in ended:
-            if one.claim.job_id not in saved:
+        for run in ended:
+            if run.claim.job_id not in saved:
                 logger.warning(
-                    "job %s (%s): claim %s was lost; what this run returned is not saved",
-                    one.claim.job_id,
-                    one.claim.name,
-                    one.claim.claim_number,
+                    "job %s (%s): claim %s was lost; the outcome of this run is not saved",
+                    run.claim.job_id,
+                    run.claim.name,
+                    run.claim.claim_number,
                 )
-                delete_unsaved_result(one)
+                delete_unsaved_result(run)
     return saved
 
 
 def _save(
     dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[FinishedRun], worker_id: int
 ) -> set[int]:
-    """Save a chunk; what follows from jobs with flags commits together with their ends.
+    """Save a chunk; if jobs have flags, the updates of what depends on them commit in the same transaction.
 
-    A link that came after the claim is read from the row that was just written: then it is seen to right afterwards.
+    A flag set after the claim is read from the row just written, and handled right afterwards.
     """
-    kept = [one for one in chunk if one.decision.result_retention is not None]
-    if kept or any(one.claim.flags for one in chunk):
+    retained = [run for run in chunk if run.decision.result_retention is not None]
+    if retained or any(run.claim.flags for run in chunk):
         with dialect.write_transaction(connection):
             flags = dialect.jobs.finish(connection, chunk, worker_id=worker_id)
-            if kept := [one for one in kept if one.claim.job_id in flags]:
-                record_retention(kept, using=connection.alias)
+            if retained := [run for run in retained if run.claim.job_id in flags]:
+                record_retention(retained, using=connection.alias)
             handle_finished(_flagged(chunk, flags), using=connection.alias)
     else:
         flags = dialect.jobs.finish(connection, chunk, worker_id=worker_id)
@@ -77,56 +76,56 @@ def _save(
 
 
 def _flagged(chunk: Sequence[FinishedRun], flags: dict[int, int]) -> list[FinishedRun]:
-    """Return those of the runs whose claim stood and whose jobs have flags, with these.
+    """Return the runs whose claim was valid and whose jobs have flags, each with its current flags.
 
-    A claim's may have one more than its row: that of a job which was only now found to be under limits.
+    A claim may have one flag more than its row: a job that was only now found to be under limits.
     """
     return [
-        one if bits == one.claim.flags else one._replace(claim=one.claim._replace(flags=bits))
-        for one in chunk
-        if one.claim.job_id in flags and (bits := flags[one.claim.job_id] | one.claim.flags)
+        run if bits == run.claim.flags else run._replace(claim=run.claim._replace(flags=bits))
+        for run in chunk
+        if run.claim.job_id in flags and (bits := flags[run.claim.job_id] | run.claim.flags)
     ]
 
 
 def _already_saved(ended: Sequence[FinishedRun], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:
-    """Return the jobs whose attempts are recorded as these runs would have them."""
+    """Return the ids of jobs whose attempts are recorded with the outcomes of these runs."""
     attempts = Attempt.objects.using(connection.alias).filter(
-        job_id__in=[one.claim.job_id for one in ended], worker=worker_id
+        job_id__in=[run.claim.job_id for run in ended], worker=worker_id
     )
     recorded = set(attempts.values_list("job_id", "claim_number", "outcome")) if ended else set()
     return {
-        one.claim.job_id
-        for one in ended
-        if one.decision.attempt_outcome is not None
-        and (one.claim.job_id, one.claim.claim_number, one.decision.attempt_outcome.value) in recorded
+        run.claim.job_id
+        for run in ended
+        if run.decision.attempt_outcome is not None
+        and (run.claim.job_id, run.claim.claim_number, run.decision.attempt_outcome.value) in recorded
     }
 
 
 def _chunks(ended: Sequence[FinishedRun]) -> Iterator[list[FinishedRun]]:
-    """Yield the runs in as few parts as a statement's size allows."""
+    """Yield the runs in as few chunks as the size of a statement allows."""
     chunk: list[FinishedRun] = []
     size = 0
-    for one in ended:
-        error = one.decision.error
-        length = len(one.decision.result or "") + (len(error.message) + len(error.traceback) if error else 0)
+    for run in ended:
+        error = run.decision.error
+        length = len(run.decision.result or "") + (len(error.message) + len(error.traceback) if error else 0)
         if chunk and size + length > MAX_CHARS_PER_STATEMENT:
             yield chunk
             chunk, size = [], 0
-        chunk.append(_with_fingerprint(one))
+        chunk.append(_with_fingerprint(run))
         size += length
     if chunk:
         yield chunk
 
 
-def _with_fingerprint(ended: FinishedRun) -> FinishedRun:
+def _with_fingerprint(run: FinishedRun) -> FinishedRun:
     """Give a death without a Python error (lost, unknown name) the fingerprint of its reason."""
-    decision = ended.decision
-    if decision.death is None or ended.fingerprint:
-        return ended
+    decision = run.decision
+    if decision.death is None or run.fingerprint:
+        return run
     error = decision.error
     text = fingerprint(
-        job_name=ended.claim.name,
+        job_name=run.claim.name,
         error_class=error.error_class if error else decision.death.value,
         message=error.message if error else "",
     )
-    return ended._replace(fingerprint=text)
+    return run._replace(fingerprint=text)

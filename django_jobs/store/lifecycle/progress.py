@@ -1,4 +1,4 @@
-"""Progress and metadata: what a running job says of itself, saved only while its claim stands."""
+"""Save the progress and metadata that a running job reports, only while its claim is valid."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from ..dialects import open_dialect
 from ..dialects.base.jobs import Claim
 
 
-def save_progress(claim: Claim, notes: dict[str, Any], *, worker_id: int, using: str | None = None) -> bool:
-    """Write progress or metadata fields of the job and tell whether the claim still stood. One guarded statement.
+def save_progress(claim: Claim, values: dict[str, Any], *, worker_id: int, using: str | None = None) -> bool:
+    """Write progress or metadata columns of the job and tell whether the claim was still valid. One guarded statement.
 
-    ``notes`` maps ``progress_done``, ``progress_total``, ``progress_message`` or ``metadata`` to values.
+    The keys of ``values`` are ``progress_done``, ``progress_total``, ``progress_message`` and ``metadata``.
     """
     _, connection = open_dialect(using)
-    held = Job.objects.using(connection.alias).filter(
+    claimed = Job.objects.using(connection.alias).filter(
         pk=claim.job_id, state=State.RUNNING, worker=worker_id, claim_number=claim.claim_number
     )
-    return bool(held.update(**notes))
+    return bool(claimed.update(**values))
 
 
 def read_metadata(claim: Claim) -> dict[str, Any]:
-    """Return the job's metadata as it was at the claim."""
+    """Return the job's metadata at the time of the claim."""
     metadata: dict[str, Any] = json.loads(claim.metadata)
     return metadata

@@ -1,4 +1,4 @@
-"""Promote: scheduled to ready, when the database's clock says it is due."""
+"""Make scheduled jobs ready when they are due by the database's clock."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ BATCH_SIZE = 1_000
 def promote(*, limit: int = BATCH_SIZE, using: str | None = None) -> int:
     """Make up to ``limit`` due jobs ready, in the order of their due time, and return how many were.
 
-    One statement (two on MySQL); jobs locked by another worker's promotion are passed over. Those under limits wait at
-    these then: three statements more.
+    One statement (two on MySQL); jobs locked by another worker's promotion are skipped. Jobs under limits then wait
+    for their first limit: three statements more.
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):

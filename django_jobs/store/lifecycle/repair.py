@@ -1,4 +1,4 @@
-"""Sweep: see to what batches and graphs need, and a process that died left undone. Bounded; for maintenance."""
+"""Do the updates of batches and graphs that a process left undone when it died. Bounded; called by maintenance."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ BATCHES_PER_ROUND = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepairResult:
-    """What a round found, and where the next one goes on.
+    """Findings of one round, and where the next one continues.
 
-    ``followed`` counts ended jobs of which what waits for them had not heard, ``abandoned`` are batches that were
-    never closed.
+    ``followed`` counts ended jobs whose dependents had not been updated, ``abandoned`` are the ids of batches that
+    were never closed.
     """
 
     followed: int = 0
@@ -30,25 +30,25 @@ class RepairResult:
 
 
 def repair(before: RepairResult, *, abandoned_after: timedelta, using: str | None = None) -> RepairResult:
-    """Do one round. Three small statements where there are no batches and no graphs."""
+    """Do one round. Three small statements if there are no batches and no graphs."""
     _, connection = open_dialect(using)
     alias = connection.alias
-    looked_at = apply_pending_deltas(limit=BATCHES_PER_ROUND, after=before.batches_after, using=alias)
+    checked = apply_pending_deltas(limit=BATCHES_PER_ROUND, after=before.batches_after, using=alias)
     abandoned = close_abandoned_batches(after=abandoned_after, using=alias)
     followed, edges_after = _repair_dependencies(before.edges_after, alias)
     return RepairResult(
         followed=followed,
         abandoned=tuple(abandoned),
         edges_after=edges_after or (0, 0),
-        batches_after=looked_at[-1] if len(looked_at) == BATCHES_PER_ROUND else 0,
+        batches_after=checked[-1] if len(checked) == BATCHES_PER_ROUND else 0,
     )
 
 
 def _repair_dependencies(after: EdgePosition, alias: str) -> tuple[int, EdgePosition | None]:
     dialect, connection = open_dialect(alias)
-    found, go_on = find_missed_dependencies(after=after, using=alias)
+    found, next_position = find_missed_dependencies(after=after, using=alias)
     if not found:
-        return 0, go_on
+        return 0, next_position
     with dialect.write_transaction(connection):
         release_dependents(found.get(State.SUCCEEDED, []), using=alias)
         cancel_dependents(
@@ -56,4 +56,4 @@ def _repair_dependencies(after: EdgePosition, alias: str) -> tuple[int, EdgePosi
             cancelled=found.get(State.CANCELLED, []) + found.get(None, []),
             using=alias,
         )
-    return sum(map(len, found.values())), go_on
+    return sum(map(len, found.values())), next_position

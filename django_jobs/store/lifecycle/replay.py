@@ -27,7 +27,7 @@ from ..selection import JobTarget
 
 logger = logging.getLogger("django_jobs.store")
 
-CHUNK = 500
+CHUNK_SIZE = 500
 
 
 def replay(target: JobTarget, *, using: str | None = None) -> list[int]:
@@ -55,7 +55,9 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
-        chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK], connection.alias))
+        chunk = list(
+            _copyable(originals.using(connection.alias).order_by("pk")[:CHUNK_SIZE], connection.alias)
+        )
         return len(_copy(chunk, connection)) if chunk else 0
 
 
@@ -70,7 +72,7 @@ def _chunks(target: JobTarget, alias: str) -> Iterator[list[Job]]:
     jobs = jobs.order_by("pk")
     newest = jobs.reverse().values_list("pk", flat=True).first()
     last = 0
-    while chunk := list(jobs.filter(pk__gt=last, pk__lte=newest or 0)[:CHUNK]):
+    while chunk := list(jobs.filter(pk__gt=last, pk__lte=newest or 0)[:CHUNK_SIZE]):
         yield chunk
         last = chunk[-1].pk
 

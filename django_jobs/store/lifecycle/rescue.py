@@ -1,4 +1,4 @@
-"""Rescue: give the claims of lost workers a next run, by the same guarded finish as any other end."""
+"""Rescue the claims of lost workers: save them as lost by the same guarded finish as any other outcome."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from .unanswered_claims import as_claim
 
 BATCH_SIZE = 500
 NO_WORKER_ID = -1
-"""Owns what runs under no worker at all: no verb makes such a row, a restored backup may."""
+"""Owner of jobs that run under no worker: no operation makes such a row, a restored backup may."""
 
 
 def rescue(
@@ -33,25 +33,24 @@ def rescue(
     reason: str = "",
     using: str | None = None,
 ) -> int:
-    """Decide and save ``Lost`` for up to 500 jobs that run under a worker which is lost, stopped or gone.
+    """Decide and save ``Lost`` for up to 500 jobs that run under a lost, stopped or deleted worker.
 
-    ``worker_id`` looks at that worker's only; ``ran`` are the ids of those jobs whose functions had begun,
-    None: nobody can tell. Returns how many were rescued; call again until 0. The finish names worker
-    and claim number, so a zombie that finishes first wins and a rescue changes nothing, and the other
-    way round.
+    ``worker_id`` limits it to that worker; ``ran`` are the ids of the jobs whose functions had started, None if nobody
+    can tell. Returns how many were rescued; call again until 0. The finish names worker and claim number: if a worker
+    believed dead finishes first, the rescue changes nothing, and the other way round.
     """
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
     orphaned = read_orphaned_ids(connection, limit=BATCH_SIZE, worker_id=worker_id)
     rescued = 0
     for owner, jobs in _by_worker(orphaned, connection.alias).items():
-        said = reason or f"worker {owner} died or stopped answering while it had this job"
+        lost_reason = reason or f"worker {owner} died or stopped responding while it had this job"
         ended = [
-            _lost(job, Lost(reason=said, ran=ran is None or job.pk in ran), now=now, rules=rules)
+            _lost(job, Lost(reason=lost_reason, ran=ran is None or job.pk in ran), now=now, rules=rules)
             for job in jobs
         ]
         saved = finish(ended, worker_id=owner, using=connection.alias)
-        send_signals([one for one in ended if one.claim.job_id in saved], using=connection.alias)
+        send_signals([run for run in ended if run.claim.job_id in saved], using=connection.alias)
         rescued += len(saved)
     return rescued
 
@@ -64,11 +63,11 @@ def rescue_worker(
     reason: str = "",
     using: str | None = None,
 ) -> int:
-    """Declare one worker lost and rescue all its claims at once; for whoever saw the process die."""
+    """Mark one worker lost and rescue all its claims now; for a supervisor that saw the process die."""
     set_worker_state(worker_id, Worker.State.LOST, using=using)
     rescued = 0
-    while more := rescue(rules=rules, worker_id=worker_id, ran=ran, reason=reason, using=using):
-        rescued += more
+    while batch := rescue(rules=rules, worker_id=worker_id, ran=ran, reason=reason, using=using):
+        rescued += batch
     return rescued
 
 

@@ -1,4 +1,4 @@
-"""Announce: send the signals of runs that have been saved, where somebody listens."""
+"""Send the signals of saved runs to their receivers."""
 
 from __future__ import annotations
 
@@ -18,35 +18,34 @@ _RETRIED = {AttemptOutcome.FAILED, AttemptOutcome.TIMED_OUT, AttemptOutcome.RETR
 
 
 def has_receivers(decision: Decision) -> bool:
-    """Tell whether anybody listens to the signal that follows from ``decision``."""
+    """Tell whether the signal of ``decision`` has receivers."""
     signal = _signal_of(decision)
     return signal is not None and bool(signal.receivers) and signal.has_listeners(Job)
 
 
 def send_signals(saved: Sequence[FinishedRun], *, using: str | None = None) -> None:
-    """Send each saved run's signal to its receivers; one statement for all the jobs, one for a dead letter.
+    """Send the signal of each saved run; one statement for all the jobs, one for each dead letter.
 
-    Call it after the commit. A receiver that raises is logged by Django; a job that was purged
-    meanwhile is passed over.
+    Call it after the commit. Django logs a receiver that raises; a job that was purged meanwhile is skipped.
     """
-    heard = [one for one in saved if has_receivers(one.decision)]
-    if not heard:
+    received = [run for run in saved if has_receivers(run.decision)]
+    if not received:
         return
     _, connection = open_dialect(using)
-    jobs = Job.objects.using(connection.alias).in_bulk([one.claim.job_id for one in heard])
-    for one in heard:
-        signal, job = _signal_of(one.decision), jobs.get(one.claim.job_id)
+    jobs = Job.objects.using(connection.alias).in_bulk([run.claim.job_id for run in received])
+    for run in received:
+        signal, job = _signal_of(run.decision), jobs.get(run.claim.job_id)
         if signal is None or job is None:
             continue
-        if one.decision.state is State.DEAD:
-            letters = DeadLetter.objects.using(connection.alias).filter(job=job)
-            signal.send_robust(sender=Job, job=job, dead_letter=letters.order_by("-pk").first())
+        if run.decision.state is State.DEAD:
+            dead_letters = DeadLetter.objects.using(connection.alias).filter(job=job)
+            signal.send_robust(sender=Job, job=job, dead_letter=dead_letters.order_by("-pk").first())
         else:
             signal.send_robust(sender=Job, job=job)
 
 
 def send_started_signal(claim: Claim, *, using: str | None = None) -> None:
-    """Send ``job_started`` where somebody listens; one statement then, none otherwise."""
+    """Send ``job_started``; one statement if it has receivers, none otherwise."""
     if signals.job_started.receivers and signals.job_started.has_listeners(Job):
         _, connection = open_dialect(using)
         job = Job.objects.using(connection.alias).filter(pk=claim.job_id).first()

@@ -1,4 +1,4 @@
-"""Held: which jobs the database says a worker has, and those of them as claims."""
+"""Find claims of a worker whose answer never reached it, because the connection broke."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from ..dialects.shared.reads import read_running_ids
 
 
 def unanswered_claims(known: Container[int], *, worker_id: int, using: str | None = None) -> list[Claim]:
-    """Return the claims of a worker whose jobs it does not know: made by the server, and the answer never came.
+    """Return the worker's claims that it does not know: the server made them and the answer was lost.
 
-    ``known`` are the ids of all jobs that the worker had in hand before this was called, by the one thread
-    that claims for it. Two statements without locks.
+    ``known`` are the ids of all jobs that the worker had before this call, from the one thread that claims for it.
+    Two statements without locks.
     """
     _, connection = open_dialect(using)
     unknown = [job_id for job_id in read_running_ids(connection, worker_id=worker_id) if job_id not in known]
@@ -29,7 +29,7 @@ def unanswered_claims(known: Container[int], *, worker_id: int, using: str | Non
 
 
 def as_claim(job: Job, *, now: datetime) -> Claim:
-    """Return what a running job was claimed as, without what only its run needs."""
+    """Return the claim of a running job, without the columns that only its run needs."""
     return Claim(
         job_id=job.pk,
         claim_number=job.claim_number,

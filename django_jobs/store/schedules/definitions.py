@@ -18,7 +18,7 @@ from ..dialects.shared.by_id import delete_rows
 from ..notify import notify_schedulers_on_commit
 from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, has_queued_ticks, skip_queued_ticks
 
-CHUNK = 1_000
+ROWS_PER_STATEMENT = 1_000
 TOLERANCE = timedelta(seconds=1)
 """Processes of one supervisor compute its start by different reads of the database's clock."""
 
@@ -101,7 +101,7 @@ def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None
         )
     ticks = Tick.objects.using(connection.alias).filter(schedule=schedule.pk).order_by("pk")
     rows.filter(pk=schedule.pk).update(next_due_at=None, next_check_at=None)
-    while ids := list(ticks.values_list("pk", flat=True)[:CHUNK]):
+    while ids := list(ticks.values_list("pk", flat=True)[:ROWS_PER_STATEMENT]):
         delete_rows(ticks.filter(pk__in=ids))
     with dialect.write_transaction(connection):
         rows.filter(pk=schedule.pk).delete()
@@ -123,7 +123,7 @@ def sync_schedules(
     found = {row.name: row for row in rows.order_by("pk")}
     made = [spec for name, spec in wanted.items() if name not in found]
     new = [_written(spec, started_at, now) for spec in made]
-    rows.bulk_create(new, ignore_conflicts=True, batch_size=CHUNK)
+    rows.bulk_create(new, ignore_conflicts=True, batch_size=ROWS_PER_STATEMENT)
 
     synced = SyncResult([spec.name for spec in made], [], [], [])
     touched: list[int] = []
@@ -141,9 +141,9 @@ def sync_schedules(
             locked.defined_at = started_at
             locked.save(using=connection.alias)
     same = [row.pk for row in found.values() if row.pk not in touched]
-    for start in range(0, len(same), CHUNK):
+    for start in range(0, len(same), ROWS_PER_STATEMENT):
         older = Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE)
-        rows.filter(older, pk__in=same[start : start + CHUNK]).update(defined_at=started_at)
+        rows.filter(older, pk__in=same[start : start + ROWS_PER_STATEMENT]).update(defined_at=started_at)
     if made or touched:
         notify_schedulers_on_commit(using=connection.alias)
     return synced

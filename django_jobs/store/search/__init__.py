@@ -1,1 +1,1 @@
-"""Pages of jobs and keys in bounded time, however large the tables."""
+"""Searches for jobs and keys, by pages in bounded time, however large the tables."""

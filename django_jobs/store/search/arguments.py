@@ -1,4 +1,4 @@
-"""Search by argument: conditions that jobs carry a value, or a reference to a row, among their arguments."""
+"""Search by argument: conditions for jobs with a value, or a reference to a row, among their arguments."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ Jobs = QuerySet[Job]
 
 
 def filter_by_argument(jobs: Jobs, name: str, value: Any) -> Jobs:
-    """Return the jobs whose argument ``name`` is ``value``, stands for it, or refers to the row of that key.
+    """Return the jobs whose argument ``name`` is ``value``, in any stored form, or refers to the row with that key.
 
-    Where the database can ask what JSON contains, that is asked, because an index (PostgreSQL's GIN) may serve it.
+    If the database has a containment operator for JSON it is used, because an index (PostgreSQL's GIN) may serve it.
     """
     rows, condition = _carries(jobs, name, value)
     return rows.filter(condition)
@@ -51,7 +51,7 @@ def _carries(rows: Jobs, name: str, value: Any) -> tuple[Jobs, Q]:
 
 
 def _shapes(value: Any) -> Iterator[Any]:
-    """Yield how a value may be stored: as it is, as the key of a row, or under a tag (a UUID, a date)."""
+    """Yield the forms in which a value may be stored: itself, the key of a row, or under a tag (a UUID, a date)."""
     yield value
     if isinstance(value, (int, str)) and not isinstance(value, bool):
         yield {TAG: "model", "pk": value}
@@ -66,14 +66,16 @@ def has_argument_index(rows: Jobs) -> bool:
     if not dialect.supports_argument_index:
         return False
     with connection.cursor() as cursor:
-        there = connection.introspection.get_constraints(cursor, Job._meta.db_table)
-    return any(one.get("type") == "gin" and one["columns"] == ["arguments"] for one in there.values())
+        constraints = connection.introspection.get_constraints(cursor, Job._meta.db_table)
+    return any(
+        index.get("type") == "gin" and index["columns"] == ["arguments"] for index in constraints.values()
+    )
 
 
 def prefilter_by_object(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
-    """Return jobs whose arguments have the name of the row's model and its key, or the key under a name: a sieve.
+    """Return jobs whose arguments contain the name of the row's model and its key, or the key under a name.
 
-    How a database writes JSON differs (spaces, the order of keys), so ``references_object`` decides.
+    Databases write JSON differently (spaces, the order of keys), so ``references_object`` decides.
     """
     needles = Q()
     for needle in _key_texts(target):
@@ -87,10 +89,10 @@ def prefilter_by_object(jobs: Jobs, target: Model, *, argument: str | None) -> J
 
 
 def references_object(arguments: Any, target: Model, *, argument: str | None) -> bool:
-    """Tell whether stored arguments have, at any depth, a reference to the row, or its key under the given name."""
+    """Tell whether stored arguments contain a reference to the row at any depth, or its key under the given name."""
     if argument is not None and isinstance(arguments, dict):
         keys = (encode(target.pk, what="pk"), _plain_key(target), str(target.pk))
-        if any(type(one) is not bool and one == arguments.get(argument) for one in keys):
+        if any(type(key) is not bool and key == arguments.get(argument) for key in keys):
             return True
     return _refers_to(arguments, target)
 
@@ -99,12 +101,12 @@ def _refers_to(value: Any, target: Model) -> bool:
     if isinstance(value, dict):
         if value.get(TAG) == "model" and value.get("model") == target._meta.label_lower:
             return bool(value.get("pk") == encode(target.pk, what="pk"))
-        return any(_refers_to(one, target) for one in value.values())
-    return isinstance(value, list) and any(_refers_to(one, target) for one in value)
+        return any(_refers_to(item, target) for item in value.values())
+    return isinstance(value, list) and any(_refers_to(item, target) for item in value)
 
 
 def _plain_key(target: Model) -> Any:
-    """Return the key as a search finds it: a number or a text, whatever tag it is stored under."""
+    """Return the key in the form a search uses: a number or a text, whatever tag it is stored under."""
     return target.pk if isinstance(target.pk, int) else str(target.pk)
 
 

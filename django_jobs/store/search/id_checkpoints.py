@@ -1,8 +1,8 @@
-"""Marks: which job was the newest at an instant, so that a page finds a time among jobs by their key.
+"""Record the newest job's id every ten minutes, so that a search by time can use the primary key.
 
-Jobs have no index of times, which every enqueue would have to pay for. A mark is an instant rounded down to ten
-minutes and the newest id of a moment within those ten minutes. Bounds found by marks are wide, never too narrow:
-who uses them filters by the time itself, too.
+Jobs have no index of times, for which every enqueue would pay. A checkpoint is a time rounded down to ten minutes and
+the newest id at some moment within those ten minutes. The bounds found by checkpoints are wide, never too narrow:
+callers filter by the time itself, too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ INTERVAL = timedelta(minutes=10)
 
 
 def record_id_checkpoint(*, using: str | None = None) -> None:
-    """Note the newest job, unless somebody has in these ten minutes."""
+    """Record the newest job's id, unless it was recorded within these ten minutes."""
     _, connection = open_dialect(using)
     alias = connection.alias
     marked_at = span_start(database_now(using=alias).timestamp(), int(INTERVAL.total_seconds()))
@@ -32,25 +32,24 @@ def record_id_checkpoint(*, using: str | None = None) -> None:
 
 
 def id_before(instant: datetime, *, using: str | None = None) -> int:
-    """Return an id up to which all jobs were enqueued before ``instant``; 0 where no mark is so old."""
+    """Return an id up to which all jobs were enqueued before ``instant``; 0 if no checkpoint is old enough."""
     _, connection = open_dialect(using)
-    marks = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__lte=instant - INTERVAL)
-    return marks.order_by("-marked_at").values_list("job_id", flat=True).first() or 0
+    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__lte=instant - INTERVAL)
+    return checkpoints.order_by("-marked_at").values_list("job_id", flat=True).first() or 0
 
 
 def id_after(instant: datetime, *, using: str | None = None) -> int | None:
-    """Return an id beyond which all jobs were enqueued after ``instant``; None where no mark is so young.
+    """Return an id above which all jobs were enqueued after ``instant``; None if no checkpoint is late enough.
 
-    A mark that is ten minutes younger is taken: an enqueue that has been open for so long may come up
-    behind newer ids.
+    The checkpoint is ten minutes later: an enqueue whose transaction was open that long may commit behind newer ids.
     """
     _, connection = open_dialect(using)
-    marks = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__gte=instant + INTERVAL)
-    return marks.order_by("marked_at").values_list("job_id", flat=True).first()
+    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__gte=instant + INTERVAL)
+    return checkpoints.order_by("marked_at").values_list("job_id", flat=True).first()
 
 
 def prune_id_checkpoints(*, using: str | None = None) -> int:
-    """Delete marks from before the oldest job there is, which tell nothing, and return how many."""
+    """Delete checkpoints older than the oldest job and return how many."""
     _, connection = open_dialect(using)
     alias = connection.alias
     oldest = Job.objects.using(alias).aggregate(oldest=Min("pk"))["oldest"]

@@ -1,21 +1,21 @@
-"""Browse: the jobs that a filter matches, a page at a time, each in bounded time however large the table.
+"""Find the jobs that a filter matches, by pages in bounded time, however large the table.
 
-What stands in an index is found wherever it lies in the table:
+A filter that an index serves finds its jobs anywhere in the table:
 
 =============  =====================================================  ==========================================
-what           by                                                     order
+filter         read by                                                order
 =============  =====================================================  ==========================================
 ids, schedule  the key; of a schedule the jobs of its newest ticks     newest first
 batch          the index of batches' jobs                              newest first
-running        the index of running jobs                              newest first
-ready          the index of ready jobs                                queue, priority, the newest of each first
-scheduled      the index of scheduled jobs                            what is due first
-dead           the index of dead letters by status                    what died last first
-an argument    PostgreSQL's GIN index where somebody has made it       newest first
-all else       a bounded window of ids                                newest first
+running        the index of running jobs                               newest first
+ready          the index of ready jobs                                 queue, priority, the newest of each first
+scheduled      the index of scheduled jobs                             earliest due first
+dead           the index of dead letters by status                     latest death first
+an argument    PostgreSQL's optional GIN index                         newest first
+others         a bounded range of ids                                  newest first
 =============  =====================================================  ==========================================
 
-Other conditions are looked for among a bounded number of entries of that index; a page says where that was so.
+Other conditions are checked on a bounded number of entries of that index; ``is_truncated`` says so.
 """
 
 from __future__ import annotations
@@ -43,11 +43,11 @@ from .newest_first import newest_first
 __all__ = ["FilterError", "JobFilter", "find_jobs", "find_jobs_of_object", "in_state", "iter_pages"]
 
 MAX_TICKS = 1_000
-"""Of a schedule's ticks the newest so many are looked at."""
+"""Ticks of a schedule that are searched, newest first."""
 MAX_INDEXED = 10_000
-"""More jobs with one argument than this are looked for by windows: they are not rare."""
+"""If more jobs match an argument, ranges of ids are searched instead: they are not rare."""
 LOOKUP_COST = 10
-"""Of dead letters so many times fewer are looked at where each one's job is to be looked up by its key."""
+"""Factor by which fewer entries are scanned if the job of each is read by its key."""
 
 NEWEST_FIRST = ("-id",)
 _ORDERS = {
@@ -56,7 +56,7 @@ _ORDERS = {
     State.SCHEDULED: ("run_after", "id"),
 }
 _DEAD = (DeadLetter.Status.OPEN, DeadLetter.Status.RESOLVED)
-"""The letters whose jobs are dead by now."""
+"""Statuses of dead letters whose jobs may still be dead."""
 
 
 def find_jobs(
@@ -69,8 +69,7 @@ def find_jobs(
 ) -> KeysetPage[Job]:
     """Return up to ``limit`` of the jobs that match, behind the cursor ``after``; at most six statements.
 
-    Their arguments, metadata and results are deferred. Raises FilterError where ``after`` is nothing that a page of
-    this filter had.
+    Their arguments, metadata and results are deferred. Raises FilterError if ``after`` is not a cursor of this filter.
     """
     return _Search(wanted, limit=limit, scan=scan, using=using).page(after)
 
@@ -78,7 +77,7 @@ def find_jobs(
 def iter_pages(
     wanted: JobFilter, *, limit: int = 1_000, scan: int = SCAN_LIMIT, using: str | None = None
 ) -> Iterator[KeysetPage[Job]]:
-    """Yield page after page until the end; a filter with a duration is counted from now."""
+    """Yield all pages; a filter with a duration counts from now."""
     wanted = wanted.frozen(database_now(using=using))
     page = find_jobs(wanted, limit=limit, scan=scan, using=using)
     yield page
@@ -96,9 +95,9 @@ def find_jobs_of_object(
     scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> KeysetPage[Job]:
-    """Return jobs that carry a row: a reference to it at any depth, or its key as the argument of the given name.
+    """Return jobs whose arguments refer to a row at any depth, or have its key as the argument of the given name.
 
-    Newest first, in bounded windows of ids.
+    Newest first, by bounded ranges of ids.
     """
     _, connection = open_dialect(using)
     jobs = prefilter_by_object(Job.objects.using(connection.alias), target, argument=argument)
@@ -108,17 +107,17 @@ def find_jobs_of_object(
 
 
 def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
-    """Return the jobs in a state, named in the statement itself: only so does SQLite use that state's index."""
+    """Return the jobs in a state, written as a literal: with a parameter SQLite does not use that state's index."""
     return jobs.filter(state=RawSQL(f"'{state.value}'", ()))  # noqa: S611 - one of seven constants
 
 
 def _defer_large(jobs: QuerySet[Job]) -> QuerySet[Job]:
-    """Leave out what may be large; it is read where somebody asks for it."""
+    """Defer large columns."""
     return jobs.defer("arguments", "metadata", "result_data")
 
 
 class _Search:
-    """One look at the jobs of a filter."""
+    """One search for the jobs of a filter."""
 
     def __init__(self, wanted: JobFilter, *, limit: int, scan: int, using: str | None) -> None:
         _, connection = open_dialect(using)
@@ -127,10 +126,10 @@ class _Search:
             wanted = wanted.frozen(database_now(using=self.alias))
         self.wanted, self.limit, self.scan = wanted, limit, scan
         self.jobs: QuerySet[Job] = _defer_large(Job.objects.using(self.alias))
-        self.letters = DeadLetter.objects.using(self.alias)
+        self.dead_letters = DeadLetter.objects.using(self.alias)
 
     def page(self, after: str) -> KeysetPage[Job]:
-        """Return the page by the index that serves the filter best."""
+        """Return the page, read by the index that serves the filter best."""
         ids = self._ids()
         if ids is not None:
             return self._by_index(
@@ -150,7 +149,7 @@ class _Search:
         return self._in_window(after)
 
     def _ids(self) -> set[int] | None:
-        """Return the ids that the filter names, None where it names none."""
+        """Return the ids in the filter, None if it has none."""
         wanted = self.wanted
         named = [set(wanted.ids)] if wanted.ids else []
         if wanted.job_id is not None:
@@ -169,7 +168,7 @@ class _Search:
         return BatchJob.objects.using(self.alias).filter(batch=batch_id)
 
     def _in_batch(self, after: str) -> KeysetPage[Job]:
-        """Return jobs of a batch; other conditions are looked for among a bounded number of them, by key."""
+        """Return jobs of a batch; other conditions are checked on a bounded number of them, by key."""
         start = decode_cursor(Job, NEWEST_FIRST, after)
         members = self._members(self.wanted.batch or 0)
         members = members if start is None else members.filter(job__lt=start[0])
@@ -205,17 +204,17 @@ class _Search:
         )
 
     def _dead(self, after: str) -> KeysetPage[Job]:
-        """Return dead jobs by their newest letter, those of open and of resolved letters in one order.
+        """Return dead jobs by their newest dead letter, open and resolved ones in one order.
 
-        Names and queues are the letters' own; for all else a smaller number of letters is looked at, and their jobs
-        by key: a join is planned by guesses of how many match, and may read all jobs.
+        Names and queues are columns of dead letters; for other conditions fewer dead letters are scanned and their
+        jobs read by key: a join is planned by estimates, and may read all jobs.
         """
         of_jobs = self._is_narrow(besides={"state", "queue", "name"})
         limit = max(self.scan // LOOKUP_COST, self.limit) if of_jobs else self.limit
         is_named = bool(self.wanted.queue or self.wanted.name)
         pages = [
             read_keyset_page(
-                self.letters.filter(status=status, job__isnull=False).only("job_id", "status"),
+                self.dead_letters.filter(status=status, job__isnull=False).only("job_id", "status"),
                 NEWEST_FIRST,
                 narrow=self._named_dead_letters if is_named else None,
                 after=after,
@@ -225,51 +224,54 @@ class _Search:
             for status in _DEAD
         ]
         scanned_to = max((int(page.next_cursor) for page in pages if page.next_cursor), default=0)
-        letters = sorted((letter for page in pages for letter in page.rows), key=lambda letter: -letter.pk)
-        seen = [letter for letter in letters if letter.pk >= scanned_to]
+        dead_letters = sorted(
+            (dead_letter for page in pages for dead_letter in page.rows),
+            key=lambda dead_letter: -dead_letter.pk,
+        )
+        seen = [dead_letter for dead_letter in dead_letters if dead_letter.pk >= scanned_to]
         last_entry = (scanned_to,) if scanned_to else None
         if of_jobs:
             matching = self._matching(seen)
-            seen = [letter for letter in seen if letter.job_id in matching]
+            seen = [dead_letter for dead_letter in seen if dead_letter.job_id in matching]
         if len(seen) > self.limit:
             seen = seen[: self.limit]
             last_entry = (seen[-1].pk,)
         return keyset_page(self._dead_jobs(seen), last_entry, limit=self.limit)
 
-    def _matching(self, letters: list[DeadLetter]) -> set[int]:
-        """Return which of the letters' jobs match; of an error, also where the letter alone has the text."""
-        rows = self._add(self.jobs.filter(pk__in=[one.job_id for one in letters]))
+    def _matching(self, dead_letters: list[DeadLetter]) -> set[int]:
+        """Return the ids of the dead letters' jobs that match; an error matches also if only the dead letter has the text."""
+        rows = self._add(self.jobs.filter(pk__in=[row.job_id for row in dead_letters]))
         if self.wanted.error:
-            says = _error_contains(self.wanted.error)
-            said = self.letters.filter(says, pk__in=[one.pk for one in letters])
-            rows = rows.alias(failed=self._attempt_subquery(says))
+            has_error = _error_contains(self.wanted.error)
+            matching = self.dead_letters.filter(has_error, pk__in=[row.pk for row in dead_letters])
+            rows = rows.alias(failed=self._attempt_subquery(has_error))
             rows = rows.filter(
-                Q(failed__isnull=False) | Q(pk__in=[one.job_id or 0 for one in said.only("job_id")])
+                Q(failed__isnull=False) | Q(pk__in=[row.job_id or 0 for row in matching.only("job_id")])
             )
         return set(rows.values_list("pk", flat=True))
 
-    def _dead_jobs(self, letters: list[DeadLetter]) -> list[Job]:
-        """Return the letters' jobs that are dead still, each by the newest of its letters only."""
-        resolved = [one.job_id for one in letters if one.status == DeadLetter.Status.RESOLVED]
-        died_again = self.letters.filter(job__in=resolved, status=DeadLetter.Status.OPEN)
+    def _dead_jobs(self, dead_letters: list[DeadLetter]) -> list[Job]:
+        """Return the dead letters' jobs that are still dead, each once, by its newest dead letter."""
+        resolved = [row.job_id for row in dead_letters if row.status == DeadLetter.Status.RESOLVED]
+        died_again = self.dead_letters.filter(job__in=resolved, status=DeadLetter.Status.OPEN)
         again = set(died_again.values_list("job_id", flat=True)) if resolved else set()
-        shown = [
-            one.job_id
-            for one in letters
-            if one.job_id is not None and (one.status == DeadLetter.Status.OPEN or one.job_id not in again)
+        job_ids = [
+            row.job_id
+            for row in dead_letters
+            if row.job_id is not None and (row.status == DeadLetter.Status.OPEN or row.job_id not in again)
         ]
-        jobs = {job.pk: job for job in self.jobs.filter(pk__in=shown)}
-        dead = (jobs[pk] for pk in dict.fromkeys(shown) if pk in jobs)
+        jobs = {job.pk: job for job in self.jobs.filter(pk__in=job_ids)}
+        dead = (jobs[pk] for pk in dict.fromkeys(job_ids) if pk in jobs)
         return [job for job in dead if job.state == State.DEAD]
 
     def _by_arguments(self, after: str) -> KeysetPage[Job] | None:
-        """Return jobs by the index of arguments, or None where so many match that a window finds them."""
+        """Return jobs by the index of arguments, or None if so many match that a range of ids finds them."""
         found = self._narrow(self.jobs).order_by().values_list("pk", flat=True)
         ids = list(found[: MAX_INDEXED + 1])
         if len(ids) > MAX_INDEXED:
             return None
         start = decode_cursor(Job, NEWEST_FIRST, after)
-        ids = sorted((one for one in ids if start is None or one < start[0]), reverse=True)
+        ids = sorted((pk for pk in ids if start is None or pk < start[0]), reverse=True)
         rows = list(self.jobs.filter(pk__in=ids[: self.limit]).order_by(*NEWEST_FIRST))
         last_entry = (ids[self.limit - 1],) if len(ids) > self.limit else None
         return keyset_page(rows, last_entry, limit=self.limit)
@@ -297,8 +299,8 @@ class _Search:
             )
         return rows if self.wanted.state is None else in_state(rows, self.wanted.state)
 
-    def _named_dead_letters(self, letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
-        return self._named(letters, "queue_name", "job_name")
+    def _named_dead_letters(self, dead_letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:
+        return self._named(dead_letters, "queue_name", "job_name")
 
     def _named(self, rows: QuerySet[Any], queue: str, name: str) -> QuerySet[Any]:
         given = {queue: self.wanted.queue, name: self.wanted.name}
@@ -310,7 +312,7 @@ class _Search:
         given = {"enqueued_at__gte": wanted.since, "enqueued_at__lt": wanted.until}
         rows = rows.filter(**{name: instant for name, instant in given.items() if instant})
         if wanted.name_part:
-            # Names have a binary collation on MySQL and MariaDB, by which icontains minds the case.
+            # Names have a binary collation on MySQL and MariaDB, in which icontains is case-sensitive.
             rows = rows.alias(lower_name=Lower("name")).filter(lower_name__contains=wanted.name_part.lower())
         if wanted.worker is not None:
             rows = rows.alias(worked=self._attempt_subquery(Q(worker=wanted.worker)))
@@ -320,15 +322,15 @@ class _Search:
         return rows
 
     def _attempt_subquery(self, condition: Q) -> Subquery:
-        """Return a try of the job by the index of jobs.
+        """Return an attempt of the job that matches, by the index of jobs.
 
-        Not EXISTS: PostgreSQL may answer that by a join that reads all attempts; a subquery with a limit it asks row
-        by row.
+        Not EXISTS: PostgreSQL may answer that by a join that reads all attempts; a subquery with a limit is run per
+        row.
         """
         attempts = Attempt.objects.using(self.alias).filter(condition, job=OuterRef("pk"))
         return Subquery(attempts.order_by().values("pk")[:1])
 
 
 def _error_contains(text: str) -> Q:
-    """Return the condition, on attempts and letters alike, that an error has this text."""
+    """Return the condition that an error has this text, for attempts and dead letters."""
     return Q(error_class__icontains=text) | Q(error_message__icontains=text)

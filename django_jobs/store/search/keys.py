@@ -1,7 +1,7 @@
-"""Find keys: those of enqueues and records of ``once``, a page at a time, each in bounded time.
+"""Find keys of enqueues and records of ``once``, by pages in bounded time.
 
-In the order of the indexes that pruning needs; a text is looked for among a bounded number of their entries, and a
-whole idempotency key of a known job by its digest, wherever it lies.
+The order is that of the indexes that pruning needs. A text is searched among a bounded number of their entries; a whole
+idempotency key of a known job is found by its digest, wherever it is.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, read_keyset_page
 
 M = TypeVar("M", bound=Model)
 
-KEYS = ("-expires_at", "-digest")
-RECORDS = ("-recorded_at", "-digest")
+KEY_ORDER = ("-expires_at", "-digest")
+RECORD_ORDER = ("-recorded_at", "-digest")
 
 
 def find_keys(
@@ -32,24 +32,26 @@ def find_keys(
     scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> KeysetPage[EnqueueKey]:
-    """Return keys with ``text`` in them or in their job's name, those kept longest first, with their jobs.
+    """Return keys with ``text`` in them or in their job's name, those that expire last first, with their jobs.
 
-    An idempotency key that is ``text`` of a job among ``names`` comes first. At most four statements. Raises
-    FilterError where ``after`` is nothing that a page had.
+    If ``text`` is a whole idempotency key of a job among ``names``, that comes first. At most four statements. Raises
+    FilterError if ``after`` is not a cursor of keys.
     """
     _, connection = open_dialect(using)
     keys = EnqueueKey.objects.using(connection.alias)
-    page = _page(keys, KEYS, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan)
+    page = _page(
+        keys, KEY_ORDER, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan
+    )
     if text and names and not after:
         digests = [key_digest(KeyKind.IDEMPOTENCY, name, text) for name in names]
         exact = list(keys.filter(pk__in=digests))
-        found = {one.pk for one in exact}
+        found = {key.pk for key in exact}
         page = replace(page, rows=exact + [key for key in page.rows if key.pk not in found])
     jobs = Job.objects.using(connection.alias).defer("arguments", "metadata", "result_data")
-    in_bulk = jobs.in_bulk([one.job_id for one in page.rows])
-    for one in page.rows:
-        if one.job_id in in_bulk:
-            one.job = in_bulk[one.job_id]
+    by_id = jobs.in_bulk([key.job_id for key in page.rows])
+    for key in page.rows:
+        if key.job_id in by_id:
+            key.job = by_id[key.job_id]
     return page
 
 
@@ -61,17 +63,17 @@ def find_once(
     scan: int = SCAN_LIMIT,
     using: str | None = None,
 ) -> KeysetPage[OnceRecord]:
-    """Return records of ``once`` with ``text`` in their key, the newest first; at most two statements.
+    """Return records of ``once`` with ``text`` in their key, newest first; at most two statements.
 
-    Raises FilterError where ``after`` is nothing that a page had.
+    Raises FilterError if ``after`` is not a cursor of records.
     """
     _, connection = open_dialect(using)
     records = OnceRecord.objects.using(connection.alias)
-    return _page(records, RECORDS, Q(key__contains=text), text, after, limit, scan)
+    return _page(records, RECORD_ORDER, Q(key__contains=text), text, after, limit, scan)
 
 
 def keys_of_job(job_id: int, *, using: str | None = None) -> list[EnqueueKey]:
-    """Return the keys that a job holds or held last, by their index."""
+    """Return the keys that point to a job."""
     _, connection = open_dialect(using)
     return list(EnqueueKey.objects.using(connection.alias).filter(job=job_id).order_by("kind", "digest"))
 
@@ -82,7 +84,7 @@ def _page(
     return read_keyset_page(
         rows,
         order,
-        narrow=(lambda some: some.filter(matches)) if text else None,
+        narrow=(lambda queryset: queryset.filter(matches)) if text else None,
         after=after,
         limit=limit,
         scan=scan,

@@ -2,8 +2,8 @@
 
 ::
 
-    index   |-------- previous page --------| after |---- scanned: at most ``scan`` entries ----| next_cursor |---- later ----
-                                                     rows that pass the narrower filter
+    index   |---- previous page ----| after |---- scanned: up to ``scan`` entries ----| next_cursor |---- later ----
+                                             rows that pass the narrower filter
 
 A cursor is the last entry of a page as text for a URL: its columns as JSON, of one column the bare value.
 """

@@ -26,8 +26,8 @@ def newest_first(
 ) -> KeysetPage[M]:
     """Return up to ``limit`` rows behind the cursor ``after``, with ids below ``below`` and above ``above``.
 
-    ``scan`` ids are searched. At most three statements: two for the bounds of the ids, answered by the primary key, and
-    one for the rows in that range. Filters and select_related of the queryset are kept; its order is not. Raises
+    Scans ``scan`` ids. At most three statements: two for the bounds of the ids, answered by the primary key, and one
+    for the rows in that range. Filters and select_related of the queryset are kept; its order is not. Raises
     FilterError if ``after`` is not a cursor of ids.
     """
     start = decode_cursor(rows.model, ("-id",), after)

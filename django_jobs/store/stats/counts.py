@@ -1,4 +1,4 @@
-"""Stats: how many jobs stand where."""
+"""Count jobs by queue and state."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..dialects import open_dialect
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStats:
-    """One queue: ``jobs`` maps each state to a count; ``oldest_ready_at`` is the head of the line."""
+    """A queue: ``jobs`` maps each state to a count; ``oldest_ready_at`` is when its oldest ready job became ready."""
 
     name: str
     jobs: dict[State, int]
@@ -55,25 +55,25 @@ def queue_stats(*, using: str | None = None) -> list[QueueStats]:
 
 
 def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
-    """Return the queues, not paused, that have ready jobs, with how long the first has been ready.
+    """Return the unpaused queues that have ready jobs, with how long their oldest job has been ready.
 
-    A step of an index for each queue and priority, however many jobs wait.
+    One index lookup per queue and priority, however many jobs wait.
     """
     dialect, connection = open_dialect(using)
-    seen = dialect.jobs.read_snapshot(connection, None)
+    snapshot = dialect.jobs.read_snapshot(connection, None)
     ready = Job.objects.using(connection.alias).filter(state=State.READY)
     waited: dict[str, float] = {}
-    for line in seen.lanes:
-        claim_order = ready.filter(queue_name=line.queue_name, priority=line.priority)
+    for lane in snapshot.lanes:
+        claim_order = ready.filter(queue_name=lane.queue_name, priority=lane.priority)
         first = claim_order.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
         if first is not None:
-            seconds = max((seen.now - first).total_seconds(), 0)
-            waited[line.queue_name] = max(seconds, waited.get(line.queue_name, 0))
+            seconds = max((snapshot.now - first).total_seconds(), 0)
+            waited[lane.queue_name] = max(seconds, waited.get(lane.queue_name, 0))
     return [WaitingQueue(name=name, waited=seconds) for name, seconds in sorted(waited.items())]
 
 
 def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:
-    """Return how many schedules nobody has looked at although they were due longer than ``by`` ago."""
+    """Return the number of schedules that were due longer than ``by`` ago and have not been checked."""
     _, connection = open_dialect(using)
     schedules = CronSchedule.objects.using(connection.alias)
     return schedules.filter(next_check_at__lt=database_now(using=connection.alias) - by).count()

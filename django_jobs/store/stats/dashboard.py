@@ -1,4 +1,4 @@
-"""All numbers of the dashboard, in at most 20 statements and bounded time, whatever the tables' size."""
+"""Read all numbers of the dashboard, in at most 20 statements and bounded time, whatever the tables' size."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from ..dialects.shared.reads import ReadyCount, read_ready_counts
 from ..workers import ALIVE
 
 PERIODS = {timedelta(hours=1): 60, timedelta(hours=24): 600, timedelta(days=7): 3600}
-"""What a dashboard may show, and in spans of how many seconds."""
+"""Periods of the dashboard, with the seconds of a span in each."""
 
 MAX_COUNTED = 10_000
 MAX_QUEUES = 100
 MAX_WORKERS = 100
 MAX_RUNNING = 1_000
-TICKS = 10
-GROUPS = 10
+MAX_TICKS = 10
+MAX_GROUPS = 10
 RATE_MINUTES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundedCount:
-    """A number that was counted up to a limit: with ``is_more`` there are more than ``number``."""
+    """A count up to a limit. ``is_more``: there are more than ``number``."""
 
     number: int
     is_more: bool = False
@@ -44,7 +44,7 @@ class BoundedCount:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Durations:
-    """How long ``number`` attempts waited, or ran: half of them under ``p50`` seconds, and so on."""
+    """Percentiles, in seconds, of the wait or run times of ``number`` attempts."""
 
     number: int = 0
     p50: float | None = None
@@ -54,7 +54,7 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """What ended in one span of time, and how long it had waited and ran."""
+    """Attempts that ended in one span of time, with their wait and run times."""
 
     starts_at: datetime
     succeeded: int = 0
@@ -66,9 +66,9 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueueStatus:
-    """One queue now. ``per_minute``: attempts that ended a minute, over the last ten whole minutes.
+    """Current status of a queue. ``per_minute``: attempts that ended per minute, over the last ten full minutes.
 
-    ``oldest_seconds`` of a paused queue with more than 10,000 waiting is that of the oldest which was looked at.
+    ``oldest_seconds`` of a paused queue with more than 10,000 waiting jobs is that of the oldest job read.
     """
 
     name: str
@@ -82,7 +82,7 @@ class QueueStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningJob:
-    """What a worker runs at this moment."""
+    """A job that a worker runs now."""
 
     job_id: int
     name: str
@@ -95,7 +95,7 @@ class RunningJob:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerStatus:
-    """One worker that is not known to be gone; ``is_stale``: its heartbeat has stopped."""
+    """A worker that is not known to have ended; ``is_stale``: its heartbeat has stopped."""
 
     worker_id: int
     hostname: str
@@ -114,7 +114,7 @@ class WorkerStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextTick:
-    """A tick to come."""
+    """The next tick of a schedule."""
 
     schedule_id: int
     schedule_name: str
@@ -126,9 +126,10 @@ class NextTick:
 class DashboardSnapshot:
     """The dashboard at one moment.
 
-    ``rolled_up_until``: what ended up to then is in ``series``; None before anything was folded. The ``are_..._cut``
-    tell that there is more than the list holds; with ``is_running_truncated`` jobs are missing from the workers' lists.
-    ``retries`` and ``scheduled`` are those among the 10,000 scheduled jobs that are due next.
+    ``series`` has the attempts that ended before ``rolled_up_until``, None before the first rollup.
+    ``are_queues_truncated`` and ``are_workers_truncated``: there are more than the list has; with
+    ``is_running_truncated`` jobs are missing from the workers' lists. ``retries`` and ``scheduled`` count among the
+    10,000 scheduled jobs that are due next.
     """
 
     now: datetime
@@ -156,20 +157,20 @@ class DashboardSnapshot:
 def dashboard_snapshot(
     *, period: timedelta = timedelta(hours=1), using: str | None = None
 ) -> DashboardSnapshot:
-    """Read everything that the dashboard shows. Raises ValueError for a period that is none of ``PERIODS``."""
+    """Read everything that the dashboard shows. Raises ValueError if the period is not one of ``PERIODS``."""
     if period not in PERIODS:
         raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
     dialect, connection = open_dialect(using)
     alias = connection.alias
-    seen = dialect.jobs.read_snapshot(connection, None)
-    rows = _sums(seen.now, period, alias)
-    series = _series(rows, seen.now, period)
+    snapshot = dialect.jobs.read_snapshot(connection, None)
+    rows = _sums(snapshot.now, period, alias)
+    series = _series(rows, snapshot.now, period)
     running, number_by_queue = _running(alias)
-    queues = _queues(seen.now, seen.lanes, number_by_queue, alias)
-    workers = _workers(seen.now, running, alias)
-    shown = sum(len(worker.running) for worker in workers[:MAX_WORKERS])
+    queues = _queues(snapshot.now, snapshot.lanes, number_by_queue, alias)
+    workers = _workers(snapshot.now, running, alias)
+    listed = sum(len(worker.running) for worker in workers[:MAX_WORKERS])
     return DashboardSnapshot(
-        now=seen.now,
+        now=snapshot.now,
         period=period,
         span_seconds=PERIODS[period],
         series=series,
@@ -187,30 +188,30 @@ def dashboard_snapshot(
         workers=workers[:MAX_WORKERS],
         are_workers_truncated=len(workers) > MAX_WORKERS,
         running=number_by_queue.total(),
-        is_running_truncated=shown < number_by_queue.total(),
+        is_running_truncated=listed < number_by_queue.total(),
         **_scheduled(alias),
         ticks=_ticks(alias),
-        open_dead_letters=_open_letters(alias),
-        groups=groups_page(limit=GROUPS, now=seen.now, using=alias).rows,
+        open_dead_letters=_open_dead_letters(alias),
+        groups=groups_page(limit=MAX_GROUPS, now=snapshot.now, using=alias).rows,
     )
 
 
 def queue_statuses(*, using: str | None = None) -> list[QueueStatus]:
-    """Return the first 100 queues as they stand now, sorted by name; five statements however many."""
+    """Return the current status of the first 100 queues, sorted by name; five statements however many."""
     dialect, connection = open_dialect(using)
-    seen = dialect.jobs.read_snapshot(connection, None)
+    snapshot = dialect.jobs.read_snapshot(connection, None)
     _, number_by_queue = _running(connection.alias)
-    return _queues(seen.now, seen.lanes, number_by_queue, connection.alias)[:MAX_QUEUES]
+    return _queues(snapshot.now, snapshot.lanes, number_by_queue, connection.alias)[:MAX_QUEUES]
 
 
 def rolled_up_until(*, using: str | None = None) -> datetime | None:
-    """Return the instant up to which ended attempts have been folded, None before the first fold."""
+    """Return the time up to which ended attempts are rolled up, None before the first rollup."""
     _, connection = open_dialect(using)
-    newest_folded = (
+    newest_counted = (
         Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
     )
     positions = RollupPosition.objects.using(connection.alias).filter(pk=RollupPosition.Source.ATTEMPTS)
-    position = positions.annotate(ended_at=Subquery(newest_folded.values("finished_at")[:1])).first()
+    position = positions.annotate(ended_at=Subquery(newest_counted.values("finished_at")[:1])).first()
     if position is None:
         return None
     return position.seen_at if position.done_id >= position.seen_id else position.ended_at
@@ -229,7 +230,7 @@ def _sums(now: datetime, period: timedelta, alias: str) -> list[Rollup]:
 
 
 def _first_start(now: datetime, period: timedelta) -> datetime:
-    """Return the start of the first span: the last, present one is counted as part of the period."""
+    """Return the start of the first span; the last, current one is part of the period."""
     seconds = PERIODS[period]
     return span_start(now.timestamp(), seconds) - period + timedelta(seconds=seconds)
 
@@ -237,7 +238,7 @@ def _first_start(now: datetime, period: timedelta) -> datetime:
 def _series(rows: Iterable[Rollup], now: datetime, period: timedelta) -> list[Point]:
     by_start = {row.starts_at: row for row in rows}
     first, span = _first_start(now, period), timedelta(seconds=PERIODS[period])
-    starts = [first + at * span for at in range(period // span)]
+    starts = [first + index * span for index in range(period // span)]
     return [_point(row) if (row := by_start.get(start)) else Point(starts_at=start) for start in starts]
 
 
@@ -265,7 +266,7 @@ def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:
 
 
 def _running(alias: str) -> tuple[list[Job], Counter[str]]:
-    """Return what runs, the oldest first and up to a limit, and how many run in each queue."""
+    """Return running jobs, oldest first and up to a limit, and the number of running jobs in each queue."""
     jobs = Job.objects.using(alias).filter(state=state_literal(State.RUNNING))
     rows = list(
         jobs.order_by("pk").only(
@@ -284,13 +285,13 @@ def _running(alias: str) -> tuple[list[Job], Counter[str]]:
     return rows[:MAX_RUNNING], Counter(dict(numbers))
 
 
-def _queues(now: datetime, lines: list[Lane], running: Counter[str], alias: str) -> list[QueueStatus]:
+def _queues(now: datetime, lanes: list[Lane], running: Counter[str], alias: str) -> list[QueueStatus]:
     _, connection = open_dialect(alias)
     rates = _rates(now, alias)
     rows = {queue.name: queue for queue in Queue.objects.using(alias).order_by("name")[: MAX_QUEUES + 1]}
-    names = sorted(set(rows) | {line.queue_name for line in lines} | set(running) | set(rates))
+    names = sorted(set(rows) | {lane.queue_name for lane in lanes} | set(running) | set(rates))
     names = names[: MAX_QUEUES + 1]
-    waiting = read_ready_counts(connection, queues=names[:MAX_QUEUES], heads=lines, limit=MAX_COUNTED + 1)
+    waiting = read_ready_counts(connection, queues=names[:MAX_QUEUES], heads=lanes, limit=MAX_COUNTED + 1)
     nothing = ReadyCount(0, None)
     return [
         _queue(name, rows.get(name), waiting.get(name, nothing), now, running[name], rates.get(name, 0))
@@ -313,7 +314,7 @@ def _queue(
 
 
 def _rates(now: datetime, alias: str) -> dict[str, int]:
-    """Return how many attempts ended in each queue in the last ten whole minutes."""
+    """Return the number of attempts that ended in each queue in the last ten full minutes."""
     this_minute = span_start(now.timestamp(), 60)
     rows = Rollup.objects.using(alias).filter(
         span_seconds=60,
@@ -325,7 +326,7 @@ def _rates(now: datetime, alias: str) -> dict[str, int]:
 
 
 def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerStatus]:
-    """Return the workers that are not known to be gone, up to one more than are shown."""
+    """Return the workers that are not known to have ended, up to one more than the limit."""
     stale_before = now - get_settings().worker.stale_after
     jobs: dict[int | None, list[RunningJob]] = {}
     for job in running:
@@ -388,15 +389,15 @@ def _ticks(alias: str) -> list[NextTick]:
     rows = CronSchedule.objects.using(alias).filter(next_check_at__isnull=False, next_due_at__isnull=False)
     ticks = [
         NextTick(schedule_id=row.pk, schedule_name=row.name, job_name=row.job_name, due_at=row.next_due_at)
-        for row in rows.order_by("next_check_at", "pk")[:TICKS]
+        for row in rows.order_by("next_check_at", "pk")[:MAX_TICKS]
         if row.next_due_at is not None
     ]
     return sorted(ticks, key=lambda tick: (tick.due_at, tick.schedule_id))
 
 
-def _open_letters(alias: str) -> BoundedCount:
-    letters = DeadLetter.objects.using(alias).filter(status=DeadLetter.Status.OPEN).order_by("pk")
-    return _bounded(letters.values("pk")[: MAX_COUNTED + 1].aggregate(number=Count("pk"))["number"])
+def _open_dead_letters(alias: str) -> BoundedCount:
+    dead_letters = DeadLetter.objects.using(alias).filter(status=DeadLetter.Status.OPEN).order_by("pk")
+    return _bounded(dead_letters.values("pk")[: MAX_COUNTED + 1].aggregate(number=Count("pk"))["number"])
 
 
 def _bounded(number: int) -> BoundedCount:

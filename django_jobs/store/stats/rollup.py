@@ -1,17 +1,17 @@
-"""Fold what ended into sums that pages can read: each attempt and each dead letter exactly once.
+"""Add ended attempts and dead letters to the rollups that pages read, each row exactly once.
 
-Ids are handed out before their rows are committed, so a row may come up behind a newer one. Hence two steps::
+Ids are assigned before their rows are committed, so a row may appear behind a newer one. Hence two steps::
 
-    note     seen_id = the newest id, seen_at = now
-    fold     once seen_at is ``settle`` ago: the ids in (done_id, seen_id], 10,000 a transaction
+    record   seen_id = the newest id, seen_at = now
+    roll up  once seen_at is ``settle`` ago: the ids in (done_id, seen_id], 10,000 per transaction
 
-A transaction locks both positions, looks whether ``done_id`` still is what its count began at, and writes the sums
-together with the new ``done_id``. So whoever is killed leaves both or neither, of two that fold at once one stops,
-and sums have one writer at a time. Attempts are counted before, without locks; letters, of which there are few,
-under the lock, because ``letters.delete_dead_letters`` must know on which side of ``done_id`` a letter is.
+A transaction locks both positions, checks that ``done_id`` is still where its count began, and writes the sums
+together with the new ``done_id``. So a killed process leaves both or neither, of two processes one stops, and the sums
+have one writer at a time. Attempts are counted before, without locks; dead letters, of which there are few, under the
+lock, because ``close.delete_dead_letters`` must know on which side of ``done_id`` a dead letter is.
 
-An engine's own transaction is far shorter than ``settle``. A row that is committed later all the same (by hand, or
-from a frozen server) is missing from sums; an attempt that is purged within ``settle`` is, too.
+Transactions of the engine are far shorter than ``settle``. A row that is committed later all the same (by hand, or by
+a frozen server) is missing from the sums; so is an attempt that is purged within ``settle``.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ SOURCES: dict[str, type[Attempt | DeadLetter]] = {
 
 
 def roll_up(*, settle: timedelta = SETTLE_DELAY, using: str | None = None) -> int:
-    """Fold what has settled, 20 ranges of each table at most, and return how many rows that were.
+    """Roll up settled rows, at most 20 ranges of each table, and return how many rows that were.
 
-    Called by every worker every few seconds; with nothing to do it is five statements.
+    Called by every worker every few seconds; five statements if there is nothing to do.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
@@ -54,7 +54,7 @@ def roll_up(*, settle: timedelta = SETTLE_DELAY, using: str | None = None) -> in
 
 
 def prune_rollups(*, using: str | None = None) -> int:
-    """Delete sums of spans, and of groups' hours, that no page shows any more; return how many were."""
+    """Delete sums of spans and hours that no page shows any more; return how many were."""
     _, connection = open_dialect(using)
     alias = connection.alias
     now = database_now(using=alias)
@@ -76,11 +76,11 @@ def _make_positions(alias: str) -> None:
 
 def _roll_up_source(
     source: RollupPosition.Source,
-    fold_range: Callable[[int, int, str], int | None],
+    roll_up_range: Callable[[int, int, str], int | None],
     settle: timedelta,
     alias: str,
 ) -> int:
-    folded = 0
+    rolled_up = 0
     for _ in range(RANGES_PER_ROUND):
         position = RollupPosition.objects.using(alias).get(pk=source)
         if position.done_id >= position.seen_id:
@@ -88,15 +88,15 @@ def _roll_up_source(
         if position.done_id >= position.seen_id or not _has_settled(position, settle, alias):
             break
         size = ATTEMPTS_PER_RANGE if source == RollupPosition.Source.ATTEMPTS else DEAD_LETTERS_PER_RANGE
-        number = fold_range(position.done_id, _range_end(position, size, alias), alias)
+        number = roll_up_range(position.done_id, _range_end(position, size, alias), alias)
         if number is None:
             break
-        folded += number
-    return folded
+        rolled_up += number
+    return rolled_up
 
 
 def _record_newest(position: RollupPosition, settle: timedelta, alias: str) -> RollupPosition:
-    """Note what is newest, unless nothing is and that was noted lately."""
+    """Record the newest id, unless it is unchanged and was recorded within ``settle``."""
     rows = SOURCES[position.source].objects.using(alias)
     newest = max(rows.aggregate(newest=Max("pk"))["newest"] or 0, position.done_id)
     if newest == position.seen_id and not _has_settled(position, settle, alias):
@@ -115,7 +115,7 @@ def _has_settled(position: RollupPosition, settle: timedelta, alias: str) -> boo
 
 
 def _range_end(position: RollupPosition, size: int, alias: str) -> int:
-    """Return the last id of the next range; ids that are gone, millions after years of pruning, are skipped."""
+    """Return the last id of the next range; deleted ids, millions after years of pruning, are skipped."""
     rows = SOURCES[position.source].objects.using(alias)
     first = rows.filter(pk__gt=position.done_id).aggregate(first=Min("pk"))["first"]
     return position.seen_id if first is None else min(first + size - 1, position.seen_id)
@@ -128,7 +128,7 @@ def _roll_up_attempts(above: int, upto: int, alias: str) -> int | None:
         if not _advance(RollupPosition.Source.ATTEMPTS, above, upto, alias):
             return None
         _add_to_rollups(counted, alias)
-    return sum(one.number for one in counted)
+    return sum(count.number for count in counted)
 
 
 def _roll_up_dead_letters(above: int, upto: int, alias: str) -> int | None:
@@ -136,12 +136,12 @@ def _roll_up_dead_letters(above: int, upto: int, alias: str) -> int | None:
     with dialect.write_transaction(connection):
         if not _advance(RollupPosition.Source.DEAD_LETTERS, above, upto, alias):
             return None
-        letters = _read_dead_letters(above, upto, alias)
-        if letters:
-            add_dead_letters(letters, using=alias)
-            _add_hours(letters, alias)
-            _add_to_rollups(_count_deaths(letters), alias)
-    return len(letters)
+        dead_letters = _read_dead_letters(above, upto, alias)
+        if dead_letters:
+            add_dead_letters(dead_letters, using=alias)
+            _add_hours(dead_letters, alias)
+            _add_to_rollups(_count_deaths(dead_letters), alias)
+    return len(dead_letters)
 
 
 def _read_dead_letters(above: int, upto: int, alias: str) -> list[RollupDeadLetter]:
@@ -156,28 +156,28 @@ def _read_dead_letters(above: int, upto: int, alias: str) -> list[RollupDeadLett
 
 
 def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str) -> bool:
-    """Lock both positions and move one on; False where somebody else has moved it."""
+    """Lock both positions and advance one; False if another process has advanced it."""
     locked = list(RollupPosition.objects.using(alias).select_for_update().order_by("pk"))
-    if not any(one.source == source and one.done_id == done_id for one in locked):
+    if not any(position.source == source and position.done_id == done_id for position in locked):
         return False
     RollupPosition.objects.using(alias).filter(pk=source).update(done_id=upto)
     return True
 
 
-def _count_deaths(letters: Iterable[RollupDeadLetter]) -> list[AttemptCount]:
-    numbers = Counter((int(one.died_at.timestamp() // 60), one.queue_name) for one in letters)
+def _count_deaths(dead_letters: Iterable[RollupDeadLetter]) -> list[AttemptCount]:
+    numbers = Counter((int(row.died_at.timestamp() // 60), row.queue_name) for row in dead_letters)
     return [
         AttemptCount(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()
     ]
 
 
 def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
-    """Add to the rows of the three spans; the caller holds the positions, so nobody else writes them."""
+    """Add to the rows of the three spans; the caller has locked the positions, so nobody else writes them."""
     sums = totals_by_span(counted, now=database_now(using=alias))
-    there = _read_sums(sums, alias)
+    stored = _read_sums(sums, alias)
     rows = []
     for span, added in sums.items():
-        row = there.get(span) or Rollup(
+        row = stored.get(span) or Rollup(
             span_seconds=span.seconds, starts_at=span.starts_at, queue_name=span.queue_name
         )
         row.succeeded += added.succeeded
@@ -196,14 +196,14 @@ def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
 
 
 def _read_sums(sums: dict[Span, SpanTotals], alias: str) -> dict[Span, Rollup]:
-    there: dict[Span, Rollup] = {}
+    stored: dict[Span, Rollup] = {}
     for seconds in {span.seconds for span in sums}:
         starts = [span.starts_at for span in sums if span.seconds == seconds]
         rows = Rollup.objects.using(alias).filter(
             span_seconds=seconds, starts_at__gte=min(starts), starts_at__lte=max(starts)
         )
-        there |= {Span(seconds, row.starts_at, row.queue_name): row for row in rows}
-    return there
+        stored |= {Span(seconds, row.starts_at, row.queue_name): row for row in rows}
+    return stored
 
 
 def _merge_histograms(histogram: dict[str, int], counts: Counter[int]) -> dict[str, int]:
@@ -211,18 +211,18 @@ def _merge_histograms(histogram: dict[str, int], counts: Counter[int]) -> dict[s
     return {str(bucket): total[bucket] for bucket in sorted(total)}
 
 
-def _add_hours(letters: Iterable[RollupDeadLetter], alias: str) -> None:
-    added = Counter((one.fingerprint, _hour_of(one.died_at)) for one in letters)
+def _add_hours(dead_letters: Iterable[RollupDeadLetter], alias: str) -> None:
+    added = Counter((row.fingerprint, _hour_of(row.died_at)) for row in dead_letters)
     starts = [starts_at for _, starts_at in added]
     rows = DeadLetterHour.objects.using(alias).filter(
         starts_at__gte=min(starts),
         starts_at__lte=max(starts),
         fingerprint__in={fingerprint for fingerprint, _ in added},
     )
-    there = {(row.fingerprint, row.starts_at): row.number for row in rows}
+    stored = {(row.fingerprint, row.starts_at): row.number for row in rows}
     _upsert(
         [
-            DeadLetterHour(fingerprint=key[0], starts_at=key[1], number=there.get(key, 0) + number)
+            DeadLetterHour(fingerprint=key[0], starts_at=key[1], number=stored.get(key, 0) + number)
             for key, number in added.items()
         ],
         unique=["fingerprint", "starts_at"],
@@ -238,7 +238,7 @@ def _hour_of(instant: datetime) -> datetime:
 def _upsert(
     rows: list[Rollup] | list[DeadLetterHour], *, unique: list[str], fields: list[str], alias: str
 ) -> None:
-    """Insert rows, or write their new sums over the old: one statement for many, where an update is slow."""
+    """Insert rows or overwrite their sums, many in one statement."""
     if not rows:
         return
     _, connection = open_dialect(alias)

@@ -99,7 +99,7 @@ def test_of_a_mixed_batch_what_still_stands_is_saved_and_the_rest_is_logged(capl
     assert set(Attempt.objects.values_list("job_id", flat=True)) == saved
     assert not DeadLetter.objects.exists()
     assert [record.getMessage() for record in caplog.records] == [
-        f"job {job.pk} (sample): claim 1 was lost; what this run returned is not saved"
+        f"job {job.pk} (sample): claim 1 was lost; the outcome of this run is not saved"
         for job in (jobs[1], jobs[3])
     ]
 

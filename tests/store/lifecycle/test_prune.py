@@ -92,7 +92,7 @@ def test_tries_and_letters_go_with_their_job():
 
 
 def test_a_walk_goes_on_behind_where_the_last_one_stopped(monkeypatch):
-    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     jobs = [make_ended(State.SUCCEEDED, 10) for _ in range(5)]
 
     first = prune(RETENTION, windows=1)
@@ -106,7 +106,7 @@ def test_a_walk_goes_on_behind_where_the_last_one_stopped(monkeypatch):
 
 
 def test_a_walk_without_a_bound_reaches_the_end(monkeypatch):
-    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     for _ in range(7):
         make_ended(State.SUCCEEDED, 10)
         make_job(enqueued_at=ago(days=10))
@@ -117,7 +117,7 @@ def test_a_walk_without_a_bound_reaches_the_end(monkeypatch):
 def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
     monkeypatch, django_assert_max_num_queries
 ):
-    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     make_ended(State.SUCCEEDED, 10)
     for _ in range(20):
         make_job(State.SUCCEEDED)
@@ -127,7 +127,7 @@ def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
 
 
 def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
-    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     for _ in range(3):
         make_ended(State.DEAD, 10)
     cancelled = make_ended(State.CANCELLED, 2)
@@ -193,7 +193,7 @@ def test_marks_of_alerts_are_kept_for_twice_their_period():
 
 
 def test_ticks_are_deleted_window_by_window_up_to_the_first_young_one(monkeypatch):
-    monkeypatch.setattr(prune_module, "WINDOW", 2)
+    monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     row = make_schedule(next_due_at=None)
     ticks = [make_tick(row, due_at=ago(days=day), decided_at=ago(days=day)) for day in (9, 8, 7, 6, 5, 1)]
     Tick.objects.filter(pk=ticks[1].pk).update(is_open=True)

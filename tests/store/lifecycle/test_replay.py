@@ -41,7 +41,7 @@ def test_a_copy_has_what_the_job_had_and_says_whose_copy_it_is(state: State) -> 
 def test_many_are_copied_in_their_order_and_the_copies_are_not_copied_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(module, "CHUNK_SIZE", 3)
     jobs = factories.make_jobs(7, State.SUCCEEDED)
     made = replay(Job.objects.all())
     copies = [Job.objects.get(pk=pk).metadata["copy_of"] for pk in made]

@@ -23,7 +23,7 @@ def test_a_job_of_a_worker_that_is_gone_is_ready_again_at_its_old_place(state):
     [attempt] = job.attempts.all()
     assert (attempt.outcome, attempt.number, attempt.claim_number) == ("lost", 2, 4)
     assert attempt.worker_id == worker.pk
-    assert attempt.error == f"WorkerLost: worker {worker.pk} died or stopped answering while it had this job"
+    assert attempt.error == f"WorkerLost: worker {worker.pk} died or stopped responding while it had this job"
 
 
 def test_a_job_whose_worker_has_no_row_any_more_is_rescued():
