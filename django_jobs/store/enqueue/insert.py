@@ -18,7 +18,7 @@ from ...policy.flags import JobFlag
 from ...policy.limits import RequiredPermit
 from ...policy.states import State
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Inserted, NewJob
+from ..dialects.base.jobs import GIVEN_COLUMNS, Inserted, NewJob
 from ..limits.permits import insert_permits
 from ..notify import notify_on_commit
 from ..transactions import savepoint
@@ -191,18 +191,14 @@ def _build_job(
 ) -> Job:
     values: dict[str, Any] = dict.fromkeys(_JOB_FIELDS)
     values.update(
+        zip(GIVEN_COLUMNS, new.given, strict=True),
         id=row.job_id,
-        name=new.name,
-        queue_name=new.queue_name,
-        priority=new.priority,
         state=row.state,
         arguments=arguments,
         metadata=dict(metadata),
         attempt=0,
-        max_attempts=new.max_attempts,
         claim_number=0,
         worker_deaths=0,
-        flags=new.flags,
         enqueued_at=row.enqueued_at,
         run_after=row.run_after,
         ready_at=row.ready_at,

@@ -14,7 +14,7 @@ from ...policy.states import State
 from ...policy.uniqueness import rescheduled_due
 from ..clock import database_now
 from ..dialects import open_dialect
-from ..dialects.base.jobs import Inserted, NewJob
+from ..dialects.base.jobs import GIVEN_COLUMNS, Inserted, NewJob
 from ..dialects.shared.by_id import InIds
 from ..limits.permits import cancel_permits, insert_permits, suspend_permits, wait_at_next_limit
 from ..notify import notify_on_commit
@@ -113,10 +113,10 @@ def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = St
 def _replaced(new: NewJob, arguments: Mapping[str, Any] | None) -> dict[str, Any]:
     if arguments is None:
         return {}
+    given = dict(zip(GIVEN_COLUMNS, new.given, strict=True))
+    del given["name"], given["flags"]
     return {
-        "queue_name": new.queue_name,
-        "priority": new.priority,
-        "max_attempts": new.max_attempts,
+        **given,
         "arguments": arguments,
         "metadata": json.loads(new.metadata),
         "attempt": 0,

@@ -22,7 +22,7 @@ class NewJob(NamedTuple):
 
     ``delay_seconds`` counts from the database's clock. ``blocked``: a job due at once becomes blocked instead of ready.
     ``flags``: bits of ``JobFlag``. A job with the flag EXPIRES has one of ``expires_at`` and ``expires_seconds``, the
-    latter counted from its enqueue.
+    latter counted from its enqueue. The fields before ``run_after`` are columns that are stored as they are given.
     """
 
     name: str
@@ -30,10 +30,10 @@ class NewJob(NamedTuple):
     priority: int
     max_attempts: int
     metadata: str
+    flags: int = 0
     run_after: datetime | None = None
     delay_seconds: float | None = None
     blocked: bool = False
-    flags: int = 0
     expires_at: datetime | None = None
     expires_seconds: float | None = None
 
@@ -43,9 +43,13 @@ class NewJob(NamedTuple):
         return self.expires_at is not None or self.expires_seconds is not None
 
     @property
-    def columns(self) -> tuple[Any, ...]:
-        """The values of the job's own row, without those of its expiry."""
-        return self[:9]
+    def given(self) -> tuple[Any, ...]:
+        """The values of ``GIVEN_COLUMNS``."""
+        return self[: len(GIVEN_COLUMNS)]
+
+
+GIVEN_COLUMNS = NewJob._fields[: NewJob._fields.index("run_after")]
+"""The columns of a new job that every database stores as they are given."""
 
 
 class Inserted(NamedTuple):

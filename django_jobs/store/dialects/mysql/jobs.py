@@ -61,7 +61,7 @@ class MySQLJobs:
         due, due_values = _due(new)
         row = NEW_ROW.format(due=due, state="blocked" if new.blocked else "ready")
         statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
-        values = [value for payload in arguments for value in (*new[:5], payload, *due_values * 4, new.flags)]
+        values = [value for payload in arguments for value in (*new.given, payload, *due_values * 4)]
         with connection.cursor() as cursor:
             if connection.features.can_return_columns_from_insert:
                 cursor.execute(statement + RETURNING, values)

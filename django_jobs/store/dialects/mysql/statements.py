@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from ..base.jobs import GIVEN_COLUMNS
+
 NOW = "UTC_TIMESTAMP(6)"
 
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
-    (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, flags)
-VALUES {rows}
-"""
-NEW_ROW = f"""(%s, %s, %s, %s, %s, %s,
+    ({columns}, arguments, state, enqueued_at, run_after, ready_at,
+     attempt, claim_number, worker_deaths, progress_message)
+VALUES {{rows}}
+""".format(columns=", ".join(GIVEN_COLUMNS))
+NEW_ROW = f"""({"%s, " * len(GIVEN_COLUMNS)}%s,
  IF({{due}} > {NOW}, 'scheduled', '{{state}}'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL),
- IF({{due}} > {NOW} OR '{{state}}' = 'blocked', NULL, {NOW}), 0, 0, 0, '', %s)"""
+ IF({{due}} > {NOW} OR '{{state}}' = 'blocked', NULL, {NOW}), 0, 0, 0, '')"""
 RETURNING = " RETURNING id, state, enqueued_at, run_after, ready_at"
 INSERTED = """
 SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s

@@ -37,6 +37,11 @@ from .statements import (
 )
 
 
+def insert_values(new: NewJob, arguments: Sequence[str]) -> list[Any]:
+    """Return the values of ``INSERT``, with all arguments as one JSON text."""
+    return [*new.given, new.run_after, new.delay_seconds, new.blocked, f"[{','.join(arguments)}]"]
+
+
 class PostgreSQLJobs:
     """Statements about jobs on PostgreSQL 14 and later."""
 
@@ -45,7 +50,7 @@ class PostgreSQLJobs:
     ) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement, sent as one JSON text: an array is escaped in Python."""
         with connection.cursor() as cursor:
-            cursor.execute(INSERT_JOBS, [*new.columns, f"[{','.join(arguments)}]"])
+            cursor.execute(INSERT_JOBS, insert_values(new, arguments))
             return sorted(map(Inserted._make, cursor.fetchall()))
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:

@@ -17,6 +17,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
+from .jobs import insert_values
 from .statements import INSERT
 
 _NEXT_JOB = "nextval(pg_get_serial_sequence('django_jobs_job', 'id'))"
@@ -68,7 +69,7 @@ class PostgreSQLKeys:
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
         """Insert in one statement; read an existing key with a new snapshot."""
-        job = [*new.columns, f"[{arguments}]"]
+        job = insert_values(new, [arguments])
         with connection.cursor() as cursor:
             cursor.execute(INSERT_WITH_KEY, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
             if row := cursor.fetchone():

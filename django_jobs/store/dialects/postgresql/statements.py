@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
-INSERT = """
+from ..base.jobs import GIVEN_COLUMNS
+
+_CASTS = {
+    "priority": "::smallint",
+    "max_attempts": "::smallint",
+    "metadata": "::jsonb",
+    "flags": "::smallint",
+}
+_COLUMNS = ", ".join(GIVEN_COLUMNS)
+_GIVEN = ", ".join(f"%s{_CASTS.get(column, '')}" for column in GIVEN_COLUMNS)
+_NEW = ", ".join(f"new.{column}" for column in GIVEN_COLUMNS)
+
+INSERT = f"""
 INSERT INTO django_jobs_job
-    ({id_column}name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, flags)
-SELECT {id}new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.arguments,
+    ({{id_column}}{_COLUMNS}, arguments, state, enqueued_at, run_after, ready_at,
+     attempt, claim_number, worker_deaths, progress_message)
+SELECT {{id}}{_NEW}, given.arguments,
        CASE WHEN due.at > due.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        due.now,
        CASE WHEN due.at > due.now THEN due.at END,
        CASE WHEN due.at > due.now OR new.blocked THEN NULL ELSE due.now END,
-       0, 0, 0, '', new.flags
-FROM (VALUES (%s, %s, %s::smallint, %s::smallint, %s::jsonb, %s::timestamptz, %s::float8, %s, %s::smallint))
-         AS new (name, queue_name, priority, max_attempts, metadata, run_after, delay, blocked, flags)
+       0, 0, 0, ''
+FROM (VALUES ({_GIVEN}, %s::timestamptz, %s::float8, %s)) AS new ({_COLUMNS}, run_after, delay, blocked)
 CROSS JOIN LATERAL (
     SELECT clock.now, coalesce(new.run_after, clock.now + new.delay * interval '1 second') AS at
     FROM (SELECT statement_timestamp() AS now) AS clock
 ) AS due
 CROSS JOIN LATERAL jsonb_array_elements(%s::jsonb) WITH ORDINALITY AS given (arguments, place)
-{source}
+{{source}}
 ORDER BY given.place
 RETURNING id, state, enqueued_at, run_after, ready_at
 """

@@ -48,11 +48,10 @@ class SQLiteJobs:
     ) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement."""
         values = [
-            *new[:5],
+            *new.given,
             _as_text(new.run_after),
             _as_modifier(new.delay_seconds),
             new.blocked,
-            new.flags,
             json.dumps(arguments, ensure_ascii=False),
         ]
         with write_transaction(connection), connection.cursor() as cursor:

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+from ..base.jobs import GIVEN_COLUMNS
+
 NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
 LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 
 INSERT_JOBS = """
 INSERT INTO django_jobs_job
-    (name, queue_name, priority, max_attempts, metadata, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message, flags)
-SELECT new.name, new.queue_name, new.priority, new.max_attempts, new.metadata, given.value,
+    ({columns}, arguments, state, enqueued_at, run_after, ready_at,
+     attempt, claim_number, worker_deaths, progress_message)
+SELECT {new}, given.value,
        CASE WHEN new.due > new.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
        new.now,
        CASE WHEN new.due > new.now THEN new.due END,
        CASE WHEN new.due > new.now OR new.blocked THEN NULL ELSE new.now END,
-       0, 0, 0, '', new.flags
-FROM (SELECT %s AS name, %s AS queue_name, %s AS priority, %s AS max_attempts, %s AS metadata,
-             {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked, %s AS flags) AS new
+       0, 0, 0, ''
+FROM (SELECT {given}, {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked) AS new
 CROSS JOIN json_each(%s) AS given
 ORDER BY given.key
 RETURNING id, state, enqueued_at, run_after, ready_at
-""".format(now=NOW.replace("%", "%%"), later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"))
+""".format(
+    columns=", ".join(GIVEN_COLUMNS),
+    new=", ".join(f"new.{column}" for column in GIVEN_COLUMNS),
+    given=", ".join(f"%s AS {column}" for column in GIVEN_COLUMNS),
+    now=NOW.replace("%", "%%"),
+    later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"),
+)
 
 QUEUE_SNAPSHOT = f"""
 WITH RECURSIVE lane (queue_name, priority) AS (
