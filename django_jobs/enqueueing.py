@@ -22,6 +22,7 @@ from .options import LONG_AGO
 from .policy.expiry import expiry_error, resolve_expiry
 from .policy.flags import JobFlag
 from .policy.limits import RequiredPermit
+from .policy.uniqueness import ConflictRule, NewKey
 from .registry import DefinedJob
 from .uniqueness import keys_for
 
@@ -31,17 +32,19 @@ if TYPE_CHECKING:
     from .store.workflows.enqueue import NewNode
 
 ManyArguments = Iterable[Mapping[str, Any] | Sequence[Any]]
+Keyed = tuple[list[NewKey], ConflictRule]
 
 
 def enqueue_bound(definition: DefinedJob, bound: Sequence[dict[str, Any]]) -> list[Job]:
     """Insert one job for each of the bound arguments, and return the jobs in that order."""
     needs = [definition.needs(arguments) for arguments in bound] if definition.options.limits else ()
     encoded = [_encode(definition, arguments) for arguments in bound]
-    scope, new = batch_scope.get(), new_job(definition)
+    new, keyed = new_job(definition), _keys(definition, bound) if _has_key(definition) else None
+    scope = batch_scope.get()
     if scope is None:
-        return _insert(definition, new, bound, encoded, needs)
+        return _insert(definition, new, encoded, needs, keyed)
     with _filling(scope) as ids:
-        jobs = _insert(definition, _in_batch(new), bound, encoded, needs)
+        jobs = _insert(definition, _in_batch(new), encoded, needs, keyed)
         ids += [job.pk for job in jobs if not job.is_duplicate]
     return jobs
 
@@ -157,12 +160,12 @@ def _encode(definition: DefinedJob, bound: dict[str, Any]) -> dict[str, Any]:
 def _insert(
     definition: DefinedJob,
     new: NewJob,
-    bound: Sequence[dict[str, Any]],
     encoded: Sequence[dict[str, Any]],
     needs: Sequence[Sequence[RequiredPermit]],
+    keyed: Keyed | None,
 ) -> list[Job]:
-    if _has_key(definition):
-        return _insert_keyed(definition, new, bound, encoded, needs)
+    if keyed is not None:
+        return _insert_keyed(definition, new, encoded, needs, keyed)
     if definition.waits_for:
         from .store.workflows.enqueue import NewNode, PredecessorRef, enqueue_graph
 
@@ -178,19 +181,12 @@ def _insert(
     return enqueue(new, encoded, needs=needs)
 
 
-def _insert_keyed(
-    definition: DefinedJob,
-    new: NewJob,
-    bound: Sequence[dict[str, Any]],
-    encoded: Sequence[dict[str, Any]],
-    needs: Sequence[Sequence[RequiredPermit]],
-) -> list[Job]:
-    from .store.enqueue.unique import enqueue_unique
-
-    given, options = definition.enqueue_options, definition.options
+def _keys(definition: DefinedJob, bound: Sequence[dict[str, Any]]) -> Keyed:
+    """Return the jobs' keys and the rule for conflicts; called before any statement: keys may be functions."""
     if definition.waits_for:
         _refuse_key(definition, "after(...)", "a job that is there already does not wait for what you named")
-    keys, rule = keys_for(
+    given, options = definition.enqueue_options, definition.options
+    return keys_for(
         definition.name,
         [definition.signature.by_name(arguments) for arguments in bound],
         unique=options.unique,
@@ -198,10 +194,22 @@ def _insert_keyed(
         idempotency_key=given.get("idempotency_key"),
         idempotency_window=given.get("idempotency_window"),
     )
-    if given.get("run_after") is not None:
+
+
+def _insert_keyed(
+    definition: DefinedJob,
+    new: NewJob,
+    encoded: Sequence[dict[str, Any]],
+    needs: Sequence[Sequence[RequiredPermit]],
+    keyed: Keyed,
+) -> list[Job]:
+    from .store.enqueue.unique import enqueue_unique
+
+    (keys, rule), unique = keyed, definition.options.unique
+    if definition.enqueue_options.get("run_after") is not None:
         rule = rule._replace(max_wait=None)
-    elif options.unique is not None and options.unique.debounce is not None:
-        new = new._replace(delay_seconds=options.unique.debounce.total_seconds())
+    elif unique is not None and unique.debounce is not None:
+        new = new._replace(delay_seconds=unique.debounce.total_seconds())
     return enqueue_unique(new, encoded, keys, rule, needs=needs)
 
 

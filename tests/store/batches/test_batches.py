@@ -316,6 +316,19 @@ class TestGrowth:
             assert fired(batch) == ["on_success", "on_complete"]
 
 
+def test_the_function_of_a_key_is_called_before_the_batch_is_locked() -> None:
+    in_transaction = []
+
+    def key(value: Any) -> str:
+        in_transaction.append(connection.in_atomic_block)
+        return f"key of {value}"
+
+    with Batch() as batch:
+        sample.echo.using(idempotency_key=key).enqueue_many([(1,), (2,)])
+    assert in_transaction == [False, False]
+    assert batch.jobs.count() == 2
+
+
 class TestNesting:
     def test_the_outer_ends_after_the_inner_and_after_its_callbacks(self) -> None:
         with Batch(on_success=sample.named.s(0)) as outer, Batch(on_success=sample.echo.s("done")) as inner:
