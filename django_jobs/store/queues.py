@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ..exceptions import ConfigurationError
 from ..models import Queue
 from ..models.base import MAX_ACTOR_LENGTH
 from ..models.queue import MAX_RUNNING
@@ -21,12 +22,12 @@ def ensure_queues(names: Iterable[str], *, using: str | None = None) -> None:
 
 
 def set_max_running(queue_name: str, limit: int | None, *, using: str | None = None) -> None:
-    """Limit the running jobs of a queue over all workers; None: no limit. Raises ValueError.
+    """Limit the running jobs of a queue over all workers; None: no limit. Raises ConfigurationError.
 
     Holds for claims after the commit; running jobs go on.
     """
     if limit is not None and not (type(limit) is int and 1 <= limit <= MAX_RUNNING):
-        raise ValueError(
+        raise ConfigurationError(
             f"max_running: expected a whole number from 1 to {MAX_RUNNING}, or None for no limit, got {limit!r}"
         )
     _, connection = open_dialect(using)

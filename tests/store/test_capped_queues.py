@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import Job, Queue
 from django_jobs.policy.outcomes import SUCCEEDED, Lost
 from django_jobs.policy.states import State
@@ -95,7 +96,7 @@ def test_a_paused_queue_stays_paused_under_a_cap():
 
 @pytest.mark.parametrize("most", [0, -1, 1.5, "3", True])
 def test_a_wrong_cap_is_refused(most):
-    with pytest.raises(ValueError, match="max_running: expected a whole number from 1 to"):
+    with pytest.raises(ConfigurationError, match="max_running: expected a whole number from 1 to"):
         set_max_running("default", most)
 
     assert not Queue.objects.exists()
