@@ -134,23 +134,23 @@ def test_a_callable_gets_the_exception_and_the_context():
         (timedelta.max, MAX_WAIT),
     ],
 )
-def test_a_callable_may_answer_a_timedelta_seconds_or_none_for_never(answer, wait):
+def test_a_callable_may_return_a_timedelta_seconds_or_none_for_never(answer, wait):
     assert waited(lambda exception, context: answer) == wait
 
 
 @pytest.mark.parametrize("answer", ["soon", True, [5]])
-def test_a_callable_that_answers_something_else_is_told_so(answer):
+def test_a_callable_that_returns_another_type_is_an_error(answer):
     with pytest.raises(ValueError, match=r"expected a timedelta, seconds or None as wait, got"):
         waited(lambda exception, context: answer)
 
 
 @pytest.mark.parametrize("answer", [-1, math.nan, math.inf])
-def test_a_callable_that_answers_no_usable_number_is_told_so(answer):
+def test_a_callable_that_returns_an_unusable_number_is_an_error(answer):
     with pytest.raises(ValueError, match=r"expected a wait of zero or more seconds, got"):
         waited(lambda exception, context: answer)
 
 
-def test_what_a_callable_raises_comes_through():
+def test_an_exception_of_a_callable_is_raised():
     def broken(exception, context):
         raise ZeroDivisionError("its own error")
 
@@ -164,7 +164,7 @@ def test_a_backoff_value_is_taken_as_it_is(backoff):
 
 
 @pytest.mark.parametrize("option", [5, "soon", None, {5}])
-def test_an_option_that_is_no_backoff_is_refused_with_the_list_of_what_is(option):
+def test_an_option_that_is_not_a_backoff_is_refused_with_the_alternatives(option):
     with pytest.raises(
         ValueError, match=r"expected Exponential, Linear, Constant, a list .* or a callable .*; got"
     ):

@@ -119,5 +119,5 @@ def test_a_batch_inside_another_counts_there_as_its_last_outcome_and_as_one(outc
         (facts(3, 2, is_cancelled=True), False),
     ],
 )
-def test_what_may_grow(given_facts, grows):
+def test_which_batches_accept_jobs(given_facts, grows):
     assert accepts_jobs(given_facts) is grows

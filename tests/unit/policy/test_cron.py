@@ -48,7 +48,7 @@ PARTS_OF_AN_HOUR = {"Australia/Lord_Howe", "Asia/Kathmandu"}
 
 
 def ticks(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
-    return list(takewhile(lambda one: one <= until, occurrences(expression, zone=zone, after=after)))
+    return list(takewhile(lambda tick: tick <= until, occurrences(expression, zone=zone, after=after)))
 
 
 def days_of_change(zone: str) -> list[datetime]:
@@ -59,8 +59,8 @@ def days_of_change(zone: str) -> list[datetime]:
 
 
 def by_cronsim(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
-    instants = (one.astimezone(UTC) for one in CronSim(expression, after.astimezone(ZoneInfo(zone))))
-    return list(takewhile(lambda one: one <= until, instants))
+    instants = (tick.astimezone(UTC) for tick in CronSim(expression, after.astimezone(ZoneInfo(zone))))
+    return list(takewhile(lambda tick: tick <= until, instants))
 
 
 def minute_by_minute(expression: str, zone: str, after: datetime, until: datetime) -> list[datetime]:
@@ -141,7 +141,7 @@ def test_generated_expressions_fire_as_debians_cron_fires_them(
     after = datetime(year, 1, 1, 11, 3, tzinfo=UTC) + timedelta(days=day)
     ours = list(islice(occurrences(expression, zone=zone, after=after), 60))
     theirs = [
-        one.astimezone(UTC) for one in islice(CronSim(expression, after.astimezone(ZoneInfo(zone))), 60)
+        tick.astimezone(UTC) for tick in islice(CronSim(expression, after.astimezone(ZoneInfo(zone))), 60)
     ]
     assert ours == theirs
 
@@ -177,7 +177,7 @@ def test_the_night_on_which_the_clocks_change(expression: str, night: str, fires
     assert found == [datetime.fromisoformat(f"{night}T{time}").astimezone(UTC) for time in fires]
 
 
-def test_a_time_exactly_at_after_is_not_given_again() -> None:
+def test_a_time_exactly_at_after_is_excluded() -> None:
     noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
     assert next(occurrences("0 12 * * *", zone="UTC", after=noon)) == noon + timedelta(days=1)
     assert next(occurrences("0 12 * * *", zone="UTC", after=noon - timedelta(microseconds=1))) == noon
@@ -186,20 +186,20 @@ def test_a_time_exactly_at_after_is_not_given_again() -> None:
 def test_instants_are_utc_and_a_sixth_field_is_seconds() -> None:
     after = datetime(2026, 1, 1, tzinfo=ZoneInfo("Asia/Tokyo"))
     first = list(islice(occurrences("* * * * * */20", zone="Asia/Tokyo", after=after), 3))
-    assert [one - after for one in first] == [timedelta(seconds=seconds) for seconds in (20, 40, 60)]
-    assert all(one.tzinfo is UTC for one in first)
+    assert [tick - after for tick in first] == [timedelta(seconds=seconds) for seconds in (20, 40, 60)]
+    assert all(tick.tzinfo is UTC for tick in first)
 
 
 @pytest.mark.parametrize(
     ("alias", "expression"), [("@daily", "0 0 * * *"), ("@HOURLY", "0 * * * *"), ("@weekly", "0 0 * * 7")]
 )
-def test_sisters_of_daily(alias: str, expression: str) -> None:
+def test_aliases_such_as_daily(alias: str, expression: str) -> None:
     after = datetime(2026, 5, 6, 7, 8, tzinfo=UTC)
     expected = list(islice(occurrences(expression, zone="Europe/Berlin", after=after), 5))
     assert list(islice(occurrences(alias, zone="Europe/Berlin", after=after, seed="any"), 5)) == expected
 
 
-def test_hashed_fields_are_settled_by_the_seed() -> None:
+def test_hashed_fields_are_determined_by_the_seed() -> None:
     after = datetime(2026, 1, 1, tzinfo=UTC)
     at = {seed: next_occurrence("H H * * *", zone="UTC", after=after, seed=seed) for seed in "abcdefgh"}
     assert len(set(at.values())) > 5
@@ -212,8 +212,8 @@ def test_a_day_and_a_weekday_are_either_unless_one_begins_with_a_star() -> None:
     after = datetime(2026, 6, 1, tzinfo=UTC)
     either = list(islice(occurrences("0 0 13 * 5", zone="UTC", after=after), 3))
     both = list(islice(occurrences("0 0 */13 * 5", zone="UTC", after=after), 3))
-    assert [one.day for one in either] == [5, 12, 13]
-    assert all(one.weekday() == 4 and one.day in {1, 14, 27} for one in both)
+    assert [tick.day for tick in either] == [5, 12, 13]
+    assert all(tick.weekday() == 4 and tick.day in {1, 14, 27} for tick in both)
 
 
 # croniter alone wants both of a day and an nth weekday, and refuses, or drops, a weekday beside an nth one.
@@ -246,8 +246,8 @@ def test_days_and_nth_weekdays_are_any_of_them(expression: str, debians: str | N
 def test_the_weekday_nearest_to_a_day_is_as_good_as_a_weekday() -> None:
     after = datetime(2026, 8, 1, tzinfo=UTC)
     found = list(islice(occurrences("0 0 15W * 5", zone="UTC", after=after), 4))
-    assert [one.day for one in found] == [7, 14, 21, 28]
-    assert [one.day for one in islice(occurrences("0 0 16W * 5", zone="UTC", after=after), 4)] == [
+    assert [tick.day for tick in found] == [7, 14, 21, 28]
+    assert [tick.day for tick in islice(occurrences("0 0 16W * 5", zone="UTC", after=after), 4)] == [
         7,
         14,
         17,
@@ -294,22 +294,22 @@ def test_a_range_of_one_value_is_that_value(expression: str, same: str) -> None:
         "1 " * 150,
     ],
 )
-def test_what_is_no_expression_is_refused(expression: str) -> None:
+def test_an_invalid_expression_is_refused(expression: str) -> None:
     with pytest.raises(CronError, match="expected"):
         check_expression(expression)
 
 
 @pytest.mark.parametrize("zone", ["Europe/Berln", "", "../etc/passwd", None, 7, "a\0b"])
-def test_what_is_no_zone_is_refused(zone: object) -> None:
+def test_an_unknown_time_zone_is_refused(zone: object) -> None:
     with pytest.raises(CronError, match="Europe/Berlin"):
         check_expression("@daily", zone=zone)  # type: ignore[arg-type]
 
 
-def test_the_newest_are_found_without_walking_over_the_old() -> None:
+def test_the_newest_are_found_without_computing_the_old_ones() -> None:
     after = datetime(1990, 1, 1, tzinfo=UTC)
     until = datetime(2026, 11, 24, 12, tzinfo=UTC)
     newest = newest_occurrences("* * * * * *", zone="UTC", after=after, until=until, limit=3)
     assert newest == [until - timedelta(seconds=2), until - timedelta(seconds=1), until]
     yearly = newest_occurrences("@yearly", zone="UTC", after=after, until=until, limit=100)
-    assert [one.year for one in yearly] == list(range(1991, 2027))
+    assert [tick.year for tick in yearly] == list(range(1991, 2027))
     assert newest_occurrences("@daily", zone="UTC", after=until, until=until, limit=3) == []

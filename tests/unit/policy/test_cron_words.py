@@ -101,7 +101,7 @@ def test_the_sentence_is_english_in_every_language() -> None:
         st.text(alphabet="0123456789*/,-#LlHh()?monjanW²٣", min_size=1, max_size=8), min_size=5, max_size=6
     ).map(" ".join)
 )
-def test_what_is_no_expression_has_some_reading(cron: str) -> None:
+def test_an_invalid_expression_has_some_description(cron: str) -> None:
     """A row edited by hand is shown in a list among others."""
     assert describe_cron(cron)
 

@@ -45,7 +45,7 @@ def test_a_success_is_final_and_carries_the_result(result):
 
 
 @pytest.mark.parametrize("retry_in", [timedelta(0), timedelta(seconds=25)])
-def test_a_failure_with_tries_left_is_scheduled_after_its_wait_even_of_zero(retry_in):
+def test_a_failure_with_attempts_left_is_scheduled_after_its_wait_even_of_zero(retry_in):
     decision = decided(Failed(error=ERROR, retry_in=retry_in), attempt=4)
 
     assert decision.state is State.SCHEDULED
@@ -56,7 +56,7 @@ def test_a_failure_with_tries_left_is_scheduled_after_its_wait_even_of_zero(retr
 
 
 @pytest.mark.parametrize("attempt", [5, 6])
-def test_a_failure_of_the_last_try_is_death(attempt):
+def test_a_failure_of_the_last_attempt_is_death(attempt):
     decision = decided(Failed(error=ERROR, retry_in=timedelta(seconds=5)), attempt=attempt)
 
     assert decision.state is State.DEAD
@@ -88,7 +88,7 @@ def test_the_attempt_tells_a_timeout_and_a_requested_retry_from_a_failure(marks,
     assert decision.attempt_outcome is outcome
 
 
-def test_a_discard_is_death_with_tries_left():
+def test_a_discard_is_death_with_attempts_left():
     decision = decided(Discarded(error=ERROR), attempt=1)
 
     assert decision.state is State.DEAD
@@ -106,7 +106,7 @@ def test_a_job_that_ends_itself_as_cancelled_is_no_dead_letter():
 
 
 @pytest.mark.parametrize("delay", [timedelta(0), timedelta(hours=1)])
-def test_a_snooze_is_scheduled_and_gives_its_try_back_even_the_last(delay):
+def test_a_snooze_is_scheduled_and_gives_its_attempt_back_even_the_last(delay):
     decision = decided(Snoozed(delay=delay), attempt=5)
 
     assert decision.state is State.SCHEDULED
@@ -115,7 +115,7 @@ def test_a_snooze_is_scheduled_and_gives_its_try_back_even_the_last(delay):
     assert decision.attempt_outcome is AttemptOutcome.SNOOZED
 
 
-def test_a_claim_given_back_unstarted_is_ready_and_leaves_no_attempt():
+def test_a_claim_released_before_the_start_is_ready_and_leaves_no_attempt():
     decision = decided(Released(started=False), attempt=5)
 
     assert decision.state is State.READY
@@ -124,7 +124,7 @@ def test_a_claim_given_back_unstarted_is_ready_and_leaves_no_attempt():
     assert decision.delay is None
 
 
-def test_a_claim_given_back_while_it_ran_is_ready_and_shows_as_an_attempt():
+def test_a_claim_released_during_the_run_is_ready_and_records_an_attempt():
     decision = decided(Released(started=True), attempt=5)
 
     assert decision.state is State.READY
@@ -133,7 +133,7 @@ def test_a_claim_given_back_while_it_ran_is_ready_and_shows_as_an_attempt():
 
 
 @pytest.mark.parametrize("attempt", [1, 5])
-def test_a_lost_job_is_ready_again_and_has_used_no_try(attempt):
+def test_a_lost_job_is_ready_again_and_has_used_no_attempt(attempt):
     decision = decided(Lost(reason="worker 7 died"), attempt=attempt)
 
     assert decision.state is State.READY
@@ -158,11 +158,11 @@ def test_a_job_that_kills_worker_after_worker_is_quarantined(worker_deaths, stat
     ("most", "worker_deaths", "suspect"),
     [(3, 1, False), (3, 2, True), (3, 9, True), (1, 0, False), (1, 1, True), (2, 0, False), (2, 1, True)],
 )
-def test_a_job_whose_next_worker_death_would_quarantine_it_is_suspect(most, worker_deaths, suspect):
+def test_a_job_whose_next_worker_death_would_quarantine_it_needs_isolation(most, worker_deaths, suspect):
     assert replace(RULES, max_worker_deaths=most).needs_isolation(worker_deaths) is suspect
 
 
-def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():
+def test_a_claim_lost_before_the_start_leaves_no_attempt():
     decision = decided(Lost(reason="worker 7 died", ran=False), worker_deaths=9)
 
     assert decision.state is State.READY
@@ -172,7 +172,7 @@ def test_a_claim_that_was_lost_before_it_began_leaves_no_trace():
 
 
 @pytest.mark.parametrize("unknown_for", [None, timedelta(days=1) - timedelta(microseconds=1)])
-def test_an_unknown_job_is_held_without_an_attempt(unknown_for):
+def test_an_unknown_job_is_retried_without_an_attempt(unknown_for):
     decision = decided(UnknownJob(), attempt=5, unknown_for=unknown_for)
 
     assert decision.state is State.SCHEDULED
@@ -237,7 +237,7 @@ def test_every_decision_keeps_what_the_finish_relies_on(outcome, attempt, max_at
         assert decision.gives_back_attempt, "a job that has used up its tries would run once more"
 
 
-def test_a_job_that_is_too_old_to_begin_is_cancelled_and_its_try_does_not_count():
+def test_an_expired_job_is_cancelled_and_its_attempt_does_not_count():
     decision = decided(Expired())
     assert (decision.state, decision.attempt_outcome, decision.delay) == (State.CANCELLED, None, None)
     assert (decision.gives_back_attempt, decision.has_expired) == (True, True)

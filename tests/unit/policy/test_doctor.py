@@ -40,7 +40,7 @@ def test_a_clock_that_differs_is_a_hint(seconds, said):
     assert finding.what == f"this host's clock is {said} the database's"
 
 
-def test_a_notification_that_does_not_come_through_points_to_the_pooler():
+def test_a_lost_notification_points_to_the_pooler():
     finding = only(server=ServerFacts(notify_works=False))
     assert (finding.severity, "PgBouncer in transaction mode" in finding.advice) == (Severity.HINT, True)
 
@@ -56,7 +56,7 @@ def test_a_held_snapshot_is_a_hint_until_it_costs():
     )
 
 
-def test_dead_rows_that_nobody_holds_ask_for_vacuum():
+def test_dead_rows_without_a_blocker_ask_for_vacuum():
     assert "VACUUM" in only(server=ServerFacts(dead_rows=2_000_000)).advice
 
 
@@ -69,7 +69,7 @@ def test_an_invalid_index_is_a_problem():
 
 
 @pytest.mark.parametrize("weakness", list(UnsafeSetting))
-def test_every_weakness_is_a_problem_with_advice(weakness):
+def test_every_unsafe_setting_is_a_problem_with_advice(weakness):
     finding = only(server=ServerFacts(unsafe_settings=[weakness]))
     assert (finding.severity, finding.what, finding.advice) == (Severity.PROBLEM, *weakness.value)
 
@@ -78,4 +78,4 @@ def test_problems_come_first():
     found = findings(
         server=ServerFacts(clock_skew_seconds=99), rows=RowFacts(orphaned=[1, 2], missing_finished_at=[3])
     )
-    assert [one.severity for one in found] == [Severity.PROBLEM, Severity.HINT, Severity.HINT]
+    assert [finding.severity for finding in found] == [Severity.PROBLEM, Severity.HINT, Severity.HINT]

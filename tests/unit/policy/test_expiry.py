@@ -32,7 +32,7 @@ dues = st.none() | instants | st.timedeltas(min_value=-timedelta(days=1), max_va
         (None, HOUR, NOW - 9 * HOUR, Expiry(at=NOW + HOUR)),
     ],
 )
-def test_what_the_enqueue_says_goes_before_what_is_usual(
+def test_the_expiry_of_the_enqueue_overrides_the_definitions(
     own: datetime | timedelta | None,
     usual: timedelta | None,
     run_after: datetime | timedelta | None,
@@ -42,7 +42,7 @@ def test_what_the_enqueue_says_goes_before_what_is_usual(
 
 
 @given(usual=spans, run_after=dues)
-def test_what_is_usual_never_expires_before_it_is_due(
+def test_the_definitions_expiry_is_never_before_the_job_is_due(
     usual: timedelta, run_after: datetime | timedelta | None
 ) -> None:
     expiry = resolve_expiry(None, usual, run_after=run_after, now=NOW)
@@ -50,7 +50,7 @@ def test_what_is_usual_never_expires_before_it_is_due(
 
 
 @given(own=instants | spans, run_after=dues)
-def test_a_job_is_refused_exactly_where_it_could_never_begin(
+def test_a_job_is_refused_exactly_if_it_could_never_start(
     own: datetime | timedelta, run_after: datetime | timedelta | None
 ) -> None:
     expiry = resolve_expiry(own, None, run_after=run_after, now=NOW)

@@ -19,7 +19,7 @@ def names(number):
         )
     )
 )
-def test_every_node_comes_behind_all_that_it_waits_for(made):
+def test_every_node_comes_after_all_that_it_waits_for(made):
     rank, pairs = made
     predecessors = [[] for _ in rank]
     for one, other in pairs:
@@ -29,12 +29,12 @@ def test_every_node_comes_behind_all_that_it_waits_for(made):
     assert sorted(ordered) == list(range(len(rank)))
     place = {node: at for at, node in enumerate(ordered)}
     for node, waits_for in enumerate(predecessors):
-        assert all(place[one] < place[node] for one in waits_for)
+        assert all(place[predecessor] < place[node] for predecessor in waits_for)
     columns = layers(dict(enumerate(predecessors)))
     column = {node: at for at, nodes in enumerate(columns) for node in nodes}
     assert sorted(column) == list(range(len(rank)))
     for node, waits_for in enumerate(predecessors):
-        assert column[node] == max((column[one] + 1 for one in waits_for), default=0)
+        assert column[node] == max((column[predecessor] + 1 for predecessor in waits_for), default=0)
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ def test_every_node_comes_behind_all_that_it_waits_for(made):
         ([[1], [2], [1]], "n1 waits for n2 waits for n1"),
     ],
 )
-def test_a_circle_is_refused_and_named(predecessors, circle):
+def test_a_cycle_is_refused_and_named(predecessors, circle):
     with pytest.raises(GraphError, match=f"no circle, got {circle}$"):
         topological_order(predecessors, names(len(predecessors)))
 
 
-def test_a_long_circle_is_named_in_part():
+def test_a_long_cycle_is_named_in_part():
     predecessors = [[(at + 1) % 50] for at in range(50)]
     with pytest.raises(GraphError, match=r"n0 waits for n1 .* n9 and 41 more$"):
         topological_order(predecessors, names(50))
@@ -62,7 +62,7 @@ def test_a_chain_as_long_as_a_graph_may_be_needs_no_deep_stack():
     assert topological_order(predecessors, names(MAX_NODES)) == list(range(MAX_NODES))
 
 
-def test_a_graph_beyond_the_bounds_is_refused_with_what_to_do():
+def test_a_graph_that_is_too_large_is_refused_with_advice():
     check_size(MAX_NODES, MAX_EDGES)
     with pytest.raises(
         GraphError, match=r"at most 20,000 jobs in a graph, got 100,000; a Batch takes any number"
@@ -72,6 +72,6 @@ def test_a_graph_beyond_the_bounds_is_refused_with_what_to_do():
         check_size(2, MAX_EDGES + 1)
 
 
-def test_columns_of_what_is_no_clean_graph_come_to_an_end():
+def test_columns_of_a_graph_with_cycles_end():
     assert layers({}) == []
     assert layers({1: [2], 2: [1], 3: [99]}) == [[3], [1], [2]]

@@ -29,7 +29,7 @@ def test_a_process_that_starts_is_live_and_not_ready():
     assert health.not_ready == ("worker process 7: has not reached the database yet",)
 
 
-def test_an_outage_of_the_database_is_no_reason_to_start_anew():
+def test_an_outage_of_the_database_is_no_reason_to_restart():
     health = judged(process(attempted=4, saved=3600))
 
     assert health.not_live == ()
@@ -43,14 +43,14 @@ def test_an_outage_of_the_database_is_no_reason_to_start_anew():
         (process(polled=61), "worker process 7: has not polled for jobs for 61 s"),
     ],
 )
-def test_a_loop_that_does_not_turn_is_neither_live_nor_ready(beat, reason):
+def test_a_stuck_loop_is_neither_live_nor_ready(beat, reason):
     health = judged(beat)
 
     assert health.not_live == (reason,)
     assert health.not_ready == (reason,)
 
 
-def test_a_claimer_that_was_stopped_need_not_turn():
+def test_a_stopped_claimer_need_not_poll():
     assert judged(process(polled=-math.inf)).not_live == ()
 
 
@@ -64,7 +64,7 @@ def neglect(*waiting, served=(None,)):
     return find_unserved(queues, served=served, wait_within=300)
 
 
-def test_queues_that_are_worked_off_are_no_problem():
+def test_queues_that_are_served_are_no_problem():
     assert (
         neglect(("mail", 299), ("documents", 0), served=[frozenset({"mail"}), frozenset({"documents"})]) == []
     )

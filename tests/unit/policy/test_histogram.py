@@ -23,7 +23,7 @@ def test_longer_durations_never_fall_into_lower_buckets(one: float, other: float
 
 
 @pytest.mark.parametrize("seconds", [-5.0, 0.0, 0.0001])
-def test_next_to_nothing_and_less_falls_into_the_first_bucket(seconds: float) -> None:
+def test_tiny_and_negative_durations_are_in_the_first_bucket(seconds: float) -> None:
     assert bucket_of(seconds) == 0
 
 
@@ -39,5 +39,5 @@ def test_percentiles_are_those_of_the_durations_themselves_a_tenth_off(
     assert percentile(Counter(map(bucket_of, all_seconds)), share) == pytest.approx(exact, rel=0.1)
 
 
-def test_of_nothing_there_is_no_percentile() -> None:
+def test_no_durations_have_no_percentile() -> None:
     assert percentile({}, 0.5) is None

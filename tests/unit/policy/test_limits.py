@@ -44,7 +44,7 @@ def test_a_rate_is_read_from_text(text, count, per):
 
 
 @pytest.mark.parametrize("text", ["", "10", "10/", "/s", "ten/s", "10/fortnight", "-1/s", "1.5/s", "10/s/s"])
-def test_text_that_is_no_rate_is_refused_with_examples(text):
+def test_text_that_is_not_a_rate_is_refused_with_examples(text):
     with pytest.raises(ValueError, match='expected a rate such as "10/s"'):
         parse_rate(text)
 
@@ -101,14 +101,14 @@ def test_a_rule_comes_back_from_what_is_stored(limit):
 def test_a_limit_has_one_id_for_each_kind_name_and_key():
     rule = Concurrency(1).rule()
     ids = {
-        required_permit(one, name=name, key=key).limit_id
-        for one in (rule, RateLimit(1).rule())
+        required_permit(each_rule, name=name, key=key).limit_id
+        for each_rule in (rule, RateLimit(1).rule())
         for name, key in (("a", "b"), ("ab", ""), ("", "ab"), ("a", "c"))
     }
 
     assert len(ids) == 8
     assert required_permit(rule, name="a", key="b") == required_permit(rule, name="a", key="b")
-    assert all(-(2**63) <= one < 2**63 for one in ids)
+    assert all(-(2**63) <= limit_id < 2**63 for limit_id in ids)
 
 
 @given(
@@ -118,9 +118,7 @@ def test_a_limit_has_one_id_for_each_kind_name_and_key():
     work=st.lists(st.tuples(st.integers(0, 6), st.integers(0, 8)), max_size=80),
     calls_at=st.floats(0, 1),
 )
-def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
-    count, per, burst, work, calls_at
-):
+def test_no_sliding_window_has_more_calls_than_the_rate_allows(count, per, burst, work, calls_at):
     """Jobs come, each runs for a while, and calls the other server once at any moment of its run."""
     rate = RateLimit(count, per=timedelta(seconds=per), burst=burst)
     rule = rate.rule()
@@ -140,7 +138,7 @@ def test_no_window_wherever_it_begins_holds_more_calls_than_the_rate_allows(
 
 
 @given(used=st.integers(0, 20), most=st.integers(1, 10))
-def test_what_is_held_and_what_is_given_never_exceed_the_limit_unless_it_was_lowered(used, most):
+def test_held_and_admitted_permits_never_exceed_the_limit_unless_it_was_lowered(used, most):
     given_out = available_permits(Concurrency(most).rule(), LimitState(), used=used, now=0.0)
 
     assert given_out >= 0
@@ -155,10 +153,10 @@ def test_a_closed_limit_has_no_room_until_its_time_has_come():
 
 
 class TestBreaker:
-    def test_it_lets_everybody_through_while_it_is_closed(self):
+    def test_a_closed_breaker_admits_all(self):
         assert available_permits(BREAKER, LimitState(), used=1_000, now=0.0) == UNBOUNDED - 1_000
 
-    def test_it_opens_with_the_last_of_its_failures(self):
+    def test_a_breaker_opens_with_the_last_of_its_failures(self):
         state = after_attempts(BREAKER, LimitState(), failed_at=[10.0, 11.0], succeeded=True)
         assert not state.tripped
         state = after_attempts(BREAKER, state, failed_at=[12.0], succeeded=False)
@@ -173,13 +171,13 @@ class TestBreaker:
 
         assert not state.tripped
 
-    def test_after_its_time_it_lets_one_through_to_try(self):
+    def test_after_open_for_a_breaker_admits_one_job(self):
         state = LimitState(closed_until=42.0, tripped=True)
 
         assert available_permits(BREAKER, state, used=0, now=42.0) == 1
         assert available_permits(BREAKER, state, used=1, now=42.0) == 0
 
-    def test_the_try_decides(self):
+    def test_that_job_decides(self):
         state = LimitState(closed_until=42.0, tripped=True)
 
         assert after_attempts(BREAKER, state, failed_at=[], succeeded=True) == LimitState()
@@ -188,12 +186,12 @@ class TestBreaker:
         assert after_attempts(BREAKER, state, failed_at=[], succeeded=False) == state
 
     @given(st.lists(st.floats(0, 1000), max_size=40))
-    def test_it_opens_exactly_where_so_many_failures_fall_into_its_span(self, failures):
+    def test_a_breaker_opens_exactly_if_enough_failures_are_within_its_span(self, failures):
         state, seen = LimitState(), []
         for at in sorted(failures):
             seen.append(at)
             state = after_attempts(BREAKER, state, failed_at=[at], succeeded=False)
-            expected = len([one for one in seen if one > at - 60.0]) >= 3
+            expected = len([failed_at for failed_at in seen if failed_at > at - 60.0]) >= 3
             assert state.tripped is expected
             if state.tripped:
                 return
@@ -201,14 +199,14 @@ class TestBreaker:
 
 class TestFate:
     @pytest.mark.parametrize("kind", list(LimitKind))
-    def test_a_job_given_back_before_it_began_keeps_what_it_holds(self, kind):
+    def test_a_job_released_before_its_start_keeps_its_permits(self, kind):
         assert permit_transition(LimitRule(kind=kind, capacity=1), RunEnding.RELEASED) == (
             PermitPhase.HELD,
             False,
         )
 
     @pytest.mark.parametrize("kind", [LimitKind.ORDER, LimitKind.CONCURRENCY, LimitKind.BREAKER])
-    def test_a_job_that_is_over_needs_nothing_any_more(self, kind):
+    def test_a_finished_job_needs_no_permits(self, kind):
         assert permit_transition(LimitRule(kind=kind, capacity=1), RunEnding.FINISHED) == (None, False)
 
     @pytest.mark.parametrize(
@@ -220,10 +218,10 @@ class TestFate:
             (RunEnding.NOT_STARTED, PermitPhase.ASLEEP, False),
         ],
     )
-    def test_a_run_under_a_rate_counts_for_the_whole_window_if_it_began(self, ending, phase, cools):
+    def test_a_run_under_a_rate_limit_counts_for_the_whole_window_if_it_started(self, ending, phase, cools):
         assert permit_transition(RateLimit(1).rule(), ending) == (phase, cools)
 
-    def test_a_head_that_failed_keeps_its_turn_unless_it_steps_aside(self):
+    def test_a_failed_job_keeps_its_turn_unless_it_releases_on_retry(self):
         assert permit_transition(Ordering(key="a").rule(), RunEnding.RETRY).phase is PermitPhase.HELD
         assert (
             permit_transition(Ordering(key="a", release_on_retry=True).rule(), RunEnding.RETRY).phase

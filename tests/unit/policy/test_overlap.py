@@ -1,4 +1,4 @@
-"""What becomes of a tick while jobs of its schedule have not ended: the whole table."""
+"""Decisions about a tick while jobs of its schedule have not ended: the whole table."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from django_jobs.policy.overlap import Overlap, OverlapDecision, decide_overlap
 
 
 @pytest.mark.parametrize("overlap", Overlap)
-def test_a_tick_fires_where_nothing_is_in_its_way(overlap: Overlap) -> None:
+def test_a_tick_fires_without_unfinished_jobs(overlap: Overlap) -> None:
     assert decide_overlap(overlap, unfinished=0, waiting=0, room=1) is OverlapDecision.FIRE
 
 

@@ -46,7 +46,7 @@ def test_as_much_is_claimed_as_starts_soon(stock: Backlog, typical_seconds: floa
     st.floats(0, 100),
     st.integers(1, 500),
 )
-def test_never_more_waits_than_allowed_and_an_idle_slot_never_goes_without(
+def test_no_more_jobs_wait_than_allowed_and_an_idle_slot_always_gets_one(
     idle: int, soon: int, waiting: int, waiting_seconds: float, typical: float, most: int
 ) -> None:
     stock = _stock(idle=idle, free=idle + soon, waiting=waiting, waiting_seconds=waiting_seconds)
@@ -66,7 +66,7 @@ def test_a_slot_is_free_soon_if_its_job_is_expected_to_end() -> None:
     ("sync_limit", "async_limit", "async_share", "wanted"),
     [(4, 100, 0.0, 4), (4, 100, 1.0, 100), (0, 100, 0.5, 0), (4, 100, 0.5, 8), (500, 10, 0.5, 20)],
 )
-def test_neither_kind_gets_more_than_its_room(
+def test_neither_kind_gets_more_than_its_limit(
     sync_limit: int, async_limit: int, async_share: float, wanted: int
 ) -> None:
     assert (

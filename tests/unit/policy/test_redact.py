@@ -23,5 +23,5 @@ def test_names_are_whole():
 
 
 @pytest.mark.parametrize("value", [None, 7, "token", [1, "password"], {}])
-def test_what_has_no_secret_key_is_shown_as_it_is(value):
+def test_values_without_a_secret_key_are_unchanged(value):
     assert redact(value, parts=PARTS) == value

@@ -23,7 +23,7 @@ def test_each_span_has_a_retention_longer_than_the_page_that_shows_it():
     assert all(SPAN_RETENTION[span] > pages[span] for span in SPANS)
 
 
-def test_what_ended_in_one_minute_is_added_up_by_queue_in_every_span():
+def test_counts_of_one_minute_are_added_per_queue_in_every_span():
     sums = totals_by_span(
         [
             counted(number=3, wait=1, run=2),
@@ -42,7 +42,7 @@ def test_what_ended_in_one_minute_is_added_up_by_queue_in_every_span():
     assert sums[Span(60, datetime(2026, 3, 4, 15, 47, tzinfo=UTC), "mail")].succeeded == 1
 
 
-def test_a_span_that_would_be_pruned_is_not_begun():
+def test_a_span_that_would_be_pruned_is_not_created():
     assert {span.seconds for span in totals_by_span([counted(ago=timedelta(hours=4))], now=NOW)} == {
         600,
         3600,

@@ -21,12 +21,12 @@ def hours(*numbers: float) -> list[datetime]:
     return [NOON + timedelta(hours=number) for number in numbers]
 
 
-def test_what_is_not_due_yet_stays_expected() -> None:
+def test_a_tick_that_is_not_due_yet_stays_next() -> None:
     planned = plan_ticks(HOURLY, TickPolicy(), next_due_at=NOON, now=NOON - timedelta(milliseconds=1))
     assert planned == ([], [], NOON, NOON)
 
 
-def test_what_is_due_fires_and_the_next_is_expected() -> None:
+def test_a_due_tick_fires_and_the_next_one_follows() -> None:
     assert plan_ticks(HOURLY, TickPolicy(), next_due_at=NOON, now=NOON) == (hours(0), [], *hours(1, 1))
 
 
@@ -50,7 +50,7 @@ def test_without_catching_up_a_tick_still_fires_within_a_minute() -> None:
     assert (planned.fire, planned.missed) == (hours(1), hours(0))
 
 
-def test_of_a_long_outage_the_newest_are_recorded() -> None:
+def test_the_newest_missed_ticks_of_a_long_outage_are_recorded() -> None:
     timing = Timing(name="often", every=timedelta(seconds=1))
     planned = plan_ticks(timing, TickPolicy(), next_due_at=NOON, now=NOON + timedelta(days=400))
     assert planned.fire == [NOON + timedelta(days=400)]
@@ -58,7 +58,7 @@ def test_of_a_long_outage_the_newest_are_recorded() -> None:
     assert planned.missed[-1] == planned.fire[0] - timedelta(seconds=1)
 
 
-def test_a_schedule_whose_last_year_is_over_is_expected_no_more() -> None:
+def test_a_schedule_after_its_last_year_has_no_next_tick() -> None:
     timing = Timing(name="once", cron="0 0 29 2 *")
     due = datetime(8996, 2, 29, tzinfo=UTC)
     assert plan_ticks(timing, TickPolicy(), next_due_at=due, now=due).next_due_at is None
@@ -131,7 +131,7 @@ def test_jitter_is_the_schedules_own_and_always_the_same() -> None:
         ({"every": timedelta(seconds=10), "jitter": timedelta(seconds=10)}, "jitter"),
     ],
 )
-def test_a_timing_that_cannot_be_is_refused(options: dict[str, object], names: str) -> None:
+def test_an_impossible_timing_is_refused(options: dict[str, object], names: str) -> None:
     with pytest.raises(CronError, match=names):
         Timing(name="bad", **options).check()  # type: ignore[arg-type]
 
@@ -145,12 +145,12 @@ def test_a_timing_that_cannot_be_is_refused(options: dict[str, object], names: s
         (TickPolicy(catch_up=CatchUp.ALL, overlap=Overlap.REPLACE), "overlap: .*'replace'"),
     ],
 )
-def test_a_manner_that_contradicts_itself_is_refused(tick_policy: TickPolicy, names: str) -> None:
+def test_a_contradictory_policy_is_refused(tick_policy: TickPolicy, names: str) -> None:
     with pytest.raises(CronError, match=names):
         tick_policy.check()
 
 
-def test_what_is_right_passes() -> None:
+def test_a_valid_timing_and_policy_pass() -> None:
     Timing(name="a", cron="0 9 * * 1", timezone="Europe/Berlin", jitter=timedelta(hours=1)).check()
     Timing(name="b", every=timedelta(seconds=1)).check()
     TickPolicy(catch_up=CatchUp.ALL, overlap=Overlap.QUEUE, catch_up_limit=1_000).check()

@@ -25,7 +25,9 @@ def test_there_are_seven_states():
 
 def test_a_job_may_be_stored_in_each_state_and_in_no_other():
     field = Job._meta.get_field("state")
-    [constraint] = [one for one in Job._meta.constraints if one.name == "django_jobs_job_state"]
+    [constraint] = [
+        constraint for constraint in Job._meta.constraints if constraint.name == "django_jobs_job_state"
+    ]
     [(lookup, allowed)] = constraint.condition.children
 
     assert lookup == "state__in"
@@ -34,14 +36,14 @@ def test_a_job_may_be_stored_in_each_state_and_in_no_other():
     assert max(map(len, ALL_STATES)) <= field.max_length
 
 
-def test_the_columns_of_attempts_and_letters_hold_every_outcome_and_reason():
+def test_the_columns_of_attempts_and_dead_letters_hold_every_outcome_and_reason():
     outcome = Attempt._meta.get_field("outcome")
     reason = DeadLetter._meta.get_field("reason")
 
-    assert {value for value, _ in outcome.choices} == {one.value for one in AttemptOutcome}
-    assert {value for value, _ in reason.choices} == {one.value for one in DeathReason}
-    assert max(len(one) for one in AttemptOutcome) <= outcome.max_length
-    assert max(len(one) for one in DeathReason) <= reason.max_length
+    assert {value for value, _ in outcome.choices} == {value.value for value in AttemptOutcome}
+    assert {value for value, _ in reason.choices} == {value.value for value in DeathReason}
+    assert max(len(value) for value in AttemptOutcome) <= outcome.max_length
+    assert max(len(value) for value in DeathReason) <= reason.max_length
 
 
 def test_every_state_is_either_final_or_running_or_waiting():

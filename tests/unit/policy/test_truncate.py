@@ -12,6 +12,6 @@ def test_a_text_is_never_longer_than_asked(text, most):
     assert len(text) > most or short == text
 
 
-def test_of_a_long_text_the_end_and_the_number_left_out_are_told():
+def test_a_long_text_keeps_its_end_and_says_how_much_is_left_out():
     assert truncate("a" * 500 + "the end", 100, around=" ").endswith("the end")
     assert " 407 characters left out " in truncate("a" * 500 + "the end", 100, around=" ")

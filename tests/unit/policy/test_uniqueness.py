@@ -19,18 +19,18 @@ MINUTE = timedelta(minutes=1)
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
 @pytest.mark.parametrize("holder", [None, *sorted(FINAL_STATES), State.RUNNING])
-def test_a_job_that_is_gone_or_in_another_state_makes_room(on_conflict, holder):
+def test_a_deleted_job_or_one_in_another_state_frees_its_key(on_conflict, holder):
     assert decide_conflict(on_conflict, holder=holder, states=WAITING_STATES) is ConflictDecision.ENQUEUE
 
 
 @pytest.mark.parametrize("holder", sorted(WAITING_STATES))
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
-def test_a_waiting_job_meets_what_was_asked_for(on_conflict, holder):
+def test_a_waiting_job_gets_the_option_of_the_enqueue(on_conflict, holder):
     assert decide_conflict(on_conflict, holder=holder, states=WAITING_STATES) == on_conflict.value
 
 
 @pytest.mark.parametrize("on_conflict", list(OnConflict))
-def test_what_runs_is_never_changed(on_conflict):
+def test_a_running_job_is_never_changed(on_conflict):
     assert decide_conflict(on_conflict, holder=State.RUNNING, states=UNIQUE_STATES) is ConflictDecision.SKIP
 
 
@@ -54,7 +54,7 @@ def test_a_job_may_be_stored_states_as_text_too():
         (NOW - MINUTE, None, None),
     ],
 )
-def test_a_job_is_put_off_but_not_for_ever(due, max_wait, expected):
+def test_a_job_is_rescheduled_but_not_for_ever(due, max_wait, expected):
     assert rescheduled_due(due, now=NOW, enqueued_at=NOW - 5 * MINUTE, max_wait=max_wait) == expected
 
 
@@ -67,7 +67,7 @@ def test_a_digest_tells_where_its_parts_begin_and_end():
         key_digest('a","bc'),
     }
     assert len(digests) == 5
-    assert all(len(one) == 32 and int(one, 16) for one in digests)
+    assert all(len(digest) == 32 and int(digest, 16) for digest in digests)
 
 
 def test_equal_values_have_one_text():

@@ -69,7 +69,7 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
         f"The called server asked for a pause: no job of shop.call starts before {AT}.",
     ),
     (
-        at(Concurrency(3), holders=tuple(HolderFacts(job_id=one) for one in (11, 12, 13))),
+        at(Concurrency(3), holders=tuple(HolderFacts(job_id=job_id) for job_id in (11, 12, 13))),
         WaitReason.AT_CONCURRENCY,
         'Waiting for the concurrency limit shop.call, key "acme": 3 of 3 permits in use, by jobs 11, 12, 13.',
     ),
@@ -210,7 +210,7 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
 
 
 @pytest.mark.parametrize(("facts", "key", "said"), CASES)
-def test_each_standing_has_its_sentence(facts: dict[str, Any], key: WaitReason, said: str) -> None:
+def test_each_situation_has_its_sentence(facts: dict[str, Any], key: WaitReason, said: str) -> None:
     reason = explain_wait(WaitFacts(**{"now": NOW, "queue_name": "mail", **facts}), stale_after=STALE_AFTER)
     assert reason is not None
     assert reason.why is key
@@ -223,11 +223,11 @@ def test_the_table_has_every_reason_and_every_reason_a_sentence() -> None:
 
 
 @pytest.mark.parametrize("state", sorted(FINAL_STATES))
-def test_what_has_ended_needs_no_reason(state: State) -> None:
+def test_an_ended_job_has_no_reason(state: State) -> None:
     assert explain_wait(WaitFacts(state=state, now=NOW), stale_after=STALE_AFTER) is None
 
 
-def test_who_may_not_see_arguments_is_not_told_the_key() -> None:
+def test_without_the_permission_the_key_is_not_shown() -> None:
     reason = explain_wait(WaitFacts(now=NOW, **at(RateLimit(3))), stale_after=STALE_AFTER)
     assert reason is not None
     assert "acme" in render_reason(reason, instant=str)
