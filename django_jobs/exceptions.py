@@ -87,11 +87,11 @@ class NoCurrentBatchError(JobsError, LookupError):
 
 
 class ResultExpiredError(JobsError, LookupError):
-    """The job has succeeded, and its result has expired: it was kept no longer than ``RESULTS["TTL"]`` or ``result_ttl`` says."""
+    """The job has succeeded, and its result has expired (``result_ttl``, or the setting ``RESULTS["TTL"]``)."""
 
 
 class ResultUnreadableError(JobsError, OSError):
-    """The job's result stands in a file of ``RESULTS["STORAGE"]`` that cannot be read. ``is_gone``: it is there no more."""
+    """The job's result is in a file of ``RESULTS["STORAGE"]`` that cannot be read. ``is_gone``: the file is missing."""
 
     def __init__(self, message: str, *, is_gone: bool) -> None:
         super().__init__(message)

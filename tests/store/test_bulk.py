@@ -1,4 +1,4 @@
-"""One step of a bulk job: what was done and what the job says it did are the same, whatever happens between."""
+"""A step of a bulk job: its work and its record are always the same."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_two_runs_at_the_same_moment_copy_each_job_once() -> None:
     assert _place(job) == (7, 3)
 
 
-def test_a_step_of_a_job_that_is_gone_does_nothing() -> None:
+def test_a_step_of_a_deleted_job_does_nothing() -> None:
     factories.make_letter()
     assert take_step(0, lambda: redrive(_open()), position=None, next_position=1) is None
     assert _open().count() == 1

@@ -40,7 +40,9 @@ def _ready() -> int:
     return Job.objects.filter(name="sample", state=State.READY).count()
 
 
-def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_open_dead_letter_of_the_filter_is_redriven_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(search, "IDS_PER_STEP", 2)
     _letters(5)
     other = factories.make_letter(fingerprint="b" * 32)
@@ -55,7 +57,7 @@ def test_every_open_letter_of_the_filter_is_redriven_and_no_other(monkeypatch: p
     assert other.status == "open"
 
 
-def test_letters_that_came_later_than_the_press_of_the_button_are_left_alone() -> None:
+def test_dead_letters_newer_than_the_request_are_left_alone() -> None:
     (first,) = _letters(1)
     job = redrive_matching.enqueue(DeadLetterFilter(fingerprint=GROUP, up_to_id=first.pk).as_json())
     (later,) = _letters(1)
@@ -79,7 +81,7 @@ def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.Mo
     job = redrive_matching.enqueue({"fingerprint": GROUP}, total=5)
 
     def overtaken(job_id: int, work: Callable[[], int], **places: Any) -> int | None:
-        """Do the step twice: as the run that was declared lost and lives on does it, and as this run tries to."""
+        """Do the step twice: by a run that was marked lost and still lives, and by this one."""
         assert take_step(job_id, work, **places) == 2
         return take_step(job_id, work, **places)
 
@@ -91,7 +93,7 @@ def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.Mo
     assert (job.refresh().state, job.result, _ready()) == ("succeeded", {"done": 5}, 5)
 
 
-def test_with_a_rate_a_run_does_one_step_and_snoozes_without_using_up_a_try() -> None:
+def test_with_a_rate_a_run_does_one_step_and_snoozes_without_using_up_an_attempt() -> None:
     _letters(5)
     job = redrive_matching.enqueue({"fingerprint": GROUP}, per_second=2)
     _run(job)
@@ -112,7 +114,7 @@ def test_a_bulk_job_between_two_steps_can_be_stopped() -> None:
     assert DeadLetter.objects.filter(status="open").count() == 3
 
 
-def test_purged_letters_lose_their_jobs_and_resolved_ones_keep_them() -> None:
+def test_purged_dead_letters_lose_their_jobs_and_resolved_ones_keep_them() -> None:
     _letters(2)
     factories.make_letter(fingerprint="b" * 32)
     _run(purge_matching.enqueue({"fingerprint": GROUP}, by="ada"))
@@ -172,7 +174,7 @@ def test_a_filter_goes_into_arguments_and_addresses_and_comes_back() -> None:
 
 
 def _run(job: Job) -> None:
-    """Run this job alone, now, by the real engine: what it redrives is not run."""
+    """Run only this job, now, by the real engine: jobs it redrives are not run."""
     Job.objects.filter(pk=job.pk, state=State.SCHEDULED).update(
         state=State.READY, ready_at=job.enqueued_at, run_after=None
     )

@@ -1,4 +1,4 @@
-"""Of a capped queue only so many jobs run at once, over all workers."""
+"""The maximum of running jobs of a queue holds over all workers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_other_queues_are_claimed_as_before():
     assert sorted(one.queue_name for one in claims) == ["default", "mail", "mail", "mail"]
 
 
-def test_a_cap_holds_from_its_commit_on_for_a_worker_that_has_looked_before_it():
+def test_a_cap_applies_from_its_commit_to_workers_that_refreshed_before():
     from django_jobs.policy.claim_cursors import ClaimCursors
     from django_jobs.store.lifecycle.claim import claim, refresh_cursors
 
@@ -53,7 +53,7 @@ def test_a_cap_holds_from_its_commit_on_for_a_worker_that_has_looked_before_it()
     assert len(claim(lines, lines.known[0], limit=5, worker_id=worker.pk)) == 2
 
 
-def test_a_lifted_cap_lets_all_in():
+def test_a_removed_cap_admits_all():
     make_jobs(5)
     set_max_running("default", 1)
     worker = make_worker()

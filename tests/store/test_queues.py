@@ -25,7 +25,7 @@ def test_a_pause_is_kept_with_when_and_by_whom():
     assert not other.is_paused
 
 
-def test_a_queue_that_nobody_has_met_yet_can_be_paused():
+def test_a_queue_without_a_row_can_be_paused():
     assert pause("later") is True
     assert Queue.objects.get(pk="later").is_paused
 
@@ -58,7 +58,7 @@ def test_a_name_longer_than_its_column_is_cut():
     assert Queue.objects.get().paused_by == "x" * 150
 
 
-def test_queues_are_noted_once_and_a_pause_survives_it():
+def test_queues_are_recorded_once_and_a_pause_survives_it():
     pause("mail")
 
     ensure_queues(["mail", "documents"])

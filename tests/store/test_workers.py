@@ -49,7 +49,7 @@ def test_names_longer_than_their_columns_are_cut():
 
 
 @pytest.mark.parametrize("state", ["running", "stopping"])
-def test_a_beat_renews_the_heartbeat_of_a_living_worker(state):
+def test_a_heartbeat_of_a_living_worker_is_saved(state):
     worker = make_worker(state=state, heartbeat_at=ago(minutes=1))
 
     assert record_heartbeat(worker.pk, memory_bytes=5_000_000_000) is HeartbeatStatus.ALIVE
@@ -60,7 +60,7 @@ def test_a_beat_renews_the_heartbeat_of_a_living_worker(state):
 
 
 @pytest.mark.parametrize("state", ["lost", "stopped"])
-def test_a_beat_of_a_worker_that_was_declared_lost_is_refused(state):
+def test_a_heartbeat_of_a_lost_worker_is_refused(state):
     long_ago = ago(minutes=1)
     worker = make_worker(state=state, heartbeat_at=long_ago)
 
@@ -70,7 +70,7 @@ def test_a_beat_of_a_worker_that_was_declared_lost_is_refused(state):
     assert (worker.state, worker.heartbeat_at) == (state, long_ago)
 
 
-def test_a_beat_of_a_worker_without_a_row_is_refused():
+def test_a_heartbeat_of_a_worker_without_a_row_is_refused():
     assert record_heartbeat(987_654) is HeartbeatStatus.LOST
 
 
@@ -84,7 +84,7 @@ def test_a_worker_that_is_stopping_is_still_alive():
     assert record_heartbeat(worker.pk) is HeartbeatStatus.ALIVE
 
 
-def test_a_worker_that_staff_asked_to_stop_hears_of_it_until_it_is_stopping():
+def test_a_stop_request_is_reported_until_the_worker_is_stopping():
     worker = make_worker(heartbeat_at=ago(seconds=10))
 
     assert stop_worker(worker.pk, by="ada") is True
@@ -160,7 +160,7 @@ def test_a_worker_that_has_stopped_is_not_declared_lost():
     assert worker.state == "stopped"
 
 
-def test_a_worker_that_was_frozen_does_not_bury_itself():
+def test_a_worker_that_was_frozen_does_not_mark_itself_lost():
     itself = make_worker(heartbeat_at=ago(minutes=1))
     other = make_worker(heartbeat_at=ago(minutes=1))
 
@@ -171,7 +171,7 @@ def test_a_worker_that_was_frozen_does_not_bury_itself():
     assert (itself.state, other.state) == ("running", "lost")
 
 
-def test_the_next_to_be_stale_is_the_living_worker_that_was_silent_longest():
+def test_the_next_to_be_stale_is_the_living_worker_with_the_oldest_heartbeat():
     own = make_worker(heartbeat_at=ago(seconds=14))
     make_worker(state="stopped", heartbeat_at=ago(seconds=14))
     make_worker(heartbeat_at=ago(seconds=3))

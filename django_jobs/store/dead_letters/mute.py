@@ -15,7 +15,7 @@ from .group_counts import lock_groups
 
 
 def mute(fingerprints: Iterable[str], *, by: str = "", using: str | None = None) -> int:
-    """Exclude groups, by fingerprint, from alert mails and from the list of open ones; return how many were not muted."""
+    """Exclude groups, by fingerprint, from mails and from the list of open ones; return how many were not muted."""
     with _locked(fingerprints, using) as groups:
         return groups.filter(muted_at=None).update(muted_at=DatabaseNow(), muted_by=by[:MAX_ACTOR_LENGTH])
 

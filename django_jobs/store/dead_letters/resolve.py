@@ -14,8 +14,8 @@ def resolve(
 ) -> int:
     """Close the target's open dead letters and return how many.
 
-    ``target`` is a dead letter, its id, a queryset of them, or a ``Q``. ``by``, the time and the ``note`` are stored with
-    each; without a note the old one stays. Closed ones are left alone. One transaction per 1,000 dead letters.
+    ``target`` is a dead letter, its id, a queryset of them, or a ``Q``. ``by``, the time and the ``note`` are stored
+    with each; without a note the old one stays. Closed ones are left alone. One transaction per 1,000 dead letters.
     """
     dialect, connection = open_dialect(using)
     resolved = 0

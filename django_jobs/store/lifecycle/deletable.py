@@ -18,8 +18,8 @@ from .after_finish import cancel_dependents
 def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str) -> list[int]:
     """Lock jobs and return the ids of those in one of ``states`` that may be deleted now; the caller deletes them.
 
-    The dependents of a dead job are cancelled. A job that succeeded is kept until all its dependents have succeeded:
-    they may ask for its result. A batch keeps its counts. The statement filters by key alone, as in
+    The dependents of a dead job are cancelled. A job that succeeded is kept while a dependent may ask for its result,
+    that is until it has succeeded or was cancelled; a dead one may be redriven. A batch keeps its counts. The statement filters by key alone, as in
     ``selection.lock_jobs``; it is the only one if no job has flags.
     """
     jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")

@@ -239,7 +239,7 @@ class _Search:
         return keyset_page(self._dead_jobs(seen), last_entry, limit=self.limit)
 
     def _matching(self, dead_letters: list[DeadLetter]) -> set[int]:
-        """Return the ids of the dead letters' jobs that match; an error matches also if only the dead letter has the text."""
+        """Return the ids of the dead letters' jobs that match. The text of an error may be in the dead letter only."""
         rows = self._add(self.jobs.filter(pk__in=[row.job_id for row in dead_letters]))
         if self.wanted.error:
             has_error = _error_contains(self.wanted.error)

@@ -15,7 +15,7 @@ def taken(alerts):
     return {letter.fingerprint: (letter.pk, number) for letter, number in alerts}
 
 
-def test_a_new_error_is_told_once_with_its_newest_letter_and_how_many_died():
+def test_a_new_error_is_returned_once_with_its_newest_dead_letter_and_the_number_of_deaths():
     make_letter(fingerprint="a", died_at=ago(hours=3))
     newest = make_letter(fingerprint="a", died_at=ago(hours=1))
     other = make_letter(fingerprint="b")
@@ -24,7 +24,7 @@ def test_a_new_error_is_told_once_with_its_newest_letter_and_how_many_died():
     assert take_alerts(period=DAY) == []
 
 
-def test_more_of_a_known_error_within_the_period_is_not_told_again():
+def test_a_known_error_is_not_returned_again_within_the_period():
     make_letter(fingerprint="a")
     take_alerts(period=DAY)
     make_letter(fingerprint="a")
@@ -32,7 +32,7 @@ def test_more_of_a_known_error_within_the_period_is_not_told_again():
     assert take_alerts(period=DAY) == []
 
 
-def test_an_error_that_goes_on_is_told_again_in_the_next_period():
+def test_an_error_that_continues_is_returned_again_in_the_next_period():
     make_alerted_error(fingerprint="a", alerted_at=ago(hours=25))
     letter = make_letter(fingerprint="a")
 
@@ -41,7 +41,7 @@ def test_an_error_that_goes_on_is_told_again_in_the_next_period():
     assert take_alerts(period=DAY) == []
 
 
-def test_deaths_before_the_period_are_neither_told_nor_counted():
+def test_deaths_before_the_period_are_neither_returned_nor_counted():
     make_letter(fingerprint="old", died_at=ago(hours=25))
     make_letter(fingerprint="a", died_at=ago(hours=25))
     letter = make_letter(fingerprint="a")
@@ -49,7 +49,7 @@ def test_deaths_before_the_period_are_neither_told_nor_counted():
     assert taken(take_alerts(period=DAY)) == {"a": (letter.pk, 1)}
 
 
-def test_a_flood_of_new_errors_is_told_in_portions():
+def test_many_new_errors_are_returned_in_portions():
     for number in range(MAX_ALERTS + 3):
         make_letter(fingerprint=f"{number:032}")
 
@@ -65,7 +65,7 @@ def test_no_deaths_are_no_alerts():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("known", [False, True])
-def test_each_error_is_told_by_one_of_several_workers_that_look_in_the_same_instant(known):
+def test_each_error_is_returned_to_one_of_several_concurrent_workers(known):
     for number in range(5):
         make_letter(fingerprint=f"{number}")
         if known:

@@ -1,4 +1,4 @@
-"""Open letters are told from groups and the tail that is not folded yet, whatever happens to letters in what order.
+"""Groups plus the tail that is not rolled up yet equal the open dead letters, in any order of events.
 
 ``DJANGO_JOBS_TEST_LONG=1`` tries longer.
 """
@@ -43,7 +43,7 @@ AT_ONCE = {State.DEAD: timedelta(0)}
 
 
 def open_by_group():
-    """Return by fingerprint what groups and tail add up to, and how many letters really are open."""
+    """Return by fingerprint the sum of groups and tail, and the number of open dead letters."""
     position = RollupPosition.objects.filter(pk="dead_letters").first()
     tail = DeadLetter.objects.filter(pk__gt=position.done_id if position else 0)
     told = Counter(dict(DeadLetterGroup.objects.values_list("fingerprint", "open")))
@@ -61,7 +61,7 @@ def multiply(row, number):
 
 
 class LettersLife(RuleBasedStateMachine):
-    """Jobs die, letters are ended in every way there is, and folds come between."""
+    """Jobs die, dead letters are closed in every way, and rollups run in between."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -155,7 +155,7 @@ class LettersLife(RuleBasedStateMachine):
 
 @pytest.mark.slow
 @pytest.mark.django_db
-def test_whatever_happens_groups_and_the_tail_tell_the_open_letters() -> None:
+def test_groups_plus_the_tail_always_equal_the_open_dead_letters() -> None:
     run_state_machine_as_test(
         LettersLife,
         settings=settings(
@@ -169,7 +169,7 @@ def test_whatever_happens_groups_and_the_tail_tell_the_open_letters() -> None:
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_folds_and_verbs_that_meet_leave_groups_in_step():
+def test_concurrent_rollups_and_operations_leave_groups_consistent():
     # Of a table of few rows MariaDB reads, and locks, all for a DELETE by key, and says "deadlock" where two do.
     job = make_job()
     multiply(job, 1_000)
@@ -202,7 +202,7 @@ def test_folds_and_verbs_that_meet_leave_groups_in_step():
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_folded", [False, True])
 @pytest.mark.parametrize("verb", [redrive, purge, resolve])
-def test_a_verb_that_is_killed_leaves_groups_in_step(verb, is_folded):
+def test_a_killed_operation_leaves_groups_consistent(verb, is_folded):
     def prepare():
         for model in (DeadLetter, DeadLetterGroup, RollupPosition, Job):
             model.objects.all().delete()
@@ -220,7 +220,7 @@ def test_a_verb_that_is_killed_leaves_groups_in_step(verb, is_folded):
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("is_folded", [False, True])
-def test_a_prune_that_is_killed_leaves_groups_in_step(is_folded):
+def test_a_killed_prune_leaves_groups_consistent(is_folded):
     def prepare():
         for model in (DeadLetter, DeadLetterGroup, RollupPosition, Job):
             model.objects.all().delete()
@@ -238,7 +238,7 @@ def test_a_prune_that_is_killed_leaves_groups_in_step(is_folded):
 
 
 @pytest.mark.django_db
-def test_groups_without_letters_are_deleted_unless_staff_muted_them_or_wrote_on_them():
+def test_groups_without_dead_letters_are_deleted_unless_muted_or_with_a_note():
     now = ago(days=0)
     for at, fields in enumerate(
         ({}, {"note": "known"}, {"muted_at": now}, {"last_died_at": now}, {"open": 1})

@@ -24,7 +24,7 @@ def prints(**filters):
 
 @pytest.fixture(params=["folded", "half folded", "not folded"])
 def fold_some(request):
-    """Call between two makings of letters: how much of what a page shows is folded must not show."""
+    """Called between insertions of dead letters: a page must not depend on how much is rolled up."""
     return {
         "folded": [lambda: roll_up(settle=NOW)] * 2,
         "half folded": [lambda: roll_up(settle=NOW), lambda: None],
@@ -32,7 +32,7 @@ def fold_some(request):
     }[request.param]
 
 
-def test_groups_are_told_with_their_newest_error_however_much_is_folded(fold_some):
+def test_groups_show_their_newest_error_however_much_is_rolled_up(fold_some):
     first, last = ago(hours=5), ago(minutes=30)
     make_letter(fingerprint=A, died_at=first, error_message="old")
     make_letter(fingerprint=B, died_at=ago(hours=1), job_name="other", queue_name="mail")
@@ -52,7 +52,7 @@ def test_groups_are_told_with_their_newest_error_however_much_is_folded(fold_som
     assert find_group(A).open == 1
 
 
-def test_the_hours_of_the_last_day_are_told_the_present_one_last(fold_some):
+def test_the_hours_of_the_last_day_end_with_the_current_one(fold_some):
     this_hour = ago(days=0).replace(minute=0, second=0, microsecond=0)
     for hours in (0, 1, 1, 23, 24, 100):
         make_letter(fingerprint=A, died_at=this_hour - timedelta(hours=hours))
@@ -112,7 +112,7 @@ def test_open_all_and_muted_groups(fold_some):
     assert find_group(B).open == 0
 
 
-def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monkeypatch):
+def test_a_page_scans_a_bounded_number_of_groups_and_the_next_continues_there(monkeypatch):
     monkeypatch.setattr(groups_module, "SCAN_LIMIT", 3)
     for number in range(7):
         make_letter(fingerprint=f"{number:032}", died_at=ago(minutes=number), job_name=f"job {number}")
@@ -126,7 +126,7 @@ def test_a_page_looks_at_a_bounded_number_of_groups_and_goes_on_from_there(monke
     assert (third.rows, third.next_cursor) == ([], None)
 
 
-def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
+def test_a_long_tail_is_read_up_to_a_bound_and_reported_as_truncated(monkeypatch):
     monkeypatch.setattr(groups_module, "MAX_TAIL", 4)
     letters = [make_letter(fingerprint=A) for _ in range(4)]
     assert not groups_page().is_tail_truncated
@@ -139,7 +139,7 @@ def test_a_tail_of_any_length_is_read_to_a_bound_and_said(monkeypatch):
     assert [group.open for group in groups_page(status="all").rows] == [0]
 
 
-def test_a_fold_that_comes_between_counts_nothing_twice(monkeypatch):
+def test_a_concurrent_rollup_counts_nothing_twice(monkeypatch):
     make_letter(fingerprint=A)
     read = groups_module._read_tail
 

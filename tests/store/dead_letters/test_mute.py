@@ -13,7 +13,7 @@ DAY = timedelta(days=1)
 A, B = "a" * 32, "b" * 32
 
 
-def test_a_muted_group_says_who_and_when():
+def test_a_muted_group_has_actor_and_time():
     make_letter(fingerprint=A)
 
     assert mute([A], by="ada") == 1
@@ -45,7 +45,7 @@ def test_muting_counts_nothing(is_folded):
     assert (group.open, group.total) == (1, 1)
 
 
-def test_what_has_no_letters_cannot_be_muted():
+def test_a_fingerprint_without_dead_letters_cannot_be_muted():
     assert mute([A]) == 0
     assert not set_group_note(A, note="what?")
 

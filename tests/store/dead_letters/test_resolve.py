@@ -11,7 +11,7 @@ from tests.factories import ago, make_letter
 pytestmark = pytest.mark.django_db
 
 
-def test_a_resolved_letter_says_who_when_and_why_and_its_job_stays_dead():
+def test_a_resolved_dead_letter_has_actor_time_and_note_and_its_job_stays_dead():
     letter = make_letter()
 
     assert resolve(letter, by="ada", note="refunded by hand") == 1
@@ -22,7 +22,7 @@ def test_a_resolved_letter_says_who_when_and_why_and_its_job_stays_dead():
     assert letter.job.state == State.DEAD
 
 
-def test_without_a_note_the_letter_keeps_its_own():
+def test_without_a_note_the_dead_letter_keeps_its_own():
     letter = make_letter(note="known")
     resolve(letter)
 
@@ -30,7 +30,7 @@ def test_without_a_note_the_letter_keeps_its_own():
 
 
 @pytest.mark.parametrize("status", ["redriven", "purged", "resolved"])
-def test_a_letter_that_was_ended_before_is_left_alone(status):
+def test_a_dead_letter_that_is_not_open_is_left_alone(status):
     letter = make_letter(status=status, resolved_by="grace")
 
     assert resolve(letter, by="ada", note="mine") == 0
@@ -48,14 +48,14 @@ def test_a_filter_or_a_queryset_resolves_what_it_matches():
     assert not DeadLetter.objects.filter(status="open").exists()
 
 
-def test_a_letter_without_a_job_can_be_resolved():
+def test_a_dead_letter_without_a_job_can_be_resolved():
     make_letter()
     DeadLetter.objects.update(job=None)
 
     assert resolve(Q()) == 1
 
 
-def test_a_job_whose_letter_is_resolved_can_still_be_redriven():
+def test_a_job_whose_dead_letter_is_resolved_can_still_be_redriven():
     letter = make_letter()
     resolve(letter)
 
@@ -64,7 +64,7 @@ def test_a_job_whose_letter_is_resolved_can_still_be_redriven():
     assert DeadLetter.objects.get().status == "resolved"
 
 
-def test_resolved_letters_leave_their_group():
+def test_resolved_dead_letters_leave_their_group():
     letters = [make_letter() for _ in range(3)]
     roll_up()
     resolve(letters[0])
@@ -74,7 +74,7 @@ def test_resolved_letters_leave_their_group():
     assert group.job_name == "sample"
 
 
-def test_a_note_can_be_written_on_any_letter():
+def test_a_note_can_be_written_on_any_dead_letter():
     letter = make_letter(status="redriven")
 
     assert set_dead_letter_note(letter.pk, note="watch this")

@@ -1,4 +1,4 @@
-"""On PostgreSQL no statement of the letters' pages scans a table, however large."""
+"""On PostgreSQL no statement of the dead letters' pages scans a table, however large."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PRINT = "0000007"
 
 @pytest.fixture
 def many_letters() -> None:
-    """Thirty thousand letters of a hundred errors, each with its dead job, and tables that are analysed."""
+    """Thirty thousand dead letters of a hundred errors, each with its dead job, and tables that are analysed."""
     job, letter = factories.make_job(), factories.make_letter(fingerprint=PRINT)
     with connection.cursor() as cursor:
         for table, row, changes in (
@@ -73,7 +73,7 @@ def _scans(captured: CaptureQueriesContext) -> list[str]:
     return found
 
 
-def test_no_page_of_letters_scans_a_table(client: Client, many_letters: None) -> None:
+def test_no_page_of_dead_letters_scans_a_table(client: Client, many_letters: None) -> None:
     log_in(client, "view_deadletter", "view_job_arguments")
     queries = (
         "",

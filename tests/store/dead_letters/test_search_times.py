@@ -1,4 +1,4 @@
-"""Letters of a time: found, counted and walked between the ids that the index of their deaths tells."""
+"""Dead letters of a period: found, counted and iterated between the ids that the index of deaths gives."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ HOURS = (5, 4, 3, 2, 1)
 
 @pytest.fixture(autouse=True)
 def letters() -> dict[int, DeadLetter]:
-    """One letter an hour, the oldest first."""
+    """One dead letter per hour, oldest first."""
     return {hours: make_letter(died_at=ago(hours=hours)) for hours in HOURS}
 
 
@@ -45,7 +45,7 @@ def _between(first: float, last: float | None = None) -> DeadLetterFilter:
         (lambda: _between(1.5, 4.5), []),
     ],
 )
-def test_a_time_is_found_counted_and_walked(wanted, hours, letters) -> None:  # type: ignore[no-untyped-def]
+def test_a_period_is_found_counted_and_iterated(wanted, hours, letters) -> None:  # type: ignore[no-untyped-def]
     ids = [letters[one].pk for one in hours]
     given = wanted()
     assert (
@@ -64,7 +64,7 @@ def test_until_itself_is_left_out(letters: dict[int, DeadLetter]) -> None:
     assert {one.pk for one in filter_dead_letters(wanted, using="default")} == {letters[4].pk, letters[3].pk}
 
 
-def test_a_letter_that_came_out_of_turn_is_found(letters: dict[int, DeadLetter]) -> None:
+def test_a_dead_letter_committed_out_of_order_is_found(letters: dict[int, DeadLetter]) -> None:
     late = make_letter(died_at=ago(hours=4.2))
     wanted = _between(4.5, 2.5)
     assert [one for found, _ in iter_dead_letter_ids(wanted) for one in found] == [
@@ -90,7 +90,7 @@ def test_an_old_time_is_counted_among_its_own_ids(
     assert not count_open_dead_letters(_between(4.5, 2.5)).is_more
 
 
-def test_a_walk_takes_the_status_that_is_asked_for(letters: dict[int, DeadLetter]) -> None:
+def test_an_iteration_is_limited_to_the_given_status(letters: dict[int, DeadLetter]) -> None:
     DeadLetter.objects.filter(pk=letters[3].pk).update(status="resolved")
     wanted = _between(4.5, 1.5)
 

@@ -1,4 +1,4 @@
-"""What the migrations made: the indexes on which the engine's speed rests, the constraints on which its safety does."""
+"""The migrations create the indexes and constraints on which the engine depends."""
 
 import pytest
 from django.core.management import call_command

@@ -1,4 +1,4 @@
-"""Explain: the facts are those of the database, and bounded."""
+"""Why a job is not running: the facts are those of the database, and bounded."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_job_that_snoozes_says_so() -> None:
     assert why(job).why is WaitReason.SNOOZED
 
 
-def test_a_name_that_no_worker_knows_is_said_with_since_when() -> None:
+def test_a_name_that_no_worker_knows_is_reported_with_since_when() -> None:
     since = factories.ago(hours=1)
     reason = why(factories.make_job(State.SCHEDULED, unknown_since=since))
     assert (reason.why, reason.values["since"]) == (WaitReason.NAME_UNKNOWN, since)
@@ -91,7 +91,7 @@ def test_a_job_is_behind_those_of_a_higher_priority_and_those_that_were_ready_be
     assert why(job) == WaitExplanation(why=WaitReason.BEHIND, values={"queue": "default", "number": 3})
 
 
-def test_no_more_than_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_jobs_ahead_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_COUNTED", 4)
     factories.make_jobs(3, priority=1)
     factories.make_jobs(3)
@@ -113,7 +113,7 @@ def test_a_running_job_says_where_it_runs_and_when_its_worker_was_heard() -> Non
     assert why(job).why is WaitReason.WORKER_GONE
 
 
-def test_a_job_that_no_worker_has_looked_at_yet_waits_for_one() -> None:
+def test_a_job_that_no_worker_has_checked_yet_waits_for_one() -> None:
     job = sample.render.enqueue(1)
     assert why(job).why is WaitReason.ADMITTED_NO_WORKER
     factories.make_worker()
@@ -171,7 +171,7 @@ def test_an_order_says_what_the_job_before_is_about() -> None:
     assert reason.values["due"] == head.refresh().run_after
 
 
-def test_a_breaker_says_until_when_it_is_open_and_who_tries() -> None:
+def test_a_breaker_says_until_when_it_is_open_and_who_attempts() -> None:
     jobs = sample.ask_partner.enqueue_many([("acme",)] * 4)
     worker = factories.make_worker()
     admit()
@@ -195,7 +195,7 @@ def test_what_has_cooled_does_not_count() -> None:
     assert why(job).why is WaitReason.ADMITTED
 
 
-def test_of_a_limits_line_no_more_than_so_many_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_waiting_jobs_of_a_limit_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(facts, "MAX_COUNTED", 2)
     jobs = sample.render.enqueue_many([(1,)] * 9)
     urgent = sample.render.using(priority=5).enqueue_many([(1,)] * 6)

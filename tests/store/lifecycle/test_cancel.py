@@ -74,7 +74,7 @@ def test_of_a_queryset_the_jobs_that_wait_are_cancelled():
     assert other.refresh().state == State.READY
 
 
-def test_a_slice_of_a_queryset_is_just_that():
+def test_a_sliced_queryset_cancels_its_slice_only():
     make_jobs(5)
 
     assert cancel(Job.objects.order_by("-pk")[:2]).cancelled == 2
@@ -99,7 +99,7 @@ def test_more_than_a_thousand_jobs_are_all_cancelled():
     assert set(Job.objects.values_list("state", flat=True)) == {State.CANCELLED}
 
 
-def test_a_job_that_is_claimed_between_the_two_looks_of_a_cancel_is_asked_to_end(monkeypatch):
+def test_cancellation_is_requested_for_a_job_claimed_between_the_two_reads_of_a_cancel(monkeypatch):
     job = make_job()
     lock = marking.lock_jobs
 
@@ -164,14 +164,14 @@ def test_who_cancelled_is_logged(caplog):
     ]
 
 
-def test_a_dead_job_is_not_cancelled_through_its_letter():
+def test_a_dead_job_is_not_cancelled_through_its_dead_letter():
     letter = make_letter()
 
     assert cancel(letter).cancelled == 0
     assert letter.job.refresh().state == State.DEAD
 
 
-def test_a_request_cancels_what_waits_and_asks_what_runs_once():
+def test_a_cancel_cancels_waiting_jobs_and_requests_cancellation_of_running_ones_once():
     waiting, running, ended = make_job(), make_job(State.RUNNING), make_job(State.SUCCEEDED)
 
     assert sum(cancel(Job.objects.all())) == 2
@@ -189,7 +189,7 @@ def test_a_request_cancels_what_waits_and_asks_what_runs_once():
     assert running.refresh().cancel_requested_at == asked_at
 
 
-def test_a_redriven_job_is_not_asked_any_more():
+def test_a_redrive_withdraws_the_request():
     job = make_job(State.DEAD, cancel_requested_at=make_job().enqueued_at)
 
     redrive(job)
@@ -198,7 +198,7 @@ def test_a_redriven_job_is_not_asked_any_more():
     assert not job.refresh().flags & JobFlag.CANCEL_REQUESTED
 
 
-def test_both_numbers_are_told_apart():
+def test_cancelled_and_requested_are_counted_separately():
     make_jobs(2)
     make_jobs(3, State.RUNNING)
 
@@ -206,7 +206,7 @@ def test_both_numbers_are_told_apart():
     assert cancel(Job.objects.all()) == (0, 0)
 
 
-def test_who_runs_and_was_asked_is_read_for_many_at_once(django_assert_num_queries):
+def test_requests_are_read_for_many_running_jobs_in_one_statement(django_assert_num_queries):
     running, other, ended_since = make_jobs(3, State.RUNNING)
     cancel(Job.objects.filter(pk__in=[running.pk, ended_since.pk]))
     Job.objects.filter(pk=ended_since.pk).update(state=State.SUCCEEDED)
@@ -226,7 +226,7 @@ AGAIN = [
 
 
 @pytest.mark.parametrize("outcome", AGAIN)
-def test_a_run_that_was_asked_to_end_is_the_last(outcome):
+def test_a_run_with_a_cancellation_request_is_the_last(outcome):
     make_job()
     worker = make_worker()
     [claim] = take(worker)
@@ -244,7 +244,7 @@ def test_a_run_that_was_asked_to_end_is_the_last(outcome):
 @pytest.mark.parametrize(
     ("outcome", "state"), [(SUCCEEDED, State.SUCCEEDED), (failure(retry_in=None), State.DEAD)]
 )
-def test_a_run_that_ends_for_good_ends_as_it_does_also_where_it_was_asked(outcome, state):
+def test_a_final_outcome_wins_over_a_cancellation_request(outcome, state):
     make_job()
     worker = make_worker()
     [claim] = take(worker)
@@ -255,7 +255,7 @@ def test_a_run_that_ends_for_good_ends_as_it_does_also_where_it_was_asked(outcom
     assert Job.objects.get().state == state
 
 
-def test_a_job_that_was_asked_and_whose_worker_dies_does_not_run_again():
+def test_a_job_with_a_cancellation_request_does_not_run_again_after_its_worker_died():
     make_job()
     worker = make_worker()
     take(worker)
@@ -267,7 +267,7 @@ def test_a_job_that_was_asked_and_whose_worker_dies_does_not_run_again():
     assert (job.state, job.attempts.get().outcome) == (State.CANCELLED, "lost")
 
 
-def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
+def test_dependents_of_a_cancelled_run_are_updated():
     batch = make_batch(total=2)
     job = make_job(flags=JobFlag.IN_BATCH | JobFlag.LIMITED)
     after = make_job(State.BLOCKED, flags=JobFlag.IN_BATCH)
@@ -291,7 +291,7 @@ def test_what_depends_on_a_run_that_was_the_last_is_seen_to():
 
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("outcome", [SUCCEEDED, failure(), failure(retry_in=timedelta(0))])
-def test_a_cancel_that_meets_a_finish_is_never_in_vain(outcome):
+def test_a_cancel_concurrent_with_a_finish_is_never_lost(outcome):
     worker = make_worker()
     for _ in range(10):
         job = make_job()
@@ -307,7 +307,7 @@ def test_a_cancel_that_meets_a_finish_is_never_in_vain(outcome):
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_cancel_that_meets_a_claim_cancels_the_job_or_asks_it():
+def test_a_cancel_concurrent_with_a_claim_cancels_the_job_or_requests_it():
     worker = make_worker()
     for _ in range(10):
         job = make_job()

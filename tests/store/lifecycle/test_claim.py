@@ -36,7 +36,7 @@ def test_a_claim_moves_the_job_to_running_under_the_worker():
     assert one.unknown_since is None
 
 
-def test_the_claim_carries_when_an_unknown_job_was_first_held():
+def test_the_claim_carries_since_when_the_job_is_unknown():
     since = ago(hours=3)
     make_job(unknown_since=since)
 
@@ -108,13 +108,13 @@ def test_a_claim_of_nothing_takes_nothing():
     assert job.refresh().state == State.READY
 
 
-def test_a_claim_is_filled_from_several_lines():
+def test_a_claim_is_filled_from_several_lanes():
     jobs = [make_job(priority=2), make_job(priority=1), make_job(priority=0)]
 
     assert ids(take(make_worker(), limit=2)) == [jobs[0].pk, jobs[1].pk]
 
 
-def test_what_becomes_ready_behind_the_remembered_position_is_claimed_without_another_look():
+def test_jobs_ready_behind_the_cursor_are_claimed_without_another_refresh():
     make_jobs(2)
     lines = ClaimCursors()
     refresh_cursors(lines, queues=None)
@@ -125,7 +125,7 @@ def test_what_becomes_ready_behind_the_remembered_position_is_claimed_without_an
     assert ids(claim_by_priority(lines, limit=2, worker_id=worker.pk)) == [later.pk]
 
 
-def test_a_job_that_became_ready_before_the_remembered_position_is_found_by_the_next_look():
+def test_a_job_ready_before_the_cursor_is_found_by_the_next_refresh():
     """A transaction that took long to commit leaves a job with an older time than those already claimed."""
     make_jobs(2)
     lines = ClaimCursors()
@@ -140,7 +140,7 @@ def test_a_job_that_became_ready_before_the_remembered_position_is_found_by_the_
     assert ids(claim_by_priority(lines, limit=2, worker_id=worker.pk)) == [late_commit.pk]
 
 
-def test_a_look_reports_every_line_with_ready_jobs_and_no_other():
+def test_a_refresh_reports_every_lane_with_ready_jobs_and_no_other():
     make_jobs(3, queue_name="mail", priority=1)
     make_job(queue_name="mail", priority=-1)
     make_job(queue_name="documents")
@@ -152,7 +152,7 @@ def test_a_look_reports_every_line_with_ready_jobs_and_no_other():
     assert sorted(seen.lanes) == [Lane("documents", 0), Lane("mail", -1), Lane("mail", 1)]
 
 
-def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next():
+def test_a_refresh_reports_the_databases_time_and_when_scheduled_jobs_are_due_next():
     due = ago(hours=-2)
     make_job(State.SCHEDULED, run_after=ago(hours=-3))
     make_job(State.SCHEDULED, run_after=due)
@@ -164,7 +164,7 @@ def test_a_look_reports_the_databases_time_and_when_scheduled_work_is_due_next()
     assert abs(seen.now - database_now()) < timedelta(seconds=30)
 
 
-def test_a_look_at_an_empty_database_finds_nothing():
+def test_a_refresh_of_an_empty_database_finds_nothing():
     seen = refresh_cursors(ClaimCursors(), queues=None)
 
     assert seen.lanes == []
@@ -197,7 +197,7 @@ def test_nothing_of_a_paused_queue_is_seen_or_claimed():
     assert paused.refresh().state == State.READY
 
 
-def test_a_pause_holds_for_a_worker_that_knew_the_line_before():
+def test_a_pause_applies_to_a_worker_that_knew_the_lane_before():
     make_jobs(2, queue_name="mail")
     lines = ClaimCursors()
     refresh_cursors(lines, queues=None)

@@ -1,4 +1,4 @@
-"""Several connections at once: nobody waits for rows that another holds, and nothing is taken twice."""
+"""Several connections at once: nobody waits for rows locked by another, and nothing is claimed twice."""
 
 from itertools import chain
 
@@ -48,13 +48,13 @@ def ids(claims):
 
 
 def soon(function):
-    """Call ``function`` in another thread; a wait for somebody's lock fails the test."""
+    """Call ``function`` in another thread; a wait for a lock fails the test."""
     return Background(function).result(10)
 
 
 @pytest.mark.usefixtures("_many_writers")
 @pytest.mark.parametrize("held", [1, 10, 50])
-def test_others_can_claim_all_that_an_open_claim_does_not_hold(held):
+def test_others_can_claim_all_rows_that_an_open_claim_has_not_locked(held):
     jobs = echo.enqueue_many([(number,) for number in range(60)])
     first, second = make_worker(), make_worker()
 
@@ -67,7 +67,7 @@ def test_others_can_claim_all_that_an_open_claim_does_not_hold(held):
 
 
 @pytest.mark.usefixtures("_many_writers")
-def test_an_open_claim_of_one_line_holds_up_neither_another_line_nor_an_enqueue_nor_a_promotion():
+def test_an_open_claim_of_one_lane_blocks_neither_another_lane_nor_an_enqueue_nor_a_promotion():
     make_jobs(20, queue_name="mail")
     other = make_jobs(20, queue_name="documents")
     scheduled = make_job(State.SCHEDULED, run_after=ago(seconds=1))
@@ -83,7 +83,7 @@ def test_an_open_claim_of_one_line_holds_up_neither_another_line_nor_an_enqueue_
 
 
 @pytest.mark.usefixtures("_many_writers")
-def test_an_open_enqueue_holds_up_nobody():
+def test_an_open_enqueue_blocks_nobody():
     job = make_job()
     worker = make_worker()
 
@@ -95,7 +95,7 @@ def test_an_open_enqueue_holds_up_nobody():
 @pytest.mark.usefixtures("_many_writers")
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])
 @pytest.mark.parametrize("number", [3, 20])
-def test_an_open_finish_holds_up_neither_claims_nor_other_finishes(number, outcome):
+def test_an_open_finish_blocks_neither_claims_nor_other_finishes(number, outcome):
     """Nor does it in a table of three jobs, which a database reads whole if it may choose."""
     make_jobs(number)
     worker = make_worker()
@@ -109,7 +109,7 @@ def test_an_open_finish_holds_up_neither_claims_nor_other_finishes(number, outco
 
 
 @pytest.mark.usefixtures("_many_writers")
-def test_jobs_that_an_open_cancel_holds_are_passed_over():
+def test_jobs_locked_by_an_open_cancel_are_skipped():
     jobs = make_jobs(10)
     worker = make_worker()
 
@@ -118,7 +118,7 @@ def test_jobs_that_an_open_cancel_holds_are_passed_over():
 
 
 @pytest.mark.usefixtures("_many_writers")
-def test_due_jobs_that_an_open_promotion_holds_are_passed_over():
+def test_due_jobs_locked_by_an_open_promotion_are_skipped():
     early = make_job(State.SCHEDULED, run_after=ago(minutes=2))
     late = make_job(State.SCHEDULED, run_after=ago(minutes=1))
 
@@ -171,7 +171,7 @@ def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
 
 
 def _linked(state, number, fingerprint):
-    """Return so many jobs with all that hangs on a job: tries, letters, a batch, jobs that wait for them."""
+    """Return jobs with all their related rows: attempts, dead letters, a batch, dependents."""
     jobs = []
     for _ in range(number):
         job = make_batch_job(make_batch(), state)
@@ -203,7 +203,7 @@ def _resolve(jobs):
         (_cancel, State.READY),
     ],
 )
-def test_what_staff_do_to_jobs_waits_for_nobody_who_does_it_to_others(verb, state, number):
+def test_an_operation_on_some_jobs_does_not_wait_for_the_same_operation_on_others(verb, state, number):
     others = _linked(state, 10, "a" * 32)
     mine = _linked(state, number, "b" * 32)
 

@@ -1,4 +1,4 @@
-"""A process killed between any two statements of a verb leaves each job whole, and whoever comes next ends it."""
+"""A process killed between any two statements of an operation leaves each job whole, and the next run ends it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _states() -> list[str]:
 
 
 def _check_records() -> None:
-    """Each job that has left running has its try, each dead one its letter, and no other job has either."""
+    """Each job that has run has its attempt, each dead one its dead letter, and no other job has either."""
     for job in Job.objects.all():
         tries = Attempt.objects.filter(job=job, claim_number=job.claim_number).count()
         letters = DeadLetter.objects.filter(job=job, status="open").count()
@@ -101,7 +101,7 @@ def test_a_crash_while_promoting_leaves_each_job_scheduled_or_ready() -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_while_rescuing_is_made_up_for_by_the_next() -> None:
+def test_a_crash_while_rescuing_is_repaired_by_the_next_rescue() -> None:
     def prepare() -> Worker:
         _clear()
         make_jobs(2)
@@ -120,7 +120,7 @@ def test_a_crash_while_rescuing_is_made_up_for_by_the_next() -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_while_redriving_leaves_letter_and_job_in_step() -> None:
+def test_a_crash_while_redriving_leaves_dead_letter_and_job_consistent() -> None:
     def prepare() -> None:
         _clear()
         for _ in range(3):
@@ -135,7 +135,7 @@ def test_a_crash_while_redriving_leaves_letter_and_job_in_step() -> None:
 
 
 @pytest.mark.slow
-def test_a_crash_while_purging_leaves_no_open_letter_without_its_job() -> None:
+def test_a_crash_while_purging_leaves_no_open_dead_letter_without_its_job() -> None:
     def prepare() -> None:
         _clear()
         for _ in range(3):
@@ -151,7 +151,7 @@ def test_a_crash_while_purging_leaves_no_open_letter_without_its_job() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("verb", "after"), [(cancel, "cancelled"), (run_now, "ready")])
-def test_a_crash_in_a_verb_of_staff_leaves_all_or_nothing(verb, after) -> None:  # type: ignore[no-untyped-def]
+def test_a_crash_in_an_operation_leaves_all_or_nothing(verb, after) -> None:  # type: ignore[no-untyped-def]
     def prepare() -> None:
         _clear()
         make_jobs(4, State.SCHEDULED)

@@ -55,7 +55,7 @@ def test_a_success_without_a_result_has_none():
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), Succeeded(result="1"), failure(), Discarded(error=ERROR)])
-def test_a_try_is_recorded_once_when_it_ends(outcome):
+def test_an_attempt_is_recorded_once_when_it_ends(outcome):
     job, claim, worker = run(outcome, attempt=2, claim_number=6, ready_at=ago(minutes=1))
 
     [attempt] = Attempt.objects.all()
@@ -72,7 +72,7 @@ def test_a_try_is_recorded_once_when_it_ends(outcome):
     assert timedelta(minutes=1) - timedelta(milliseconds=1) <= attempt.waited < timedelta(minutes=2)
 
 
-def test_nothing_is_recorded_before_a_try_ends():
+def test_nothing_is_recorded_before_an_attempt_ends():
     make_job()
     take(make_worker())
 
@@ -146,7 +146,7 @@ def test_a_death_without_a_python_error_has_a_fingerprint_of_its_own_all_the_sam
     assert all(len(one) == 32 for one in prints)
 
 
-def test_a_snooze_gives_the_try_back_but_never_the_claim_number():
+def test_a_snooze_returns_the_attempt_but_never_the_claim_number():
     job, _, worker = run(Snoozed(delay=timedelta(0)), max_attempts=1)
     assert (job.state, job.attempt, job.claim_number) == (State.SCHEDULED, 0, 1)
 
@@ -162,7 +162,7 @@ def test_a_snooze_gives_the_try_back_but_never_the_claim_number():
     ]
 
 
-def test_what_is_given_back_is_ready_at_its_old_place_in_the_line():
+def test_a_released_job_is_ready_at_its_old_position():
     early = make_job(ready_at=ago(minutes=5))
     make_job(ready_at=ago(minutes=4))
     worker = make_worker()
@@ -175,7 +175,7 @@ def test_what_is_given_back_is_ready_at_its_old_place_in_the_line():
     assert take(make_worker(), limit=1)[0].job_id == early.pk
 
 
-def test_an_unknown_job_is_held_since_it_was_first_met_and_uses_no_try():
+def test_an_unknown_job_waits_since_it_was_first_claimed_and_uses_no_attempt():
     job, _, worker = run(UnknownJob())
     assert (job.state, job.attempt) == (State.SCHEDULED, 0)
     first_held = job.unknown_since
@@ -190,7 +190,7 @@ def test_an_unknown_job_is_held_since_it_was_first_met_and_uses_no_try():
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])
-def test_a_job_that_was_known_in_the_end_is_held_no_longer(outcome):
+def test_a_job_that_became_known_is_no_longer_marked_unknown(outcome):
     job, _, _ = run(outcome, unknown_since=ago(hours=1))
 
     assert job.unknown_since is None
@@ -309,8 +309,8 @@ def test_nothing_to_save_is_no_statement(django_assert_num_queries):
         assert finish([], worker_id=1) == set()
 
 
-def test_a_delay_beyond_the_calendar_does_not_take_the_rest_of_the_batch_down():
-    """A job may ask for any wait; whoever decides cuts it to what the database can hold."""
+def test_a_delay_beyond_the_calendar_does_not_fail_the_rest_of_the_batch():
+    """A job may ask for any wait; the decision limits it to what the database can hold."""
     make_jobs(2)
     worker = make_worker()
     first, second = take(worker)

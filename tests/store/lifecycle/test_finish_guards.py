@@ -64,7 +64,7 @@ def test_what_is_no_longer_running_cannot_be_finished(outcome, state):
 
 
 @pytest.mark.parametrize("outcome", OUTCOMES)
-def test_a_job_that_was_deleted_meanwhile_is_not_brought_back(outcome):
+def test_a_job_that_was_deleted_meanwhile_is_not_restored(outcome):
     _, worker, claim = claimed()
     Job.objects.all().delete()
 
@@ -83,7 +83,7 @@ def test_a_run_is_finished_once(outcome):
     assert Attempt.objects.count() == 1
 
 
-def test_of_a_mixed_batch_what_still_stands_is_saved_and_the_rest_is_logged(caplog):
+def test_of_a_mixed_batch_valid_claims_are_saved_and_lost_ones_logged(caplog):
     jobs = make_jobs(4)
     worker = make_worker()
     claims = take(worker)

@@ -78,7 +78,7 @@ def test_no_retention_at_all_deletes_nothing():
     assert Job.objects.exists()
 
 
-def test_tries_and_letters_go_with_their_job():
+def test_attempts_and_dead_letters_are_deleted_with_their_job():
     dead = make_ended(State.DEAD, 100)
     kept = make_ended(State.DEAD, 10)
     for job in (dead, kept):
@@ -91,7 +91,7 @@ def test_tries_and_letters_go_with_their_job():
     assert [letter.job_id for letter in DeadLetter.objects.all()] == [kept.pk]
 
 
-def test_a_walk_goes_on_behind_where_the_last_one_stopped(monkeypatch):
+def test_a_prune_continues_behind_the_previous_one(monkeypatch):
     monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     jobs = [make_ended(State.SUCCEEDED, 10) for _ in range(5)]
 
@@ -105,7 +105,7 @@ def test_a_walk_goes_on_behind_where_the_last_one_stopped(monkeypatch):
     assert not Job.objects.exists()
 
 
-def test_a_walk_without_a_bound_reaches_the_end(monkeypatch):
+def test_a_prune_without_a_bound_reaches_the_end(monkeypatch):
     monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     for _ in range(7):
         make_ended(State.SUCCEEDED, 10)
@@ -114,9 +114,7 @@ def test_a_walk_without_a_bound_reaches_the_end(monkeypatch):
     assert prune(RETENTION) == prune_module.PruneResult(jobs=7, next_id=None)
 
 
-def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
-    monkeypatch, django_assert_max_num_queries
-):
+def test_a_prune_stops_at_jobs_too_young_to_have_ended_long_ago(monkeypatch, django_assert_max_num_queries):
     monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     make_ended(State.SUCCEEDED, 10)
     for _ in range(20):
@@ -126,7 +124,7 @@ def test_a_walk_stops_where_jobs_are_too_young_to_have_ended_long_ago(
         assert prune(RETENTION) == prune_module.PruneResult(jobs=1, next_id=None)
 
 
-def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
+def test_a_job_with_a_longer_retention_does_not_stop_the_prune(monkeypatch):
     monkeypatch.setattr(prune_module, "ROWS_PER_WINDOW", 2)
     for _ in range(3):
         make_ended(State.DEAD, 10)
@@ -137,7 +135,7 @@ def test_a_job_with_a_longer_retention_does_not_stop_the_walk(monkeypatch):
     assert not Job.objects.filter(pk=cancelled.pk).exists()
 
 
-def test_a_job_that_was_redriven_while_the_walk_went_on_is_kept(monkeypatch):
+def test_a_job_redriven_during_the_prune_is_kept(monkeypatch):
     job = make_ended(State.DEAD, 100)
     lock = prune_module.lock_deletable
 
@@ -151,7 +149,7 @@ def test_a_job_that_was_redriven_while_the_walk_went_on_is_kept(monkeypatch):
     assert job.refresh().state == State.READY
 
 
-def test_rows_of_workers_that_are_long_gone_are_deleted():
+def test_rows_of_workers_that_ended_long_ago_are_deleted():
     for state in Worker.State:
         make_worker(state=state, heartbeat_at=ago(days=31), hostname=f"old {state}")
         make_worker(state=state, heartbeat_at=ago(days=29), hostname=f"new {state}")
@@ -172,7 +170,7 @@ def test_a_lost_worker_whose_claims_are_not_rescued_yet_is_kept():
     assert Worker.objects.get() == worker
 
 
-def test_letters_without_a_job_are_kept_as_long_as_dead_jobs():
+def test_dead_letters_without_a_job_are_kept_as_long_as_dead_jobs():
     for days in (89, 91):
         letter = make_letter(died_at=ago(days=days))
         DeadLetter.objects.filter(pk=letter.pk).update(job=None)
@@ -184,7 +182,7 @@ def test_letters_without_a_job_are_kept_as_long_as_dead_jobs():
     assert DeadLetter.objects.filter(pk=with_job.pk).exists()
 
 
-def test_marks_of_alerts_are_kept_for_twice_their_period():
+def test_alert_history_is_kept_for_twice_its_period():
     make_alerted_error(fingerprint="a", alerted_at=ago(hours=47))
     make_alerted_error(fingerprint="b", alerted_at=ago(hours=49))
 

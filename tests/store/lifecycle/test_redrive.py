@@ -31,7 +31,7 @@ def make_dead(**fields):
     ],
     ids=["job", "letter", "jobs", "letters", "filter", "slice"],
 )
-def test_a_dead_job_is_ready_again_with_all_its_tries_and_the_letter_says_by_whom(target):
+def test_a_redriven_job_has_all_its_attempts_again_and_the_dead_letter_names_the_actor(target):
     job, letter = make_dead()
     other, other_letter = make_dead()
     before = ago(seconds=1)
@@ -57,7 +57,7 @@ def test_a_redriven_job_waits_behind_those_that_are_ready():
     assert [claim.job_id for claim in take(make_worker())] == [waiting.pk, job.pk]
 
 
-def test_a_redriven_job_that_dies_again_has_a_second_letter():
+def test_a_redriven_job_that_dies_again_has_a_second_dead_letter():
     _, letter = make_dead(max_attempts=1)
     redrive(letter, by="anna")
     worker = make_worker()
@@ -95,7 +95,7 @@ def test_a_job_that_is_not_dead_is_left_alone(state):
     assert (job.refresh().state, letter.status) == (state, "open")
 
 
-def test_a_letter_that_is_resolved_already_redrives_nothing():
+def test_a_dead_letter_that_is_resolved_already_redrives_nothing():
     job, letter = make_dead()
     DeadLetter.objects.update(status="purged")
 
@@ -113,7 +113,7 @@ def test_a_filter_redrives_what_matches_it():
     assert letter.status == "open"
 
 
-def test_a_job_with_two_open_letters_is_redriven_once_and_both_are_resolved():
+def test_a_job_with_two_open_dead_letters_is_redriven_once_and_both_are_resolved():
     job, _ = make_dead()
     make_letter(job)
 
@@ -122,7 +122,7 @@ def test_a_job_with_two_open_letters_is_redriven_once_and_both_are_resolved():
 
 
 @pytest.mark.slow
-def test_more_than_a_thousand_letters_are_all_redriven():
+def test_more_than_a_thousand_dead_letters_are_all_redriven():
     now = database_now()
     Job.objects.bulk_create(
         Job(
@@ -157,7 +157,7 @@ def test_a_name_longer_than_its_column_is_cut():
     assert letter.resolved_by == "x" * 150
 
 
-def test_a_purge_deletes_the_job_and_its_tries_and_keeps_the_letter_as_a_record():
+def test_a_purge_deletes_the_job_and_its_attempts_and_keeps_the_dead_letter_as_a_record():
     job, letter = make_dead()
     make_attempt(job)
     other = make_attempt(make_dead()[0])
@@ -183,7 +183,7 @@ def test_a_purge_leaves_the_record_of_an_earlier_redrive():
     assert (letter.status, letter.resolved_by, letter.job_id) == ("redriven", "bert", None)
 
 
-def test_a_purge_spares_a_job_that_is_redriven_between_its_two_looks(monkeypatch):
+def test_a_purge_spares_a_job_redriven_between_its_two_reads(monkeypatch):
     job, letter = make_dead()
     let_go = purge_module.lock_deletable
 

@@ -1,4 +1,4 @@
-"""Replay: copies of jobs as they are, in bulk."""
+"""Replay: copies of jobs, in bulk."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_many_are_copied_in_their_order_and_the_copies_are_not_copied_again(
     assert Job.objects.count() == 14
 
 
-def test_a_job_that_is_gone_is_not_copied() -> None:
+def test_a_deleted_job_is_not_copied() -> None:
     job = factories.make_job(State.SUCCEEDED)
     Job.objects.filter(pk=job.pk)._raw_delete("default")
     assert replay(job) == []

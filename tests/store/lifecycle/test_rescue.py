@@ -10,7 +10,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.parametrize("state", [Worker.State.LOST, Worker.State.STOPPED])
-def test_a_job_of_a_worker_that_is_gone_is_ready_again_at_its_old_place(state):
+def test_a_job_of_a_lost_worker_is_ready_again_at_its_old_position(state):
     ready_at = ago(minutes=9)
     worker = make_worker(state=state)
     job = make_job(State.RUNNING, worker=worker, attempt=2, claim_number=4, ready_at=ready_at)
@@ -34,7 +34,7 @@ def test_a_job_whose_worker_has_no_row_any_more_is_rescued():
 
 
 def test_a_running_job_without_any_worker_is_rescued():
-    """No verb makes such a row; a restored backup or a hand on the table may."""
+    """No operation makes such a row; a restored backup or a manual edit may."""
     job = make_job(State.RUNNING, worker=None)
 
     rescue(rules=RULES)
@@ -50,7 +50,7 @@ def test_a_job_of_a_living_worker_is_left_alone_however_old_its_heartbeat(state)
     assert job.refresh().state == State.RUNNING
 
 
-def test_a_job_that_was_lost_on_its_only_try_runs_again():
+def test_a_job_that_was_lost_on_its_only_attempt_runs_again():
     job = make_job(State.RUNNING, worker=make_worker(state="lost"), attempt=1, max_attempts=1)
 
     assert rescue(rules=RULES) == 1
@@ -58,7 +58,7 @@ def test_a_job_that_was_lost_on_its_only_try_runs_again():
     assert (job.refresh().state, job.attempt, job.worker_deaths) == (State.READY, 0, 1)
 
 
-def test_a_job_that_had_not_begun_is_given_back_without_a_trace():
+def test_a_job_that_had_not_started_is_released_without_a_trace():
     worker = make_worker(state="lost")
     began, waited = make_jobs(2, State.RUNNING, worker=worker)
 
@@ -68,7 +68,7 @@ def test_a_job_that_had_not_begun_is_given_back_without_a_trace():
     assert (waited.refresh().attempt, waited.worker_deaths, waited.last_attempt) == (0, 0, None)
 
 
-def test_a_job_whose_workers_keep_dying_is_quarantined_with_a_letter():
+def test_a_job_whose_workers_keep_dying_is_quarantined_with_a_dead_letter():
     job = make_job(
         State.RUNNING,
         worker=make_worker(state="lost"),
@@ -111,7 +111,7 @@ def test_a_rescue_of_one_worker_leaves_the_claims_of_others():
     assert other.refresh().state == State.RUNNING
 
 
-def test_whoever_saw_a_worker_die_rescues_all_its_claims_at_once():
+def test_a_supervisor_that_saw_a_worker_die_rescues_all_its_claims_at_once():
     worker = make_worker()
     now = ago(seconds=1)
     Job.objects.bulk_create(

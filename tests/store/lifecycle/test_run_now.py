@@ -23,7 +23,7 @@ def test_a_scheduled_job_is_ready_now_behind_those_that_are_ready_already():
     assert [claim.job_id for claim in take(make_worker())] == [waiting.pk, scheduled.pk]
 
 
-def test_a_job_that_is_claimed_between_the_two_looks_of_it_is_left_alone(monkeypatch):
+def test_a_job_claimed_between_the_two_reads_is_left_alone(monkeypatch):
     job = make_job(State.SCHEDULED, run_after=ago(seconds=1))
     ids_in_chunks = run_now_module.job_ids_in_chunks
 
@@ -59,7 +59,7 @@ def test_of_a_queryset_the_scheduled_jobs_become_ready():
     assert other.refresh().state == State.SCHEDULED
 
 
-def test_letters_name_dead_jobs_which_are_not_run_now():
+def test_the_jobs_of_dead_letters_are_not_run_now():
     make_letter()
 
     assert run_now(DeadLetter.objects.all()) == 0

@@ -1,4 +1,4 @@
-"""Which signals follow from what, when they are sent, and that no receiver can do harm."""
+"""Signals: which outcome sends which, when, and that a failing receiver changes nothing."""
 
 import logging
 from datetime import timedelta
@@ -23,7 +23,7 @@ NAMES = ("enqueued", "started", "succeeded", "retried", "dead", "cancelled")
 
 
 class Ear:
-    """Hears every signal: a list of (signal, job id), and what came with each."""
+    """Receives every signal: a list of (signal, job id), and the arguments of each."""
 
     def __init__(self):
         self.heard = []
@@ -71,7 +71,7 @@ def finish_one(outcome, **fields):
     return claim.job_id
 
 
-def test_an_enqueue_is_told_for_each_job_after_the_commit(ear):
+def test_an_enqueue_sends_a_signal_for_each_job_after_the_commit(ear):
     with transaction.atomic():
         jobs = echo.enqueue_many([(1,), (2,)])
         assert ear.heard == []
@@ -80,7 +80,7 @@ def test_an_enqueue_is_told_for_each_job_after_the_commit(ear):
     assert ear.arguments[0]["job"].arguments == {"value": 1}
 
 
-def test_an_enqueue_that_is_rolled_back_is_not_told(ear):
+def test_an_enqueue_that_is_rolled_back_sends_none(ear):
     with transaction.atomic():
         echo.enqueue()
         transaction.set_rollback(True)
@@ -88,7 +88,7 @@ def test_an_enqueue_that_is_rolled_back_is_not_told(ear):
     assert ear.heard == []
 
 
-def test_a_cancel_is_told_for_each_job_that_was_cancelled_after_the_commit(ear):
+def test_a_cancel_sends_a_signal_for_each_cancelled_job_after_the_commit(ear):
     jobs = make_jobs(2)
     make_job(State.RUNNING)
 
@@ -100,7 +100,7 @@ def test_a_cancel_is_told_for_each_job_that_was_cancelled_after_the_commit(ear):
     assert ear.arguments[0]["job"].state == State.CANCELLED
 
 
-def test_a_start_is_told_with_the_job(ear):
+def test_a_start_sends_a_signal_with_the_job(ear):
     job = make_job()
     [claim] = take(make_worker())
 
@@ -129,7 +129,7 @@ def test_each_end_of_a_run_has_its_signal_or_none(ear, outcome, name):
     assert ear.heard == ([(name, job_id)] if name else [])
 
 
-def test_the_signal_of_a_death_brings_its_letter(ear):
+def test_the_signal_of_a_death_has_its_dead_letter(ear):
     finish_one(failure(retry_in=None))
 
     [arguments] = ear.arguments
@@ -137,7 +137,7 @@ def test_the_signal_of_a_death_brings_its_letter(ear):
     assert arguments["job"].state == State.DEAD
 
 
-def test_a_rescue_tells_what_became_of_the_jobs(ear):
+def test_a_rescue_sends_the_signals_of_its_outcomes(ear):
     worker = make_worker(state="lost")
     again = make_job(State.RUNNING, worker=worker)
     dead = make_job(State.RUNNING, worker=worker, worker_deaths=2)
@@ -147,7 +147,7 @@ def test_a_rescue_tells_what_became_of_the_jobs(ear):
     assert sorted(ear.heard) == [("dead", dead.pk), ("retried", again.pk)]
 
 
-def test_a_rescue_that_came_too_late_tells_nothing(ear, monkeypatch):
+def test_a_rescue_that_came_too_late_sends_none(ear, monkeypatch):
     worker = make_worker(state="lost")
     make_job()
     [claim] = take(worker)
@@ -162,7 +162,7 @@ def test_a_rescue_that_came_too_late_tells_nothing(ear, monkeypatch):
     assert ear.heard == []
 
 
-def test_a_job_that_was_purged_meanwhile_is_passed_over(ear):
+def test_a_job_that_was_purged_meanwhile_is_skipped(ear):
     make_jobs(2)
     worker = make_worker()
     claims = take(worker)
@@ -176,7 +176,7 @@ def test_a_job_that_was_purged_meanwhile_is_passed_over(ear):
     assert ear.heard == [("succeeded", claims[1].job_id)]
 
 
-def test_nothing_is_read_where_nobody_listens(django_assert_num_queries):
+def test_nothing_is_read_without_receivers(django_assert_num_queries):
     make_jobs(2)
     worker = make_worker()
     claims = take(worker)

@@ -1,4 +1,4 @@
-"""Random sequences of verbs against a small model of a job: nothing lost, nothing finished without its claim.
+"""Random sequences of operations against a small model of a job: nothing lost, nothing finished without its claim.
 
 ``DJANGO_JOBS_TEST_LONG=1`` tries longer.
 """
@@ -42,7 +42,7 @@ EXAMPLES, STEPS = (500, 100) if "DJANGO_JOBS_TEST_LONG" in os.environ else (25, 
 
 @dataclass
 class Model:
-    """What a job must be: the columns that its life is made of, and how many tries are on record."""
+    """Expected job: the columns of its lifecycle, and the number of recorded attempts."""
 
     state: State
     max_attempts: int
@@ -209,7 +209,7 @@ class JobLife(RuleBasedStateMachine):
 @pytest.mark.slow
 @pytest.mark.django_db
 @pytest.mark.timeout(1800)
-def test_no_sequence_of_verbs_breaks_the_model() -> None:
+def test_no_sequence_of_operations_breaks_the_model() -> None:
     run_state_machine_as_test(
         JobLife,
         settings=settings(

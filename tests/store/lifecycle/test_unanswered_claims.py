@@ -1,4 +1,4 @@
-"""Claims of which a worker never heard: found, and nobody else's."""
+"""Claims whose answer was lost are found, and no others."""
 
 import pytest
 
@@ -12,7 +12,7 @@ from tests.factories import ended, failure, make_jobs, make_worker, take
 pytestmark = pytest.mark.django_db(transaction=True)
 
 
-def test_claims_that_a_worker_does_not_know_are_found_and_can_be_given_back():
+def test_claims_that_a_worker_does_not_know_are_found_and_can_be_released():
     make_jobs(4)
     make_jobs(2, State.RUNNING)
     worker = make_worker()
@@ -29,7 +29,7 @@ def test_claims_that_a_worker_does_not_know_are_found_and_can_be_given_back():
     }
 
 
-def test_a_worker_that_knows_all_its_claims_has_none_unheard():
+def test_a_worker_that_knows_all_its_claims_has_no_unanswered_ones():
     make_jobs(3)
     worker = make_worker()
     claims = take(worker)
@@ -37,7 +37,7 @@ def test_a_worker_that_knows_all_its_claims_has_none_unheard():
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])
-def test_a_finish_tried_again_counts_what_was_saved_the_first_time(outcome, caplog):
+def test_a_repeated_finish_counts_runs_saved_the_first_time(outcome, caplog):
     make_jobs(3)
     worker = make_worker()
     runs = [ended(one, outcome) for one in take(worker)]
@@ -48,7 +48,7 @@ def test_a_finish_tried_again_counts_what_was_saved_the_first_time(outcome, capl
     assert not caplog.records
 
 
-def test_a_finish_tried_again_after_somebody_else_ended_the_run_is_lost(caplog):
+def test_a_repeated_finish_of_a_run_ended_by_another_is_lost(caplog):
     make_jobs(1)
     worker = make_worker()
     (claim,) = take(worker)

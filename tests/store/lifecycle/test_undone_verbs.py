@@ -1,4 +1,4 @@
-"""The server undoes what staff do in favour of another transaction: it is done again, and nobody sees an error."""
+"""An operation that the server rolls back as a deadlock's victim is repeated, without an error."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _cancel(target: Any) -> int:
         (purge, State.DEAD, set()),
     ],
 )
-def test_a_verb_that_was_a_deadlocks_victim_is_done_again(
+def test_an_operation_that_was_a_deadlocks_victim_is_repeated(
     verb: Callable[[Any], int], state: State, after: set[str]
 ) -> None:
     first, second = (factories.make_job(state) for _ in range(2))

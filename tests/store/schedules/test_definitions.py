@@ -1,4 +1,4 @@
-"""Schedules are written, paused, resumed and deleted, and follow the code, also where two versions run side by side."""
+"""Schedules are saved, paused, resumed and deleted, and synced with the code, also if two versions run side by side."""
 
 from __future__ import annotations
 
@@ -101,12 +101,12 @@ class TestOfStaff:
         with pytest.raises(ConfigurationError, match="defined in code"):
             delete_schedule(the())
 
-    def test_mending_it_clears_the_problem(self) -> None:
+    def test_correcting_it_clears_the_problem(self) -> None:
         row = make_schedule("report", problem="no such job", next_due_at=None)
         assert save_schedule(spec(), replaces=row).is_firing
         assert the().problem == ""
 
-    def test_one_that_was_deleted_meanwhile_is_said_to_be(self) -> None:
+    def test_saving_one_that_was_deleted_meanwhile_is_an_error(self) -> None:
         row = save_schedule(spec())
         CronSchedule.objects.all().delete()
         with pytest.raises(ConfigurationError, match="schedule 'report' has been deleted"):
@@ -163,7 +163,7 @@ class TestWaiting:
         make_tick(row, due_at=ago(hours=2), job=make_job(State.RUNNING), is_open=True)
         return make_tick(row, due_at=ago(hours=1), outcome="waiting", is_open=True)
 
-    def test_it_fires_soon_after_the_jobs_end_also_where_the_times_were_changed(self, waiting: Tick) -> None:
+    def test_it_fires_soon_after_the_jobs_end_also_if_the_times_were_changed(self, waiting: Tick) -> None:
         save_schedule(spec(cron="@daily", tick_policy=TickPolicy(overlap=Overlap.QUEUE)), replaces=the())
         check_at = the().next_check_at
         assert check_at is not None
@@ -174,7 +174,7 @@ class TestWaiting:
         waiting.refresh_from_db()
         assert waiting.outcome == "fired"
 
-    def test_it_is_skipped_where_the_schedule_is_paused(self, waiting: Tick) -> None:
+    def test_it_is_skipped_if_the_schedule_is_paused(self, waiting: Tick) -> None:
         pause_schedule(the(), by="ada")
         resume_schedule(the())
         Job.objects.update(state="succeeded")
@@ -184,20 +184,20 @@ class TestWaiting:
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
         assert waiting.reason == "the schedule was paused while the tick was queued"
 
-    def test_it_is_skipped_where_the_code_defines_the_schedule_no_more(self, waiting: Tick) -> None:
+    def test_it_is_skipped_if_the_schedule_is_no_longer_defined_in_code(self, waiting: Tick) -> None:
         CronSchedule.objects.update(is_from_code=True)
         sync()
         waiting.refresh_from_db()
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
         assert "no code defines the schedule any more" in waiting.reason
 
-    def test_it_is_skipped_where_the_schedule_is_set_aside(self, waiting: Tick) -> None:
+    def test_it_is_skipped_if_the_schedule_gets_a_problem(self, waiting: Tick) -> None:
         sync(problem="no such job")
         waiting.refresh_from_db()
         assert (waiting.outcome, waiting.is_open) == ("skipped", False)
         assert "no such job" in waiting.reason
 
-    def test_it_is_skipped_where_a_round_sets_the_schedule_aside(self, waiting: Tick) -> None:
+    def test_it_is_skipped_if_a_round_finds_a_problem(self, waiting: Tick) -> None:
         CronSchedule.objects.update(cron="61 * * * *", next_check_at=database_now())
         tick()
         waiting.refresh_from_db()
@@ -214,7 +214,7 @@ class TestWaiting:
 
 
 class TestSync:
-    def test_what_the_code_defines_is_there_due_after_now(self) -> None:
+    def test_a_schedule_defined_in_code_is_created_and_due_after_now(self) -> None:
         synced = sync(spec("a"), spec("b", every=timedelta(seconds=10), jitter=timedelta(seconds=5)))
         assert synced == SyncResult(["a", "b"], [], [], [])
         row = the("b")
@@ -257,7 +257,7 @@ class TestSync:
         assert (the().timing, the().tick_policy) == (changed.timing, changed.tick_policy)
         assert tick().fired == 0
 
-    def test_what_the_code_defines_no_more_is_disabled_and_its_history_kept(self) -> None:
+    def test_a_schedule_no_longer_defined_is_disabled_and_its_history_kept(self) -> None:
         sync(spec("a"), spec("b"))
         make_tick(the("a"))
         assert sync(spec("b")).disabled == ["a"]
@@ -280,7 +280,7 @@ class TestSync:
         assert sync(spec()).changed == ["report"]
         assert the().is_from_code
 
-    def test_a_row_of_staff_that_has_gone_bad_is_set_aside_and_comes_back_when_mended(self) -> None:
+    def test_a_row_of_staff_that_became_invalid_gets_a_problem_until_it_is_corrected(self) -> None:
         make_schedule("report")
         synced = sync(problem="job 'x' is not registered")
         assert synced.problems == ["report: job 'x' is not registered"]
@@ -298,7 +298,7 @@ class TestSync:
 
 
 class TestVersionsSideBySide:
-    def test_the_version_that_began_last_has_the_say_also_when_the_older_one_syncs_again(self) -> None:
+    def test_the_version_started_last_wins_also_when_the_older_one_syncs_again(self) -> None:
         old, new = ago(hours=2), ago(hours=1)
         sync(spec(cron="@daily"), started_at=old)
         sync(spec(cron="@hourly"), started_at=new)
@@ -325,13 +325,13 @@ class TestVersionsSideBySide:
         sync(started_at=old, problem="no such job")
         assert the().is_firing
 
-    def test_what_staff_have_just_written_is_not_judged_by_workers_that_began_before(self) -> None:
+    def test_a_row_just_written_by_staff_is_not_checked_by_workers_started_before(self) -> None:
         save_schedule(spec())
         assert sync(started_at=ago(hours=1), problem="no such job").problems == []
         assert the().is_firing
 
     def test_a_version_that_agrees_makes_the_row_its_own(self) -> None:
-        """Else a version in between, whose sync came late, would undo what the last one wants."""
+        """Otherwise a late sync of a version in between would undo the changes of the last one."""
         first, between, last = ago(hours=3), ago(hours=2), ago(hours=1)
         sync(spec(cron="@hourly"), started_at=first)
         sync(spec(cron="@hourly"), started_at=last)

@@ -1,4 +1,4 @@
-"""What staff may schedule, and what is wrong with a row that they wrote."""
+"""Jobs that staff may schedule, and problems of the rows they write."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_settings_can_name_more() -> None:
     assert get_schedulable_job(sample.echo.name) is sample.echo
 
 
-def test_arguments_are_held_to_the_signature() -> None:
+def test_arguments_are_checked_against_the_signature() -> None:
     assert check_stored_arguments(sample.digest, {"limit": 3}) == {"limit": 3}
     for wrong in ({"limits": 3}, [1], "x", None):
         with pytest.raises(ArgumentsError):
@@ -56,7 +56,7 @@ def test_arguments_are_held_to_the_signature() -> None:
         ({"catch_up_limit": 0}, "catch_up_limit"),
     ],
 )
-def test_a_row_is_judged_by_the_code_at_hand(fields: dict[str, Any], problem: str) -> None:
+def test_a_row_is_checked_against_the_current_code(fields: dict[str, Any], problem: str) -> None:
     verdict = find_problem(make_schedule(**fields))
     assert problem in verdict
     assert bool(verdict) == bool(problem)

@@ -1,4 +1,4 @@
-"""Ticks: each due one fires exactly one job, whoever looks, however often, whatever is killed in between."""
+"""Ticks: each due one fires exactly one job, however many schedulers run and whatever is killed in between."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def outcomes(schedule: CronSchedule | None = None) -> list[str]:
 
 
 def is_due_again(schedule: CronSchedule) -> CronSchedule:
-    """Let the schedule be due once more, as if its next time had come."""
+    """Make the schedule due again, as if its next time had come."""
     now = database_now()
     CronSchedule.objects.filter(pk=schedule.pk).update(next_due_at=now, next_check_at=now)
     schedule.refresh_from_db()
@@ -128,7 +128,7 @@ class TestOverlap:
     """The last job has not ended when the next tick is due."""
 
     @pytest.mark.parametrize("state", [State.READY, State.SCHEDULED, State.RUNNING])
-    def test_skip_goes_on_and_says_why(self, state: State) -> None:
+    def test_skip_records_the_reason_and_continues(self, state: State) -> None:
         schedule = make_schedule(overlap="skip")
         job = make_job(state)
         make_tick(schedule, job=job, is_open=True, due_at=ago(hours=1))
@@ -138,17 +138,17 @@ class TestOverlap:
         assert Job.objects.count() == 1
 
     @pytest.mark.parametrize("state", [State.SUCCEEDED, State.DEAD, State.CANCELLED])
-    def test_what_has_ended_is_in_nobodys_way(self, state: State) -> None:
+    def test_an_ended_job_does_not_overlap(self, state: State) -> None:
         schedule = make_schedule(overlap="skip")
         make_tick(schedule, job=make_job(state), is_open=True, due_at=ago(hours=1))
         assert tick().fired == 1
         assert Tick.objects.filter(is_open=True).count() == 1
 
-    def test_a_job_that_was_purged_is_in_nobodys_way(self) -> None:
+    def test_a_purged_job_does_not_overlap(self) -> None:
         make_tick(make_schedule(overlap="skip"), job_id=4711, is_open=True, due_at=ago(hours=1))
         assert tick().fired == 1
 
-    def test_allow_fires_all_the_same(self) -> None:
+    def test_allow_fires_anyway(self) -> None:
         schedule = make_schedule(overlap="allow")
         assert tick().fired == 1
         is_due_again(schedule)
@@ -187,7 +187,7 @@ class TestOverlap:
         assert outcomes() == ["fired"]
         assert Tick.objects.get().job_id == Job.objects.get().pk
 
-    def test_replace_cancels_what_waits_and_asks_what_runs(self) -> None:
+    def test_replace_cancels_waiting_jobs_and_requests_cancellation_of_running_ones(self) -> None:
         schedule = make_schedule(overlap="replace")
         waiting, running = make_job(State.READY), make_job(State.RUNNING)
         make_tick(schedule, job=waiting, is_open=True, due_at=ago(hours=2))
@@ -198,7 +198,7 @@ class TestOverlap:
         assert running.cancel_requested_at is not None
         assert Job.objects.filter(state="ready").count() == 1
 
-    def test_one_schedule_is_not_in_anothers_way(self) -> None:
+    def test_one_schedule_does_not_block_another(self) -> None:
         busy, free = make_schedule("busy"), make_schedule("free")
         make_tick(busy, job=make_job(State.RUNNING), is_open=True, due_at=ago(hours=1))
         tick()
@@ -217,14 +217,14 @@ class TestRunNow:
         schedule.refresh_from_db()
         assert schedule.next_due_at == later
 
-    def test_one_that_waits_does_not_hold_up_what_is_due(self) -> None:
+    def test_a_waiting_manual_tick_does_not_block_due_ones(self) -> None:
         schedule = make_schedule(overlap="queue")
         make_tick(schedule, job=make_job(State.RUNNING), is_open=True, due_at=ago(hours=1))
         assert run_schedule(schedule).outcome == "waiting"
         assert seconds_until_next_check() == 0
 
     @pytest.mark.parametrize("overlap", ["skip", "allow", "queue", "replace"])
-    def test_by_hand_and_by_schedulers_at_once_each_tick_is_decided_once(self, overlap: str) -> None:
+    def test_concurrent_manual_and_scheduled_ticks_are_each_decided_once(self, overlap: str) -> None:
         rows = [make_schedule(f"s{number}", overlap=overlap) for number in range(6)]
 
         def by_hand() -> None:
@@ -254,12 +254,12 @@ class TestRunNow:
     @pytest.mark.parametrize(
         "fields", [{"disabled_at": datetime(2026, 1, 1, tzinfo=UTC)}, {"problem": "no such job"}]
     )
-    def test_what_cannot_fire_says_so(self, fields: dict[str, object]) -> None:
+    def test_running_a_schedule_that_cannot_fire_is_an_error(self, fields: dict[str, object]) -> None:
         with pytest.raises(ConfigurationError, match=r"no such job|no code defines it"):
             run_schedule(make_schedule(next_due_at=None, **fields))
         assert not Job.objects.exists()
 
-    def test_a_schedule_that_is_gone_says_so(self) -> None:
+    def test_running_a_deleted_schedule_is_an_error(self) -> None:
         schedule = make_schedule()
         CronSchedule.objects.all().delete()
         with pytest.raises(ConfigurationError, match="it was deleted"):
@@ -294,9 +294,7 @@ class TestRunNow:
         ),
     ],
 )
-def test_a_row_that_has_gone_bad_is_set_aside_with_the_reason_and_the_others_fire(
-    fields: dict[str, object], problem: str
-) -> None:
+def test_an_invalid_row_gets_a_problem_and_the_others_fire(fields: dict[str, object], problem: str) -> None:
     fields = {name: value() if callable(value) else value for name, value in fields.items()}
     bad = make_schedule("bad", **{"next_check_at": database_now(), **fields})
     good = make_schedule("good")
@@ -311,8 +309,8 @@ def test_a_row_that_has_gone_bad_is_set_aside_with_the_reason_and_the_others_fir
     assert tick().fired == 0
 
 
-def test_a_tick_that_is_there_already_is_not_fired_again() -> None:
-    """The row was restored from a backup, say: its next time lies before what its ticks say was decided."""
+def test_a_tick_that_exists_already_is_not_fired_again() -> None:
+    """For example, the row was restored from a backup: its next time is before its newest tick."""
     schedule = make_schedule()
     assert schedule.next_due_at is not None
     make_tick(schedule, due_at=schedule.next_due_at)
@@ -322,7 +320,7 @@ def test_a_tick_that_is_there_already_is_not_fired_again() -> None:
     assert schedule.is_firing
 
 
-def test_a_round_that_is_rolled_back_never_was() -> None:
+def test_a_round_that_is_rolled_back_leaves_nothing() -> None:
     make_schedule()
     with transaction.atomic():
         tick()
@@ -332,7 +330,7 @@ def test_a_round_that_is_rolled_back_never_was() -> None:
 
 
 @pytest.mark.parametrize("overlap", ["skip", "allow", "queue", "replace"])
-def test_schedulers_that_look_at_the_same_moment_fire_each_tick_once(overlap: str) -> None:
+def test_concurrent_schedulers_fire_each_tick_once(overlap: str) -> None:
     for number in range(40):
         make_schedule(f"s{number}", overlap=overlap, cron="@yearly")  # the hour may turn within the test
     ticked = run_together(*[lambda: tick(limit=15)] * 4)
@@ -342,7 +340,7 @@ def test_schedulers_that_look_at_the_same_moment_fire_each_tick_once(overlap: st
 
 
 @needs_row_locks
-def test_a_schedule_that_another_scheduler_holds_holds_up_no_other() -> None:
+def test_a_schedule_locked_by_another_scheduler_blocks_no_other() -> None:
     held = make_schedule("held")
     make_schedule("free")
     with elsewhere(lambda: CronSchedule.objects.select_for_update().get(pk=held.pk)):

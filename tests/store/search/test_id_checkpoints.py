@@ -21,7 +21,7 @@ def mark(job_id, **before):
     JobIdCheckpoint.objects.create(marked_at=ago(**before), job_id=job_id)
 
 
-def test_a_mark_is_the_newest_job_of_ten_minutes():
+def test_a_checkpoint_is_the_newest_job_of_ten_minutes():
     job = make_jobs(3)[-1]
     record_id_checkpoint()
     make_job()
@@ -33,7 +33,7 @@ def test_a_mark_is_the_newest_job_of_ten_minutes():
     assert timedelta(0) <= database_now() - one.marked_at <= INTERVAL + timedelta(minutes=1)
 
 
-def test_without_jobs_there_is_nothing_to_mark():
+def test_without_jobs_there_is_no_checkpoint():
     record_id_checkpoint()
 
     assert not JobIdCheckpoint.objects.exists()
@@ -43,7 +43,7 @@ def test_without_jobs_there_is_nothing_to_mark():
 
 
 def test_no_job_of_a_time_is_outside_its_bounds():
-    """A mark may have been taken up to ten minutes after the instant that it bears."""
+    """A checkpoint may be recorded up to ten minutes after its time."""
     mark(100, minutes=75)
     mark(200, minutes=65)
     mark(300, minutes=55)
@@ -55,7 +55,7 @@ def test_no_job_of_a_time_is_outside_its_bounds():
     assert id_after(ago(minutes=50)) is None
 
 
-def test_marks_from_before_the_oldest_job_are_deleted():
+def test_checkpoints_from_before_the_oldest_job_are_deleted():
     oldest = make_job()
     mark(oldest.pk - 1, hours=3)
     mark(oldest.pk, hours=2)
@@ -67,7 +67,7 @@ def test_marks_from_before_the_oldest_job_are_deleted():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_several_that_mark_at_once_leave_one_mark():
+def test_concurrent_calls_leave_one_checkpoint():
     make_job()
 
     run_together(*[record_id_checkpoint] * 4)

@@ -1,4 +1,4 @@
-"""Browse: every filter finds its jobs, page by page, wherever they lie in the table."""
+"""Searches for jobs: every filter finds its jobs, page by page, anywhere in the table."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def found(query: dict[str, str], **options: Any) -> list[int]:
 
 
 def bury(job: Job) -> Job:
-    """Put so many newer jobs above a job that no window of five ids reaches it."""
+    """Insert so many newer jobs that no range of five ids reaches an older one."""
     factories.make_jobs(8, State.SUCCEEDED, name="newer")
     return job
 
 
 @pytest.mark.parametrize("state", [State.READY, State.SCHEDULED, State.RUNNING, State.DEAD])
-def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
+def test_a_state_with_an_index_is_found_anywhere(state: State) -> None:
     job = factories.make_job(state, queue_name="mail")
     if state is State.DEAD:
         factories.make_letter(job)
@@ -47,7 +47,7 @@ def test_a_state_with_an_index_is_found_wherever_it_lies(state: State) -> None:
     assert find_jobs(read({"state": state.value, "name": "other"}), scan=5).rows == []
 
 
-def test_what_no_index_serves_is_looked_for_in_windows_that_say_where_they_looked() -> None:
+def test_a_filter_without_an_index_is_searched_by_ranges_of_ids_which_the_page_names() -> None:
     job = bury(factories.make_job(State.CANCELLED))
     page = find_jobs(read({"state": "cancelled"}), scan=5)
     assert (page.rows, page.is_truncated, page.highest - page.lowest) == ([], True, 4)
@@ -79,7 +79,7 @@ def test_the_pages_show_every_match_once(state: State, query: dict[str, str]) ->
         assert set(ids) == wanted
 
 
-def test_ready_jobs_stand_by_queue_and_priority_and_scheduled_ones_by_when_they_are_due() -> None:
+def test_ready_jobs_are_ordered_by_queue_and_priority_and_scheduled_ones_by_due_time() -> None:
     ready = [factories.make_job(priority=priority) for priority in (0, 5, 5)]
     late = factories.make_job(State.SCHEDULED, run_after=factories.ago(hours=-9))
     soon = factories.make_job(State.SCHEDULED, run_after=factories.ago(hours=-1))
@@ -87,9 +87,7 @@ def test_ready_jobs_stand_by_queue_and_priority_and_scheduled_ones_by_when_they_
     assert found({"state": "scheduled"}) == [soon.pk, late.pk]
 
 
-def test_a_job_whose_letter_was_resolved_is_dead_until_it_is_redriven_and_shown_once_when_it_dies_again() -> (
-    None
-):
+def test_a_job_whose_dead_letter_was_resolved_is_found_until_redriven_and_once_when_it_dies_again() -> None:
     letter = factories.make_letter(status="resolved")
     assert letter.job is not None
     assert found({"state": "dead"}) == [letter.job.pk]
@@ -128,7 +126,7 @@ def test_a_schedule_is_found_by_its_newest_ticks() -> None:
     assert found({"schedule": "4711"}) == []
 
 
-def test_times_are_those_of_the_enqueue_and_marks_bound_the_window() -> None:
+def test_times_are_those_of_the_enqueue_and_checkpoints_bound_the_ids() -> None:
     old = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(days=3))
     JobIdCheckpoint.objects.create(marked_at=factories.ago(days=2), job_id=old.pk)
     recent = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(minutes=5))
@@ -201,7 +199,7 @@ def test_an_error_is_found_by_part_of_its_text(state: str) -> None:
         assert found({"error": "no worker", **where}) == [job.pk]
 
 
-def test_jobs_that_carry_a_row_are_found_at_any_depth() -> None:
+def test_jobs_whose_arguments_refer_to_a_row_are_found_at_any_depth() -> None:
     ada, bo = Customer.objects.create(name="ada"), Customer.objects.create(name="bo")
     document = Document.objects.create(title="x")
     direct = factories.make_job(arguments={"customer": encode(ada, what="x")})
@@ -230,7 +228,7 @@ def test_jobs_that_carry_a_row_are_found_at_any_depth() -> None:
         ({"argument": "=7"}, "argument: expected a name and a value"),
     ],
 )
-def test_a_filter_that_says_nothing_is_refused(query: dict[str, str], said: str) -> None:
+def test_an_invalid_filter_is_refused(query: dict[str, str], said: str) -> None:
     with pytest.raises(FilterError, match=said):
         read(query)
 
@@ -264,7 +262,7 @@ def test_a_page_takes_few_statements_whatever_the_number_of_jobs(
         find_jobs(read(query))
 
 
-def test_letters_without_jobs_do_not_disturb() -> None:
+def test_dead_letters_without_jobs_are_ignored() -> None:
     letter = factories.make_letter()
     DeadLetter.objects.filter(pk=letter.pk).update(job=None)
     assert found({"state": "dead"}) == []

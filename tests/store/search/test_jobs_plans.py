@@ -107,7 +107,7 @@ def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
         assert not whole_scans(queries), query
 
 
-def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int) -> None:
+def test_an_index_of_arguments_finds_rare_values_anywhere(full_tables: int) -> None:
     query = JobFilter(argument="user_id=1")
     assert find_jobs(query, scan=SCAN).rows == []
     with connection.cursor() as cursor:
@@ -124,7 +124,7 @@ def test_an_index_of_arguments_finds_the_rare_wherever_it_lies(full_tables: int)
             cursor.execute("DROP INDEX by_argument")
 
 
-def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
+def test_a_frequent_argument_is_found_by_ranges_of_ids_in_spite_of_the_index(
     full_tables: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("django_jobs.store.search.jobs.MAX_INDEXED", 3)
@@ -140,7 +140,7 @@ def test_what_many_jobs_carry_is_found_by_windows_in_spite_of_the_index(
             cursor.execute("DROP INDEX by_argument")
 
 
-def test_the_jobs_of_a_row_are_looked_for_in_windows(full_tables: int) -> None:
+def test_the_jobs_of_a_row_are_searched_by_ranges_of_ids(full_tables: int) -> None:
     with CaptureQueriesContext(connection) as queries:
         find_jobs_of_object(Customer(pk=7), argument="user_id", scan=SCAN)
     assert not whole_scans(queries)

@@ -206,7 +206,7 @@ def test_under_repeatable_read_mysql_finds_the_winner_that_its_snapshot_lacks() 
         connection.close()
 
 
-def test_others_with_other_keys_are_not_held_up_by_an_open_transaction() -> None:
+def test_enqueues_with_other_keys_are_not_blocked_by_an_open_transaction() -> None:
     if connection.vendor == "sqlite":
         pytest.skip("SQLite has one writer at a time")
     with elsewhere(lambda: KEYED.enqueue(1)):

@@ -1,4 +1,4 @@
-"""Windows: bounded looks at a filter's rows, newest first."""
+"""Pages by ranges of ids, newest first."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_the_pages_of_a_table_show_every_row_once_newest_first() -> None:
     assert seen == made[::-1]
 
 
-def test_a_rare_match_is_looked_for_among_so_many_ids_and_the_next_page_goes_on_there() -> None:
+def test_a_rare_match_is_searched_in_a_bounded_range_and_the_next_page_continues_there() -> None:
     dead = factories.make_job(State.DEAD)
     others = factories.make_jobs(9)
     page = newest_first(Job.objects.filter(state=State.DEAD), scan=5)

@@ -27,7 +27,7 @@ def test_stats_equal_an_exact_count():
         assert one.jobs == {state: made[one.name, state] for state in State}
 
 
-def test_the_head_of_the_line_is_the_longest_ready_job():
+def test_the_oldest_ready_time_is_that_of_the_longest_ready_job():
     oldest = ago(hours=2)
     make_job(ready_at=ago(hours=1))
     make_job(ready_at=oldest, priority=-100)
@@ -40,7 +40,7 @@ def test_the_head_of_the_line_is_the_longest_ready_job():
     assert stats == {"default": oldest, "later": None}
 
 
-def test_a_queue_without_jobs_is_listed_and_a_pause_is_told():
+def test_a_queue_without_jobs_is_listed_with_its_pause():
     make_queue("empty")
     make_job(queue_name="mail")
     pause("mail", by="anna")
@@ -52,7 +52,7 @@ def test_a_queue_without_jobs_is_listed_and_a_pause_is_told():
     assert mail.paused_at is not None
 
 
-def test_queues_whose_names_differ_in_case_are_counted_apart():
+def test_queues_whose_names_differ_in_case_are_counted_separately():
     make_job(queue_name="Mail")
     make_job(queue_name="mail")
 
@@ -72,7 +72,7 @@ def test_stats_take_two_statements(django_assert_num_queries):
         queue_stats()
 
 
-def test_only_open_letters_are_counted():
+def test_only_open_dead_letters_are_counted():
     for status in ("open", "open", "redriven", "purged"):
         make_letter(status=status)
 

@@ -81,7 +81,7 @@ def test_each_span_has_its_own_percentiles():
 
 
 def make_history():
-    """End tries over the last ten days, so that each period holds some and leaves some out."""
+    """End attempts over the last ten days, so that each period holds some and leaves some out."""
     now = database_now()
     job = make_job(State.DEAD)
     ages = [0.1, 2, 5, 30, 58, 65, 300, 1_400, 1_500, 5_000, 9_900, 10_200, 14_000]
@@ -135,7 +135,7 @@ def test_throughput_and_durations_equal_an_exact_count(period):
 @pytest.mark.parametrize(
     ("period", "points", "seconds"), [(HOUR, 60, 60), (DAY, 144, 600), (WEEK, 168, 3600)]
 )
-def test_a_series_has_a_point_for_every_span_the_present_one_last(period, points, seconds):
+def test_a_series_has_a_point_for_every_span_the_current_one_last(period, points, seconds):
     make_history()
     roll_up(settle=NOW)
     seen = dashboard_snapshot(period=period)
@@ -152,7 +152,7 @@ def test_a_series_has_a_point_for_every_span_the_present_one_last(period, points
         assert point.succeeded == number
 
 
-def test_it_says_until_when_it_has_counted():
+def test_the_snapshot_has_the_time_until_which_it_counted():
     assert rolled_up_until() is None
     first = make_attempt(make_job(), finished_at=ago(minutes=5))
     roll_up(settle=NOW)
@@ -163,7 +163,7 @@ def test_it_says_until_when_it_has_counted():
     assert rolled_up_until() == first.finished_at
 
 
-def test_each_queue_tells_depth_age_running_rate_and_pause():
+def test_each_queue_has_depth_age_running_rate_and_pause():
     make_queue("idle")
     make_queue("mail", paused_at=ago(hours=1), paused_by="ada")
     make_jobs(3, queue_name="mail", ready_at=ago(minutes=5))
@@ -192,7 +192,7 @@ def test_each_queue_tells_depth_age_running_rate_and_pause():
     assert (seen["idle"].waiting.number, seen["idle"].oldest_seconds, seen["idle"].per_minute) == (0, None, 0)
 
 
-def test_depth_is_counted_to_a_bound_and_the_oldest_is_told_all_the_same(monkeypatch):
+def test_depth_is_counted_up_to_a_bound_and_the_oldest_is_still_found(monkeypatch):
     monkeypatch.setattr(dashboard, "MAX_COUNTED", 4)
     make_jobs(4, queue_name="full")
     make_jobs(5, queue_name="over", priority=0)
@@ -205,7 +205,7 @@ def test_depth_is_counted_to_a_bound_and_the_oldest_is_told_all_the_same(monkeyp
     assert seen["over"].oldest_seconds == pytest.approx(3600, abs=30)
 
 
-def test_queues_beyond_a_bound_are_left_out_and_it_is_said(monkeypatch):
+def test_queues_beyond_a_bound_are_left_out_and_reported_as_truncated(monkeypatch):
     monkeypatch.setattr(dashboard, "MAX_QUEUES", 2)
     for name in "abc":
         make_queue(name)
@@ -216,7 +216,7 @@ def test_queues_beyond_a_bound_are_left_out_and_it_is_said(monkeypatch):
     assert seen.are_queues_truncated
 
 
-def test_workers_tell_what_they_run_at_this_moment():
+def test_workers_have_their_running_jobs():
     worker = make_worker(hostname="web1", queues=["mail"], memory_bytes=5_000_000)
     job = make_job(State.RUNNING, worker=worker, progress_done=3, progress_total=10, progress_message="on it")
     stale = make_worker(heartbeat_at=ago(minutes=1), state="stopping", stop_requested_at=ago(minutes=2))
@@ -233,7 +233,7 @@ def test_workers_tell_what_they_run_at_this_moment():
     assert other.stop_requested_at is not None
 
 
-def test_more_running_jobs_than_are_listed_are_counted_all_the_same(monkeypatch):
+def test_running_jobs_beyond_the_listed_ones_are_counted(monkeypatch):
     monkeypatch.setattr(dashboard, "MAX_RUNNING", 2)
     worker = make_worker()
     make_jobs(3, State.RUNNING, worker=worker)
@@ -244,7 +244,7 @@ def test_more_running_jobs_than_are_listed_are_counted_all_the_same(monkeypatch)
     assert seen.queues[0].running == 3
 
 
-def test_retries_to_come_and_when_the_next_is_due(monkeypatch):
+def test_pending_retries_are_counted_with_the_time_of_the_next(monkeypatch):
     soon = ago(minutes=-1)
     make_job(State.SCHEDULED, attempt=2, run_after=ago(minutes=-9))
     make_job(State.SCHEDULED, attempt=1, run_after=soon)
@@ -267,7 +267,7 @@ def test_the_next_ticks_come_in_their_order_without_those_of_paused_schedules():
     ]
 
 
-def test_open_letters_are_counted_to_a_bound(monkeypatch):
+def test_open_dead_letters_are_counted_to_a_bound(monkeypatch):
     for _ in range(3):
         make_letter()
     make_letter(status="redriven")
@@ -278,7 +278,7 @@ def test_open_letters_are_counted_to_a_bound(monkeypatch):
     assert dashboard_snapshot().open_dead_letters == dashboard.BoundedCount(number=2, is_more=True)
 
 
-def test_what_the_engine_did_is_what_the_dashboard_tells():
+def test_the_dashboard_shows_what_the_engine_did():
     worker = make_worker()
     for outcome in [Succeeded()] * 5 + [failure()] * 3 + [failure(retry_in=None)] * 2:
         make_job()
@@ -348,7 +348,7 @@ def test_no_statement_of_the_groups_page_reads_a_whole_table():
 
 
 @postgresql
-def test_no_statement_of_a_fold_reads_a_whole_table():
+def test_no_statement_of_a_rollup_reads_a_whole_table():
     fill_tables()
 
     assert whole_table_reads(lambda: roll_up(settle=NOW)) == []

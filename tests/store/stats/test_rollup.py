@@ -1,4 +1,4 @@
-"""Folding: sums equal an exact count, each row counted once, whoever folds and whoever dies."""
+"""Rollups: sums equal an exact count and count each row once, whichever process runs or dies."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def runs(span=60):
 
 
 def end_jobs(outcomes, *, queue_name="default", max_attempts=5):
-    """Have one job end in each of these ways, by the engine's own verbs."""
+    """Have one job end in each of these ways, by the engine's own operations."""
     worker = make_worker()
     for outcome in outcomes:
         make_job(queue_name=queue_name, max_attempts=max_attempts)
@@ -155,7 +155,7 @@ def test_how_each_outcome_counts(outcome, kind, is_measured):
     assert waits().total() == runs().total() == is_measured
 
 
-def test_a_try_that_never_began_has_no_durations():
+def test_an_attempt_that_never_started_has_no_durations():
     make_attempt(make_job(), outcome="lost", started_at=None)
 
     roll_up(settle=NOW)
@@ -163,7 +163,7 @@ def test_a_try_that_never_began_has_no_durations():
     assert (waits(), runs()) == ({}, {})
 
 
-def test_only_the_last_try_of_a_dead_job_is_left_out_of_the_retried():
+def test_only_the_last_attempt_of_a_dead_job_is_not_counted_as_retried():
     job = make_job(State.DEAD)
     died_at = ago(seconds=5)
     make_attempt(job, claim_number=1, finished_at=ago(minutes=2))
@@ -175,7 +175,7 @@ def test_only_the_last_try_of_a_dead_job_is_left_out_of_the_retried():
     assert sums() == {"default": {"retried": 1, "dead": 1}}
 
 
-def test_a_try_whose_job_is_gone_counts_under_no_queue():
+def test_an_attempt_whose_job_was_deleted_counts_under_no_queue():
     job = make_job()
     make_attempt(job, outcome="succeeded")
     Job.objects.filter(pk=job.pk)._raw_delete("default")
@@ -199,7 +199,7 @@ def test_what_is_newer_than_the_settling_time_waits():
     assert roll_up(settle=minute) == 1
 
 
-def test_an_idle_fold_writes_nothing_within_the_settling_time(django_assert_max_num_queries):
+def test_an_idle_rollup_writes_nothing_within_the_settling_time(django_assert_max_num_queries):
     end_jobs([Succeeded()])
     roll_up(settle=NOW)
     roll_up()
@@ -222,7 +222,7 @@ def test_a_range_is_bounded_and_gaps_in_the_ids_cost_nothing(monkeypatch):
     assert sums() == {"default": {"retried": 8}}
 
 
-def test_the_history_of_a_project_that_upgrades_is_folded_into_the_spans_that_reach_so_far_back():
+def test_old_attempts_are_rolled_up_into_the_spans_that_reach_so_far_back():
     job = make_job()
     for number, days in enumerate((0, 1, 30, 90)):
         make_attempt(job, claim_number=number, finished_at=ago(days=days))
@@ -232,14 +232,14 @@ def test_the_history_of_a_project_that_upgrades_is_folded_into_the_spans_that_re
     assert {span: sums(span).get("default", Counter()).total() for span in SPANS} == {60: 1, 600: 2, 3600: 3}
 
 
-def test_an_end_that_lies_in_the_future_is_not_summed_up():
+def test_an_end_in_the_future_is_not_rolled_up():
     make_attempt(make_job(), finished_at=ago(days=-400))
 
     assert roll_up(settle=NOW) == 1
     assert not Rollup.objects.exists()
 
 
-def test_letters_make_their_group_and_its_hours():
+def test_dead_letters_make_their_group_and_its_hours():
     first, last = ago(hours=5), ago(minutes=1)
     make_letter(fingerprint="a" * 32, died_at=last, error_message="new " * 1_000, queue_name="mail")
     make_letter(fingerprint="a" * 32, died_at=first, error_message="old")
@@ -257,7 +257,7 @@ def test_letters_make_their_group_and_its_hours():
     assert dict(hours) == {one.replace(minute=0, second=0, microsecond=0): 1 for one in (first, last)}
 
 
-def test_a_newer_letter_is_the_group_s_sample():
+def test_a_newer_dead_letter_is_the_groups_sample():
     make_letter(error_message="old", died_at=ago(hours=1))
     roll_up(settle=NOW)
     make_letter(error_message="new", error_class="Other")
@@ -267,7 +267,7 @@ def test_a_newer_letter_is_the_group_s_sample():
     assert (group.error_class, group.error_message, group.total) == ("Other", "new", 2)
 
 
-def test_mute_and_note_outlive_a_fold():
+def test_mute_and_note_survive_a_rollup():
     make_letter()
     roll_up(settle=NOW)
     DeadLetterGroup.objects.update(note="known", muted_at=ago(hours=1), muted_by="ada")
@@ -279,7 +279,7 @@ def test_mute_and_note_outlive_a_fold():
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'", reason="other databases hold instants only")
-def test_instants_that_were_edited_into_none_do_not_stop_a_fold():
+def test_times_edited_into_nonsense_do_not_stop_a_rollup():
     make_letter()
     make_attempt(make_job(), outcome="succeeded")
     make_attempt(make_job(), outcome="succeeded")
@@ -297,7 +297,7 @@ def test_instants_that_were_edited_into_none_do_not_stop_a_fold():
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_several_that_fold_at_once_count_each_row_once(monkeypatch):
+def test_concurrent_rollups_count_each_row_once(monkeypatch):
     monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 7)
     monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 5)
     job = make_job()
@@ -321,7 +321,7 @@ def _clear():
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_fold_that_is_killed_neither_loses_nor_doubles(monkeypatch):
+def test_a_killed_rollup_neither_loses_nor_doubles(monkeypatch):
     monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 2)
     monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 2)
     job = make_job()
