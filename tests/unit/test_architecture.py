@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_each_arrow_of_a_jobs_way_is_an_import(step: str) -> None:
     names = [
         f"django_jobs.{file.removesuffix('.py').replace('/', '.')}" for file in architecture.drawn_way(step)
     ]
-    for source, target in zip(names, names[1:], strict=False):
+    for source, target in pairwise(names):
         folder, vendor, module = target.partition("<vendor>")
         chosen = (
             {f"{folder}{name}{module}" for name in ("sqlite", "postgresql", "mysql")} if vendor else {target}

@@ -1,7 +1,5 @@
 import json
-import sys
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -20,7 +18,6 @@ from tests.sampleapp.jobs import add, echo, named
 
 pytestmark = pytest.mark.django_db
 
-PACKAGE = Path(django_jobs.__file__).parent
 MILLISECOND = timedelta(milliseconds=1)
 """SQLite's clock gives whole milliseconds."""
 
@@ -42,29 +39,6 @@ def test_an_enqueued_job_is_stored_with_what_its_definition_says():
     assert before <= stored.enqueued_at <= after
     assert stored.ready_at == stored.enqueued_at
     assert (stored.run_after, stored.started_at, stored.finished_at, stored.worker_id) == (None,) * 4
-
-
-def test_an_enqueue_passes_four_files_on_its_way_to_the_insert():
-    passed: list[str] = []
-
-    def record(execute, sql, params, many, context):
-        frame = sys._getframe() if "INSERT" in sql and not passed else None
-        while frame is not None:
-            path = Path(frame.f_code.co_filename)
-            if PACKAGE in path.parents and path.relative_to(PACKAGE).as_posix() not in passed:
-                passed.insert(0, path.relative_to(PACKAGE).as_posix())
-            frame = frame.f_back
-        return execute(sql, params, many, context)
-
-    with connection.execute_wrapper(record):
-        add.enqueue(1)
-
-    assert passed == [
-        "definition.py",
-        "enqueueing.py",
-        "store/enqueue/insert.py",
-        f"store/dialects/{connection.vendor}/jobs.py",
-    ]
 
 
 def test_the_returned_job_equals_the_stored_one_in_every_column():
