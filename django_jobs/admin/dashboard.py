@@ -97,7 +97,7 @@ class Dashboard:
                 (_("Wait time"), _percentiles(stats.wait)),
                 (_("Run time"), _percentiles(stats.run)),
             ],
-            "notices": list(_notices(stats)),
+            "notices": list(_warnings(stats)),
             "queues": [queue_context(queue) for queue in stats.queues],
             "are_queues_truncated": stats.are_queues_truncated,
             "workers": [_worker(worker, stats.now) for worker in stats.workers],
@@ -182,7 +182,7 @@ def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
     ]
 
 
-def _notices(stats: DashboardSnapshot) -> Any:
+def _warnings(stats: DashboardSnapshot) -> Any:
     """Yield warnings about the page's figures, with what to do."""
     if not stats.workers:
         yield _(

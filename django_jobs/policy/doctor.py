@@ -23,7 +23,7 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What is wrong and what to do, in a sentence or two each."""
+    """Texts of the findings: the problem and its remedy, in a sentence or two each."""
 
     severity: Severity
     about: str

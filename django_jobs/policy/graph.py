@@ -16,7 +16,7 @@ class GraphError(ValueError):
 
 
 class OnDead(StrEnum):
-    """What happens to a job when one that it waits for dies: it waits for a redrive, or is cancelled."""
+    """The effect of a dead predecessor on a job: it waits for a redrive, or is cancelled."""
 
     BLOCK = "block"
     CANCEL = "cancel"

@@ -129,13 +129,13 @@ class Timing:
         return instant.astimezone(UTC) - (instant - _EPOCH) % self.every
 
     def _check_jitter(self) -> None:
-        gap = self._shortest_gap()
+        gap = self._min_gap()
         if self.jitter >= gap:
             raise CronError(
                 f"jitter: expected from zero to less than the time between two ticks ({gap}), got {self.jitter}"
             )
 
-    def _shortest_gap(self) -> timedelta:
+    def _min_gap(self) -> timedelta:
         if self.every is not None:
             return self.every
         ticks = list(islice(self.upcoming(_SAMPLE), 50))

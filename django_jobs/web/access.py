@@ -1,4 +1,4 @@
-"""Who may see a job over HTTP: holders of its signed address, its owner (``ACCESS_CHECK``), users with permission.
+"""Access to a job over HTTP: holders of its signed address, its owner (``ACCESS_CHECK``), users with permission.
 
 =========================  ================  ========  =======================
 client                     state, progress   result    error messages

@@ -100,13 +100,13 @@ class Worker:
         self._scheduler = Scheduler(settings, self._notifier, started=options.started)
         self._maintenance = Maintenance(context)
         self.registered, self.job_started = host.registered, record_start
-        self.progress = self.run_finished = self._finisher.inbox.put
+        self.progress = self.run_finished = self._finisher.queue.put
         self.capacity_freed = self._claimer.capacity_freed
         self.work_enqueued, self.work_due_in = self._claimer.work_enqueued, self._claimer.work_due_in
         self.schedules_changed = self._scheduler.wake.set
         self._step_timeout = 2 * settings.worker.stale_after.total_seconds()
         self._loops = self._create_loops()
-        self._next_beat_at = 0.0
+        self._next_heartbeat_at = 0.0
         self._claim_deadline = math.inf
         self._stop_lock = threading.Lock()
         self._closed = threading.Event()
@@ -115,7 +115,7 @@ class Worker:
         timeout = self._step_timeout
         maintenance_timeout = MAINTENANCE_TIMEOUT_FACTOR * timeout
         specs = (
-            LoopSpec("heartbeat", self._beat, step_timeout=timeout),
+            LoopSpec("heartbeat", self._renew_heartbeat, step_timeout=timeout),
             LoopSpec("finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=timeout),
             LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect),
             LoopSpec(
@@ -165,13 +165,13 @@ class Worker:
         for claim, since in self._running():
             self._abandon(claim, since)
         self._threads.kill()
-        self._finisher.inbox.close()
+        self._finisher.queue.close()
         if not self._loops["finisher"].join(FLUSH_TIMEOUT_SECONDS):
             logger.error(
                 "the database did not take the last finishes of this worker; its claims will be rescued"
             )
             return False
-        self._announcer.inbox.close()
+        self._announcer.queue.close()
         self._loops["announcer"].join(FLUSH_TIMEOUT_SECONDS)
         self._loops["heartbeat"].stop()
         signed_off = self._loops["heartbeat"].join(FLUSH_TIMEOUT_SECONDS) and self._save_state(
@@ -186,14 +186,14 @@ class Worker:
 
     def claim_released(self, claim: Claim) -> None:
         """Queue a release for the finisher."""
-        self._finisher.inbox.put(finalize(claim, Released(started=False), self._context))
+        self._finisher.queue.put(finalize(claim, Released(started=False), self._context))
 
     def runs_saved(self, runs: Sequence[FinishedRun]) -> None:
         """Let the claimer look for jobs that waited for these runs, and send signals that have receivers."""
         self._claimer.runs_saved(runs)
         for run in runs:
             if has_receivers(run.decision):
-                self._announcer.inbox.put(run)
+                self._announcer.queue.put(run)
 
     def stop(self, reason: str, exit_code: int) -> None:
         """Ask the host to drain and close the worker; the first reason counts."""
@@ -205,17 +205,17 @@ class Worker:
         self.is_failed = True
         self.stop(reason, EXIT_FAILED)
 
-    def _beat(self) -> float:
+    def _renew_heartbeat(self) -> float:
         """Renew the heartbeat if it is due, and check for cancellation requests."""
-        if time.monotonic() >= self._next_beat_at:
+        if time.monotonic() >= self._next_heartbeat_at:
             self._liveness.heartbeat_attempted()
             if not self._context.worker_id:
                 self._heartbeat.register()
                 self._start_loops()
             delay = self._heartbeat.step()
-            self._next_beat_at = time.monotonic() + delay
+            self._next_heartbeat_at = time.monotonic() + delay
             self._liveness.heartbeat_saved()
-        return min(self._cancel_watcher.step(), max(self._next_beat_at - time.monotonic(), 0))
+        return min(self._cancel_watcher.step(), max(self._next_heartbeat_at - time.monotonic(), 0))
 
     def _start_loops(self) -> None:
         for name in ("finisher", "announcer", "notifier", "maintenance"):

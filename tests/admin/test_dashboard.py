@@ -47,7 +47,7 @@ def test_the_page_shows_what_runs_waits_and_failed(client: Client) -> None:
     factories.make_jobs(3, queue_name="mail")
     letter = factories.make_letter(error_class="shop.NoCard", error_message="no card 4711")
     factories.make_schedule("nightly")
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     page = _page(_login(client, "view_job", "view_job_arguments"))
     assert "1 / 4" in page
     assert reverse("admin:django_jobs_job_change", args=[job.pk]) in page
@@ -79,7 +79,7 @@ def test_the_chart_has_the_points_of_its_period(client: Client, period: str, poi
 def test_finished_attempts_are_in_the_figures_and_in_the_chart(client: Client) -> None:
     for _ in range(4):
         factories.make_attempt(factories.make_job(State.SUCCEEDED), outcome="succeeded")
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     answer = _login(client, "view_job").get(reverse(NOW)).json()
     assert sum(answer["chart"]["succeeded"]) == 4
     assert '<span class="jobs-figure-value">4</span>' in answer["figures"]
@@ -96,7 +96,7 @@ def test_how_long_it_waited_and_ran_is_in_the_chart_and_in_its_table(client: Cli
             started_at=started_at,
             finished_at=ended_at,
         )
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     answer = _login(client, "view_job").get(reverse(NOW)).json()
     (found,) = [
         values for values in zip(*(answer["chart"][part] for part in TIMES), strict=True) if any(values)

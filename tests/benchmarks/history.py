@@ -41,9 +41,9 @@ def fill(server: Server, jobs: int) -> None:
     running = ended | {"state": "'running'", "finished_at": "NULL", "worker_id": str(worker_id)}
     fill_jobs(server, "django_jobs", RUNNING, running)
     execute(server, [_attempts(), _letters()])
-    while roll_up(settle=timedelta(0)):
+    while roll_up(min_age=timedelta(0)):
         pass
-    server.settle("django_jobs_job", "django_jobs_attempt", "django_jobs_deadletter", "django_jobs_rollup")
+    server.min_age("django_jobs_job", "django_jobs_attempt", "django_jobs_deadletter", "django_jobs_rollup")
 
 
 def _arguments(server: Server) -> str:

@@ -53,7 +53,7 @@ def history(worker_environment: dict[str, str]) -> None:
                 started_at=started_at,
                 finished_at=ended_at,
             )
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
 
 
 def _shows_times(visitor: Visitor, name: str) -> None:

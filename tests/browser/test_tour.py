@@ -126,7 +126,7 @@ def dead() -> Job:
     factories.make_jobs(7, name=SHOP + "send_receipt", queue_name="emails")
     for name, minutes in (("warm bestsellers", 4), ("send digests", 190), ("clean up", 540)):
         factories.make_schedule(name, next_due_at=factories.ago(minutes=-minutes))
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     return job
 
 

@@ -134,7 +134,7 @@ CALLS = {
     "queues": lambda: (ensure_queues(["mail"]), pause("mail"), resume("mail"), Queue.objects.get(pk="mail")),
     "stats": lambda: (queue_stats(), open_dead_letter_count()),
     "alerts": lambda: take_alerts(period=timedelta(days=1)),
-    "fold": lambda: (roll_up(settle=timedelta(0)), prune_rollups(), prune_groups(timedelta(0))),
+    "fold": lambda: (roll_up(min_age=timedelta(0)), prune_rollups(), prune_groups(timedelta(0))),
     "marks": lambda: (
         record_id_checkpoint(),
         id_before(ago(days=1)),

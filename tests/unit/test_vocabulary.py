@@ -90,12 +90,10 @@ DENIED_TEXTS = {
     r"\blet(s)? go\b": "release, or delete",
     r"\bgive(s|n)? back\b": "release",
     r"\bdoorbell\b": "notifier",
-    r"(?<!dead )(?<!Dead )\bletters?\b": "dead letter",
+    r"(?<![Dd]ead[ -])\bletters?\b(?![.])": "dead letter",
     r"\btries\b": "attempts",
     r"\b(first|last|next|each|every|this|a|the) try\b": "attempt",
-    r"\bhas not yet\b": "a sentence of its own",
-    r"\bslots?\b": "job process",
-    r"\bto and fro\b": "plain words",
+    r"\bslots? process\b": "job process",
 }
 """Regular expression over a text that users read -> what to say instead."""
 

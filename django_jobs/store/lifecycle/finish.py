@@ -23,20 +23,20 @@ __all__ = ["Claim", "FinishedRun", "finish"]
 
 
 def finish(
-    ended: Sequence[FinishedRun], *, worker_id: int, again: bool = False, using: str | None = None
+    ended: Sequence[FinishedRun], *, worker_id: int, is_retry: bool = False, using: str | None = None
 ) -> set[int]:
     """Save the decisions and return the ids of the jobs whose claims still belonged to ``worker_id``.
 
     Job, Attempt and DeadLetter are written together: one statement on PostgreSQL, one transaction elsewhere, per 4 MB
     of results and errors. A lost claim is logged; nothing is written for it, and the file of its result is deleted.
-    ``again``: an earlier call with these runs failed, perhaps after the server had saved them; saved runs count. Not
+    ``is_retry``: an earlier call with these runs failed, perhaps after the server had saved them; saved runs count. Not
     for a run whose own writes depend on the answer.
     """
     dialect, connection = open_dialect(using)
     saved: set[int] = set()
     for chunk in _chunks(ended):
         saved |= _save(dialect, connection, chunk, worker_id)
-    if again:
+    if is_retry:
         saved |= _already_saved(
             [run for run in ended if run.claim.job_id not in saved], worker_id, connection
         )

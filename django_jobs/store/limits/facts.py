@@ -67,12 +67,12 @@ def _holders(limit_id: int, kind: LimitKind, using: str) -> tuple[HolderFacts, .
 def _count_ahead(permit: Permit, using: str) -> int:
     """Count the jobs admitted before this one, up to 10,001; each part is one range of the index."""
     queue = Permit.objects.using(using).filter(limit=permit.limit_id, phase=PermitPhase.WAITING)
-    more_urgent = _count(queue.filter(urgency__lt=permit.urgency), most=MAX_COUNTED + 1)
+    more_urgent = _count(queue.filter(urgency__lt=permit.urgency), limit=MAX_COUNTED + 1)
     if more_urgent > MAX_COUNTED:
         return more_urgent
     earlier = queue.filter(urgency=permit.urgency, job__lt=permit.job_id)
-    return more_urgent + _count(earlier, most=MAX_COUNTED + 1 - more_urgent)
+    return more_urgent + _count(earlier, limit=MAX_COUNTED + 1 - more_urgent)
 
 
-def _count(permits: QuerySet[Permit], *, most: int) -> int:
-    return permits.order_by().values("phase")[:most].count()
+def _count(permits: QuerySet[Permit], *, limit: int) -> int:
+    return permits.order_by().values("phase")[:limit].count()

@@ -3,15 +3,15 @@
 Ids are assigned before their rows are committed, so a row may appear behind a newer one. Hence two steps::
 
     record   seen_id = the newest id, seen_at = now
-    roll up  once seen_at is ``settle`` ago: the ids in (done_id, seen_id], 10,000 per transaction
+    roll up  once seen_at is ``min_age`` ago: the ids in (done_id, seen_id], 10,000 per transaction
 
 A transaction locks both positions, checks that ``done_id`` is still where its count began, and writes the sums
 together with the new ``done_id``. So a killed process leaves both or neither, of two processes one stops, and the sums
 have one writer at a time. Attempts are counted before, without locks; dead letters, of which there are few, under the
 lock, because ``close.delete_dead_letters`` must know on which side of ``done_id`` a dead letter is.
 
-Transactions of the engine are far shorter than ``settle``. A row that is committed later all the same (by hand, or by
-a frozen server) is missing from the sums; so is an attempt that is purged within ``settle``.
+Transactions of the engine are far shorter than ``min_age``. A row that is committed later all the same (by hand, or by
+a frozen server) is missing from the sums; so is an attempt that is purged within ``min_age``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ..clock import DatabaseNow, database_now
 from ..dead_letters.group_counts import DIED_AT, RollupDeadLetter, add_dead_letters, parse_died_at
 from ..dialects import open_dialect
 
-SETTLE_DELAY = timedelta(seconds=10)
+MIN_AGE = timedelta(seconds=10)
 ATTEMPTS_PER_RANGE = 10_000
 DEAD_LETTERS_PER_RANGE = 2_000
 RANGES_PER_ROUND = 20
@@ -40,7 +40,7 @@ SOURCES: dict[str, type[Attempt | DeadLetter]] = {
 }
 
 
-def roll_up(*, settle: timedelta = SETTLE_DELAY, using: str | None = None) -> int:
+def roll_up(*, min_age: timedelta = MIN_AGE, using: str | None = None) -> int:
     """Roll up settled rows, at most 20 ranges of each table, and return how many rows that were.
 
     Called by every worker every few seconds; five statements if there is nothing to do.
@@ -49,8 +49,8 @@ def roll_up(*, settle: timedelta = SETTLE_DELAY, using: str | None = None) -> in
     alias = connection.alias
     _make_positions(alias)
     return _roll_up_source(
-        RollupPosition.Source.ATTEMPTS, _roll_up_attempts, settle, alias
-    ) + _roll_up_source(RollupPosition.Source.DEAD_LETTERS, _roll_up_dead_letters, settle, alias)
+        RollupPosition.Source.ATTEMPTS, _roll_up_attempts, min_age, alias
+    ) + _roll_up_source(RollupPosition.Source.DEAD_LETTERS, _roll_up_dead_letters, min_age, alias)
 
 
 def prune_rollups(*, using: str | None = None) -> int:
@@ -77,15 +77,15 @@ def _make_positions(alias: str) -> None:
 def _roll_up_source(
     source: RollupPosition.Source,
     roll_up_range: Callable[[int, int, str], int | None],
-    settle: timedelta,
+    min_age: timedelta,
     alias: str,
 ) -> int:
     rolled_up = 0
     for _ in range(RANGES_PER_ROUND):
         position = RollupPosition.objects.using(alias).get(pk=source)
         if position.done_id >= position.seen_id:
-            position = _record_newest(position, settle, alias)
-        if position.done_id >= position.seen_id or not _has_settled(position, settle, alias):
+            position = _record_newest(position, min_age, alias)
+        if position.done_id >= position.seen_id or not _is_old_enough(position, min_age, alias):
             break
         size = ATTEMPTS_PER_RANGE if source == RollupPosition.Source.ATTEMPTS else DEAD_LETTERS_PER_RANGE
         number = roll_up_range(position.done_id, _range_end(position, size, alias), alias)
@@ -95,11 +95,11 @@ def _roll_up_source(
     return rolled_up
 
 
-def _record_newest(position: RollupPosition, settle: timedelta, alias: str) -> RollupPosition:
-    """Record the newest id, unless it is unchanged and was recorded within ``settle``."""
+def _record_newest(position: RollupPosition, min_age: timedelta, alias: str) -> RollupPosition:
+    """Record the newest id, unless it is unchanged and was recorded within ``min_age``."""
     rows = SOURCES[position.source].objects.using(alias)
     newest = max(rows.aggregate(newest=Max("pk"))["newest"] or 0, position.done_id)
-    if newest == position.seen_id and not _has_settled(position, settle, alias):
+    if newest == position.seen_id and not _is_old_enough(position, min_age, alias):
         return position
     same = RollupPosition.objects.using(alias).filter(
         pk=position.pk, done_id=position.done_id, seen_id=position.seen_id
@@ -108,10 +108,10 @@ def _record_newest(position: RollupPosition, settle: timedelta, alias: str) -> R
     return RollupPosition.objects.using(alias).get(pk=position.pk)
 
 
-def _has_settled(position: RollupPosition, settle: timedelta, alias: str) -> bool:
-    if position.seen_at is None or not settle:
+def _is_old_enough(position: RollupPosition, min_age: timedelta, alias: str) -> bool:
+    if position.seen_at is None or not min_age:
         return True
-    return position.seen_at <= database_now(using=alias) - settle
+    return position.seen_at <= database_now(using=alias) - min_age
 
 
 def _range_end(position: RollupPosition, size: int, alias: str) -> int:

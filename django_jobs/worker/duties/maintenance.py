@@ -195,22 +195,22 @@ class Maintenance:
         prune_batches(settings.retention.succeeded, using=self._using)
 
 
-def _text(letter: DeadLetter, number: int) -> str:
+def _text(dead_letter: DeadLetter, number: int) -> str:
     lines = [
-        f"{letter.job_name} (queue {letter.queue_name}) became a dead letter: {letter.reason}.",
-        f"Job {letter.job_id}, after {letter.attempt} attempts, at {letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
+        f"{dead_letter.job_name} (queue {dead_letter.queue_name}) became a dead letter: {dead_letter.reason}.",
+        f"Job {dead_letter.job_id}, after {dead_letter.attempt} attempts, at {dead_letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
         f"Dead letters with this error lately: {number}.",
-        _admin_link(letter),
+        _admin_link(dead_letter),
         "",
-        f"{letter.error_class}: {letter.error_message}",
+        f"{dead_letter.error_class}: {dead_letter.error_message}",
         "",
-        letter.traceback,
+        dead_letter.traceback,
     ]
     return "\n".join(lines)
 
 
-def _admin_link(letter: DeadLetter) -> str:
+def _admin_link(dead_letter: DeadLetter) -> str:
     try:
-        return "In the admin: " + reverse("admin:django_jobs_deadletter_change", args=[letter.pk])
+        return "In the admin: " + reverse("admin:django_jobs_deadletter_change", args=[dead_letter.pk])
     except NoReverseMatch:
-        return f"manage.py jobs retry {letter.job_id} runs it again."
+        return f"manage.py jobs retry {dead_letter.job_id} runs it again."

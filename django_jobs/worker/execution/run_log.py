@@ -95,18 +95,18 @@ class LogSaver:
     """
 
     def __init__(self) -> None:
-        self._inbox: BatchQueue[RunLog] = BatchQueue(max_items=MAX_BATCH_SIZE)
+        self._queue: BatchQueue[RunLog] = BatchQueue(max_items=MAX_BATCH_SIZE)
         self._unstarted = iter([threading.Thread(target=self._serve, name="jobs-logs", daemon=True)])
         self._pause = threading.Event()
 
     def put(self, log: RunLog) -> None:
         """Save this log in the next round."""
-        self._inbox.put(log)
+        self._queue.put(log)
         for thread in self._unstarted:
             thread.start()
 
     def _serve(self) -> None:
         while True:
-            for log in set(self._inbox.take()):
+            for log in set(self._queue.take()):
                 log.save()
             self._pause.wait(SAVE_INTERVAL_SECONDS)

@@ -31,13 +31,13 @@ FinisherItem = FinishedRun | CommittedRun | ProgressUpdate | LogUpdate
 
 
 class Finisher:
-    """Saves the finished runs and updates in ``inbox``; ``collect`` and ``step`` handle one batch.
+    """Saves the finished runs and updates in ``queue``; ``collect`` and ``step`` handle one batch.
 
     ``saved`` counts the runs that have ended here.
     """
 
     def __init__(self, context: WorkerContext) -> None:
-        self.inbox: BatchQueue[FinisherItem] = BatchQueue(max_items=MAX_BATCH_SIZE)
+        self.queue: BatchQueue[FinisherItem] = BatchQueue(max_items=MAX_BATCH_SIZE)
         self.saved = 0
         self._context = context
         self._using = context.using
@@ -46,24 +46,24 @@ class Finisher:
 
     def backlog(self) -> int:
         """Return how many runs and updates wait to be saved."""
-        return len(self.inbox) + len(self._batch)
+        return len(self.queue) + len(self._batch)
 
     def collect(self) -> None:
         """Wait for a batch, or keep the last one if it could not be saved."""
-        self._batch = self._batch or self.inbox.take()
+        self._batch = self._batch or self.queue.take()
 
     def step(self) -> float | None:
         """Save the batch."""
         self._save()
         self._is_retry = False
-        return None if self.inbox.is_ended else 0
+        return None if self.queue.is_ended else 0
 
     def _save(self) -> None:
         self._save_progress([item for item in self._batch if isinstance(item, ProgressUpdate)])
         self._save_logs({item.claim: item for item in self._batch if isinstance(item, LogUpdate)}.values())
         finished = self._first_finish_per_job()
-        again, self._is_retry = self._is_retry, True
-        saved_ids = self._finish(finished, again=again)
+        is_retry, self._is_retry = self._is_retry, True
+        saved_ids = self._finish(finished, is_retry=is_retry)
         committed = [item for item in self._batch if isinstance(item, CommittedRun)]
         self._batch = []
         for claim in [run.claim for run in finished] + [run.claim for run in committed]:
@@ -103,15 +103,15 @@ class Finisher:
             except (DataError, IntegrityError):
                 logger.exception("job %s: log could not be saved", update.claim.job_id)
 
-    def _finish(self, runs: list[FinishedRun], *, again: bool) -> set[int]:
+    def _finish(self, runs: list[FinishedRun], *, is_retry: bool) -> set[int]:
         """Save a batch. If the database refuses its data, halve it until the run at fault is alone."""
         worker_id = self._context.worker_id
         try:
-            return finish(runs, worker_id=worker_id, again=again, using=self._using)
+            return finish(runs, worker_id=worker_id, is_retry=is_retry, using=self._using)
         except (DataError, IntegrityError) as error:
             if len(runs) > 1:
                 half = len(runs) // 2
-                return self._finish(runs[:half], again=True) | self._finish(runs[half:], again=True)
+                return self._finish(runs[:half], is_retry=True) | self._finish(runs[half:], is_retry=True)
             logger.exception(
                 "job %s: result could not be stored; moved to dead letters", runs[0].claim.job_id
             )

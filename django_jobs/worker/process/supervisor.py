@@ -50,7 +50,7 @@ LIVENESS_STALE_FACTOR = 4
 class _Child:
     process: SpawnProcess
     pid: int
-    inbox: Connection
+    reader: Connection
     started_jobs: StartedJobs
     liveness: SharedLiveness
     started_at: float = field(default_factory=time.monotonic)
@@ -114,16 +114,16 @@ class Supervisor:
         now = time.monotonic()
         for due in [due for due in self._to_spawn if due <= now and not self._stops]:
             self._to_spawn.remove(due)
-            inbox, outbox = multiprocessing.Pipe(duplex=False)
+            reader, writer = multiprocessing.Pipe(duplex=False)
             started_jobs, liveness = StartedJobs(), SharedLiveness()
             process = multiprocessing.get_context("spawn").Process(
                 target=run_worker_process,
-                args=(self._options, outbox, started_jobs, liveness),
+                args=(self._options, writer, started_jobs, liveness),
                 name="django_jobs worker",
             )
             process.start()
-            outbox.close()
-            self._children.append(_Child(process, process.pid or 0, inbox, started_jobs, liveness))
+            writer.close()
+            self._children.append(_Child(process, process.pid or 0, reader, started_jobs, liveness))
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
@@ -131,8 +131,8 @@ class Supervisor:
         sources: list[Connection | int] = [signals.fileno()]
         for child in self._children:
             sources.append(child.process.sentinel)
-            if not child.inbox.closed:
-                sources.append(child.inbox)
+            if not child.reader.closed:
+                sources.append(child.reader)
         wait(sources, self._seconds_until_due())
         for child in self._children:
             _receive_worker_ids(child)
@@ -176,7 +176,7 @@ class Supervisor:
         child.process.join()
         code = child.process.exitcode
         self._children.remove(child)
-        child.inbox.close()
+        child.reader.close()
         died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE}
         if died:
             reason = f"worker process {child.process.pid} died: {describe_exit(code)}"
@@ -237,10 +237,10 @@ class Supervisor:
 def _receive_worker_ids(child: _Child) -> None:
     """Receive the worker ids that a child has sent."""
     try:
-        while not child.inbox.closed and child.inbox.poll():
-            child.worker_ids.append(child.inbox.recv())
+        while not child.reader.closed and child.reader.poll():
+            child.worker_ids.append(child.reader.recv())
     except (EOFError, OSError):
-        child.inbox.close()
+        child.reader.close()
 
 
 def _snapshot() -> dict[Path, float]:

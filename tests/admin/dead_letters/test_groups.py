@@ -35,7 +35,7 @@ def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(
     for number in range(3):
         factories.make_letter(fingerprint=PRINT, error_class="shop.NoCard", error_message=f"no card {number}")
     if is_folded:
-        roll_up(settle=timedelta(0))
+        roll_up(min_age=timedelta(0))
     page = _get(client, url("deadlettergroups"))
     assert url("deadlettergroup", PRINT) in page
     assert "<td>3</td><td>3</td>" in page
@@ -67,7 +67,7 @@ def test_a_muted_group_leaves_the_open_ones_and_comes_back(client: Client) -> No
 def test_a_note_is_kept_with_who_wrote_it(client: Client) -> None:
     log_in(client, *VIEW, "resolve_deadletter")
     factories.make_letter(fingerprint=PRINT)
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     client.post(url("deadlettergroup_act", PRINT, "note"), {"note": "the bank knows"})
     group = DeadLetterGroup.objects.get()
     assert (group.note, group.noted_by) == ("the bank knows", "bo")
@@ -101,7 +101,7 @@ def test_the_list_takes_the_same_few_queries_however_many_groups(
     log_in(client, *VIEW)
     for at in range(number):
         factories.make_letter(fingerprint=f"{at:032}")
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
     with django_assert_max_num_queries(15):
         _get(client, url("deadlettergroups"))
 

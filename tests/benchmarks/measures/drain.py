@@ -47,7 +47,7 @@ def engine(name: str, place: Place) -> Figures:
     with Batch() if name == "batch" else nullcontext():
         for start in range(0, number, BULK):
             measured.enqueue_many([{"x": x} for x in range(start, min(start + BULK, number))])
-    place.server.settle(*ENGINE_TABLES)
+    place.server.min_age(*ENGINE_TABLES)
     arguments = ["--concurrency", "1"] if name == "drain_one_thread" else []
     holding = place.server.hold_snapshot() if name == "snapshot" else nullcontext()
     with holding, WorkerProcess(QUEUE, WARM_UP_QUEUE, arguments=arguments) as worker:
@@ -65,7 +65,7 @@ def limit(name: str, place: Place) -> Figures:
         fill_of(name)(place.server, place.sizes, "limit")
         for start in range(0, number, BULK):
             program.insert_many([json.dumps({"x": x}) for x in range(start, min(start + BULK, number))])
-        place.server.settle(*LIMIT_TABLES)
+        place.server.min_age(*LIMIT_TABLES)
         with place.server.hold_snapshot() if name == "snapshot" else nullcontext():
             return _figures(base.drain(program, number))
 

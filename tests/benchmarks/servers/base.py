@@ -33,7 +33,7 @@ class Server(Protocol):
     def version(self) -> str:
         """Return the server's and the driver's version."""
 
-    def settle(self, *tables: str) -> None:
+    def min_age(self, *tables: str) -> None:
         """Let what a large insert leaves behind (statistics, dirty pages) be done before it is measured."""
 
     def hold_snapshot(self) -> AbstractContextManager[None]:

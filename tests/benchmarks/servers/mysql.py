@@ -37,7 +37,7 @@ class MySQLServer:
         title = "MariaDB" if "MariaDB" in version else "MySQL"
         return f"{title} {version.partition('-')[0]}, mysqlclient {metadata.version('mysqlclient')}"
 
-    def settle(self, *tables: str) -> None:
+    def min_age(self, *tables: str) -> None:
         self._ask(f"ANALYZE TABLE {', '.join(tables)}")
 
     @contextmanager

@@ -34,7 +34,7 @@ class PostgreSQLServer:
             (version,) = connection.execute("SHOW server_version").fetchone() or ("",)
         return f"PostgreSQL {version.split()[0]}, psycopg {psycopg.__version__}"
 
-    def settle(self, *tables: str) -> None:
+    def min_age(self, *tables: str) -> None:
         with self.connect() as connection:
             connection.execute(f"VACUUM (ANALYZE) {', '.join(tables)}")
             connection.execute("CHECKPOINT")

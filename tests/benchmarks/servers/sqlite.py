@@ -35,7 +35,7 @@ class SQLiteServer:
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"
 
-    def settle(self, *tables: str) -> None:
+    def min_age(self, *tables: str) -> None:
         with closing(self.connect()) as connection:
             connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 

@@ -127,13 +127,13 @@ class LettersLife(RuleBasedStateMachine):
         before = rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND
         rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND = 2, 1
         try:
-            roll_up(settle=NOW)
+            roll_up(min_age=NOW)
         finally:
             rollup.DEAD_LETTERS_PER_RANGE, rollup.RANGES_PER_ROUND = before
 
     @rule()
     def fold_all(self) -> None:
-        roll_up(settle=NOW)
+        roll_up(min_age=NOW)
 
     def done_id(self) -> int:
         position = RollupPosition.objects.filter(pk="dead_letters").first()
@@ -185,15 +185,15 @@ def test_concurrent_rollups_and_operations_leave_groups_consistent():
         lambda: [redrive(every_fourth(0)), redrive(every_fourth(1))],
         lambda: [purge(every_fourth(1)), purge(every_fourth(0))],
         lambda: [resolve(every_fourth(1)), resolve(every_fourth(2))],
-        lambda: [roll_up(settle=NOW) for _ in range(5)],
-        lambda: [roll_up(settle=NOW) for _ in range(5)],
+        lambda: [roll_up(min_age=NOW) for _ in range(5)],
+        lambda: [roll_up(min_age=NOW) for _ in range(5)],
         lambda: prune({State.DEAD: timedelta(minutes=1)}),
     )
 
     told, is_open = open_by_group()
     assert told == is_open
     assert sum(sum(one) for one in done[:3]) <= 60, "a job was ended twice"
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     told, is_open = open_by_group()
     assert told == is_open
 
@@ -209,7 +209,7 @@ def test_a_killed_operation_leaves_groups_consistent(verb, is_folded):
         for fingerprint in PRINTS:
             make_letter(fingerprint=fingerprint)
         if is_folded:
-            roll_up(settle=NOW)
+            roll_up(min_age=NOW)
 
     for _ in crash_at_every_point(prepare, lambda _: verb(DeadLetter.objects.all())):
         told, is_open = open_by_group()
@@ -229,7 +229,7 @@ def test_a_killed_prune_leaves_groups_consistent(is_folded):
             make_letter(job, fingerprint=fingerprint)
         resolve(DeadLetter.objects.filter(fingerprint=PRINTS[0]))
         if is_folded:
-            roll_up(settle=NOW)
+            roll_up(min_age=NOW)
 
     for _ in crash_at_every_point(prepare, lambda _: prune(AT_ONCE)):
         told, is_open = open_by_group()

@@ -26,8 +26,8 @@ def prints(**filters):
 def fold_some(request):
     """Called between insertions of dead letters: a page must not depend on how much is rolled up."""
     return {
-        "folded": [lambda: roll_up(settle=NOW)] * 2,
-        "half folded": [lambda: roll_up(settle=NOW), lambda: None],
+        "folded": [lambda: roll_up(min_age=NOW)] * 2,
+        "half folded": [lambda: roll_up(min_age=NOW), lambda: None],
         "not folded": [lambda: None] * 2,
     }[request.param]
 
@@ -116,7 +116,7 @@ def test_a_page_scans_a_bounded_number_of_groups_and_the_next_continues_there(mo
     monkeypatch.setattr(groups_module, "SCAN_LIMIT", 3)
     for number in range(7):
         make_letter(fingerprint=f"{number:032}", died_at=ago(minutes=number), job_name=f"job {number}")
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     first = groups_page(job_name="job 5")
     assert (first.rows, json.loads(first.next_cursor)[1], first.is_truncated) == ([], f"{2:032}", True)
@@ -145,7 +145,7 @@ def test_a_concurrent_rollup_counts_nothing_twice(monkeypatch):
 
     def folded_behind(now, alias):
         tail = read(now, alias)
-        roll_up(settle=NOW)
+        roll_up(min_age=NOW)
         return tail
 
     monkeypatch.setattr(groups_module, "_read_tail", folded_behind)

@@ -37,9 +37,9 @@ def test_a_group_can_be_unmuted():
 def test_muting_counts_nothing(is_folded):
     make_letter(fingerprint=A)
     if is_folded:
-        roll_up(settle=timedelta(0))
+        roll_up(min_age=timedelta(0))
     mute([A])
-    roll_up(settle=timedelta(0))
+    roll_up(min_age=timedelta(0))
 
     group = DeadLetterGroup.objects.get()
     assert (group.open, group.total) == (1, 1)

@@ -43,7 +43,7 @@ def test_a_repeated_finish_counts_runs_saved_the_first_time(outcome, caplog):
     runs = [ended(one, outcome) for one in take(worker)]
     first = finish(runs[:2], worker_id=worker.pk)
 
-    assert finish(runs, worker_id=worker.pk, again=True) == {one.claim.job_id for one in runs} > first
+    assert finish(runs, worker_id=worker.pk, is_retry=True) == {one.claim.job_id for one in runs} > first
     assert Attempt.objects.count() == 3
     assert not caplog.records
 
@@ -54,5 +54,5 @@ def test_a_repeated_finish_of_a_run_ended_by_another_is_lost(caplog):
     (claim,) = take(worker)
     finish([ended(claim, failure())], worker_id=worker.pk)
 
-    assert finish([ended(claim, Succeeded())], worker_id=worker.pk, again=True) == set()
+    assert finish([ended(claim, Succeeded())], worker_id=worker.pk, is_retry=True) == set()
     assert "claim 1 was lost" in caplog.text

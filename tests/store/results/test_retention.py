@@ -167,7 +167,7 @@ def test_a_finish_that_is_saved_again_keeps_its_file(tmp_path: Path) -> None:
     ends = succeed_with_file(worker)
     finish(ends, worker_id=worker.pk)
 
-    assert finish(ends, worker_id=worker.pk, again=True) == {ends[0].claim.job_id}
+    assert finish(ends, worker_id=worker.pk, is_retry=True) == {ends[0].claim.job_id}
     assert Job.objects.get().result == "large"
     assert ResultRetention.objects.count() == len(files(tmp_path)) == 1
 
@@ -221,7 +221,7 @@ def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -
         assert ResultRetention.objects.count() == done.count()
         assert all(job.result == "large" for job in done)
         rescue_worker(worker.pk, rules=RULES)
-        finish(ends, worker_id=worker.pk, again=True)
+        finish(ends, worker_id=worker.pk, is_retry=True)
         assert {row.file_name for row in ResultRetention.objects.all()} == {
             job.result_file.name for job in done.all() if job.result_file
         }

@@ -69,7 +69,7 @@ def test_each_span_has_its_own_percentiles():
             started_at=started_at,
             finished_at=ended_at,
         )
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     (busy,) = [point for point in dashboard_snapshot().series if point.succeeded]
     assert (busy.wait.number, busy.run.number) == (20, 20)
@@ -104,7 +104,7 @@ def make_history():
 @pytest.mark.parametrize("period", PERIODS)
 def test_throughput_and_durations_equal_an_exact_count(period):
     make_history()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     seen = dashboard_snapshot(period=period)
 
     end = seen.series[0].starts_at + period
@@ -137,7 +137,7 @@ def test_throughput_and_durations_equal_an_exact_count(period):
 )
 def test_a_series_has_a_point_for_every_span_the_current_one_last(period, points, seconds):
     make_history()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     seen = dashboard_snapshot(period=period)
 
     starts = [point.starts_at for point in seen.series]
@@ -155,11 +155,11 @@ def test_a_series_has_a_point_for_every_span_the_current_one_last(period, points
 def test_the_snapshot_has_the_time_until_which_it_counted():
     assert rolled_up_until() is None
     first = make_attempt(make_job(), finished_at=ago(minutes=5))
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     assert rolled_up_until() > ago(minutes=1)
 
     make_attempt(make_job(), finished_at=ago(minutes=1))
-    roll_up(settle=timedelta(hours=1))
+    roll_up(min_age=timedelta(hours=1))
     assert rolled_up_until() == first.finished_at
 
 
@@ -178,7 +178,7 @@ def test_each_queue_has_depth_age_running_rate_and_pause():
             outcome="succeeded",
             finished_at=minute - timedelta(minutes=at),
         )
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     seen = queues()
 
@@ -285,7 +285,7 @@ def test_the_dashboard_shows_what_the_engine_did():
         (claim,) = take(worker)
         finish([ended(claim, outcome)], worker_id=worker.pk)
     make_jobs(4)
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     seen = dashboard_snapshot()
 
@@ -313,7 +313,7 @@ def test_twenty_statements_however_many_queues_and_workers(
         make_attempt(make_job(State.RUNNING, queue_name=f"queue{at}"))
         make_letter(fingerprint=f"{at:032}", queue_name=f"queue{at}")
         make_schedule(f"schedule {at}")
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     make_letter(fingerprint="f" * 32, queue_name="queue0")
 
     with django_assert_max_num_queries(20):
@@ -332,7 +332,7 @@ def postgresql(test):
 @pytest.mark.parametrize("period", PERIODS)
 def test_no_statement_of_the_dashboard_reads_a_whole_table(period):
     fill_tables()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     make_letter()
 
     assert whole_table_reads(lambda: dashboard_snapshot(period=period)) == []
@@ -341,7 +341,7 @@ def test_no_statement_of_the_dashboard_reads_a_whole_table(period):
 @postgresql
 def test_no_statement_of_the_groups_page_reads_a_whole_table():
     fill_tables()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     make_letter()
 
     assert whole_table_reads(lambda: groups_page(status="all", job_name="job1")) == []
@@ -351,4 +351,4 @@ def test_no_statement_of_the_groups_page_reads_a_whole_table():
 def test_no_statement_of_a_rollup_reads_a_whole_table():
     fill_tables()
 
-    assert whole_table_reads(lambda: roll_up(settle=NOW)) == []
+    assert whole_table_reads(lambda: roll_up(min_age=NOW)) == []

@@ -70,7 +70,7 @@ def test_every_span_counts_what_succeeded_what_is_retried_and_what_died():
     end_jobs([Succeeded(), Succeeded(), failure(), failure(retry_in=None)])
     end_jobs([failure()], queue_name="mail", max_attempts=1)
 
-    assert roll_up(settle=NOW) == 5 + 2
+    assert roll_up(min_age=NOW) == 5 + 2
     for span in SPANS:
         assert sums(span) == {"default": {"succeeded": 2, "retried": 1, "dead": 1}, "mail": {"dead": 1}}
         whole = Rollup.objects.filter(span_seconds=span, queue_name=ALL_QUEUES).aggregate(
@@ -81,11 +81,11 @@ def test_every_span_counts_what_succeeded_what_is_retried_and_what_died():
 
 def test_nothing_is_counted_twice_and_what_comes_later_is_added():
     end_jobs([Succeeded()])
-    roll_up(settle=NOW)
-    assert roll_up(settle=NOW) == 0
+    roll_up(min_age=NOW)
+    assert roll_up(min_age=NOW) == 0
     end_jobs([Succeeded(), failure()])
 
-    assert roll_up(settle=NOW) == 2
+    assert roll_up(min_age=NOW) == 2
     assert sums() == {"default": {"succeeded": 2, "retried": 1}}
 
 
@@ -93,7 +93,7 @@ def test_a_row_starts_at_the_beginning_of_its_span():
     finished = (database_now() - timedelta(hours=2)).replace(minute=47, second=12, microsecond=345_000)
     make_attempt(make_job(), outcome="succeeded", finished_at=finished)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     starts = {row.span_seconds: row.starts_at for row in Rollup.objects.all()}
     assert starts == {
@@ -113,7 +113,7 @@ def test_the_database_sorts_durations_into_the_same_buckets_as_python():
         make_attempt(make_job(), ready_at=start - length, started_at=start, finished_at=start)
         make_attempt(make_job(), ready_at=None, started_at=start - length, finished_at=start)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     expected = Counter(str(bucket_of(seconds)) for seconds in SECONDS)
     assert waits() == expected
@@ -125,7 +125,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_duration():
     make_attempt(make_job(), ready_at=now, started_at=now - timedelta(hours=1), finished_at=now)
     make_attempt(make_job(), ready_at=now, started_at=now, finished_at=now - timedelta(minutes=1))
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert waits() == {"0": 2}
     assert runs()["0"] == 1
@@ -149,7 +149,7 @@ def test_a_clock_that_was_set_back_makes_no_negative_duration():
 def test_how_each_outcome_counts(outcome, kind, is_measured):
     make_attempt(make_job(), outcome=outcome)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert +sums().get("default", Counter()) == ({kind: 1} if kind else {})
     assert waits().total() == runs().total() == is_measured
@@ -158,7 +158,7 @@ def test_how_each_outcome_counts(outcome, kind, is_measured):
 def test_an_attempt_that_never_started_has_no_durations():
     make_attempt(make_job(), outcome="lost", started_at=None)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert (waits(), runs()) == ({}, {})
 
@@ -170,7 +170,7 @@ def test_only_the_last_attempt_of_a_dead_job_is_not_counted_as_retried():
     make_attempt(job, claim_number=2, finished_at=died_at)
     make_letter(job, died_at=died_at)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert sums() == {"default": {"retried": 1, "dead": 1}}
 
@@ -180,7 +180,7 @@ def test_an_attempt_whose_job_was_deleted_counts_under_no_queue():
     make_attempt(job, outcome="succeeded")
     Job.objects.filter(pk=job.pk)._raw_delete("default")
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert sums() == {"": {"succeeded": 1}}
 
@@ -189,19 +189,19 @@ def test_what_is_newer_than_the_settling_time_waits():
     end_jobs([Succeeded()])
     minute = timedelta(minutes=1)
 
-    assert roll_up(settle=minute) == 0
+    assert roll_up(min_age=minute) == 0
     RollupPosition.objects.update(seen_at=ago(seconds=59))
-    assert roll_up(settle=minute) == 0
+    assert roll_up(min_age=minute) == 0
     end_jobs([Succeeded()])
     RollupPosition.objects.update(seen_at=ago(seconds=61))
-    assert roll_up(settle=minute) == 1, "the second had not been noted yet"
+    assert roll_up(min_age=minute) == 1, "the second had not been noted yet"
     RollupPosition.objects.update(seen_at=ago(seconds=61))
-    assert roll_up(settle=minute) == 1
+    assert roll_up(min_age=minute) == 1
 
 
 def test_an_idle_rollup_writes_nothing_within_the_settling_time(django_assert_max_num_queries):
     end_jobs([Succeeded()])
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     roll_up()
     before = list(RollupPosition.objects.values())
 
@@ -218,7 +218,7 @@ def test_a_range_is_bounded_and_gaps_in_the_ids_cost_nothing(monkeypatch):
     for number in range(8):
         make_attempt(job, claim_number=number, id=1_000_000 + number * (1 if number < 4 else 100_000))
 
-    assert [roll_up(settle=NOW) for _ in range(4)] == [4, 2, 2, 0]
+    assert [roll_up(min_age=NOW) for _ in range(4)] == [4, 2, 2, 0]
     assert sums() == {"default": {"retried": 8}}
 
 
@@ -227,7 +227,7 @@ def test_old_attempts_are_rolled_up_into_the_spans_that_reach_so_far_back():
     for number, days in enumerate((0, 1, 30, 90)):
         make_attempt(job, claim_number=number, finished_at=ago(days=days))
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert {span: sums(span).get("default", Counter()).total() for span in SPANS} == {60: 1, 600: 2, 3600: 3}
 
@@ -235,7 +235,7 @@ def test_old_attempts_are_rolled_up_into_the_spans_that_reach_so_far_back():
 def test_an_end_in_the_future_is_not_rolled_up():
     make_attempt(make_job(), finished_at=ago(days=-400))
 
-    assert roll_up(settle=NOW) == 1
+    assert roll_up(min_age=NOW) == 1
     assert not Rollup.objects.exists()
 
 
@@ -245,7 +245,7 @@ def test_dead_letters_make_their_group_and_its_hours():
     make_letter(fingerprint="a" * 32, died_at=first, error_message="old")
     make_letter(fingerprint="b" * 32, job_name="other", status="redriven")
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     group = DeadLetterGroup.objects.get(pk="a" * 32)
     assert (group.job_name, group.queue_name, group.reason) == ("sample", "mail", "attempts_used_up")
@@ -259,9 +259,9 @@ def test_dead_letters_make_their_group_and_its_hours():
 
 def test_a_newer_dead_letter_is_the_groups_sample():
     make_letter(error_message="old", died_at=ago(hours=1))
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     make_letter(error_message="new", error_class="Other")
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     group = DeadLetterGroup.objects.get()
     assert (group.error_class, group.error_message, group.total) == ("Other", "new", 2)
@@ -269,10 +269,10 @@ def test_a_newer_dead_letter_is_the_groups_sample():
 
 def test_mute_and_note_survive_a_rollup():
     make_letter()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
     DeadLetterGroup.objects.update(note="known", muted_at=ago(hours=1), muted_by="ada")
     make_letter()
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     group = DeadLetterGroup.objects.get()
     assert (group.note, group.muted_by, group.total) == ("known", "ada", 2)
@@ -289,7 +289,7 @@ def test_times_edited_into_nonsense_do_not_stop_a_rollup():
             "UPDATE django_jobs_attempt SET ready_at = '?', finished_at = '2026-02-31 00:00:00' WHERE id % 2"
         )
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert sums()["default"]["succeeded"] == 1
     assert DeadLetterGroup.objects.get().open == 1
@@ -306,7 +306,7 @@ def test_concurrent_rollups_count_each_row_once(monkeypatch):
         make_attempt(job, claim_number=number, outcome="succeeded")
         make_letter(job, fingerprint=f"{number % 7:032}")
 
-    folded = run_together(*[lambda: [roll_up(settle=NOW) for _ in range(3)]] * 4)
+    folded = run_together(*[lambda: [roll_up(min_age=NOW) for _ in range(3)]] * 4)
 
     assert sum(sum(one) for one in folded) == 200
     assert sums() == {"default": {"succeeded": 100, "dead": 100}}
@@ -333,8 +333,8 @@ def test_a_killed_rollup_neither_loses_nor_doubles(monkeypatch):
             make_letter(job, fingerprint=f"{number:032}")
 
     points = 0
-    for _ in crash_at_every_point(prepare, lambda _: roll_up(settle=NOW)):
-        roll_up(settle=NOW)
+    for _ in crash_at_every_point(prepare, lambda _: roll_up(min_age=NOW)):
+        roll_up(min_age=NOW)
         assert sums() == {"default": {"succeeded": 3, "dead": 3}}
         assert sum(DeadLetterGroup.objects.values_list("open", flat=True)) == 3
         points += 1
@@ -349,16 +349,16 @@ def test_an_attempt_committed_after_a_newer_one_is_counted_where_it_settles_in_t
     with transaction.atomic():
         make_attempt(job, claim_number=1)
         Background(lambda: make_attempt(job, claim_number=2)).result()
-        assert Background(lambda: roll_up(settle=timedelta(minutes=1))).result() == 0
+        assert Background(lambda: roll_up(min_age=timedelta(minutes=1))).result() == 0
     RollupPosition.objects.update(seen_at=ago(minutes=2))
 
-    assert roll_up(settle=timedelta(minutes=1)) == 2
+    assert roll_up(min_age=timedelta(minutes=1)) == 2
 
 
 def test_minutes_are_those_of_utc():
     at = datetime.now(UTC).replace(minute=0, second=30, microsecond=0) - timedelta(hours=1)
     make_attempt(make_job(), finished_at=at)
 
-    roll_up(settle=NOW)
+    roll_up(min_age=NOW)
 
     assert Rollup.objects.get(span_seconds=60, queue_name="default").starts_at == at.replace(second=0)

@@ -73,29 +73,29 @@ def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
 
 
 def test_a_batch_queue_returns_all_items_up_to_its_maximum() -> None:
-    inbox: BatchQueue[int] = BatchQueue(max_items=3)
+    queue: BatchQueue[int] = BatchQueue(max_items=3)
     for number in range(5):
-        inbox.put(number)
-    assert len(inbox) == 5
-    assert inbox.take() == [0, 1, 2]
-    assert inbox.take() == [3, 4]
-    waiting = Background(inbox.take)
-    inbox.put(5)
+        queue.put(number)
+    assert len(queue) == 5
+    assert queue.take() == [0, 1, 2]
+    assert queue.take() == [3, 4]
+    waiting = Background(queue.take)
+    queue.put(5)
     assert waiting.result() == [5]
-    inbox.put(6)
-    inbox.close()
-    assert (inbox.take(), inbox.is_ended) == ([6], True)
+    queue.put(6)
+    queue.close()
+    assert (queue.take(), queue.is_ended) == ([6], True)
 
 
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_a_closed_batch_queue_ends_even_if_its_last_batch_was_full(number: int) -> None:
-    inbox: BatchQueue[int] = BatchQueue(max_items=2)
+    queue: BatchQueue[int] = BatchQueue(max_items=2)
     for one in range(number):
-        inbox.put(one)
-    inbox.close()
+        queue.put(one)
+    queue.close()
     taken: list[int] = []
-    while not inbox.is_ended:
-        taken += inbox.take()
+    while not queue.is_ended:
+        taken += queue.take()
     assert taken == list(range(number))
 
 

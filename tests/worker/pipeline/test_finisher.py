@@ -32,7 +32,7 @@ class FinisherSetup:
 
     def save(self, *items: FinishedRun | ProgressUpdate) -> None:
         for item in items:
-            self.finisher.inbox.put(item)
+            self.finisher.queue.put(item)
         self.finisher.collect()
         self.finisher.step()
 

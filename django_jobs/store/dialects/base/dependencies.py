@@ -64,10 +64,12 @@ class DependencyStatements:
         ``on_dead_cancel_only``: of the direct ones, only those that a dead predecessor cancels.
         """
         return (
-            self._follow(connection, job_ids, on_dead_cancel_only=on_dead_cancel_only) if job_ids else set()
+            self._read_dependents(connection, job_ids, on_dead_cancel_only=on_dead_cancel_only)
+            if job_ids
+            else set()
         )
 
-    def _follow(
+    def _read_dependents(
         self, connection: BaseDatabaseWrapper, job_ids: Sequence[int], *, on_dead_cancel_only: bool
     ) -> set[int]:
         condition = "AND on_dead = 'cancel'" if on_dead_cancel_only else ""
