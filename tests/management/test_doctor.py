@@ -1,4 +1,4 @@
-"""``manage.py jobs doctor`` finds what was really broken, on the database at hand."""
+"""``manage.py jobs doctor`` finds real damage, on the database of the tests."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tests.sampleapp import jobs as sample
 
 DIALECTS = "django_jobs.store.dialects"
 OF_THE_SERVER = {"vacuum", "settings"}
-"""What the server of these tests may really have: dead rows of tests before, or no waiting for the disk."""
+"""Findings that the test server may really have: dead rows of earlier tests, or fsync switched off."""
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

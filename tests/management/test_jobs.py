@@ -31,7 +31,7 @@ def _json(*arguments: str) -> Any:
     return json.loads(_jobs(*arguments, "--json"))
 
 
-def test_status_counts_queues_workers_and_letters() -> None:
+def test_status_counts_queues_workers_and_dead_letters() -> None:
     factories.make_jobs(3, queue_name="mail")
     factories.make_job(State.SUCCEEDED, queue_name="mail")
     worker = factories.make_worker(hostname="web-1", queues=["mail"])
@@ -61,7 +61,7 @@ def test_list_filters_and_limits() -> None:
     assert "id" in _jobs("list", "--name", "a")
 
 
-def test_show_has_every_try() -> None:
+def test_show_has_every_attempt() -> None:
     job = factories.make_job(State.DEAD, arguments={"user_id": 7})
     factories.make_attempt(
         job, error_class="ValueError", error_message="no", traceback="Traceback\nValueError: no"
@@ -75,7 +75,7 @@ def test_show_has_every_try() -> None:
     assert "ValueError: no" in text
 
 
-def test_show_takes_no_statement_more_for_more_tries(django_assert_num_queries: Any) -> None:
+def test_show_takes_no_more_statements_for_more_attempts(django_assert_num_queries: Any) -> None:
     few, many = factories.make_job(), factories.make_job()
     for number in range(1, 12):
         factories.make_attempt(many, number=number, claim_number=number)
@@ -93,7 +93,7 @@ def test_show_says_why_a_job_does_not_run() -> None:
     assert "why           The queue mail has been paused by " in _jobs("show", str(job.pk))
 
 
-def test_show_says_until_when_a_job_is_of_use() -> None:
+def test_show_has_the_expiry_of_a_job() -> None:
     row = _json("enqueue", sample.do_nothing.name, "--expires", "3600")
     job = Job.objects.get(pk=row["id"])
     shown = _json("show", str(job.pk))
@@ -125,12 +125,12 @@ def test_enqueue_of_a_unique_job_says_that_one_waits_already() -> None:
     assert Job.objects.count() == 1
 
 
-def test_show_of_a_job_that_is_gone_says_so() -> None:
+def test_show_of_a_deleted_job_is_an_error() -> None:
     with pytest.raises(CommandError, match="there is no job 4711; it may have been pruned or purged"):
         _jobs("show", "4711")
 
 
-def test_retry_redrives_the_dead_and_hurries_the_scheduled() -> None:
+def test_retry_redrives_dead_jobs_and_runs_scheduled_ones_now() -> None:
     letter = factories.make_letter()
     dead, scheduled = letter.job, factories.make_job(State.SCHEDULED)
     done = factories.make_job(State.SUCCEEDED)
@@ -177,7 +177,7 @@ def test_purge_deletes_what_has_ended_only() -> None:
 
 
 @pytest.mark.parametrize("verb", ["retry", "cancel", "purge"])
-def test_a_change_of_everything_must_be_asked_for(verb: str) -> None:
+def test_a_change_of_all_jobs_needs_the_option_all(verb: str) -> None:
     with pytest.raises(CommandError, match="expected ids, --state, --queue, --name or --all"):
         _jobs(verb)
 

@@ -56,7 +56,7 @@ def test_nothing_to_list_and_nothing_to_fire_is_said(monkeypatch: pytest.MonkeyP
     assert _jobs("tick").strip() == "0 fired, 0 waiting, 0 skipped, 0 missed"
 
 
-def test_tick_brings_the_code_in_step_and_fires_what_is_due_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tick_syncs_the_code_and_fires_due_schedules_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(schedules, "_definitions", {})
     define_schedule("own", sample.do_nothing, arguments={}, options={"every": 3_600}, origin="here")
     make_schedule("due")

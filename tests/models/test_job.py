@@ -1,4 +1,4 @@
-"""What the ``Job`` object itself offers to the code that enqueued it."""
+"""Properties and methods of ``Job`` for the code that enqueued it."""
 
 import threading
 from datetime import timedelta
@@ -45,7 +45,7 @@ def test_a_refresh_reads_the_row_again_into_the_same_object():
     assert job.state == State.CANCELLED
 
 
-def test_a_refresh_of_a_purged_job_says_so():
+def test_a_refresh_of_a_purged_job_is_an_error():
     job = make_job()
     Job.objects.all().delete()
 
@@ -53,7 +53,7 @@ def test_a_refresh_of_a_purged_job_says_so():
         job.refresh()
 
 
-def test_the_error_is_that_of_the_try_that_ended_last():
+def test_the_error_is_that_of_the_last_attempt():
     job = make_job()
     assert job.error is None
     assert job.last_attempt is None
@@ -71,7 +71,7 @@ def test_the_error_is_that_of_the_try_that_ended_last():
     ]
 
 
-def test_a_try_that_ended_well_leaves_no_error():
+def test_a_successful_attempt_leaves_no_error():
     job = make_job()
     make_attempt(job, claim_number=1, error_class="KeyError")
     make_attempt(job, claim_number=2, outcome="succeeded")
@@ -79,7 +79,7 @@ def test_a_try_that_ended_well_leaves_no_error():
     assert job.error is None
 
 
-def test_a_result_that_could_not_be_stored_is_none_and_says_so():
+def test_a_result_that_could_not_be_stored_is_none_and_marked_as_lost():
     job = make_job(State.SUCCEEDED, result_data=RESULT_NOT_STORABLE)
 
     assert job.is_result_lost
@@ -121,7 +121,7 @@ def test_a_wait_that_takes_too_long_is_told_the_state(timeout):
         job.wait(timeout=timeout)
 
 
-def test_a_dead_job_tells_its_error_and_its_letters():
+def test_a_dead_job_has_its_error_and_its_dead_letters():
     job = make_job()
     worker = make_worker()
     [claim] = take(worker)

@@ -1,4 +1,4 @@
-"""The engine's own jobs: everything that matches a filter is ended once, in steps, and can be stopped."""
+"""Built-in jobs: every row that matches a filter is processed once, in steps, and the job can be cancelled."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_purged_dead_letters_lose_their_jobs_and_resolved_ones_keep_them() -> No
     ]
 
 
-def test_a_filter_of_the_errors_text_looks_into_class_and_message() -> None:
+def test_a_filter_by_error_text_searches_class_and_message() -> None:
     factories.make_letter(error_class="shop.NoCard")
     factories.make_letter(error_message="the card was refused")
     factories.make_letter()
@@ -145,7 +145,7 @@ def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> 
     assert max(map(len, found)) == 1
 
 
-def test_a_count_is_bounded_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_count_is_bounded_and_marked_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "MAX_COUNTED", 3)
     _letters(3)
     assert (

@@ -161,7 +161,7 @@ class TestDeadJobs:
 
 
 class TestCancel:
-    def test_what_waits_is_cancelled_what_runs_is_asked_and_it_ends_with_that(self) -> None:
+    def test_waiting_jobs_are_cancelled_running_ones_requested_and_the_batch_ends_with_them(self) -> None:
         batch = make(3)
         worker = make_worker()
         (claim,) = take(worker, limit=1, queues=["default"])
@@ -248,7 +248,7 @@ class TestGrowth:
         with pytest.raises(BatchEndedError, match="is succeeded"):
             batch.add(sample.echo.s())
 
-    def test_one_that_is_gone_says_so(self) -> None:
+    def test_a_deleted_batch_is_an_error(self) -> None:
         batch = make(0)
         BatchRow.objects.all().delete()
         with pytest.raises(BatchEndedError, match=rf"batch {batch.id} does not exist"):
@@ -442,7 +442,7 @@ def test_all_children_that_finish_at_once_end_it_once() -> None:
 
 
 @needs_row_locks
-def test_a_finish_never_waits_for_the_batchs_row_and_whoever_holds_it_looks_again() -> None:
+def test_a_finish_never_waits_for_the_batchs_row_and_its_holder_checks_again() -> None:
     batch = make(1)
     held, go_on = threading.Event(), threading.Event()
 
@@ -462,7 +462,7 @@ def test_a_finish_never_waits_for_the_batchs_row_and_whoever_holds_it_looks_agai
     assert (state(batch), fired(batch)) == ("succeeded", ["on_success", "on_complete"])
 
 
-def test_many_tallies_are_summed_up_on_the_way(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_many_count_deltas_are_applied_before_the_batch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sum_up_module, "MANY_DELTAS", 3)
     batch = make(9)
     for _ in range(8):
@@ -474,7 +474,7 @@ def test_many_tallies_are_summed_up_on_the_way(monkeypatch: pytest.MonkeyPatch) 
     assert state(batch) == "succeeded"
 
 
-def test_a_batch_whose_last_finish_was_killed_before_its_look_is_found(
+def test_a_batch_whose_last_finish_was_killed_before_its_check_is_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     batch = make(1)
@@ -558,7 +558,7 @@ def test_pruning_takes_the_jobs_of_a_batch_and_then_the_batch() -> None:
     assert list(BatchRow.objects.values_list("pk", flat=True)) == [other.id]
 
 
-def test_the_progress_of_a_batch_that_nothing_was_tallied_of_is_what_its_row_says() -> None:
+def test_the_progress_of_a_batch_without_count_deltas_is_that_of_its_row() -> None:
     row = make_batch(total=4, succeeded=1, dead=1, cancelled=1)
     seen = batch_progress(row)
     assert (seen.total, seen.done, seen.waiting, seen.state) == (4, 3, 1, "running")
