@@ -18,7 +18,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import DeadLetter, Job
-from ...operations import why_not_running
+from ...operations import cancel, why_not_running
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ...policy.states import FINAL_STATES, State
 from ...reasons import render_reason
@@ -176,7 +176,7 @@ def stop_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int)
     if request.method != "POST":
         raise Http404
     job, _key = _get_bulk_job(request, pk)
-    if job.cancel(by=actor(request)):
+    if cancel(job, by=actor(request)):
         log_rows(request, [job], CHANGE, gettext("Stopped."))
         model_admin.message_user(request, gettext("Stops before the next step."), messages.SUCCESS)
     else:

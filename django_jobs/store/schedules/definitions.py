@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -247,10 +247,3 @@ def _set_next(row: CronSchedule, timing: Timing, now: datetime) -> None:
         return
     row.next_due_at = timing.next(now)
     row.next_check_at = None if row.next_due_at is None else timing.check_at(row.next_due_at)
-
-
-def find_schedules(names: Sequence[str], *, using: str | None = None) -> list[CronSchedule]:
-    """Return the schedules of these names, or all if none is given, sorted by name."""
-    _, connection = open_dialect(using)
-    rows = CronSchedule.objects.using(connection.alias).order_by("name")
-    return list(rows.filter(name__in=names) if names else rows)
