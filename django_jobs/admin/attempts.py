@@ -19,6 +19,7 @@ from ..store.search.keyset_pages import KeysetPage
 from ..store.search.newest_first import newest_first
 from .site.filters import FieldFilter
 from .site.labels import OUTCOME_LABELS, format_duration, format_timestamp, outcome_label, page_link
+from .site.page_admin import column
 from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import VIEW_ARGUMENTS, has_permission
 
@@ -124,10 +125,7 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         """Return every field of the page."""
         return [name for _, options in self.get_fieldsets(request, obj) for name in options["fields"]]
 
-    @admin.display(description=_("outcome"))
-    def outcome_display(self, attempt: Attempt) -> str:
-        """Return the outcome in the current language."""
-        return outcome_label(attempt.outcome)
+    outcome_display = column(_("outcome"), lambda attempt: outcome_label(attempt.outcome))
 
     @admin.display(description=_("job"))
     def job_display(self, attempt: Attempt) -> str | SafeString:
@@ -141,30 +139,11 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         """Return a link to the worker."""
         return page_link(None, self.admin_site, "worker", attempt.worker_id, attempt.worker)
 
-    @admin.display(description=_("wait time"))
-    def waited(self, attempt: Attempt) -> str:
-        """Return how long the job was ready before the attempt."""
-        return format_duration(attempt.waited)
-
-    @admin.display(description=_("run time"))
-    def ran(self, attempt: Attempt) -> str:
-        """Return how long the function ran."""
-        return format_duration(attempt.duration)
-
-    @admin.display(description=_("ready at"))
-    def ready(self, attempt: Attempt) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(attempt.ready_at)
-
-    @admin.display(description=_("started at"))
-    def started(self, attempt: Attempt) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(attempt.started_at)
-
-    @admin.display(description=_("finished at"))
-    def finished(self, attempt: Attempt) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(attempt.finished_at)
+    waited = column(_("wait time"), lambda attempt: format_duration(attempt.waited))
+    ran = column(_("run time"), lambda attempt: format_duration(attempt.duration))
+    ready = column(_("ready at"), lambda attempt: format_timestamp(attempt.ready_at))
+    started = column(_("started at"), lambda attempt: format_timestamp(attempt.started_at))
+    finished = column(_("finished at"), lambda attempt: format_timestamp(attempt.finished_at))
 
     @admin.display(description=_("error"))
     def short_error(self, attempt: Any) -> str:
@@ -173,10 +152,9 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         cut_line = line if len(line) <= MAX_MESSAGE_CHARS else f"{line[: MAX_MESSAGE_CHARS - 3]}..."
         return f"{attempt.error_class}: {cut_line}" if line else attempt.error_class
 
-    @admin.display(description=_("error message"))
-    def error_display(self, attempt: Attempt) -> str:
-        """Return the message, cut."""
-        return truncate(attempt.error_message, MAX_TEXT_CHARS) or "-"
+    error_display = column(
+        _("error message"), lambda attempt: truncate(attempt.error_message, MAX_TEXT_CHARS) or "-"
+    )
 
     @admin.display(description=_("traceback"))
     def traceback_display(self, attempt: Attempt) -> SafeString | str:

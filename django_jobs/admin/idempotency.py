@@ -18,7 +18,7 @@ from ..redaction import secret_parts
 from ..store.search.keys import find_keys, find_once
 from ..store.search.keyset_pages import KeysetPage
 from .site.labels import format_timestamp, page_link, render_json, state_label
-from .site.page_admin import M
+from .site.page_admin import M, column
 from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import VIEW_ARGUMENTS, has_permission
 
@@ -97,15 +97,11 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
     changelist_class = KeyChangeList
     fields = ("kind_display", "key", "job_name", "job_display", "since_display", "until_display")
 
-    @admin.display(description=_("digest"))
-    def digest_display(self, key: EnqueueKey) -> str:
-        """Return the start of the key's digest."""
-        return key.digest.hex[:8]
-
-    @admin.display(description=_("kind"))
-    def kind_display(self, key: EnqueueKey) -> str:
-        """Return the kind of the key in the current language."""
-        return str(KEY_KIND_LABELS[KeyKind(key.kind)]) if key.kind in set(KeyKind) else key.kind
+    digest_display = column(_("digest"), lambda key: key.digest.hex[:8])
+    kind_display = column(
+        _("kind"),
+        lambda key: str(KEY_KIND_LABELS[KeyKind(key.kind)]) if key.kind in set(KeyKind) else key.kind,
+    )
 
     @admin.display(description=_("job"))
     def job_display(self, key: EnqueueKey) -> str | SafeString:
@@ -116,17 +112,13 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
             return _("#%(id)s (deleted)") % {"id": key.job_id}
         return page_link(None, self.admin_site, "job", job.pk, f"#{job.pk} ({state_label(job.state)})")
 
-    @admin.display(description=_("since"))
-    def since_display(self, key: EnqueueKey) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(key.acquired_at)
-
-    @admin.display(description=_("expires"))
-    def until_display(self, key: EnqueueKey) -> str:
-        """Return when an idempotency key expires; a unique key is held while its job waits."""
-        return (
+    since_display = column(_("since"), lambda key: format_timestamp(key.acquired_at))
+    until_display = column(
+        _("expires"),
+        lambda key: (
             str(_("while its job waits")) if key.kind == KeyKind.UNIQUE else format_timestamp(key.expires_at)
-        )
+        ),
+    )
 
 
 @admin.register(OnceRecord)
@@ -137,22 +129,14 @@ class OnceRecordAdmin(KeysAdmin[OnceRecord]):
     changelist_class = OnceChangeList
     fields = ("key", "job_display", "recorded_display", "stored_display")
 
-    @admin.display(description=_("digest"))
-    def digest_display(self, record: OnceRecord) -> str:
-        """Return the start of the key's digest."""
-        return record.digest.hex[:8]
+    digest_display = column(_("digest"), lambda record: record.digest.hex[:8])
 
     @admin.display(description=_("job"))
     def job_display(self, record: OnceRecord) -> str | SafeString:
         """Return a link to the job that came first."""
         return page_link(None, self.admin_site, "job", record.job_id, f"#{record.job_id}")
 
-    @admin.display(description=_("recorded at"))
-    def recorded_display(self, record: OnceRecord) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(record.recorded_at)
-
-    @admin.display(description=_("stored value"))
-    def stored_display(self, record: OnceRecord) -> SafeString:
-        """Return the value that the first job stored, secrets masked."""
-        return render_json(redact(record.stored, parts=secret_parts()))
+    recorded_display = column(_("recorded at"), lambda record: format_timestamp(record.recorded_at))
+    stored_display = column(
+        _("stored value"), lambda record: render_json(redact(record.stored, parts=secret_parts()))
+    )

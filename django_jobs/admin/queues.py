@@ -19,7 +19,7 @@ from ..operations import pause, resume, set_max_running
 from ..store.stats.dashboard import queue_statuses
 from .dashboard import dashboard_urls, queue_context
 from .site.labels import format_timestamp
-from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor
+from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor, column, needs
 from .site.permissions import PAUSE, has_permission, require_permission
 
 FIGURES = (
@@ -98,9 +98,7 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
             )
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def has_pause_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may pause and resume queues."""
-        return has_permission(request, PAUSE)
+    has_pause_permission = needs(PAUSE)
 
     @admin.action(description=_("Pause: claim no more jobs, let running ones finish"), permissions=["pause"])
     def pause_selected(self, request: HttpRequest, queues: QuerySet[Queue]) -> None:
@@ -114,30 +112,14 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         resumed = [queue.name for queue in queues if _apply_action(self, request, queue, "resume")]
         self.message_user(request, _("Resumed: %s") % (", ".join(resumed) or "-"))
 
-    @admin.display(description=_("waiting"))
-    def waiting(self, queue: Queue) -> str:
-        """Return how many jobs are ready, counted up to a limit."""
-        return _figure(queue, "waiting")
-
-    @admin.display(description=_("oldest"))
-    def oldest(self, queue: Queue) -> str:
-        """Return how long the oldest ready job has waited."""
-        return _figure(queue, "oldest")
-
-    @admin.display(description=_("running"))
-    def running(self, queue: Queue) -> str:
-        """Return how many of its jobs run."""
-        return _figure(queue, "running")
-
-    @admin.display(description=_("per minute"))
-    def per_minute(self, queue: Queue) -> str:
-        """Return how many attempts finished per minute lately."""
-        return _figure(queue, "per_minute")
-
-    @admin.display(description=_("max. running"))
-    def max_running_display(self, queue: Queue) -> str:
-        """Return how many of its jobs may run at once."""
-        return str(_("no limit") if queue.max_running is None else queue.max_running)
+    waiting = column(_("waiting"), lambda queue: _figure(queue, "waiting"))
+    oldest = column(_("oldest"), lambda queue: _figure(queue, "oldest"))
+    running = column(_("running"), lambda queue: _figure(queue, "running"))
+    per_minute = column(_("per minute"), lambda queue: _figure(queue, "per_minute"))
+    max_running_display = column(
+        _("max. running"),
+        lambda queue: str(_("no limit") if queue.max_running is None else queue.max_running),
+    )
 
     @admin.display(description=_("status"))
     def status_display(self, queue: Queue) -> str | SafeString:

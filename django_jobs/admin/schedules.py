@@ -28,7 +28,7 @@ from ..redaction import redact_for_job
 from ..schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs, spec_of
 from ..store.clock import database_now
 from .site.labels import format_timestamp, render_json
-from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor
+from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor, column
 
 if TYPE_CHECKING:
     _Form = forms.ModelForm[CronSchedule]
@@ -209,20 +209,17 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
             case _:
                 return str(_("active"))
 
-    @admin.display(description=_("arguments"))
-    def readable_arguments(self, schedule: CronSchedule) -> SafeString:
-        """Return the arguments as indented JSON, secrets masked."""
-        return render_json(redact_for_job(schedule.job_name, schedule.arguments))
-
-    @admin.display(description=_("meaning"))
-    def meaning(self, schedule: CronSchedule) -> str:
-        """Return the expression in plain English."""
-        return describe_cron(schedule.cron, every=schedule.every) or "-"
-
-    @admin.display(description=_("next due"), ordering="next_due_at")
-    def next_due(self, schedule: CronSchedule) -> str:
-        """Return when it is due next, in the schedule's own zone."""
-        return "-" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.timezone)
+    readable_arguments = column(
+        _("arguments"), lambda schedule: render_json(redact_for_job(schedule.job_name, schedule.arguments))
+    )
+    meaning = column(_("meaning"), lambda schedule: describe_cron(schedule.cron, every=schedule.every) or "-")
+    next_due = column(
+        _("next due"),
+        lambda schedule: (
+            "-" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.timezone)
+        ),
+        ordering="next_due_at",
+    )
 
     @admin.display(description=_("next firings"))
     def firings(self, schedule: CronSchedule) -> str | SafeString:
@@ -334,6 +331,10 @@ def _apply_action(
         model_admin.message_user(request, text, messages.SUCCESS if is_done else messages.WARNING)
 
 
+def _late(tick: Tick) -> str:
+    return f"{tick.late_by.total_seconds():.3f} s"
+
+
 @admin.register(Tick)
 class TickAdmin(ReadOnlyAdmin[Tick]):
     """Lists ticks: when each was due, how late it was decided, its outcome and the reason."""
@@ -351,24 +352,13 @@ class TickAdmin(ReadOnlyAdmin[Tick]):
         """Allow the link from a schedule's page."""
         return lookup == "schedule__id__exact" or super().lookup_allowed(lookup, value, request)
 
-    @admin.display(description=_("due"), ordering="due_at")
-    def due(self, tick: Tick) -> str:
-        """Return the instant to the millisecond."""
-        return format_timestamp(tick.due_at)
-
-    @admin.display(description=_("late by"))
-    def late(self, tick: Tick) -> str:
-        """Return how late it was decided."""
-        return _late(tick)
+    due = column(_("due"), lambda tick: format_timestamp(tick.due_at), ordering="due_at")
+    late = column(_("late by"), _late)
 
     @admin.display(description=_("job"))
     def job_link(self, tick: Tick) -> str | SafeString:
         """Return a link to the job that it fired, which may have been pruned since."""
         return _job_link(self, tick)
-
-
-def _late(tick: Tick) -> str:
-    return f"{tick.late_by.total_seconds():.3f} s"
 
 
 def _job_link(model_admin: PageAdmin[Any], tick: Tick) -> str | SafeString:

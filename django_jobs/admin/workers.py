@@ -21,7 +21,7 @@ from ..store.clock import database_now
 from ..store.search.keyset_pages import KeysetPage
 from ..store.workers import ALIVE
 from .site.labels import format_timestamp
-from .site.page_admin import PageAdmin, actor
+from .site.page_admin import PageAdmin, actor, column, needs
 from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import STOP, has_permission, require_permission
 
@@ -97,9 +97,7 @@ class WorkerAdmin(PagedAdmin[Worker]):
             context["buttons"] = [(self.url("worker_stop", worker.pk), _("Stop"))]
         return super().render_change_form(request, context, *args, **kwargs)
 
-    def has_stop_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may stop workers."""
-        return has_permission(request, STOP)
+    has_stop_permission = needs(STOP)
 
     @admin.action(description=_("Stop: finish running jobs, claim no more"), permissions=["stop"])
     def stop_selected(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
@@ -110,10 +108,7 @@ class WorkerAdmin(PagedAdmin[Worker]):
         ) % len(stopped)
         self.message_user(request, text, messages.SUCCESS if stopped else messages.WARNING)
 
-    @admin.display(description=_("process"))
-    def process(self, worker: Worker) -> str:
-        """Return host and process id."""
-        return f"{worker.hostname}:{worker.pid}"
+    process = column(_("process"), lambda worker: f"{worker.hostname}:{worker.pid}")
 
     @admin.display(description=_("status"))
     def status_display(self, worker: Worker) -> SafeString:
@@ -143,25 +138,13 @@ class WorkerAdmin(PagedAdmin[Worker]):
             return str(_("none (scheduler only)"))
         return ", ".join(worker.queues) or str(_("all"))
 
-    @admin.display(description=_("memory"))
-    def memory(self, worker: Worker) -> str:
-        """Return its resident memory at the last heartbeat."""
-        return "-" if worker.memory_bytes is None else str(filesizeformat(worker.memory_bytes))
-
-    @admin.display(description=_("last heartbeat"))
-    def last_heartbeat(self, worker: Worker) -> str:
-        """Return the time of its last heartbeat."""
-        return format_timestamp(worker.heartbeat_at)
-
-    @admin.display(description=_("started"))
-    def started(self, worker: Worker) -> str:
-        """Return when it started."""
-        return format_timestamp(worker.started_at)
-
-    @admin.display(description=_("stopped"))
-    def stopped(self, worker: Worker) -> str:
-        """Return when it stopped, or was declared lost."""
-        return format_timestamp(worker.stopped_at)
+    memory = column(
+        _("memory"),
+        lambda worker: "-" if worker.memory_bytes is None else str(filesizeformat(worker.memory_bytes)),
+    )
+    last_heartbeat = column(_("last heartbeat"), lambda worker: format_timestamp(worker.heartbeat_at))
+    started = column(_("started"), lambda worker: format_timestamp(worker.started_at))
+    stopped = column(_("stopped"), lambda worker: format_timestamp(worker.stopped_at))
 
     @admin.display(description=_("stop requested"))
     def stop_request(self, worker: Worker) -> str:

@@ -18,7 +18,7 @@ from ...store.dead_letters.search import id_bounds
 from ...store.search.keyset_pages import KeysetPage
 from ...store.search.newest_first import newest_first
 from ..site.detail import DetailAdmin
-from ..site.page_admin import selection_fields
+from ..site.page_admin import column, needs, selection_fields
 from ..site.paging import PagedChangeList
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, has_permission
 from . import bulk_actions, exports, groups, page
@@ -46,6 +46,7 @@ class DeadLetterChangeList(PagedChangeList):
 class DeadLetterAdmin(DetailAdmin[DeadLetter]):
     """Lists dead letters, newest first; those of one error are a group with a page of its own."""
 
+    detail_page = page
     list_display = ("died_at", "job_name", "error", "reason_display", "status", "job_link")
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER
@@ -57,17 +58,9 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
     class Media:
         css = {"all": ("django_jobs/dead_letters.css",)}
 
-    def has_redrive_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may redrive."""
-        return has_permission(request, REDRIVE)
-
-    def has_resolve_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may resolve."""
-        return has_permission(request, RESOLVE)
-
-    def has_purge_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may purge."""
-        return has_permission(request, PURGE_DEAD_LETTERS)
+    has_redrive_permission = needs(REDRIVE)
+    has_resolve_permission = needs(RESOLVE)
+    has_purge_permission = needs(PURGE_DEAD_LETTERS)
 
     def get_urls(self) -> list[Any]:
         """Add the groups, the actions on one, a group or all that match, and the exports."""
@@ -118,29 +111,14 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
         response: HttpResponse = super().changelist_view(request, {"tools": tools, **(extra_context or {})})
         return response
 
-    def detail(self, request: HttpRequest, row: DeadLetter) -> HttpResponse:
-        """Return the dead letter's page."""
-        return page.detail(self, request, row)
-
-    def missing_text(self, pk: int | str) -> str:
-        """Return the message for a dead letter that no longer exists."""
-        return page.missing_text(pk)
-
     @admin.display(description=_("error"))
     def error(self, dead_letter: DeadLetter) -> str:
         """Return the class without its module and the first line of the message, cut."""
         line = dead_letter.error_message.partition("\n")[0]
         return f"{self.error_name(dead_letter)}: {line if len(line) <= 80 else line[:77] + '...'}"
 
-    @admin.display(description=_("error"))
-    def error_name(self, dead_letter: DeadLetter) -> str:
-        """Return the class without its module."""
-        return dead_letter.error_class.rpartition(".")[2]
-
-    @admin.display(description=_("reason"))
-    def reason_display(self, dead_letter: DeadLetter) -> str:
-        """Return why the job died in the current language."""
-        return reason_label(dead_letter.reason)
+    error_name = column(_("error"), lambda dead_letter: dead_letter.error_class.rpartition(".")[2])
+    reason_display = column(_("reason"), lambda dead_letter: reason_label(dead_letter.reason))
 
     @admin.display(description=_("job"))
     def job_link(self, dead_letter: DeadLetter) -> str | SafeString:

@@ -8,7 +8,6 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.html import format_html
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
@@ -16,10 +15,10 @@ from ...policy.filter_values import FilterError
 from ...policy.states import State
 from ..site.detail import DetailAdmin
 from ..site.labels import format_duration, progress_bar, run_duration, state_label, wait_duration
-from ..site.page_admin import selection_fields
-from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY, has_permission
+from ..site.page_admin import column, needs, selection_fields
+from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY
 from . import copy, log, page, replay
-from .actions import ACTIONS, apply, missing_text, report_many
+from .actions import ACTIONS, apply, report_many
 from .changelist import JobChangeList, read_at
 from .filters import FILTERS, read_filter
 
@@ -28,6 +27,7 @@ from .filters import FILTERS, read_filter
 class JobAdmin(DetailAdmin[Job]):
     """Lists jobs by pages."""
 
+    detail_page = page
     list_display = (
         "id", "state_display", "name", "queue_name", "attempts_used", "progress", "waited", "ran", "worker_display",
         "enqueued_at",
@@ -40,21 +40,10 @@ class JobAdmin(DetailAdmin[Job]):
     actions = ("retry_selected", "cancel_selected", "copy_selected", "purge_selected")
     ordering = ("-id",)
 
-    def has_retry_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may retry jobs, or run them now."""
-        return has_permission(request, RETRY)
-
-    def has_cancel_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may cancel jobs."""
-        return has_permission(request, CANCEL)
-
-    def has_purge_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may purge jobs."""
-        return has_permission(request, PURGE)
-
-    def has_enqueue_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may enqueue copies."""
-        return has_permission(request, ENQUEUE)
+    has_retry_permission = needs(RETRY)
+    has_cancel_permission = needs(CANCEL)
+    has_purge_permission = needs(PURGE)
+    has_enqueue_permission = needs(ENQUEUE)
 
     def get_urls(self) -> list[Any]:
         """Add the addresses of a job's actions, its log and its full texts."""
@@ -87,43 +76,19 @@ class JobAdmin(DetailAdmin[Job]):
         response: HttpResponse = super().changelist_view(request, {"tools": tools, **(extra_context or {})})
         return response
 
-    def detail(self, request: HttpRequest, row: Job) -> HttpResponse:
-        """Return the job's page."""
-        return page.detail(self, request, row)
-
-    def missing_text(self, pk: int | str) -> str:
-        """Return the message for a job that no longer exists."""
-        return missing_text(pk)
-
-    @admin.display(description=_("state"))
-    def state_display(self, job: Job) -> SafeString:
-        """Return the state in the current language."""
-        return format_html('<span class="job-state job-{}">{}</span>', job.state, state_label(job.state))
-
-    @admin.display(description=_("attempts"))
-    def attempts_used(self, job: Job) -> str:
-        """Return the attempts used and allowed."""
-        return f"{job.attempt} / {job.max_attempts}"
-
-    @admin.display(description=_("progress"))
-    def progress(self, job: Job) -> str | SafeString:
-        """Return a progress bar, empty if the job reports no progress."""
-        return progress_bar(job)
-
-    @admin.display(description=_("wait time"))
-    def waited(self, job: Job) -> str:
-        """Return how long it was ready, or has been so far."""
-        return format_duration(wait_duration(job, now=read_at(job)))
-
-    @admin.display(description=_("run time"))
-    def ran(self, job: Job) -> str:
-        """Return how long it ran, or has run so far."""
-        return format_duration(run_duration(job, now=read_at(job)))
-
-    @admin.display(description=_("worker"))
-    def worker_display(self, job: Job) -> str:
-        """Return the worker of a running job."""
-        return str(job.worker or "-") if job.state == State.RUNNING else ""
+    state_display = column(
+        _("state"),
+        lambda job: format_html(
+            '<span class="job-state job-{}">{}</span>', job.state, state_label(job.state)
+        ),
+    )
+    attempts_used = column(_("attempts"), lambda job: f"{job.attempt} / {job.max_attempts}")
+    progress = column(_("progress"), progress_bar)
+    waited = column(_("wait time"), lambda job: format_duration(wait_duration(job, now=read_at(job))))
+    ran = column(_("run time"), lambda job: format_duration(run_duration(job, now=read_at(job))))
+    worker_display = column(
+        _("worker"), lambda job: str(job.worker or "-") if job.state == State.RUNNING else ""
+    )
 
     @admin.action(description=_("Retry dead jobs, run scheduled jobs now"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

@@ -7,7 +7,6 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ... import registry
@@ -19,7 +18,7 @@ from ...store.search.keyset_pages import KeysetPage
 from ..site.detail import DetailAdmin
 from ..site.filters import ChoicesFilter
 from ..site.labels import LIMIT_KIND_LABELS, format_timestamp
-from ..site.page_admin import selection_fields
+from ..site.page_admin import column, needs, selection_fields
 from ..site.paging import PagedChangeList
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission
 from . import page
@@ -81,8 +80,9 @@ class LimitChangeList(PagedChangeList):
 class LimitAdmin(DetailAdmin[Limit]):
     """Lists limits by name, kind and key."""
 
+    detail_page = page
     list_display = (
-        "kind_display", "name", "key_display", "status_display", "rule_text", "use", "waiting", "waiting_since",
+        "kind_display", "name", "key_display", "status_display", "rule_display", "use", "waiting", "waiting_since",
     )  # fmt: skip
     list_display_links = ("kind_display", "name")
     list_filter = (KindFilter, NameFilter)
@@ -93,9 +93,7 @@ class LimitAdmin(DetailAdmin[Limit]):
     actions = ("reopen_selected",)
     ordering = ("name", "kind", "key")
 
-    def has_reopen_permission(self, request: HttpRequest) -> bool:
-        """Tell whether the user may reopen limits."""
-        return has_permission(request, REOPEN)
+    has_reopen_permission = needs(REOPEN)
 
     def get_urls(self) -> list[Any]:
         """Add the page that asks before a limit is reopened."""
@@ -117,14 +115,6 @@ class LimitAdmin(DetailAdmin[Limit]):
         """Leave the search to ``store/limits/search.py``."""
         return queryset, False
 
-    def detail(self, request: HttpRequest, row: Limit) -> HttpResponse:
-        """Return the limit's page."""
-        return page.detail(self, request, row.pk)
-
-    def missing_text(self, pk: int | str) -> str:
-        """Return the message for a limit that no longer exists."""
-        return page.missing_text()
-
     @admin.action(description=_("Reopen closed limits"), permissions=["reopen"])
     def reopen_selected(self, request: HttpRequest, limits: QuerySet[Limit]) -> HttpResponse | None:
         """Ask, then reopen the selected limits."""
@@ -135,40 +125,15 @@ class LimitAdmin(DetailAdmin[Limit]):
         fields = selection_fields("reopen_selected", chosen)
         return page.confirm_reopen(self, request, chosen, back=request.get_full_path(), fields=fields)
 
-    @admin.display(description=_("kind"))
-    def kind_display(self, limit: Limit) -> str:
-        """Return the kind in the current language."""
-        return str(LIMIT_KIND_LABELS[LimitKind(limit.kind)])
-
-    @admin.display(description=_("key"))
-    def key_display(self, limit: Limit) -> str:
-        """Return the key, masked if it is a secret."""
-        return redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-"
-
-    @admin.display(description=_("rule"))
-    def rule_text(self, limit: Limit) -> str:
-        """Return the rule in words."""
-        return rule_text(_status(limit).rule)
-
-    @admin.display(description=_("in use"))
-    def use(self, limit: Limit) -> str:
-        """Return the permits in use, and of how many."""
-        return usage_text(_status(limit))
-
-    @admin.display(description=_("waiting"))
-    def waiting(self, limit: Limit) -> str:
-        """Return how many jobs wait, counted up to a thousand."""
-        return format_capped_count(_status(limit).waiting)
-
-    @admin.display(description=_("waiting since"))
-    def waiting_since(self, limit: Limit) -> str:
-        """Return since when the longest waiting job waits."""
-        return format_timestamp(_status(limit).waiting_since)
-
-    @admin.display(description=_("status"))
-    def status_display(self, limit: Limit) -> str | SafeString:
-        """Return why the limit is closed."""
-        return limit_status_badge(_status(limit))
+    kind_display = column(_("kind"), lambda limit: str(LIMIT_KIND_LABELS[LimitKind(limit.kind)]))
+    key_display = column(
+        _("key"), lambda limit: redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-"
+    )
+    rule_display = column(_("rule"), lambda limit: rule_text(_status(limit).rule))
+    use = column(_("in use"), lambda limit: usage_text(_status(limit)))
+    waiting = column(_("waiting"), lambda limit: format_capped_count(_status(limit).waiting))
+    waiting_since = column(_("waiting since"), lambda limit: format_timestamp(_status(limit).waiting_since))
+    status_display = column(_("status"), lambda limit: limit_status_badge(_status(limit)))
 
 
 def _status(limit: Limit) -> LimitStatus:

@@ -49,11 +49,11 @@ class PermitSection:
         return len(self.rows) == SHOWN_PERMITS
 
 
-def detail(model_admin: PageAdmin[Limit], request: HttpRequest, pk: int) -> HttpResponse:
+def detail(model_admin: PageAdmin[Limit], request: HttpRequest, limit: Limit) -> HttpResponse:
     """Return the page. At most eight statements besides those for the user."""
-    status = find_limit(pk)
+    status = find_limit(limit.pk)
     if status is None:
-        return model_admin.redirect_missing(request, missing_text())
+        return model_admin.redirect_missing(request, missing_text(limit.pk))
     can_reopen = status.can_be_reopened and has_permission(request, REOPEN)
     context = model_admin.page_context(
         request,
@@ -62,8 +62,8 @@ def detail(model_admin: PageAdmin[Limit], request: HttpRequest, pk: int) -> Http
         details=_details(status),
         sections=_sections(model_admin, request, status),
         max_rows=SHOWN_PERMITS,
-        reopen_url=model_admin.url("limit_reopen", pk) if can_reopen else None,
-        history_url=model_admin.url("limit_history", pk),
+        reopen_url=model_admin.url("limit_reopen", limit.pk) if can_reopen else None,
+        history_url=model_admin.url("limit_history", limit.pk),
     )
     return TemplateResponse(request, "admin/django_jobs/limit/detail.html", context)
 
@@ -129,7 +129,7 @@ def reopen_view(model_admin: PageAdmin[Limit], request: HttpRequest, pk: str) ->
     require_permission(request, REOPEN)
     limit = model_admin.get_object(request, pk)
     if limit is None:
-        return model_admin.redirect_missing(request, missing_text())
+        return model_admin.redirect_missing(request, missing_text(pk))
     limit_url = model_admin.url("limit_change", limit.pk)
     if request.method == "POST":
         reopen_many(model_admin, request, [limit])
@@ -172,6 +172,6 @@ def confirm_reopen(
     )
 
 
-def missing_text() -> str:
+def missing_text(_pk: int | str) -> str:
     """Return the message for a limit that no longer exists."""
     return gettext("This limit no longer exists: it has not been used for a while.")

@@ -15,13 +15,8 @@ from .paging import PagedAdmin
 class DetailAdmin(PagedAdmin[M]):
     """Rows are changed by actions only, each with a permission of its own."""
 
-    def detail(self, request: HttpRequest, row: M) -> HttpResponse:
-        """Return the row's page."""
-        raise NotImplementedError
-
-    def missing_text(self, pk: int | str) -> str:
-        """Return the message for a row that no longer exists."""
-        raise NotImplementedError
+    detail_page: Any
+    """The module of the page: ``detail(model_admin, request, row)``, and ``missing_text(pk)`` for a deleted row."""
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse."""
@@ -36,5 +31,6 @@ class DetailAdmin(PagedAdmin[M]):
         request.current_app = self.admin_site.name
         row = self.get_object(request, unquote(object_id))
         if row is None:
-            return self.redirect_missing(request, self.missing_text(object_id))
-        return self.detail(request, row)
+            return self.redirect_missing(request, self.detail_page.missing_text(object_id))
+        response: HttpResponse = self.detail_page.detail(self, request, row)
+        return response

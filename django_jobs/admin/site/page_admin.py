@@ -17,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from ...conf import get_settings
 from ...policy.filter_values import FilterError
 from .labels import filter_error_text
+from .permissions import has_permission
 
 M = TypeVar("M", bound=Model)
 
@@ -142,3 +143,21 @@ def log_rows(request: HttpRequest, rows: Sequence[Model], flag: int, text: Any) 
 def selection_fields(action: str, rows: Iterable[Model]) -> list[tuple[str, Any]]:
     """Return the hidden fields that post a list's action again for the selected rows."""
     return [("action", action), *((helpers.ACTION_CHECKBOX_NAME, row.pk) for row in rows)]
+
+
+def column(description: Any, render: Callable[[Any], Any], **options: Any) -> Any:
+    """Return a display method of a ModelAdmin: ``render(row)`` under the title ``description``."""
+
+    def display(_model_admin: Any, row: Any) -> Any:
+        return render(row)
+
+    return admin.display(description=description, **options)(display)
+
+
+def needs(codename: str) -> Any:
+    """Return a ``has_..._permission`` method of a ModelAdmin, which guards its actions."""
+
+    def has_action_permission(_model_admin: Any, request: HttpRequest) -> bool:
+        return has_permission(request, codename)
+
+    return has_action_permission

@@ -55,7 +55,7 @@ def test_the_list_of_what_succeeded_offers_it_and_the_job_copies_each_once(clien
 
 
 def test_a_run_that_was_killed_goes_on_behind_what_it_has_copied(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engine_jobs, "CHUNK", 2)
+    monkeypatch.setattr(engine_jobs, "CHUNK_SIZE", 2)
     done = factories.make_jobs(5, State.SUCCEEDED)
     job = replay_matching.enqueue(jobs={"state": "succeeded"})
     steps: list[Any] = []

@@ -44,7 +44,7 @@ def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client)
     page = _get(client, url("limit_changelist"))
     assert url("limit_change", rate.pk) in page
     assert '<td class="field-key_display">acme</td>' in page
-    assert '<td class="field-rule_text">10 per 1 s</td>' in page
+    assert '<td class="field-rule_display">10 per 1 s</td>' in page
     assert '<td class="field-use">1 / 10</td>' in page
     assert '<td class="field-waiting">1</td>' in page
     assert "circuit breaker open until" in page
@@ -72,7 +72,7 @@ def test_the_list_tells_how_far_each_limit_is_used_and_who_waits(client: Client)
 def test_a_rule_is_shown_in_words(client: Client, given: Any, words: str) -> None:
     log_in(client, *SEES)
     limit = factories.make_limit(given)
-    assert f'<td class="field-rule_text">{words}</td>' in _get(client, url("limit_changelist"))
+    assert f'<td class="field-rule_display">{words}</td>' in _get(client, url("limit_changelist"))
     assert f"<bdi>{words}</bdi>" in _get(client, url("limit_change", limit.pk))
 
 
