@@ -78,7 +78,7 @@ class RollupPosition(models.Model):
 class JobIdCheckpoint(models.Model):
     """The newest job's id at an instant: finds a time in the jobs table without an index on times."""
 
-    marked_at = models.DateTimeField(primary_key=True)
+    recorded_at = models.DateTimeField(primary_key=True)
     job_id = models.BigIntegerField()
 
     objects = JobsManager["JobIdCheckpoint"]()
@@ -87,7 +87,7 @@ class JobIdCheckpoint(models.Model):
         default_permissions = ()
 
     def __str__(self) -> str:
-        return f"job {self.job_id} at {self.marked_at}"
+        return f"job {self.job_id} at {self.recorded_at}"
 
 
 class DeadLetterGroup(models.Model):

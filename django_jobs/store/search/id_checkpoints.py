@@ -23,19 +23,19 @@ def record_id_checkpoint(*, using: str | None = None) -> None:
     """Record the newest job's id, unless it was recorded within these ten minutes."""
     _, connection = open_dialect(using)
     alias = connection.alias
-    marked_at = span_start(database_now(using=alias).timestamp(), int(INTERVAL.total_seconds()))
+    recorded_at = span_start(database_now(using=alias).timestamp(), int(INTERVAL.total_seconds()))
     newest = Job.objects.using(alias).aggregate(newest=Max("pk"))["newest"]
     if newest is not None:
         JobIdCheckpoint.objects.using(alias).bulk_create(
-            [JobIdCheckpoint(marked_at=marked_at, job_id=newest)], ignore_conflicts=True
+            [JobIdCheckpoint(recorded_at=recorded_at, job_id=newest)], ignore_conflicts=True
         )
 
 
 def id_before(instant: datetime, *, using: str | None = None) -> int:
     """Return an id up to which all jobs were enqueued before ``instant``; 0 if no checkpoint is old enough."""
     _, connection = open_dialect(using)
-    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__lte=instant - INTERVAL)
-    return checkpoints.order_by("-marked_at").values_list("job_id", flat=True).first() or 0
+    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(recorded_at__lte=instant - INTERVAL)
+    return checkpoints.order_by("-recorded_at").values_list("job_id", flat=True).first() or 0
 
 
 def id_after(instant: datetime, *, using: str | None = None) -> int | None:
@@ -44,8 +44,8 @@ def id_after(instant: datetime, *, using: str | None = None) -> int | None:
     The checkpoint is ten minutes later: an enqueue whose transaction was open that long may commit behind newer ids.
     """
     _, connection = open_dialect(using)
-    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(marked_at__gte=instant + INTERVAL)
-    return checkpoints.order_by("marked_at").values_list("job_id", flat=True).first()
+    checkpoints = JobIdCheckpoint.objects.using(connection.alias).filter(recorded_at__gte=instant + INTERVAL)
+    return checkpoints.order_by("recorded_at").values_list("job_id", flat=True).first()
 
 
 def prune_id_checkpoints(*, using: str | None = None) -> int:

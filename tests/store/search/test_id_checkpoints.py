@@ -18,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 
 def mark(job_id, **before):
-    JobIdCheckpoint.objects.create(marked_at=ago(**before), job_id=job_id)
+    JobIdCheckpoint.objects.create(recorded_at=ago(**before), job_id=job_id)
 
 
 def test_a_checkpoint_is_the_newest_job_of_ten_minutes():
@@ -29,8 +29,8 @@ def test_a_checkpoint_is_the_newest_job_of_ten_minutes():
 
     one = JobIdCheckpoint.objects.get()
     assert one.job_id == job.pk
-    assert one.marked_at.minute % 10 == one.marked_at.second == one.marked_at.microsecond == 0
-    assert timedelta(0) <= database_now() - one.marked_at <= INTERVAL + timedelta(minutes=1)
+    assert one.recorded_at.minute % 10 == one.recorded_at.second == one.recorded_at.microsecond == 0
+    assert timedelta(0) <= database_now() - one.recorded_at <= INTERVAL + timedelta(minutes=1)
 
 
 def test_without_jobs_there_is_no_checkpoint():

@@ -128,7 +128,7 @@ def test_a_schedule_is_found_by_its_newest_ticks() -> None:
 
 def test_times_are_those_of_the_enqueue_and_checkpoints_bound_the_ids() -> None:
     old = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(days=3))
-    JobIdCheckpoint.objects.create(marked_at=factories.ago(days=2), job_id=old.pk)
+    JobIdCheckpoint.objects.create(recorded_at=factories.ago(days=2), job_id=old.pk)
     recent = factories.make_job(State.SUCCEEDED, enqueued_at=factories.ago(minutes=5))
     newest = factories.make_job(State.SUCCEEDED)
     since, until = factories.ago(days=1).isoformat(), factories.ago(minutes=1).isoformat()
@@ -144,7 +144,7 @@ def test_times_are_those_of_the_enqueue_and_checkpoints_bound_the_ids() -> None:
 def test_a_job_that_was_committed_late_is_found_within_its_time() -> None:
     until = factories.ago(days=1)
     marked = factories.make_job(State.SUCCEEDED, enqueued_at=until - timedelta(minutes=2))
-    JobIdCheckpoint.objects.create(marked_at=until, job_id=marked.pk)
+    JobIdCheckpoint.objects.create(recorded_at=until, job_id=marked.pk)
     late = factories.make_job(State.SUCCEEDED, enqueued_at=until - timedelta(minutes=1))
     assert found({"until": until.isoformat()}) == [late.pk, marked.pk]
 

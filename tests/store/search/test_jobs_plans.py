@@ -78,7 +78,7 @@ def full_tables(transactional_db: None) -> int:
         cursor.execute(LETTERS.replace("%%", "%"))
         cursor.execute("ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter")
     lowest = Job.objects.order_by("pk").values_list("pk", flat=True)[0]
-    JobIdCheckpoint.objects.create(marked_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
+    JobIdCheckpoint.objects.create(recorded_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
     schedule = factories.make_schedule(pk=1)
     factories.make_tick(schedule, job_id=lowest + 7)
     return lowest

@@ -136,7 +136,7 @@ def test_rollups_are_pruned_when_no_page_shows_them_any_more() -> None:
             Rollup.objects.create(span_seconds=seconds, starts_at=factories.ago(**age), queue_name="default")
     for days in (7, 9):
         DeadLetterHour.objects.create(fingerprint="f" * 32, starts_at=factories.ago(days=days))
-    JobIdCheckpoint.objects.create(marked_at=factories.ago(days=1), job_id=0)
+    JobIdCheckpoint.objects.create(recorded_at=factories.ago(days=1), job_id=0)
     factories.make_job()
     long_ago = factories.ago(days=91)
     DeadLetterGroup.objects.create(fingerprint="f", first_died_at=long_ago, last_died_at=long_ago)
