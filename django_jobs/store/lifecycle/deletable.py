@@ -19,8 +19,8 @@ def lock_deletable(ids: Sequence[int], *, states: Collection[State], using: str)
     """Lock jobs and return the ids of those in one of ``states`` that may be deleted now; the caller deletes them.
 
     The dependents of a dead job are cancelled. A job that succeeded is kept while a dependent may ask for its result,
-    that is until it has succeeded or was cancelled; a dead one may be redriven. A batch keeps its counts. The statement filters by key alone, as in
-    ``selection.lock_jobs``; it is the only one if no job has flags.
+    that is until it has succeeded or was cancelled; a dead one may be redriven. A batch keeps its counts. The statement
+    filters by key alone, as in ``selection.lock_jobs``; it is the only one if no job has flags.
     """
     jobs = Job.objects.using(using).filter(InIds("pk", ids)).select_for_update().order_by("pk")
     rows = [row for row in jobs.values_list("pk", "state", "flags") if row[1] in states]
