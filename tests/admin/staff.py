@@ -1,4 +1,4 @@
-"""Users of the admin with just the permissions that a test is about."""
+"""Users of the admin with the permissions of a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attempts: read-only, found by job wherever they lie, errors for those who may see them."""
+"""Attempts: read-only, found by job anywhere in the table, errors for users who may see them."""
 
 from __future__ import annotations
 

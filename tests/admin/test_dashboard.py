@@ -1,4 +1,4 @@
-"""The dashboard's page and its renewals. What the numbers are is held by ``tests/store/stats/test_dashboard.py``."""
+"""The dashboard's page and its refresh; ``tests/store/stats/test_dashboard.py`` tests the numbers."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def test_the_page_shows_what_runs_waits_and_failed(client: Client) -> None:
     worker = factories.make_worker(hostname="web-1", concurrency=4)
     job = factories.make_job(State.RUNNING, worker=worker, progress_done=1, progress_total=4)
     factories.make_jobs(3, queue_name="mail")
-    letter = factories.make_letter(error_class="shop.NoCard", error_message="no card 4711")
+    dead_letter = factories.make_letter(error_class="shop.NoCard", error_message="no card 4711")
     factories.make_schedule("nightly")
     roll_up(min_age=timedelta(0))
     page = _page(_login(client, "view_job", "view_job_arguments"))
@@ -54,7 +54,7 @@ def test_the_page_shows_what_runs_waits_and_failed(client: Client) -> None:
     assert '<progress value="1" max="4"' in page
     assert "NoCard" in page
     assert "no card 4711" in page
-    assert f"?fingerprint={letter.fingerprint}" in page
+    assert f"?fingerprint={dead_letter.fingerprint}" in page
     assert "nightly" in page
 
 

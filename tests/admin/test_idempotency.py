@@ -1,4 +1,4 @@
-"""Keys in the admin: who holds which, found by key, hidden from those who may not see arguments."""
+"""Keys in the admin: their jobs, the search, hidden from users who may not see arguments."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_what_was_done_once_is_listed_and_its_page_has_what_was_stored(admin_cli
     page = admin_client.get(url("oncerecord_change", record.pk)).content.decode()
     assert "R-1" in page
     assert "t0ken" not in page
-    assert [one.key for one in find_once(scan=1).rows] == ['"mail",4', '"charge",3']
+    assert [row.key for row in find_once(scan=1).rows] == ['"mail",4', '"charge",3']
 
 
 def test_without_the_permission_to_see_arguments_keys_are_hidden_and_not_searched(client: Client) -> None:

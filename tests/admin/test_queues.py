@@ -1,4 +1,4 @@
-"""The queues' pages: figures, pausing and resuming."""
+"""Pages of queues: figures, pausing and resuming."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``JobsForObjectMixin``: from a row of the project to the jobs that carry it."""
+"""``JobsForObjectMixin``: from a row of the project to its jobs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Schedules in the admin: written, changed, paused, run and deleted by staff, each mistake said at its field."""
+"""Schedules in the admin: written, changed, paused, run and deleted by staff, each error at its field."""
 
 from __future__ import annotations
 
@@ -153,7 +153,7 @@ def test_pause_resume_and_run_now(staff: Client, is_from_code: bool) -> None:
     assert "paused by ada" in page
     assert ">Resume<" in page
     assert "has not ended" in act(staff, row, "run")
-    assert [one.requested_by for one in Tick.objects.all()] == ["ada", "ada"]
+    assert [row.requested_by for row in Tick.objects.all()] == ["ada", "ada"]
     assert "Report: resumed" in act(staff, row, "resume")
     assert "Report was not paused" in act(staff, row, "resume")
     row.refresh_from_db()
@@ -254,7 +254,7 @@ def test_schedules_are_deleted_with_their_ticks_but_not_those_of_the_code(staff:
         reverse(LIST),
         {"action": "delete_selected", "_selected_action": [row.pk for row in rows[1:]], "post": "yes"},
     )
-    assert [one.name for one in CronSchedule.objects.all()] == ["code"]
+    assert [row.name for row in CronSchedule.objects.all()] == ["code"]
     assert not Tick.objects.exists()
 
 

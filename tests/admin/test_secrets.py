@@ -1,4 +1,4 @@
-"""Who sees what: secrets are masked wherever a job is shown, and staff need the permission to look or act."""
+"""Secrets are masked wherever a job is shown, and staff need permission to view or act."""
 
 from __future__ import annotations
 
@@ -51,8 +51,10 @@ def test_the_admin_masks_secrets(admin_client: Client) -> None:
     assert "&quot;order_id&quot;: 7" in page
     assert page.count(MASK) == 3
     assert SECRET not in page
-    letter = DeadLetter.objects.get(job=charged.pk)
-    page = admin_client.get(reverse("admin:django_jobs_deadletter_change", args=[letter.pk])).content.decode()
+    dead_letter = DeadLetter.objects.get(job=charged.pk)
+    page = admin_client.get(
+        reverse("admin:django_jobs_deadletter_change", args=[dead_letter.pk])
+    ).content.decode()
     assert SECRET not in page
 
 
@@ -112,9 +114,13 @@ PAGES = ["job", "deadletter", "queue", "worker"]
 @pytest.mark.parametrize("model", PAGES)
 def test_staff_without_the_permission_see_nothing(client: Client, model: str) -> None:
     _login(client)
-    letter = factories.make_letter()
+    dead_letter = factories.make_letter()
     row = {"queue": factories.make_queue, "worker": factories.make_worker}.get(model)
-    pk = row("mail").pk if model == "queue" and row else (letter.job_id if model == "job" else letter.pk)
+    pk = (
+        row("mail").pk
+        if model == "queue" and row
+        else (dead_letter.job_id if model == "job" else dead_letter.pk)
+    )
     assert client.get(reverse(f"admin:django_jobs_{model}_changelist")).status_code == 403
     assert client.get(reverse(f"admin:django_jobs_{model}_change", args=[pk])).status_code in {302, 403}
 
@@ -132,11 +138,13 @@ def test_staff_without_the_permission_see_nothing(client: Client, model: str) ->
 )
 def test_a_viewer_can_change_nothing(client: Client, model: str, action: str) -> None:
     _login(client, f"view_{model}")
-    letter = factories.make_letter()
-    assert letter.job is not None
+    dead_letter = factories.make_letter()
+    assert dead_letter.job is not None
     waiting = factories.make_job()
     queue = factories.make_queue("mail")
-    chosen = {"job": [letter.job.pk, waiting.pk], "deadletter": [letter.pk], "queue": [queue.pk]}[model]
+    chosen = {"job": [dead_letter.job.pk, waiting.pk], "deadletter": [dead_letter.pk], "queue": [queue.pk]}[
+        model
+    ]
     url = reverse(f"admin:django_jobs_{model}_changelist")
     assert action not in client.get(url).content.decode()
 

@@ -35,14 +35,14 @@ def _act(client: Client, model: str, action: str, *ids: Any, **answer: Any) -> s
 
 @pytest.mark.parametrize("model", ["job", "deadletter", "queue", "worker"])
 def test_every_list_and_detail_page_is_shown(staff: Client, model: str) -> None:
-    letter = factories.make_letter()
-    assert letter.job is not None
+    dead_letter = factories.make_letter()
+    assert dead_letter.job is not None
     factories.make_attempt(
-        letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback"
+        dead_letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback"
     )
     rows = {
-        "job": letter.job,
-        "deadletter": letter,
+        "job": dead_letter.job,
+        "deadletter": dead_letter,
         "queue": factories.make_queue("mail"),
         "worker": factories.make_worker(),
     }

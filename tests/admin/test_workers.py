@@ -1,4 +1,4 @@
-"""The workers' pages: who lives, what runs, and asking one to stop."""
+"""Pages of workers: live processes, running jobs, and stopping one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The batches' pages: how far each is, its jobs by state, and cancelling by who may."""
+"""Pages of batches: progress, jobs by state, and cancelling."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def make(number: int = 4, **options: Any) -> Batch:
 def run(number: int) -> None:
     worker = factories.make_worker()
     finish(
-        [factories.ended(one, SUCCEEDED) for one in factories.take(worker, limit=number)], worker_id=worker.pk
+        [factories.ended(row, SUCCEEDED) for row in factories.take(worker, limit=number)], worker_id=worker.pk
     )
 
 

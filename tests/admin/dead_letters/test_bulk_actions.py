@@ -1,4 +1,4 @@
-"""One thing for all that match: asked with a number, done by a job, shown, stopped; a few first, then the rest."""
+"""Bulk actions on dead letters: confirmed with a number, done by a job, shown, stopped; a sample first, then the rest."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_a_sample_is_redriven_first_and_then_the_rest(client: Client) -> None:
     )
     few = json.loads(client.get(url("deadletter_bulk_now", bulk.pk)).content)["sample"]
     assert (few["text"], few["is_final"]) == ("1 ready, 1 dead", False)
-    assert [one["state"] for one in few["jobs"]] == ["dead", "ready"]
+    assert [row["state"] for row in few["jobs"]] == ["dead", "ready"]
     rest = html.unescape(page).partition(url("deadletter_bulk_start", "redrive"))[2].partition('"')[0]
     died_again = factories.make_letter(fingerprint=PRINT).pk
     asked = client.get(url("deadletter_bulk_start", "redrive") + rest).content.decode()

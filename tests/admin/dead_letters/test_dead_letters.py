@@ -1,4 +1,4 @@
-"""Dead letters: the list, a letter's page, what can be done to it and by whom, races and hostile text."""
+"""Dead letters: the list, a page, its actions and permissions, races and hostile text."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def _list(client: Client, query: str = "") -> str:
     return response.content.decode()
 
 
-def _page(client: Client, letter: DeadLetter) -> str:
-    response = client.get(url("deadletter_change", letter.pk))
+def _page(client: Client, dead_letter: DeadLetter) -> str:
+    response = client.get(url("deadletter_change", dead_letter.pk))
     assert response.status_code == 200
     return response.content.decode()
 
 
-def _act(client: Client, letter: DeadLetter | int, verb: str, **data: Any) -> Any:
-    pk = letter if isinstance(letter, int) else letter.pk
+def _act(client: Client, dead_letter: DeadLetter | int, verb: str, **data: Any) -> Any:
+    pk = dead_letter if isinstance(dead_letter, int) else dead_letter.pk
     return client.post(url("deadletter_act", pk, verb), data, follow=True)
 
 
@@ -75,25 +75,25 @@ def test_each_filter_is_an_address(client: Client, query: str, field: str, value
 
 def test_who_may_not_read_errors_does_not_see_search_or_export_them(client: Client) -> None:
     log_in(client, "view_deadletter")
-    letter = factories.make_letter(error_message="no card 4711", traceback="Traceback 4711")
-    for page in (_list(client), _page(client, letter), _list(client, "?error=nothing&q=")):
+    dead_letter = factories.make_letter(error_message="no card 4711", traceback="Traceback 4711")
+    for page in (_list(client), _page(client, dead_letter), _list(client, "?error=nothing&q=")):
         assert "RuntimeError" in page
         assert "4711" not in page
-    assert url("deadletter_change", letter.pk) not in _list(client, "?q=4711")
-    assert client.get(url("deadletter_text", letter.pk)).status_code == 403
+    assert url("deadletter_change", dead_letter.pk) not in _list(client, "?q=4711")
+    assert client.get(url("deadletter_text", dead_letter.pk)).status_code == 403
     assert client.get(url("deadletter_export", "csv")).status_code == 403
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_an_action_is_applied_once_with_permission_and_logged(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
-    letter = factories.make_letter()
-    assert url("deadletter_act", letter.pk, verb) in _page(client, letter)
-    assert f"is {STATUS[verb]}." in _act(client, letter, verb).content.decode()
-    letter.refresh_from_db()
-    assert (letter.status, letter.resolved_by) == (STATUS[verb], "bo")
+    dead_letter = factories.make_letter()
+    assert url("deadletter_act", dead_letter.pk, verb) in _page(client, dead_letter)
+    assert f"is {STATUS[verb]}." in _act(client, dead_letter, verb).content.decode()
+    dead_letter.refresh_from_db()
+    assert (dead_letter.status, dead_letter.resolved_by) == (STATUS[verb], "bo")
     assert [entry.change_message for entry in LogEntry.objects.all()] == [STATUS[verb]]
-    again = _act(client, letter, verb).content.decode()
+    again = _act(client, dead_letter, verb).content.decode()
     assert f"is {STATUS[verb]} now; nothing was changed." in again
     assert LogEntry.objects.count() == 1
 
@@ -101,20 +101,20 @@ def test_an_action_is_applied_once_with_permission_and_logged(client: Client, ve
 @pytest.mark.parametrize("verb", VERBS)
 def test_who_may_not_sees_no_button_and_is_refused(client: Client, verb: str) -> None:
     log_in(client, *VIEW, *(code for key, code in VERBS.items() if key != verb))
-    letter = factories.make_letter()
-    assert url("deadletter_act", letter.pk, verb) not in _page(client, letter)
+    dead_letter = factories.make_letter()
+    assert url("deadletter_act", dead_letter.pk, verb) not in _page(client, dead_letter)
     assert f"{verb}_selected" not in _list(client)
-    assert _act(client, letter, verb).status_code == 403
-    letter.refresh_from_db()
-    assert letter.status == "open"
+    assert _act(client, dead_letter, verb).status_code == 403
+    dead_letter.refresh_from_db()
+    assert dead_letter.status == "open"
 
 
 def test_purging_asks_first(client: Client) -> None:
     log_in(client, *VIEW, "purge_deadletter")
-    letter = factories.make_letter()
-    asked = client.get(url("deadletter_act", letter.pk, "purge")).content.decode()
+    dead_letter = factories.make_letter()
+    asked = client.get(url("deadletter_act", dead_letter.pk, "purge")).content.decode()
     assert "Yes, purge" in asked
-    selected = {"action": "purge_selected", "_selected_action": [letter.pk]}
+    selected = {"action": "purge_selected", "_selected_action": [dead_letter.pk]}
     asked = client.post(url("deadletter_changelist"), selected).content.decode()
     assert "Yes, purge" in asked
     assert Job.objects.count() == 1
@@ -125,8 +125,8 @@ def test_purging_asks_first(client: Client) -> None:
 @pytest.mark.parametrize("verb", ["redrive", "resolve"])
 def test_selected_dead_letters_are_closed_together(client: Client, verb: str) -> None:
     log_in(client, *VIEW, VERBS[verb])
-    letters = [factories.make_letter() for _ in range(3)]
-    data = {"action": f"{verb}_selected", "_selected_action": [one.pk for one in letters]}
+    dead_letters = [factories.make_letter() for _ in range(3)]
+    data = {"action": f"{verb}_selected", "_selected_action": [row.pk for row in dead_letters]}
     page = client.post(url("deadletter_changelist"), data, follow=True).content.decode()
     assert f"3 of 3 dead letters {STATUS[verb]}." in page
     assert LogEntry.objects.count() == 3
@@ -141,12 +141,12 @@ def test_a_deleted_dead_letter_leads_to_the_list_with_a_message(client: Client, 
 
 def test_two_simultaneous_requests_redrive_once(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
-    letter = factories.make_letter()
+    dead_letter = factories.make_letter()
     other = Client()
     other.cookies = client.cookies
     answers = run_together(
-        lambda: _act(client, letter, "redrive"),
-        lambda: _act(other, letter, "redrive"),
+        lambda: _act(client, dead_letter, "redrive"),
+        lambda: _act(other, dead_letter, "redrive"),
     )
     assert sum("is redriven." in answer.content.decode() for answer in answers) == 1
     job = Job.objects.get()
@@ -155,20 +155,20 @@ def test_two_simultaneous_requests_redrive_once(client: Client) -> None:
 
 def test_a_note_is_kept(client: Client) -> None:
     log_in(client, *VIEW, "resolve_deadletter")
-    letter = factories.make_letter()
-    assert "Note saved." in _act(client, letter, "note", note="see the bank's mail").content.decode()
-    assert "see the bank&#x27;s mail" in _page(client, letter)
+    dead_letter = factories.make_letter()
+    assert "Note saved." in _act(client, dead_letter, "note", note="see the bank's mail").content.decode()
+    assert "see the bank&#x27;s mail" in _page(client, dead_letter)
 
 
 def test_text_that_somebody_meant_badly_is_escaped_and_huge_text_cut(client: Client) -> None:
     log_in(client, *VIEW)
-    letter = factories.make_letter(
+    dead_letter = factories.make_letter(
         error_class=HOSTILE, error_message=HOSTILE, traceback="x" * 1_000_000, job_name=HOSTILE, note=HOSTILE
     )
-    for page in (_list(client), _page(client, letter)):
+    for page in (_list(client), _page(client, dead_letter)):
         assert HOSTILE not in page
         assert len(page) < 200_000
-    whole = client.get(url("deadletter_text", letter.pk))
+    whole = client.get(url("deadletter_text", dead_letter.pk))
     assert whole["Content-Type"] == "text/plain; charset=utf-8"
     assert len(whole.content) > 1_000_000
 
@@ -196,12 +196,12 @@ def test_the_list_takes_the_same_few_queries_however_many_dead_letters(
 
 def test_without_the_permission_there_is_nothing_to_see(client: Client) -> None:
     log_in(client, "view_job")
-    letter = factories.make_letter()
+    dead_letter = factories.make_letter()
     for address in (
         url("deadletter_changelist"),
-        url("deadletter_change", letter.pk),
+        url("deadletter_change", dead_letter.pk),
         url("deadlettergroups"),
-        url("deadlettergroup", letter.fingerprint),
+        url("deadlettergroup", dead_letter.fingerprint),
         url("deadletter_bulk_start", "redrive"),
         url("deadletter_export", "json"),
     ):
@@ -210,7 +210,7 @@ def test_without_the_permission_there_is_nothing_to_see(client: Client) -> None:
 
 def test_a_dead_job_whose_dead_letter_was_resolved_stays_dead(client: Client) -> None:
     log_in(client, *VIEW, "resolve_deadletter")
-    letter = factories.make_letter()
-    _act(client, letter, "resolve")
-    assert letter.job is not None
-    assert letter.job.refresh().state == State.DEAD
+    dead_letter = factories.make_letter()
+    _act(client, dead_letter, "resolve")
+    assert dead_letter.job is not None
+    assert dead_letter.job.refresh().state == State.DEAD

@@ -1,4 +1,4 @@
-"""Dead letters of a time: in the list, in what is done to all that match, and in exports."""
+"""Dead letters filtered by time: in the list, in bulk actions, and in exports."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STAFF = ("view_deadletter", "view_job_arguments", "view_job", "redrive_deadlette
 
 
 @pytest.fixture
-def letters(client: Client) -> dict[int, DeadLetter]:
+def dead_letters(client: Client) -> dict[int, DeadLetter]:
     log_in(client, *STAFF)
     return {
         hours: make_letter(job_name=f"died {hours} h ago", died_at=ago(hours=hours)) for hours in (50, 20, 3)
@@ -31,10 +31,10 @@ def letters(client: Client) -> dict[int, DeadLetter]:
 def _shown(client: Client, **query: Any) -> set[str]:
     response = client.get(url("deadletter_changelist") + "?" + urlencode(query))
     assert response.status_code == 200
-    return {one.job_name for one in response.context["cl"].result_list}
+    return {row.job_name for row in response.context["cl"].result_list}
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 def test_the_list_shows_the_dead_letters_of_a_period(client: Client) -> None:
     assert _shown(client, since="P1D") == {"died 20 h ago", "died 3 h ago"}
     assert _shown(client, since=ago(hours=60).isoformat(), until=ago(hours=10).isoformat()) == {
@@ -45,7 +45,7 @@ def test_the_list_shows_the_dead_letters_of_a_period(client: Client) -> None:
     assert _shown(client, since="PT1H") == set()
 
 
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 def test_the_form_keeps_what_else_is_chosen(client: Client) -> None:
     page = client.get(
         url("deadletter_changelist") + "?since=P1D&queue_name=default&status=all"
@@ -59,7 +59,7 @@ def test_the_form_keeps_what_else_is_chosen(client: Client) -> None:
 
 
 @pytest.mark.parametrize("page", ["deadletter_changelist", "deadletter_export", "deadletter_bulk_start"])
-@pytest.mark.usefixtures("letters")
+@pytest.mark.usefixtures("dead_letters")
 def test_a_time_that_is_none_is_answered_with_what_is_wrong(client: Client, page: str) -> None:
     arguments = {"deadletter_export": ["csv"], "deadletter_bulk_start": ["redrive"]}.get(page, [])
     response = client.get(url(page, *arguments) + "?since=yesterday", follow=True)
@@ -69,7 +69,7 @@ def test_a_time_that_is_none_is_answered_with_what_is_wrong(client: Client, page
 
 
 def test_what_is_done_to_all_that_match_is_done_to_those_of_the_time(
-    client: Client, letters: dict[int, DeadLetter]
+    client: Client, dead_letters: dict[int, DeadLetter]
 ) -> None:
     address = url("deadletter_bulk_start", "redrive")
     asked = client.get(address + "?since=P1D").content.decode()
@@ -81,21 +81,21 @@ def test_what_is_done_to_all_that_match_is_done_to_those_of_the_time(
     )
     Job.objects.filter(pk=job.pk).update(queue_name="alone")
     drain(queues=["alone"])
-    assert [one.pk for one in DeadLetter.objects.filter(status="open")] == [letters[50].pk]
+    assert [row.pk for row in DeadLetter.objects.filter(status="open")] == [dead_letters[50].pk]
     assert client.get(response["Location"]).status_code == 200
 
 
 def test_exports_take_the_time_and_the_status_that_are_shown(
-    client: Client, letters: dict[int, DeadLetter]
+    client: Client, dead_letters: dict[int, DeadLetter]
 ) -> None:
-    DeadLetter.objects.filter(pk=letters[20].pk).update(status="resolved")
+    DeadLetter.objects.filter(pk=dead_letters[20].pk).update(status="resolved")
 
     def exported(query: str) -> list[int]:
         response = client.get(url("deadletter_export", "json") + query)
         return [json.loads(line)["id"] for line in b"".join(response.streaming_content).splitlines()]  # type: ignore[attr-defined]
 
-    assert exported("?since=P1D") == [letters[3].pk]
-    assert exported("?since=P1D&status=all") == [letters[20].pk, letters[3].pk]
-    assert exported("?status=resolved") == [letters[20].pk]
+    assert exported("?since=P1D") == [dead_letters[3].pk]
+    assert exported("?since=P1D&status=all") == [dead_letters[20].pk, dead_letters[3].pk]
+    assert exported("?status=resolved") == [dead_letters[20].pk]
     page = client.get(url("deadletter_changelist") + "?since=P1D&status=all").content.decode()
     assert url("deadletter_export", "csv") + "?since=P1DT0H0M&amp;status=all" in page

@@ -1,4 +1,4 @@
-"""The errors that jobs died of: their list, a group's page, muting and notes."""
+"""Dead letters by error: the list of groups, a group's page, muting and notes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Enqueue a copy: arguments edited and checked at their field, secrets kept behind their masks."""
+"""Enqueue a copy: edited arguments, errors at their field, secrets kept behind their masks."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job's page draws what the job waits for and what waits for it."""
+"""The graph on a job's page: predecessors and successors."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_drawing_keeps_a_strict_content_security_policy(admin_client: Client
 def test_the_engine_finishes_what_was_drawn(admin_client: Client) -> None:
     first, second = chain(sample.echo.s(1), sample.echo.s()).enqueue()
     worker = factories.make_worker()
-    finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
+    finish([factories.ended(row, SUCCEEDED) for row in factories.take(worker)], worker_id=worker.pk)
     assert "(succeeded)" in shown(admin_client, second)
     assert "Ready" in shown(admin_client, second)
     assert first.refresh().state == "succeeded"

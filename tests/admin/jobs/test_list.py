@@ -1,4 +1,4 @@
-"""The jobs' list: each filter an address, few statements, and nothing that tells what one may not see."""
+"""The job list: filters in the address, few statements, and no hint of what the user may not see."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_an_action_needs_its_permission_and_is_logged(
     job = factories.make_job(state)
     before = Job.objects.values_list("pk", "state").get()
     posted = {"action": action, "_selected_action": [job.pk], "confirmed": "1"}
-    others = [one for one in ("retry_job", "cancel_job", "enqueue_job", "purge_job") if one != permission]
+    others = [row for row in ("retry_job", "cancel_job", "enqueue_job", "purge_job") if row != permission]
     user = log_in(client, "view_job", *others)
     assert f'value="{action}"' not in client.get(url(LIST)).content.decode()
     client.post(url(LIST), posted)

@@ -1,4 +1,4 @@
-"""A job's page: the sentence of why, the life, values, and buttons that answer to permission, state and race."""
+"""A job's page: why it is not running, timeline, values, and buttons by permission, state and race."""
 
 from __future__ import annotations
 
@@ -286,8 +286,8 @@ def test_an_action_on_a_job_that_has_changed_since_is_reported(
 
 
 def test_two_requests_at_once_redrive_once(admin_client: Client) -> None:
-    letter = factories.make_letter()
-    address = url("job_act", letter.job_id, "retry")
+    dead_letter = factories.make_letter()
+    address = url("job_act", dead_letter.job_id, "retry")
     assert "is ready to run" in admin_client.post(address, follow=True).content.decode()
     assert "is ready now" in admin_client.post(address, follow=True).content.decode()
     assert LogEntry.objects.count() == 1
@@ -327,11 +327,11 @@ def test_a_page_takes_few_statements_at_any_size(
 
 
 def test_a_dead_job_links_its_dead_letter_and_a_copy_its_original(admin_client: Client) -> None:
-    letter = factories.make_letter()
-    assert letter.job is not None
-    assert url("deadletter_change", letter.pk) in shown(admin_client, letter.job)
-    copy = factories.make_job(metadata={"copy_of": letter.job_id})
-    assert url("job_change", letter.job_id) in shown(admin_client, copy)
+    dead_letter = factories.make_letter()
+    assert dead_letter.job is not None
+    assert url("deadletter_change", dead_letter.pk) in shown(admin_client, dead_letter.job)
+    copy = factories.make_job(metadata={"copy_of": dead_letter.job_id})
+    assert url("job_change", dead_letter.job_id) in shown(admin_client, copy)
     assert shown(admin_client, factories.make_job(metadata={"copy_of": "<b>"}))
 
 

@@ -1,4 +1,4 @@
-"""Copies of all jobs that succeeded and match: asked with a number, made by a job, each once however it is killed."""
+"""Copies of all matching succeeded jobs: confirmed with a number, made by a job, each once even if it is killed."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_the_list_of_what_succeeded_offers_it_and_the_job_copies_each_once(clien
     assert response["Location"] == url("job_change", job.pk)
     later = factories.make_job(State.SUCCEEDED)
     assert (_run(job).state, job.result) == (State.SUCCEEDED, {"done": 3})
-    assert _copies() == [one.pk for one in done]
+    assert _copies() == [row.pk for row in done]
     assert later.pk not in _copies()
     assert LogEntry.objects.count() == 1
 
@@ -72,7 +72,7 @@ def test_a_run_that_was_killed_goes_on_behind_what_it_has_copied(monkeypatch: py
     assert len(_copies()) == 4
     Job.objects.filter(pk=job.pk).update(state=State.READY, ready_at=job.enqueued_at, run_after=None)
     assert _run(job).result == {"done": 5}
-    assert _copies() == [one.pk for one in done]
+    assert _copies() == [row.pk for row in done]
 
 
 def test_a_copy_of_a_job_of_many_steps_begins_at_the_beginning() -> None:
@@ -90,7 +90,7 @@ def test_the_engines_own_jobs_are_not_copied() -> None:
 
 @pytest.mark.parametrize("missing", MAY)
 def test_without_one_of_the_permissions_it_is_neither_offered_nor_done(client: Client, missing: str) -> None:
-    log_in(client, *(one for one in MAY if one != missing))
+    log_in(client, *(row for row in MAY if row != missing))
     factories.make_job(State.SUCCEEDED)
     page = client.get(url("job_changelist") + "?state=succeeded").content.decode()
     assert url("job_replay") not in page

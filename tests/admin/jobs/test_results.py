@@ -1,4 +1,4 @@
-"""What a job's page says of a result that stands in a file, or has expired."""
+"""A job's page with a result that is stored in a file, or has expired."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limits' pages: what the list tells, who sees keys, a limit's page, and letting jobs in again."""
+"""Pages of limits: the list, who sees keys, a limit's page, and reopening."""
 
 from __future__ import annotations
 
