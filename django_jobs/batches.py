@@ -149,7 +149,7 @@ class Batch:
         return batch_progress(self.row)
 
     def cancel(self, *, by: str = "") -> CancelResult:
-        """Cancel waiting jobs, request cancellation of running ones, and return how many; no job can be added any more."""
+        """Cancel waiting jobs, request cancellation of running ones, and return how many; add no more jobs."""
         from .operations import cancel_batch
 
         return cancel_batch(self.id, by=by)

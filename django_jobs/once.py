@@ -77,8 +77,8 @@ class once:  # noqa: N801 - reads as a statement: with once("charge", order_id) 
     """Run a block one time only: ``with once("charge", order_id) as first:`` and then ``if first:``.
 
     The key consists of all parts, any values that a job's arguments may be, and is valid for the whole project. Its
-    record is committed together with the block's writes to the jobs' database: if the block raises or is killed, neither
-    is, and the next attempt is the first. Of two at the same time, the second waits for the end of the first.
+    record is committed together with the block's writes to the jobs' database: if the block raises or is killed,
+    neither is, and the next attempt is the first. Of two at the same time, the second waits for the end of the first.
     Records are kept for the setting ``RETENTION["ONCE"]``.
 
     Raises OnceError in asynchronous code, and if the block writes to another database.

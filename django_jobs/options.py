@@ -173,7 +173,7 @@ def check_using(name: str, options: UsingOptions) -> UsingOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOptions:
-    """Checked options of ``@job``. None: the queue's setting, then the default. ``check`` makes a field of a keyword."""
+    """Checked options of ``@job``. None: the queue's setting, then the default. ``check`` reads a keyword."""
 
     queue_name: str | None = field(default=None, metadata={"check": JOB_OPTION_READERS["queue_name"]})
     priority: int | None = field(default=None, metadata={"check": JOB_OPTION_READERS["priority"]})

@@ -38,7 +38,8 @@ class Unique:
 
     by: names of arguments, or a function of them that returns the key. None: all arguments; an empty tuple: the
     job as a whole.
-    states: in which a job conflicts with a new one: ``blocked``, ``scheduled``, ``ready`` (the default) and ``running``.
+    states: in which a job conflicts with a new one: ``blocked``, ``scheduled``, ``ready`` (the default) and
+    ``running``.
     on_conflict: ``skip`` leaves the waiting job as it is, ``replace`` gives it the new arguments and time,
     ``reschedule`` the new time only. Default ``skip``, with ``debounce`` ``replace``.
     debounce: the job waits so long, and again so long from each further enqueue: it runs once after the last.

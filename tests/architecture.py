@@ -27,8 +27,10 @@ UPWARDS = {
     (f"{PACKAGE}.models.querysets", f"{PACKAGE}.operations"),
     (f"{PACKAGE}.models.job", f"{PACKAGE}.operations"),
 }
-"""The arrows that are left out: ``Job.objects.dead().redrive()`` and ``job.cancel()`` call the public verbs. The import is
-made when they are called, and Django people look for the verbs there."""
+"""The arrows that are left out: ``Job.objects.dead().redrive()`` and ``job.cancel()`` call the public verbs.
+
+The import is made when they are called, and Django people look for the verbs there.
+"""
 
 
 @lru_cache(maxsize=1)

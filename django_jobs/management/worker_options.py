@@ -23,8 +23,8 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--queues",
         type=parse_queues,
         metavar="NAME,NAME",
-        help="Serve only these queues (default: all, including later ones). With weights, as in NAME:3,NAME:1, claims are"
-        " shared in that ratio; without, the highest priority of all queues is claimed first.",
+        help="Serve only these queues (default: all, including later ones). With weights, as in NAME:3,NAME:1, claims"
+        " are shared in that ratio; without, the highest priority of all queues is claimed first.",
     )
     parser.add_argument(
         "--strict",
@@ -42,8 +42,8 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         "--pool",
         choices=POOLS,
         default=THREADS,
-        help="Run jobs in threads of the worker process (default), or in job processes, which isolates hangs and crashes in"
-        " C code and memory leaks.",
+        help="Run jobs in threads of the worker process (default), or in job processes, which isolates hangs and"
+        " crashes in C code and memory leaks.",
     )
     parser.add_argument(
         "--processes", type=positive_int, default=1, metavar="N", help="Worker processes (default 1)."

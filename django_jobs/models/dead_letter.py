@@ -17,8 +17,8 @@ from .querysets import DeadLetterManager
 class DeadLetter(models.Model):
     """One final failure of a job. A job that is redriven and dies again has two dead letters.
 
-    ``fingerprint`` is equal for equal errors of one job name. ``resolved_by`` is free text, usually a user name, because
-    users may live in another database. Resolving a dead letter leaves its job dead.
+    ``fingerprint`` is equal for equal errors of one job name. ``resolved_by`` is free text, usually a user name,
+    because users may live in another database. Resolving a dead letter leaves its job dead.
     """
 
     class Status(models.TextChoices):

@@ -48,9 +48,9 @@ class Permit(models.Model):
     """A job's claim on one limit, waiting or granted.
 
     ``run`` is 0 for the job's next or current run, else the claim number of an earlier run that still counts.
-    ``since`` is the start of the ``phase``; a cooling permit counts until ``free_at``. ``is_last`` marks the last permit
-    the job needs. Waiting permits are ordered by ``urgency`` and job id. The key is composite because a surrogate one
-    would cost each write one more index.
+    ``since`` is the start of the ``phase``; a cooling permit counts until ``free_at``. ``is_last`` marks the last
+    permit the job needs. Waiting permits are ordered by ``urgency`` and job id. The key is composite because a
+    surrogate one would cost each write one more index.
     """
 
     pk = models.CompositePrimaryKey("job_id", "limit_id", "run")

@@ -64,7 +64,7 @@ class NewKey(NamedTuple):
 
 
 class ConflictRule(NamedTuple):
-    """The rule for a key that a job already holds. ``max_wait``: the job is due at the latest this long after its enqueue."""
+    """The rule for a key that a job already holds. ``max_wait``: the job is due at most this long after its enqueue."""
 
     on_conflict: OnConflict = OnConflict.SKIP
     max_wait: timedelta | None = None

@@ -30,8 +30,8 @@ DJANGO_JOBS = {
 }
 ```
 
-Keys are upper case, as in Django's own `DATABASES`. Inside `JOB_DEFAULTS` and `QUEUES` they are options of `@job`, spelled
-as there. Elsewhere in these pages `WORKER["STALE_AFTER"]` is short for `DJANGO_JOBS["WORKER"]["STALE_AFTER"]`.
+Keys are upper case, as in Django's own `DATABASES`. Inside `JOB_DEFAULTS` and `QUEUES` they are options of `@job`,
+spelled as there. Elsewhere in these pages `WORKER["STALE_AFTER"]` is short for `DJANGO_JOBS["WORKER"]["STALE_AFTER"]`.
 """
 
 

@@ -21,8 +21,8 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
     """Delete the target's finished jobs with their attempts, and return how many.
 
     ``target`` is a job, its id, a queryset of jobs, or dead letters. Waiting and running jobs are left alone, and so
-    are jobs whose result a dependent may still read. Dependents of a purged dead job are cancelled. ``by`` is stored with
-    its dead letters. One transaction per 1,000 jobs.
+    are jobs whose result a dependent may still read. Dependents of a purged dead job are cancelled. ``by`` is stored
+    with its dead letters. One transaction per 1,000 jobs.
     """
     _, connection = open_dialect(using)
     alias = connection.alias

@@ -196,9 +196,10 @@ class Maintenance:
 
 
 def _text(dead_letter: DeadLetter, number: int) -> str:
+    died_at = f"{dead_letter.died_at:%Y-%m-%d %H:%M:%S %Z}"
     lines = [
         f"{dead_letter.job_name} (queue {dead_letter.queue_name}) became a dead letter: {dead_letter.reason}.",
-        f"Job {dead_letter.job_id}, after {dead_letter.attempt} attempts, at {dead_letter.died_at:%Y-%m-%d %H:%M:%S %Z}.",
+        f"Job {dead_letter.job_id}, after {dead_letter.attempt} attempts, at {died_at}.",
         f"Dead letters with this error lately: {number}.",
         _admin_link(dead_letter),
         "",
