@@ -52,7 +52,7 @@ def test_a_run_that_another_is_ahead_of_does_nothing() -> None:
 
 def test_two_runs_at_the_same_moment_copy_each_job_once() -> None:
     job = factories.make_job(State.RUNNING)
-    originals = Job.objects.filter(pk__in=[one.pk for one in factories.make_jobs(3, State.SUCCEEDED)])
+    originals = Job.objects.filter(pk__in=[job.pk for job in factories.make_jobs(3, State.SUCCEEDED)])
     step = partial(take_step, job.pk, partial(replay_chunk, originals), position=None, next_position=7)
     assert sorted(run_together(step, step), key=str) == [3, None]
     assert Job.objects.filter(state=State.READY).count() == 3

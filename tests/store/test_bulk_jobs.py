@@ -141,7 +141,7 @@ def test_a_rare_match_is_found_step_by_step(monkeypatch: pytest.MonkeyPatch) -> 
         factories.make_letter(fingerprint="b" * 32)
     (last,) = _letters(1)
     found = [ids for ids, _ in iter_dead_letter_ids(DeadLetterFilter(fingerprint=GROUP))]
-    assert [one for ids in found for one in ids] == [first.pk, last.pk]
+    assert [pk for ids in found for pk in ids] == [first.pk, last.pk]
     assert max(map(len, found)) == 1
 
 

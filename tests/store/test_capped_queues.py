@@ -36,7 +36,7 @@ def test_other_queues_are_claimed_as_before():
 
     claims = take(make_worker())
 
-    assert sorted(one.queue_name for one in claims) == ["default", "mail", "mail", "mail"]
+    assert sorted(claim.queue_name for claim in claims) == ["default", "mail", "mail", "mail"]
 
 
 def test_a_cap_applies_from_its_commit_to_workers_that_refreshed_before():
@@ -70,7 +70,7 @@ def test_a_cap_below_what_runs_takes_nothing_more_and_stops_nothing():
     claims = take(worker, limit=3)
     set_max_running("default", 1)
 
-    finish([ended(one, SUCCEEDED) for one in claims[:2]], worker_id=worker.pk)
+    finish([ended(claim, SUCCEEDED) for claim in claims[:2]], worker_id=worker.pk)
 
     assert take(worker) == []
     assert Job.objects.filter(state=State.RUNNING).count() == 1
@@ -81,7 +81,7 @@ def test_a_rescued_job_makes_room_for_another():
     set_max_running("default", 1)
     worker = make_worker()
     claims = take(worker)
-    finish([ended(one, Lost(reason="killed")) for one in claims], worker_id=worker.pk)
+    finish([ended(claim, Lost(reason="killed")) for claim in claims], worker_id=worker.pk)
 
     assert len(take(worker)) == 1
 

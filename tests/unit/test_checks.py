@@ -16,14 +16,14 @@ def _fresh_commands():
 
 def messages():
     return [
-        one
-        for one in checks.run_checks(tags=[checks.Tags.compatibility])
-        if one.id.startswith("django_jobs.")
+        message
+        for message in checks.run_checks(tags=[checks.Tags.compatibility])
+        if message.id.startswith("django_jobs.")
     ]
 
 
 def ids():
-    return [one.id for one in messages()]
+    return [message.id for message in messages()]
 
 
 def test_the_settings_of_the_tests_pass():

@@ -55,8 +55,8 @@ def open_by_group():
 def multiply(row, number):
     """Insert copies of a row."""
     copies = [copy(row) for _ in range(number)]
-    for one in copies:
-        one.pk = None
+    for row in copies:
+        row.pk = None
     type(row).objects.bulk_create(copies)
 
 
@@ -192,7 +192,7 @@ def test_concurrent_rollups_and_operations_leave_groups_consistent():
 
     told, is_open = open_by_group()
     assert told == is_open
-    assert sum(sum(one) for one in done[:3]) <= 60, "a job was ended twice"
+    assert sum(sum(counts) for counts in done[:3]) <= 60, "a job was ended twice"
     roll_up(min_age=NOW)
     told, is_open = open_by_group()
     assert told == is_open

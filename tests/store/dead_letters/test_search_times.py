@@ -46,7 +46,7 @@ def _between(first: float, last: float | None = None) -> DeadLetterFilter:
     ],
 )
 def test_a_period_is_found_counted_and_iterated(wanted, hours, letters) -> None:  # type: ignore[no-untyped-def]
-    ids = [letters[one].pk for one in hours]
+    ids = [letters[hour].pk for hour in hours]
     given = wanted()
     assert (
         list(filter_dead_letters(given, using="default").order_by("pk").values_list("pk", flat=True)) == ids
@@ -56,18 +56,21 @@ def test_a_period_is_found_counted_and_iterated(wanted, hours, letters) -> None:
         False,
     )
     assert newest_dead_letter_ids(given, 10) == ids[::-1]
-    assert [one for found, _ in iter_dead_letter_ids(given) for one in found] == ids
+    assert [pk for found, _ in iter_dead_letter_ids(given) for pk in found] == ids
 
 
 def test_until_itself_is_left_out(letters: dict[int, DeadLetter]) -> None:
     wanted = DeadLetterFilter(since=letters[4].died_at, until=letters[2].died_at)
-    assert {one.pk for one in filter_dead_letters(wanted, using="default")} == {letters[4].pk, letters[3].pk}
+    assert {dead_letter.pk for dead_letter in filter_dead_letters(wanted, using="default")} == {
+        letters[4].pk,
+        letters[3].pk,
+    }
 
 
 def test_a_dead_letter_committed_out_of_order_is_found(letters: dict[int, DeadLetter]) -> None:
     late = make_letter(died_at=ago(hours=4.2))
     wanted = _between(4.5, 2.5)
-    assert [one for found, _ in iter_dead_letter_ids(wanted) for one in found] == [
+    assert [pk for found, _ in iter_dead_letter_ids(wanted) for pk in found] == [
         letters[4].pk,
         letters[3].pk,
         late.pk,
@@ -95,7 +98,7 @@ def test_an_iteration_is_limited_to_the_given_status(letters: dict[int, DeadLett
     wanted = _between(4.5, 1.5)
 
     def found(status: str | None) -> list[int]:
-        return [one for ids, _ in iter_dead_letter_ids(wanted, status=status) for one in ids]
+        return [pk for ids, _ in iter_dead_letter_ids(wanted, status=status) for pk in ids]
 
     assert found("resolved") == [letters[3].pk]
     assert found("open") == [letters[4].pk, letters[2].pk]

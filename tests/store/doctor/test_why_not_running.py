@@ -128,7 +128,7 @@ def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait
     admit()
     reason = why(jobs[-1])
     assert (reason.why, reason.values["used"], reason.values["ahead"]) == (WaitReason.AT_RATE_IN_USE, 2, 2)
-    finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
+    finish([factories.ended(claim, SUCCEEDED) for claim in factories.take(worker)], worker_id=worker.pk)
     assert urgent.refresh().is_final
     reason = why(jobs[-1])
     free_at = (
@@ -176,7 +176,9 @@ def test_a_breaker_says_until_when_it_is_open_and_who_attempts() -> None:
     worker = factories.make_worker()
     admit()
     claims = factories.take(worker, limit=2)
-    finish([factories.ended(one, factories.failure(retry_in=None)) for one in claims], worker_id=worker.pk)
+    finish(
+        [factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk
+    )
     limit = Limit.objects.get()
     reason = why(jobs[3])
     assert (reason.why, reason.values["until"]) == (WaitReason.BREAKER_OPEN, limit.closed_until)
@@ -190,7 +192,7 @@ def test_what_has_cooled_does_not_count() -> None:
     job = sample.call_api.enqueue_many([("stripe",)] * 3)[-1]
     worker = factories.make_worker()
     admit()
-    finish([factories.ended(one, SUCCEEDED) for one in factories.take(worker)], worker_id=worker.pk)
+    finish([factories.ended(claim, SUCCEEDED) for claim in factories.take(worker)], worker_id=worker.pk)
     Permit.objects.filter(phase=PermitPhase.COOLING).update(free_at=factories.ago(seconds=1))
     assert why(job).why is WaitReason.ADMITTED
 

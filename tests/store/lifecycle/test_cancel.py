@@ -272,8 +272,8 @@ def test_dependents_of_a_cancelled_run_are_updated():
     job = make_job(flags=JobFlag.IN_BATCH | JobFlag.LIMITED)
     after = make_job(State.BLOCKED, flags=JobFlag.IN_BATCH)
     make_dependency(after, job.refresh())
-    for one in (job, after):
-        BatchJob.objects.create(job=one, batch=batch)
+    for member in (job, after):
+        BatchJob.objects.create(job=member, batch=batch)
     limit = make_limit(Concurrency(1))
     make_permit(limit, job, phase=PermitPhase.HELD, is_last=True)
     next_in_line = make_permit(limit, is_last=True).job
@@ -283,7 +283,7 @@ def test_dependents_of_a_cancelled_run_are_updated():
 
     finish([ended(claim, failure())], worker_id=worker.pk)
 
-    assert [one.refresh().state for one in (job, after)] == [State.CANCELLED] * 2
+    assert [member.refresh().state for member in (job, after)] == [State.CANCELLED] * 2
     assert batch_progress(Batch.objects.get()).cancelled == 2
     assert not Permit.objects.filter(job=job).exists()
     assert next_in_line.refresh().state == State.READY

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.django_db
 
 
 def ids(claims):
-    return [one.job_id for one in claims]
+    return [claim.job_id for claim in claims]
 
 
 def test_a_claim_moves_the_job_to_running_under_the_worker():

@@ -44,7 +44,7 @@ def _many_writers():
 
 
 def ids(claims):
-    return [one.job_id for one in claims]
+    return [claim.job_id for claim in claims]
 
 
 def soon(function):
@@ -101,9 +101,9 @@ def test_an_open_finish_blocks_neither_claims_nor_other_finishes(number, outcome
     worker = make_worker()
     done, running = take(worker, limit=1), take(worker, limit=1)
 
-    with elsewhere(lambda: finish([ended(one, outcome) for one in done], worker_id=worker.pk)):
+    with elsewhere(lambda: finish([ended(claim, outcome) for claim in done], worker_id=worker.pk)):
         assert len(soon(lambda: take(worker))) == number - 2
-        saved = soon(lambda: finish([ended(one, outcome) for one in running], worker_id=worker.pk))
+        saved = soon(lambda: finish([ended(claim, outcome) for claim in running], worker_id=worker.pk))
 
     assert saved == set(ids(running))
 
@@ -238,7 +238,7 @@ def test_finishes_of_several_workers_in_the_same_instant_are_all_saved():
     batches = [(worker.pk, take(worker, limit=30)) for worker in workers]
 
     def finish_all(worker_id, claims):
-        return len(finish([ended(one, Succeeded()) for one in claims], worker_id=worker_id))
+        return len(finish([ended(claim, Succeeded()) for claim in claims], worker_id=worker_id))
 
     saved = run_together(*[lambda batch=batch: finish_all(*batch) for batch in batches])
 

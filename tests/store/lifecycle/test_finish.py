@@ -143,7 +143,7 @@ def test_a_death_without_a_python_error_has_a_fingerprint_of_its_own_all_the_sam
 
     prints = list(DeadLetter.objects.order_by("pk").values_list("fingerprint", flat=True))
     assert prints[0] == prints[1] != prints[2]
-    assert all(len(one) == 32 for one in prints)
+    assert all(len(fingerprint) == 32 for fingerprint in prints)
 
 
 def test_a_snooze_returns_the_attempt_but_never_the_claim_number():
@@ -250,7 +250,7 @@ def test_all_outcomes_in_one_batch_are_each_stored():
     worker = make_worker()
     claims = take(worker)
 
-    saved = finish([ended(*one) for one in zip(claims, outcomes, strict=True)], worker_id=worker.pk)
+    saved = finish([ended(*claim) for claim in zip(claims, outcomes, strict=True)], worker_id=worker.pk)
 
     assert saved == {job.pk for job in jobs}
     assert [job.refresh().state for job in jobs] == [
@@ -301,7 +301,7 @@ def test_five_hundred_runs_are_saved_by_a_handful_of_statements(django_assert_ma
 
     assert len(saved) == 500
     stored = dict(Job.objects.filter(state=State.SUCCEEDED).values_list("pk", "result_data"))
-    assert [stored[one.job_id] for one in claims] == list(range(500))
+    assert [stored[claim.job_id] for claim in claims] == list(range(500))
 
 
 def test_nothing_to_save_is_no_statement(django_assert_num_queries):

@@ -92,7 +92,7 @@ def test_of_a_mixed_batch_valid_claims_are_saved_and_lost_ones_logged(caplog):
     outcomes = [Succeeded(), Succeeded(), failure(), failure(retry_in=None)]
 
     with caplog.at_level(logging.WARNING, "django_jobs"):
-        saved = finish([ended(*one) for one in zip(claims, outcomes, strict=True)], worker_id=worker.pk)
+        saved = finish([ended(*claim) for claim in zip(claims, outcomes, strict=True)], worker_id=worker.pk)
 
     assert saved == {jobs[0].pk, jobs[2].pk}
     assert [job.refresh().state for job in jobs] == ["succeeded", "running", "scheduled", "running"]
@@ -174,7 +174,7 @@ def test_a_zombie_that_finishes_while_its_rescue_is_under_way_wins(monkeypatch):
     lost(worker)
 
     def zombie_first(batch, *, worker_id, using):
-        assert [one.claim.job_id for one in batch] == [job.pk]
+        assert [run.claim.job_id for run in batch] == [job.pk]
         assert finish([ended(claim, Succeeded(result="1"))], worker_id=worker.pk) == {job.pk}
         return finish(batch, worker_id=worker_id, using=using)
 
@@ -192,10 +192,10 @@ def test_of_a_finish_and_a_rescue_in_the_same_instant_one_wins_each_job():
     jobs = make_jobs(60)
     worker = make_worker()
     claims = take(worker)
-    batch = [ended(one, Succeeded()) for one in claims]
+    batch = [ended(claim, Succeeded()) for claim in claims]
 
     def finish_one_by_one():
-        return set().union(*(finish([one], worker_id=worker.pk) for one in batch))
+        return set().union(*(finish([run], worker_id=worker.pk) for run in batch))
 
     finished, rescued = run_together(finish_one_by_one, lambda: rescue_worker(worker.pk, rules=RULES))
 

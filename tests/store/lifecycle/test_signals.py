@@ -67,7 +67,7 @@ def finish_one(outcome, **fields):
     [claim] = take(worker)
     batch = [ended(claim, outcome)]
     saved = finish(batch, worker_id=worker.pk)
-    send_signals([one for one in batch if one.claim.job_id in saved])
+    send_signals([run for run in batch if run.claim.job_id in saved])
     return claim.job_id
 
 
@@ -166,7 +166,7 @@ def test_a_job_that_was_purged_meanwhile_is_skipped(ear):
     make_jobs(2)
     worker = make_worker()
     claims = take(worker)
-    batch = [ended(one, Succeeded()) for one in claims]
+    batch = [ended(claim, Succeeded()) for claim in claims]
     finish(batch, worker_id=worker.pk)
     Job.objects.filter(pk=claims[0].job_id).delete()
 
@@ -204,6 +204,12 @@ def test_a_receiver_that_raises_is_logged_and_changes_nothing(ear, caplog):
     assert waiting.refresh().state == State.CANCELLED
     assert [name for name, _ in ear.heard] == ["enqueued", "succeeded", "dead", "cancelled"]
     assert (
-        len([one for one in caplog.records if "ZeroDivisionError" in (one.exc_text or str(one.exc_info))])
+        len(
+            [
+                record
+                for record in caplog.records
+                if "ZeroDivisionError" in (record.exc_text or str(record.exc_info))
+            ]
+        )
         == 4
     )

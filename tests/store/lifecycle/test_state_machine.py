@@ -114,15 +114,15 @@ class JobLife(RuleBasedStateMachine):
         worker = self.workers[by]
         claims = take(Worker(pk=worker), limit)
         assert len(claims) == min(limit, len(self._in(State.READY)))
-        for one in claims:
-            model = self.jobs[one.job_id]
+        for claim in claims:
+            model = self.jobs[claim.job_id]
             assert model.state is State.READY
             model.state, model.worker = State.RUNNING, worker
             model.attempt += 1
             model.claim_number += 1
-            seen = (one.attempt, one.claim_number, one.worker_deaths)
+            seen = (claim.attempt, claim.claim_number, claim.worker_deaths)
             assert seen == (model.attempt, model.claim_number, model.worker_deaths)
-            self.claims.append((one, worker))
+            self.claims.append((claim, worker))
 
     @precondition(lambda self: self.claims)
     @rule(which=st.integers(0), how=st.sampled_from(sorted(OUTCOMES)), as_other=st.sampled_from([0, 0, 0, 1]))

@@ -18,32 +18,32 @@ def test_claims_that_a_worker_does_not_know_are_found_and_can_be_released():
     worker = make_worker()
     known, unheard = take(worker, limit=2), take(worker, limit=2)
 
-    found = unanswered_claims({one.job_id for one in known}, worker_id=worker.pk)
+    found = unanswered_claims({claim.job_id for claim in known}, worker_id=worker.pk)
 
-    assert [(one.job_id, one.claim_number) for one in found] == [(one.job_id, 1) for one in unheard]
-    given_back = finish([ended(one, Released(started=False)) for one in found], worker_id=worker.pk)
-    assert given_back == {one.job_id for one in unheard}
-    assert [one.job_id for one in take(worker)] == [one.job_id for one in unheard]
-    assert {one.attempt for one in unanswered_claims({one.job_id for one in known}, worker_id=worker.pk)} == {
-        1
-    }
+    assert [(claim.job_id, claim.claim_number) for claim in found] == [(claim.job_id, 1) for claim in unheard]
+    given_back = finish([ended(claim, Released(started=False)) for claim in found], worker_id=worker.pk)
+    assert given_back == {claim.job_id for claim in unheard}
+    assert [claim.job_id for claim in take(worker)] == [claim.job_id for claim in unheard]
+    assert {
+        claim.attempt for claim in unanswered_claims({claim.job_id for claim in known}, worker_id=worker.pk)
+    } == {1}
 
 
 def test_a_worker_that_knows_all_its_claims_has_no_unanswered_ones():
     make_jobs(3)
     worker = make_worker()
     claims = take(worker)
-    assert unanswered_claims({one.job_id for one in claims}, worker_id=worker.pk) == []
+    assert unanswered_claims({claim.job_id for claim in claims}, worker_id=worker.pk) == []
 
 
 @pytest.mark.parametrize("outcome", [Succeeded(), failure()])
 def test_a_repeated_finish_counts_runs_saved_the_first_time(outcome, caplog):
     make_jobs(3)
     worker = make_worker()
-    runs = [ended(one, outcome) for one in take(worker)]
+    runs = [ended(claim, outcome) for claim in take(worker)]
     first = finish(runs[:2], worker_id=worker.pk)
 
-    assert finish(runs, worker_id=worker.pk, is_retry=True) == {one.claim.job_id for one in runs} > first
+    assert finish(runs, worker_id=worker.pk, is_retry=True) == {claim.claim.job_id for claim in runs} > first
     assert Attempt.objects.count() == 3
     assert not caplog.records
 

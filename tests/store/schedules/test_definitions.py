@@ -116,7 +116,7 @@ class TestOfStaff:
         row, other = make_schedule("report"), make_schedule("other")
         tick()
         delete_schedule(row)
-        assert [one.schedule_id for one in Tick.objects.all()] == [other.pk]
+        assert [tick.schedule_id for tick in Tick.objects.all()] == [other.pk]
         assert Job.objects.count() == 2
 
 

@@ -67,6 +67,8 @@ def test_the_check_names_rows_that_cannot_fire() -> None:
     make_schedule("bad", job_name="gone")
     make_schedule("codes own", job_name="gone", is_from_code=True)
     found = checks.run_checks(tags=[checks.Tags.database], databases=["default"])
-    [message] = [one for one in found if one.id == "django_jobs.W002"]
+    [message] = [message for message in found if message.id == "django_jobs.W002"]
     assert message.msg.startswith("Schedule 'bad' cannot fire: job 'gone' is not registered")
-    assert not [one for one in checks.run_checks() if one.id == "django_jobs.W002"], "no database was named"
+    assert not [message for message in checks.run_checks() if message.id == "django_jobs.W002"], (
+        "no database was named"
+    )

@@ -97,7 +97,7 @@ def test_many_schedules_fire_round_by_round_in_bounded_statements(
     assert tick(limit=100).full
     assert tick(limit=100)._replace(max_lateness=MINUTE) == (50, 0, 0, 0, (), MINUTE, False, 50)
     assert sorted(job.arguments["n"] for job in Job.objects.all()) == list(range(250))
-    by_schedule = {one.job_id: one.schedule.name for one in Tick.objects.select_related("schedule")}
+    by_schedule = {tick.job_id: tick.schedule.name for tick in Tick.objects.select_related("schedule")}
     assert all(by_schedule[job.pk] == f"s{job.arguments['n']}" for job in Job.objects.all())
 
 
@@ -119,8 +119,8 @@ def test_what_was_missed_is_recorded_and_caught_up_with(catch_up: str, expected:
     )
     tick()
     assert outcomes(schedule) == expected
-    for one in Tick.objects.filter(outcome="missed"):
-        assert "no scheduler was running" in one.reason
+    for missed in Tick.objects.filter(outcome="missed"):
+        assert "no scheduler was running" in missed.reason
     assert Job.objects.count() == expected.count("fired")
 
 
@@ -335,7 +335,7 @@ def test_concurrent_schedulers_fire_each_tick_once(overlap: str) -> None:
         make_schedule(f"s{number}", overlap=overlap, cron="@yearly")  # the hour may turn within the test
     ticked = run_together(*[lambda: tick(limit=15)] * 4)
     ticked += [tick()]
-    assert sum(one.fired for one in ticked) == 40
+    assert sum(tick.fired for tick in ticked) == 40
     assert Job.objects.count() == Tick.objects.count() == 40
 
 

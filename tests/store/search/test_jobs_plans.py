@@ -87,7 +87,7 @@ def full_tables(transactional_db: None) -> int:
 def whole_scans(queries: CaptureQueriesContext) -> list[str]:
     """Return those of the statements, with their plans, that read a whole table."""
     found = []
-    statements = [one["sql"] for one in queries.captured_queries if one["sql"].startswith("SELECT")]
+    statements = [query["sql"] for query in queries.captured_queries if query["sql"].startswith("SELECT")]
     with connection.cursor() as cursor:
         for statement in statements:
             cursor.execute(f"EXPLAIN {statement}")

@@ -95,7 +95,7 @@ def test_a_new_key_costs_postgresql_one_statement_and_the_others_three() -> None
         with CaptureQueriesContext(connection) as captured:
             KEYED.enqueue(1)
         others = ("BEGIN", "COMMIT", "SELECT pg_notify")
-        return sum(not one["sql"].startswith(others) for one in captured)
+        return sum(not query["sql"].startswith(others) for query in captured)
 
     assert statements() == (1 if connection.vendor == "postgresql" else 3)
     assert statements() <= 3
@@ -179,7 +179,7 @@ def test_the_second_waits_for_the_firsts_commit_and_is_the_first_where_that_is_r
     waiting = [Background(lambda: KEYED.enqueue(2)) for _ in range(2)]
     wait_for_waiters(number, 2)
     let_go.set()
-    jobs = [running.result(), *(one.result() for one in waiting)]
+    jobs = [running.result(), *(waiter.result() for waiter in waiting)]
     if commits:
         assert {job.pk for job in jobs} == {jobs[0].pk}
         assert [job.is_duplicate for job in jobs] == [False, True, True]

@@ -22,9 +22,9 @@ def test_stats_equal_an_exact_count():
 
     stats = queue_stats()
 
-    assert [one.name for one in stats] == ["default", "documents", "mail"]
-    for one in stats:
-        assert one.jobs == {state: made[one.name, state] for state in State}
+    assert [queue.name for queue in stats] == ["default", "documents", "mail"]
+    for queue in stats:
+        assert queue.jobs == {state: made[queue.name, state] for state in State}
 
 
 def test_the_oldest_ready_time_is_that_of_the_longest_ready_job():
@@ -35,7 +35,7 @@ def test_the_oldest_ready_time_is_that_of_the_longest_ready_job():
     make_job(State.SUCCEEDED, ready_at=ago(hours=9))
     make_job(State.SCHEDULED, queue_name="later")
 
-    stats = {one.name: one.oldest_ready_at for one in queue_stats()}
+    stats = {queue.name: queue.oldest_ready_at for queue in queue_stats()}
 
     assert stats == {"default": oldest, "later": None}
 
@@ -56,7 +56,7 @@ def test_queues_whose_names_differ_in_case_are_counted_separately():
     make_job(queue_name="Mail")
     make_job(queue_name="mail")
 
-    assert [(one.name, one.jobs[State.READY]) for one in queue_stats()] == [("Mail", 1), ("mail", 1)]
+    assert [(queue.name, queue.jobs[State.READY]) for queue in queue_stats()] == [("Mail", 1), ("mail", 1)]
 
 
 def test_an_empty_database_has_no_stats():

@@ -109,11 +109,11 @@ def test_throughput_and_durations_equal_an_exact_count(period):
 
     end = seen.series[0].starts_at + period
     tries = [
-        one
-        for one in Attempt.objects.filter(finished_at__gte=seen.series[0].starts_at)
-        if one.finished_at < end
+        attempt
+        for attempt in Attempt.objects.filter(finished_at__gte=seen.series[0].starts_at)
+        if attempt.finished_at < end
     ]
-    kinds = Counter(one.outcome for one in tries)
+    kinds = Counter(attempt.outcome for attempt in tries)
     died = DeadLetter.objects.filter(died_at__gte=seen.series[0].starts_at).count()
     assert len(tries) > 2
     assert (seen.totals.succeeded, seen.totals.retried, seen.totals.dead) == (
@@ -122,8 +122,8 @@ def test_throughput_and_durations_equal_an_exact_count(period):
         died,
     )
     for told, durations in (
-        (seen.wait, [one.waited.total_seconds() for one in tries]),
-        (seen.run, [one.duration.total_seconds() for one in tries]),
+        (seen.wait, [attempt.waited.total_seconds() for attempt in tries]),
+        (seen.run, [attempt.duration.total_seconds() for attempt in tries]),
     ):
         exact = Counter(map(bucket_of, durations))
         assert told.number == len(tries)
@@ -146,8 +146,8 @@ def test_a_series_has_a_point_for_every_span_the_current_one_last(period, points
     assert starts[-1] <= seen.now < starts[-1] + timedelta(seconds=seconds)
     for point in seen.series:
         number = sum(
-            point.starts_at <= one.finished_at < point.starts_at + timedelta(seconds=seconds)
-            for one in Attempt.objects.filter(outcome="succeeded")
+            point.starts_at <= attempt.finished_at < point.starts_at + timedelta(seconds=seconds)
+            for attempt in Attempt.objects.filter(outcome="succeeded")
         )
         assert point.succeeded == number
 

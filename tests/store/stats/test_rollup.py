@@ -254,7 +254,7 @@ def test_dead_letters_make_their_group_and_its_hours():
     assert group.error_class == "RuntimeError"
     assert group.error_message == ("new " * 1_000)[:500]
     hours = DeadLetterHour.objects.filter(fingerprint="a" * 32).values_list("starts_at", "number")
-    assert dict(hours) == {one.replace(minute=0, second=0, microsecond=0): 1 for one in (first, last)}
+    assert dict(hours) == {time.replace(minute=0, second=0, microsecond=0): 1 for time in (first, last)}
 
 
 def test_a_newer_dead_letter_is_the_groups_sample():
@@ -308,7 +308,7 @@ def test_concurrent_rollups_count_each_row_once(monkeypatch):
 
     folded = run_together(*[lambda: [roll_up(min_age=NOW) for _ in range(3)]] * 4)
 
-    assert sum(sum(one) for one in folded) == 200
+    assert sum(sum(counts) for counts in folded) == 200
     assert sums() == {"default": {"succeeded": 100, "dead": 100}}
     assert sum(DeadLetterGroup.objects.values_list("open", flat=True)) == 100
     assert sum(DeadLetterHour.objects.values_list("number", flat=True)) == 100
