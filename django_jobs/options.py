@@ -1,7 +1,7 @@
 """Options of ``@job``, ``using(...)`` and ``schedule(...)``: names, types and checks.
 
-To add one for ``using``: a line in ``UsingOptions``, its check in ``USING_CHECKS``, and ``enqueueing.new_job`` hands it
-to the store. To add one for ``@job``: a line in ``JobKeywords``, and a field of ``JobOptions`` with its check.
+To add one for ``using``: a line in ``UsingOptions`` with its type and check, and ``enqueueing.new_job`` hands it to
+the store. To add one for ``@job``: a line in ``JobKeywords``, and a field of ``JobOptions`` with its check.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypedDict, cast
+from typing import Annotated, Any, TypedDict, cast, get_type_hints
 
 from .conf import get_settings
 from .conf.readers import MAX_NAME_LENGTH, as_max_attempts, as_priority, as_queue_name, as_span
@@ -27,7 +27,7 @@ LONG_AGO, LAST_YEAR = datetime(1970, 1, 1, tzinfo=UTC), 9000
 
 
 class UsingOptions(TypedDict, total=False):
-    """Options of one enqueue, given to ``using``. None: as if not given.
+    """Options of one enqueue, given to ``using``, each with its type and check. None: as if not given.
 
     run_after: an aware datetime, or a timedelta from the database's now; the job is due then.
     metadata: a small JSON object that travels with the job.
@@ -36,14 +36,14 @@ class UsingOptions(TypedDict, total=False):
     expires_at: as ``run_after``; a job that has not started by then is cancelled.
     """
 
-    run_after: datetime | timedelta | None
-    queue_name: str | None
-    priority: int | None
-    max_attempts: int | None
-    metadata: Mapping[str, Any] | None
-    idempotency_key: str | KeyFunction | None
-    idempotency_window: timedelta | None
-    expires_at: datetime | timedelta | None
+    run_after: Annotated[datetime | timedelta | None, as_instant]
+    queue_name: Annotated[str | None, as_queue_name]
+    priority: Annotated[int | None, as_priority]
+    max_attempts: Annotated[int | None, as_max_attempts]
+    metadata: Annotated[Mapping[str, Any] | None, _as_metadata]
+    idempotency_key: Annotated[str | KeyFunction | None, as_idempotency_key]
+    idempotency_window: Annotated[timedelta | None, as_idempotency_window]
+    expires_at: Annotated[datetime | timedelta | None, _as_expires_at]
 
 
 class ScheduleOptions(TypedDict, total=False):
@@ -149,14 +149,7 @@ def _as_metadata(option: str, value: object) -> Mapping[str, Any]:
 
 
 USING_CHECKS: Mapping[str, Callable[[str, object], Any]] = {
-    "run_after": as_instant,
-    "queue_name": as_queue_name,
-    "priority": as_priority,
-    "max_attempts": as_max_attempts,
-    "metadata": _as_metadata,
-    "idempotency_key": as_idempotency_key,
-    "idempotency_window": as_idempotency_window,
-    "expires_at": _as_expires_at,
+    option: hint.__metadata__[0] for option, hint in get_type_hints(UsingOptions, include_extras=True).items()
 }
 
 

@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from tests import architecture
-from tests.databases import ROOT
+from tests.databases import ROOT, VENDORS
 
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
@@ -39,9 +39,7 @@ def test_each_arrow_of_a_jobs_way_is_an_import(step: str) -> None:
     ]
     for source, target in pairwise(names):
         folder, vendor, module = target.partition("<vendor>")
-        chosen = (
-            {f"{folder}{name}{module}" for name in ("sqlite", "postgresql", "mysql")} if vendor else {target}
-        )
+        chosen = {f"{folder}{name}{module}" for name in VENDORS} if vendor else {target}
         reached = imports[source] | {far for near in imports[source] for far in _reexported(near)}
         assert chosen & set(architecture.modules()), target
         assert chosen & reached or (vendor and "django_jobs.store.dialects" in reached), (

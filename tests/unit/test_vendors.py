@@ -4,9 +4,9 @@ import ast
 from pathlib import Path
 
 import django_jobs
+from tests.databases import VENDORS
 
 PACKAGE = Path(django_jobs.__file__).parent
-VENDORS = {"postgresql", "mysql", "sqlite"}
 NOTIFIER = "worker/duties/notifiers.py"
 """Chooses how idle workers are woken."""
 
