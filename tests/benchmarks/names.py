@@ -6,7 +6,7 @@ MEASURES = {
     "unique_again": "  unique, and one waits already",
     "idempotent": "  with an idempotency key",
     "enqueue_many": "enqueue_many of {bulk:,}",
-    "enqueue_stream": "enqueue_many of {stream:,}, counted",
+    "enqueue_stream": "enqueue_stream of {stream:,}",
     "drain": "drain of {drain:,}",
     "drain_one_thread": "  with --concurrency 1",
     "waiting": "  {waiting:,} others waiting",

@@ -241,9 +241,12 @@ def test_a_job_is_enqueued_from_asynchronous_code():
         one = await echo.aenqueue(1)
         many = await named.using(priority=3).aenqueue_many([(2,), {"value": 3}])
         by_name = await django_jobs.aenqueue("sample.named", value=4)
-        return [one, *many, by_name]
+        number = await echo.aenqueue_stream((value,) for value in (5, 6))
+        return [one, *many, by_name], number
 
-    jobs = async_to_sync(view)()
+    jobs, number = async_to_sync(view)()
 
+    assert number == 2
+    assert sorted(job.arguments["value"] for job in Job.objects.all()) == [1, 2, 3, 4, 5, 6]
     assert [job.refresh().arguments["value"] for job in jobs] == [1, 2, 3, 4]
     assert [job.priority for job in jobs] == [0, 3, 3, 10]
