@@ -14,6 +14,8 @@ from ..base.dialect import Dialect
 from ..base.jobs import as_instant
 from ..base.logs import LogStatements
 from ..base.stats import StatStatements
+from ..shared.by_id import COMPILERS
+from . import compilers
 from .dependencies import MySQLDependencies
 from .jobs import MySQLJobs
 from .keys import MySQLKeys
@@ -25,6 +27,8 @@ from .statements import NOW
 
 CONFLICTS = {1020, 1213}
 """ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
+
+COMPILERS["mysql"] = compilers
 
 
 class MySQL(Dialect):

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from importlib import import_module
 from typing import Any
 
 from django.db import connections
@@ -21,8 +20,8 @@ from django.db.models.sql import DeleteQuery, Query, UpdateQuery
 from django.db.models.sql.constants import ROW_COUNT
 
 PRIMARY = "PRIMARY"
-COMPILERS = {"mysql": "django_jobs.store.dialects.mysql.compilers"}
-"""Modules with SQL compilers for an ``IndexedQuery``, by vendor, found as Django finds a backend's own."""
+COMPILERS: dict[str, Any] = {}
+"""Modules with SQL compilers for an ``IndexedQuery``, by vendor; the vendor's ``dialect.py`` adds its own."""
 
 
 class InIds(Lookup):
@@ -77,10 +76,10 @@ class IndexedQuery(Query):
     def get_compiler(self, using: str | None = None, connection: Any = None, elide_empty: bool = True) -> Any:
         """Return the vendor's compiler for indexed queries, or Django's."""
         connection = connections[using] if using else connection
-        module = COMPILERS.get(connection.vendor)
-        if module is None:
+        compilers = COMPILERS.get(connection.vendor)
+        if compilers is None:
             return super().get_compiler(using, connection, elide_empty)
-        return getattr(import_module(module), self.compiler)(self, connection, using, elide_empty)
+        return getattr(compilers, self.compiler)(self, connection, using, elide_empty)
 
 
 class IndexedUpdateQuery(IndexedQuery, UpdateQuery):
