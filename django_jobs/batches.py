@@ -110,9 +110,7 @@ class Batch:
         self._fill()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, _: object
-    ) -> None:
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         """Do what the end of ``with`` does, in asynchronous code."""
         batch_scope.reset(self._tokens.pop())
         await sync_to_async(self._end)(error)
@@ -160,9 +158,7 @@ class Batch:
         began, pause = time.monotonic(), _MIN_WAIT_SECONDS
         while (progress := self.progress()).state not in FINAL_BATCH_STATES or not self.row.completed_at:
             if seconds is not None and time.monotonic() - began >= seconds:
-                raise WaitTimeoutError(
-                    f"batch {self.id}: {progress.waiting} jobs have not ended after {seconds} s"
-                )
+                raise WaitTimeoutError(f"batch {self.id}: {progress.waiting} jobs have not ended after {seconds} s")
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_WAIT_SECONDS)
         return progress
@@ -177,9 +173,7 @@ class Batch:
     def _begin(self) -> None:
         if self._id is not None:
             if self._is_builder:
-                raise ConfigurationError(
-                    "a Batch is built by one block; current_batch() adds to it from its own jobs"
-                )
+                raise ConfigurationError("a Batch is built by one block; current_batch() adds to it from its own jobs")
             return
         from .store.batches.batch import open_batch
 
@@ -220,9 +214,7 @@ def current_batch() -> Batch:
     except NoCurrentJobError:
         row = None
     if row is None:
-        raise NoCurrentBatchError(
-            "current_batch() works in the block of a Batch, and in a job that is in one"
-        )
+        raise NoCurrentBatchError("current_batch() works in the block of a Batch, and in a job that is in one")
     return Batch.of(row)
 
 

@@ -50,9 +50,7 @@ def redrive_matching(
 
 
 @job(name="django_jobs.purge_matching")
-def purge_matching(
-    dead_letter_filter: dict[str, Any], by: str = "", total: int | None = None
-) -> dict[str, int]:
+def purge_matching(dead_letter_filter: dict[str, Any], by: str = "", total: int | None = None) -> dict[str, int]:
     """Purge the jobs of the open dead letters that match; return ``done``, how many were purged."""
     return _run_in_steps(
         dead_letter_filter, total, lambda ids: operations.purge(DeadLetter.objects.filter(pk__in=ids), by=by)
@@ -93,9 +91,7 @@ def _run_in_steps(
 ) -> dict[str, int]:
     bulk = _BulkJob(total)
     wanted = DeadLetterFilter.from_json(dead_letter_filter)
-    max_per_step = (
-        None if per_second is None else max(math.floor(per_second * STEP_INTERVAL.total_seconds()), 1)
-    )
+    max_per_step = None if per_second is None else max(math.floor(per_second * STEP_INTERVAL.total_seconds()), 1)
     pace = STEP_INTERVAL if per_second is None else max(STEP_INTERVAL, timedelta(seconds=1 / per_second))
     for found, scanned_up_to in iter_dead_letter_ids(wanted, after=int(bulk.position or 0)):
         is_truncated = max_per_step is not None and len(found) > max_per_step

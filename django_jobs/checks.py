@@ -70,9 +70,7 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     if get_settings().database not in (databases or ()):
         return []
     try:
-        rows = list(
-            CronSchedule.objects.filter(is_from_code=False, disabled_at__isnull=True).order_by("name")
-        )
+        rows = list(CronSchedule.objects.filter(is_from_code=False, disabled_at__isnull=True).order_by("name"))
     except DatabaseError:
         return []  # the tables are not there yet
     return [

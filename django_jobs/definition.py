@@ -152,9 +152,7 @@ class JobDefinition(Generic[P, R]):
     def s(self, *args: P.args, **kwargs: P.kwargs) -> JobCall: ...
 
     @overload
-    def s(
-        self: JobDefinition[Concatenate[Any, Rest], R], *args: Rest.args, **kwargs: Rest.kwargs
-    ) -> JobCall: ...
+    def s(self: JobDefinition[Concatenate[Any, Rest], R], *args: Rest.args, **kwargs: Rest.kwargs) -> JobCall: ...
 
     def s(self, *args: Any, **kwargs: Any) -> JobCall:
         """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet.

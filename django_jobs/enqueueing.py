@@ -56,9 +56,7 @@ def enqueue_stream(definition: DefinedJob, bound: Iterable[dict[str, Any]]) -> i
     name = definition.name
     if definition.waits_for:
         raise ConfigurationError(f"{name}.after(...): enqueue_stream is for jobs that wait for no others")
-    _refuse_key(
-        definition, "enqueue_stream", "each key takes a statement of its own; enqueue_many makes them"
-    )
+    _refuse_key(definition, "enqueue_stream", "each key takes a statement of its own; enqueue_many makes them")
     texts = (insert.serialize_arguments(name, _encode(definition, arguments)) for arguments in bound)
     scope, new = batch_scope.get(), new_job(definition)
     if scope is None:
@@ -101,9 +99,7 @@ def bind_many(definition: DefinedJob, arguments: ManyArguments, *, caller: str) 
             raise ArgumentsError(f"{error} (in item {at} of {caller})") from None
 
 
-def prepare(
-    definition: DefinedJob, args: Sequence[Any], kwargs: Mapping[str, Any]
-) -> tuple[NewJob, dict[str, Any]]:
+def prepare(definition: DefinedJob, args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[NewJob, dict[str, Any]]:
     """Return a new job and its encoded arguments, for a graph or a batch's callback, without inserting it.
 
     Raises what ``enqueue`` raises, and ConfigurationError for a job with a key.
@@ -142,12 +138,8 @@ def _with_expiry(definition: DefinedJob, new: NewJob) -> NewJob:
     expiry = resolve_expiry(expires_at, options.expires, run_after=run_after, now=now)
     expected = expiry_error(expiry, run_after=run_after, now=now)
     if expected is not None:
-        raise ConfigurationError(
-            f"{definition.name}.using(expires_at): expected {expected}, got {expires_at!r}"
-        )
-    return new._replace(
-        flags=int(new.flags | JobFlag.EXPIRES), expires_at=expiry.at, expires_seconds=expiry.seconds
-    )
+        raise ConfigurationError(f"{definition.name}.using(expires_at): expected {expected}, got {expires_at!r}")
+    return new._replace(flags=int(new.flags | JobFlag.EXPIRES), expires_at=expiry.at, expires_seconds=expiry.seconds)
 
 
 def _encode(definition: DefinedJob, bound: dict[str, Any]) -> dict[str, Any]:
@@ -171,10 +163,7 @@ def _insert(
 
         after = tuple(PredecessorRef(job_id=job_id) for job_id in definition.waits_for)
         return enqueue_graph(
-            [
-                NewNode(new=new, arguments=arguments, after=after, on_dead=definition.on_dead)
-                for arguments in encoded
-            ]
+            [NewNode(new=new, arguments=arguments, after=after, on_dead=definition.on_dead) for arguments in encoded]
         )
     from .store.enqueue.insert import enqueue
 

@@ -166,9 +166,7 @@ def _as_order(value: object) -> Ordering:
         return value
     if isinstance(value, str) or callable(value):
         return Ordering(key=value)
-    raise ValueError(
-        f"expected the name of an argument, a function of the arguments or an Ordering, got {value!r}"
-    )
+    raise ValueError(f"expected the name of an argument, a function of the arguments or an Ordering, got {value!r}")
 
 
 def _as_breaker(value: object) -> CircuitBreaker:

@@ -115,9 +115,7 @@ def as_exception_types(option: str, given: object) -> tuple[type[BaseException],
 
 def as_argument_names(option: str, given: object) -> tuple[str, ...]:
     """Return ``given`` as names of parameters, or raise ConfigurationError."""
-    if isinstance(given, (tuple, list, set, frozenset)) and all(
-        isinstance(name, str) and name for name in given
-    ):
+    if isinstance(given, (tuple, list, set, frozenset)) and all(isinstance(name, str) and name for name in given):
         return tuple(given)
     raise ConfigurationError(f"{option}: expected a tuple of names of arguments, got {given!r}")
 
@@ -173,9 +171,7 @@ class JobOptions:
     max_attempts: int | None = field(default=None, metadata={"check": JOB_OPTION_READERS["max_attempts"]})
     backoff: Backoff | None = field(default=None, metadata={"check": JOB_OPTION_READERS["backoff"]})
     timeout: timedelta | None = field(default=None, metadata={"check": JOB_OPTION_READERS["timeout"]})
-    retry_on: tuple[type[BaseException], ...] = field(
-        default=(Exception,), metadata={"check": as_exception_types}
-    )
+    retry_on: tuple[type[BaseException], ...] = field(default=(Exception,), metadata={"check": as_exception_types})
     discard_on: tuple[type[BaseException], ...] = field(default=(), metadata={"check": as_exception_types})
     atomic: bool = False
     takes_context: bool = False
@@ -226,12 +222,7 @@ def check_option_names(label: str, given: Mapping[str, Any], known: type) -> Non
 
 def check_name(name: object) -> None:
     """Raise ConfigurationError unless ``name`` can be a job's name."""
-    if not (
-        isinstance(name, str)
-        and 0 < len(name) <= MAX_NAME_LENGTH
-        and name.isprintable()
-        and name == name.strip()
-    ):
+    if not (isinstance(name, str) and 0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and name == name.strip()):
         raise ConfigurationError(
             f"@job: name must be 1 to {MAX_NAME_LENGTH} printable characters, got {str(name)[:MAX_NAME_LENGTH]!r}"
         )

@@ -38,15 +38,11 @@ REASON_TEXTS = {
     WaitReason.BREAKER_HALF_OPEN: _(
         "The circuit breaker of %(limit)s is half-open: the outcome of trial job %(holders)s decides."
     ),
-    WaitReason.LIMIT_CLOSED: _(
-        "The called server asked for a pause: no job of %(limit)s starts before %(until)s."
-    ),
+    WaitReason.LIMIT_CLOSED: _("The called server asked for a pause: no job of %(limit)s starts before %(until)s."),
     WaitReason.ADMITTED: _("Waiting at a limit; a worker is about to admit it."),
     WaitReason.ADMITTED_NO_WORKER: _("Waiting at a limit, and no worker is alive to admit it."),
     WaitReason.WAITS_FOR_JOBS: _("Waiting for these jobs to succeed: %(jobs)s."),
-    WaitReason.WAITS_FOR_DEAD: _(
-        "Waiting for dead jobs: %(jobs)s. Retry them; it continues once they succeed."
-    ),
+    WaitReason.WAITS_FOR_DEAD: _("Waiting for dead jobs: %(jobs)s. Retry them; it continues once they succeed."),
     WaitReason.NAME_UNKNOWN: _(
         "No worker has known a job named %(name)s since %(since)s. Workers are asked again at %(due)s."
     ),
@@ -54,9 +50,7 @@ REASON_TEXTS = {
         "No worker has known a job named %(name)s since %(since)s. It is ready, and workers are asked again."
     ),
     WaitReason.NOT_DUE: _("Scheduled for %(due)s."),
-    WaitReason.RETRY_DUE: _(
-        "The last attempt did not succeed; attempt %(next)s of %(most)s is due at %(due)s."
-    ),
+    WaitReason.RETRY_DUE: _("The last attempt did not succeed; attempt %(next)s of %(most)s is due at %(due)s."),
     WaitReason.SNOOZED: _("Snoozed until %(due)s."),
     WaitReason.DUE: _("Due since %(due)s; a worker is about to make it ready."),
     WaitReason.DUE_NO_WORKER: _("Due since %(due)s, but no worker is alive to make it ready."),
@@ -67,9 +61,7 @@ REASON_TEXTS = {
     WaitReason.BEHIND_MANY: _("Ready, behind more than %(number)s other jobs in the queue %(queue)s."),
     WaitReason.FIRST: _("Ready and first in the queue %(queue)s: the next free worker claims it."),
     WaitReason.RUNS: _("Running since %(since)s on %(worker)s, last heartbeat at %(heard)s."),
-    WaitReason.CANCEL_REQUESTED: _(
-        "Running since %(since)s on %(worker)s. Cancellation was requested at %(asked)s."
-    ),
+    WaitReason.CANCEL_REQUESTED: _("Running since %(since)s on %(worker)s. Cancellation was requested at %(asked)s."),
     WaitReason.WORKER_SILENT: _(
         "The worker %(worker)s has sent no heartbeat since %(heard)s; the job is about to be rescued."
     ),
@@ -79,9 +71,7 @@ _AHEAD = _("Jobs ahead of it: %(ahead)s.")
 _PAUSED_BY_NOBODY = _("The queue %(queue)s has been paused since %(since)s.")
 
 
-def render_reason(
-    reason: WaitExplanation, *, instant: Callable[[datetime], str], show_keys: bool = True
-) -> str:
+def render_reason(reason: WaitExplanation, *, instant: Callable[[datetime], str], show_keys: bool = True) -> str:
     """Return a reason as a sentence in the current language; ``instant`` formats an instant.
 
     The number of jobs ahead at a limit follows as a second sentence. Keys of limits hold arguments:
@@ -91,8 +81,7 @@ def render_reason(
     if reason.why is WaitReason.PAUSED and not reason.values["by"]:
         text = _PAUSED_BY_NOBODY
     values: dict[str, Any] = {
-        name: instant(value) if isinstance(value, datetime) else value
-        for name, value in reason.values.items()
+        name: instant(value) if isinstance(value, datetime) else value for name, value in reason.values.items()
     }
     if "kind" in values:
         values["limit"] = limit_label(values["kind"], values["name"], values["key"], show_keys=show_keys)

@@ -84,9 +84,7 @@ def get(name: str) -> DefinedJob:
     """Return the job of this name, or raise UnknownJobError with the names that are known."""
     definition = _definitions.get(name)
     if definition is None:
-        raise UnknownJobError(
-            f"no job is named {name!r}; known are {', '.join(sorted(_definitions)) or 'none'}"
-        )
+        raise UnknownJobError(f"no job is named {name!r}; known are {', '.join(sorted(_definitions)) or 'none'}")
     return definition
 
 

@@ -52,9 +52,7 @@ def write_result(text: str, *, job_id: int, day: date, storage: str) -> ResultFi
     name = storages[storage].save(wanted, ContentFile(content), max_length=MAX_NAME_LENGTH)
     if len(name) > MAX_NAME_LENGTH:
         delete_result(storage, name)
-        raise ValueError(
-            f"the storage's name for the file has {len(name)} characters, of {MAX_NAME_LENGTH} allowed"
-        )
+        raise ValueError(f"the storage's name for the file has {len(name)} characters, of {MAX_NAME_LENGTH} allowed")
     return ResultFile(storage, name, len(content))
 
 

@@ -109,9 +109,7 @@ def all_schedules() -> list[ScheduleDefinition]:
     return [_definitions[name] for name in sorted(_definitions)]
 
 
-def spec_of(
-    job: DefinedJob, *, arguments: dict[str, Any], timing: Timing, tick_policy: TickPolicy
-) -> ScheduleSpec:
+def spec_of(job: DefinedJob, *, arguments: dict[str, Any], timing: Timing, tick_policy: TickPolicy) -> ScheduleSpec:
     """Return a schedule of ``job`` as the database stores it, the job's options resolved."""
     queue_name = job.options.resolve("queue_name")
     return ScheduleSpec(
@@ -135,9 +133,7 @@ def get_schedulable_job(name: str) -> DefinedJob:
     """Return the job of this name. Raises UnknownJobError, or ConfigurationError if staff may not schedule it."""
     definition = registry.find(name)
     if definition is None:
-        raise UnknownJobError(
-            f"job {name!r} is not registered; it was renamed or removed, or its app is not installed"
-        )
+        raise UnknownJobError(f"job {name!r} is not registered; it was renamed or removed, or its app is not installed")
     if not _is_schedulable(definition):
         raise ConfigurationError(
             f"job {name!r} may not be scheduled by staff; give it @job(schedulable=True) or name it in"

@@ -77,20 +77,14 @@ def check_unique(label: str, unique: object, signature: inspect.Signature) -> No
 def _check_by(label: str, by: object, signature: inspect.Signature) -> None:
     if by is None or callable(by):
         return
-    if not (
-        isinstance(by, (tuple, list, set, frozenset)) and all(isinstance(name, str) and name for name in by)
-    ):
+    if not (isinstance(by, (tuple, list, set, frozenset)) and all(isinstance(name, str) and name for name in by)):
         raise ConfigurationError(
             f"{label}: by: expected a tuple of names of arguments, a function of them or None, got {by!r}"
         )
-    takes_any = any(
-        parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values()
-    )
+    takes_any = any(parameter.kind is inspect.Parameter.VAR_KEYWORD for parameter in signature.parameters.values())
     unknown = sorted(set(by) - set(signature.parameters))
     if unknown and not takes_any:
-        raise ConfigurationError(
-            f"{label}: by: expected arguments of {signature}, got {', '.join(map(repr, unknown))}"
-        )
+        raise ConfigurationError(f"{label}: by: expected arguments of {signature}, got {', '.join(map(repr, unknown))}")
 
 
 def _check_states(label: str, states: object) -> None:
@@ -201,9 +195,7 @@ def idempotency_key_of(
     )
 
 
-def unique_key_of(
-    name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]
-) -> NewKey:
+def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]) -> NewKey:
     """Return the key of one enqueue of a unique job; its text masks the arguments that ``secret`` names.
 
     Raises ArgumentsError if a function does not return a key.
@@ -234,9 +226,7 @@ def _call(label: str, function: KeyFunction, arguments: Mapping[str, Any]) -> An
     except JobsError:
         raise
     except Exception as error:
-        raise ArgumentsError(
-            f"{label}: the function of the key raised {type(error).__name__}: {error}"
-        ) from error
+        raise ArgumentsError(f"{label}: the function of the key raised {type(error).__name__}: {error}") from error
 
 
 def _is_key(value: object) -> bool:

@@ -64,9 +64,7 @@ def ensure_environment(recipe: Recipe) -> None:
 def make_environment(recipe: Recipe) -> Path:
     """Make or renew the virtual environment of ``recipe`` if needed and return its interpreter."""
     if sys.version_info < OLDEST_PYTHON:
-        sys.exit(
-            f"Python {'.'.join(map(str, OLDEST_PYTHON))} or later is needed; this is {sys.version.split()[0]}"
-        )
+        sys.exit(f"Python {'.'.join(map(str, OLDEST_PYTHON))} or later is needed; this is {sys.version.split()[0]}")
     folder = ROOT / recipe.folder
     python = folder / "bin" / "python"
     wanted = _wanted(recipe)
@@ -136,9 +134,7 @@ def _editable(*extras: str) -> list[str]:
 def _pip(python: Path, *arguments: str) -> None:
     done = subprocess.run(_pip_command(python, *arguments), check=False, env=_quiet_environment())
     if done.returncode:
-        sys.exit(
-            f"pip could not install what is needed (see above); is there a network? ({' '.join(arguments)})"
-        )
+        sys.exit(f"pip could not install what is needed (see above); is there a network? ({' '.join(arguments)})")
 
 
 def _pip_command(python: Path, *arguments: str) -> list[str]:

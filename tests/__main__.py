@@ -101,9 +101,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         action="store_true",
         help="a missing server, driver or program is a failure, not a skip",
     )
-    parser.add_argument(
-        "--coverage", action="store_true", help="measure branch coverage over all runs and report it"
-    )
+    parser.add_argument("--coverage", action="store_true", help="measure branch coverage over all runs and report it")
     parser.add_argument(
         "--parallel", action="store_true", help="all databases side by side; each is shown when it has ended"
     )

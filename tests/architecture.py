@@ -161,16 +161,12 @@ def reduced(graph: Graph) -> Graph:
     def all_below(node: str) -> frozenset[str]:
         if node not in below:
             targets = graph.get(node, frozenset())
-            below[node] = (
-                targets.union(*(all_below(target) for target in targets)) if targets else frozenset()
-            )
+            below[node] = targets.union(*(all_below(target) for target in targets)) if targets else frozenset()
         return below[node]
 
     return {
         node: frozenset(
-            target
-            for target in targets
-            if not any(target in all_below(other) for other in targets if other != target)
+            target for target in targets if not any(target in all_below(other) for other in targets if other != target)
         )
         for node, targets in graph.items()
     }

@@ -44,9 +44,7 @@ settings.register_profile("fast", max_examples=10, deadline=None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption(
-        "--release", action="store_true", help="also run what only a release must pass (marker: release)"
-    )
+    parser.addoption("--release", action="store_true", help="also run what only a release must pass (marker: release)")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

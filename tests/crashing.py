@@ -13,9 +13,7 @@ from typing import Any
 from django.db import connection, connections
 
 
-def crash_at_every_point(
-    prepare: Callable[[], Any], act: Callable[[Any], object]
-) -> Iterator[tuple[int, Any]]:
+def crash_at_every_point(prepare: Callable[[], Any], act: Callable[[Any], object]) -> Iterator[tuple[int, Any]]:
     """Yield after each crash: the number of statements that were done, and what ``prepare`` made anew for it.
 
     In turn ``act`` runs in a process that is killed before its first statement or commit, before its second, and

@@ -52,8 +52,7 @@ def used_vendors() -> list[str]:
 def address(vendor: str) -> dict[str, str]:
     """Return HOST, PORT, USER and PASSWORD of a server, from the environment or as they usually are."""
     return {
-        key: os.environ.get(f"DJANGO_JOBS_TEST_{vendor.upper()}_{key}", usual)
-        for key, usual in _USUAL[vendor].items()
+        key: os.environ.get(f"DJANGO_JOBS_TEST_{vendor.upper()}_{key}", usual) for key, usual in _USUAL[vendor].items()
     }
 
 

@@ -41,9 +41,7 @@ from django_jobs.store.clock import database_now
 from django_jobs.store.dialects.base.jobs import Claim, FinishedRun
 from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 
-RULES = DecisionSettings(
-    unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3
-)
+RULES = DecisionSettings(unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
 
 
 def ago(**duration: float) -> datetime:
@@ -200,9 +198,7 @@ def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = Non
 def ended(one: Claim, outcome: Outcome, *, seconds: float = 0.5) -> FinishedRun:
     """Return the end of a run that began when it was claimed and took ``seconds``."""
     unknown_for = (
-        None
-        if one.unknown_since is None
-        else timedelta(seconds=database_now().timestamp() - one.unknown_since)
+        None if one.unknown_since is None else timedelta(seconds=database_now().timestamp() - one.unknown_since)
     )
     facts = JobFacts(
         attempt=one.attempt,

@@ -18,9 +18,7 @@ from django.db import connection
 
 KEPT = {"django_content_type", "auth_permission"}
 LARGE_BYTES = 256 * 1024
-SIZES = (
-    "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r' AND pg_relation_size(oid) > %s"
-)
+SIZES = "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r' AND pg_relation_size(oid) > %s"
 
 
 @contextmanager

@@ -86,9 +86,7 @@ class AttemptAdmin(PagedAdmin[Attempt]):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Attempt]:
         """Leave out large columns."""
-        rows = (
-            super().get_queryset(request).annotate(message_head=Left("error_message", MAX_MESSAGE_CHARS + 1))
-        )
+        rows = super().get_queryset(request).annotate(message_head=Left("error_message", MAX_MESSAGE_CHARS + 1))
         return rows.defer("error_message", "traceback", *LARGE)
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
@@ -130,9 +128,7 @@ class AttemptAdmin(PagedAdmin[Attempt]):
     @admin.display(description=_("job"))
     def job_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the job."""
-        return page_link(
-            None, self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}"
-        )
+        return page_link(None, self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}")
 
     @admin.display(description=_("worker"))
     def worker_display(self, attempt: Attempt) -> str | SafeString:
@@ -152,9 +148,7 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         cut_line = line if len(line) <= MAX_MESSAGE_CHARS else f"{line[: MAX_MESSAGE_CHARS - 3]}..."
         return f"{attempt.error_class}: {cut_line}" if line else attempt.error_class
 
-    error_display = column(
-        _("error message"), lambda attempt: truncate(attempt.error_message, MAX_TEXT_CHARS) or "-"
-    )
+    error_display = column(_("error message"), lambda attempt: truncate(attempt.error_message, MAX_TEXT_CHARS) or "-")
 
     @admin.display(description=_("traceback"))
     def traceback_display(self, attempt: Attempt) -> SafeString | str:

@@ -185,9 +185,7 @@ def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
 def _warnings(stats: DashboardSnapshot) -> Any:
     """Yield warnings about the page's figures, with what to do."""
     if not stats.workers:
-        yield _(
-            "No workers are running: no jobs run, and no statistics are updated. Start one: manage.py runworker"
-        )
+        yield _("No workers are running: no jobs run, and no statistics are updated. Start one: manage.py runworker")
     elif stats.rolled_up_until is None:
         yield _("No statistics yet; they follow about ten seconds after jobs finish.")
     elif stats.now - stats.rolled_up_until > MAX_STATS_LAG:
@@ -222,9 +220,7 @@ def _chart(stats: DashboardSnapshot) -> dict[str, Any]:
 
 
 def _percentiles(durations: Durations) -> list[str]:
-    return [
-        format_duration(_seconds(value)) or "-" for value in (durations.p50, durations.p95, durations.p99)
-    ]
+    return [format_duration(_seconds(value)) or "-" for value in (durations.p50, durations.p95, durations.p99)]
 
 
 def _point(point: Point, stats: DashboardSnapshot) -> dict[str, Any]:

@@ -67,9 +67,7 @@ class KeysAdmin(PagedAdmin[M]):
 
     def get_list_display(self, request: HttpRequest) -> Any:
         """Leave out the keys for users who may not see arguments."""
-        return [
-            name for name in self.list_display if name != "key" or has_permission(request, VIEW_ARGUMENTS)
-        ]
+        return [name for name in self.list_display if name != "key" or has_permission(request, VIEW_ARGUMENTS)]
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """Leave them out on a row's page, too."""
@@ -115,9 +113,7 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
     since_display = column(_("since"), lambda key: format_timestamp(key.acquired_at))
     until_display = column(
         _("expires"),
-        lambda key: (
-            str(_("while its job waits")) if key.kind == KeyKind.UNIQUE else format_timestamp(key.expires_at)
-        ),
+        lambda key: str(_("while its job waits")) if key.kind == KeyKind.UNIQUE else format_timestamp(key.expires_at),
     )
 
 
@@ -137,6 +133,4 @@ class OnceRecordAdmin(KeysAdmin[OnceRecord]):
         return page_link(None, self.admin_site, "job", record.job_id, f"#{record.job_id}")
 
     recorded_display = column(_("recorded at"), lambda record: format_timestamp(record.recorded_at))
-    stored_display = column(
-        _("stored value"), lambda record: render_json(redact(record.stored, parts=secret_parts()))
-    )
+    stored_display = column(_("stored value"), lambda record: render_json(redact(record.stored, parts=secret_parts())))

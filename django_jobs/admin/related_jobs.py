@@ -64,9 +64,7 @@ class JobsForObjectMixin(_Admin):
             raise PermissionDenied
         address = self._url("jobs", row.pk)
         try:
-            page = find_jobs_of_object(
-                row, argument=self.jobs_argument, after=request.GET.get(CURSOR_PARAMETER, "")
-            )
+            page = find_jobs_of_object(row, argument=self.jobs_argument, after=request.GET.get(CURSOR_PARAMETER, ""))
         except FilterError as error:
             self.message_user(request, filter_error_text(error), messages.ERROR)
             return HttpResponseRedirect(address)
@@ -84,9 +82,7 @@ class JobsForObjectMixin(_Admin):
             for job in page.rows
         ]
         is_first = CURSOR_PARAMETER not in request.GET
-        next_url = (
-            f"{address}?{urlencode({CURSOR_PARAMETER: page.next_cursor})}" if page.next_cursor else None
-        )
+        next_url = f"{address}?{urlencode({CURSOR_PARAMETER: page.next_cursor})}" if page.next_cursor else None
         context = {
             **site.each_context(request),
             "opts": self.opts,
@@ -96,14 +92,10 @@ class JobsForObjectMixin(_Admin):
             ],
             "title": gettext("Jobs of %(row)s") % {"row": row},
             "rows": rows,
-            "paging": Paging(
-                first_url=None if is_first else address, next_url=next_url, note=search_note(page)
-            ),
+            "paging": Paging(first_url=None if is_first else address, next_url=next_url, note=search_note(page)),
         }
         request.current_app = site.name
         return TemplateResponse(request, "admin/django_jobs/job/related_jobs.html", context)
 
     def _url(self, name: str, *args: Any) -> str:
-        return reverse(
-            f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args
-        )
+        return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)

@@ -53,9 +53,7 @@ class ScheduleForm(_Form):
         widget=forms.Textarea({"rows": 4, "cols": 60}),
         help_text=_('The job\'s keyword arguments as a JSON object, such as {"user_id": 7}.'),
     )
-    timezone = forms.ChoiceField(
-        initial="UTC", choices=[(zone, zone) for zone in sorted(available_timezones())]
-    )
+    timezone = forms.ChoiceField(initial="UTC", choices=[(zone, zone) for zone in sorted(available_timezones())])
 
     spec: ScheduleSpec
     """The schedule of a valid form."""
@@ -64,9 +62,7 @@ class ScheduleForm(_Form):
         model = CronSchedule
         fields = EDITABLE_FIELDS
         help_texts = {
-            "cron": _(
-                "Minute, hour, day of month, month, day of week; or @daily. Leave empty if a period is given."
-            ),
+            "cron": _("Minute, hour, day of month, month, day of week; or @daily. Leave empty if a period is given."),
             "every": _("A period such as 0:00:10, or in seconds. Leave empty if a cron expression is given."),
             "jitter": _("Maximum random delay of each tick, to spread load."),
             "overlap": _("What to do with a tick while the previous job has not finished."),
@@ -128,9 +124,7 @@ class ScheduleForm(_Form):
             self.add_error("job_name", str(error))
             return
         try:
-            arguments = check_stored_arguments(
-                definition, {} if data["arguments"] is None else data["arguments"]
-            )
+            arguments = check_stored_arguments(definition, {} if data["arguments"] is None else data["arguments"])
         except (JobsError, ValueError, TypeError) as error:
             self.add_error("arguments", str(error))
             return
@@ -215,9 +209,7 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
     meaning = column(_("meaning"), lambda schedule: describe_cron(schedule.cron, every=schedule.every) or "-")
     next_due = column(
         _("next due"),
-        lambda schedule: (
-            "-" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.timezone)
-        ),
+        lambda schedule: "-" if schedule.next_due_at is None else _in_zone(schedule.next_due_at, schedule.timezone),
         ordering="next_due_at",
     )
 
@@ -230,9 +222,7 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
             instants = list(islice(schedule.timing.upcoming(database_now()), MAX_FIRINGS_SHOWN))
         except CronError as error:
             return str(error)
-        rows = (
-            (_in_zone(instant, schedule.timezone), f"{instant:%Y-%m-%d %H:%M:%S} UTC") for instant in instants
-        )
+        rows = ((_in_zone(instant, schedule.timezone), f"{instant:%Y-%m-%d %H:%M:%S} UTC") for instant in instants)
         return format_html("<table>{}</table>", format_html_join("", "<tr><td>{}</td><td>{}</td></tr>", rows))
 
     @admin.display(description=_("recent ticks"))
@@ -284,17 +274,14 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
         if schedule is not None and self.has_change_permission(request):
             pause = ("resume", _("Resume")) if schedule.paused_at else ("pause", _("Pause"))
             context["buttons"] = [
-                (self.url("cronschedule_act", schedule.pk, key), label)
-                for key, label in (("run", _("Run now")), pause)
+                (self.url("cronschedule_act", schedule.pk, key), label) for key, label in (("run", _("Run now")), pause)
             ]
         if schedule is not None and schedule.is_from_code:
             context.update(show_save=False, show_save_and_continue=False, show_save_and_add_another=False)
         return super().render_change_form(request, context, *args, **kwargs)
 
 
-def _action_view(
-    model_admin: PageAdmin[CronSchedule], request: HttpRequest, pk: int, key: str
-) -> HttpResponse:
+def _action_view(model_admin: PageAdmin[CronSchedule], request: HttpRequest, pk: int, key: str) -> HttpResponse:
     """Pause, resume or run a schedule."""
     if request.method != "POST" or key not in {"pause", "resume", "run"}:
         raise Http404
@@ -307,9 +294,7 @@ def _action_view(
     return HttpResponseRedirect(model_admin.url("cronschedule_change", pk))
 
 
-def _apply_action(
-    model_admin: PageAdmin[CronSchedule], request: HttpRequest, schedule: CronSchedule, key: str
-) -> None:
+def _apply_action(model_admin: PageAdmin[CronSchedule], request: HttpRequest, schedule: CronSchedule, key: str) -> None:
     """Apply the action and show the result."""
     try:
         if key == "run":

@@ -76,9 +76,7 @@ class WorkerAdmin(PagedAdmin[Worker]):
     )  # fmt: skip
     change_form_template = "admin/django_jobs/change_form.html"
 
-    def get_object(
-        self, request: HttpRequest, object_id: str, from_field: str | None = None
-    ) -> Worker | None:
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Worker | None:
         """Return the worker with its running jobs."""
         worker = super().get_object(request, object_id, from_field)
         if worker is not None:
@@ -103,9 +101,7 @@ class WorkerAdmin(PagedAdmin[Worker]):
     def stop_selected(self, request: HttpRequest, workers: QuerySet[Worker]) -> None:
         """Request the selected workers to stop."""
         stopped = [worker for worker in workers if _request_stop(self, request, worker)]
-        text = ngettext(
-            "Stop requested for %d worker.", "Stop requested for %d workers.", len(stopped)
-        ) % len(stopped)
+        text = ngettext("Stop requested for %d worker.", "Stop requested for %d workers.", len(stopped)) % len(stopped)
         self.message_user(request, text, messages.SUCCESS if stopped else messages.WARNING)
 
     process = column(_("process"), lambda worker: f"{worker.hostname}:{worker.pid}")
@@ -163,9 +159,7 @@ def _stop_view(model_admin: PageAdmin[Worker], request: HttpRequest, pk: int) ->
     if worker is None:
         return model_admin.redirect_missing(request, gettext("This worker no longer exists."))
     if _request_stop(model_admin, request, worker):
-        text = gettext(
-            "Stop requested: the worker claims no more jobs and exits when its running jobs finish."
-        )
+        text = gettext("Stop requested: the worker claims no more jobs and exits when its running jobs finish.")
         model_admin.message_user(request, text, messages.SUCCESS)
     else:
         text = gettext("Nothing was changed: not running, or stop requested before.")

@@ -37,9 +37,7 @@ def find_results(value: Any) -> Iterator[ResultOf]:
         yield from find_results(list(value.values()))
 
 
-def number_results(
-    name: str, value: Any, predecessors: Sequence[Any], *, before: Sequence[Any], as_list: bool
-) -> Any:
+def number_results(name: str, value: Any, predecessors: Sequence[Any], *, before: Sequence[Any], as_list: bool) -> Any:
     """Return arguments with each ``ResultOf`` replaced by the number of its predecessor (a node, or a job's id).
 
     ``before``: the predecessors that RESULT means; ``as_list``: it is a list of them. Raises InvalidGraphError for the

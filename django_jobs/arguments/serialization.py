@@ -121,9 +121,7 @@ def has_result_placeholders(value: Any) -> bool:
     if isinstance(value, list):
         return any(map(has_result_placeholders, value))
     if isinstance(value, dict):
-        return value.get(TAG) == RESULT_TAG or any(
-            map(has_result_placeholders, _placeholder_scope(value).values())
-        )
+        return value.get(TAG) == RESULT_TAG or any(map(has_result_placeholders, _placeholder_scope(value).values()))
     return False
 
 
@@ -152,9 +150,7 @@ def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
         return [read() for read in results]
     if type(number) is int and 0 <= number < len(results):
         return results[number]()
-    raise ResultNotPassedError(
-        f"the result of predecessor {number!r} is needed; the job has {len(results)} of them"
-    )
+    raise ResultNotPassedError(f"the result of predecessor {number!r} is needed; the job has {len(results)} of them")
 
 
 def as_object(value: object, what: str) -> dict[str, Any]:
@@ -186,9 +182,7 @@ def _encode_dict(value: dict[Any, Any], what: str, depth: int) -> Any:
             raise SerializationError(f"{what}: keys of a dict must be valid text without NUL, got {key!r}")
     tagged = TAG in value
     levels = 2 if tagged else 1
-    encoded = {
-        str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()
-    }
+    encoded = {str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()}
     return _tagged("dict", encoded) if tagged else encoded
 
 

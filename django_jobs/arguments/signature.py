@@ -27,9 +27,7 @@ class CallSignature:
         parameters = list(inspect.signature(function).parameters.values())
         if takes_context:
             if not parameters or parameters[0].kind not in _POSITIONAL:
-                raise ConfigurationError(
-                    f"@job {name}: takes_context=True needs a first parameter for the context"
-                )
+                raise ConfigurationError(f"@job {name}: takes_context=True needs a first parameter for the context")
             parameters = parameters[1:]
         self.signature = inspect.Signature(parameters)
         self.parameters = self.signature.parameters
@@ -63,9 +61,7 @@ class CallSignature:
                 filled[name] = stored.get(VAR_POSITIONAL_KEY, [])
             elif parameter.default is not inspect.Parameter.empty:
                 filled[name] = parameter.default
-        named = {
-            name: value for name, value in stored.items() if name not in {VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}
-        }
+        named = {name: value for name, value in stored.items() if name not in {VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}}
         return {**filled, **stored.get(VAR_KEYWORD_KEY, {}), **named}
 
     def call_arguments(self, stored: object) -> tuple[list[Any], dict[str, Any]]:

@@ -136,9 +136,7 @@ def whole_number(*, min_value: int, max_value: int) -> Reader[int]:
     def read(option: str, value: object) -> int:
         if type(value) is int and min_value <= value <= max_value:
             return value
-        raise ConfigurationError(
-            f"{option}: expected a whole number from {min_value} to {max_value}, got {value!r}"
-        )
+        raise ConfigurationError(f"{option}: expected a whole number from {min_value} to {max_value}, got {value!r}")
 
     return read
 
@@ -190,9 +188,7 @@ def _as_alias(option: str, value: object, *, known: Mapping[str, object], expect
 
 def as_names(option: str, value: object) -> tuple[str, ...]:
     """Return ``value`` as a tuple of names, or raise ConfigurationError."""
-    if isinstance(value, (list, tuple, set, frozenset)) and all(
-        isinstance(name, str) and name for name in value
-    ):
+    if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(name, str) and name for name in value):
         return tuple(value)
     raise ConfigurationError(f"{option}: expected a tuple of names, got {value!r}")
 

@@ -30,13 +30,9 @@ MAX_LOG_CHARS = 1_000_000
 class JobDefaults:
     """Options of ``@job`` for jobs, and queues, that do not set them."""
 
-    queue_name: str = setting(
-        "default", read=readers.as_queue_name, doc="the queue. Up to 100 characters, no comma"
-    )
+    queue_name: str = setting("default", read=readers.as_queue_name, doc="the queue. Up to 100 characters, no comma")
     priority: int = setting(0, read=readers.as_priority, doc="-100 to 100; higher runs first")
-    max_attempts: int = setting(
-        5, read=readers.as_max_attempts, doc="attempts in all, the first included; 1 to 10,000"
-    )
+    max_attempts: int = setting(5, read=readers.as_max_attempts, doc="attempts in all, the first included; 1 to 10,000")
     backoff: Backoff = setting(
         Exponential(),
         read=readers.as_job_backoff,
@@ -281,9 +277,7 @@ class AlertSettings:
         read=readers.as_bool,
         doc="mail `ADMINS` about new dead letters, once per error and period",
     )
-    mail_admins_period: timedelta = setting(
-        timedelta(days=1), read=readers.as_positive_duration, doc="that period"
-    )
+    mail_admins_period: timedelta = setting(timedelta(days=1), read=readers.as_positive_duration, doc="that period")
 
 
 def _read_queues(option: str, value: object) -> Mapping[str, Mapping[str, Any]]:
@@ -301,9 +295,7 @@ def _read_queue(option: str, value: object) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
         raise ConfigurationError(f"{option}: expected a dict, got {value!r}")
     refuse_unknown_keys(option, value, QUEUE_KEYS)
-    return MappingProxyType(
-        {key: JOB_OPTION_READERS[key](f"{option}[{key!r}]", given) for key, given in value.items()}
-    )
+    return MappingProxyType({key: JOB_OPTION_READERS[key](f"{option}[{key!r}]", given) for key, given in value.items()})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -59,11 +59,7 @@ def _result(job: Job) -> Any:
 def reason_text(job: Job) -> str | None:
     """Return one sentence on why the job does not run, or where it runs; None if it has ended."""
     reason = operations.why_not_running(job)
-    return (
-        None
-        if reason is None
-        else render_reason(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M:%S} UTC")
-    )
+    return None if reason is None else render_reason(reason, instant=lambda instant: f"{instant:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def attempt_rows(job: Job) -> list[dict[str, Any]]:
@@ -90,8 +86,7 @@ def log_row(log: JobLog | None) -> dict[str, Any] | None:
     if log is None:
         return None
     lines = [
-        {"at": _iso(line.at), "level": line.level, "logger": line.logger, "message": line.message}
-        for line in log.lines
+        {"at": _iso(line.at), "level": line.level, "logger": line.logger, "message": line.message} for line in log.lines
     ]
     return {"lines": lines, "head": log.head, "omitted": log.omitted}
 
@@ -175,8 +170,7 @@ def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
     cells += [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[at]) for line in cells) for at in range(len(columns))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        for line in cells
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells
     )
 
 
@@ -184,9 +178,7 @@ def as_lines(row: Mapping[str, Any]) -> str:
     """Return one row as aligned names and values, without None."""
     width = max(map(len, row))
     return "\n".join(
-        f"{name.replace('_', ' '):<{width}}  {_cell(value)}"
-        for name, value in row.items()
-        if value is not None
+        f"{name.replace('_', ' '):<{width}}  {_cell(value)}" for name, value in row.items() if value is not None
     )
 
 

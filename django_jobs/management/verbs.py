@@ -61,9 +61,7 @@ def find_problems(*, wait_within: float) -> list[str]:
         return [f"the database {settings.database!r} cannot be read: {error}".strip()]
 
 
-def list_jobs(
-    *, state: str | None, queue_name: str | None, name: str | None, limit: int
-) -> list[dict[str, Any]]:
+def list_jobs(*, state: str | None, queue_name: str | None, name: str | None, limit: int) -> list[dict[str, Any]]:
     """Return the newest jobs that match."""
     jobs = _matching(ids=(), state=state, queue_name=queue_name, name=name)
     return [job_row(job) for job in jobs.order_by("-pk")[:limit]]
@@ -161,8 +159,6 @@ def actor() -> str:
         return "shell"
 
 
-def _matching(
-    *, ids: Sequence[int], state: str | None, queue_name: str | None, name: str | None
-) -> JobQuerySet:
+def _matching(*, ids: Sequence[int], state: str | None, queue_name: str | None, name: str | None) -> JobQuerySet:
     given = {"pk__in": ids or None, "state": state, "queue_name": queue_name, "name": name}
     return Job.objects.filter(**{field: value for field, value in given.items() if value is not None})

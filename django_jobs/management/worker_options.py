@@ -45,27 +45,21 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
         help="Run jobs in threads of the worker process (default), or in job processes, which isolates hangs and"
         " crashes in C code and memory leaks.",
     )
-    parser.add_argument(
-        "--processes", type=positive_int, default=1, metavar="N", help="Worker processes (default 1)."
-    )
+    parser.add_argument("--processes", type=positive_int, default=1, metavar="N", help="Worker processes (default 1).")
     parser.add_argument("--burst", action="store_true", help="Run ready and due jobs, then exit with code 0.")
     duty = parser.add_mutually_exclusive_group()
     duty.add_argument(
         "--no-scheduler", action="store_true", help="Run jobs only; schedules are fired by other processes."
     )
     duty.add_argument("--scheduler-only", action="store_true", help="Fire schedules only; run no jobs.")
-    parser.add_argument(
-        "--max-jobs", type=positive_int, metavar="N", help="Replace a process after it has run N jobs."
-    )
+    parser.add_argument("--max-jobs", type=positive_int, metavar="N", help="Replace a process after it has run N jobs.")
     parser.add_argument(
         "--max-memory-mb",
         type=positive_int,
         metavar="N",
         help="Replace a process that uses more than N megabytes.",
     )
-    parser.add_argument(
-        "--reload", action="store_true", help="Restart the processes when code changes (development)."
-    )
+    parser.add_argument("--reload", action="store_true", help="Restart the processes when code changes (development).")
 
     parser.add_argument(
         "--health-port",
@@ -85,9 +79,7 @@ def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Run workers with the parsed ``options``; exit the process with the supervisor's code unless it is 0."""
     log_to_terminal(options["verbosity"])
     if options["burst"] and options["scheduler_only"]:
-        raise CommandError(
-            "--burst runs jobs and fires no schedules; 'manage.py jobs tick' fires due schedules once"
-        )
+        raise CommandError("--burst runs jobs and fires no schedules; 'manage.py jobs tick' fires due schedules once")
     megabytes = options["max_memory_mb"]
     queues, weights = options["queues"] or (None, None)
     if options["strict"] and (queues is None or weights is not None):

@@ -38,9 +38,7 @@ class Attempt(models.Model):
         db_index=False,
         related_name="attempts",
     )
-    outcome = models.CharField(
-        max_length=10, choices=[(outcome.value, outcome.value) for outcome in AttemptOutcome]
-    )
+    outcome = models.CharField(max_length=10, choices=[(outcome.value, outcome.value) for outcome in AttemptOutcome])
     ready_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField()

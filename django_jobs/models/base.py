@@ -37,9 +37,7 @@ class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the 
     def db_parameters(self, connection: Any) -> dict[str, str | None]:
         """Return the column's type, with a binary collation on MySQL and MariaDB."""
         parameters: dict[str, str | None] = super().db_parameters(connection)
-        if "BINARY" in connection.operators.get(
-            "contains", ""
-        ):  # Django's own sign of a collation without case
+        if "BINARY" in connection.operators.get("contains", ""):  # Django's own sign of a collation without case
             parameters["collation"] = "utf8mb4_bin"
         return parameters
 
@@ -60,9 +58,7 @@ class StateIndex(models.Index):
         path, args, kwargs = super().deconstruct()
         return path, args, {**kwargs, "state": self.state, "fallback_fields": self.fallback_fields}
 
-    def create_sql(
-        self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any
-    ) -> Any:
+    def create_sql(self, model: type[models.Model], schema_editor: Any, using: str = "", **kwargs: Any) -> Any:
         """Return the CREATE INDEX statement for the schema editor's database."""
         if schema_editor.connection.features.supports_partial_indexes:
             index = models.Index(fields=self.fields, name=self.name, condition=models.Q(state=self.state))

@@ -30,9 +30,7 @@ class DeadLetter(models.Model):
         RESOLVED = "resolved", _("resolved")
 
     id = models.BigAutoField(primary_key=True)
-    job = models.ForeignKey(
-        Job, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="dead_letters"
-    )
+    job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="dead_letters")
     job_name = NameField(max_length=MAX_NAME_LENGTH)
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     reason = models.CharField(max_length=20, choices=[(reason.value, reason.value) for reason in DeathReason])

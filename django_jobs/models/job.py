@@ -253,9 +253,7 @@ class Job(models.Model):
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeoutError(
-                        f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s"
-                    )
+                    raise WaitTimeoutError(f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s")
                 pause = min(pause, left)
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_POLL_SECONDS)

@@ -72,9 +72,7 @@ class CronSchedule(models.Model):
     @property
     def timing(self) -> Timing:
         """Its cron expression or interval, with time zone and jitter."""
-        return Timing(
-            name=self.name, cron=self.cron, every=self.every, timezone=self.timezone, jitter=self.jitter
-        )
+        return Timing(name=self.name, cron=self.cron, every=self.every, timezone=self.timezone, jitter=self.jitter)
 
     @property
     def tick_policy(self) -> TickPolicy:
@@ -118,9 +116,7 @@ class Tick(models.Model):
     )
     due_at = models.DateTimeField()
     decided_at = models.DateTimeField()
-    outcome = models.CharField(
-        max_length=10, choices=[(outcome.value, outcome.value) for outcome in TickOutcome]
-    )
+    outcome = models.CharField(max_length=10, choices=[(outcome.value, outcome.value) for outcome in TickOutcome])
     reason = models.TextField(default="")
     job = models.ForeignKey(
         Job, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="ticks"

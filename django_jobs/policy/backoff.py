@@ -34,9 +34,7 @@ class Exponential:
     def __post_init__(self) -> None:
         _require(_is_at_least(self.first, timedelta.resolution), "first", "a positive timedelta", self.first)
         _require(_is_at_least(self.factor, 1), "factor", "a number of at least 1", self.factor)
-        _require(
-            _is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum
-        )
+        _require(_is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:
@@ -60,9 +58,7 @@ class Linear:
     def __post_init__(self) -> None:
         _require(_is_at_least(self.first, timedelta(0)), "first", "a timedelta not below zero", self.first)
         _require(_is_at_least(self.step, timedelta(0)), "step", "a timedelta not below zero", self.step)
-        _require(
-            _is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum
-        )
+        _require(_is_at_least(self.maximum, self.first), "maximum", "a timedelta not below first", self.maximum)
         _require_jitter(self.jitter)
 
     def wait(self, attempt: int, random: Random) -> timedelta:

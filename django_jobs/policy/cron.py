@@ -80,9 +80,7 @@ def check_zone(zone: object) -> None:
     try:
         ZoneInfo(zone)  # type: ignore[arg-type]  # other types are refused below
     except (KeyError, ValueError, OSError, TypeError, AttributeError):
-        raise CronError(
-            f"expected the name of a time zone such as 'Europe/Berlin', got {_truncate(zone)}"
-        ) from None
+        raise CronError(f"expected the name of a time zone such as 'Europe/Berlin', got {_truncate(zone)}") from None
 
 
 def occurrences(expression: str, *, zone: str, after: datetime, seed: str = "") -> Iterator[datetime]:

@@ -51,9 +51,7 @@ class DeadLetterFilter:
         """Parse the value of ``as_json``. Raises ValueError for an unknown key or a wrong time."""
         known = {field.name for field in fields(cls)}
         if unknown := sorted(given.keys() - known):
-            raise ValueError(
-                f"expected a filter of {', '.join(sorted(known))}; got the unknown {', '.join(unknown)}"
-            )
+            raise ValueError(f"expected a filter of {', '.join(sorted(known))}; got the unknown {', '.join(unknown)}")
         ids = given.get("ids")
         bounds = {
             "since": as_since("since", given.get("since", ""), UTC),

@@ -112,9 +112,7 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Dec
         case Discarded(error=error):
             return _dead(AttemptOutcome.DISCARDED, DeathReason.DISCARDED, error)
         case Snoozed(delay=delay, closes_limit=closes_limit):
-            return _reschedule(
-                AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, closes_limit=closes_limit
-            )
+            return _reschedule(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, closes_limit=closes_limit)
         case Cancelled(error=error):
             return Decision(state=State.CANCELLED, attempt_outcome=AttemptOutcome.CANCELLED, error=error)
         case Released(started=started):
@@ -149,9 +147,7 @@ def _released(facts: JobFacts, started: bool) -> Decision:
     )
 
 
-def _not_started(
-    outcome: Expired | PermitsMissing | UnknownJob, facts: JobFacts, rules: DecisionSettings
-) -> Decision:
+def _not_started(outcome: Expired | PermitsMissing | UnknownJob, facts: JobFacts, rules: DecisionSettings) -> Decision:
     if isinstance(outcome, Expired):
         return EXPIRED
     if isinstance(outcome, UnknownJob):
@@ -182,9 +178,7 @@ def _after_failure(outcome: Failed, facts: JobFacts) -> Decision:
 def _after_loss(outcome: Lost, facts: JobFacts, rules: DecisionSettings) -> Decision:
     """Decide by the number of worker deaths; they do not count as attempts, as the job may not be the cause."""
     if not outcome.ran:
-        return Decision(
-            state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_unknown_since=True
-        )
+        return Decision(state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_unknown_since=True)
     deaths = facts.worker_deaths + 1
     quarantined = deaths >= rules.max_worker_deaths
     count = f" ({deaths} workers died while it ran)" if deaths > 1 else ""

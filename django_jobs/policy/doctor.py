@@ -229,9 +229,7 @@ def _server_findings(server: ServerFacts) -> Iterable[Finding]:
 def _vacuum_findings(server: ServerFacts) -> Iterable[Finding]:
     dead, pages = server.dead_rows or 0, server.head_pages or 0
     costs = dead > MANY_DEAD_ROWS or pages > MANY_PAGES
-    cost = (
-        f"{dead:,} dead rows in the table of jobs; a claim from the head of the index reads {pages:,} pages"
-    )
+    cost = f"{dead:,} dead rows in the table of jobs; a claim from the head of the index reads {pages:,} pages"
     for blocker in server.vacuum_blockers:
         age = "" if blocker.age_seconds is None else f" for {_format_duration(blocker.age_seconds)}"
         query = f": {blocker.query}" if blocker.query else ""

@@ -274,9 +274,7 @@ def available_permits(rule: LimitRule, state: LimitState, *, used: int, now: flo
     return max(current_capacity(rule, state, now=now) - used, 0)
 
 
-def after_attempts(
-    rule: LimitRule, state: LimitState, *, failed_at: list[float], succeeded: bool
-) -> LimitState:
+def after_attempts(rule: LimitRule, state: LimitState, *, failed_at: list[float], succeeded: bool) -> LimitState:
     """Return a breaker's state after attempts that failed at these times; ``succeeded``: another one succeeded."""
     if state.tripped:
         if failed_at:

@@ -68,9 +68,7 @@ def slots_free_soon(running: Iterable[tuple[float, float]], *, idle: int, horizo
     counts as busy: nothing is known about its end.
     """
     return idle + sum(
-        1
-        for expected, elapsed in running
-        if elapsed < horizon_seconds and expected - elapsed < horizon_seconds
+        1 for expected, elapsed in running if elapsed < horizon_seconds and expected - elapsed < horizon_seconds
     )
 
 

@@ -85,9 +85,7 @@ class WeightedOrder:
             self._passes[name] = max(self._passes.get(name, self._now), self._now)
         self._forget_all_but(queues)
         self._now = min(self._passes.values(), default=self._now)
-        return sorted(
-            lanes, key=lambda lane: (self._passes[lane.queue_name], lane.queue_name, -lane.priority)
-        )
+        return sorted(lanes, key=lambda lane: (self._passes[lane.queue_name], lane.queue_name, -lane.priority))
 
     def record_claimed(self, lane: Lane, number: int) -> None:
         """Advance the queue's pass."""

@@ -35,20 +35,12 @@ def unmask(given: Any, *, original: Any, masked: Any) -> Any:
     if isinstance(given, dict):
         sources = (original, masked) if isinstance(original, dict) and isinstance(masked, dict) else ({}, {})
         return {
-            key: unmask(item, original=sources[0].get(key), masked=sources[1].get(key))
-            for key, item in given.items()
+            key: unmask(item, original=sources[0].get(key), masked=sources[1].get(key)) for key, item in given.items()
         }
     if isinstance(given, list):
-        pairs = (
-            zip(original, masked, strict=False)
-            if isinstance(original, list) and isinstance(masked, list)
-            else ()
-        )
+        pairs = zip(original, masked, strict=False) if isinstance(original, list) and isinstance(masked, list) else ()
         behind = [*pairs, *[(None, None)] * len(given)]
-        return [
-            unmask(item, original=source, masked=mask)
-            for item, (source, mask) in zip(given, behind, strict=False)
-        ]
+        return [unmask(item, original=source, masked=mask) for item, (source, mask) in zip(given, behind, strict=False)]
     return given
 
 

@@ -69,9 +69,7 @@ class Timing:
         self.check_bounds()
         _check_option("timezone", check_zone, self.timezone)
         if self.cron:
-            _check_option(
-                "cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron
-            )
+            _check_option("cron", lambda cron: check_expression(cron, zone=self.timezone, seed=self.name), self.cron)
         if self.jitter:
             self._check_jitter()
 

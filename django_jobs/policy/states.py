@@ -48,9 +48,7 @@ TRANSITIONS: dict[str, frozenset[tuple[State, State]]] = {
             (State.RUNNING, State.BLOCKED),
         }
     ),
-    "rescue": frozenset(
-        {(State.RUNNING, State.READY), (State.RUNNING, State.BLOCKED), (State.RUNNING, State.DEAD)}
-    ),
+    "rescue": frozenset({(State.RUNNING, State.READY), (State.RUNNING, State.BLOCKED), (State.RUNNING, State.DEAD)}),
     "cancel": frozenset((state, State.CANCELLED) for state in WAITING_STATES),
     "redrive": frozenset({(State.DEAD, State.READY), (State.DEAD, State.BLOCKED)}),
     "run_now": frozenset({(State.SCHEDULED, State.READY), (State.SCHEDULED, State.BLOCKED)}),

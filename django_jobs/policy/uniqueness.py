@@ -85,9 +85,7 @@ def canonical_json(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def decide_conflict(
-    on_conflict: OnConflict, *, holder: State | None, states: Collection[str]
-) -> ConflictDecision:
+def decide_conflict(on_conflict: OnConflict, *, holder: State | None, states: Collection[str]) -> ConflictDecision:
     """Return what to do; ``holder`` is the state of the job that holds the key, None if it was deleted.
 
     A running job cannot be changed: if it holds the key, the enqueue is skipped.

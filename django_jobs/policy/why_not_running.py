@@ -155,16 +155,12 @@ def _blocked(facts: WaitFacts) -> WaitExplanation:
         return _at_limit(facts) if facts.is_limited else WaitExplanation(why=WaitReason.WAITS_FOR_A_JOB)
     dead = [job_id for job_id, state in facts.waits_for if state is State.DEAD]
     key = WaitReason.WAITS_FOR_DEAD if dead else WaitReason.WAITS_FOR_JOBS
-    return WaitExplanation(
-        why=key, values={"jobs": _format_ids(dead or [job_id for job_id, _ in facts.waits_for])}
-    )
+    return WaitExplanation(why=key, values={"jobs": _format_ids(dead or [job_id for job_id, _ in facts.waits_for])})
 
 
 def _format_ids(job_ids: list[int]) -> str:
     """Return the first ids, and an ellipsis if there are more."""
-    return ", ".join(f"#{job_id}" for job_id in job_ids[:MAX_NAMED]) + (
-        ", ..." if len(job_ids) > MAX_NAMED else ""
-    )
+    return ", ".join(f"#{job_id}" for job_id in job_ids[:MAX_NAMED]) + (", ..." if len(job_ids) > MAX_NAMED else "")
 
 
 def _at_limit(facts: WaitFacts) -> WaitExplanation:
@@ -277,7 +273,5 @@ def _running(facts: WaitFacts, stale_after: timedelta) -> WaitExplanation:
     if heard < facts.now - stale_after:
         return WaitExplanation(why=WaitReason.WORKER_SILENT, values=values)
     if run.cancel_requested_at is not None:
-        return WaitExplanation(
-            why=WaitReason.CANCEL_REQUESTED, values={**values, "asked": run.cancel_requested_at}
-        )
+        return WaitExplanation(why=WaitReason.CANCEL_REQUESTED, values={**values, "asked": run.cancel_requested_at})
     return WaitExplanation(why=WaitReason.RUNS, values=values)

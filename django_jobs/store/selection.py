@@ -39,14 +39,10 @@ def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -
             yield from _chunks(_open(DeadLetter.objects.using(using).filter(target), wanted), "job_id")
         case QuerySet() if target.model is Job:
             selected: QuerySet[Any] = target.using(using)
-            yield from _chunks(
-                selected if target.query.is_sliced else selected.filter(state__in=wanted), "pk"
-            )
+            yield from _chunks(selected if target.query.is_sliced else selected.filter(state__in=wanted), "pk")
         case QuerySet() if target.model is DeadLetter:
             dead_letters: QuerySet[Any] = target.using(using)
-            yield from _chunks(
-                dead_letters if target.query.is_sliced else _open(dead_letters, wanted), "job_id"
-            )
+            yield from _chunks(dead_letters if target.query.is_sliced else _open(dead_letters, wanted), "job_id")
         case _:
             raise TypeError(
                 "expected a Job or its id, a DeadLetter, a queryset of either, or a Q on dead letters; got"
@@ -65,9 +61,7 @@ def open_dead_letter_ids_in_chunks(target: DeadLetterTarget, *, using: str) -> I
         case _:
             dead_letters = target.using(using)
     is_sliced = dead_letters.query.is_sliced
-    yield from _chunks(
-        dead_letters if is_sliced else dead_letters.filter(status=DeadLetter.Status.OPEN), "pk"
-    )
+    yield from _chunks(dead_letters if is_sliced else dead_letters.filter(status=DeadLetter.Status.OPEN), "pk")
 
 
 def _open(dead_letters: QuerySet[DeadLetter], states: list[str]) -> QuerySet[DeadLetter]:

@@ -81,8 +81,6 @@ def last_error(job_id: int, *, using: str | None = None) -> str | None:
     _, connection = open_dialect(using)
     dead_letter = DeadLetter.objects.using(connection.alias).filter(job=job_id).order_by("pk").last()
     if dead_letter is not None:
-        return ": ".join(
-            filter(None, (dead_letter.error_class or dead_letter.reason, dead_letter.error_message))
-        )
+        return ": ".join(filter(None, (dead_letter.error_class or dead_letter.reason, dead_letter.error_message)))
     attempt = Attempt.objects.using(connection.alias).filter(job=job_id).order_by("claim_number").last()
     return attempt.error if attempt is not None else None

@@ -47,9 +47,7 @@ def register_worker(
     return worker.pk
 
 
-def record_heartbeat(
-    worker_id: int, *, memory_bytes: int | None = None, using: str | None = None
-) -> HeartbeatStatus:
+def record_heartbeat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> HeartbeatStatus:
     """Renew the heartbeat and return whether the worker is alive, should stop, or is lost.
 
     One guarded statement; a second one if a stop was requested or the worker is lost.
@@ -102,9 +100,7 @@ def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[f
     return [frozenset(queues) or None for queues in working.values_list("queues", flat=True)]
 
 
-def mark_lost_workers(
-    *, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None
-) -> int:
+def mark_lost_workers(*, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None) -> int:
     """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
 
     ``exclude_id`` is the caller's own id: a worker that was frozen after its heartbeat must not mark itself as lost.

@@ -54,9 +54,7 @@ class DrainResult:
         return self.runs.get(State.SCHEDULED, 0)
 
 
-def drain(
-    *, queues: Sequence[str] | None = None, run_scheduled: bool = False, max_runs: int = MAX_RUNS
-) -> DrainResult:
+def drain(*, queues: Sequence[str] | None = None, run_scheduled: bool = False, max_runs: int = MAX_RUNS) -> DrainResult:
     """Run ready and due jobs, and those they enqueue, until none is left; return how they ended.
 
     The real engine claims, runs and finishes, one job after another, in this thread and with this

@@ -87,9 +87,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
         obj.__dict__.update(token.__dict__)
         obj.plaintext_token = text  # type: ignore[attr-defined]
 
-    def response_add(
-        self, request: HttpRequest, obj: Token, post_url_continue: str | None = None
-    ) -> HttpResponse:
+    def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
         """Show the text of the new token, this one time."""
         context = {
             **self.admin_site.each_context(request),
@@ -137,9 +135,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
             self.message_user(request, _("The token was revoked."), messages.SUCCESS)
         else:
             self.message_user(request, _("The token was already revoked."), messages.WARNING)
-        return HttpResponseRedirect(
-            reverse(f"{self.admin_site.name}:django_jobs_web_token_change", args=[pk])
-        )
+        return HttpResponseRedirect(reverse(f"{self.admin_site.name}:django_jobs_web_token_change", args=[pk]))
 
     def _revoke(self, request: HttpRequest, token: Token) -> bool:
         revoked = revoke_token(token.key, by=actor(request))

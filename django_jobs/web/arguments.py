@@ -46,9 +46,7 @@ def read_json_object(request: HttpRequest) -> dict[str, Any]:
     try:
         value = json.loads(_read_body(request), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
-        raise Problem(
-            ProblemKind.WRONG_BODY, f"expected a JSON object of arguments by name: {error}"
-        ) from None
+        raise Problem(ProblemKind.WRONG_BODY, f"expected a JSON object of arguments by name: {error}") from None
     if not isinstance(value, dict):
         raise Problem(
             ProblemKind.WRONG_BODY, f"expected a JSON object of arguments by name, got {type(value).__name__}"

@@ -111,9 +111,7 @@ def _parse_union(options: tuple[Any, ...], value: Any, pointer: str) -> Any:
     deepest = max(mismatches, key=lambda mismatch: len(mismatch.pointer))
     if deepest.pointer != pointer:
         raise deepest
-    raise TypeMismatchError(
-        pointer, " or ".join(dict.fromkeys(mismatch.expected for mismatch in mismatches)), value
-    )
+    raise TypeMismatchError(pointer, " or ".join(dict.fromkeys(mismatch.expected for mismatch in mismatches)), value)
 
 
 def _unwrap_annotation(annotation: Any) -> Any:
@@ -170,11 +168,7 @@ def _row(model: type[Model]) -> JSONType:
 
 
 def _is_listlike(kind: Any) -> bool:
-    return (
-        isinstance(kind, type)
-        and issubclass(kind, (Sequence, AbstractSet))
-        and not issubclass(kind, (str, bytes))
-    )
+    return isinstance(kind, type) and issubclass(kind, (Sequence, AbstractSet)) and not issubclass(kind, (str, bytes))
 
 
 def _is_mapping(kind: Any) -> bool:

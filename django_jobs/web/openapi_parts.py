@@ -14,9 +14,7 @@ Part = dict[str, Any]
 _INSTANT = {"type": "string", "format": "date-time"}
 _LINKS = {
     "type": "object",
-    "properties": {
-        name: {"type": "string", "format": "uri-reference"} for name in ("status", "result", "events")
-    },
+    "properties": {name: {"type": "string", "format": "uri-reference"} for name in ("status", "result", "events")},
     "required": ["status", "result"],
 }
 _STATES = {"type": "string", "enum": [state.value for state in State]}
@@ -199,9 +197,7 @@ def job_paths(*, max_wait: float) -> Part:
                         "content": {"text/event-stream": {"schema": {"type": "string"}}},
                     },
                     "204": {"description": "Nothing comes after Last-Event-ID."},
-                    **problem_responses(
-                        *ADDRESS_PROBLEMS, ProblemKind.NEEDS_ASGI, ProblemKind.TOO_MANY_STREAMS
-                    ),
+                    **problem_responses(*ADDRESS_PROBLEMS, ProblemKind.NEEDS_ASGI, ProblemKind.TOO_MANY_STREAMS),
                 },
             },
         },

@@ -27,9 +27,7 @@ WAIT_SECONDS = 20
 """How long one poll of a page without an event stream waits, at most STATUS["MAX_WAIT"]."""
 
 
-def progress_context(
-    request: HttpRequest, job: Job | JobStatus, *, key: str, has_result: bool
-) -> dict[str, Any]:
+def progress_context(request: HttpRequest, job: Job | JobStatus, *, key: str, has_result: bool) -> dict[str, Any]:
     """Return the context of the template ``django_jobs/progress.html``."""
     state = State(job.state)
     labels = {state.value: str(label) for state, label in STATE_LABELS.items()}

@@ -64,9 +64,7 @@ def _why_withheld(visible_job: VisibleJob) -> str:
 
 
 def _plain_result(job: Job) -> Any:
-    lost = Problem(
-        ProblemKind.RESULT_LOST, "the job has succeeded, but its result could not be stored as JSON"
-    )
+    lost = Problem(ProblemKind.RESULT_LOST, "the job has succeeded, but its result could not be stored as JSON")
     if job.is_result_lost:
         raise lost
     try:

@@ -115,14 +115,10 @@ def _page(request: HttpRequest, visible_job: VisibleJob, body: dict[str, Any]) -
     return render(request, "django_jobs/status.html", context)
 
 
-def _unless_unchanged(
-    request: HttpRequest, visible_job: VisibleJob, response: HttpResponse
-) -> HttpResponseBase:
+def _unless_unchanged(request: HttpRequest, visible_job: VisibleJob, response: HttpResponse) -> HttpResponseBase:
     conditional = get_conditional_response(request, etag=response["ETag"], response=response)
     answer: HttpResponseBase = response if conditional is None else conditional
-    seconds = retry_after(
-        visible_job.status.state, age=visible_job.status.age, due_in=visible_job.status.due_in
-    )
+    seconds = retry_after(visible_job.status.state, age=visible_job.status.age, due_in=visible_job.status.due_in)
     if seconds is not None:
         answer["Retry-After"] = str(seconds)
     return answer

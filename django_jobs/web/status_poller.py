@@ -89,9 +89,7 @@ class StatusPoller:
                 return False
             self._waiters.add(waiter)
             if self._thread is None:
-                self._thread = threading.Thread(
-                    target=self._run, name="django_jobs-status-poller", daemon=True
-                )
+                self._thread = threading.Thread(target=self._run, name="django_jobs-status-poller", daemon=True)
                 self._thread.start()
         return True
 

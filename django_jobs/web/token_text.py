@@ -29,9 +29,7 @@ def format_token(key: str, secret: str) -> str:
 def parse_token(text: str) -> tuple[str, str] | None:
     """Return key and secret of a token's text, or None if it is not the text of a token."""
     key, dot, secret = text.removeprefix(PREFIX).partition(".")
-    is_token = (
-        text.startswith(PREFIX) and dot and secret and len(text) <= _MAX_TOKEN_LENGTH and text.isascii()
-    )
+    is_token = text.startswith(PREFIX) and dot and secret and len(text) <= _MAX_TOKEN_LENGTH and text.isascii()
     return (key, secret) if is_token and len(key) == KEY_LENGTH and key.isalnum() else None
 
 

@@ -19,9 +19,7 @@ LAST_USED_PRECISION = timedelta(minutes=1)
 _UNKNOWN_KEY_HASH = hash_secret("")
 
 
-def create_token(
-    name: str, *, job_names: Iterable[str], by: str = "", using: str | None = None
-) -> tuple[Token, str]:
+def create_token(name: str, *, job_names: Iterable[str], by: str = "", using: str | None = None) -> tuple[Token, str]:
     """Insert a token and return it with its text, which is stored nowhere."""
     _, connection = open_dialect(using)
     key, secret = get_random_string(KEY_LENGTH), secrets.token_urlsafe(SECRET_BYTES)

@@ -118,20 +118,13 @@ class Worker:
             LoopSpec("heartbeat", self._renew_heartbeat, step_timeout=timeout),
             LoopSpec("finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=timeout),
             LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect),
-            LoopSpec(
-                "notifier", self._notifier.step, durable=True if self._notifier.uses_connection else None
-            ),
+            LoopSpec("notifier", self._notifier.step, durable=True if self._notifier.uses_connection else None),
             LoopSpec("maintenance", self._maintenance.step, step_timeout=maintenance_timeout),
-            LoopSpec(
-                "scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout
-            ),
+            LoopSpec("scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout),
             LoopSpec("claimer", self._claim, wake=self._claimer.wake, durable=False, step_timeout=timeout),
         )
         outage = DatabaseOutage()
-        return {
-            spec.name: Loop(spec, using=self._context.using, outage=outage, on_death=self.died)
-            for spec in specs
-        }
+        return {spec.name: Loop(spec, using=self._context.using, outage=outage, on_death=self.died) for spec in specs}
 
     def start(self) -> None:
         """Start the heartbeat, which registers the process, however long the database takes, and starts the rest."""
@@ -150,9 +143,7 @@ class Worker:
         self._event_loop.stop()
         while not self._join_executors(min(deadline, time.monotonic() + DRAIN_POLL_SECONDS)):
             running = self._running()
-            if time.monotonic() >= deadline or (
-                running and all(self._is_past_timeout(*run) for run in running)
-            ):
+            if time.monotonic() >= deadline or (running and all(self._is_past_timeout(*run) for run in running)):
                 return False
         return True
 
@@ -167,16 +158,12 @@ class Worker:
         self._threads.kill()
         self._finisher.queue.close()
         if not self._loops["finisher"].join(FLUSH_TIMEOUT_SECONDS):
-            logger.error(
-                "the database did not take the last finishes of this worker; its claims will be rescued"
-            )
+            logger.error("the database did not take the last finishes of this worker; its claims will be rescued")
             return False
         self._announcer.queue.close()
         self._loops["announcer"].join(FLUSH_TIMEOUT_SECONDS)
         self._loops["heartbeat"].stop()
-        signed_off = self._loops["heartbeat"].join(FLUSH_TIMEOUT_SECONDS) and self._save_state(
-            WorkerRow.State.STOPPED
-        )
+        signed_off = self._loops["heartbeat"].join(FLUSH_TIMEOUT_SECONDS) and self._save_state(WorkerRow.State.STOPPED)
         self._closed.set()
         return signed_off
 

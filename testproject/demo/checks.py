@@ -116,9 +116,7 @@ def _invoices(media: Path, mail_server: MailServer) -> Check:
     invoices = list(Invoice.objects.select_related("order"))
     wrong = [
         f"order {order} has none"
-        for order in sorted(
-            {*Order.objects.values_list("pk", flat=True)} - {one.order_id for one in invoices}
-        )
+        for order in sorted({*Order.objects.values_list("pk", flat=True)} - {one.order_id for one in invoices})
     ]
     for invoice in invoices:
         path = media / str(invoice.pdf)
@@ -253,9 +251,7 @@ def _ticks() -> Check:
     if len(jobs) != len(ticks):
         wrong = f"{len(ticks)} ticks fired {len(jobs)} jobs"
     late = max((tick.late_by.total_seconds() for tick in ticks), default=0)
-    return Check(
-        what=f"{len(ticks)} ticks of schedules fired a job each, at most {late:.3f} s late", wrong=wrong
-    )
+    return Check(what=f"{len(ticks)} ticks of schedules fired a job each, at most {late:.3f} s late", wrong=wrong)
 
 
 def look_at_export(shopper: Shopper, media: Path) -> Check:

@@ -31,9 +31,7 @@ def main(arguments: Sequence[str]) -> int:
         with OutputFolder(options.output) as folder:
             return _run(options, folder, console)
     except DemoFailed as error:
-        console.print(
-            f"\nThe demo failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True
-        )
+        console.print(f"\nThe demo failed: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         return EXIT_FAILED
     except KeyboardInterrupt:
         console.print("\nStopped.")
@@ -62,9 +60,7 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         description="Show a small shop whose slow work is done in the background by django_jobs.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--serve", action="store_true", help="keep web server, worker and admin up until Ctrl-C"
-    )
+    parser.add_argument("--serve", action="store_true", help="keep web server, worker and admin up until Ctrl-C")
     parser.add_argument("--port", type=int, default=8000, help="the web server's, with --serve (8000)")
     parser.add_argument("--orders", type=_orders, default=12, metavar="N", help="orders to place (12)")
     parser.add_argument("--pictures", type=int, default=20, metavar="N", help="pictures to resize (20)")

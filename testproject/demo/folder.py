@@ -37,9 +37,7 @@ class OutputFolder:
         try:
             fcntl.flock(self._mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise DemoFailed(
-                f"another demo is at work in {self.path}; stop it or choose another --output"
-            ) from None
+            raise DemoFailed(f"another demo is at work in {self.path}; stop it or choose another --output") from None
         for entry in self.path.iterdir():
             if entry.name == MARK:
                 continue

@@ -37,9 +37,7 @@ def _busy(partners: Partners) -> Check:
     is_told = partners.busy > 0 and snoozes == partners.busy + partners.on_the_way
     return Check(
         what=f"{partners.busy} answers 429 of the carrier, each heeded without using up a try",
-        wrong=""
-        if is_told
-        else f"{snoozes} snoozes of follow_parcel; {partners.on_the_way} parcels were on their way",
+        wrong="" if is_told else f"{snoozes} snoozes of follow_parcel; {partners.on_the_way} parcels were on their way",
     )
 
 

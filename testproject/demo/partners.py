@@ -127,9 +127,7 @@ class Partners:
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = (
-        128  # async jobs call all at once; five, the default, would make most of them wait a second
-    )
+    request_queue_size = 128  # async jobs call all at once; five, the default, would make most of them wait a second
 
 
 def _handler_for(partners: Partners) -> type[BaseHTTPRequestHandler]:

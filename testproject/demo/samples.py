@@ -58,8 +58,7 @@ def add_customers() -> int:
     """Save the customers and enqueue a welcome for each, in one transaction; return how many they are."""
     with transaction.atomic():
         customers = Customer.objects.bulk_create(
-            Customer(name=name, email=f"{name.split()[0].lower()}@example.org", city=city)
-            for name, city in PEOPLE
+            Customer(name=name, email=f"{name.split()[0].lower()}@example.org", city=city) for name, city in PEOPLE
         )
         send_welcome.enqueue_many([{"customer_id": customer.pk} for customer in customers])
     return len(customers)

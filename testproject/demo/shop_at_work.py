@@ -84,9 +84,7 @@ class ShopAtWork:
     def start_web(self, preferred_port: int = 0) -> None:
         """Start the web server and wait until it listens. Django's own, which also serves the admin's style."""
         self.web_port = free_port(preferred_port)
-        self.web = Process(
-            "runserver", "--noreload", "--insecure", f"{HOST}:{self.web_port}", log=self.folder.web_log
-        )
+        self.web = Process("runserver", "--noreload", "--insecure", f"{HOST}:{self.web_port}", log=self.folder.web_log)
         wait_until_listening(self.web_port, check=self.web.check)
 
     def check(self) -> None:

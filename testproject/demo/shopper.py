@@ -94,9 +94,7 @@ class Shopper:
 
     def ask_twice_for_a_receipt(self) -> None:
         """Press "send me the receipt" of the first order twice, impatiently: it has been mailed already."""
-        order = next(
-            reply.body["order"] for reply in self.replies if reply.status == 202 and "order" in reply.body
-        )
+        order = next(reply.body["order"] for reply in self.replies if reply.status == 202 and "order" in reply.body)
         for _ in range(2):
             reply = self.post(f"/orders/{order}/receipt/", {})
             _expect(reply, 202, "the wish for a receipt")

@@ -104,9 +104,7 @@ def _wait_for_alerts(shop: ShopAtWork) -> None:
 def _stop_worker(shop: ShopAtWork) -> Check:
     what = "the worker stopped in order when it was told to"
     code = shop.worker.stop() if shop.worker else None
-    return Check(
-        what=what, wrong="" if code == 0 else f"its exit code is {code}; see {shop.folder.worker_log}"
-    )
+    return Check(what=what, wrong="" if code == 0 else f"its exit code is {code}; see {shop.folder.worker_log}")
 
 
 def _last_line(shop: ShopAtWork, console: Console, *, holds: bool, seconds: float) -> None:

@@ -49,9 +49,7 @@ def print_work(console: Console) -> None:
             f"{sum(work.ran):.1f} s",
         )
     console.print(table)
-    console.print(
-        "  (again: tries that failed or snoozed; waited and ran: the median of a try)\n", style="dim"
-    )
+    console.print("  (again: tries that failed or snoozed; waited and ran: the median of a try)\n", style="dim")
 
 
 def print_requests(console: Console, replies: Sequence[Reply]) -> None:

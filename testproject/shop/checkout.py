@@ -28,9 +28,7 @@ class Wanted:
     quantity: int
 
 
-def place_order(
-    customer: Customer, wanted: Sequence[Wanted], *, card: str, request_id: str
-) -> tuple[Order, list[Job]]:
+def place_order(customer: Customer, wanted: Sequence[Wanted], *, card: str, request_id: str) -> tuple[Order, list[Job]]:
     """Save the order, enqueue its work and return both. Raises OutOfStock, with nothing saved or enqueued."""
     with transaction.atomic():
         order = Order.objects.create(customer=customer)

@@ -146,9 +146,7 @@ def book_shipment(order_id: int) -> str:
     """Have the carrier fetch the parcel and return the tracking number."""
     order = Order.objects.select_related("customer").get(pk=order_id)
     try:
-        answer = _ask_carrier(
-            "shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}"
-        )
+        answer = _ask_carrier("shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}")
     except PartnerRefused as error:
         raise Discard(f"the carrier does not deliver to {order.customer.city}: {error}") from error
     with transaction.atomic():
@@ -174,9 +172,7 @@ def follow_parcel(order_id: int) -> None:
     number = shipment.tracking_number
     if not _ask_carrier("tracking", {"tracking_number": number}, key=number)["delivered"]:
         raise Snooze(timedelta(seconds=1))
-    review = ask_for_review.using(
-        metadata=current_job().metadata, run_after=settings.SHOP_REVIEW_AFTER, priority=-10
-    )
+    review = ask_for_review.using(metadata=current_job().metadata, run_after=settings.SHOP_REVIEW_AFTER, priority=-10)
     with transaction.atomic():
         on_its_way = Shipment.objects.filter(pk=shipment.pk, delivered_at=None)
         if on_its_way.update(delivered_at=timezone.now()):
@@ -211,9 +207,7 @@ def charge_card(payment_id: int) -> str:
 
 def enqueue_receipt(payment: Payment) -> Job:
     """Have the receipt mailed; asked for again within a day, by whoever, it is the same job."""
-    receipt = send_receipt.using(
-        metadata={"order": payment.order_id}, idempotency_key=f"payment-{payment.pk}-receipt"
-    )
+    receipt = send_receipt.using(metadata={"order": payment.order_id}, idempotency_key=f"payment-{payment.pk}-receipt")
     return receipt.enqueue(payment.pk)
 
 

@@ -108,9 +108,7 @@ def show_newsletter(request: HttpRequest, batch_id: int) -> HttpResponse:
 def home(request: HttpRequest) -> HttpResponse:
     """Show the newest orders with the state of their jobs."""
     orders = list(
-        Order.objects.select_related("customer", "invoice", "shipment", "payment").order_by("-pk")[
-            :ORDERS_SHOWN
-        ]
+        Order.objects.select_related("customer", "invoice", "shipment", "payment").order_by("-pk")[:ORDERS_SHOWN]
     )
     jobs_by_order: dict[int, list[tuple[str, Job]]] = defaultdict(list)
     for job in Job.objects.filter(metadata__order__in=[order.pk for order in orders]).order_by("pk"):
@@ -138,9 +136,7 @@ def _read_order(body: bytes) -> tuple[Customer, list[Wanted], str]:
     except (Customer.DoesNotExist, Product.DoesNotExist) as error:
         raise BadOrder(str(error)) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise BadOrder(
-            f"expected customer, lines of sku and quantity, and card as JSON; {error!r}"
-        ) from error
+        raise BadOrder(f"expected customer, lines of sku and quantity, and card as JSON; {error!r}") from error
     if not wanted or any(one.quantity < 1 for one in wanted):
         raise BadOrder("expected at least one line, each with a quantity of 1 or more")
     return customer, wanted, card

@@ -33,9 +33,7 @@ async def _post(path: str, body: bytes) -> int:
     address = urlsplit(settings.SHOP_PARTNERS_URL)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     try:
-        head = (
-            f"POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
-        )
+        head = f"POST {path} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         writer.write(head.encode() + body)
         await writer.drain()
         status_line = await reader.readline()

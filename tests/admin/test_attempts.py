@@ -42,9 +42,7 @@ def test_attempts_are_listed_by_outcome_job_and_worker(admin_client: Client) -> 
     assert ">timed out<" in page
 
 
-@pytest.mark.parametrize(
-    "query", [{"job__id__exact": "x"}, {"outcome": "odd"}, {"job__name": "x"}, {"below": "x"}]
-)
+@pytest.mark.parametrize("query", [{"job__id__exact": "x"}, {"outcome": "odd"}, {"job__name": "x"}, {"below": "x"}])
 def test_an_address_that_nobody_made_is_no_error(admin_client: Client, query: dict[str, str]) -> None:
     page = admin_client.get(url("attempt_changelist"), query, follow=True)
     assert page.status_code in {200, 400}

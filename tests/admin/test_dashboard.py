@@ -98,9 +98,7 @@ def test_how_long_it_waited_and_ran_is_in_the_chart_and_in_its_table(client: Cli
         )
     roll_up(min_age=timedelta(0))
     answer = _login(client, "view_job").get(reverse(NOW)).json()
-    (found,) = [
-        values for values in zip(*(answer["chart"][part] for part in TIMES), strict=True) if any(values)
-    ]
+    (found,) = [values for values in zip(*(answer["chart"][part] for part in TIMES), strict=True) if any(values)]
     assert found == tuple(pytest.approx(seconds, rel=0.1) for seconds in (1, 200, 0.05, 0.05))
     assert "Charts as a table" in answer["now"]
     assert "<td>20</td><td>0</td><td>0</td><td>" in answer["now"]
@@ -124,9 +122,7 @@ def test_the_app_index_links_the_dashboard_for_who_may_see_it(client: Client) ->
 
 
 @pytest.mark.parametrize("number", [10, 60])
-def test_the_page_takes_at_most_thirty_queries(
-    client: Client, number: int, django_assert_max_num_queries: Any
-) -> None:
+def test_the_page_takes_at_most_thirty_queries(client: Client, number: int, django_assert_max_num_queries: Any) -> None:
     for at in range(number):
         factories.make_queue(f"queue {at}")
         factories.make_job(State.RUNNING)

@@ -66,9 +66,7 @@ def test_a_whole_key_is_found_however_many_are_younger(admin_client: Client) -> 
     assert [key.key for key in page.rows] == ["order-3-receipt"]
     assert page.is_truncated
     assert page.next_cursor is not None
-    assert [key.key for key in find_keys("order-3-receipt", after=page.next_cursor, scan=3).rows] == [
-        "order-3-receipt"
-    ]
+    assert [key.key for key in find_keys("order-3-receipt", after=page.next_cursor, scan=3).rows] == ["order-3-receipt"]
 
 
 def test_pages_follow_one_another_and_read_no_count(admin_client: Client) -> None:
@@ -85,9 +83,7 @@ def test_pages_follow_one_another_and_read_no_count(admin_client: Client) -> Non
     assert "First page" in shown(admin_client, "enqueuekey", below=older)
 
 
-@pytest.mark.parametrize(
-    "below", ["x", "[1]", '["2026-01-01T00:00:00+00:00", 5]', '["x", "y"]', "[null,null]"]
-)
+@pytest.mark.parametrize("below", ["x", "[1]", '["2026-01-01T00:00:00+00:00", 5]', '["x", "y"]', "[null,null]"])
 def test_an_address_that_nobody_made_is_no_error(admin_client: Client, below: str) -> None:
     sync.enqueue(1)
     for model in ("enqueuekey", "oncerecord"):

@@ -108,9 +108,7 @@ def test_a_queues_page_sets_how_many_run_at_once_and_that_is_logged(client: Clie
     assert "“mail”: At most 3 running." in said
     assert Queue.objects.get().max_running == 3
     assert LogEntry.objects.get().change_message == "At most 3 running."
-    assert (
-        'value="3"' in client.get(reverse("admin:django_jobs_queue_change", args=["mail"])).content.decode()
-    )
+    assert 'value="3"' in client.get(reverse("admin:django_jobs_queue_change", args=["mail"])).content.decode()
     assert "No limit." in client.post(address, {"max_running": ""}, follow=True).content.decode()
     assert Queue.objects.get().max_running is None
 
@@ -121,8 +119,7 @@ def test_a_wrong_number_is_answered_by_a_message(client: Client, most: str) -> N
     client = _login(client, "view_queue", "pause_queue")
     address = reverse("admin:django_jobs_queue_act", args=["mail", "max-running"])
     assert (
-        "Expected a whole number from 1 to"
-        in client.post(address, {"max_running": most}, follow=True).content.decode()
+        "Expected a whole number from 1 to" in client.post(address, {"max_running": most}, follow=True).content.decode()
     )
     assert Queue.objects.get().max_running is None
 

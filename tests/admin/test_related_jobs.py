@@ -81,9 +81,7 @@ def test_the_change_page_links_it(admin_client: Client, model: Any) -> None:
         (["view_customer", "view_job"], 200, True),
     ],
 )
-def test_both_view_permissions_are_needed(
-    client: Client, permissions: list[str], status: int, is_linked: bool
-) -> None:
+def test_both_view_permissions_are_needed(client: Client, permissions: list[str], status: int, is_linked: bool) -> None:
     user = User.objects.create_user("bo", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))
     client.force_login(user)

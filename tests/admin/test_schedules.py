@@ -128,10 +128,7 @@ def test_what_code_defines_is_shown_and_not_changed(staff: Client) -> None:
     assert ">Pause<" in page
     staff.post(reverse(CHANGE, args=[row.pk]), form(cron="@daily"))
     assert (
-        staff.post(
-            reverse("admin:django_jobs_cronschedule_delete", args=[row.pk]), {"post": "yes"}
-        ).status_code
-        == 403
+        staff.post(reverse("admin:django_jobs_cronschedule_delete", args=[row.pk]), {"post": "yes"}).status_code == 403
     )
     row.refresh_from_db()
     assert row.cron == "@hourly"
@@ -268,9 +265,7 @@ def test_ticks_are_listed_with_how_late_they_were_and_linked_to_their_jobs(staff
     assert "nobody was there" in page
     only = staff.get(reverse("admin:django_jobs_tick_changelist"), {"schedule__id__exact": row.pk})
     assert "nobody was there" not in only.content.decode()
-    assert (
-        staff.get(reverse("admin:django_jobs_tick_change", args=[Tick.objects.first().pk])).status_code == 200
-    )  # type: ignore[union-attr]  # there are two
+    assert staff.get(reverse("admin:django_jobs_tick_change", args=[Tick.objects.first().pk])).status_code == 200  # type: ignore[union-attr]  # there are two
 
 
 def test_a_tick_whose_job_was_pruned_is_shown(staff: Client) -> None:

@@ -52,9 +52,7 @@ def test_the_admin_masks_secrets(admin_client: Client) -> None:
     assert page.count(MASK) == 3
     assert SECRET not in page
     dead_letter = DeadLetter.objects.get(job=charged.pk)
-    page = admin_client.get(
-        reverse("admin:django_jobs_deadletter_change", args=[dead_letter.pk])
-    ).content.decode()
+    page = admin_client.get(reverse("admin:django_jobs_deadletter_change", args=[dead_letter.pk])).content.decode()
     assert SECRET not in page
 
 
@@ -94,9 +92,7 @@ def test_an_error_mail_masks_the_locals_of_a_redacted_argument() -> None:
 
 
 def test_a_redacted_name_that_is_no_argument_is_refused() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"redact: expected arguments of \(order_id: 'int'\), got cart"
-    ):
+    with pytest.raises(ConfigurationError, match=r"redact: expected arguments of \(order_id: 'int'\), got cart"):
 
         @job(redact=("cart",))
         def charge(order_id: int) -> None: ...
@@ -116,11 +112,7 @@ def test_staff_without_the_permission_see_nothing(client: Client, model: str) ->
     _login(client)
     dead_letter = factories.make_letter()
     row = {"queue": factories.make_queue, "worker": factories.make_worker}.get(model)
-    pk = (
-        row("mail").pk
-        if model == "queue" and row
-        else (dead_letter.job_id if model == "job" else dead_letter.pk)
-    )
+    pk = row("mail").pk if model == "queue" and row else (dead_letter.job_id if model == "job" else dead_letter.pk)
     assert client.get(reverse(f"admin:django_jobs_{model}_changelist")).status_code == 403
     assert client.get(reverse(f"admin:django_jobs_{model}_change", args=[pk])).status_code in {302, 403}
 
@@ -142,9 +134,7 @@ def test_a_viewer_can_change_nothing(client: Client, model: str, action: str) ->
     assert dead_letter.job is not None
     waiting = factories.make_job()
     queue = factories.make_queue("mail")
-    chosen = {"job": [dead_letter.job.pk, waiting.pk], "deadletter": [dead_letter.pk], "queue": [queue.pk]}[
-        model
-    ]
+    chosen = {"job": [dead_letter.job.pk, waiting.pk], "deadletter": [dead_letter.pk], "queue": [queue.pk]}[model]
     url = reverse(f"admin:django_jobs_{model}_changelist")
     assert action not in client.get(url).content.decode()
 

@@ -37,9 +37,7 @@ def _act(client: Client, model: str, action: str, *ids: Any, **answer: Any) -> s
 def test_every_list_and_detail_page_is_shown(staff: Client, model: str) -> None:
     dead_letter = factories.make_letter()
     assert dead_letter.job is not None
-    factories.make_attempt(
-        dead_letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback"
-    )
+    factories.make_attempt(dead_letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback")
     rows = {
         "job": dead_letter.job,
         "deadletter": dead_letter,
@@ -63,12 +61,8 @@ def test_nothing_is_added_or_deleted_by_form(staff: Client, model: str) -> None:
 
 
 def test_a_jobs_page_shows_its_timeline(staff: Client) -> None:
-    job = factories.make_job(
-        State.DEAD, arguments={"user_id": 7}, result_data=None, progress_done=3, progress_total=9
-    )
-    factories.make_attempt(
-        job, error_class="ValueError", error_message="no card", traceback="Traceback: here"
-    )
+    job = factories.make_job(State.DEAD, arguments={"user_id": 7}, result_data=None, progress_done=3, progress_total=9)
+    factories.make_attempt(job, error_class="ValueError", error_message="no card", traceback="Traceback: here")
     page = staff.get(reverse("admin:django_jobs_job_change", args=[job.pk])).content.decode()
     assert "<strong>Attempt 1</strong>" in page
     assert "<bdi>ValueError: no card</bdi>" in page

@@ -50,9 +50,7 @@ def test_the_list_tells_who_lives_and_what_each_runs(client: Client) -> None:
 def test_a_worker_without_a_heartbeat_is_marked(client: Client) -> None:
     fresh = factories.make_worker()
     stale = factories.make_worker(
-        heartbeat_at=factories.ago(
-            seconds=(get_settings().worker.stale_after + timedelta(seconds=1)).total_seconds()
-        )
+        heartbeat_at=factories.ago(seconds=(get_settings().worker.stale_after + timedelta(seconds=1)).total_seconds())
     )
     client = _login(client, "view_worker")
     assert "no heartbeat" in _page(client, "admin:django_jobs_worker_change", stale.pk)

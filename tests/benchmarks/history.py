@@ -62,9 +62,7 @@ def _attempts() -> str:
         "started_at": "job.started_at",
         "finished_at": "job.finished_at",
     }
-    return insert(
-        "django_jobs_attempt", columns, "django_jobs_job AS job WHERE job.state IN ('succeeded', 'dead')"
-    )
+    return insert("django_jobs_attempt", columns, "django_jobs_job AS job WHERE job.state IN ('succeeded', 'dead')")
 
 
 def _letters() -> str:

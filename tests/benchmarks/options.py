@@ -70,16 +70,10 @@ def parse(arguments: Sequence[str], *, measures: Sequence[str]) -> Options:
         description="Measure the engine on every database at hand, beside a program without Django or the engine.",
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--database", action="append", choices=VENDORS, help="use this database; may be repeated"
-    )
-    parser.add_argument(
-        "--only", action="append", choices=measures, help="take this measure; may be repeated"
-    )
+    parser.add_argument("--database", action="append", choices=VENDORS, help="use this database; may be repeated")
+    parser.add_argument("--only", action="append", choices=measures, help="take this measure; may be repeated")
     parser.add_argument("--jobs", type=int, metavar="N", help="jobs of a drain (default 50,000)")
-    parser.add_argument(
-        "--rounds", type=int, default=1, metavar="N", help="repeat each measure and report medians"
-    )
+    parser.add_argument("--rounds", type=int, default=1, metavar="N", help="repeat each measure and report medians")
     parser.add_argument("--quick", action="store_true", help=f"everything about {QUICK} times smaller")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     given = parser.parse_args(arguments)

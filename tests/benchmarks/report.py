@@ -132,9 +132,7 @@ def as_table(measured: Mapping[str, Any], skipped: Mapping[str, str], options: O
     lines.append(
         "Jobs a second, ms, or as said; ratio: engine to limit, above 1 is better. 'to plain': to the plain one;"
     )
-    lines.append(
-        "'last/first': the rate of the last tenth of the jobs to that of the first, and the limit's."
-    )
+    lines.append("'last/first': the rate of the last tenth of the jobs to that of the first, and the limit's.")
     for vendor, result in measured.items():
         if result is None:
             lines += ["", f"{TITLES[vendor]}: failed, see above"]

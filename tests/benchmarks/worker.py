@@ -39,9 +39,7 @@ class WorkerProcess:
             while not (row := Worker.objects.exclude(pk__in=known).first()):
                 self.check()
                 if time.monotonic() > deadline:
-                    raise RuntimeError(
-                        f"the worker did not register within {START_SECONDS} s:\n{self._output()}"
-                    )
+                    raise RuntimeError(f"the worker did not register within {START_SECONDS} s:\n{self._output()}")
                 time.sleep(0.02)
         except BaseException:
             self._stop()

@@ -60,9 +60,7 @@ def _shows_times(visitor: Visitor, name: str) -> None:
     visitor.go("django_jobs_dashboard")
     legend = visitor.page.inner_text("#jobs-times .u-legend")
     assert [
-        one
-        for one in ("Wait time, 50%", "Wait time, 95%", "Run time, 50%", "Run time, 95%")
-        if one not in legend
+        one for one in ("Wait time, 50%", "Wait time, 95%", "Run time, 50%", "Run time, 95%") if one not in legend
     ] == []
     width = visitor.page.locator("#jobs-times .u-over").bounding_box()["width"]
     visitor.page.hover("#jobs-times .u-over", position={"x": width * 0.9, "y": 20})

@@ -26,18 +26,14 @@ def rows() -> dict[str, Any]:
     letter = factories.make_letter(error_message=HOSTILE, traceback="Traceback\n" + "x" * 200_000)
     assert letter.job is not None
     attempt = factories.make_attempt(letter.job, error_class="ValueError", error_message=HOSTILE)
-    running = factories.make_job(
-        State.RUNNING, arguments={"name": HOSTILE}, progress_done=3, progress_total=9
-    )
+    running = factories.make_job(State.RUNNING, arguments={"name": HOSTILE}, progress_done=3, progress_total=9)
     factories.make_jobs(3, State.SUCCEEDED)
     schedule = factories.make_schedule("nightly")
     sync.enqueue(7)
     with once("charge", HOSTILE) as first:
         first.store({"text": HOSTILE})
     closed_until = factories.ago(minutes=-5)
-    limit = factories.make_limit(
-        CircuitBreaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True
-    )
+    limit = factories.make_limit(CircuitBreaker(failures=5), key=HOSTILE, closed_until=closed_until, is_tripped=True)
     factories.make_permit(limit, running, phase=PermitPhase.HELD)
     factories.make_permit(limit)
     with Batch(description=HOSTILE) as batch:
@@ -87,9 +83,7 @@ def test_every_page_is_readable_in_the_dark(visitor: Visitor, rows: dict[str, An
 
 
 @pytest.mark.rtl
-def test_every_page_turns_round_for_those_who_read_from_right_to_left(
-    visitor: Visitor, rows: dict[str, Any]
-) -> None:
+def test_every_page_turns_round_for_those_who_read_from_right_to_left(visitor: Visitor, rows: dict[str, Any]) -> None:
     visitor.go("index")
     assert visitor.page.get_attribute("html", "dir") == "rtl"
     _visit_all(visitor, rows)

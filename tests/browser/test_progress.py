@@ -39,9 +39,7 @@ def _serving(interface: str, environment: dict[str, str], **options: Any) -> Any
 
 
 @pytest.fixture(params=["asgi", "wsgi"])
-def anybody(
-    request: pytest.FixtureRequest, browser: Any, worker_environment: dict[str, str]
-) -> Iterator[Any]:
+def anybody(request: pytest.FixtureRequest, browser: Any, worker_environment: dict[str, str]) -> Iterator[Any]:
     """Somebody who has not logged in, at a server with event streams and at one without."""
     with _serving(request.param, worker_environment) as address:
         context = browser.new_context(viewport=SCREEN)

@@ -29,9 +29,7 @@ def worker(worker_environment: dict[str, str]) -> Iterator[RunningWorker]:
 def _dead_job() -> Job:
     """Return a job that failed for good and would succeed now."""
     customer = Customer.objects.create(name="Ada")
-    job = factories.make_job(
-        State.DEAD, name=sample.count_visit_once.name, arguments={"customer_id": customer.pk}
-    )
+    job = factories.make_job(State.DEAD, name=sample.count_visit_once.name, arguments={"customer_id": customer.pk})
     factories.make_letter(job, fingerprint=PRINT, error_message="the database was away")
     return job
 
@@ -51,9 +49,7 @@ def test_a_dead_letter_is_redriven_and_its_job_succeeds(visitor: Visitor, worker
     assert Customer.objects.get().visits == 1
 
 
-def test_a_group_is_purged_after_a_confirmation_with_the_number(
-    visitor: Visitor, worker: RunningWorker
-) -> None:
+def test_a_group_is_purged_after_a_confirmation_with_the_number(visitor: Visitor, worker: RunningWorker) -> None:
     for _ in range(4):
         factories.make_letter(fingerprint=PRINT)
     visitor.go("django_jobs_deadlettergroup", PRINT)

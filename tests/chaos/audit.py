@@ -43,9 +43,7 @@ def audit(
     if rolled_back:
         findings.append(f"{rolled_back} jobs are there whose enqueue was rolled back")
     for job_id, record in records.items():
-        findings += [
-            f"job {job_id} ({record.name}): {wrong}" for wrong in _examine(record, expected, crashed)
-        ]
+        findings += [f"job {job_id} ({record.name}): {wrong}" for wrong in _examine(record, expected, crashed)]
     return findings
 
 

@@ -22,9 +22,7 @@ def cut_all_other_connections() -> int:
                 " WHERE datname = current_database() AND pid <> pg_backend_pid()"
             )
             return int(cursor.fetchone()[0])
-        cursor.execute(
-            "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
-        )
+        cursor.execute("SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()")
         return sum(_kill(cursor, row[0]) for row in cursor.fetchall())
 
 

@@ -16,14 +16,10 @@ from tests.factories import make_job
 
 pytestmark = pytest.mark.django_db
 
-GIVE_UP, EXPORT = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "cancel.md").read_text(), re.DOTALL
-)
+GIVE_UP, EXPORT = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "cancel.md").read_text(), re.DOTALL)
 
 
-@pytest.mark.parametrize(
-    ("state", "said"), [(State.READY, "it will not run"), (State.RUNNING, "it is running")]
-)
+@pytest.mark.parametrize(("state", "said"), [(State.READY, "it will not run"), (State.RUNNING, "it is running")])
 def test_a_cancel_tells_whether_it_is_cancelled_now(
     state: State, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,9 +15,7 @@ IGNORED_BY_GIT = ("test-output/", ".venv/")
 def _paths() -> set[str]:
     """Return the words in code that have a slash or end as a file does."""
     code = " ".join(re.findall(r"```.+?```|`[^`]+`", PAGE, re.DOTALL))
-    words = re.findall(
-        r"(?<![\w./<>*-])[\w.<>*-]*/[\w./<>*-]*|(?<![\w./<>*-])\w+\.(?:py|md|toml|html|pml)\b", code
-    )
+    words = re.findall(r"(?<![\w./<>*-])[\w.<>*-]*/[\w./<>*-]*|(?<![\w./<>*-])\w+\.(?:py|md|toml|html|pml)\b", code)
     return {word for word in words if not INVENTED.search(word) and not word.startswith(IGNORED_BY_GIT)}
 
 
@@ -34,9 +32,7 @@ def test_every_path_named_exists() -> None:
 def test_every_test_named_exists() -> None:
     named = set(re.findall(r"`(test_\w+)`", PAGE))
     defined = {
-        name
-        for path in (ROOT / "tests").rglob("test_*.py")
-        for name in re.findall(r"def (test_\w+)", path.read_text())
+        name for path in (ROOT / "tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)", path.read_text())
     }
     assert named - defined == set()
 

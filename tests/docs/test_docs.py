@@ -48,9 +48,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 def _options(command: str) -> set[str]:
     parser = load_command_class("django_jobs", command).create_parser("manage.py", command)
-    ours = {
-        option for action in parser._actions for option in action.option_strings if option.startswith("--")
-    }
+    ours = {option for action in parser._actions for option in action.option_strings if option.startswith("--")}
     django_own = {
         "--help", "--version", "--verbosity", "--settings", "--pythonpath", "--traceback", "--no-color",
         "--force-color", "--skip-checks",
@@ -106,9 +104,7 @@ PUBLIC_MODULES = [
 def test_every_public_name_is_described() -> None:
     sections = re.split(r"^## ", (REFERENCE / "api.md").read_text(), flags=re.MULTILINE)
     described = {
-        section.split("\n", 1)[0]: {
-            _spans(line)[0] for line in section.splitlines() if line.startswith("| `")
-        }
+        section.split("\n", 1)[0]: {_spans(line)[0] for line in section.splitlines() if line.startswith("| `")}
         for section in sections
     }
     at_the_top = set(django_jobs.__all__)

@@ -13,9 +13,7 @@ PACKAGE = ROOT / "django_jobs"
 
 def test_the_rooms_are_the_layers_of_the_contract() -> None:
     contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
-    (layers,) = [
-        contract["layers"] for contract in contracts if contract.get("containers") == ["django_jobs"]
-    ]
+    (layers,) = [contract["layers"] for contract in contracts if contract.get("containers") == ["django_jobs"]]
     drawing = PAGE.split("<!-- rooms", 1)[1].split("```")[1]
     rooms = [re.split(r" {2,}", line, maxsplit=1)[0] for line in drawing.strip().splitlines()]
     assert rooms == layers
@@ -23,9 +21,7 @@ def test_the_rooms_are_the_layers_of_the_contract() -> None:
 
 def test_every_file_and_folder_named_exists() -> None:
     named = set(re.findall(r"(?<![\w/<>.-])((?:[a-z_]+/)+(?:[a-z_]+\.\w+)?)(?![\w/<*])", PAGE))
-    missing = [
-        name for name in sorted(named) if not any((folder / name).exists() for folder in (PACKAGE, ROOT))
-    ]
+    missing = [name for name in sorted(named) if not any((folder / name).exists() for folder in (PACKAGE, ROOT))]
     assert missing == []
 
 

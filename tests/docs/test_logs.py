@@ -8,9 +8,7 @@ import pytest
 
 from tests.databases import ROOT
 
-IMPORT_ROWS, READ = re.findall(
-    r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "logs.md").read_text(), re.DOTALL
-)
+IMPORT_ROWS, READ = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "how-to" / "logs.md").read_text(), re.DOTALL)
 
 
 @pytest.mark.parametrize("example", [IMPORT_ROWS, READ])

@@ -96,21 +96,14 @@ def test_jobs_that_no_function_takes_are_explained() -> None:
     Job.objects.filter(pk=damaged.pk).update(arguments=[1])
     found = _doctor()["jobs"]
     assert f"job {job.pk} cannot be called: TypeError: " in found["what"]
-    assert (
-        f"job {damaged.pk} cannot be called: SerializationError: arguments: expected a JSON object"
-        in found["what"]
-    )
+    assert f"job {damaged.pk} cannot be called: SerializationError: arguments: expected a JSON object" in found["what"]
 
 
 def test_names_that_no_worker_knows_are_counted() -> None:
-    factories.make_job(
-        State.SCHEDULED, name="gone.away", unknown_since=database_now() - timedelta(minutes=10)
-    )
+    factories.make_job(State.SCHEDULED, name="gone.away", unknown_since=database_now() - timedelta(minutes=10))
     found = _doctor()["jobs"]
     assert found["severity"] == "hint"
-    assert (
-        found["what"] == "1 jobs named 'gone.away' wait for a worker that knows the name, up to 10 min so far"
-    )
+    assert found["what"] == "1 jobs named 'gone.away' wait for a worker that knows the name, up to 10 min so far"
 
 
 def test_ended_jobs_that_are_never_pruned_are_named() -> None:
@@ -174,14 +167,10 @@ def test_who_holds_back_the_removal_of_dead_rows_is_named(monkeypatch: pytest.Mo
             ):
                 cursor.execute(statement)
             cursor.execute("SELECT count(*) FROM django_jobs_job")
-            cursor.execute(
-                "SELECT pg_backend_pid()" if connection.vendor == "postgresql" else "SELECT connection_id()"
-            )
+            cursor.execute("SELECT pg_backend_pid()" if connection.vendor == "postgresql" else "SELECT connection_id()")
             (number,) = cursor.fetchone()
             if connection.vendor == "mysql":
-                cursor.execute(
-                    "SELECT sleep(0.2)"
-                )  # its list is a copy, renewed once nobody read it for 0.1 s
+                cursor.execute("SELECT sleep(0.2)")  # its list is a copy, renewed once nobody read it for 0.1 s
             found = _doctor()["vacuum"]
     finally:
         reader.close()
@@ -215,9 +204,7 @@ def test_settings_that_weaken_a_promise_are_named(monkeypatch: pytest.MonkeyPatc
     assert ("IMMEDIATE" in found["what"]) == (connection.vendor == "sqlite")
 
 
-@pytest.mark.skipif(
-    "connection.vendor != 'postgresql'", reason="a session's own setting, which only PostgreSQL has"
-)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a session's own setting, which only PostgreSQL has")
 def test_a_server_that_does_not_wait_for_the_disk_is_named() -> None:
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL synchronous_commit = off")

@@ -63,9 +63,7 @@ def test_list_filters_and_limits() -> None:
 
 def test_show_has_every_attempt() -> None:
     job = factories.make_job(State.DEAD, arguments={"user_id": 7})
-    factories.make_attempt(
-        job, error_class="ValueError", error_message="no", traceback="Traceback\nValueError: no"
-    )
+    factories.make_attempt(job, error_class="ValueError", error_message="no", traceback="Traceback\nValueError: no")
     row = _json("show", str(job.pk))
     assert row["arguments"] == {"user_id": 7}
     assert row["why"] is None
@@ -183,9 +181,7 @@ def test_a_change_of_all_jobs_needs_the_option_all(verb: str) -> None:
 
 
 def test_enqueue_checks_name_and_arguments() -> None:
-    row = _json(
-        "enqueue", sample.add.name, "--arguments", '{"first": 1}', "--queue", "slow", "--priority", "3"
-    )
+    row = _json("enqueue", sample.add.name, "--arguments", '{"first": 1}', "--queue", "slow", "--priority", "3")
     assert (row["queue_name"], row["priority"], row["state"]) == ("slow", 3, "ready")
     assert "is scheduled" in _jobs("enqueue", sample.do_nothing.name, "--delay", "60")
     with pytest.raises(CommandError, match=r"missing a required argument: 'first'"):
@@ -248,6 +244,4 @@ def test_a_queue_is_capped_and_uncapped() -> None:
 @pytest.mark.parametrize("most", ["0", "-1", "many", "1.5", ""])
 def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
     with pytest.raises(CommandError, match=r"limit: expected a whole number from 1 to 1000000, or 'none'"):
-        _jobs("max-running", "mail", "--", most) if most.startswith("-") else _jobs(
-            "max-running", "mail", most
-        )
+        _jobs("max-running", "mail", "--", most) if most.startswith("-") else _jobs("max-running", "mail", most)

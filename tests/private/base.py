@@ -68,9 +68,7 @@ class PrivateServer:
 
         def is_up() -> bool:
             if process.poll() is not None:
-                raise AssertionError(
-                    f"the server ended by itself:\n{(self.folder / 'server.log').read_text()}"
-                )
+                raise AssertionError(f"the server ended by itself:\n{(self.folder / 'server.log').read_text()}")
             return self.answers()
 
         wait_until(is_up, f"a server at port {self.port}")
@@ -102,9 +100,7 @@ class PrivateServer:
         raise NotImplementedError
 
     def _run(self, *command: str) -> None:
-        done = subprocess.run(
-            command, cwd=self.folder, check=False, capture_output=True, text=True, **self._as_user()
-        )
+        done = subprocess.run(command, cwd=self.folder, check=False, capture_output=True, text=True, **self._as_user())
         assert done.returncode == 0, f"{command}:\n{done.stdout}{done.stderr}"
 
     def _as_user(self) -> dict[str, Any]:

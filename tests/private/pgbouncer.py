@@ -34,9 +34,7 @@ class PrivatePgBouncer(PrivateServer):
         if not self._pgbouncer:
             is_missing("PgBouncer (Debian: pgbouncer)")
         where = {key.lower(): value for key, value in address("postgresql").items() if value}
-        text = CONFIGURATION.format(
-            port=self.port, server=" ".join(f"{key}={value}" for key, value in where.items())
-        )
+        text = CONFIGURATION.format(port=self.port, server=" ".join(f"{key}={value}" for key, value in where.items()))
         (self.folder / "pgbouncer.ini").write_text(text)
 
     def _command(self) -> Sequence[str]:

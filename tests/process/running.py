@@ -52,9 +52,7 @@ class RunningWorker:
             self._ended = True
             self._heard.notify_all()
 
-    def wait_for_line(
-        self, pattern: str, *, number: int = 1, seconds: float = DEADLINE_SECONDS
-    ) -> re.Match[str]:
+    def wait_for_line(self, pattern: str, *, number: int = 1, seconds: float = DEADLINE_SECONDS) -> re.Match[str]:
         """Wait until ``number`` lines match ``pattern`` and return the last of these matches."""
         deadline = time.monotonic() + seconds
         with self._heard:

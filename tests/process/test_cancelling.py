@@ -45,9 +45,7 @@ def test_a_job_in_a_job_process_is_interrupted_and_the_process_goes_on(
     assert worker.stop() == 0
 
 
-def test_a_job_is_not_interrupted_in_the_middle_of_what_it_reports(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_a_job_is_not_interrupted_in_the_middle_of_what_it_reports(start_worker: StartWorker, tmp_path: Path) -> None:
     start_worker(*SLOTS)
     pids = set()
     for number in range(3):
@@ -86,9 +84,7 @@ def test_a_job_is_interrupted_in_the_middle_of_a_statement_and_the_next_one_has_
     assert ended(*after) == ["succeeded"] * 2
     assert after[1].refresh().result == pid
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(3600)' AND state = 'active'"
-        )
+        cursor.execute("SELECT count(*) FROM pg_stat_activity WHERE query LIKE '%%pg_sleep(3600)' AND state = 'active'")
         assert cursor.fetchone() == (0,)
 
 

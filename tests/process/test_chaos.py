@@ -71,9 +71,7 @@ class Chaos:
             self.random.choice(harms)()
         self._thaw()
         self._start()
-        wait_until(
-            lambda: not unfinished().exists(), "all jobs to be in a final state", seconds=60 + 2 * seconds
-        )
+        wait_until(lambda: not unfinished().exists(), "all jobs to be in a final state", seconds=60 + 2 * seconds)
         for worker in self._workers:
             worker.signal(signal.SIGTERM)
 
@@ -156,9 +154,7 @@ def _signal(pid: int, number: signal.Signals) -> None:
         return
 
 
-def test_every_promise_is_kept_whatever_happens_to_the_workers(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_every_promise_is_kept_whatever_happens_to_the_workers(start_worker: StartWorker, tmp_path: Path) -> None:
     seed = int(os.environ.get("DJANGO_JOBS_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 1_000_000)
     chaos = Chaos(start_worker, seed, tmp_path / "begun")
     try:
@@ -168,9 +164,7 @@ def test_every_promise_is_kept_whatever_happens_to_the_workers(
         pytest.fail("\n".join([f"DJANGO_JOBS_TEST_SEED={seed}", *chaos.events, str(error), str(left)]))
 
     rolled_back = Job.objects.filter(metadata__committed=False).count()
-    findings = audit(
-        chaos.committed, read_records(chaos.path), expected=kinds.EXPECTED, rolled_back=rolled_back
-    )
+    findings = audit(chaos.committed, read_records(chaos.path), expected=kinds.EXPECTED, rolled_back=rolled_back)
     report = "\n".join([f"DJANGO_JOBS_TEST_SEED={seed} on {connection.vendor}", *chaos.events, *findings])
     print(report)
     print(f"{len(chaos.committed)} jobs committed, {Attempt.objects.count()} tries,", dict(_outcomes()))

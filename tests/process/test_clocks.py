@@ -45,9 +45,7 @@ def _with_clock(wrong: str) -> tuple[str, ...]:
 
 def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: StartWorker) -> None:
     workers = [
-        start_worker(
-            "--queues", queue, before=_with_clock(wrong), HEARTBEAT_INTERVAL=0.2, STALE_AFTER=STALE_AFTER
-        )
+        start_worker("--queues", queue, before=_with_clock(wrong), HEARTBEAT_INTERVAL=0.2, STALE_AFTER=STALE_AFTER)
         for queue, wrong in (("ahead", "+1h"), ("behind", "-1h"))
     ]
     wait_until(lambda: Worker.objects.filter(state="running").count() == 2)
@@ -57,9 +55,7 @@ def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: S
     for queue, wrong_by in (("ahead", 3600), ("behind", -3600)):
         told = misbehaving.tell_time.using(queue_name=queue).enqueue()
         assert ended(told) == ["succeeded"]
-        assert abs(told.refresh().result - database_now().timestamp() - wrong_by) < 60, (
-            "the clock is not wrong"
-        )
+        assert abs(told.refresh().result - database_now().timestamp() - wrong_by) < 60, "the clock is not wrong"
         due = sample.do_nothing.using(queue_name=queue, run_after=timedelta(seconds=2)).enqueue()
         retried = misbehaving.retry_soon.using(queue_name=queue).enqueue()
         jobs += [due, retried, *sample.echo.using(queue_name=queue).enqueue_many([(at,) for at in range(50)])]
@@ -69,9 +65,7 @@ def test_workers_hours_apart_rescue_nobody_and_run_nothing_early(start_worker: S
         assert due.attempts.get().started_at >= due.enqueued_at + timedelta(seconds=2)
         first, second = retried.attempts.order_by("claim_number")
         assert second.started_at - first.finished_at >= timedelta(seconds=0.2)
-    wait_until(
-        lambda: not beats & set(Worker.objects.values_list("pk", "heartbeat_at")), "both to go on beating"
-    )
+    wait_until(lambda: not beats & set(Worker.objects.values_list("pk", "heartbeat_at")), "both to go on beating")
 
     over = database_now()
     assert not Attempt.objects.filter(outcome="lost").exists()

@@ -19,9 +19,7 @@ from tests.sampleapp.models import Customer
 from .conftest import StartWorker
 from .running import RunningWorker, ended, outcomes, wait_for_start
 
-pytestmark = pytest.mark.skipif(
-    chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks"
-)
+pytestmark = pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks")
 ON_POSTGRESQL = pytest.mark.skipif(
     chosen_vendor() != "postgresql", reason="elsewhere no claim ever waits for a lock that another may hold"
 )
@@ -44,9 +42,7 @@ def _check_calm(worker: RunningWorker) -> None:
     assert "was lost" not in worker.output, worker.output
 
 
-def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(start_worker: StartWorker, tmp_path: Path) -> None:
     """The finisher is led through three rows; who holds its last waits for its first before it may ask for that.
 
     So the finisher closes the ring, whatever order it takes the rows in. Another job's row holds it up before, until

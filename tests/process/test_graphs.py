@@ -105,9 +105,7 @@ def test_workers_killed_at_random_fire_each_callback_once_and_leave_no_graph_stu
 def test_a_worker_killed_while_a_predecessor_runs_leaves_the_rest_to_others(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
-    first, second = chain(
-        misbehaving.wait_for_file.s(str(tmp_path / "go"), leave="done"), sample.echo.s()
-    ).enqueue()
+    first, second = chain(misbehaving.wait_for_file.s(str(tmp_path / "go"), leave="done"), sample.echo.s()).enqueue()
     start_worker(HEARTBEAT_INTERVAL=60, STALE_AFTER=600)
     pid = wait_for_start(tmp_path / "go")
     late = sample.echo.after(first).enqueue()

@@ -16,14 +16,10 @@ from .conftest import StartWorker
 from .proxy import TO_CLIENT, TO_SERVER, Proxy
 from .running import ended, outcomes, wait_for_start
 
-pytestmark = pytest.mark.skipif(
-    chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection"
-)
+pytestmark = pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection")
 
 
-@pytest.mark.parametrize(
-    "silent", [{TO_SERVER}, {TO_CLIENT}, {TO_SERVER, TO_CLIENT}], ids=["server", "client", "both"]
-)
+@pytest.mark.parametrize("silent", [{TO_SERVER}, {TO_CLIENT}, {TO_SERVER, TO_CLIENT}], ids=["server", "client", "both"])
 def test_a_worker_outlives_connections_that_have_gone_silent(
     start_worker: StartWorker, proxy: Proxy, tmp_path: Path, silent: set[str]
 ) -> None:
@@ -43,9 +39,7 @@ def test_a_worker_outlives_connections_that_have_gone_silent(
 
 
 @pytest.mark.skipif(chosen_vendor() != "postgresql", reason="only PostgreSQL has a connection that listens")
-def test_a_notifier_that_has_gone_silent_delays_no_job_beyond_the_poll(
-    start_worker: StartWorker, proxy: Proxy
-) -> None:
+def test_a_notifier_that_has_gone_silent_delays_no_job_beyond_the_poll(start_worker: StartWorker, proxy: Proxy) -> None:
     start_worker(POLL_INTERVAL=0.2)
     wait_until(lambda: Worker.objects.filter(state="running").exists())
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]

@@ -54,9 +54,7 @@ def _wait_for(worker: RunningWorker, path: str, status: int) -> dict[str, Any]:
     return found[1]
 
 
-def test_a_worker_is_ready_once_it_beats_and_until_it_stops(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_a_worker_is_ready_once_it_beats_and_until_it_stops(start_worker: StartWorker, tmp_path: Path) -> None:
     misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     worker = start_worker("--health-port", "0", "--processes", "2")
 

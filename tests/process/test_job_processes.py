@@ -121,9 +121,7 @@ def test_a_stop_waits_for_what_runs_in_job_processes(start_worker: StartWorker, 
     assert (job.refresh().state, outcomes(job)) == ("succeeded", ["succeeded"])
 
 
-def test_an_urgent_stop_releases_what_runs_in_job_processes(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_an_urgent_stop_releases_what_runs_in_job_processes(start_worker: StartWorker, tmp_path: Path) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     worker = start_worker("--pool", "processes")
     pid = wait_for_start(tmp_path / "go")

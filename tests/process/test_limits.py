@@ -29,11 +29,7 @@ def partner() -> Iterator[Partner]:
 def kill_a_child() -> None:
     """Kill one worker process, not its supervisor, while it has work."""
     pid = wait_until(
-        lambda: (
-            Worker.objects.filter(state="running", jobs__state=State.RUNNING)
-            .values_list("pid", flat=True)
-            .first()
-        ),
+        lambda: Worker.objects.filter(state="running", jobs__state=State.RUNNING).values_list("pid", flat=True).first(),
         "a worker with a running job",
     )
     os.kill(pid, signal.SIGKILL)

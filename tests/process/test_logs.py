@@ -49,9 +49,7 @@ def test_each_attempt_keeps_its_own_log(start_worker: StartWorker, pool: str) ->
 
 
 @POOLS
-def test_the_log_of_an_atomic_job_that_failed_outlives_the_rollback(
-    start_worker: StartWorker, pool: str
-) -> None:
+def test_the_log_of_an_atomic_job_that_failed_outlives_the_rollback(start_worker: StartWorker, pool: str) -> None:
     job = misbehaving.fail_atomic_with_a_log.enqueue()
     worker = start_worker("--pool", pool)
     assert ended(job) == ["dead"], worker.output

@@ -17,9 +17,7 @@ from .conftest import StartWorker
 from .proxy import Proxy
 from .running import ended, outcomes, wait_for_start
 
-pytestmark = pytest.mark.skipif(
-    chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection"
-)
+pytestmark = pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite is a file; there is no connection")
 
 
 def _statement(of_postgresql: bytes, of_mysql: bytes) -> tuple[bytes, ...]:
@@ -34,9 +32,7 @@ def test_jobs_whose_claim_was_never_answered_are_run_all_the_same(
     running = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"))
     wait_for_start(tmp_path / "go")
 
-    proxy.lose_answer_to(
-        *_statement(b"claim_number = job.claim_number + 1", b"claim_number = claim_number + 1")
-    )
+    proxy.lose_answer_to(*_statement(b"claim_number = job.claim_number + 1", b"claim_number = claim_number + 1"))
     jobs = sample.echo.enqueue_many([(number,) for number in range(20)])
     wait_until(lambda: proxy.lost_answers, "a claim's answer to be lost")
 

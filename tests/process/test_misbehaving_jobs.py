@@ -71,9 +71,7 @@ def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(start_worker: S
 def test_a_connection_that_a_job_closed_or_cut_behind_djangos_back_is_replaced(
     start_worker: StartWorker,
 ) -> None:
-    (closed, cut), _ = _run_among_others(
-        start_worker, misbehaving.close_connection, misbehaving.kill_connection
-    )
+    (closed, cut), _ = _run_among_others(start_worker, misbehaving.close_connection, misbehaving.kill_connection)
     assert (closed.state, closed.result) == ("succeeded", 0)
     assert cut.state == "succeeded"
 
@@ -100,9 +98,7 @@ def test_a_job_over_its_time_gets_job_timeout_and_may_clean_up(start_worker: Sta
 def test_a_backoff_of_none_is_dead_now_and_one_that_fails_falls_back_to_the_default(
     start_worker: StartWorker,
 ) -> None:
-    (dead, again), output = _run_among_others(
-        start_worker, misbehaving.no_more_tries, misbehaving.bad_backoff
-    )
+    (dead, again), output = _run_among_others(start_worker, misbehaving.no_more_tries, misbehaving.bad_backoff)
     assert (dead.state, dead.attempt) == ("dead", 1)
     assert dead.dead_letters.get().reason == "not_retryable"
     assert again.state == "scheduled"

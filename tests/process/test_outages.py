@@ -17,9 +17,7 @@ from .conftest import StartWorker
 from .running import ended, outcomes, wait_for_start
 
 
-@pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection"
-)
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection")
 def test_a_worker_outlives_the_loss_of_all_its_connections(start_worker: StartWorker, tmp_path: Path) -> None:
     worker = start_worker("--verbosity", "2", "--concurrency", "2", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
     running = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
@@ -36,9 +34,7 @@ def test_a_worker_outlives_the_loss_of_all_its_connections(start_worker: StartWo
     assert worker.stop() == 0
 
 
-@pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection"
-)
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection")
 def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
     start_worker: StartWorker,
 ) -> None:
@@ -50,9 +46,7 @@ def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
         worker.wait_for_line("the database answers again", number=number)
 
 
-@pytest.mark.skipif(
-    "connection.vendor != 'postgresql'", reason="only PostgreSQL has a connection that listens"
-)
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has a connection that listens")
 def test_a_notifier_whose_connection_was_cut_notifies_again(start_worker: StartWorker) -> None:
     worker = start_worker("--verbosity", "2", POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=600)
     wait_until(lambda: Worker.objects.filter(state="running").exists())
@@ -67,9 +61,7 @@ def test_a_worker_started_before_the_tables_are_there_waits_for_them(
     start_worker: StartWorker, worker_environment: dict[str, str], tmp_path: Path
 ) -> None:
     if connection.vendor != "sqlite":
-        pytest.skip(
-            "a second database is a file on SQLite; on a server the test would need rights to make one"
-        )
+        pytest.skip("a second database is a file on SQLite; on a server the test would need rights to make one")
     import subprocess
     import sys
 
@@ -78,8 +70,6 @@ def test_a_worker_started_before_the_tables_are_there_waits_for_them(
     worker.wait_for_line(
         "the database failed the heartbeat; retrying until it answers; finished runs are kept: no such table"
     )
-    subprocess.run(
-        [sys.executable, "-m", "django", "migrate", "--verbosity", "0"], env=worker_environment, check=True
-    )
+    subprocess.run([sys.executable, "-m", "django", "migrate", "--verbosity", "0"], env=worker_environment, check=True)
     worker.wait_for_line("the database answers again, after")
     assert worker.stop() == 0

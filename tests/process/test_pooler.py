@@ -41,17 +41,14 @@ def pooler() -> Iterator[PrivatePgBouncer]:
 @pytest.fixture(autouse=True)
 def _behind_the_pooler(worker_environment: dict[str, str], pooler: PrivatePgBouncer) -> None:
     """Workers and commands go through the pooler, this process goes directly."""
-    worker_environment |= {
-        f"DJANGO_JOBS_TEST_POSTGRESQL_{key}": value for key, value in pooler.settings().items()
-    }
+    worker_environment |= {f"DJANGO_JOBS_TEST_POSTGRESQL_{key}": value for key, value in pooler.settings().items()}
 
 
 def test_sessions_are_shared_and_listen_is_deaf(pooler: PrivatePgBouncer) -> None:
     """What makes it transaction mode: two clients, one session of the server's."""
     name = connection.settings_dict["NAME"]
     clients = [
-        psycopg.connect(host="127.0.0.1", port=pooler.port, user="any", dbname=name, autocommit=True)
-        for _ in range(2)
+        psycopg.connect(host="127.0.0.1", port=pooler.port, user="any", dbname=name, autocommit=True) for _ in range(2)
     ]
     numbers = [client.execute("SELECT pg_backend_pid()").fetchone() for client in clients]
     for client in clients:

@@ -40,9 +40,7 @@ pytestmark = pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite is a
 
 def _environment(server: PrivateServer) -> dict[str, str]:
     prefix = f"DJANGO_JOBS_TEST_{chosen_vendor().upper()}_"
-    return {f"{prefix}{key}": value for key, value in server.settings().items()} | {
-        "DJANGO_JOBS_TEST_NAME": DATABASE
-    }
+    return {f"{prefix}{key}": value for key, value in server.settings().items()} | {"DJANGO_JOBS_TEST_NAME": DATABASE}
 
 
 @pytest.fixture(scope="module")
@@ -158,9 +156,7 @@ def test_a_server_that_is_gone_for_a_while_is_waited_for(
     began = time.monotonic()
     load.hear("the database failed the")
     load.let_go()
-    wait_until(
-        lambda: time.monotonic() > began + GONE_SECONDS, "the time to pass", seconds=2 * GONE_SECONDS + 30
-    )
+    wait_until(lambda: time.monotonic() > began + GONE_SECONDS, "the time to pass", seconds=2 * GONE_SECONDS + 30)
     server.start()
 
     connection.close()

@@ -71,13 +71,9 @@ def test_three_schedulers_that_are_killed_at_random_fire_each_tick_exactly_once(
     expected = expected_ticks(begin, end)
     for name, instants in expected.items():
         # The last tick is expected behind the end, where the clock will have run past it, too.
-        timing = (
-            {"every": PERIOD} if name == "by period" else {"cron": BERLIN[name], "timezone": "Europe/Berlin"}
-        )
+        timing = {"every": PERIOD} if name == "by period" else {"cron": BERLIN[name], "timezone": "Europe/Berlin"}
         first = instants[0] if instants else end + timedelta(days=1)
-        make_schedule(
-            name, overlap="allow", catch_up="all", catch_up_limit=1_000, next_due_at=first, **timing
-        )
+        make_schedule(name, overlap="allow", catch_up="all", catch_up_limit=1_000, next_due_at=first, **timing)
     clock = clock_from(begin - timedelta(seconds=2 * SPEED), speed=SPEED)  # workers take two seconds to start
     worker_environment |= {VARIABLE: clock, "DJANGO_JOBS_TEST_APPS": "tests.fastclock"}
     seed = int(os.environ.get("DJANGO_JOBS_TEST_SEED", random.randrange(10**6)))
@@ -123,21 +119,15 @@ def test_a_worker_fires_what_is_due_and_runs_it(start_worker: StartWorker) -> No
     assert job is not None
     assert job.result == "us 10"
     ticks = list(Tick.objects.order_by("due_at"))
-    assert [one.due_at.microsecond for one in ticks[1:]] == [0] * (len(ticks) - 1), (
-        "the first was due by hand"
-    )
-    assert {one.job_id for one in ticks if one.outcome == "fired"} == set(
-        Job.objects.values_list("pk", flat=True)
-    )
+    assert [one.due_at.microsecond for one in ticks[1:]] == [0] * (len(ticks) - 1), "the first was due by hand"
+    assert {one.job_id for one in ticks if one.outcome == "fired"} == set(Job.objects.values_list("pk", flat=True))
 
 
 def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
     """It sleeps for an hour; on PostgreSQL it is woken, elsewhere it looks every POLL_INTERVAL."""
     make_schedule("later", next_due_at=datetime.now(UTC) + timedelta(hours=1))
     start_worker()
-    wait_until(
-        lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step"
-    )
+    wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
     save_schedule(
         ScheduleSpec(
             timing=Timing(name="soon", every=timedelta(seconds=1)),
@@ -161,9 +151,7 @@ def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: S
         next_due_at=datetime.now(UTC) + timedelta(hours=1),
     )
     start_worker(SHUTDOWN_GRACE=0)
-    wait_until(
-        lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step"
-    )
+    wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
     assert run_schedule(row).outcome == "fired"
     running = Job.objects.filter(state="running")
     first = wait_until(running.first)
@@ -235,9 +223,7 @@ def test_a_scheduler_that_is_frozen_holds_up_no_other(start_worker: StartWorker)
 
 
 def test_what_runs_is_asked_to_end_where_a_schedule_replaces_it(start_worker: StartWorker) -> None:
-    make_schedule(
-        "replacing", job_name=sample.wait_until_asked.name, overlap="replace", every=timedelta(seconds=2)
-    )
+    make_schedule("replacing", job_name=sample.wait_until_asked.name, overlap="replace", every=timedelta(seconds=2))
     worker = start_worker("--concurrency", "2", SHUTDOWN_GRACE=0)
     replaced = Job.objects.filter(state="cancelled", started_at__isnull=False)
     wait_until(lambda: replaced.count() >= 2, "old runs to end")

@@ -34,9 +34,7 @@ pytestmark = [
     "DJANGO_JOBS_TEST_LONG" not in os.environ,
     reason="a connection waits 30 s for the lock; DJANGO_JOBS_TEST_LONG=1 runs it",
 )
-def test_what_ends_while_another_writer_keeps_the_lock_is_saved_once(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_what_ends_while_another_writer_keeps_the_lock_is_saved_once(start_worker: StartWorker, tmp_path: Path) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
     worker = start_worker(STALE_AFTER=600, HEARTBEAT_INTERVAL=0.2)
     wait_for_start(tmp_path / "go")

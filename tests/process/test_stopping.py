@@ -36,9 +36,7 @@ def test_sigterm_lets_what_runs_finish(start_worker: StartWorker, tmp_path: Path
     assert Worker.objects.get().state == "stopped"
 
 
-def test_what_does_not_end_within_the_grace_time_is_given_back(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_what_does_not_end_within_the_grace_time_is_given_back(start_worker: StartWorker, tmp_path: Path) -> None:
     running = misbehaving.wait_for_file.enqueue(str(tmp_path / "never"))
     on_loop = misbehaving.wait_for_file_async.using(queue_name="async").enqueue(str(tmp_path / "never async"))
     worker = start_worker("--concurrency", "1", SHUTDOWN_GRACE=0.2)
@@ -57,9 +55,7 @@ def _can_unshare() -> bool:
     return bool(shutil.which("unshare")) and subprocess.run([*UNSHARE, "true"], check=False).returncode == 0
 
 
-def test_the_first_process_of_a_container_stops_in_good_order(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_the_first_process_of_a_container_stops_in_good_order(start_worker: StartWorker, tmp_path: Path) -> None:
     if not _can_unshare():
         pytest.skip("a process namespace needs root and unshare")
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="finished")
@@ -117,9 +113,7 @@ def test_a_second_signal_stops_at_once_and_gives_back(start_worker: StartWorker,
     assert outcomes(job) == ["released"]
 
 
-def test_jobs_claimed_and_not_begun_are_given_back_without_a_trace(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_jobs_claimed_and_not_begun_are_given_back_without_a_trace(start_worker: StartWorker, tmp_path: Path) -> None:
     worker = start_worker("--concurrency", "1")
     blocker, waiting = _claim_behind_a_blocker(tmp_path)
     worker.signal(signal.SIGTERM)
@@ -131,9 +125,7 @@ def test_jobs_claimed_and_not_begun_are_given_back_without_a_trace(
         assert (job.refresh().state, job.attempt, outcomes(job)) == ("ready", 0, [])
 
 
-def test_jobs_held_up_behind_a_long_run_are_given_back_for_others(
-    start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_jobs_held_up_behind_a_long_run_are_given_back_for_others(start_worker: StartWorker, tmp_path: Path) -> None:
     start_worker("--concurrency", "1")
     blocker, waiting = _claim_behind_a_blocker(tmp_path)
     ids = [job.pk for job in waiting]

@@ -52,9 +52,7 @@ def _alive() -> int:
 
 
 def test_the_loops_are_found_in_the_code() -> None:
-    assert {"claimer", "finisher", "announcer", "heartbeat", "maintenance", "scheduler", "notifier"} <= {
-        *LOOPS
-    }
+    assert {"claimer", "finisher", "announcer", "heartbeat", "maintenance", "scheduler", "notifier"} <= {*LOOPS}
 
 
 def test_a_thread_that_dies_takes_its_process_down_loudly_and_no_job_is_lost(
@@ -63,14 +61,10 @@ def test_a_thread_that_dies_takes_its_process_down_loudly_and_no_job_is_lost(
     """One after another, each in the process that took over from the one before."""
     make_schedule("often", every=timedelta(seconds=1))
     worker = start_worker("--concurrency", "3", **SETTINGS)
-    threads = [
-        name for name in THREADS if name != "notifier" or chosen_vendor() != "mysql"
-    ]  # MariaDB has none
+    threads = [name for name in THREADS if name != "notifier" or chosen_vendor() != "mysql"]  # MariaDB has none
     jobs: list[Job] = []
     for number, name in enumerate(threads, start=1):
-        wait_until(
-            lambda number=number: Worker.objects.count() == number and _alive() == 1, "a worker to serve"
-        )
+        wait_until(lambda number=number: Worker.objects.count() == number and _alive() == 1, "a worker to serve")
         jobs += sample.echo.enqueue_many([(at,) for at in range(10)])
 
         kill(name)

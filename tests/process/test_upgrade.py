@@ -54,9 +54,7 @@ def version_before(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the tree of the newest tag; skips the test where there is none."""
     tags = _git("tag", "--list", "v*", "--merged", "HEAD", "--sort=-version:refname").decode().split()
     if not tags:
-        pytest.skip(
-            "nothing was released yet: no tag v* (a shallow clone has none: git fetch --tags --unshallow)"
-        )
+        pytest.skip("nothing was released yet: no tag v* (a shallow clone has none: git fetch --tags --unshallow)")
     folder = tmp_path_factory.mktemp("before") / tags[0]
     with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", tags[0]))) as tree:
         tree.extractall(folder, filter="data")
@@ -124,9 +122,7 @@ def test_both_versions_enqueue_and_both_run_what_the_other_enqueued(
             assert all(outcomes(job)[-1:] == tries for job in jobs if tries is not None)
     assert Customer.objects.get().visits == 10, "exactly once in effect"
 
-    tick = wait_until(
-        Tick.objects.filter(schedule=schedule, job_id__isnull=False).first, "one of them to fire it"
-    )
+    tick = wait_until(Tick.objects.filter(schedule=schedule, job_id__isnull=False).first, "one of them to fire it")
     assert ended(Job.objects.get(pk=tick.job_id)) == ["succeeded"]
 
     assert [worker.stop() for worker in workers] == [0, 0]

@@ -122,9 +122,7 @@ def _events(response: httpx.Response) -> Iterator[dict[str, str]]:
             event[field] = value
 
 
-def test_a_stream_sends_every_change_and_ends(
-    asgi_server: str, start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_a_stream_sends_every_change_and_ends(asgi_server: str, start_worker: StartWorker, tmp_path: Path) -> None:
     job = misbehaving.count_files.enqueue(str(tmp_path / "file"), 2)
     where = f"{asgi_server}{status_url(job)}events/"
     seen, last = [], ""
@@ -165,9 +163,7 @@ def test_a_reconnecting_client_gets_only_new_events(asgi_server: str, tmp_path: 
     assert after["id"] != known["id"]
 
 
-def test_fifty_streams_are_served_by_one_process(
-    asgi_server: str, start_worker: StartWorker, tmp_path: Path
-) -> None:
+def test_fifty_streams_are_served_by_one_process(asgi_server: str, start_worker: StartWorker, tmp_path: Path) -> None:
     job = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), "done")
     where = f"{asgi_server}{status_url(job)}events/"
     limits = httpx.Limits(max_connections=50)

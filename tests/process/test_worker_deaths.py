@@ -216,9 +216,7 @@ def test_reload_starts_the_workers_anew_with_the_changed_code(
     app = tmp_path / "reloaded"
     app.mkdir()
     (app / "__init__.py").touch()
-    code = (
-        "from django_jobs import job\n\n@job(name='reloaded.answer')\ndef answer() -> int:\n    return {}\n"
-    )
+    code = "from django_jobs import job\n\n@job(name='reloaded.answer')\ndef answer() -> int:\n    return {}\n"
     (app / "jobs.py").write_text(code.format(41))
     worker_environment["PYTHONPATH"] = f"{tmp_path}{os.pathsep}{worker_environment['PYTHONPATH']}"
     worker_environment["DJANGO_JOBS_TEST_APPS"] = "reloaded"

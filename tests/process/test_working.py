@@ -118,9 +118,7 @@ def test_a_job_that_uses_up_its_tries_is_a_dead_letter(start_worker: StartWorker
     assert (letter.error_class, letter.error_message) == ("RuntimeError", "broken for good")
     assert "raise RuntimeError(message)" in letter.traceback
     assert "django_jobs/worker" not in letter.traceback
-    worker.wait_for_line(
-        r"ERROR .*is dead \(attempts_used_up\) after 2 attempts: RuntimeError: broken for good"
-    )
+    worker.wait_for_line(r"ERROR .*is dead \(attempts_used_up\) after 2 attempts: RuntimeError: broken for good")
 
 
 def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> None:
@@ -166,9 +164,7 @@ def test_jobs_work_is_the_same_worker(start_worker: StartWorker) -> None:
         (("--queues", "a,,b"), "expected 1 to 100 printable characters"),
     ],
 )
-def test_a_wrong_option_is_refused_by_name(
-    start_worker: StartWorker, arguments: tuple[str, ...], message: str
-) -> None:
+def test_a_wrong_option_is_refused_by_name(start_worker: StartWorker, arguments: tuple[str, ...], message: str) -> None:
     worker = start_worker(*arguments)
     assert worker.wait() == 2
     assert arguments[0] in worker.output

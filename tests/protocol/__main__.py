@@ -26,9 +26,7 @@ def count_errors(variant: str | None) -> tuple[int, int]:
     with tempfile.TemporaryDirectory() as folder:
 
         def run(*command: str) -> str:
-            done = subprocess.run(
-                command, cwd=folder, text=True, capture_output=True, check=False, timeout=60
-            )
+            done = subprocess.run(command, cwd=folder, text=True, capture_output=True, check=False, timeout=60)
             if done.returncode:
                 sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
             return done.stdout
@@ -48,9 +46,7 @@ def main() -> int:
     """Print a line a variant and return the exit code."""
     missing = [program for program in ("spin", "gcc") if shutil.which(program) is None]
     if missing:
-        print(
-            f"expected the programs spin and gcc, missing: {', '.join(missing)}; install them (Debian: spin gcc)"
-        )
+        print(f"expected the programs spin and gcc, missing: {', '.join(missing)}; install them (Debian: spin gcc)")
         return 1
     errors, states = count_errors(None)
     print(f"the protocol: {states:,} states, {errors} errors")

@@ -189,9 +189,7 @@ def bill_aside(customer_id: int) -> None:
     """Do the same, but let others go ahead while a failed one waits."""
 
 
-@job(
-    breaker=CircuitBreaker(failures=2, within=timedelta(hours=1), open_for=timedelta(hours=1), key="partner")
-)
+@job(breaker=CircuitBreaker(failures=2, within=timedelta(hours=1), open_for=timedelta(hours=1), key="partner"))
 def ask_partner(partner: str) -> None:
     """Ask a partner who is down now and then."""
 

@@ -112,9 +112,7 @@ def do_once():
 
 CALLS = {
     "enqueue": lambda: enqueue("sample.named", 1),
-    "enqueue with a key": lambda: [
-        find_job("sample.named").using(idempotency_key="k").enqueue(1) for _ in range(2)
-    ],
+    "enqueue with a key": lambda: [find_job("sample.named").using(idempotency_key="k").enqueue(1) for _ in range(2)],
     "enqueue a unique job": lambda: [sync_newest.enqueue(7) for _ in range(2)],
     "once": lambda: [do_once() for _ in range(2)],
     "keys": lambda: (sync.enqueue(7), find_keys("x"), find_once("x"), prune_keys(), prune_once(timedelta(0))),

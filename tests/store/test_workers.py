@@ -21,9 +21,7 @@ STALE_AFTER = timedelta(seconds=15)
 
 
 def test_a_registered_worker_is_alive_with_what_it_said_of_itself():
-    worker_id = register_worker(
-        hostname="web-1", pid=4711, queues=["mail", "default"], concurrency=8, version="0.1.0"
-    )
+    worker_id = register_worker(hostname="web-1", pid=4711, queues=["mail", "default"], concurrency=8, version="0.1.0")
 
     worker = Worker.objects.get(pk=worker_id)
     assert (worker.hostname, worker.pid, worker.queues) == ("web-1", 4711, ["mail", "default"])
@@ -40,9 +38,7 @@ def test_a_worker_of_all_queues_lists_none():
 
 
 def test_names_longer_than_their_columns_are_cut():
-    worker_id = register_worker(
-        hostname="h" * 500, pid=1, queues=["q" * 100] * 50, concurrency=1, version="v" * 200
-    )
+    worker_id = register_worker(hostname="h" * 500, pid=1, queues=["q" * 100] * 50, concurrency=1, version="v" * 200)
 
     worker = Worker.objects.get(pk=worker_id)
     assert (len(worker.hostname), len(worker.version), len(worker.queues)) == (255, 50, 50)

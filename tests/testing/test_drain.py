@@ -57,9 +57,7 @@ class DrainInATestCase(TestCase):
 
     def test_a_job_that_enqueues_itself_is_noticed(self) -> None:
         forever.enqueue()
-        with pytest.raises(
-            RuntimeError, match=r"drain\(\) stopped after 50 runs; the last was of drain.forever"
-        ):
+        with pytest.raises(RuntimeError, match=r"drain\(\) stopped after 50 runs; the last was of drain.forever"):
             drain(max_runs=50)
 
     def test_a_failed_atomic_job_leaves_no_write(self) -> None:

@@ -34,17 +34,13 @@ def test_the_arrows_between_the_rooms_are_drawn_as_they_are() -> None:
 @pytest.mark.parametrize("step", ["enqueue", "claim", "run", "finish", "rescue"])
 def test_each_arrow_of_a_jobs_way_is_an_import(step: str) -> None:
     imports = architecture.imports()
-    names = [
-        f"django_jobs.{file.removesuffix('.py').replace('/', '.')}" for file in architecture.drawn_way(step)
-    ]
+    names = [f"django_jobs.{file.removesuffix('.py').replace('/', '.')}" for file in architecture.drawn_way(step)]
     for source, target in pairwise(names):
         folder, vendor, module = target.partition("<vendor>")
         chosen = {f"{folder}{name}{module}" for name in VENDORS} if vendor else {target}
         reached = imports[source] | {far for near in imports[source] for far in _reexported(near)}
         assert chosen & set(architecture.modules()), target
-        assert chosen & reached or (vendor and "django_jobs.store.dialects" in reached), (
-            f"{source} -> {target}"
-        )
+        assert chosen & reached or (vendor and "django_jobs.store.dialects" in reached), f"{source} -> {target}"
 
 
 def _reexported(name: str) -> frozenset[str]:

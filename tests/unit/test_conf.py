@@ -180,17 +180,9 @@ BAD_VALUES = [
     ),
     *((path, bad, "expected a positive duration") for path in DURATIONS for bad in (0, -1, timedelta(0))),
     *((path, -1, "expected a duration of zero or more") for path in DURATIONS_FROM_ZERO),
-    *(
-        (path, bad, "expected a timedelta or seconds")
-        for path in DURATIONS_OR_NONE
-        for bad in ("long", True, [5])
-    ),
+    *((path, bad, "expected a timedelta or seconds") for path in DURATIONS_OR_NONE for bad in ("long", True, [5])),
     *((path, 0, "expected a positive duration") for path in DURATIONS_OR_NONE),
-    *(
-        (path, bad, "expected a whole number of at least 1")
-        for path in COUNTS
-        for bad in (0, -1, 1.5, "5", True, None)
-    ),
+    *((path, bad, "expected a whole number of at least 1") for path in COUNTS for bad in (0, -1, 1.5, "5", True, None)),
     *(
         (path, bad, "expected a whole number of zero or more")
         for path in COUNTS_FROM_ZERO
@@ -279,9 +271,7 @@ def test_a_worker_may_miss_a_heartbeat_without_being_lost():
 
 
 def test_a_log_may_not_be_larger_than_a_row_should_be():
-    with pytest.raises(
-        ConfigurationError, match=r"\['LOGS'\]\['MAX_LINES'\]: expected at most 1000000, times"
-    ):
+    with pytest.raises(ConfigurationError, match=r"\['LOGS'\]\['MAX_LINES'\]: expected at most 1000000, times"):
         read_settings({"LOGS": {"MAX_LINES": 1_000, "MAX_LINE_LENGTH": 1_001}})
 
     settings = read_settings({"LOGS": {"MAX_LINES": 1_000, "MAX_LINE_LENGTH": 1_000}})

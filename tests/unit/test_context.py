@@ -138,9 +138,7 @@ def test_metadata_is_saved_as_it_is_at_that_moment():
     one.save_metadata()
     one.metadata["due"] = None
 
-    assert saved == [
-        {"metadata": {"tenant": 1, "due": {"$type": "datetime", "value": "2026-01-01T00:00:00+00:00"}}}
-    ]
+    assert saved == [{"metadata": {"tenant": 1, "due": {"$type": "datetime", "value": "2026-01-01T00:00:00+00:00"}}}]
 
 
 def test_metadata_that_json_cannot_carry_is_refused_and_not_saved():

@@ -175,9 +175,7 @@ def test_the_longest_name_is_taken():
 
 @pytest.mark.parametrize("thing", ["sample.name", 5, ["queue"]])
 def test_an_option_given_by_position_is_refused(thing):
-    with pytest.raises(
-        ConfigurationError, match=r"expected a function, got .*; options are given by keyword"
-    ):
+    with pytest.raises(ConfigurationError, match=r"expected a function, got .*; options are given by keyword"):
         job(thing)
 
 
@@ -234,9 +232,7 @@ def test_a_bad_option_of_one_enqueue_is_refused_naming_it(options, message):
 
 
 def test_options_of_an_enqueue_can_be_given_one_after_another():
-    later = jobs.named.using(priority=5, metadata={"tenant": 7}).using(
-        run_after=timedelta(hours=1), priority=6
-    )
+    later = jobs.named.using(priority=5, metadata={"tenant": 7}).using(run_after=timedelta(hours=1), priority=6)
     new = new_job(later)
 
     assert (new.name, new.queue_name, new.priority, new.max_attempts) == ("sample.named", "documents", 6, 3)
@@ -280,9 +276,7 @@ def test_a_job_is_found_by_its_name_and_an_unknown_name_takes_any_arguments():
 
 
 def test_an_unknown_option_of_one_enqueue_is_refused_with_the_list_of_the_known():
-    with pytest.raises(
-        ConfigurationError, match=r"sample\.named\.using\(urgent\): known options are run_after, "
-    ):
+    with pytest.raises(ConfigurationError, match=r"sample\.named\.using\(urgent\): known options are run_after, "):
         jobs.named.using(urgent=True)
 
 

@@ -9,11 +9,7 @@ from django_jobs.exceptions import JobsError
 
 
 def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
-    raised = [
-        value
-        for value in vars(exceptions).values()
-        if isinstance(value, type) and issubclass(value, Exception)
-    ]
+    raised = [value for value in vars(exceptions).values() if isinstance(value, type) and issubclass(value, Exception)]
 
     assert {one.__name__ for one in raised if not issubclass(one, JobsError)} == {
         "Retry",

@@ -49,9 +49,7 @@ def test_a_wrong_expiry_is_refused_by_using(given: Any, message: str) -> None:
         ),
     ],
 )
-def test_one_with_which_it_could_never_begin_is_refused_by_the_enqueue(
-    options: dict[str, Any], message: str
-) -> None:
+def test_one_with_which_it_could_never_begin_is_refused_by_the_enqueue(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"{NAME}\.using\(expires_at\): {message}"):
         sample.do_nothing.using(**options).enqueue()
     assert not Job.objects.exists()

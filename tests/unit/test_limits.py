@@ -104,9 +104,7 @@ def needs(definition: JobDefinition[..., None], *args: Any, **kwargs: Any) -> tu
         ("breaker", CircuitBreaker, "expected a CircuitBreaker, got <class"),
     ],
 )
-def test_a_wrong_option_is_refused_naming_job_option_and_what_came(
-    option: str, value: object, message: str
-) -> None:
+def test_a_wrong_option_is_refused_naming_job_option_and_what_came(option: str, value: object, message: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         define(**{option: value})
 
@@ -174,9 +172,7 @@ def test_the_context_is_no_argument() -> None:
         ),  # type: ignore[arg-type]
     ],
 )
-def test_a_limit_that_cannot_be_is_refused_where_it_is_written(
-    make: Callable[[], object], message: str
-) -> None:
+def test_a_limit_that_cannot_be_is_refused_where_it_is_written(make: Callable[[], object], message: str) -> None:
     with pytest.raises(ValueError, match=r"^\w+: expected") as caught:
         make()
 
@@ -260,9 +256,7 @@ def test_a_key_of_none_is_no_limit(key: Any) -> None:
     ],
 )
 @pytest.mark.parametrize("key", ["api", lambda api, **_: api], ids=["name", "function"])
-def test_what_is_no_key_fails_the_enqueue_naming_job_and_option(
-    key: Any, value: object, message: str
-) -> None:
+def test_what_is_no_key_fails_the_enqueue_naming_job_and_option(key: Any, value: object, message: str) -> None:
     definition = define(rate_limit=RateLimit(5, key=key))
 
     with pytest.raises(LimitKeyError) as caught:
@@ -300,9 +294,7 @@ def test_a_function_that_raises_fails_the_enqueue_with_its_reason(option: str, l
 def test_a_function_that_takes_other_arguments_fails_the_enqueue() -> None:
     definition = define(ordering_key=lambda tenant: tenant)
 
-    with pytest.raises(
-        LimitKeyError, match=r"^sample\.limited: ordering_key: .* TypeError: .* argument 'path'"
-    ):
+    with pytest.raises(LimitKeyError, match=r"^sample\.limited: ordering_key: .* TypeError: .* argument 'path'"):
         definition.enqueue("stripe")
 
 

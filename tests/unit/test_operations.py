@@ -21,9 +21,7 @@ def test_an_operation_says_what_it_does_and_names_its_database(name: str) -> Non
     assert parameters["using"].kind is inspect.Parameter.KEYWORD_ONLY
 
 
-@pytest.mark.parametrize(
-    "name", ["cancel", "cancel_batch", "redrive", "run_now", "retry", "purge", "resolve"]
-)
+@pytest.mark.parametrize("name", ["cancel", "cancel_batch", "redrive", "run_now", "retry", "purge", "resolve"])
 def test_an_operation_of_staff_takes_a_target_and_their_name(name: str) -> None:
     parameters = list(inspect.signature(getattr(operations, name)).parameters.values())
 

@@ -47,7 +47,5 @@ def test_nothing_that_is_stored_can_become_code():
                 found |= {f"{path.name}: {name}"} if name in TURNS_TEXT_INTO_CODE else set()
             elif isinstance(node, (ast.Import, ast.ImportFrom)):
                 modules = {alias.name for alias in node.names} | {getattr(node, "module", "") or ""}
-                found |= {
-                    f"{path.name}: {one}" for one in modules if one.split(".")[0] in TURNS_BYTES_INTO_OBJECTS
-                }
+                found |= {f"{path.name}: {one}" for one in modules if one.split(".")[0] in TURNS_BYTES_INTO_OBJECTS}
     assert found == {"access.py: import_string", "by_id.py: import_module"}

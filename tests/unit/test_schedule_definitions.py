@@ -92,12 +92,8 @@ def define(**options: Any) -> None:
         ({"cron": "@daily", "at": 9}, "unknown option at; known are cron, every"),
     ],
 )
-def test_a_wrong_option_is_refused_naming_file_schedule_and_option(
-    options: dict[str, Any], expected: str
-) -> None:
-    with pytest.raises(
-        ConfigurationError, match=rf"test_schedule_definitions\.py:\d+: schedule 'bad': .*{expected}"
-    ):
+def test_a_wrong_option_is_refused_naming_file_schedule_and_option(options: dict[str, Any], expected: str) -> None:
+    with pytest.raises(ConfigurationError, match=rf"test_schedule_definitions\.py:\d+: schedule 'bad': .*{expected}"):
         define(**options)
     assert all_schedules() == []
 
@@ -110,9 +106,7 @@ def test_a_wrong_option_is_refused_naming_file_schedule_and_option(
         ({"region": object()}, SerializationError, "argument 'region'"),
     ],
 )
-def test_arguments_that_do_not_fit_are_refused(
-    args: dict[str, Any], error: type[Exception], expected: str
-) -> None:
+def test_arguments_that_do_not_fit_are_refused(args: dict[str, Any], error: type[Exception], expected: str) -> None:
     with pytest.raises(error, match=rf"py:\d+: schedule 'bad': .*{expected}"):
         schedule("bad", poll, cron="@daily", args=args)
 
@@ -150,7 +144,5 @@ def test_two_schedules_cannot_have_one_name_but_a_module_may_be_imported_again()
 
 
 def test_the_decorator_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(
-        ConfigurationError, match=r"unknown option retries; known are cron, every, .*queue_name"
-    ):
+    with pytest.raises(ConfigurationError, match=r"unknown option retries; known are cron, every, .*queue_name"):
         job(retries=3)  # type: ignore[call-overload]

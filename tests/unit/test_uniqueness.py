@@ -73,9 +73,7 @@ def test_a_function_that_takes_any_keyword_may_be_unique_by_any():
     definition = job(name="sample.open", unique=Unique(by=("user_id", "tenant")))(open_work)
     arguments = definition.signature.by_name(definition.signature.bind((1,), {"tenant": 2, "other": 3}))
 
-    assert unique_key_of("x", definition.options.unique, arguments, secret=()).text == (
-        '{"tenant":2,"user_id":1}'
-    )
+    assert unique_key_of("x", definition.options.unique, arguments, secret=()).text == ('{"tenant":2,"user_id":1}')
 
 
 def test_a_burst_ends_with_the_last_arguments_unless_said_otherwise():
@@ -95,9 +93,7 @@ def test_a_long_key_is_cut_where_it_is_read_and_whole_where_it_counts():
 
 def test_a_key_function_that_fails_fails_the_enqueue():
     definition = job(name="sample.work", unique=Unique(by=lambda user_id, **_: {}[user_id]))(work)
-    with pytest.raises(
-        ArgumentsError, match=r"sample\.work: unique: by: the function of the key raised KeyError: 7"
-    ):
+    with pytest.raises(ArgumentsError, match=r"sample\.work: unique: by: the function of the key raised KeyError: 7"):
         definition.enqueue(7)
 
     with pytest.raises(SerializationError, match=r"sample\.work: unique: by"):
@@ -139,9 +135,7 @@ def test_options_that_do_not_go_together_are_refused_before_anything_is_written(
             group(plain.s(1), keyed.s(1)),
             chord(group(plain.s(1)), keyed.s()),
         ):
-            with pytest.raises(
-                ConfigurationError, match=r"s\(\): expected a job without a key, got one that is"
-            ):
+            with pytest.raises(ConfigurationError, match=r"s\(\): expected a job without a key, got one that is"):
                 of_many.enqueue()
         with pytest.raises(ConfigurationError, match="is no part of this graph or batch"):
             Batch(on_success=keyed.s(1)).__enter__()

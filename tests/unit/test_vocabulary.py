@@ -208,9 +208,5 @@ def test_the_glossary_explains_every_model(app):
 def _glossary() -> set[str]:
     """Return the terms and verbs that the glossary explains."""
     text = (ROOT / "docs/glossary.md").read_text()
-    terms = {
-        term.strip("` ")
-        for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE)
-        for term in row.split(",")
-    }
+    terms = {term.strip("` ") for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for term in row.split(",")}
     return terms | set(re.findall(r"\(`(\w+)`\)", text))

@@ -47,9 +47,7 @@ def test_a_new_token_is_shown_once_and_works(client: Client) -> None:
     "form",
     [{"name": "billing"}, {"job_names": [sample.add.name]}, {"name": "billing", "job_names": ["no.such"]}],
 )
-def test_a_token_without_a_name_or_with_unknown_jobs_is_refused(
-    client: Client, form: dict[str, object]
-) -> None:
+def test_a_token_without_a_name_or_with_unknown_jobs_is_refused(client: Client, form: dict[str, object]) -> None:
     log_in(client, "add_token", "view_token")
     assert b"errorlist" in client.post(url("add"), form).content
     assert not Token.objects.exists()
@@ -69,9 +67,7 @@ def test_a_token_is_revoked_by_the_button_once_and_that_is_logged(client: Client
     revoked = client.post(url("revoke", token.pk), follow=True).content.decode()
     assert "The token was revoked." in revoked
     assert "revoked by bo" in revoked
-    assert (
-        "The token was already revoked." in client.post(url("revoke", token.pk), follow=True).content.decode()
-    )
+    assert "The token was already revoked." in client.post(url("revoke", token.pk), follow=True).content.decode()
     assert [entry.get_change_message() for entry in LogEntry.objects.all()] == ["Revoked."]
 
 

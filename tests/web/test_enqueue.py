@@ -132,9 +132,7 @@ def test_a_job_that_is_not_registered_is_unknown(token: str, name: str) -> None:
     assert _problem(_post(token, name, {})) == (404, "job-unknown")
 
 
-@pytest.mark.parametrize(
-    "kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
-)
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
 def test_a_wrong_content_type_is_refused(token: str, kind: str) -> None:
     response = _post(token, ADD, '{"first": 1}', type=kind)
     assert _problem(response) == (415, "wrong-content-type")
@@ -269,8 +267,6 @@ def test_a_unique_job_is_reported_as_duplicate(token: str) -> None:
 
 @pytest.mark.parametrize("method", ["get", "put", "delete"])
 def test_other_methods_are_refused(token: str, method: str) -> None:
-    response = getattr(Client(), method)(
-        f"/jobs/enqueue/{ADD}/", headers={"authorization": f"Bearer {token}"}
-    )
+    response = getattr(Client(), method)(f"/jobs/enqueue/{ADD}/", headers={"authorization": f"Bearer {token}"})
     assert _problem(response) == (405, "wrong-method")
     assert response["Allow"] == "POST"

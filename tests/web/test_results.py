@@ -47,9 +47,7 @@ def test_a_result_that_has_expired_is_gone(client: Client) -> None:
     assert client.get(status_url(job)).json()["state"] == "succeeded"
 
 
-def test_a_result_whose_file_is_gone_is_lost(
-    client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_result_whose_file_is_gone_is_lost(client: Client, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     job = _job()
     files(tmp_path)[0].unlink()
     assert _answer(client, job) == (410, "result-lost")

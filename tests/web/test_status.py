@@ -76,9 +76,7 @@ def test_a_job_that_succeeded_leads_to_its_result(client: Client) -> None:
     assert result["Cache-Control"] == "private, no-store"
 
 
-@pytest.mark.parametrize(
-    ("state", "slug"), [(State.DEAD, "job-dead"), (State.CANCELLED, "job-cancelled")], ids=str
-)
+@pytest.mark.parametrize(("state", "slug"), [(State.DEAD, "job-dead"), (State.CANCELLED, "job-cancelled")], ids=str)
 def test_a_job_that_failed_is_problem_details(client: Client, state: State, slug: str) -> None:
     job = make_job(state)
     make_letter(job, error_message="secret of the house")

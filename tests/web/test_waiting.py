@@ -29,9 +29,7 @@ def _change(job: Job, **fields: Any) -> None:
     Job.objects.filter(pk=job.pk).update(**fields)
 
 
-def _waiting(
-    client: Client, *args: Any, connections_of: list[Any] | None = None, **kwargs: Any
-) -> Future[Any]:
+def _waiting(client: Client, *args: Any, connections_of: list[Any] | None = None, **kwargs: Any) -> Future[Any]:
     """Send a request from a thread of its own and return once it waits; the view runs in that thread, too."""
     result: Future[Any] = Future()
 

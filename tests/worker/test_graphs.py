@@ -74,9 +74,7 @@ def test_models_and_dates_come_through() -> None:
     ada = Customer.objects.create(name="Ada")
     jobs = chain(sample.echo.s(ada), sample.greet.s()).enqueue()
     assert results(jobs) == [ada, "Hello Ada"]
-    jobs = chain(
-        sample.echo.s({"$type": "result", "of": 0, "days": timedelta(days=2)}), sample.echo.s()
-    ).enqueue()
+    jobs = chain(sample.echo.s({"$type": "result", "of": 0, "days": timedelta(days=2)}), sample.echo.s()).enqueue()
     assert results(jobs)[1] == {"$type": "result", "of": 0, "days": timedelta(days=2)}
 
 
@@ -157,10 +155,7 @@ class TestAResultThatCannotBePassedOn:
         letter = DeadLetter.objects.get(job=second.pk)
         assert letter.reason == "unreadable"
         assert letter.error_class == "django_jobs.exceptions.ResultNotPassedError"
-        assert (
-            f"the result of job {first.pk} (tests.sampleapp.jobs.return_too_much) cannot"
-            in letter.error_message
-        )
+        assert f"the result of job {first.pk} (tests.sampleapp.jobs.return_too_much) cannot" in letter.error_message
         assert "RESULTS['MAX_BYTES']" in letter.error_message
 
     def test_nor_can_that_of_a_job_whose_row_is_gone(self) -> None:
@@ -169,9 +164,7 @@ class TestAResultThatCannotBePassedOn:
         Job.objects.filter(pk=second.pk).update(state="ready", attempt=0, finished_at=None)
         delete_jobs([first.pk], using="default")
         drain()
-        assert f"the result of job {first.pk} cannot be passed on: the job is deleted" in str(
-            second.refresh().error
-        )
+        assert f"the result of job {first.pk} cannot be passed on: the job is deleted" in str(second.refresh().error)
 
     def test_nor_can_one_that_nobody_waited_for(self) -> None:
         job = sample.echo.enqueue()
@@ -278,9 +271,7 @@ def test_a_copy_of_one_that_still_waits_is_refused_with_the_reason() -> None:
         ),
     ],
 )
-def test_bad_input_is_refused_by_name_and_leaves_nothing(
-    build: Any, error: type[Exception], message: str
-) -> None:
+def test_bad_input_is_refused_by_name_and_leaves_nothing(build: Any, error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
         build()
     assert not Job.objects.exists()
@@ -319,8 +310,6 @@ def test_steps_too_deep_in_one_another_are_refused() -> None:
 
 
 def test_a_cancelled_chain_takes_those_that_a_death_cancels_with_it() -> None:
-    first, second, third = chain(sample.discard.s("no"), sample.echo.s(), sample.echo.s()).enqueue(
-        on_dead="cancel"
-    )
+    first, second, third = chain(sample.discard.s("no"), sample.echo.s(), sample.echo.s()).enqueue(on_dead="cancel")
     drain()
     assert [job.refresh().state for job in (first, second, third)] == ["dead", "cancelled", "cancelled"]

@@ -51,9 +51,7 @@ class BatchAdmin(DetailAdmin[Batch]):
         """Add the address of the cancel button."""
         return [self.page_path("<int:pk>/cancel/", page.cancel_view, "batch_cancel"), *super().get_urls()]
 
-    @admin.action(
-        description=_("Cancel waiting jobs, request cancellation of running ones"), permissions=["cancel"]
-    )
+    @admin.action(description=_("Cancel waiting jobs, request cancellation of running ones"), permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, batches: QuerySet[Batch]) -> None:
         """Cancel the batches that have not finished."""
         page.cancel_and_report(self, request, list(batches.order_by("pk")))

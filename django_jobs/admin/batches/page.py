@@ -30,9 +30,7 @@ def detail(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) ->
     progress = batch_progress(batch)
     children = list(Batch.objects.filter(parent=batch.pk).order_by("pk")[: MAX_CHILD_BATCHES + 1])
     can_cancel = (
-        has_permission(request, CANCEL)
-        and progress.state not in FINAL_BATCH_STATES
-        and batch.cancelled_at is None
+        has_permission(request, CANCEL) and progress.state not in FINAL_BATCH_STATES and batch.cancelled_at is None
     )
     context = model_admin.page_context(
         request,

@@ -128,9 +128,7 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
         job_url = self.url("job_change", dead_letter.job_id)
         return format_html('<a href="{}">{}</a>', job_url, dead_letter.job_id)
 
-    @admin.action(
-        description=_("Redrive: run the jobs again with all their attempts"), permissions=["redrive"]
-    )
+    @admin.action(description=_("Redrive: run the jobs again with all their attempts"), permissions=["redrive"])
     def redrive_selected(self, request: HttpRequest, dead_letters: QuerySet[DeadLetter]) -> None:
         """Make the jobs of the selected dead letters ready again."""
         self._apply_action(request, "redrive", dead_letters)

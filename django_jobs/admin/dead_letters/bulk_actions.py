@@ -95,17 +95,13 @@ def confirm_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, key: 
     return model_admin.confirm(
         request,
         title=action.bulk_label,
-        headline=ngettext(
-            "%(number)s open dead letter matches.", "%(number)s open dead letters match.", counted.number
-        )
+        headline=ngettext("%(number)s open dead letter matches.", "%(number)s open dead letters match.", counted.number)
         % {"number": _number(counted)},
         text=action.warning,
         details=details,
         notes=notes,
         fields=details,
-        form_fields=[
-            form[name] for name in ("first", "per_second", "delay") if key == "redrive" or name == "first"
-        ],
+        form_fields=[form[name] for name in ("first", "per_second", "delay") if key == "redrive" or name == "first"],
         label=action.label,
         is_destructive=key == "purge",
         back=f"{model_admin.url('deadletter_changelist')}?{back}",
@@ -216,9 +212,7 @@ def _sample_status(model_admin: PageAdmin[DeadLetter], bulk_job: Job) -> dict[st
     counts = dict(jobs.order_by().values_list("state").annotate(Count("pk")))
     newest = jobs.order_by("-pk").values_list("pk", "name", "state")[:MAX_JOBS_SHOWN]
     return {
-        "text": ", ".join(
-            f"{number_format(counts[state])} {state_label(state)}" for state in State if state in counts
-        ),
+        "text": ", ".join(f"{number_format(counts[state])} {state_label(state)}" for state in State if state in counts),
         "jobs": [
             {
                 "id": pk,

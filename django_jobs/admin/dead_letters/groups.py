@@ -48,16 +48,11 @@ def groups_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest) -> Htt
     context = model_admin.page_context(
         request,
         title=gettext("Dead letters by error"),
-        statuses=[
-            (f"?{urlencode({**kept, 'status': key})}", label, key == status)
-            for key, label in STATUSES.items()
-        ],
+        statuses=[(f"?{urlencode({**kept, 'status': key})}", label, key == status) for key, label in STATUSES.items()],
         groups=[group_context(model_admin, request, group, now=now) for group in page.rows],
         paging=Paging(
             first_url=f"?{first}" if after else None,
-            next_url=f"?{first}&{urlencode({CURSOR_PARAMETER: page.next_cursor})}"
-            if page.next_cursor
-            else None,
+            next_url=f"?{first}&{urlencode({CURSOR_PARAMETER: page.next_cursor})}" if page.next_cursor else None,
         ),
         note=is_behind if page.is_tail_truncated else "",
         list_url=model_admin.url("deadletter_changelist"),
@@ -98,9 +93,7 @@ def group_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, fingerp
     return TemplateResponse(request, "admin/django_jobs/deadletter/group.html", context)
 
 
-def action_view(
-    model_admin: PageAdmin[DeadLetter], request: HttpRequest, fingerprint: str, key: str
-) -> HttpResponse:
+def action_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, fingerprint: str, key: str) -> HttpResponse:
     """Mute a group, unmute it or save its note, and return to its page."""
     if request.method != "POST" or key not in {"mute", "unmute", "note"}:
         raise Http404

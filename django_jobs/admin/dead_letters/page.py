@@ -132,10 +132,7 @@ def confirm_purge(
         request,
         title=gettext("Purge dead letters"),
         text=ACTIONS["purge"].warning,
-        rows=[
-            f"{dead_letter.job_name}: {dead_letter.error_class} #{dead_letter.pk}"
-            for dead_letter in dead_letters
-        ],
+        rows=[f"{dead_letter.job_name}: {dead_letter.error_class} #{dead_letter.pk}" for dead_letter in dead_letters],
         label=gettext("Yes, purge"),
         is_destructive=True,
         back=back,

@@ -94,9 +94,7 @@ def report_one(model_admin: PageAdmin[Job], request: HttpRequest, key: str, pk: 
 
 def report_many(model_admin: PageAdmin[Job], request: HttpRequest, changed: int, chosen: int) -> None:
     """Show how many of the selected jobs were changed."""
-    text = ngettext(
-        "%(changed)d of %(chosen)d job changed.", "%(changed)d of %(chosen)d jobs changed.", chosen
-    )
+    text = ngettext("%(changed)d of %(chosen)d job changed.", "%(changed)d of %(chosen)d jobs changed.", chosen)
     level = messages.SUCCESS if changed else messages.WARNING
     model_admin.message_user(request, text % {"changed": changed, "chosen": chosen}, level)
 

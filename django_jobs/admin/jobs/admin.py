@@ -78,26 +78,20 @@ class JobAdmin(DetailAdmin[Job]):
 
     state_display = column(
         _("state"),
-        lambda job: format_html(
-            '<span class="job-state job-{}">{}</span>', job.state, state_label(job.state)
-        ),
+        lambda job: format_html('<span class="job-state job-{}">{}</span>', job.state, state_label(job.state)),
     )
     attempts_used = column(_("attempts"), lambda job: f"{job.attempt} / {job.max_attempts}")
     progress = column(_("progress"), progress_bar)
     waited = column(_("wait time"), lambda job: format_duration(wait_duration(job, now=read_at(job))))
     ran = column(_("run time"), lambda job: format_duration(run_duration(job, now=read_at(job))))
-    worker_display = column(
-        _("worker"), lambda job: str(job.worker or "-") if job.state == State.RUNNING else ""
-    )
+    worker_display = column(_("worker"), lambda job: str(job.worker or "-") if job.state == State.RUNNING else "")
 
     @admin.action(description=_("Retry dead jobs, run scheduled jobs now"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Redrive dead jobs and make scheduled ones ready."""
         self._apply_action(request, "retry", jobs)
 
-    @admin.action(
-        description=_("Cancel waiting jobs, request cancellation of running ones"), permissions=["cancel"]
-    )
+    @admin.action(description=_("Cancel waiting jobs, request cancellation of running ones"), permissions=["cancel"])
     def cancel_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:
         """Cancel the jobs that have not finished."""
         self._apply_action(request, "cancel", jobs)

@@ -50,9 +50,7 @@ def build_job_graph(model_admin: PageAdmin[Job], job: Job) -> JobGraph | None:
         return None
     drawing = layout_graph(around.predecessors)
     nodes = {
-        box.job_id: _build_node(
-            model_admin, around.jobs[box.job_id], box.x, box.y, is_this=box.job_id == job.pk
-        )
+        box.job_id: _build_node(model_admin, around.jobs[box.job_id], box.x, box.y, is_this=box.job_id == job.pk)
         for box in drawing.boxes
     }
     successors = (pk for pk, predecessors in around.predecessors.items() if job.pk in predecessors)

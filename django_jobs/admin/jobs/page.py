@@ -120,9 +120,7 @@ def buttons(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> list
         if label and is_possible and has_permission(request, action.permission):
             offered.append(Button(label=label, url=model_admin.url("job_act", job.pk, key)))
     if has_permission(request, ENQUEUE):
-        offered.append(
-            Button(label=_("Enqueue a copy"), url=model_admin.url("job_copy", job.pk), is_post=False)
-        )
+        offered.append(Button(label=_("Enqueue a copy"), url=model_admin.url("job_copy", job.pk), is_post=False))
     if job.state in ACTIONS["purge"].states and has_permission(request, ACTIONS["purge"].permission):
         purge_url = model_admin.url("job_purge", job.pk)
         offered.append(Button(label=_("Purge"), url=purge_url, is_post=False, is_destructive=True))
@@ -262,9 +260,7 @@ def confirm_purge(
     return model_admin.confirm(
         request,
         title=gettext("Purge jobs"),
-        text=gettext(
-            "These jobs and their attempts are deleted permanently. Jobs that have not finished are kept."
-        ),
+        text=gettext("These jobs and their attempts are deleted permanently. Jobs that have not finished are kept."),
         rows=[f"{job.name} #{job.pk} ({state_label(job.state)})" for job in jobs],
         label=gettext("Yes, purge"),
         is_destructive=True,

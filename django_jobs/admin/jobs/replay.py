@@ -61,8 +61,7 @@ def replay_view(model_admin: PageAdmin[Job], request: HttpRequest) -> HttpRespon
     return model_admin.confirm(
         request,
         title=gettext("Enqueue copies of all matching jobs"),
-        headline=ngettext("%(number)s job matches.", "%(number)s jobs match.", len(found.rows))
-        % {"number": number},
+        headline=ngettext("%(number)s job matches.", "%(number)s jobs match.", len(found.rows)) % {"number": number},
         text=gettext("Each is enqueued again as it was."),
         details=list(wanted.to_query().items()),
         notes=[

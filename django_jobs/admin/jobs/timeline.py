@@ -64,10 +64,7 @@ def timeline(job: Job, *, show_errors: bool) -> Timeline:
     steps = [Step(title=gettext("Enqueued"), instant=job.enqueued_at)]
     claims = [attempt.claim_number for attempt in newest] if show_errors else []
     logs = logs_of(job.pk, claims) if claims else {}
-    steps += [
-        _attempt_step(attempt, show_errors=show_errors, log=logs.get(attempt.claim_number))
-        for attempt in newest
-    ]
+    steps += [_attempt_step(attempt, show_errors=show_errors, log=logs.get(attempt.claim_number)) for attempt in newest]
     steps += _expiry_steps(job) or _current_steps(job)
     return Timeline(steps=steps, has_earlier=len(attempts) > MAX_ATTEMPTS_SHOWN)
 
@@ -109,9 +106,7 @@ def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Ste
 def _error_fields(attempt: Any) -> dict[str, Any]:
     message = attempt.message_head
     is_truncated = len(message) > MAX_MESSAGE_CHARS or attempt.traceback_size > MAX_TRACEBACK_CHARS
-    error = (
-        f"{attempt.error_class}: {truncate(message, MAX_MESSAGE_CHARS)}" if message else attempt.error_class
-    )
+    error = f"{attempt.error_class}: {truncate(message, MAX_MESSAGE_CHARS)}" if message else attempt.error_class
     return {
         "error": error,
         "frame": project_frame(attempt.traceback_end, is_project=is_project_file),

@@ -126,9 +126,7 @@ class LimitAdmin(DetailAdmin[Limit]):
         return page.confirm_reopen(self, request, chosen, back=request.get_full_path(), fields=fields)
 
     kind_display = column(_("kind"), lambda limit: str(LIMIT_KIND_LABELS[LimitKind(limit.kind)]))
-    key_display = column(
-        _("key"), lambda limit: redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-"
-    )
+    key_display = column(_("key"), lambda limit: redact_limit_key(LimitKind(limit.kind), limit.name, limit.key) or "-")
     rule_display = column(_("rule"), lambda limit: rule_text(_status(limit).rule))
     use = column(_("in use"), lambda limit: usage_text(_status(limit)))
     waiting = column(_("waiting"), lambda limit: format_capped_count(_status(limit).waiting))

@@ -87,9 +87,7 @@ def _details(status: LimitStatus) -> list[tuple[Any, Any]]:
     )
 
 
-def _sections(
-    model_admin: PageAdmin[Limit], request: HttpRequest, status: LimitStatus
-) -> list[PermitSection]:
+def _sections(model_admin: PageAdmin[Limit], request: HttpRequest, status: LimitStatus) -> list[PermitSection]:
     permits = permits_of_limit(status.limit.pk, now=status.now)
     sections = [
         ("held", _("Permit holders"), _("Since"), permits.held),
@@ -163,9 +161,7 @@ def confirm_reopen(
             "Waiting jobs are admitted at once, as many as there are free permits. A circuit breaker forgets its"
             " failures; if the called server refuses again, the limit closes again."
         ),
-        rows=[
-            f"{LIMIT_KIND_LABELS[LimitKind(limit.kind)]}: {limit_title(request, limit)}" for limit in limits
-        ],
+        rows=[f"{LIMIT_KIND_LABELS[LimitKind(limit.kind)]}: {limit_title(request, limit)}" for limit in limits],
         label=gettext("Yes, reopen"),
         back=back,
         **context,

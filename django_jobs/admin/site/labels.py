@@ -113,17 +113,13 @@ def progress_bar(job: Job) -> str | SafeString:
     )
 
 
-def page_link(
-    request: HttpRequest | None, site: AdminSite, model: str, pk: Any, text: Any
-) -> str | SafeString:
+def page_link(request: HttpRequest | None, site: AdminSite, model: str, pk: Any, text: Any) -> str | SafeString:
     """Return a link to a row's page; the text alone if the user may not view it, "-" if there is no row."""
     if pk is None:
         return "-"
     if request is not None and not request.user.has_perm(f"django_jobs.view_{model}"):
         return str(text)
-    return format_html(
-        '<a href="{}">{}</a>', reverse(f"{site.name}:django_jobs_{model}_change", args=[pk]), text
-    )
+    return format_html('<a href="{}">{}</a>', reverse(f"{site.name}:django_jobs_{model}_change", args=[pk]), text)
 
 
 def format_timestamp(value: datetime | None) -> str:
@@ -133,9 +129,7 @@ def format_timestamp(value: datetime | None) -> str:
 
 def render_json(value: Any) -> SafeString:
     """Return ``value`` as indented JSON."""
-    return format_html(
-        '<pre dir="ltr" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False)
-    )
+    return format_html('<pre dir="ltr" tabindex="0">{}</pre>', json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def filter_error_text(error: FilterError) -> str:

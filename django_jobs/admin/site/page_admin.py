@@ -85,9 +85,7 @@ class PageAdmin(_ModelAdmin[M]):
             **context,
         }
 
-    def confirm(
-        self, request: HttpRequest, *, title: Any, label: Any, back: str, **context: Any
-    ) -> TemplateResponse:
+    def confirm(self, request: HttpRequest, *, title: Any, label: Any, back: str, **context: Any) -> TemplateResponse:
         """Return the page that asks before an action; ``label`` is the text of its button.
 
         Optional context: ``headline``, ``text``, ``rows``, ``details`` as (name, value), ``notes``, ``form_fields``,

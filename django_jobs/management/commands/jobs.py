@@ -56,9 +56,7 @@ class Command(BaseCommand):
         for changing in (retry, cancel, purge):
             changing.add_argument("ids", type=int, nargs="*", metavar="ID")
             _add_filter(changing)
-            changing.add_argument(
-                "--all", action="store_true", help="Select all jobs to which the verb applies."
-            )
+            changing.add_argument("--all", action="store_true", help="Select all jobs to which the verb applies.")
             changing.add_argument("--dry-run", action="store_true", help="Count the jobs and change nothing.")
         enqueue = add("enqueue", "Enqueue a job by name.")
         enqueue.add_argument("name")
@@ -145,9 +143,7 @@ class Command(BaseCommand):
             self.stdout.write(f"\nattempt {attempt['number']}: {attempt['outcome']}")
             self.stdout.write(f"  {attempt['started_at']} to {attempt['finished_at']} on {attempt['worker']}")
             if attempt["error_class"]:
-                self.stdout.write(
-                    attempt["traceback"] or f"{attempt['error_class']}: {attempt['error_message']}"
-                )
+                self.stdout.write(attempt["traceback"] or f"{attempt['error_class']}: {attempt['error_message']}")
             self._print_log(attempt["log"])
         if running is not None:
             self.stdout.write("\nlogged so far:")
@@ -217,9 +213,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json({"queue": queue, "max_running": limit}))
         else:
-            self.stdout.write(
-                f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}"
-            )
+            self.stdout.write(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}")
 
     def _print_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:

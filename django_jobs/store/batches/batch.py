@@ -109,9 +109,7 @@ def add_to_batch(batch_id: int, job_ids: list[int], *, using: str | None = None)
 def record_batch_activity(batch_id: int, *, using: str | None = None) -> None:
     """Record that the builder of an open batch is alive."""
     _, connection = open_dialect(using)
-    Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None).update(
-        last_activity_at=DatabaseNow()
-    )
+    Batch.objects.using(connection.alias).filter(pk=batch_id, closed_at=None).update(last_activity_at=DatabaseNow())
 
 
 def close_batch(batch_id: int, *, using: str | None = None) -> bool:
@@ -149,13 +147,10 @@ def batch_progress(batch: Batch, *, using: str | None = None) -> Progress:
 def batch_progress_by_id(batches: list[Batch], *, using: str | None = None) -> dict[int, Progress]:
     """Return the progress of batches by id, pending count deltas included. One statement."""
     _, connection = open_dialect(using)
-    pending = BatchCountDelta.objects.using(connection.alias).filter(
-        batch__in=[batch.pk for batch in batches]
-    )
+    pending = BatchCountDelta.objects.using(connection.alias).filter(batch__in=[batch.pk for batch in batches])
     summed = pending.order_by().values("batch_id").annotate(*(Sum(name) for name in Counts._fields))
     sums = {
-        row[0]: Counts(*row[1:])
-        for row in summed.values_list("batch_id", *(f"{name}__sum" for name in Counts._fields))
+        row[0]: Counts(*row[1:]) for row in summed.values_list("batch_id", *(f"{name}__sum" for name in Counts._fields))
     }
     return {batch.pk: _progress(batch, batch.counts.plus(sums.get(batch.pk, Counts()))) for batch in batches}
 
@@ -195,9 +190,9 @@ def prune_batches(period: timedelta | None, *, using: str | None = None) -> int:
         "child": Batch.objects.using(connection.alias).filter(parent=OuterRef("pk")),
         "delta": BatchCountDelta.objects.using(connection.alias).filter(batch=OuterRef("pk")),
     }
-    empty = ended.annotate(
-        **{name: Subquery(rows.order_by().values("pk")[:1]) for name, rows in parts.items()}
-    ).filter(**{f"{name}__isnull": True for name in parts})
+    empty = ended.annotate(**{name: Subquery(rows.order_by().values("pk")[:1]) for name, rows in parts.items()}).filter(
+        **{f"{name}__isnull": True for name in parts}
+    )
     ids = list(empty.order_by("pk").values_list("pk", flat=True)[:2_000])
     delete_rows(Batch.objects.using(connection.alias).filter(pk__in=ids))
     return len(ids)

@@ -57,8 +57,7 @@ def _insert_deltas(changes: Mapping[int, Counts], alias: str) -> None:
     """Insert one delta per batch; equal changes are counted first, since most of a thousand are equal."""
     dialect, connection = open_dialect(alias)
     numbers = Counter(
-        (batch_id, changes[job_id])
-        for batch_id, job_id in dialect.batches.read_batches_of(connection, sorted(changes))
+        (batch_id, changes[job_id]) for batch_id, job_id in dialect.batches.read_batches_of(connection, sorted(changes))
     )
     sums: dict[int, Counts] = {}
     for (batch_id, change), number in numbers.items():

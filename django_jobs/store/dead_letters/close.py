@@ -25,9 +25,7 @@ def close_dead_letters(
         return 0
     dead_letters = DeadLetter.objects.using(using)
     is_open = {
-        pk: fingerprint
-        for pk, before, fingerprint in _locked(ids, using=using)
-        if before == DeadLetter.Status.OPEN
+        pk: fingerprint for pk, before, fingerprint in _locked(ids, using=using) if before == DeadLetter.Status.OPEN
     }
     if not is_open:
         return 0

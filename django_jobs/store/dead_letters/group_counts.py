@@ -177,9 +177,7 @@ def _new_groups(
 def _any_dead_letter_id(fingerprint: str, *, using: str) -> int | None:
     # All statuses are named because the index of groups begins with the status. No order: for the newest one
     # PostgreSQL may scan the primary key.
-    dead_letters = DeadLetter.objects.using(using).filter(
-        status__in=DeadLetter.Status.values, fingerprint=fingerprint
-    )
+    dead_letters = DeadLetter.objects.using(using).filter(status__in=DeadLetter.Status.values, fingerprint=fingerprint)
     return next(iter(dead_letters.order_by().values_list("pk", flat=True)[:1]), None)
 
 

@@ -101,9 +101,7 @@ def find_group(fingerprint: str, *, using: str | None = None) -> GroupSummary | 
         if not groups:
             rows = DeadLetterGroup.objects.using(tail.alias).filter(pk=fingerprint)
             groups = [_as_group(row) for row in rows]
-        return GroupsPage(
-            rows=_with_hours(groups, tail), next_cursor=None, is_tail_truncated=tail.is_truncated
-        )
+        return GroupsPage(rows=_with_hours(groups, tail), next_cursor=None, is_tail_truncated=tail.is_truncated)
 
     page = _read_consistently(find, None, connection.alias)
     return page.rows[0] if page.rows else None
@@ -164,9 +162,7 @@ class _Tail:
 
     def add_to(self, group: GroupSummary | None, fingerprint: str, sample: Sample) -> GroupSummary:
         """Return the group with the counts of its dead letters in the tail added."""
-        died = [
-            dead_letter.died_at for dead_letter in self.dead_letters if dead_letter.fingerprint == fingerprint
-        ]
+        died = [dead_letter.died_at for dead_letter in self.dead_letters if dead_letter.fingerprint == fingerprint]
         group = group or GroupSummary(
             fingerprint=fingerprint,
             first_died_at=min(died),

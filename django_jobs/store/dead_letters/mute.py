@@ -29,9 +29,7 @@ def unmute(fingerprints: Iterable[str], *, using: str | None = None) -> int:
 def set_group_note(fingerprint: str, *, note: str, by: str = "", using: str | None = None) -> bool:
     """Replace the note of a group; False if it has no dead letters."""
     with _locked([fingerprint], using) as groups:
-        changed = groups.update(
-            note=note[:MAX_NOTE_LENGTH], noted_at=DatabaseNow(), noted_by=by[:MAX_ACTOR_LENGTH]
-        )
+        changed = groups.update(note=note[:MAX_NOTE_LENGTH], noted_at=DatabaseNow(), noted_by=by[:MAX_ACTOR_LENGTH])
     return bool(changed)
 
 

@@ -9,9 +9,7 @@ from ..selection import DeadLetterTarget, open_dead_letter_ids_in_chunks
 from .close import close_dead_letters
 
 
-def resolve(
-    target: DeadLetterTarget, *, by: str = "", note: str | None = None, using: str | None = None
-) -> int:
+def resolve(target: DeadLetterTarget, *, by: str = "", note: str | None = None, using: str | None = None) -> int:
     """Close the target's open dead letters and return how many.
 
     ``target`` is a dead letter, its id, a queryset of them, or a ``Q``. ``by``, the time and the ``note`` are stored
@@ -21,9 +19,7 @@ def resolve(
     resolved = 0
     for ids in open_dead_letter_ids_in_chunks(target, using=connection.alias):
         with dialect.write_transaction(connection):
-            resolved += close_dead_letters(
-                ids, DeadLetter.Status.RESOLVED, by=by, note=note, using=connection.alias
-            )
+            resolved += close_dead_letters(ids, DeadLetter.Status.RESOLVED, by=by, note=note, using=connection.alias)
     return resolved
 
 

@@ -42,9 +42,7 @@ def filter_dead_letters(wanted: DeadLetterFilter, *, using: str) -> QuerySet[Dea
     """Return the filter's dead letters of any status."""
     dead_letters: QuerySet[DeadLetter] = DeadLetter.objects.using(using)
     exact = {
-        name: value
-        for name in ("fingerprint", "job_name", "queue_name", "reason")
-        if (value := getattr(wanted, name))
+        name: value for name in ("fingerprint", "job_name", "queue_name", "reason") if (value := getattr(wanted, name))
     }
     dead_letters = dead_letters.filter(**exact)
     if wanted.error:
@@ -80,18 +78,14 @@ def id_bounds(wanted: DeadLetterFilter, *, using: str | None = None) -> tuple[in
     above, below = 0, None
     if wanted.since is not None:
         first = (
-            dead_letters.filter(died_at__gte=_as_time(wanted.since))
-            .order_by("died_at")
-            .values("pk")[:BOUNDARY_SAMPLE]
+            dead_letters.filter(died_at__gte=_as_time(wanted.since)).order_by("died_at").values("pk")[:BOUNDARY_SAMPLE]
         )
         lowest = first.aggregate(lowest=Min("pk"))["lowest"]
         if lowest is None:
             return 0, 1
         above = lowest - 1
     if wanted.until is not None:
-        last = (
-            dead_letters.filter(died_at__lt=wanted.until).order_by("-died_at").values("pk")[:BOUNDARY_SAMPLE]
-        )
+        last = dead_letters.filter(died_at__lt=wanted.until).order_by("-died_at").values("pk")[:BOUNDARY_SAMPLE]
         below = (last.aggregate(highest=Max("pk"))["highest"] or 0) + 1
     if wanted.up_to_id is not None:
         below = wanted.up_to_id + 1 if below is None else min(below, wanted.up_to_id + 1)
@@ -121,9 +115,7 @@ def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str |
     above, below = id_bounds(wanted, using=using)
     if below is None:
         below = count_open_dead_letters(wanted, using=using).up_to_id + 1
-    found = open_dead_letters(wanted, using=using).filter(
-        pk__gt=max(below - 1 - COUNT_SCAN, above), pk__lt=below
-    )
+    found = open_dead_letters(wanted, using=using).filter(pk__gt=max(below - 1 - COUNT_SCAN, above), pk__lt=below)
     return list(found.order_by("-pk").values_list("pk", flat=True)[:limit])
 
 
@@ -148,9 +140,7 @@ def iter_dead_letter_ids(
         if first is None or first > last_id:
             return
         until = min(first + IDS_PER_STEP * SCAN_FACTOR - 1, last_id)
-        matching = filter_dead_letters(wanted, using=connection.alias).filter(
-            of_status, pk__gt=after, pk__lte=until
-        )
+        matching = filter_dead_letters(wanted, using=connection.alias).filter(of_status, pk__gt=after, pk__lte=until)
         ids = list(matching.order_by("pk").values_list("pk", flat=True)[:IDS_PER_STEP])
         after = ids[-1] if len(ids) == IDS_PER_STEP else until
         yield ids, after

@@ -16,9 +16,7 @@ from ..limits.permits import cancel_permits, split_limited
 from ..selection import CHUNK, lock_jobs
 
 
-def mark_cancelled(
-    ids: Sequence[int], *, states: frozenset[State] = source_states("cancel"), using: str
-) -> list[int]:
+def mark_cancelled(ids: Sequence[int], *, states: frozenset[State] = source_states("cancel"), using: str) -> list[int]:
     """Cancel those of the jobs that wait, in the caller's transaction, and return their ids in order."""
     marked: list[int] = []
     for start in range(0, len(ids), CHUNK):

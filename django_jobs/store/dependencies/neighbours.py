@@ -52,9 +52,7 @@ def neighbours(job_id: int, *, using: str | None = None) -> Neighbourhood | None
         if not frontier:
             break
     else:
-        is_truncated = is_truncated or bool(
-            {end for edge in _edges_of(frontier, alias) for end in edge} - found.keys()
-        )
+        is_truncated = is_truncated or bool({end for edge in _edges_of(frontier, alias) for end in edge} - found.keys())
     if len(found) == 1:
         return None
     return _surroundings(list(found), is_truncated, alias)
@@ -77,6 +75,4 @@ def _surroundings(job_ids: list[int], is_truncated: bool, alias: str) -> Neighbo
     predecessors: dict[int, list[int]] = {job_id: [] for job_id in job_ids}
     for job_id, predecessor_id in edges[:MAX_EDGES]:
         predecessors[job_id].append(predecessor_id)
-    return Neighbourhood(
-        jobs=jobs, predecessors=predecessors, is_truncated=is_truncated or len(edges) > MAX_EDGES
-    )
+    return Neighbourhood(jobs=jobs, predecessors=predecessors, is_truncated=is_truncated or len(edges) > MAX_EDGES)

@@ -38,9 +38,7 @@ def release_dependents(predecessors: Sequence[int], *, using: str) -> int:
     """Mark the edges to jobs that succeeded as met; release jobs without unmet edges and return how many."""
     dialect, connection = open_dialect(using)
     waiting = dialect.dependencies.mark_met(connection, predecessors)
-    return sum(
-        _release_unblocked(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK)
-    )
+    return sum(_release_unblocked(waiting[start : start + CHUNK], using) for start in range(0, len(waiting), CHUNK))
 
 
 def _release_unblocked(ids: Sequence[int], alias: str) -> int:
@@ -101,9 +99,7 @@ def find_missed_dependencies(
     found: dict[State | None, list[int]] = {}
     for predecessor in sorted(predecessors):
         state = State(states[predecessor]) if predecessor in states else None
-        if state in {State.SUCCEEDED, State.CANCELLED, None} or (
-            state is State.DEAD and predecessor in cancels
-        ):
+        if state in {State.SUCCEEDED, State.CANCELLED, None} or (state is State.DEAD and predecessor in cancels):
             found.setdefault(state, []).append(predecessor)
     return found, window[-1][:2] if len(window) == WINDOW else None
 

@@ -44,9 +44,7 @@ def _facts(job: Job, alias: str) -> WaitFacts:
     if state is State.BLOCKED:
         found = pending_predecessors(job.pk, limit=MAX_NAMED + 1, using=alias)
         if found:
-            return WaitFacts(
-                state=state, now=now, waits_for=tuple((pk, State(value)) for pk, _, value in found)
-            )
+            return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(value)) for pk, _, value in found))
     paused = None
     ahead = 0
     is_limited = state is State.BLOCKED and bool(job.flags & JobFlag.LIMITED)

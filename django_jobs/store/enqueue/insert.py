@@ -118,9 +118,7 @@ def build_jobs(
 ) -> list[Job]:
     """Return inserted jobs as objects, without reading them back."""
     metadata = json.loads(new.metadata)
-    return [
-        _build_job(alias, new, metadata, values, row) for values, row in zip(arguments, inserted, strict=True)
-    ]
+    return [_build_job(alias, new, metadata, values, row) for values, row in zip(arguments, inserted, strict=True)]
 
 
 def _insert_limited(
@@ -186,9 +184,7 @@ def _chunks(texts: Sequence[str]) -> Iterator[list[str]]:
 _JOB_FIELDS = [field.attname for field in Job._meta.concrete_fields]
 
 
-def _build_job(
-    alias: str, new: NewJob, metadata: dict[str, Any], arguments: Mapping[str, Any], row: Inserted
-) -> Job:
+def _build_job(alias: str, new: NewJob, metadata: dict[str, Any], arguments: Mapping[str, Any], row: Inserted) -> Job:
     values: dict[str, Any] = dict.fromkeys(_JOB_FIELDS)
     values.update(
         zip(GIVEN_COLUMNS, new.given, strict=True),

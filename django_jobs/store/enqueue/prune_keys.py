@@ -25,14 +25,10 @@ def prune_keys(*, using: str | None = None) -> int:
     while checked == WINDOW:
         with dialect.write_transaction(connection):
             over = keys.filter(expires_at__lt=DatabaseNow()).order_by("expires_at", "digest")
-            rows = list(
-                over.select_for_update(skip_locked=True).values_list("digest", "kind", "job_id")[:WINDOW]
-            )
+            rows = list(over.select_for_update(skip_locked=True).values_list("digest", "kind", "job_id")[:WINDOW])
             unique = [job_id for _, kind, job_id in rows if kind == KeyKind.UNIQUE]
             live = set(
-                jobs.filter(pk__in=unique, state__in=UNIQUE_STATES).values_list("pk", flat=True)
-                if unique
-                else ()
+                jobs.filter(pk__in=unique, state__in=UNIQUE_STATES).values_list("pk", flat=True) if unique else ()
             )
             held = [digest for digest, kind, job_id in rows if kind == KeyKind.UNIQUE and job_id in live]
             if held:

@@ -60,9 +60,7 @@ def reschedule(
     return written
 
 
-def _write_limited(
-    job: Job, changes: dict[str, Any], needs: Sequence[RequiredPermit] | None, using: str
-) -> bool:
+def _write_limited(job: Job, changes: dict[str, Any], needs: Sequence[RequiredPermit] | None, using: str) -> bool:
     """Write a job that is under limits, or will be; ``needs`` None: the same limits as before."""
     held = set(Permit.objects.using(using).filter(job=job.pk, run=0).values_list("limit_id", flat=True))
     moves = needs is not None and held != {need.limit_id for need in needs}
@@ -91,9 +89,7 @@ def _due(job: Job, new: NewJob, max_wait: timedelta | None, now: datetime) -> da
     due = new.run_after
     if new.delay_seconds is not None:
         due = now + timedelta(seconds=new.delay_seconds)
-    return (
-        None if due is None else rescheduled_due(due, now=now, enqueued_at=job.enqueued_at, max_wait=max_wait)
-    )
+    return None if due is None else rescheduled_due(due, now=now, enqueued_at=job.enqueued_at, max_wait=max_wait)
 
 
 def _timed(job: Job, due: datetime | None, now: datetime, *, becomes: State = State.READY) -> dict[str, Any]:
@@ -128,9 +124,7 @@ def _replaced(new: NewJob, arguments: Mapping[str, Any] | None) -> dict[str, Any
 def _write(job: Job, changes: dict[str, Any], using: str) -> bool:
     """Write by the primary key: by an index of states MariaDB would deadlock with a claim of the same job."""
     dialect, connection = open_dialect(using)
-    unchanged = Job.objects.using(using).filter(
-        InIds("pk", [job.pk]), state=job.state, claim_number=job.claim_number
-    )
+    unchanged = Job.objects.using(using).filter(InIds("pk", [job.pk]), state=job.state, claim_number=job.claim_number)
     with dialect.write_transaction(connection):
         if not unchanged.update(**changes):
             return False

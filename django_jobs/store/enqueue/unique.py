@@ -103,9 +103,7 @@ def _after_insert(connection: BaseDatabaseWrapper, asked: _Request, inserted: In
     alias = connection.alias
     if asked.needs:
         waiting = inserted.state == State.BLOCKED
-        insert_permits(
-            [(inserted.job_id, asked.needs)], priority=asked.new.priority, waiting=waiting, using=alias
-        )
+        insert_permits([(inserted.job_id, asked.needs)], priority=asked.new.priority, waiting=waiting, using=alias)
     insert_expiries(asked.new, [inserted], using=alias)
     notify_on_enqueue(asked.new, inserted, using=alias)
     (job,) = send_enqueued_on_commit(build_jobs(alias, asked.new, [asked.arguments], [inserted]), using=alias)
@@ -119,11 +117,7 @@ def _resolve_conflict(dialect: Dialect, connection: BaseDatabaseWrapper, job: Jo
         case ConflictDecision.ENQUEUE:
             return False
         case ConflictDecision.SKIP:
-            must_lock = (
-                asked.key.kind == KeyKind.UNIQUE
-                and job.state in WAITING_STATES
-                and connection.in_atomic_block
-            )
+            must_lock = asked.key.kind == KeyKind.UNIQUE and job.state in WAITING_STATES and connection.in_atomic_block
             return not must_lock or dialect.keys.lock_waiting_job(connection, job.pk)
         case ConflictDecision.REPLACE:
             return reschedule(

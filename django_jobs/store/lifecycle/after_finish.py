@@ -30,9 +30,7 @@ def handle_cancelled(job_ids: Sequence[int], *, using: str) -> None:
     linked = Job.objects.using(using).filter(pk__in=job_ids).exclude(flags=0)
     flags = dict(linked.values_list("pk", "flags"))
     _count_cancelled(flags, using)
-    cancel_dependents(
-        cancelled=[pk for pk, bits in flags.items() if bits & JobFlag.HAS_DEPENDENTS], using=using
-    )
+    cancel_dependents(cancelled=[pk for pk, bits in flags.items() if bits & JobFlag.HAS_DEPENDENTS], using=using)
 
 
 def cancel_dependents(*, dead: Sequence[int] = (), cancelled: Sequence[int] = (), using: str) -> None:

@@ -17,9 +17,7 @@ from ..dialects.shared.reads import count_running
 __all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors"]
 
 
-def refresh_cursors(
-    cursors: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None
-) -> QueueSnapshot:
+def refresh_cursors(cursors: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None) -> QueueSnapshot:
     """Find the lanes with ready jobs and add them to ``cursors``. One statement, no locks."""
     dialect, connection = open_dialect(using)
     started = time.monotonic()
@@ -30,9 +28,7 @@ def refresh_cursors(
     return snapshot
 
 
-def claim(
-    cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, using: str | None = None
-) -> list[Claim]:
+def claim(cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:
     """Claim up to ``limit`` jobs of one known lane for the worker, and move the lane's cursor behind them.
 
     One statement (two on MySQL), which commits on its own unless a transaction is open. It locks only the rows it
@@ -79,9 +75,7 @@ def _claim_capped(
         )
 
 
-def claim_by_priority(
-    cursors: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None
-) -> list[Claim]:
+def claim_by_priority(cursors: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:
     """Claim up to ``limit`` jobs from all known lanes, highest priority first."""
     claims: list[Claim] = []
     for lane in FairOrder().order(cursors.known):

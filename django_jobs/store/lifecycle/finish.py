@@ -37,9 +37,7 @@ def finish(
     for chunk in _chunks(ended):
         saved |= _save(dialect, connection, chunk, worker_id)
     if is_retry:
-        saved |= _already_saved(
-            [run for run in ended if run.claim.job_id not in saved], worker_id, connection
-        )
+        saved |= _already_saved([run for run in ended if run.claim.job_id not in saved], worker_id, connection)
     if len(saved) < len(ended):
         for run in ended:
             if run.claim.job_id not in saved:
@@ -53,9 +51,7 @@ def finish(
     return saved
 
 
-def _save(
-    dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[FinishedRun], worker_id: int
-) -> set[int]:
+def _save(dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[FinishedRun], worker_id: int) -> set[int]:
     """Save a chunk; if jobs have flags, the updates of what depends on them commit in the same transaction.
 
     A flag set after the claim is read from the row just written, and handled right afterwards.

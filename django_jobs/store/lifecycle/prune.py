@@ -66,9 +66,7 @@ def prune(
         if old:
             with dialect.write_transaction(connection):
                 locked = lock_deletable(old, states=cutoffs.keys(), using=connection.alias)
-                delete_dead_letters(
-                    dead_letter_ids_of(locked, using=connection.alias), using=connection.alias
-                )
+                delete_dead_letters(dead_letter_ids_of(locked, using=connection.alias), using=connection.alias)
                 delete_jobs(locked, using=connection.alias)
             deleted += len(locked)
         if len(rows) < ROWS_PER_WINDOW or rows[-1][3] > max(cutoffs.values()):
@@ -79,9 +77,7 @@ def prune(
 
 
 def _without_idempotency_keys(ids: list[int], *, now: datetime, using: str) -> list[int]:
-    keys = EnqueueKey.objects.using(using).filter(
-        job_id__in=ids, kind=KeyKind.IDEMPOTENCY, expires_at__gt=now
-    )
+    keys = EnqueueKey.objects.using(using).filter(job_id__in=ids, kind=KeyKind.IDEMPOTENCY, expires_at__gt=now)
     kept = set(keys.values_list("job_id", flat=True))
     return [pk for pk in ids if pk not in kept]
 
@@ -130,9 +126,7 @@ def prune_ticks(period: timedelta | None, *, using: str | None = None) -> int:
     deleted, last_id = 0, 0
     while True:
         rows = list(
-            ticks.filter(pk__gt=last_id)
-            .order_by("pk")
-            .values_list("pk", "decided_at", "is_open")[:ROWS_PER_WINDOW]
+            ticks.filter(pk__gt=last_id).order_by("pk").values_list("pk", "decided_at", "is_open")[:ROWS_PER_WINDOW]
         )
         old = [pk for pk, decided_at, is_open in rows if decided_at < cutoff and not is_open]
         if old:

@@ -55,9 +55,7 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
     """
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
-        chunk = list(
-            _copyable(originals.using(connection.alias).order_by("pk")[:CHUNK_SIZE], connection.alias)
-        )
+        chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK_SIZE], connection.alias))
         return len(_copy(chunk, connection)) if chunk else 0
 
 

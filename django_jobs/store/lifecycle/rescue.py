@@ -46,8 +46,7 @@ def rescue(
     for owner, jobs in _by_worker(orphaned, connection.alias).items():
         lost_reason = reason or f"worker {owner} died or stopped responding while it had this job"
         ended = [
-            _lost(job, Lost(reason=lost_reason, ran=ran is None or job.pk in ran), now=now, rules=rules)
-            for job in jobs
+            _lost(job, Lost(reason=lost_reason, ran=ran is None or job.pk in ran), now=now, rules=rules) for job in jobs
         ]
         saved = finish(ended, worker_id=owner, using=connection.alias)
         send_signals([run for run in ended if run.claim.job_id in saved], using=connection.alias)
@@ -91,6 +90,4 @@ def _lost(job: Job, outcome: Lost, *, now: datetime, rules: DecisionSettings) ->
     decision = decide(outcome, facts, rules=rules)
     claim = as_claim(job, now=now)
     started = job.started_at.timestamp() if job.started_at and outcome.ran else None
-    return FinishedRun(
-        claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint=""
-    )
+    return FinishedRun(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

@@ -54,9 +54,7 @@ def admit(*, using: str | None = None) -> AdmitResult:
         granted = grant_permits(
             [limit for limit in limits if limit.check_at and limit.check_at <= now], now=now, using=alias
         )
-    return AdmitResult(
-        granted, more=signals == SIGNALS_PER_ROUND or granted > 0 or len(limits) == LIMITS_PER_ROUND
-    )
+    return AdmitResult(granted, more=signals == SIGNALS_PER_ROUND or granted > 0 or len(limits) == LIMITS_PER_ROUND)
 
 
 def grant_permits(limits: Sequence[LimitRow], *, now: datetime, using: str) -> int:
@@ -91,9 +89,7 @@ def grant_permits(limits: Sequence[LimitRow], *, now: datetime, using: str) -> i
 def _consume_signals(using: str) -> int:
     """Insert the limits of signals, or update them to the newest definition, and make them due for a check."""
     signals = list(
-        LimitSignal.objects.using(using)
-        .order_by("pk")
-        .select_for_update(skip_locked=True)[:SIGNALS_PER_ROUND]
+        LimitSignal.objects.using(using).order_by("pk").select_for_update(skip_locked=True)[:SIGNALS_PER_ROUND]
     )
     if not signals:
         return 0
@@ -104,9 +100,7 @@ def _consume_signals(using: str) -> int:
     # Another worker may have inserted some of them a moment ago.
     Limit.objects.using(using).bulk_create(new, ignore_conflicts=True)
     limits = lock_limits(ids, using=using)
-    Limit.objects.using(using).filter(InIds("pk", [limit.id for limit in limits])).update(
-        check_at=DatabaseNow()
-    )
+    Limit.objects.using(using).filter(InIds("pk", [limit.id for limit in limits])).update(check_at=DatabaseNow())
     for limit in limits:
         signal = defined.get(limit.id)
         if signal is not None and signal.rule != limit.rule.as_json():
@@ -149,9 +143,7 @@ def _admit(wanted: Mapping[int, bool], using: str) -> set[int]:
     taken = {job.job_id for job in found if job.state == State.BLOCKED}
     if len(taken) < len(found):
         not_waiting = [job.job_id for job in found if job.job_id not in taken]
-        permits = Permit.objects.using(using).filter(
-            InIds("job_id", not_waiting), run=0, phase=PermitPhase.WAITING
-        )
+        permits = Permit.objects.using(using).filter(InIds("job_id", not_waiting), run=0, phase=PermitPhase.WAITING)
         permits.update(phase=PermitPhase.ASLEEP)
     further = [pk for pk in taken if not wanted[pk]] if len(complete) < len(wanted) else []
     if further:

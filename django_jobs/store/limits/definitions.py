@@ -32,9 +32,7 @@ def sync_limits(rules: Iterable[tuple[str, LimitRule]], *, using: str | None = N
             differing = [pk for pk, text in chunk if LimitRule.from_text(text) != rule]
             if differing:
                 with dialect.write_transaction(connection):
-                    changed += limits.filter(InIds("pk", differing)).update(
-                        rule=rule.as_json(), check_at=DatabaseNow()
-                    )
+                    changed += limits.filter(InIds("pk", differing)).update(rule=rule.as_json(), check_at=DatabaseNow())
             if len(chunk) < CHUNK:
                 break
             last = chunk[-1][0]

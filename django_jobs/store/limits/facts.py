@@ -47,9 +47,7 @@ def state_of(limit: Limit) -> LimitState:
 def usage(limit_id: int, *, now: datetime, using: str) -> tuple[int, datetime | None]:
     """Return the number of used permits, up to one more than MAX_COUNTED, and when the first has cooled, if known."""
     held = Q(phase=PermitPhase.HELD) | Q(phase=PermitPhase.COOLING, free_at__gt=now)
-    given = Permit.objects.using(using).filter(
-        held, limit=limit_id, phase__in=[PermitPhase.HELD, PermitPhase.COOLING]
-    )
+    given = Permit.objects.using(using).filter(held, limit=limit_id, phase__in=[PermitPhase.HELD, PermitPhase.COOLING])
     found = given.order_by().values("phase", "free_at")[: MAX_COUNTED + 1]
     counted = found.aggregate(used=Count("phase"), free_at=Min("free_at"))
     return counted["used"], counted["free_at"] if counted["used"] <= MAX_COUNTED else None

@@ -95,9 +95,7 @@ def wait_at_next_limit(job_ids: Collection[int], *, using: str) -> None:
 
 def suspend_permits(job_ids: Collection[int], *, using: str) -> None:
     """Release or withdraw the permits of postponed jobs, locked by the caller, and signal the limits."""
-    held = [
-        limit_id for _, limit_id, _, phase in _needed_permits(job_ids, using) if phase == PermitPhase.HELD
-    ]
+    held = [limit_id for _, limit_id, _, phase in _needed_permits(job_ids, using) if phase == PermitPhase.HELD]
     permits = Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0)
     permits.exclude(phase=PermitPhase.COOLING).update(phase=PermitPhase.ASLEEP, since=DatabaseNow())
     signal_limits(held, using=using)
@@ -105,20 +103,14 @@ def suspend_permits(job_ids: Collection[int], *, using: str) -> None:
 
 def cancel_permits(job_ids: Collection[int], *, using: str) -> None:
     """Delete the permits that cancelled jobs, locked by the caller, held or waited for, and signal the limits."""
-    held = [
-        limit_id for _, limit_id, _, phase in _needed_permits(job_ids, using) if phase == PermitPhase.HELD
-    ]
-    delete_rows(
-        Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0).exclude(phase=PermitPhase.COOLING)
-    )
+    held = [limit_id for _, limit_id, _, phase in _needed_permits(job_ids, using) if phase == PermitPhase.HELD]
+    delete_rows(Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0).exclude(phase=PermitPhase.COOLING))
     signal_limits(held, using=using)
 
 
 def delete_permits(job_ids: Collection[int], *, using: str) -> None:
     """Delete the permits of deleted jobs; a use that still counts stays."""
-    delete_rows(
-        Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(phase=PermitPhase.COOLING)
-    )
+    delete_rows(Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(phase=PermitPhase.COOLING))
 
 
 def signal_limits(limit_ids: Iterable[int], *, using: str) -> None:

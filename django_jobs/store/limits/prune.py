@@ -26,12 +26,7 @@ def prune_limits(*, using: str | None = None) -> int:
     alias = connection.alias
     pruned, last = 0, -(2**63)
     while True:
-        ids = list(
-            Limit.objects.using(alias)
-            .filter(pk__gt=last)
-            .order_by("pk")
-            .values_list("pk", flat=True)[:WINDOW]
-        )
+        ids = list(Limit.objects.using(alias).filter(pk__gt=last).order_by("pk").values_list("pk", flat=True)[:WINDOW])
         if ids:
             with dialect.write_transaction(connection):
                 pruned += _prune(ids, alias)

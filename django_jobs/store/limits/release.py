@@ -87,9 +87,7 @@ def _add_late_limits(runs: Sequence[FinishedRun], using: str) -> None:
     for run in runs:
         claim = run.claim
         Job.objects.using(using).filter(pk=claim.job_id).update(flags=F("flags").bitor(int(JobFlag.LIMITED)))
-        insert_permits(
-            [(claim.job_id, run.decision.needs)], priority=claim.priority, waiting=True, using=using
-        )
+        insert_permits([(claim.job_id, run.decision.needs)], priority=claim.priority, waiting=True, using=using)
 
 
 def _lock_limits_of(
@@ -99,18 +97,12 @@ def _lock_limits_of(
     locked = lock_limits({limit_id for _, limit_id, kind in rows if kind != LimitKind.RATE}, using=using)
     rates = {limit_id for _, limit_id, kind in rows if kind == LimitKind.RATE}
     read = {limit.id: limit for limit in read_limits(rates, using=using)} if rates else {}
-    refused = {
-        limit_id
-        for job_id, limit_id, _ in rows
-        if limit_id in rates and over[job_id][0].decision.closes_limit
-    }
+    refused = {limit_id for job_id, limit_id, _ in rows if limit_id in rates and over[job_id][0].decision.closes_limit}
     contended = [pk for pk, limit in read.items() if pk in refused or not limit.rule.cools_from_end]
     if contended:
         locked += lock_limits(contended, using=using)
     limits = read | {limit.id: limit for limit in locked}
-    held = [
-        _HeldPermit(limits[limit_id], *over[job_id]) for job_id, limit_id, _ in rows if limit_id in limits
-    ]
+    held = [_HeldPermit(limits[limit_id], *over[job_id]) for job_id, limit_id, _ in rows if limit_id in limits]
     return held, locked
 
 

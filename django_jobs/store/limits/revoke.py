@@ -17,9 +17,7 @@ def revoke(limit: LimitRow, *, using: str) -> None:
     """Move admitted jobs that have not begun back to the queue of a limit that was just closed; the limit is locked."""
     held = Permit.objects.using(using).filter(limit=limit.id, phase=PermitPhase.HELD, run=0)
     jobs = Job.objects.using(using)
-    locked = jobs.filter(InIds("pk", list(held.values_list("job_id", flat=True)[:MAX_REVOKED]))).order_by(
-        "pk"
-    )
+    locked = jobs.filter(InIds("pk", list(held.values_list("job_id", flat=True)[:MAX_REVOKED]))).order_by("pk")
     rows = locked.select_for_update(skip_locked=True).values_list("pk", "state")
     ready = [pk for pk, state in rows if state == State.READY]
     if ready:

@@ -44,9 +44,7 @@ class _Result:
 
     def __call__(self) -> Any:
         if self._job_id not in self._found:
-            raise ResultNotPassedError(
-                f"the result of job {self._job_id} cannot be passed on: the job is deleted"
-            )
+            raise ResultNotPassedError(f"the result of job {self._job_id} cannot be passed on: the job is deleted")
         name, state, result = self._found[self._job_id]
         what = f"the result of job {self._job_id} ({name}) cannot be passed on"
         if state != State.SUCCEEDED:
@@ -57,9 +55,7 @@ class _Result:
                 " let the job return a key instead"
             )
         if result == RESULT_EXPIRED:
-            raise ResultNotPassedError(
-                f"{what}: it has expired; give the job that returns it a longer result_ttl"
-            )
+            raise ResultNotPassedError(f"{what}: it has expired; give the job that returns it a longer result_ttl")
         file = parse_result_file(result)
         if file is None:
             return result

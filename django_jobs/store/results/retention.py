@@ -117,11 +117,7 @@ def _clear(due: Sequence[_DueResult], alias: str) -> list[_DueResult]:
     dialect, connection = open_dialect(alias)
     jobs, rows = Job.objects.using(alias), ResultRetention.objects.using(alias)
     with dialect.write_transaction(connection):
-        locked = (
-            jobs.filter(InIds("pk", sorted({result.job_id for result in due})))
-            .select_for_update()
-            .order_by("pk")
-        )
+        locked = jobs.filter(InIds("pk", sorted({result.job_id for result in due}))).select_for_update().order_by("pk")
         flags = dict(locked.values_list("pk", "flags"))
         awaited = [pk for pk, bits in flags.items() if bits & JobFlag.HAS_DEPENDENTS]
         needed = still_needed(awaited, using=alias) if awaited else set()

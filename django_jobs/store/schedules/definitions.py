@@ -96,9 +96,7 @@ def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias)
     if rows.filter(pk=schedule.pk, is_from_code=True, disabled_at__isnull=True).exists():
-        raise ConfigurationError(
-            f"schedule {schedule.name!r} is defined in code; remove it there, or pause it"
-        )
+        raise ConfigurationError(f"schedule {schedule.name!r} is defined in code; remove it there, or pause it")
     ticks = Tick.objects.using(connection.alias).filter(schedule=schedule.pk).order_by("pk")
     rows.filter(pk=schedule.pk).update(next_due_at=None, next_check_at=None)
     while ids := list(ticks.values_list("pk", flat=True)[:ROWS_PER_STATEMENT]):

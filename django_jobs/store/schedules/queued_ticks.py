@@ -30,6 +30,4 @@ def skip_queued_ticks(schedule: CronSchedule, *, reason: str, using: str) -> Non
 
 
 def _queued(schedule: CronSchedule, using: str) -> QuerySet[Tick]:
-    return Tick.objects.using(using).filter(
-        schedule=schedule.pk, is_open=True, outcome=TickOutcome.WAITING.value
-    )
+    return Tick.objects.using(using).filter(schedule=schedule.pk, is_open=True, outcome=TickOutcome.WAITING.value)

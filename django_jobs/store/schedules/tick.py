@@ -68,11 +68,7 @@ def run_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = No
         usable = CronSchedule.objects.using(connection.alias).filter(Q(pk=schedule.pk))
         row = usable.select_for_update().first()
         if row is None or row.disabled_at is not None or row.problem:
-            why = (
-                "it was deleted"
-                if row is None
-                else row.problem or "it is disabled: no code defines it any more"
-            )
+            why = "it was deleted" if row is None else row.problem or "it is disabled: no code defines it any more"
             raise ConfigurationError(f"schedule {schedule.name!r} cannot be run: {why}")
         now = dialect.now(connection)
         round_ = TickRound([row], now=now, using=connection.alias)

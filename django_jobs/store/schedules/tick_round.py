@@ -119,9 +119,7 @@ class TickRound:
         tick_policy.check()
         next_due_at = schedule.next_due_at or timing.next(self._now)
         planned = (
-            None
-            if next_due_at is None
-            else plan_ticks(timing, tick_policy, next_due_at=next_due_at, now=self._now)
+            None if next_due_at is None else plan_ticks(timing, tick_policy, next_due_at=next_due_at, now=self._now)
         )
         if planned is None or planned.next_due_at is None:
             raise ValueError(f"cron: expected an expression that fires some day, got {schedule.cron!r}")
@@ -137,9 +135,7 @@ class TickRound:
                 self._admit(schedule, _Tick(schedule.pk, due_at))
         check_at = planned.next_check_at
         if waiting:
-            check_at = min(
-                check_at or self._now + QUEUED_TICK_CHECK_INTERVAL, self._now + QUEUED_TICK_CHECK_INTERVAL
-            )
+            check_at = min(check_at or self._now + QUEUED_TICK_CHECK_INTERVAL, self._now + QUEUED_TICK_CHECK_INTERVAL)
         self._next_checks.append(ScheduleTimes(schedule.pk, planned.next_due_at, check_at))
 
     def _admit(self, schedule: CronSchedule, tick: _Tick) -> None:
@@ -247,17 +243,11 @@ class TickRound:
 def _payload(schedule: CronSchedule) -> str:
     """Return the arguments as JSON. Raises for a manually edited row whose insert would fail the round."""
     if not isinstance(schedule.arguments, dict):
-        raise ConfigurationError(
-            f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}"
-        )
+        raise ConfigurationError(f"arguments: expected a JSON object, got {type(schedule.arguments).__name__}")
     if not MIN_PRIORITY <= schedule.priority <= MAX_PRIORITY:
-        raise ConfigurationError(
-            f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}"
-        )
+        raise ConfigurationError(f"priority: expected {MIN_PRIORITY} to {MAX_PRIORITY}, got {schedule.priority}")
     if not 1 <= schedule.max_attempts <= MAX_ATTEMPTS_BOUND:
-        raise ConfigurationError(
-            f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}"
-        )
+        raise ConfigurationError(f"max_attempts: expected 1 to {MAX_ATTEMPTS_BOUND}, got {schedule.max_attempts}")
     return serialize_arguments(schedule.job_name, schedule.arguments)
 
 

@@ -67,9 +67,7 @@ def has_argument_index(rows: Jobs) -> bool:
         return False
     with connection.cursor() as cursor:
         constraints = connection.introspection.get_constraints(cursor, Job._meta.db_table)
-    return any(
-        index.get("type") == "gin" and index["columns"] == ["arguments"] for index in constraints.values()
-    )
+    return any(index.get("type") == "gin" and index["columns"] == ["arguments"] for index in constraints.values())
 
 
 def prefilter_by_object(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:

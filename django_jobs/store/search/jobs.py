@@ -132,9 +132,7 @@ class _Search:
         """Return the page, read by the index that serves the filter best."""
         ids = self._ids()
         if ids is not None:
-            return self._by_index(
-                self._narrow(self.jobs.filter(pk__in=ids)), NEWEST_FIRST, after, is_narrow=False
-            )
+            return self._by_index(self._narrow(self.jobs.filter(pk__in=ids)), NEWEST_FIRST, after, is_narrow=False)
         if self.wanted.batch is not None:
             return self._in_batch(after)
         state = self.wanted.state
@@ -172,9 +170,7 @@ class _Search:
         start = decode_cursor(Job, NEWEST_FIRST, after)
         members = self._members(self.wanted.batch or 0)
         members = members if start is None else members.filter(job__lt=start[0])
-        max_members = (
-            max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
-        )
+        max_members = max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
         ids = list(members.order_by("-job").values_list("job_id", flat=True)[: max_members + 1])
         matching = self._narrow(self.jobs.filter(pk__in=ids[:max_members])).order_by(*NEWEST_FIRST)
         rows = list(matching[: self.limit + 1])
@@ -191,9 +187,7 @@ class _Search:
             jobs, keys = jobs.filter(queue_name=self.wanted.queue), keys[1:]
         return self._by_index(jobs, keys, after, is_narrow=self._is_narrow(besides={"state"}))
 
-    def _by_index(
-        self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool
-    ) -> KeysetPage[Job]:
+    def _by_index(self, jobs: QuerySet[Job], keys: tuple[str, ...], after: str, *, is_narrow: bool) -> KeysetPage[Job]:
         return read_keyset_page(
             jobs,
             keys,
@@ -245,9 +239,7 @@ class _Search:
             has_error = _error_contains(self.wanted.error)
             matching = self.dead_letters.filter(has_error, pk__in=[row.pk for row in dead_letters])
             rows = rows.alias(failed=self._attempt_subquery(has_error))
-            rows = rows.filter(
-                Q(failed__isnull=False) | Q(pk__in=[row.job_id or 0 for row in matching.only("job_id")])
-            )
+            rows = rows.filter(Q(failed__isnull=False) | Q(pk__in=[row.job_id or 0 for row in matching.only("job_id")]))
         return set(rows.values_list("pk", flat=True))
 
     def _dead_jobs(self, dead_letters: list[DeadLetter]) -> list[Job]:

@@ -39,9 +39,7 @@ def find_keys(
     """
     _, connection = open_dialect(using)
     keys = EnqueueKey.objects.using(connection.alias)
-    page = _page(
-        keys, KEY_ORDER, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan
-    )
+    page = _page(keys, KEY_ORDER, Q(key__contains=text) | Q(job_name__contains=text), text, after, limit, scan)
     if text and names and not after:
         digests = [key_digest(KeyKind.IDEMPOTENCY, name, text) for name in names]
         exact = list(keys.filter(pk__in=digests))

@@ -154,9 +154,7 @@ class DashboardSnapshot:
     groups: list[GroupSummary]
 
 
-def dashboard_snapshot(
-    *, period: timedelta = timedelta(hours=1), using: str | None = None
-) -> DashboardSnapshot:
+def dashboard_snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None) -> DashboardSnapshot:
     """Read everything that the dashboard shows. Raises ValueError if the period is not one of ``PERIODS``."""
     if period not in PERIODS:
         raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
@@ -207,9 +205,7 @@ def queue_statuses(*, using: str | None = None) -> list[QueueStatus]:
 def rolled_up_until(*, using: str | None = None) -> datetime | None:
     """Return the time up to which ended attempts are rolled up, None before the first rollup."""
     _, connection = open_dialect(using)
-    newest_counted = (
-        Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
-    )
+    newest_counted = Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
     positions = RollupPosition.objects.using(connection.alias).filter(pk=RollupPosition.Source.ATTEMPTS)
     position = positions.annotate(ended_at=Subquery(newest_counted.values("finished_at")[:1])).first()
     if position is None:
@@ -299,9 +295,7 @@ def _queues(now: datetime, lanes: list[Lane], running: Counter[str], alias: str)
     ]
 
 
-def _queue(
-    name: str, row: Queue | None, waiting: ReadyCount, now: datetime, running: int, ended: int
-) -> QueueStatus:
+def _queue(name: str, row: Queue | None, waiting: ReadyCount, now: datetime, running: int, ended: int) -> QueueStatus:
     return QueueStatus(
         name=name,
         waiting=_bounded(waiting.number),
@@ -366,9 +360,7 @@ def _scheduled(alias: str) -> dict[str, Any]:
     is_retry = Q(attempt__gt=0)
     first = (
         Job.objects.using(alias)
-        .filter(
-            state=state_literal(State.SCHEDULED), run_after__isnull=False
-        )  # MariaDB's index holds all jobs
+        .filter(state=state_literal(State.SCHEDULED), run_after__isnull=False)  # MariaDB's index holds all jobs
         .order_by("run_after", "pk")
         .values("pk", "run_after", "attempt")[: MAX_COUNTED + 1]
     )

@@ -48,9 +48,9 @@ def roll_up(*, min_age: timedelta = MIN_AGE, using: str | None = None) -> int:
     _, connection = open_dialect(using)
     alias = connection.alias
     _make_positions(alias)
-    return _roll_up_source(
-        RollupPosition.Source.ATTEMPTS, _roll_up_attempts, min_age, alias
-    ) + _roll_up_source(RollupPosition.Source.DEAD_LETTERS, _roll_up_dead_letters, min_age, alias)
+    return _roll_up_source(RollupPosition.Source.ATTEMPTS, _roll_up_attempts, min_age, alias) + _roll_up_source(
+        RollupPosition.Source.DEAD_LETTERS, _roll_up_dead_letters, min_age, alias
+    )
 
 
 def prune_rollups(*, using: str | None = None) -> int:
@@ -69,9 +69,7 @@ def _make_positions(alias: str) -> None:
     positions = RollupPosition.objects.using(alias)
     missing = set(SOURCES) - set(positions.values_list("source", flat=True))
     if missing:
-        positions.bulk_create(
-            [RollupPosition(source=source) for source in sorted(missing)], ignore_conflicts=True
-        )
+        positions.bulk_create([RollupPosition(source=source) for source in sorted(missing)], ignore_conflicts=True)
 
 
 def _roll_up_source(
@@ -149,9 +147,7 @@ def _read_dead_letters(above: int, upto: int, alias: str) -> list[RollupDeadLett
     now = database_now(using=alias)
     return [
         RollupDeadLetter(pk, fingerprint, parse_died_at(died_at) or now, queue_name)
-        for pk, fingerprint, died_at, queue_name in rows.values_list(
-            "pk", "fingerprint", DIED_AT, "queue_name"
-        )
+        for pk, fingerprint, died_at, queue_name in rows.values_list("pk", "fingerprint", DIED_AT, "queue_name")
     ]
 
 
@@ -166,9 +162,7 @@ def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str)
 
 def _count_deaths(dead_letters: Iterable[RollupDeadLetter]) -> list[AttemptCount]:
     numbers = Counter((int(row.died_at.timestamp() // 60), row.queue_name) for row in dead_letters)
-    return [
-        AttemptCount(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()
-    ]
+    return [AttemptCount(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()]
 
 
 def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
@@ -235,9 +229,7 @@ def _hour_of(instant: datetime) -> datetime:
     return span_start(instant.timestamp(), HOUR_SECONDS)
 
 
-def _upsert(
-    rows: list[Rollup] | list[DeadLetterHour], *, unique: list[str], fields: list[str], alias: str
-) -> None:
+def _upsert(rows: list[Rollup] | list[DeadLetterHour], *, unique: list[str], fields: list[str], alias: str) -> None:
     """Insert rows or overwrite their sums, many in one statement."""
     if not rows:
         return

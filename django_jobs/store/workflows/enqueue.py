@@ -111,9 +111,7 @@ def _mark_awaited(ids: Sequence[int], alias: str) -> dict[int, State]:
     return {pk: state for pk, (state, _) in locked.items()}
 
 
-def _insert(
-    nodes: Sequence[NewNode], ordered: Sequence[int], states: dict[int, State], alias: str
-) -> list[Job]:
+def _insert(nodes: Sequence[NewNode], ordered: Sequence[int], states: dict[int, State], alias: str) -> list[Job]:
     """Insert the nodes, those with the same options in one statement, each after its predecessors."""
     awaited = {ref.node for node in nodes for ref in node.after if ref.node is not None}
     insertions: dict[NewJob, _Insertion] = {}

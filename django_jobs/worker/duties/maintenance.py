@@ -87,9 +87,7 @@ class Maintenance:
 
     def _rescue(self) -> None:
         stale_after = self._settings.worker.stale_after
-        lost = mark_lost_workers(
-            stale_after=stale_after, exclude_id=self._context.worker_id, using=self._using
-        )
+        lost = mark_lost_workers(stale_after=stale_after, exclude_id=self._context.worker_id, using=self._using)
         if lost:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, stale_after)
         if rescued := rescue(rules=self._context.rules, using=self._using):
@@ -148,9 +146,7 @@ class Maintenance:
         for dead_letter, number in take_alerts(period=period, using=self._using):
             try:
                 mail_admins(
-                    f"{dead_letter.job_name} failed for good: {dead_letter.error_class or dead_letter.reason}"[
-                        :200
-                    ],
+                    f"{dead_letter.job_name} failed for good: {dead_letter.error_class or dead_letter.reason}"[:200],
                     _text(dead_letter, number),
                 )
             except Exception:  # mail may fail in many ways; the dead letter stays open in the admin
@@ -182,9 +178,7 @@ class Maintenance:
 
     def _prune_records(self) -> None:
         settings = self._settings
-        prune_records(
-            settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period, using=self._using
-        )
+        prune_records(settings.retention.by_state, alerted_for=settings.alerts.mail_admins_period, using=self._using)
         prune_ticks(settings.retention.ticks, using=self._using)
         prune_keys(using=self._using)
         prune_once(settings.retention.once, using=self._using)

@@ -97,9 +97,7 @@ def log_sync(synced: SyncResult) -> None:
         (synced.disabled, "no longer defined in code, and disabled"),
     ):
         if names:
-            logger.info(
-                "schedules %s: %s", change, ", ".join(names[:20]) + (" ..." if len(names) > 20 else "")
-            )
+            logger.info("schedules %s: %s", change, ", ".join(names[:20]) + (" ..." if len(names) > 20 else ""))
     for problem in synced.problems:
         logger.error("a schedule cannot be fired until it is corrected: %s", problem)
 

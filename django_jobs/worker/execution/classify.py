@@ -71,9 +71,7 @@ def outcome_from_exception(error: BaseException, run: Run) -> Outcome:
         wait = _retry_delay(error, run) if error.after is None else error.after
         return Failed(error=described, retry_in=wait, retry_requested=True)
     retryable = _is_retryable(error, options.retry_on)
-    return Failed(
-        error=described, retry_in=_retry_delay(error, run) if retryable else None, timed_out=timed_out
-    )
+    return Failed(error=described, retry_in=_retry_delay(error, run) if retryable else None, timed_out=timed_out)
 
 
 def timeout_seconds(claim: Claim) -> float | None:

@@ -29,17 +29,13 @@ def describe_exception(exception: BaseException, *, job_name: str, message: str 
     """
     kind = type(exception)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = truncate(
-        escape_unstorable(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH
-    )
+    text = truncate(escape_unstorable(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH)
     frames = _skip_engine_frames(exception.__traceback__)
     return Error(
         error_class=escape_unstorable(name)[:MAX_ERROR_CLASS_LENGTH],
         message=text,
         traceback=truncate(escape_unstorable(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
-        fingerprint=fingerprint(
-            job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)
-        ),
+        fingerprint=fingerprint(job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)),
     )
 
 

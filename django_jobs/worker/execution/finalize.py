@@ -16,9 +16,7 @@ def finalize_run(run: Run, outcome: Outcome) -> FinishedRun:
     return finalize(run.claim, outcome, run.context, started=run.started)
 
 
-def finalize(
-    claim: Claim, outcome: Outcome, context: RunContext, *, started: float | None = None
-) -> FinishedRun:
+def finalize(claim: Claim, outcome: Outcome, context: RunContext, *, started: float | None = None) -> FinishedRun:
     """Decide what follows from ``outcome``; ``started`` None: the function was not called."""
     finished = context.clock.seconds()
     unknown_for = None if claim.unknown_since is None else timedelta(seconds=finished - claim.unknown_since)

@@ -45,9 +45,7 @@ def offload(outcome: Outcome, run: Run) -> Outcome:
             retention.storage,
         )
         return RESULT_LOST
-    return Succeeded(
-        result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name)
-    )
+    return Succeeded(result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name))
 
 
 def delete_offloaded(outcome: Outcome | None, error: Exception) -> None:

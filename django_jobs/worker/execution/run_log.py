@@ -51,9 +51,7 @@ class RunLog:
         max_length = self._settings.max_line_length
         text = truncate(escape_unstorable(truncate(message, max_length, around=" ")), max_length, around=" ")
         name = escape_unstorable(logger[:MAX_NAME_LENGTH])
-        self._lines.add(
-            LogLine(self._clock.seconds(), escape_unstorable(level[:MAX_NAME_LENGTH]), name, text)
-        )
+        self._lines.add(LogLine(self._clock.seconds(), escape_unstorable(level[:MAX_NAME_LENGTH]), name, text))
         if self._saver is not None and not self._is_save_requested:
             self._is_save_requested = True
             self._saver.put(self)

@@ -108,9 +108,7 @@ def create_run_log(claim: Claim, context: RunContext) -> RunLog | None:
     settings = context.settings.logs
     if not settings.max_lines:
         return None
-    return RunLog(
-        claim, settings=settings, clock=context.clock, events=context.events, saver=context.log_saver
-    )
+    return RunLog(claim, settings=settings, clock=context.clock, events=context.events, saver=context.log_saver)
 
 
 def create_job_context(claim: Claim, context: RunContext, *, log: RunLog | None = None) -> JobContext:

@@ -87,9 +87,7 @@ class JobProcess:
         try:
             live.pipe.send(Assignment(claim, context.worker_id, context.clock.now()))
             while isinstance(message := _receive(live, deadline), ProgressUpdate | LogSnapshot):
-                context.events.progress(
-                    message if isinstance(message, ProgressUpdate) else _as_log_update(message)
-                )
+                context.events.progress(message if isinstance(message, ProgressUpdate) else _as_log_update(message))
         except OSError:
             message = None
         finally:

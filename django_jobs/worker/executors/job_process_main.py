@@ -66,9 +66,7 @@ class _WorkerPipe:
         from ..execution.events import LogUpdate
 
         with self._uninterruptible, self._sending:
-            self._pipe.send(
-                LogSnapshot(update.claim, update.lines()) if isinstance(update, LogUpdate) else update
-            )
+            self._pipe.send(LogSnapshot(update.claim, update.lines()) if isinstance(update, LogUpdate) else update)
 
     def report(self, run: FinishedRun | CommittedRun) -> None:
         """Send the finished run."""

@@ -130,9 +130,7 @@ class Claimer:
 
     def runs_saved(self, runs: Iterable[FinishedRun]) -> None:
         """Start a round if other jobs may have waited for these runs: at a limit, or in a capped queue."""
-        if any(
-            run.claim.flags & AFFECTS_OTHERS or run.claim.queue_name in self._cursors.capped for run in runs
-        ):
+        if any(run.claim.flags & AFFECTS_OTHERS or run.claim.queue_name in self._cursors.capped for run in runs):
             self.work_due_in(0)
 
     @property
@@ -182,9 +180,7 @@ class Claimer:
         if limit < 1:
             return 0
         next_check_at, self._next_unanswered_check_at = self._next_unanswered_check_at, 0.0
-        claims = claim(
-            self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=self._context.using
-        )
+        claims = claim(self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=self._context.using)
         self._next_unanswered_check_at = next_check_at
         if claims:
             self._queue_order.record_claimed(lane, len(claims))
@@ -263,9 +259,7 @@ class Claimer:
         if now < self._short_polls_until:
             return min(MIN_IDLE_SECONDS, until_due)
         settings = self._settings
-        interval = (
-            settings.poll_interval if self._notifier.is_listening else settings.poll_interval_without_notify
-        )
+        interval = settings.poll_interval if self._notifier.is_listening else settings.poll_interval_without_notify
         wait = min(self._idle_seconds, interval.total_seconds())
         self._idle_seconds = min(self._idle_seconds * 2, 60)
         return min(wait, until_due)
@@ -308,9 +302,7 @@ class Claimer:
         statement that was slow; hence the regular check.
         """
         context = self._context
-        unanswered = unanswered_claims(
-            context.active_claims.copy(), worker_id=context.worker_id, using=context.using
-        )
+        unanswered = unanswered_claims(context.active_claims.copy(), worker_id=context.worker_id, using=context.using)
         for lost in unanswered:
             context.active_claims[lost.job_id] = lost
             context.events.claim_released(lost)

@@ -89,9 +89,7 @@ class Finisher:
             newest[update.claim.job_id] = ProgressUpdate(update.claim, fields)
         for update in newest.values():
             try:
-                save_progress(
-                    update.claim, update.fields, worker_id=self._context.worker_id, using=self._using
-                )
+                save_progress(update.claim, update.fields, worker_id=self._context.worker_id, using=self._using)
             except (DataError, IntegrityError):
                 logger.exception("job %s: progress could not be saved", update.claim.job_id)
 
@@ -112,9 +110,7 @@ class Finisher:
             if len(runs) > 1:
                 half = len(runs) // 2
                 return self._finish(runs[:half], is_retry=True) | self._finish(runs[half:], is_retry=True)
-            logger.exception(
-                "job %s: result could not be stored; moved to dead letters", runs[0].claim.job_id
-            )
+            logger.exception("job %s: result could not be stored; moved to dead letters", runs[0].claim.job_id)
             delete_unsaved_result(runs[0])
             return finish([_as_unstorable(runs[0], error)], worker_id=worker_id, using=self._using)
 

@@ -83,9 +83,7 @@ class _Handler(BaseHTTPRequestHandler):
         health = self.server.judge()
         reasons = {"/live": health.not_live, "/ready": health.not_ready}.get(self.path.partition("?")[0])
         if reasons is None:
-            self._answer(
-                HTTPStatus.NOT_FOUND, {"ok": False, "reasons": ["expected the path /live or /ready"]}
-            )
+            self._answer(HTTPStatus.NOT_FOUND, {"ok": False, "reasons": ["expected the path /live or /ready"]})
         else:
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
             self._answer(status, {"ok": not reasons, "reasons": reasons})

@@ -206,9 +206,7 @@ class Supervisor:
             while self._to_rescue:
                 loss = self._to_rescue[0]
                 rules, using = settings.worker.rules, settings.database
-                rescued = rescue_worker(
-                    loss.worker_id, rules=rules, ran=loss.ran, reason=loss.reason, using=using
-                )
+                rescued = rescue_worker(loss.worker_id, rules=rules, ran=loss.ran, reason=loss.reason, using=using)
                 if rescued:
                     logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
                 del self._to_rescue[0]

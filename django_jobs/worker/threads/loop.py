@@ -57,9 +57,7 @@ class Loop:
     error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
-    def __init__(
-        self, spec: LoopSpec, *, using: str, outage: DatabaseOutage, on_death: Callable[[str], None]
-    ) -> None:
+    def __init__(self, spec: LoopSpec, *, using: str, outage: DatabaseOutage, on_death: Callable[[str], None]) -> None:
         self.name = spec.name
         self._spec = spec
         self._wake = spec.wake

@@ -29,9 +29,7 @@ def make(number: int = 4, **options: Any) -> Batch:
 
 def run(number: int) -> None:
     worker = factories.make_worker()
-    finish(
-        [factories.ended(row, SUCCEEDED) for row in factories.take(worker, limit=number)], worker_id=worker.pk
-    )
+    finish([factories.ended(row, SUCCEEDED) for row in factories.take(worker, limit=number)], worker_id=worker.pk)
 
 
 def shown(client: Client, address: str) -> str:
@@ -172,6 +170,4 @@ class TestTheJobsOfABatch:
         batch = make(1, description="a newsletter")
         job = batch.jobs.get()
         log_in(client, "view_job", "view_batch")
-        assert f'<a href="{url("batch_change", batch.id)}">a newsletter #' in shown(
-            client, url("job_change", job.pk)
-        )
+        assert f'<a href="{url("batch_change", batch.id)}">a newsletter #' in shown(client, url("job_change", job.pk))

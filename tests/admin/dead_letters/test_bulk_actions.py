@@ -1,4 +1,4 @@
-"""Bulk actions on dead letters: confirmed with a number, done by a job, shown, stopped; a sample first, then the rest."""
+"""Bulk actions on dead letters: confirmed with a number, done by a job, shown, stopped; a sample first, then all."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ def test_a_sample_is_redriven_first_and_then_the_rest(client: Client) -> None:
     assert page.count("sample #") == 2
     assert "2 ready" in page
     bulk = Job.objects.get(name="django_jobs.redrive_matching")
-    Job.objects.filter(dead_letters=DeadLetter.objects.filter(status="redriven").latest("pk")).update(
-        state=State.DEAD
-    )
+    Job.objects.filter(dead_letters=DeadLetter.objects.filter(status="redriven").latest("pk")).update(state=State.DEAD)
     few = json.loads(client.get(url("deadletter_bulk_now", bulk.pk)).content)["sample"]
     assert (few["text"], few["is_final"]) == ("1 ready, 1 dead", False)
     assert [row["state"] for row in few["jobs"]] == ["dead", "ready"]
@@ -126,10 +124,7 @@ def test_the_highest_bound_is_none(client: Client) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(2)
     query = f"?up_to_id={2**63 - 1}"
-    assert (
-        "2 open dead letters match."
-        in client.get(url("deadletter_bulk_start", "redrive") + query).content.decode()
-    )
+    assert "2 open dead letters match." in client.get(url("deadletter_bulk_start", "redrive") + query).content.decode()
     _start(client, "redrive", query, first="1")
     _start(client, "redrive", query)
     _run_bulk()

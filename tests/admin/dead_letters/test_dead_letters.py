@@ -175,9 +175,7 @@ def test_text_that_somebody_meant_badly_is_escaped_and_huge_text_cut(client: Cli
 
 def test_the_frame_in_the_projects_own_code_comes_before_the_traceback(client: Client) -> None:
     log_in(client, *VIEW)
-    traceback = (
-        'Traceback (most recent call last):\n  File "/srv/shop/jobs.py", line 7, in charge\n    bank.pay()\n'
-    )
+    traceback = 'Traceback (most recent call last):\n  File "/srv/shop/jobs.py", line 7, in charge\n    bank.pay()\n'
     page = _page(client, factories.make_letter(traceback=traceback))
     assert "line 7" in page
     assert '<code dir="ltr">bank.pay()</code>' in page

@@ -23,9 +23,7 @@ STAFF = ("view_deadletter", "view_job_arguments", "view_job", "redrive_deadlette
 @pytest.fixture
 def dead_letters(client: Client) -> dict[int, DeadLetter]:
     log_in(client, *STAFF)
-    return {
-        hours: make_letter(job_name=f"died {hours} h ago", died_at=ago(hours=hours)) for hours in (50, 20, 3)
-    }
+    return {hours: make_letter(job_name=f"died {hours} h ago", died_at=ago(hours=hours)) for hours in (50, 20, 3)}
 
 
 def _shown(client: Client, **query: Any) -> set[str]:
@@ -47,9 +45,7 @@ def test_the_list_shows_the_dead_letters_of_a_period(client: Client) -> None:
 
 @pytest.mark.usefixtures("dead_letters")
 def test_the_form_keeps_what_else_is_chosen(client: Client) -> None:
-    page = client.get(
-        url("deadletter_changelist") + "?since=P1D&queue_name=default&status=all"
-    ).content.decode()
+    page = client.get(url("deadletter_changelist") + "?since=P1D&queue_name=default&status=all").content.decode()
     assert '<input type="hidden" name="queue_name" value="default">' in page
     assert '<input type="hidden" name="status" value="all">' in page
     assert 'name="since" value="P1D"' in page
@@ -76,9 +72,7 @@ def test_what_is_done_to_all_that_match_is_done_to_those_of_the_time(
     assert "2 open dead letters match." in asked
     response = client.post(address, {"since": "P1D"})
     job = Job.objects.get(name="django_jobs.redrive_matching")
-    assert job.arguments["dead_letter_filter"]["since"].startswith("20"), (
-        "an hour later it is still the same day"
-    )
+    assert job.arguments["dead_letter_filter"]["since"].startswith("20"), "an hour later it is still the same day"
     Job.objects.filter(pk=job.pk).update(queue_name="alone")
     drain(queues=["alone"])
     assert [row.pk for row in DeadLetter.objects.filter(status="open")] == [dead_letters[50].pk]

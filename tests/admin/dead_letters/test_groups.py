@@ -28,9 +28,7 @@ def _get(client: Client, address: str) -> str:
 
 
 @pytest.mark.parametrize("is_folded", [True, False])
-def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(
-    client: Client, is_folded: bool
-) -> None:
+def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(client: Client, is_folded: bool) -> None:
     log_in(client, *VIEW)
     for number in range(3):
         factories.make_letter(fingerprint=PRINT, error_class="shop.NoCard", error_message=f"no card {number}")

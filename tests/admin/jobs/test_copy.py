@@ -34,9 +34,7 @@ def test_a_form_submitted_twice_makes_one_copy_even_if_the_first_was_refused(
     job = sample.add.enqueue(1, 2)
     page = admin_client.get(url("job_copy", job.pk)).content.decode()
     (press,) = re.findall(r'name="form_key" value="([\w-]{20,})"', page)
-    wrong = admin_client.post(
-        url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "form_key": press}
-    )
+    wrong = admin_client.post(url("job_copy", job.pk), {**form({"first": "x", "third": 1}), "form_key": press})
     assert press in wrong.content.decode()
 
     answers = [
@@ -47,9 +45,7 @@ def test_a_form_submitted_twice_makes_one_copy_even_if_the_first_was_refused(
     copy = Job.objects.exclude(pk=job.pk).get()
     assert [answer.headers["Location"] for answer in answers] == [url("job_change", copy.pk)] * 2
     assert LogEntry.objects.count() == 1
-    admin_client.post(
-        url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "form_key": "another-page"}
-    )
+    admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "form_key": "another-page"})
     assert Job.objects.count() == 3
 
 
@@ -84,9 +80,7 @@ def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client
         (form({"first": {"$type": "odd"}}), "arguments", "unknown tag"),
         (form({"first": {"$type": "datetime", "value": "x"}}), "arguments", "cannot be read"),
         (
-            form(
-                {"first": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}
-            ),
+            form({"first": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}),
             "arguments",
             "no longer exists",
         ),
@@ -100,9 +94,7 @@ def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client
         (form({"first": 1}, priority="x"), "priority", "whole number"),
     ],
 )
-def test_an_error_is_shown_at_its_field(
-    admin_client: Client, fields: dict[str, Any], field: str, said: str
-) -> None:
+def test_an_error_is_shown_at_its_field(admin_client: Client, fields: dict[str, Any], field: str, said: str) -> None:
     job = factories.make_job(State.SUCCEEDED, name=sample.add.name, arguments={"first": 1})
     answer = admin_client.post(url("job_copy", job.pk), fields)
     assert answer.status_code == 200
@@ -185,9 +177,7 @@ def test_who_may_not_see_arguments_enqueues_the_job_as_it_is(client: Client) -> 
 
 def test_a_job_that_no_code_here_knows_is_enqueued_as_it_is(admin_client: Client) -> None:
     job = factories.make_job(State.DEAD, name="gone.jobs.pay", arguments={"n": 1})
-    assert (
-        "No job of this name is registered here" in admin_client.get(url("job_copy", job.pk)).content.decode()
-    )
+    assert "No job of this name is registered here" in admin_client.get(url("job_copy", job.pk)).content.decode()
     admin_client.post(url("job_copy", job.pk))
     copy = Job.objects.latest("pk")
     assert (copy.name, copy.arguments, copy.metadata) == ("gone.jobs.pay", {"n": 1}, {"copy_of": job.pk})

@@ -61,9 +61,7 @@ def test_a_job_alone_has_no_drawing_and_costs_one_statement(
         assert neighbours(job.pk) is None
 
 
-def test_a_large_graph_is_drawn_in_part_and_says_so(
-    admin_client: Client, django_assert_max_num_queries: Any
-) -> None:
+def test_a_large_graph_is_drawn_in_part_and_says_so(admin_client: Client, django_assert_max_num_queries: Any) -> None:
     *_, last = chord(group(sample.echo.s(n) for n in range(500)), sample.add_all.s()).enqueue()
     with django_assert_max_num_queries(12):
         around = neighbours(last.pk)

@@ -30,9 +30,7 @@ def ids(client: Client, query: Any = None) -> list[int]:
 
 def test_each_filter_is_an_address(admin_client: Client) -> None:
     worker, schedule = factories.make_worker(), factories.make_schedule()
-    odd = factories.make_job(
-        State.DEAD, name="shop.odd", queue_name="mail", arguments={"user_id": 7}, worker=worker
-    )
+    odd = factories.make_job(State.DEAD, name="shop.odd", queue_name="mail", arguments={"user_id": 7}, worker=worker)
     factories.make_letter(odd)
     factories.make_attempt(odd, error_class="ValueError", error_message="no card")
     factories.make_tick(schedule, job=odd)
@@ -98,16 +96,12 @@ def test_older_pages_are_reached_by_an_address_and_filters_begin_at_the_first(ad
         ({"worker": "-1"}, "Worker: expected an id"),
     ],
 )
-def test_an_invalid_address_is_answered_with_the_error(
-    admin_client: Client, query: dict[str, str], said: str
-) -> None:
+def test_an_invalid_address_is_answered_with_the_error(admin_client: Client, query: dict[str, str], said: str) -> None:
     page = admin_client.get(url(LIST), query, follow=True)
     assert said in page.content.decode()
 
 
-@pytest.mark.parametrize(
-    "query", [{"below": "x"}, {"odd": "x"}, {"below": "[1]", "state": "ready"}, {"o": "1"}]
-)
+@pytest.mark.parametrize("query", [{"below": "x"}, {"odd": "x"}, {"below": "[1]", "state": "ready"}, {"o": "1"}])
 def test_an_address_that_nobody_made_is_no_error(admin_client: Client, query: dict[str, str]) -> None:
     assert admin_client.get(url(LIST), query, follow=True).status_code == 200
 

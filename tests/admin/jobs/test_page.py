@@ -145,9 +145,7 @@ def test_pages_keep_a_strict_content_security_policy(admin_client: Client, addre
     assert not INLINE.search(page[: page.index("<body")])
 
 
-@pytest.mark.parametrize(
-    "what", ["attempt-2", "attempt-x", "attempt-", "odd", "attempt-99999999999999999999"]
-)
+@pytest.mark.parametrize("what", ["attempt-2", "attempt-x", "attempt-", "odd", "attempt-99999999999999999999"])
 def test_a_text_that_is_not_there_is_not_found(admin_client: Client, what: str) -> None:
     job = factories.make_job(State.DEAD)
     assert admin_client.get(url("job_text", job.pk, what)).status_code == 404
@@ -299,9 +297,7 @@ def test_a_second_cancellation_request_is_reported(admin_client: Client) -> None
     assert "was already requested" in admin_client.post(address, follow=True).content.decode()
 
 
-@pytest.mark.parametrize(
-    "address", [("job_act", "retry"), ("job_act", "cancel"), ("job_purge",), ("job_copy",)]
-)
+@pytest.mark.parametrize("address", [("job_act", "retry"), ("job_act", "cancel"), ("job_purge",), ("job_copy",)])
 def test_an_action_on_a_purged_job_is_reported(admin_client: Client, address: tuple[str, ...]) -> None:
     target = url(address[0], 4711, *address[1:])
     page = admin_client.post(target, follow=True)
@@ -337,9 +333,7 @@ def test_a_dead_job_links_its_dead_letter_and_a_copy_its_original(admin_client: 
 
 def make_log(job: Job, *messages: str, claim_number: int = 1, total: int | None = None) -> JobLog:
     data = [[1.5, "WARNING", "shop", message] for message in messages]
-    return JobLog.objects.create(
-        job=job, claim_number=claim_number, data=data, head=1, total=total or len(data)
-    )
+    return JobLog.objects.create(job=job, claim_number=claim_number, data=data, head=1, total=total or len(data))
 
 
 def test_each_attempt_shows_its_log_and_how_much_was_omitted(admin_client: Client) -> None:

@@ -32,8 +32,7 @@ def _run(job: Job) -> Job:
 
 def _copies() -> list[int]:
     return sorted(
-        metadata["copy_of"]
-        for metadata in Job.objects.filter(state=State.READY).values_list("metadata", flat=True)
+        metadata["copy_of"] for metadata in Job.objects.filter(state=State.READY).values_list("metadata", flat=True)
     )
 
 

@@ -19,9 +19,7 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.mark.slow
-def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(
-    admin_client: Client, tmp_path: Path
-) -> None:
+def test_the_page_names_the_size_of_a_file_and_links_to_the_whole(admin_client: Client, tmp_path: Path) -> None:
     with storing(tmp_path):
         text = '{"words":"' + "many " * 500 + '","api_key":"hunter2"}'
         file = write_result(text, job_id=7, day=ago().date(), storage="results")

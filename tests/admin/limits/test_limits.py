@@ -166,9 +166,7 @@ def test_a_jobs_page_leads_to_its_limits(client: Client) -> None:
     assert "Waiting for its turn in the order of" in page
 
 
-def test_a_jobs_page_takes_few_statements_at_a_limit(
-    client: Client, django_assert_max_num_queries: Any
-) -> None:
+def test_a_jobs_page_takes_few_statements_at_a_limit(client: Client, django_assert_max_num_queries: Any) -> None:
     log_in(client, *SEES)
     job = sample.sync_customer.enqueue_many([(1, "api")] * 20)[-1]
     admit()

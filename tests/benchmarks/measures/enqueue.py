@@ -96,9 +96,7 @@ def _texts(number: int) -> list[str]:
 
 
 def _best(number: int, work: Callable[[], object]) -> Figures:
-    return max(
-        (_rate(number, work) for _ in range(MANY_TIMES)), key=lambda figures: figures["jobs_per_second"]
-    )
+    return max((_rate(number, work) for _ in range(MANY_TIMES)), key=lambda figures: figures["jobs_per_second"])
 
 
 def _rate(number: int, work: Callable[[], object]) -> Figures:

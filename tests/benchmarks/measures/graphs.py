@@ -31,9 +31,7 @@ def engine_chain(place: Place) -> Figures:
 
 def engine_graph(place: Place) -> Figures:
     """Work off columns of jobs, each of which waits for all of the column before it."""
-    columns = [
-        group(noop.s(x).without_result() for x in range(place.sizes.wide)) for _ in range(place.sizes.deep)
-    ]
+    columns = [group(noop.s(x).without_result() for x in range(place.sizes.wide)) for _ in range(place.sizes.deep)]
     return _run(place, lambda: chain(*columns).enqueue())
 
 

@@ -77,9 +77,7 @@ def _wait_for_attempts(worker: WorkerProcess, number: int) -> None:
     while Attempt.objects.count() < number:
         worker.check()
         if time.monotonic() > deadline:
-            raise RuntimeError(
-                f"{Attempt.objects.count()} of {number} jobs were worked off in {LONGEST_SECONDS} s"
-            )
+            raise RuntimeError(f"{Attempt.objects.count()} of {number} jobs were worked off in {LONGEST_SECONDS} s")
         time.sleep(0.05)
 
 

@@ -28,9 +28,7 @@ class SQLiteServer:
             self._path.with_name(self._path.name + ending).unlink(missing_ok=True)
 
     def connect(self) -> Any:
-        return sqlite3.connect(
-            self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
+        return sqlite3.connect(self._path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
 
     def version(self) -> str:
         return f"SQLite {sqlite3.sqlite_version}"

@@ -39,9 +39,7 @@ from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 DAY = timedelta(days=1)
 DEAD = failure(retry_in=None)
 CALLBACKS = ("on_success", "on_failure", "on_complete")
@@ -189,9 +187,7 @@ class TestCancel:
     def test_a_cancelled_one_takes_no_more_jobs(self) -> None:
         batch = make(1)
         batch.cancel()
-        with pytest.raises(
-            BatchEndedError, match=rf"batch {batch.id} \(no description\) is cancelled; jobs can"
-        ):
+        with pytest.raises(BatchEndedError, match=rf"batch {batch.id} \(no description\) is cancelled; jobs can"):
             batch.add(sample.echo.s())
         assert Job.objects.filter(name=sample.echo.name).count() == 1
 
@@ -483,9 +479,7 @@ def test_a_batch_whose_last_finish_was_killed_before_its_check_is_found(
     from django_jobs.store.batches import count_deltas
 
     with monkeypatch.context() as patched:
-        patched.setattr(
-            count_deltas, "apply_deltas", lambda *_, **__: None
-        )  # what a process does that is killed here
+        patched.setattr(count_deltas, "apply_deltas", lambda *_, **__: None)  # what a process does that is killed here
         finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)
     assert (state(batch), batch.progress().state) == ("running", BatchState.SUCCEEDED)
     assert apply_pending_deltas(using="default") == [batch.id]

@@ -240,9 +240,7 @@ def test_a_killed_prune_leaves_groups_consistent(is_folded):
 @pytest.mark.django_db
 def test_groups_without_dead_letters_are_deleted_unless_muted_or_with_a_note():
     now = ago(days=0)
-    for at, fields in enumerate(
-        ({}, {"note": "known"}, {"muted_at": now}, {"last_died_at": now}, {"open": 1})
-    ):
+    for at, fields in enumerate(({}, {"note": "known"}, {"muted_at": now}, {"last_died_at": now}, {"open": 1})):
         values = {"job_name": "sample", "first_died_at": ago(days=100), "last_died_at": ago(days=100)}
         DeadLetterGroup.objects.create(fingerprint=str(at), **(values | fields))
     DeadLetterGroup.objects.create(fingerprint="f" * 32, **values)

@@ -84,9 +84,7 @@ def test_the_newest_death_comes_first_and_pages_join_without_gap_or_overlap(fold
     assert after is None
 
 
-@pytest.mark.parametrize(
-    "cursor", ["yesterday", "7", '["yesterday","x"]', f'[null,"{A}"]', f'["2026-01-01","{A}"]']
-)
+@pytest.mark.parametrize("cursor", ["yesterday", "7", '["yesterday","x"]', f'[null,"{A}"]', f'["2026-01-01","{A}"]'])
 def test_a_cursor_that_no_page_of_groups_had_is_refused(cursor):
     make_letter(fingerprint=A)
     with pytest.raises(FilterError):

@@ -48,9 +48,7 @@ def _between(first: float, last: float | None = None) -> DeadLetterFilter:
 def test_a_period_is_found_counted_and_iterated(wanted, hours, letters) -> None:  # type: ignore[no-untyped-def]
     ids = [letters[hour].pk for hour in hours]
     given = wanted()
-    assert (
-        list(filter_dead_letters(given, using="default").order_by("pk").values_list("pk", flat=True)) == ids
-    )
+    assert list(filter_dead_letters(given, using="default").order_by("pk").values_list("pk", flat=True)) == ids
     assert (count_open_dead_letters(given).number, count_open_dead_letters(given).is_more) == (
         len(ids),
         False,

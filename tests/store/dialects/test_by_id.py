@@ -11,9 +11,7 @@ from tests.databases import chosen_vendor
 from tests.factories import make_jobs
 
 pytestmark = pytest.mark.django_db
-on_mysql = pytest.mark.skipif(
-    chosen_vendor() != "mysql", reason="only MySQL and MariaDB are told which index to use"
-)
+on_mysql = pytest.mark.skipif(chosen_vendor() != "mysql", reason="only MySQL and MariaDB are told which index to use")
 
 
 @pytest.fixture

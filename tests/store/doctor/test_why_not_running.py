@@ -131,11 +131,7 @@ def test_a_rate_says_how_many_are_in_use_when_the_next_is_free_and_how_many_wait
     finish([factories.ended(claim, SUCCEEDED) for claim in factories.take(worker)], worker_id=worker.pk)
     assert urgent.refresh().is_final
     reason = why(jobs[-1])
-    free_at = (
-        Permit.objects.filter(phase=PermitPhase.COOLING)
-        .order_by("free_at")
-        .values_list("free_at", flat=True)[0]
-    )
+    free_at = Permit.objects.filter(phase=PermitPhase.COOLING).order_by("free_at").values_list("free_at", flat=True)[0]
     values = {
         "name": sample.call_api.name,
         "key": "stripe",
@@ -176,9 +172,7 @@ def test_a_breaker_says_until_when_it_is_open_and_who_attempts() -> None:
     worker = factories.make_worker()
     admit()
     claims = factories.take(worker, limit=2)
-    finish(
-        [factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk
-    )
+    finish([factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk)
     limit = Limit.objects.get()
     reason = why(jobs[3])
     assert (reason.why, reason.values["until"]) == (WaitReason.BREAKER_OPEN, limit.closed_until)

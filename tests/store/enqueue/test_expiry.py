@@ -72,9 +72,7 @@ class TestEnqueue:
         at = database_now() + HOUR
         assert sample.do_nothing.using(expires_at=at).enqueue().refresh().expires_at == at
 
-    def test_a_job_without_an_expiry_costs_no_row_and_no_statement(
-        self, django_assert_num_queries: Any
-    ) -> None:
+    def test_a_job_without_an_expiry_costs_no_row_and_no_statement(self, django_assert_num_queries: Any) -> None:
         job = sample.do_nothing.enqueue()
         assert not Expiry.objects.exists()
         with django_assert_num_queries(0):

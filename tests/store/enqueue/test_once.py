@@ -34,9 +34,7 @@ from tests.sampleapp.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 
 
 def count(customer: Customer, key: str = "k") -> Once:
@@ -153,9 +151,7 @@ def test_two_at_the_same_instant_are_done_once_and_both_know_what_was_stored() -
 
 @needs_row_locks
 @pytest.mark.parametrize("commits", [True, False])
-def test_the_second_waits_for_the_first_and_is_the_first_where_that_fails(
-    customer: Customer, commits: bool
-) -> None:
+def test_the_second_waits_for_the_first_and_is_the_first_where_that_fails(customer: Customer, commits: bool) -> None:
     begun: SimpleQueue[int] = SimpleQueue()
     let_go = threading.Event()
 

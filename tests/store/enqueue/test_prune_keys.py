@@ -68,9 +68,7 @@ def test_a_job_stays_as_long_as_the_window_of_its_idempotency_key() -> None:
     keyed = echo.using(idempotency_key="k", idempotency_window=30 * MINUTE)
     kept, unique, plain = keyed.enqueue(), sync.enqueue(7), echo.enqueue()
     for job in (kept, unique, plain):
-        Job.objects.filter(pk=job.pk).update(
-            state=State.SUCCEEDED, enqueued_at=ago(days=9), finished_at=ago(days=8)
-        )
+        Job.objects.filter(pk=job.pk).update(state=State.SUCCEEDED, enqueued_at=ago(days=9), finished_at=ago(days=8))
 
     assert prune({State.SUCCEEDED: timedelta(days=7)}).jobs == 2
     assert keyed.enqueue().pk == kept.pk

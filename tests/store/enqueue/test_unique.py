@@ -26,9 +26,7 @@ from tests.sampleapp.jobs import index, remind, sync, sync_alone, sync_newest
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 HOUR = timedelta(hours=1)
 
 
@@ -270,9 +268,7 @@ def test_a_claim_at_the_same_instant_loses_no_enqueue() -> None:
     worker = make_worker()
     for user_id in range(10):
         first = sync_newest.enqueue(user_id, reason="old")
-        claims, second = run_together(
-            lambda: take(worker), lambda user_id=user_id: sync_newest.enqueue(user_id, "new")
-        )
+        claims, second = run_together(lambda: take(worker), lambda user_id=user_id: sync_newest.enqueue(user_id, "new"))
         left = waiting(sync_newest)
         if second.is_duplicate:
             assert second.pk == first.pk

@@ -241,9 +241,7 @@ def test_a_run_with_a_cancellation_request_is_the_last(outcome):
     assert take(worker) == []
 
 
-@pytest.mark.parametrize(
-    ("outcome", "state"), [(SUCCEEDED, State.SUCCEEDED), (failure(retry_in=None), State.DEAD)]
-)
+@pytest.mark.parametrize(("outcome", "state"), [(SUCCEEDED, State.SUCCEEDED), (failure(retry_in=None), State.DEAD)])
 def test_a_final_outcome_wins_over_a_cancellation_request(outcome, state):
     make_job()
     worker = make_worker()

@@ -138,7 +138,5 @@ def test_an_instance_that_was_deleted_before_the_enqueue_is_refused():
     customer = Customer.objects.create(name="Anna")
     customer.delete()
 
-    with pytest.raises(
-        SerializationError, match=r"argument 'customer': sampleapp\.Customer instance is not saved"
-    ):
+    with pytest.raises(SerializationError, match=r"argument 'customer': sampleapp\.Customer instance is not saved"):
         greet.enqueue(customer)

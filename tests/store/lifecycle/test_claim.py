@@ -19,9 +19,7 @@ def ids(claims):
 
 
 def test_a_claim_moves_the_job_to_running_under_the_worker():
-    job = make_job(
-        attempt=2, claim_number=7, name="sample", priority=3, metadata={"a": 1}, ready_at=ago(minutes=1)
-    )
+    job = make_job(attempt=2, claim_number=7, name="sample", priority=3, metadata={"a": 1}, ready_at=ago(minutes=1))
     worker = make_worker()
 
     [one] = take(worker)

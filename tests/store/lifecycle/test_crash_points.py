@@ -75,9 +75,7 @@ def test_a_crash_while_finishing_saves_each_job_whole_or_not_at_all() -> None:
         return worker, [ended(claim, one) for claim, one in zip(take(worker), outcomes, strict=True)]
 
     seen = set()
-    for _, (worker, batch) in crash_at_every_point(
-        prepare, lambda made: finish(made[1], worker_id=made[0].pk)
-    ):
+    for _, (worker, batch) in crash_at_every_point(prepare, lambda made: finish(made[1], worker_id=made[0].pk)):
         seen.add(tuple(_states()))
         _check_records()
         rescue_worker(worker.pk, rules=RULES)
@@ -142,9 +140,7 @@ def test_a_crash_while_purging_leaves_no_open_dead_letter_without_its_job() -> N
             factories.make_attempt(make_letter().job)  # type: ignore[arg-type]
 
     for _ in crash_at_every_point(prepare, lambda _: purge(Job.objects.all())):
-        assert (
-            DeadLetter.objects.filter(status="open").count() == Job.objects.count() == Attempt.objects.count()
-        )
+        assert DeadLetter.objects.filter(status="open").count() == Job.objects.count() == Attempt.objects.count()
         purge(Job.objects.all())
         assert not Job.objects.exists()
 

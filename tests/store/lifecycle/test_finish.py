@@ -22,9 +22,7 @@ from tests.factories import ago, ended, failure, make_job, make_jobs, make_worke
 
 pytestmark = pytest.mark.django_db
 
-ERROR = Error(
-    error_class="shop.NoOrder", message="no order 7", traceback="Traceback ...", fingerprint="b" * 32
-)
+ERROR = Error(error_class="shop.NoOrder", message="no order 7", traceback="Traceback ...", fingerprint="b" * 32)
 
 
 def run(outcome, *, seconds=0.5, **fields):
@@ -154,9 +152,7 @@ def test_a_snooze_returns_the_attempt_but_never_the_claim_number():
     [claim] = take(worker)
     finish([ended(claim, Succeeded())], worker_id=worker.pk)
 
-    assert list(
-        Attempt.objects.order_by("claim_number").values_list("number", "claim_number", "outcome")
-    ) == [
+    assert list(Attempt.objects.order_by("claim_number").values_list("number", "claim_number", "outcome")) == [
         (1, 1, "snoozed"),
         (1, 2, "succeeded"),
     ]
@@ -213,9 +209,7 @@ def test_an_unknown_job_that_outlived_its_time_is_dead_without_an_attempt():
 
 
 def test_errors_as_long_as_their_columns_are_stored_whole():
-    long = Error(
-        error_class="é" * 200, message="😀" * 100_000, traceback="x\n" * 200_000, fingerprint="c" * 32
-    )
+    long = Error(error_class="é" * 200, message="😀" * 100_000, traceback="x\n" * 200_000, fingerprint="c" * 32)
 
     job, _, _ = run(Discarded(error=long))
 

@@ -99,9 +99,7 @@ def test_a_prune_continues_behind_the_previous_one(monkeypatch):
     assert first == prune_module.PruneResult(jobs=2, next_id=jobs[1].pk)
     second = prune(RETENTION, start_id=first.next_id, windows=1)
     assert second == prune_module.PruneResult(jobs=2, next_id=jobs[3].pk)
-    assert prune(RETENTION, start_id=second.next_id, windows=1) == prune_module.PruneResult(
-        jobs=1, next_id=None
-    )
+    assert prune(RETENTION, start_id=second.next_id, windows=1) == prune_module.PruneResult(jobs=1, next_id=None)
     assert not Job.objects.exists()
 
 

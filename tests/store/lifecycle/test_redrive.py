@@ -137,9 +137,7 @@ def test_more_than_a_thousand_dead_letters_are_all_redriven():
         for _ in range(1_050)
     )
     DeadLetter.objects.bulk_create(
-        DeadLetter(
-            job_id=pk, job_name="x", queue_name="q", reason="lost", attempt=1, fingerprint="f", died_at=now
-        )
+        DeadLetter(job_id=pk, job_name="x", queue_name="q", reason="lost", attempt=1, fingerprint="f", died_at=now)
         for pk in Job.objects.values_list("pk", flat=True)
     )
 

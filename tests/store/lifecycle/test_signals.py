@@ -204,12 +204,6 @@ def test_a_receiver_that_raises_is_logged_and_changes_nothing(ear, caplog):
     assert waiting.refresh().state == State.CANCELLED
     assert [name for name, _ in ear.heard] == ["enqueued", "succeeded", "dead", "cancelled"]
     assert (
-        len(
-            [
-                record
-                for record in caplog.records
-                if "ZeroDivisionError" in (record.exc_text or str(record.exc_info))
-            ]
-        )
+        len([record for record in caplog.records if "ZeroDivisionError" in (record.exc_text or str(record.exc_info))])
         == 4
     )

@@ -139,9 +139,7 @@ class JobLife(RuleBasedStateMachine):
     @rule(which=st.integers(0, 1), ran=st.sampled_from(["all", "none", "nobody knows"]))
     def lose_worker(self, which: int, ran: str) -> None:
         worker = self.workers[which]
-        held = {
-            pk for pk, model in self.jobs.items() if (model.state, model.worker) == (State.RUNNING, worker)
-        }
+        held = {pk for pk, model in self.jobs.items() if (model.state, model.worker) == (State.RUNNING, worker)}
         known = {"all": held, "none": set(), "nobody knows": None}[ran]
         assert rescue_worker(worker, rules=RULES, ran=known) == len(held)
         for pk in held:
@@ -184,8 +182,7 @@ class JobLife(RuleBasedStateMachine):
     def every_job_is_what_it_must_be(self) -> None:
         columns = ("pk", "state", "attempt", "claim_number", "worker_deaths")
         assert {row[0]: row[1:] for row in Job.objects.values_list(*columns)} == {
-            pk: (model.state, model.attempt, model.claim_number, model.worker_deaths)
-            for pk, model in self.jobs.items()
+            pk: (model.state, model.attempt, model.claim_number, model.worker_deaths) for pk, model in self.jobs.items()
         }
 
     @invariant()

@@ -24,9 +24,7 @@ def test_claims_that_a_worker_does_not_know_are_found_and_can_be_released():
     given_back = finish([ended(claim, Released(started=False)) for claim in found], worker_id=worker.pk)
     assert given_back == {claim.job_id for claim in unheard}
     assert [claim.job_id for claim in take(worker)] == [claim.job_id for claim in unheard]
-    assert {
-        claim.attempt for claim in unanswered_claims({claim.job_id for claim in known}, worker_id=worker.pk)
-    } == {1}
+    assert {claim.attempt for claim in unanswered_claims({claim.job_id for claim in known}, worker_id=worker.pk)} == {1}
 
 
 def test_a_worker_that_knows_all_its_claims_has_no_unanswered_ones():

@@ -19,9 +19,7 @@ from tests.lock_waits import LOCK, session, wait_for_waiters
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(
-        chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks"
-    ),
+    pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite has one writer at a time, and no deadlocks"),
 ]
 
 

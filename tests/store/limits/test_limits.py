@@ -31,9 +31,7 @@ from tests.factories import ago, ended, failure, make_worker, take
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 
 
 def admit_all() -> None:

@@ -32,9 +32,7 @@ def _open_the_breaker() -> list[Job]:
     _admit_all()
     worker = factories.make_worker()
     claims = factories.take(worker, limit=2)
-    finish(
-        [factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk
-    )
+    finish([factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk)
     return jobs[2:]
 
 

@@ -28,9 +28,7 @@ pytestmark = pytest.mark.django_db
 
 
 def _which(page: KeysetPage[LimitStatus]) -> list[tuple[str, str, str]]:
-    return [
-        (shown.limit.name, LimitKind(shown.limit.kind).name.lower(), shown.limit.key) for shown in page.rows
-    ]
+    return [(shown.limit.name, LimitKind(shown.limit.kind).name.lower(), shown.limit.key) for shown in page.rows]
 
 
 @pytest.fixture
@@ -166,9 +164,7 @@ def test_a_job_names_its_limits_in_the_order_in_which_it_takes_their_permits() -
 
 
 @pytest.mark.parametrize("number", [10, 50])
-def test_a_page_takes_four_statements_however_many_limits(
-    number: int, django_assert_max_num_queries: Any
-) -> None:
+def test_a_page_takes_four_statements_however_many_limits(number: int, django_assert_max_num_queries: Any) -> None:
     for at in range(number):
         limit = factories.make_limit(RateLimit(5, per=timedelta(minutes=1)), key=f"{at:03}")
         factories.make_permit(limit)

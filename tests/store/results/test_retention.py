@@ -56,9 +56,7 @@ def succeed_with_file(worker: Any) -> list[FinishedRun]:
     for claim in take(worker):
         file = write_result('"large"', job_id=claim.job_id, day=ago().date(), storage="results")
         result_retention = ResultRetentionSpec(ttl=HOUR, storage=file.storage, file_name=file.name)
-        ends.append(
-            ended(claim, Succeeded(result=json.dumps(file.reference()), result_retention=result_retention))
-        )
+        ends.append(ended(claim, Succeeded(result=json.dumps(file.reference()), result_retention=result_retention)))
     return ends
 
 
@@ -214,9 +212,7 @@ def test_a_crash_while_finishing_leaves_result_and_row_in_step(tmp_path: Path) -
         worker = make_worker()
         return worker, succeed_with_file(worker)
 
-    for _, (worker, ends) in crash_at_every_point(
-        prepare, lambda made: finish(made[1], worker_id=made[0].pk)
-    ):
+    for _, (worker, ends) in crash_at_every_point(prepare, lambda made: finish(made[1], worker_id=made[0].pk)):
         done = Job.objects.filter(state=State.SUCCEEDED)
         assert ResultRetention.objects.count() == done.count()
         assert all(job.result == "large" for job in done)

@@ -69,6 +69,4 @@ def test_the_check_names_rows_that_cannot_fire() -> None:
     found = checks.run_checks(tags=[checks.Tags.database], databases=["default"])
     [message] = [message for message in found if message.id == "django_jobs.W002"]
     assert message.msg.startswith("Schedule 'bad' cannot fire: job 'gone' is not registered")
-    assert not [message for message in checks.run_checks() if message.id == "django_jobs.W002"], (
-        "no database was named"
-    )
+    assert not [message for message in checks.run_checks() if message.id == "django_jobs.W002"], "no database was named"

@@ -19,9 +19,7 @@ from tests.factories import ago, make_job, make_schedule, make_tick, make_worker
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 MINUTE = timedelta(minutes=1)
 
 
@@ -39,9 +37,7 @@ def is_due_again(schedule: CronSchedule) -> CronSchedule:
 
 
 def test_what_is_due_fires_one_job_and_is_due_again_at_its_next_time() -> None:
-    schedule = make_schedule(
-        arguments={"region": "us"}, queue_name="mail", priority=7, max_attempts=2, cron="@hourly"
-    )
+    schedule = make_schedule(arguments={"region": "us"}, queue_name="mail", priority=7, max_attempts=2, cron="@hourly")
     ticked = tick()
     assert (ticked.fired, ticked.full) == (1, False)
     one, job = Tick.objects.get(), Job.objects.get()
@@ -114,9 +110,7 @@ def test_what_was_missed_is_recorded_and_caught_up_with(catch_up: str, expected:
     number = 400_000
     every = (ago(minutes=30) - datetime(1970, 1, 1, tzinfo=UTC)) // number
     first = datetime(1970, 1, 1, tzinfo=UTC) + every * (number - 4)
-    schedule = make_schedule(
-        catch_up=catch_up, catch_up_limit=3, overlap="allow", next_due_at=first, every=every
-    )
+    schedule = make_schedule(catch_up=catch_up, catch_up_limit=3, overlap="allow", next_due_at=first, every=every)
     tick()
     assert outcomes(schedule) == expected
     for missed in Tick.objects.filter(outcome="missed"):
@@ -251,9 +245,7 @@ class TestRunNow:
         second = run_schedule(schedule)
         assert (second.outcome, second.reason) == ("skipped", f"job {first.job_id} has not ended")
 
-    @pytest.mark.parametrize(
-        "fields", [{"disabled_at": datetime(2026, 1, 1, tzinfo=UTC)}, {"problem": "no such job"}]
-    )
+    @pytest.mark.parametrize("fields", [{"disabled_at": datetime(2026, 1, 1, tzinfo=UTC)}, {"problem": "no such job"}])
     def test_running_a_schedule_that_cannot_fire_is_an_error(self, fields: dict[str, object]) -> None:
         with pytest.raises(ConfigurationError, match=r"no such job|no code defines it"):
             run_schedule(make_schedule(next_due_at=None, **fields))

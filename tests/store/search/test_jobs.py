@@ -233,9 +233,7 @@ def test_an_invalid_filter_is_refused(query: dict[str, str], said: str) -> None:
         read(query)
 
 
-@pytest.mark.parametrize(
-    "after", ["x", "[]", "[1]", "[1,2]", '"a"', "true", "1e3", "99999999999999999999", "{}"]
-)
+@pytest.mark.parametrize("after", ["x", "[]", "[1]", "[1,2]", '"a"', "true", "1e3", "99999999999999999999", "{}"])
 @pytest.mark.parametrize("state", ["", "ready", "scheduled", "dead"])
 def test_a_cursor_that_no_page_had_is_refused(after: str, state: str) -> None:
     with pytest.raises(FilterError, match="below: expected where a page ended"):

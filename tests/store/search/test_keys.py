@@ -24,9 +24,7 @@ from tests.sampleapp.jobs import add, echo
 pytestmark = pytest.mark.django_db(transaction=True)
 
 KEYED = echo.using(idempotency_key="order-3-receipt")
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 
 
 def test_a_second_enqueue_with_the_key_returns_the_first_job() -> None:
@@ -40,9 +38,9 @@ def test_a_second_enqueue_with_the_key_returns_the_first_job() -> None:
 
 
 def test_the_job_of_a_new_key_equals_the_stored_one_in_every_column() -> None:
-    job = echo.using(
-        idempotency_key="k", run_after=timedelta(hours=1), metadata={"tenant": 3}, priority=-7
-    ).enqueue([1, "é"])
+    job = echo.using(idempotency_key="k", run_after=timedelta(hours=1), metadata={"tenant": 3}, priority=-7).enqueue(
+        [1, "é"]
+    )
     stored = Job.objects.get(pk=job.pk)
     for field in Job._meta.concrete_fields:
         assert getattr(job, field.attname) == getattr(stored, field.attname), field.attname
@@ -50,9 +48,7 @@ def test_the_job_of_a_new_key_equals_the_stored_one_in_every_column() -> None:
     assert (key.kind, key.job_name, key.key, key.job) == ("idempotency", echo.name, "k", stored)
 
 
-@pytest.mark.parametrize(
-    "state", [State.RUNNING, State.SUCCEEDED, State.CANCELLED, State.DEAD, State.SCHEDULED]
-)
+@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.CANCELLED, State.DEAD, State.SCHEDULED])
 def test_the_key_holds_whatever_has_become_of_the_first_job(state: State) -> None:
     first = KEYED.enqueue(1)
     columns = {"run_after": first.enqueued_at} if state is State.SCHEDULED else {}
@@ -220,8 +216,6 @@ def test_a_kill_between_any_two_statements_leaves_no_key_without_its_job() -> No
         Job.objects.all()._raw_delete("default")
 
     for _ in crash_at_every_point(prepare, lambda _: KEYED.enqueue(1)):
-        assert set(EnqueueKey.objects.values_list("job_id", flat=True)) == set(
-            Job.objects.values_list("pk", flat=True)
-        )
+        assert set(EnqueueKey.objects.values_list("job_id", flat=True)) == set(Job.objects.values_list("pk", flat=True))
         KEYED.enqueue(1)
         assert Job.objects.count() == 1

@@ -75,9 +75,9 @@ def test_each_span_has_its_own_percentiles():
     assert (busy.wait.number, busy.run.number) == (20, 20)
     assert [busy.wait.p50, busy.wait.p95] == [pytest.approx(1, rel=0.1), pytest.approx(100, rel=0.1)]
     assert [busy.run.p50, busy.run.p95] == [pytest.approx(0.1, rel=0.1), pytest.approx(10, rel=0.1)]
-    assert {
-        (point.wait.p50, point.run.p95) for point in dashboard_snapshot().series if not point.succeeded
-    } == {(None, None)}
+    assert {(point.wait.p50, point.run.p95) for point in dashboard_snapshot().series if not point.succeeded} == {
+        (None, None)
+    }
 
 
 def make_history():
@@ -127,14 +127,10 @@ def test_throughput_and_durations_equal_an_exact_count(period):
     ):
         exact = Counter(map(bucket_of, durations))
         assert told.number == len(tries)
-        assert (told.p50, told.p95, told.p99) == tuple(
-            percentile(exact, share) for share in (0.5, 0.95, 0.99)
-        )
+        assert (told.p50, told.p95, told.p99) == tuple(percentile(exact, share) for share in (0.5, 0.95, 0.99))
 
 
-@pytest.mark.parametrize(
-    ("period", "points", "seconds"), [(HOUR, 60, 60), (DAY, 144, 600), (WEEK, 168, 3600)]
-)
+@pytest.mark.parametrize(("period", "points", "seconds"), [(HOUR, 60, 60), (DAY, 144, 600), (WEEK, 168, 3600)])
 def test_a_series_has_a_point_for_every_span_the_current_one_last(period, points, seconds):
     make_history()
     roll_up(min_age=NOW)
@@ -262,9 +258,7 @@ def test_the_next_ticks_come_in_their_order_without_those_of_paused_schedules():
         make_schedule(f"in {minutes}", next_due_at=ago(minutes=-minutes))
     make_schedule("paused", next_due_at=None, next_check_at=None)
 
-    assert [tick.schedule_name for tick in dashboard_snapshot().ticks] == [
-        f"in {minutes}" for minutes in range(1, 11)
-    ]
+    assert [tick.schedule_name for tick in dashboard_snapshot().ticks] == [f"in {minutes}" for minutes in range(1, 11)]
 
 
 def test_open_dead_letters_are_counted_to_a_bound(monkeypatch):
@@ -295,17 +289,13 @@ def test_the_dashboard_shows_what_the_engine_did():
     assert (seen.wait.number, seen.run.number) == (10, 10)
     assert seen.queues[0].waiting.number == 4
     assert seen.retries.number == 3
-    assert (
-        seen.next_retry_at == Job.objects.filter(state="scheduled").aggregate(first=Min("run_after"))["first"]
-    )
+    assert seen.next_retry_at == Job.objects.filter(state="scheduled").aggregate(first=Min("run_after"))["first"]
     assert [(group.open, group.total) for group in seen.groups] == [(2, 2)]
     assert seen.open_dead_letters.number == 2
 
 
 @pytest.mark.parametrize("number", [2, 50])
-def test_twenty_statements_however_many_queues_and_workers(
-    number, monkeypatch, django_assert_max_num_queries
-):
+def test_twenty_statements_however_many_queues_and_workers(number, monkeypatch, django_assert_max_num_queries):
     monkeypatch.setattr(dashboard, "MAX_RUNNING", 1)
     for at in range(number):
         make_queue(f"queue{at}")

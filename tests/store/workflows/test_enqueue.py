@@ -29,9 +29,7 @@ from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-needs_row_locks = pytest.mark.skipif(
-    "connection.vendor == 'sqlite'", reason="SQLite has one writer at a time"
-)
+needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
 DAY = timedelta(days=1)
 DEAD = failure(retry_in=None)
 
@@ -139,9 +137,7 @@ class TestACancelledPredecessor:
 
     @pytest.mark.slow
     @pytest.mark.parametrize("length", [2_500])
-    def test_a_chain_longer_than_any_database_walks_in_one_go_is_cancelled_to_its_end(
-        self, length: int
-    ) -> None:
+    def test_a_chain_longer_than_any_database_walks_in_one_go_is_cancelled_to_its_end(self, length: int) -> None:
         jobs = chain(*[sample.do_nothing.s().without_result()] * length).enqueue()
         cancel(jobs[0])
         assert Job.objects.filter(state="cancelled").count() == length
@@ -331,9 +327,7 @@ class TestWhatIsRefused:
     def test_a_deleted_job(self) -> None:
         gone = make_job(State.SUCCEEDED)
         purge(gone)
-        with pytest.raises(
-            InvalidGraphError, match=rf"expected existing jobs to wait for, got {gone.pk}: rolled"
-        ):
+        with pytest.raises(InvalidGraphError, match=rf"expected existing jobs to wait for, got {gone.pk}: rolled"):
             waits(gone)
         assert Job.objects.count() == 0
 
@@ -375,9 +369,7 @@ class TestSweep:
         assert swept.followed == (expected != "blocked")
         assert repair(swept, abandoned_after=DAY).followed == 0
 
-    def test_it_walks_on_through_more_edges_than_a_round_looks_at(
-        self, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
+    def test_it_walks_on_through_more_edges_than_a_round_looks_at(self, monkeypatch: pytest.MonkeyPatch) -> None:
         from django_jobs.store.dependencies import successors
 
         monkeypatch.setattr(successors, "WINDOW", 3)
@@ -435,9 +427,7 @@ def test_a_kill_between_any_two_statements_of_an_enqueue_leaves_all_or_nothing()
 def test_a_finish_takes_the_same_number_of_statements_however_many_wait(
     django_assert_max_num_queries: object,
 ) -> None:
-    jobs = chain(
-        group(sample.echo.s() for _ in range(30)), group(sample.add_all.s() for _ in range(30))
-    ).enqueue()
+    jobs = chain(group(sample.echo.s() for _ in range(30)), group(sample.add_all.s() for _ in range(30))).enqueue()
     worker = make_worker()
     claims = take(worker)
     assert len(claims) == 30

@@ -15,9 +15,7 @@ from django_jobs.exceptions import SerializationError
 from tests.sampleapp.models import Customer, Document
 
 any_text = st.text(alphabet=st.characters(exclude_categories=()))
-storable_keys = st.text(
-    alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0")
-) | st.just("$type")
+storable_keys = st.text(alphabet=st.characters(exclude_categories=("Cs",), exclude_characters="\0")) | st.just("$type")
 zones = st.none() | st.integers(-23 * 60, 23 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 scalars = st.one_of(
     st.none(),
@@ -196,9 +194,7 @@ def test_a_key_that_is_no_string_is_refused(key):
 
 @pytest.mark.parametrize("key", ["a\0b", "\ud800"])
 def test_a_key_that_a_database_refuses_is_refused_here(key):
-    with pytest.raises(
-        SerializationError, match="value: keys of a dict must be valid text without NUL, got "
-    ):
+    with pytest.raises(SerializationError, match="value: keys of a dict must be valid text without NUL, got "):
         dumps({key: 1}, what="value")
 
 
@@ -247,9 +243,7 @@ def test_a_key_that_json_has_no_word_for_is_tagged_within_the_reference():
 
 @pytest.mark.parametrize("instance", [Customer(), Customer(pk=7), Document()])
 def test_an_unsaved_instance_is_refused(instance):
-    with pytest.raises(
-        SerializationError, match=r"value: sampleapp\.\w+ instance is not saved yet; save it before"
-    ):
+    with pytest.raises(SerializationError, match=r"value: sampleapp\.\w+ instance is not saved yet; save it before"):
         dumps(instance, what="value")
 
 

@@ -165,9 +165,7 @@ def test_a_backoff_value_is_taken_as_it_is(backoff):
 
 @pytest.mark.parametrize("option", [5, "soon", None, {5}])
 def test_an_option_that_is_not_a_backoff_is_refused_with_the_alternatives(option):
-    with pytest.raises(
-        ValueError, match=r"expected Exponential, Linear, Constant, a list .* or a callable .*; got"
-    ):
+    with pytest.raises(ValueError, match=r"expected Exponential, Linear, Constant, a list .* or a callable .*; got"):
         as_backoff(option)
 
 

@@ -103,9 +103,7 @@ def test_intervals_fire_as_debians_cron_fires_them(expression: str, zone: str) -
         ("Asia/Kathmandu", datetime(1985, 12, 31, 18, 30, tzinfo=UTC)),
     ],
 )
-def test_intervals_follow_a_clock_that_changes_by_part_of_an_hour(
-    expression: str, zone: str, change: datetime
-) -> None:
+def test_intervals_follow_a_clock_that_changes_by_part_of_an_hour(expression: str, zone: str, change: datetime) -> None:
     after, until = change - timedelta(hours=20), change + timedelta(hours=20)
     assert ticks(expression, zone, after, until) == minute_by_minute(expression, zone, after, until)
 
@@ -114,9 +112,7 @@ def fields(lowest: int, highest: int) -> st.SearchStrategy[str]:
     numbers = st.integers(lowest, highest)
     pairs = st.tuples(numbers, numbers).filter(lambda pair: pair[0] != pair[1])
     ranges = pairs.map(lambda pair: f"{min(pair)}-{max(pair)}")
-    steps = st.tuples(st.one_of(st.just("*"), ranges), st.integers(1, highest)).map(
-        lambda pair: f"{pair[0]}/{pair[1]}"
-    )
+    steps = st.tuples(st.one_of(st.just("*"), ranges), st.integers(1, highest)).map(lambda pair: f"{pair[0]}/{pair[1]}")
     lists = st.lists(numbers.map(str), min_size=1, max_size=4, unique=True).map(",".join)
     return st.one_of(st.just("*"), lists, ranges, steps)
 
@@ -135,14 +131,10 @@ EXPRESSIONS = st.tuples(
     day=st.integers(0, 364),
     year=st.integers(1975, 2035),
 )
-def test_generated_expressions_fire_as_debians_cron_fires_them(
-    expression: str, zone: str, day: int, year: int
-) -> None:
+def test_generated_expressions_fire_as_debians_cron_fires_them(expression: str, zone: str, day: int, year: int) -> None:
     after = datetime(year, 1, 1, 11, 3, tzinfo=UTC) + timedelta(days=day)
     ours = list(islice(occurrences(expression, zone=zone, after=after), 60))
-    theirs = [
-        tick.astimezone(UTC) for tick in islice(CronSim(expression, after.astimezone(ZoneInfo(zone))), 60)
-    ]
+    theirs = [tick.astimezone(UTC) for tick in islice(CronSim(expression, after.astimezone(ZoneInfo(zone))), 60)]
     assert ours == theirs
 
 

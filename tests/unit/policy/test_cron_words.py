@@ -97,9 +97,9 @@ def test_the_sentence_is_english_in_every_language() -> None:
 @settings(max_examples=500)
 @example("0 0-H 0 0 0")
 @given(
-    st.lists(
-        st.text(alphabet="0123456789*/,-#LlHh()?monjanW²٣", min_size=1, max_size=8), min_size=5, max_size=6
-    ).map(" ".join)
+    st.lists(st.text(alphabet="0123456789*/,-#LlHh()?monjanW²٣", min_size=1, max_size=8), min_size=5, max_size=6).map(
+        " ".join
+    )
 )
 def test_an_invalid_expression_has_some_description(cron: str) -> None:
     """A row edited by hand is shown in a list among others."""

@@ -23,9 +23,7 @@ from django_jobs.policy.outcomes import (
 )
 from django_jobs.policy.states import FINAL_STATES, State, is_legal
 
-RULES = DecisionSettings(
-    unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3
-)
+RULES = DecisionSettings(unknown_retry_delay=timedelta(minutes=1), unknown_ttl=timedelta(days=1), max_worker_deaths=3)
 ERROR = Error(error_class="ValueError", message="no", traceback="...", fingerprint="f" * 32)
 
 

@@ -23,17 +23,13 @@ def only(**facts):
 def test_nothing_is_found_where_nothing_is_wrong():
     assert (
         findings(
-            server=ServerFacts(
-                clock_skew_seconds=0.9, dead_rows=9_999, head_pages=9, log_bytes=1, notify_works=True
-            )
+            server=ServerFacts(clock_skew_seconds=0.9, dead_rows=9_999, head_pages=9, log_bytes=1, notify_works=True)
         )
         == []
     )
 
 
-@pytest.mark.parametrize(
-    ("seconds", "said"), [(3600, "60 min ahead of"), (-7300, "2 h behind"), (1.1, "1 s ahead of")]
-)
+@pytest.mark.parametrize(("seconds", "said"), [(3600, "60 min ahead of"), (-7300, "2 h behind"), (1.1, "1 s ahead of")])
 def test_a_clock_that_differs_is_a_hint(seconds, said):
     finding = only(server=ServerFacts(clock_skew_seconds=seconds))
     assert finding.severity is Severity.HINT
@@ -75,7 +71,5 @@ def test_every_unsafe_setting_is_a_problem_with_advice(weakness):
 
 
 def test_problems_come_first():
-    found = findings(
-        server=ServerFacts(clock_skew_seconds=99), rows=RowFacts(orphaned=[1, 2], missing_finished_at=[3])
-    )
+    found = findings(server=ServerFacts(clock_skew_seconds=99), rows=RowFacts(orphaned=[1, 2], missing_finished_at=[3]))
     assert [finding.severity for finding in found] == [Severity.PROBLEM, Severity.HINT, Severity.HINT]

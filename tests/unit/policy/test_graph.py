@@ -64,9 +64,7 @@ def test_a_chain_as_long_as_a_graph_may_be_needs_no_deep_stack():
 
 def test_a_graph_that_is_too_large_is_refused_with_advice():
     check_size(MAX_NODES, MAX_EDGES)
-    with pytest.raises(
-        GraphError, match=r"at most 20,000 jobs in a graph, got 100,000; a Batch takes any number"
-    ):
+    with pytest.raises(GraphError, match=r"at most 20,000 jobs in a graph, got 100,000; a Batch takes any number"):
         topological_order([[]] * 100_000, names(1))
     with pytest.raises(GraphError, match=r"at most 100,000 edges in a graph, got 100,001"):
         check_size(2, MAX_EDGES + 1)

@@ -13,8 +13,7 @@ def test_each_job_is_right_of_its_predecessors_and_no_two_boxes_touch():
         assert MARGIN <= x <= drawing.width - BOX_WIDTH - MARGIN
         assert MARGIN <= y <= drawing.height - BOX_HEIGHT - MARGIN
         assert all(
-            other == one or abs(x - a) >= BOX_WIDTH or abs(y - b) >= BOX_HEIGHT
-            for other, (a, b) in places.items()
+            other == one or abs(x - a) >= BOX_WIDTH or abs(y - b) >= BOX_HEIGHT for other, (a, b) in places.items()
         )
 
 

@@ -65,9 +65,7 @@ def neglect(*waiting, served=(None,)):
 
 
 def test_queues_that_are_served_are_no_problem():
-    assert (
-        neglect(("mail", 299), ("documents", 0), served=[frozenset({"mail"}), frozenset({"documents"})]) == []
-    )
+    assert neglect(("mail", 299), ("documents", 0), served=[frozenset({"mail"}), frozenset({"documents"})]) == []
     assert neglect(("mail", 300)) == []
 
 

@@ -32,9 +32,7 @@ def test_no_duration_is_beyond_the_highest_bucket() -> None:
 
 
 @given(st.lists(durations, min_size=1), st.sampled_from([0.5, 0.95, 0.99, 1.0]))
-def test_percentiles_are_those_of_the_durations_themselves_a_tenth_off(
-    all_seconds: list[float], share: float
-) -> None:
+def test_percentiles_are_those_of_the_durations_themselves_a_tenth_off(all_seconds: list[float], share: float) -> None:
     exact = sorted(all_seconds)[max(math.ceil(len(all_seconds) * share), 1) - 1]
     assert percentile(Counter(map(bucket_of, all_seconds)), share) == pytest.approx(exact, rel=0.1)
 

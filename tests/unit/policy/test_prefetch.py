@@ -9,12 +9,8 @@ from django_jobs.policy.prefetch import Backlog, RunTimes, claim_limit, mixed_cl
 HORIZON = 0.25
 
 
-def _stock(
-    *, idle: int = 0, free: int | None = None, waiting: int = 0, waiting_seconds: float = 0
-) -> Backlog:
-    return Backlog(
-        idle=idle, free=idle if free is None else free, waiting=waiting, waiting_seconds=waiting_seconds
-    )
+def _stock(*, idle: int = 0, free: int | None = None, waiting: int = 0, waiting_seconds: float = 0) -> Backlog:
+    return Backlog(idle=idle, free=idle if free is None else free, waiting=waiting, waiting_seconds=waiting_seconds)
 
 
 def _room(stock: Backlog, typical_seconds: float, most: int = 500) -> int:
@@ -69,9 +65,7 @@ def test_a_slot_is_free_soon_if_its_job_is_expected_to_end() -> None:
 def test_neither_kind_gets_more_than_its_limit(
     sync_limit: int, async_limit: int, async_share: float, wanted: int
 ) -> None:
-    assert (
-        mixed_claim_limit(sync_limit=sync_limit, async_limit=async_limit, async_share=async_share) == wanted
-    )
+    assert mixed_claim_limit(sync_limit=sync_limit, async_limit=async_limit, async_share=async_share) == wanted
 
 
 def test_run_times_are_learned_by_name_and_by_queue() -> None:

@@ -71,9 +71,7 @@ def test_a_schedule_after_its_last_year_has_no_next_tick() -> None:
     outage=st.integers(0, 50),
     catch_up=st.sampled_from(CatchUp),
 )
-def test_no_tick_is_lost_or_doubled(
-    offset: int, seconds: int, jitter: float, outage: int, catch_up: CatchUp
-) -> None:
+def test_no_tick_is_lost_or_doubled(offset: int, seconds: int, jitter: float, outage: int, catch_up: CatchUp) -> None:
     """Look at any moment, then again: each tick is decided exactly once, and never before its time."""
     every = timedelta(seconds=seconds)
     timing = Timing(name="any", every=every, jitter=every * jitter)

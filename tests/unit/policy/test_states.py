@@ -25,9 +25,7 @@ def test_there_are_seven_states():
 
 def test_a_job_may_be_stored_in_each_state_and_in_no_other():
     field = Job._meta.get_field("state")
-    [constraint] = [
-        constraint for constraint in Job._meta.constraints if constraint.name == "django_jobs_job_state"
-    ]
+    [constraint] = [constraint for constraint in Job._meta.constraints if constraint.name == "django_jobs_job_state"]
     [(lookup, allowed)] = constraint.condition.children
 
     assert lookup == "state__in"
@@ -52,9 +50,7 @@ def test_every_state_is_either_final_or_running_or_waiting():
 
 
 def test_only_a_redrive_leaves_a_final_state():
-    leaving = {
-        (verb, before) for verb, pairs in TRANSITIONS.items() for before, _ in pairs if before in FINAL_STATES
-    }
+    leaving = {(verb, before) for verb, pairs in TRANSITIONS.items() for before, _ in pairs if before in FINAL_STATES}
 
     assert leaving == {("redrive", State.DEAD)}
 

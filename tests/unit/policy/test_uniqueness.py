@@ -36,10 +36,7 @@ def test_a_running_job_is_never_changed(on_conflict):
 
 def test_a_job_may_be_stored_states_as_text_too():
     assert decide_conflict(OnConflict.SKIP, holder=State.READY, states=("ready",)) is ConflictDecision.SKIP
-    assert (
-        decide_conflict(OnConflict.SKIP, holder=State.READY, states=("scheduled",))
-        is ConflictDecision.ENQUEUE
-    )
+    assert decide_conflict(OnConflict.SKIP, holder=State.READY, states=("scheduled",)) is ConflictDecision.ENQUEUE
 
 
 @pytest.mark.parametrize(

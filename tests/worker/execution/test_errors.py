@@ -32,10 +32,7 @@ def test_equal_errors_of_one_job_share_a_fingerprint() -> None:
     other = describe_exception(_raised(lambda: int("order 18")), job_name="sample")
     assert one.message != other.message
     assert one.fingerprint == other.fingerprint
-    assert (
-        one.fingerprint
-        != describe_exception(_raised(lambda: int("order 17")), job_name="another").fingerprint
-    )
+    assert one.fingerprint != describe_exception(_raised(lambda: int("order 17")), job_name="another").fingerprint
 
 
 def test_text_that_a_database_refuses_is_escaped() -> None:

@@ -81,9 +81,7 @@ def test_if_the_storage_is_down_a_passed_result_is_retried(tmp_path: Path) -> No
     with storing(tmp_path):
         first = sample.echo.enqueue(LARGE)
         drain()
-        Job.objects.filter(pk=first.pk).update(
-            result_data=first.refresh().result_data | {"storage": "broken"}
-        )
+        Job.objects.filter(pk=first.pk).update(result_data=first.refresh().result_data | {"storage": "broken"})
         last = sample.echo.after(first).enqueue(RESULT)
         drain()
         assert last.refresh().state == "scheduled"

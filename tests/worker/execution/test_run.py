@@ -74,9 +74,7 @@ def test_an_atomic_run_is_finished_with_its_writes() -> None:
 
 def test_an_atomic_run_whose_claim_was_lost_is_rolled_back() -> None:
     claim, context = _claimed(lambda: sample.echo_atomic.enqueue(7))
-    assert execute(claim._replace(claim_number=9), context) == CommittedRun(
-        claim._replace(claim_number=9), None
-    )
+    assert execute(claim._replace(claim_number=9), context) == CommittedRun(claim._replace(claim_number=9), None)
     assert Job.objects.get().state == State.RUNNING
 
 

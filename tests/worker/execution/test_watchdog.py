@@ -68,9 +68,7 @@ def test_a_limit_that_fires_while_its_thread_waits_to_leave_does_not_keep_the_wa
     with watchdog._lock:
         [(_, _, limit)] = watchdog._limits
         go.set()
-        deadline = (
-            time.monotonic() + 0.2
-        )  # long enough for the thread to come to the lock, where it cannot be seen
+        deadline = time.monotonic() + 0.2  # long enough for the thread to come to the lock, where it cannot be seen
         while time.monotonic() < deadline:
             pass
         timeouts._raise_in(limit.thread_id)

@@ -62,9 +62,7 @@ def test_a_run_whose_cancellation_was_requested_before_its_start_does_not_start(
         pytest.fail("it began")
 
 
-def test_a_run_is_interrupted_only_once(
-    interrupts: JobProcessInterrupts, requested_run: SharedRunKey
-) -> None:
+def test_a_run_is_interrupted_only_once(interrupts: JobProcessInterrupts, requested_run: SharedRunKey) -> None:
     heard = 0
     with interrupts.interruptible_call(_claim()):
         for _ in range(3):

@@ -77,9 +77,7 @@ def test_large_results_are_saved_in_statements_that_a_server_accepts() -> None:
 def test_of_two_ends_of_one_run_the_first_counts() -> None:
     setup = FinisherSetup()
     (claim,) = setup.claims(1)
-    setup.save(
-        factories.ended(claim, Succeeded(result='"mine"')), factories.ended(claim, Released(started=True))
-    )
+    setup.save(factories.ended(claim, Succeeded(result='"mine"')), factories.ended(claim, Released(started=True)))
     job = Job.objects.get()
     assert (job.state, job.result) == ("succeeded", "mine")
     assert job.attempts.count() == 1

@@ -81,9 +81,7 @@ def test_a_cancelled_job_sends_job_cancelled(heard: list[Any]) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_receiver_that_raises_is_logged_and_changes_nothing(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_receiver_that_raises_is_logged_and_changes_nothing(name: str, caplog: pytest.LogCaptureFixture) -> None:
     def receive(**kwargs: Any) -> None:
         raise RuntimeError("a bad receiver")
 

@@ -48,9 +48,7 @@ class BatchStatements:
         state, outcome, description, is_closed, is_cancelled = row[:5]
         return LockedBatch(state, outcome, description, bool(is_closed), bool(is_cancelled), Counts(*row[5:]))
 
-    def read_batches_of(
-        self, connection: BaseDatabaseWrapper, job_ids: Sequence[int]
-    ) -> list[tuple[int, int]]:
+    def read_batches_of(self, connection: BaseDatabaseWrapper, job_ids: Sequence[int]) -> list[tuple[int, int]]:
         """Return (batch, job) for those of the jobs that are in a batch."""
         if not job_ids:
             return []
@@ -62,11 +60,7 @@ class BatchStatements:
         """Add jobs, just inserted in this transaction, to a batch."""
         insert_rows(connection, INSERT_MEMBERS, [f"({job_id:d},{batch_id:d})" for job_id in job_ids])
 
-    def insert_count_deltas(
-        self, connection: BaseDatabaseWrapper, changes: Iterable[tuple[int, Counts]]
-    ) -> None:
+    def insert_count_deltas(self, connection: BaseDatabaseWrapper, changes: Iterable[tuple[int, Counts]]) -> None:
         """Insert changes to the counts of batches."""
-        rows = [
-            f"({batch_id:d},{','.join(f'{number:d}' for number in counts)})" for batch_id, counts in changes
-        ]
+        rows = [f"({batch_id:d},{','.join(f'{number:d}' for number in counts)})" for batch_id, counts in changes]
         insert_rows(connection, INSERT_COUNT_DELTAS, rows)

@@ -35,9 +35,7 @@ class DependencyStatements:
     index_hint: ClassVar[str] = ""
     recursion_hint: ClassVar[str] = ""
 
-    def insert(
-        self, connection: BaseDatabaseWrapper, edges: Iterable[tuple[int, int, int, bool, bool]]
-    ) -> None:
+    def insert(self, connection: BaseDatabaseWrapper, edges: Iterable[tuple[int, int, int, bool, bool]]) -> None:
         """Insert edges: job, predecessor, position, whether a dead predecessor cancels it, whether it is met."""
         rows = [
             f"({job_id:d},{predecessor_id:d},{position:d},'{'cancel' if cancels else 'block'}',"
@@ -63,19 +61,13 @@ class DependencyStatements:
 
         ``on_dead_cancel_only``: of the direct ones, only those that a dead predecessor cancels.
         """
-        return (
-            self._read_dependents(connection, job_ids, on_dead_cancel_only=on_dead_cancel_only)
-            if job_ids
-            else set()
-        )
+        return self._read_dependents(connection, job_ids, on_dead_cancel_only=on_dead_cancel_only) if job_ids else set()
 
     def _read_dependents(
         self, connection: BaseDatabaseWrapper, job_ids: Sequence[int], *, on_dead_cancel_only: bool
     ) -> set[int]:
         condition = "AND on_dead = 'cancel'" if on_dead_cancel_only else ""
-        statement = SUCCESSORS.format(
-            ids=id_list(job_ids), condition=condition, recursion_hint=self.recursion_hint
-        )
+        statement = SUCCESSORS.format(ids=id_list(job_ids), condition=condition, recursion_hint=self.recursion_hint)
         with connection.cursor() as cursor:
             cursor.execute(statement)
             return {job_id for (job_id,) in cursor.fetchall()}

@@ -140,9 +140,7 @@ class Promoted(NamedTuple):
 class JobStatements(Protocol):
     """Insert, claim, promote and finish jobs."""
 
-    def insert_jobs(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
-    ) -> list[Inserted]:
+    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
         """Insert one job for each of ``arguments`` (JSON text), in their order."""
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
@@ -169,9 +167,7 @@ class JobStatements(Protocol):
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Move up to ``limit`` due jobs from scheduled to ready, those under a limit to blocked."""
 
-    def finish(
-        self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int
-    ) -> dict[int, int]:
+    def finish(self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int) -> dict[int, int]:
         """Save the decisions on claims that ``worker_id`` still has; return the current flags of their jobs, by id.
 
         Job, Attempt and DeadLetter are written together or not at all.
@@ -203,9 +199,7 @@ def as_inserted(row: tuple[Any, ...]) -> Inserted:
     return Inserted(job_id, state, as_instant(enqueued_at), as_instant(run_after), as_instant(ready_at))
 
 
-def execute_snapshot(
-    connection: BaseDatabaseWrapper, statement: str, queues: Sequence[str] | None
-) -> QueueSnapshot:
+def execute_snapshot(connection: BaseDatabaseWrapper, statement: str, queues: Sequence[str] | None) -> QueueSnapshot:
     """Run a vendor's snapshot statement; keep the lanes of ``queues``, None for all."""
     with connection.cursor() as cursor:
         cursor.execute(statement)

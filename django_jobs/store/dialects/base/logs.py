@@ -32,9 +32,7 @@ class LogStatements:
     def __init__(self, *, data: str = "%(data)s", merge: str = ON_CONFLICT) -> None:
         self._save = INSERT_LOG.format(data=data) + merge
 
-    def save(
-        self, connection: BaseDatabaseWrapper, claim: Claim, excerpt: LogExcerpt, *, worker_id: int
-    ) -> None:
+    def save(self, connection: BaseDatabaseWrapper, claim: Claim, excerpt: LogExcerpt, *, worker_id: int) -> None:
         """Write a run's log over its earlier save, if the run still has its claim."""
         values: dict[str, int | str] = {
             "job_id": claim.job_id,

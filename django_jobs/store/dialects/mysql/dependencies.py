@@ -25,9 +25,7 @@ class MySQLDependencies(DependencyStatements):
         found: set[int] = set()
         frontier: Sequence[int] = job_ids
         while frontier:
-            reached = (
-                self._read_dependents(connection, frontier, on_dead_cancel_only=on_dead_cancel_only) - found
-            )
+            reached = self._read_dependents(connection, frontier, on_dead_cancel_only=on_dead_cancel_only) - found
             found |= reached
             frontier, on_dead_cancel_only = sorted(reached), False
         return found

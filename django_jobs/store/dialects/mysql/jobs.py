@@ -54,9 +54,7 @@ from .statements import (
 class MySQLJobs:
     """Statements about jobs on MySQL 8 and MariaDB 10.6 and later."""
 
-    def insert_jobs(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
-    ) -> list[Inserted]:
+    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
         """Insert all in one statement; MySQL, which cannot return rows, needs a second to read them."""
         due, due_values = _due(new)
         row = NEW_ROW.format(due=due, state="blocked" if new.blocked else "ready")
@@ -109,9 +107,7 @@ class MySQLJobs:
                 cursor.execute(PROMOTE, [[job_id for job_id, _ in due]])
         return Promoted(len(due), [job_id for job_id, flags in due if flags & JobFlag.LIMITED])
 
-    def finish(
-        self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int
-    ) -> dict[int, int]:
+    def finish(self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int) -> dict[int, int]:
         """Save in one transaction: lock the jobs still claimed, then write them all at once."""
         with write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [[run.claim.job_id for run in runs], worker_id])
@@ -140,9 +136,7 @@ class MySQLJobs:
         if attempts:
             cursor.executemany(INSERT_ATTEMPTS, attempts)
         dead_letters = [
-            _dead_letter_row(run, record)
-            for run, record in zip(others, records, strict=True)
-            if record["reason"]
+            _dead_letter_row(run, record) for run, record in zip(others, records, strict=True) if record["reason"]
         ]
         if dead_letters:
             cursor.executemany(INSERT_DEAD_LETTERS, dead_letters)
@@ -182,9 +176,7 @@ def _job_changes(record: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _attempt_row(
-    record: dict[str, Any], owned: dict[tuple[int, int], Any], worker_id: int
-) -> tuple[Any, ...]:
+def _attempt_row(record: dict[str, Any], owned: dict[tuple[int, int], Any], worker_id: int) -> tuple[Any, ...]:
     return (
         record["job_id"],
         record["claim_number"],

@@ -48,10 +48,7 @@ class MySQLKeys:
 
     def sees_latest(self, connection: BaseDatabaseWrapper) -> bool:
         """False inside a transaction under REPEATABLE READ, the server's default but not Django's."""
-        return (
-            not connection.in_atomic_block
-            or getattr(connection, "isolation_level", None) in READ_COMMITTED_LEVELS
-        )
+        return not connection.in_atomic_block or getattr(connection, "isolation_level", None) in READ_COMMITTED_LEVELS
 
     def insert_with_key(
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
@@ -61,9 +58,7 @@ class MySQLKeys:
             cursor.execute(LOCK_KEY, [key.digest, key.kind, key.job_name, key.text, key.expires])
             holder_id = cursor.lastrowid or NO_JOB_ID
             if holder_id != NO_JOB_ID:
-                cursor.execute(
-                    STATE if self.sees_latest(connection) else f"{STATE} LOCK IN SHARE MODE", [holder_id]
-                )
+                cursor.execute(STATE if self.sees_latest(connection) else f"{STATE} LOCK IN SHARE MODE", [holder_id])
                 row = cursor.fetchone()
                 if row is not None and row[0] in key.states:
                     return KeyHolder(holder_id)

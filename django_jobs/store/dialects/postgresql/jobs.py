@@ -45,9 +45,7 @@ def insert_values(new: NewJob, arguments: Sequence[str]) -> list[Any]:
 class PostgreSQLJobs:
     """Statements about jobs on PostgreSQL 14 and later."""
 
-    def insert_jobs(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
-    ) -> list[Inserted]:
+    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement, sent as one JSON text: an array is escaped in Python."""
         with connection.cursor() as cursor:
             cursor.execute(INSERT_JOBS, insert_values(new, arguments))
@@ -87,9 +85,7 @@ class PostgreSQLJobs:
             cursor.execute(PROMOTE, [limit])
             return Promoted(*cursor.fetchone())
 
-    def finish(
-        self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int
-    ) -> dict[int, int]:
+    def finish(self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int) -> dict[int, int]:
         """Save successes in one statement, everything else in another."""
         saved: dict[int, int] = {}
         successes = [run for run in runs if is_plain_success(run)]

@@ -91,6 +91,4 @@ def _receives_notifications(connection: BaseDatabaseWrapper) -> bool | None:
         listening.execute(f"LISTEN {CHANNEL}")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, word])
-        return any(
-            heard.payload == word for heard in listening.notifies(timeout=LISTEN_SECONDS, stop_after=1)
-        )
+        return any(heard.payload == word for heard in listening.notifies(timeout=LISTEN_SECONDS, stop_after=1))

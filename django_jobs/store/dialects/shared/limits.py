@@ -68,7 +68,5 @@ class MultiStatementLimits(ABC):
         blocked = {job.job_id for job in found if job.state == State.BLOCKED}
         permits = Permit.objects.using(connection.alias).filter(InIds("job_id", blocked), run=0)
         permits.filter(phase=PermitPhase.WAITING).update(phase=PermitPhase.HELD, since=DatabaseNow())
-        jobs.filter(InIds("pk", blocked.intersection(complete))).update(
-            state=State.READY, ready_at=DatabaseNow()
-        )
+        jobs.filter(InIds("pk", blocked.intersection(complete))).update(state=State.READY, ready_at=DatabaseNow())
         return found

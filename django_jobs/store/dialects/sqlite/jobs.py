@@ -43,9 +43,7 @@ from .transactions import write_transaction
 class SQLiteJobs:
     """Statements about jobs on SQLite 3.37 and later."""
 
-    def insert_jobs(
-        self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]
-    ) -> list[Inserted]:
+    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement."""
         values = [
             *new.given,
@@ -93,9 +91,7 @@ class SQLiteJobs:
             promoted = cursor.fetchall()
         return Promoted(len(promoted), [job_id for job_id, flags in promoted if flags & JobFlag.LIMITED])
 
-    def finish(
-        self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int
-    ) -> dict[int, int]:
+    def finish(self, connection: BaseDatabaseWrapper, runs: Sequence[FinishedRun], *, worker_id: int) -> dict[int, int]:
         """Save in one transaction: read which jobs are still claimed, then write them row by row in C."""
         with write_transaction(connection), connection.cursor() as cursor:
             cursor.execute(OWNED, [json.dumps([run.claim.job_id for run in runs]), worker_id])

@@ -84,9 +84,7 @@ _CLAIM_PARTS = {
     "started": SINCE_EPOCH.format("started_at"),
 }
 CLAIM_FROM_HEAD = CLAIM.format(**_CLAIM_PARTS, behind_position="")
-CLAIM_FROM_POSITION = CLAIM.format(
-    **_CLAIM_PARTS, behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)"
-)
+CLAIM_FROM_POSITION = CLAIM.format(**_CLAIM_PARTS, behind_position="AND (ready_at, id) > (%(ready_at)s, %(job_id)s)")
 
 PROMOTE = """
 UPDATE django_jobs_job

@@ -52,9 +52,7 @@ class Command(BaseCommand):
     def _create(self, options: dict[str, Any]) -> str:
         name: str = options["name"]
         if not (0 < len(name) <= MAX_TOKEN_NAME_LENGTH and name.isprintable()):
-            raise ArgumentsError(
-                f"name: expected 1 to {MAX_TOKEN_NAME_LENGTH} printable characters, got {name!r}"
-            )
+            raise ArgumentsError(f"name: expected 1 to {MAX_TOKEN_NAME_LENGTH} printable characters, got {name!r}")
         for job_name in options["job"]:
             registry.get(job_name)
         token, text = create_token(name, job_names=options["job"], by=actor())
