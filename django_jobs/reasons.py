@@ -50,7 +50,7 @@ REASON_TEXTS = {
         "No worker has known a job named %(name)s since %(since)s. It is ready, and workers are asked again."
     ),
     WaitReason.NOT_DUE: _("Scheduled for %(due)s."),
-    WaitReason.RETRY_DUE: _("The last attempt did not succeed; attempt %(next)s of %(most)s is due at %(due)s."),
+    WaitReason.RETRY_DUE: _("The last attempt did not succeed; attempt %(next)s of %(max)s is due at %(due)s."),
     WaitReason.SNOOZED: _("Snoozed until %(due)s."),
     WaitReason.DUE: _("Due since %(due)s; a worker is about to make it ready."),
     WaitReason.DUE_NO_WORKER: _("Due since %(due)s, but no worker is alive to make it ready."),

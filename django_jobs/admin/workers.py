@@ -19,7 +19,6 @@ from ..operations import stop_worker
 from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.keyset_pages import KeysetPage
-from ..store.workers import ALIVE
 from .site.labels import format_timestamp
 from .site.page_admin import PageAdmin, actor, column, needs
 from .site.paging import PagedAdmin, PagedChangeList
@@ -49,7 +48,7 @@ def attach_running(workers: list[Worker]) -> None:
         by_id[job.worker_id or 0].append(job)
     for worker in workers:
         worker.running_now = by_id[worker.pk]  # type: ignore[attr-defined]
-        worker.is_stale = worker.state in ALIVE and worker.heartbeat_at < stale_before  # type: ignore[attr-defined]
+        worker.is_stale = worker.state in Worker.ALIVE_STATES and worker.heartbeat_at < stale_before  # type: ignore[attr-defined]
 
 
 @admin.register(Worker)

@@ -163,7 +163,7 @@ class WorkerQuerySet(QuerySet["Worker"]):
 
     def alive(self) -> Self:
         """Select workers that run or are about to stop."""
-        return self.filter(state__in=[self.model.State.RUNNING, self.model.State.STOPPING])
+        return self.filter(state__in=self.model.ALIVE_STATES)
 
 
 JobManager = JobsManager.from_queryset(JobQuerySet)

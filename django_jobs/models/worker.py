@@ -25,6 +25,8 @@ class Worker(models.Model):
         STOPPED = "stopped", _("stopped")
         LOST = "lost", _("lost")
 
+    ALIVE_STATES = (State.RUNNING, State.STOPPING)
+
     id = models.BigAutoField(primary_key=True)
     hostname = models.CharField(max_length=255)
     pid = models.IntegerField()

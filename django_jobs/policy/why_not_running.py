@@ -238,7 +238,7 @@ def _scheduled(facts: WaitFacts) -> WaitExplanation:
     if facts.last_outcome is AttemptOutcome.SNOOZED:
         return WaitExplanation(why=WaitReason.SNOOZED, values={"due": due})
     if facts.attempt > 0:
-        values = {"next": facts.attempt + 1, "most": facts.max_attempts, "due": due}
+        values = {"next": facts.attempt + 1, "max": facts.max_attempts, "due": due}
         return WaitExplanation(why=WaitReason.RETRY_DUE, values=values)
     return WaitExplanation(why=WaitReason.NOT_DUE, values={"due": due})
 

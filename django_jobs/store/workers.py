@@ -13,8 +13,6 @@ from ..models.base import MAX_ACTOR_LENGTH
 from .clock import DatabaseNow
 from .dialects import open_dialect
 
-ALIVE = (Worker.State.RUNNING, Worker.State.STOPPING)
-
 
 class HeartbeatStatus(Enum):
     """Answer to a worker's heartbeat."""
@@ -53,7 +51,7 @@ def record_heartbeat(worker_id: int, *, memory_bytes: int | None = None, using: 
     One guarded statement; a second one if a stop was requested or the worker is lost.
     """
     _, connection = open_dialect(using)
-    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
+    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
     undisturbed = alive.filter(Q(stop_requested_at__isnull=True) | Q(state=Worker.State.STOPPING))
     if undisturbed.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
         return HeartbeatStatus.ALIVE
@@ -70,7 +68,7 @@ def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bo
     """
     _, connection = open_dialect(using)
     running = Worker.objects.using(connection.alias).filter(
-        pk=worker_id, state__in=ALIVE, stop_requested_at__isnull=True
+        pk=worker_id, state__in=Worker.ALIVE_STATES, stop_requested_at__isnull=True
     )
     return bool(running.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
 
@@ -85,7 +83,7 @@ def is_stop_requested(worker_id: int, *, using: str | None = None) -> bool:
 def set_worker_state(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
     """Set a living worker to stopping, stopped or lost; return False if it was not alive. One guarded statement."""
     _, connection = open_dialect(using)
-    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=ALIVE)
+    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
     if state == Worker.State.STOPPING:
         return bool(alive.update(state=state))
     return bool(alive.update(state=state, stopped_at=DatabaseNow()))
@@ -123,5 +121,5 @@ def time_until_stale(
 
 def _others_alive(exclude_id: int | None, using: str | None) -> QuerySet[Worker]:
     _, connection = open_dialect(using)
-    alive = Worker.objects.using(connection.alias).filter(state__in=ALIVE)
+    alive = Worker.objects.using(connection.alias).filter(state__in=Worker.ALIVE_STATES)
     return alive if exclude_id is None else alive.exclude(pk=exclude_id)

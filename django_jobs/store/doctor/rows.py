@@ -13,7 +13,6 @@ from ...policy.states import FINAL_STATES, WAITING_STATES, State
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
 from ..dialects.shared.reads import read_orphaned_ids
-from ..workers import ALIVE
 
 MAX_REPORTED = 10
 
@@ -23,7 +22,7 @@ def silent_workers(*, stale_after: timedelta, using: str | None = None) -> list[
     _, connection = open_dialect(using)
     now = database_now(using=connection.alias)
     rows = Worker.objects.using(connection.alias).filter(
-        state__in=ALIVE, heartbeat_at__lt=DatabaseNow(-2 * stale_after)
+        state__in=Worker.ALIVE_STATES, heartbeat_at__lt=DatabaseNow(-2 * stale_after)
     )
     running = Job.objects.using(connection.alias).filter(state=State.RUNNING)
     return [

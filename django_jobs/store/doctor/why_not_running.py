@@ -22,7 +22,7 @@ from ..dependencies.successors import pending_predecessors
 from ..dialects import open_dialect
 from ..limits.facts import limit_facts
 from ..search.jobs import in_state
-from ..workers import ALIVE, served_queues
+from ..workers import served_queues
 
 
 def why_not_running(job: Job, *, using: str | None = None) -> WaitExplanation | None:
@@ -74,7 +74,7 @@ def _run(job: Job, alias: str) -> RunFacts:
     worker = Worker.objects.using(alias).filter(pk=job.worker_id or 0).first()
     return RunFacts(
         worker=str(worker) if worker else None,
-        is_alive=worker is not None and worker.state in ALIVE,
+        is_alive=worker is not None and worker.state in Worker.ALIVE_STATES,
         heartbeat_at=worker.heartbeat_at if worker else None,
         started_at=job.started_at,
         cancel_requested_at=job.cancel_requested_at,

@@ -20,7 +20,6 @@ from ..dead_letters.groups import GroupSummary, groups_page
 from ..dialects import open_dialect
 from ..dialects.base.jobs import state_literal
 from ..dialects.shared.reads import ReadyCount, read_ready_counts
-from ..workers import ALIVE
 
 PERIODS = {timedelta(hours=1): 60, timedelta(hours=24): 600, timedelta(days=7): 3600}
 """Periods of the dashboard, with the seconds of a span in each."""
@@ -335,7 +334,7 @@ def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerSt
                 progress_message=job.progress_message,
             )
         )
-    rows = Worker.objects.using(alias).filter(state__in=ALIVE).order_by("pk")[: MAX_WORKERS + 1]
+    rows = Worker.objects.using(alias).filter(state__in=Worker.ALIVE_STATES).order_by("pk")[: MAX_WORKERS + 1]
     return [
         WorkerStatus(
             worker_id=row.pk,

@@ -41,7 +41,7 @@ def test_a_retry_says_which_it_is() -> None:
     factories.make_attempt(job, number=1, claim_number=1, outcome="snoozed")
     factories.make_attempt(job, number=2, claim_number=2)
     reason = why(job)
-    assert (reason.why, reason.values["next"], reason.values["most"]) == (WaitReason.RETRY_DUE, 3, 5)
+    assert (reason.why, reason.values["next"], reason.values["max"]) == (WaitReason.RETRY_DUE, 3, 5)
 
 
 def test_a_job_that_snoozes_says_so() -> None:
