@@ -112,7 +112,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class Concurrency:
-    """At most ``limit`` jobs at once, over all workers, for each ``key``. A wait for the next try does not count."""
+    """At most ``limit`` jobs at once, over all workers, for each ``key``. A job between attempts does not count."""
 
     limit: int
     key: KeyOption = None

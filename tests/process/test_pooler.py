@@ -95,7 +95,7 @@ def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(
 
     found = ask()["notify"]
     assert found["severity"] == "hint"
-    assert "LISTEN did not come through" in found["what"]
+    assert "(LISTEN) did not arrive" in found["what"]
     assert "PgBouncer in transaction mode" in found["advice"]
     assert "DJANGO_JOBS['WORKER']['NOTIFY'] = False" in found["advice"]
 

@@ -41,7 +41,7 @@ def test_under_weights_no_queue_starves_whatever_its_jobs_priority(start_worker:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("--strict",), "--strict takes from the queues in the order of --queues"),
+        (("--strict",), "--strict serves queues in the order of --queues"),
         (("--queues", "a:3,b:1", "--strict"), "expected --queues NAME,NAME without weights"),
         (("--queues", "a:0"), "expected a weight from 1 to 1000, got 'a:0'"),
         (("--queues", "a:1001,b"), "expected a weight from 1 to 1000, got 'a:1001'"),

@@ -11,13 +11,13 @@ from pathlib import Path
 
 MODEL = Path(__file__).with_name("jobs.pml")
 BROKEN = {
-    "FENCE_BY_ATTEMPT": "a finish is fenced by the try's number, which is given back",
+    "FENCE_BY_ATTEMPT": "a finish is fenced by the number of the attempt, which is given back",
     "FINISH_BY_ID": "a finish is not fenced at all",
     "RESCUE_WITHOUT_RECHECK": "a rescue writes what it saw a moment ago",
     "NO_RESCUE": "nobody rescues",
     "CANCEL_WITHOUT_RECHECK": "a cancel writes what it saw a moment ago",
-    "FINISH_FORGETS_REQUEST": "a finish has what was asked to end run again",
-    "RESCUE_FORGETS_REQUEST": "a rescue has what was asked to end run again",
+    "FINISH_FORGETS_REQUEST": "a finish retries a job whose cancellation was requested",
+    "RESCUE_FORGETS_REQUEST": "a rescue retries a job whose cancellation was requested",
 }
 
 

@@ -6,6 +6,7 @@ looked for them. What replaced each stands beside it; whoever meets a failure he
 
 from __future__ import annotations
 
+import argparse
 import ast
 import re
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.core.management import load_command_class
 
 from tests.databases import ROOT
 
@@ -210,3 +212,18 @@ def _glossary() -> set[str]:
     text = (ROOT / "docs/glossary.md").read_text()
     terms = {term.strip("` ") for row in re.findall(r"^\| ([^|]+) \|", text, re.MULTILINE) for term in row.split(",")}
     return terms | set(re.findall(r"\(`(\w+)`\)", text))
+
+
+def test_no_verb_of_the_commands_is_a_private_word():
+    for app, command in (("django_jobs", "jobs"), ("django_jobs.web", "jobs_token"), ("django_jobs", "runworker")):
+        parser = load_command_class(app, command).create_parser("manage.py", command)
+        options = {option.removeprefix("--") for action in parser._actions for option in action.option_strings}
+        verbs = {
+            verb
+            for action in parser._actions
+            if isinstance(action, argparse._SubParsersAction)
+            for verb in action.choices
+        }
+        assert verbs or command == "runworker"
+        for name in options | verbs:
+            assert _denied(name.replace("-", "_")) == [], f"{command}: {name}"

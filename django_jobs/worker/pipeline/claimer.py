@@ -307,4 +307,4 @@ class Claimer:
             context.active_claims[lost.job_id] = lost
             context.events.claim_released(lost)
         if unanswered:
-            logger.warning("released %s claims whose answer was lost with a connection", len(unanswered))
+            logger.warning("released %s unanswered claims: the connection broke before the answer", len(unanswered))
