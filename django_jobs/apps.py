@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 from django.apps import AppConfig
 from django.utils.module_loading import autodiscover_modules
 from django.utils.translation import gettext_lazy as _
@@ -13,6 +15,13 @@ class DjangoJobsConfig(AppConfig):
     name = "django_jobs"
     verbose_name = _("Background jobs")
     default_auto_field = "django.db.models.BigAutoField"
+
+    @property
+    def operations(self) -> ModuleType:
+        """The public operations, for the models, which stand below them and offer them: ``job.cancel()``."""
+        from . import operations
+
+        return operations
 
     def ready(self) -> None:
         """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""

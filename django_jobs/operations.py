@@ -18,13 +18,14 @@ This module is the one public face of ``django_jobs.store``; the admin, the comm
 from __future__ import annotations
 
 from .conf import get_settings
+from .policy.cancellation import CancelResult
 from .store.batches.batch import Progress, batch_progress, batch_progress_by_id
 from .store.dead_letters.groups import find_group, groups_page
 from .store.dead_letters.mute import mute, set_group_note, unmute
 from .store.dead_letters.resolve import resolve, set_dead_letter_note
 from .store.doctor.why_not_running import why_not_running
 from .store.enqueue.prune_keys import prune_keys, prune_once
-from .store.lifecycle.cancel import CancelResult, cancel
+from .store.lifecycle.cancel import cancel
 from .store.lifecycle.cancel_batch import cancel_batch
 from .store.lifecycle.prune import prune as prune_jobs
 from .store.lifecycle.prune import prune_records, prune_ticks

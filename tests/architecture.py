@@ -23,28 +23,13 @@ def modules() -> Mapping[str, Path]:
     return {_name(path): path for path in paths if "migrations" not in path.parts}
 
 
-UPWARDS = {
-    (f"{PACKAGE}.models.querysets", f"{PACKAGE}.operations"),
-    (f"{PACKAGE}.models.job", f"{PACKAGE}.operations"),
-}
-"""The arrows that are left out: ``Job.objects.dead().redrive()`` and ``job.cancel()`` call the public verbs.
-
-The import is made when they are called, and Django people look for the verbs there.
-"""
-
-
 @lru_cache(maxsize=1)
 def imports() -> Graph:
     """Return what each module imports from the package: at the top, inside functions, and for the type checker alone.
 
-    Left out: ``UPWARDS``, and what models import from each other for the type checker, since a relation has two ends.
+    Left out is what models import from each other for the type checker, since a relation has two ends.
     """
-    return {
-        name: frozenset(
-            target for target in _imports_of(name, path) if target != name and (name, target) not in UPWARDS
-        )
-        for name, path in modules().items()
-    }
+    return {name: frozenset(_imports_of(name, path)) - {name} for name, path in modules().items()}
 
 
 def rooms(parent: str = PACKAGE) -> Graph:

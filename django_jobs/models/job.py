@@ -12,6 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
 from ..conf.readers import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
 from ..exceptions import ResultExpiredError, WaitTimeoutError
+from ..policy.cancellation import CancelResult
 from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..result_storage import ResultFile, parse_result_file, read_result
@@ -20,7 +21,6 @@ from .querysets import JobManager
 from .worker import Worker
 
 if TYPE_CHECKING:
-    from ..operations import CancelResult
     from .attempt import Attempt
     from .expiry import Expiry
     from .job_log import JobLog

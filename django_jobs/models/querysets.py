@@ -5,19 +5,25 @@ The operations are those of ``django_jobs.operations``, on the queryset's databa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
+from django.apps import apps
 from django.db.models import QuerySet
 
+from ..policy.cancellation import CancelResult
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from .base import JobsManager, alters_data
 
 if TYPE_CHECKING:
-    from ..operations import CancelResult
     from .dead_letter import DeadLetter
     from .job import Job
     from .queue import Queue
     from .worker import Worker
+
+
+def _operations() -> Any:
+    """Return ``django_jobs.operations`` from the app's configuration; it stands above the models."""
+    return apps.get_app_config("django_jobs").operations  # type: ignore[attr-defined]  # of our own configuration
 
 
 class JobQuerySet(QuerySet["Job"]):
@@ -62,37 +68,28 @@ class JobQuerySet(QuerySet["Job"]):
     @alters_data
     def cancel(self, *, by: str = "") -> CancelResult:
         """Cancel waiting jobs and request cancellation of running ones; return how many of each."""
-        from .. import operations
-
-        return operations.cancel(self, by=by, using=self.db)
+        result: CancelResult = _operations().cancel(self, by=by, using=self.db)
+        return result
 
     @alters_data
     def run_now(self, *, by: str = "") -> int:
         """Make scheduled jobs ready before they are due; return how many."""
-        from .. import operations
-
-        return operations.run_now(self, by=by, using=self.db)
+        return int(_operations().run_now(self, by=by, using=self.db))
 
     @alters_data
     def redrive(self, *, by: str = "") -> int:
         """Make dead jobs ready again with all their attempts; return how many."""
-        from .. import operations
-
-        return operations.redrive(self, by=by, using=self.db)
+        return int(_operations().redrive(self, by=by, using=self.db))
 
     @alters_data
     def purge(self, *, by: str = "") -> int:
         """Delete finished jobs; return how many."""
-        from .. import operations
-
-        return operations.purge(self, by=by, using=self.db)
+        return int(_operations().purge(self, by=by, using=self.db))
 
     @alters_data
     def replay(self) -> list[int]:
         """Enqueue a copy of each job; return the ids of the copies."""
-        from .. import operations
-
-        return operations.replay(self, using=self.db)
+        return list(_operations().replay(self, using=self.db))
 
 
 class DeadLetterQuerySet(QuerySet["DeadLetter"]):
@@ -117,23 +114,17 @@ class DeadLetterQuerySet(QuerySet["DeadLetter"]):
     @alters_data
     def redrive(self, *, by: str = "") -> int:
         """Make the jobs of open dead letters ready again; return how many."""
-        from .. import operations
-
-        return operations.redrive(self, by=by, using=self.db)
+        return int(_operations().redrive(self, by=by, using=self.db))
 
     @alters_data
     def purge(self, *, by: str = "") -> int:
         """Delete the jobs of open dead letters, which stay as a record; return how many."""
-        from .. import operations
-
-        return operations.purge(self, by=by, using=self.db)
+        return int(_operations().purge(self, by=by, using=self.db))
 
     @alters_data
     def resolve(self, *, by: str = "", note: str | None = None) -> int:
         """Close open dead letters, with a note if given; return how many. Their jobs stay dead."""
-        from .. import operations
-
-        return operations.resolve(self, by=by, note=note, using=self.db)
+        return int(_operations().resolve(self, by=by, note=note, using=self.db))
 
 
 class QueueQuerySet(QuerySet["Queue"]):
@@ -146,16 +137,12 @@ class QueueQuerySet(QuerySet["Queue"]):
     @alters_data
     def pause(self, *, by: str = "") -> int:
         """Pause these queues; return how many were not paused before."""
-        from .. import operations
-
-        return sum(operations.pause(queue.name, by=by, using=self.db) for queue in self)
+        return sum(_operations().pause(queue.name, by=by, using=self.db) for queue in self)
 
     @alters_data
     def resume(self) -> int:
         """Resume these queues; return how many were paused."""
-        from .. import operations
-
-        return sum(operations.resume(queue.name, using=self.db) for queue in self)
+        return sum(_operations().resume(queue.name, using=self.db) for queue in self)
 
 
 class WorkerQuerySet(QuerySet["Worker"]):

@@ -1,4 +1,4 @@
-"""Floor 3: the only writer of state. One verb a file; each write is one guarded statement or one transaction.
+"""The only writer of state. One verb a file; each write is one guarded statement or one transaction.
 
 Every function takes ``using``, the alias of the jobs' database; None means the setting's.
 """

@@ -5,11 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Collection
 from functools import partial
-from typing import NamedTuple
 
 from django.db.models import F
 
 from ...models import Job
+from ...policy.cancellation import CancelResult
 from ...policy.flags import JobFlag
 from ...policy.states import APPLICABLE_STATES, State
 from ..clock import DatabaseNow
@@ -21,24 +21,6 @@ from ..transactions import retry_on_conflict
 from .after_finish import handle_cancelled
 
 logger = logging.getLogger("django_jobs.store")
-
-
-class CancelResult(NamedTuple):
-    """Outcome of a cancel. True if anything was changed.
-
-    ``cancelled`` counts jobs that waited and are cancelled now. ``requested`` counts running jobs that are asked to
-    stop and had not been asked before.
-    """
-
-    cancelled: int = 0
-    requested: int = 0
-
-    def __bool__(self) -> bool:
-        return any(self)
-
-    def plus(self, other: CancelResult) -> CancelResult:
-        """Return the sums of both counts."""
-        return CancelResult(self.cancelled + other.cancelled, self.requested + other.requested)
 
 
 def cancel(target: Target, *, by: str = "", using: str | None = None) -> CancelResult:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from ...models import Batch, Job
 from ...models.base import MAX_ACTOR_LENGTH
 from ...policy.batches import BatchState, Counts
+from ...policy.cancellation import CancelResult
 from ..batches.count_deltas import record_count_delta
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
-from .cancel import CancelResult, cancel
+from .cancel import cancel
 
 
 def cancel_batch(target: Batch | int, *, by: str = "", using: str | None = None) -> CancelResult:
