@@ -15,8 +15,10 @@ from tests.flushing import permissions, quick_flush
 
 TESTS = ROOT / "tests"
 
-SLOW_FOLDERS = {"browser", "process", "shop"}
-"""Start programs and wait for them; single slow tests of other folders are marked where they stand."""
+SLOW_FOLDERS = {"admin", "browser", "process", "shop"}
+"""Render many pages, or start programs; single slow tests of other folders are marked where they stand."""
+EVERY_VERSION_FOLDERS = {"admin"}
+"""Slow, and run on every version of Django all the same: it changes the pages of the admin."""
 
 ON_ONE_DATABASE = {
     "sqlite": (
@@ -52,8 +54,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     elsewhere = files_of_other_databases()
     kept, left_out = [], []
     for item in items:
-        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW_FOLDERS:
+        folder = item.path.relative_to(TESTS).parts[0] if item.path.is_relative_to(TESTS) else ""
+        if folder in SLOW_FOLDERS:
             item.add_marker(pytest.mark.slow)
+        if folder in EVERY_VERSION_FOLDERS:
+            item.add_marker(pytest.mark.every_version)
         is_release = item.get_closest_marker("release") and not config.getoption("--release")
         (left_out if item.path in elsewhere or is_release else kept).append(item)
     items[:] = kept
