@@ -10,7 +10,6 @@ from django_jobs import JobDefinition, job, registry
 from django_jobs.backoff import Exponential
 from django_jobs.enqueueing import new_job
 from django_jobs.exceptions import ArgumentsError, ConfigurationError
-from django_jobs.options import USING_CHECKS, UsingOptions
 from django_jobs.policy.backoff import FixedWaits
 from tests.sampleapp import jobs
 
@@ -278,10 +277,6 @@ def test_a_job_is_found_by_its_name_and_an_unknown_name_takes_any_arguments():
 def test_an_unknown_option_of_one_enqueue_is_refused_with_the_list_of_the_known():
     with pytest.raises(ConfigurationError, match=r"sample\.named\.using\(urgent\): known options are run_after, "):
         jobs.named.using(urgent=True)
-
-
-def test_every_option_of_one_enqueue_has_a_check():
-    assert set(USING_CHECKS) == set(UsingOptions.__annotations__)
 
 
 def test_options_of_one_enqueue_do_not_change_the_job():
