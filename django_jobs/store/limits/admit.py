@@ -95,11 +95,13 @@ def _consume_signals(using: str) -> int:
         return 0
     ids = {signal.limit_id for signal in signals}
     defined = {signal.limit_id: signal for signal in signals if signal.rule is not None}
-    known = set(Limit.objects.using(using).filter(InIds("pk", ids)).values_list("pk", flat=True))
-    new = [_as_limit(signal) for pk, signal in defined.items() if pk not in known]
-    # Another worker may have inserted some of them a moment ago.
-    Limit.objects.using(using).bulk_create(new, ignore_conflicts=True)
+    known = Limit.objects.using(using).filter(InIds("pk", defined)).values_list("pk", flat=True)
+    _insert_missing(defined, known, using)
     limits = lock_limits(ids, using=using)
+    while defined.keys() - {limit.id for limit in limits}:
+        # A pruner deleted some of them before they were locked.
+        _insert_missing(defined, [limit.id for limit in limits], using)
+        limits = lock_limits(ids, using=using)
     Limit.objects.using(using).filter(InIds("pk", [limit.id for limit in limits])).update(check_at=DatabaseNow())
     for limit in limits:
         signal = defined.get(limit.id)
@@ -107,6 +109,14 @@ def _consume_signals(using: str) -> int:
             Limit.objects.using(using).filter(pk=limit.id).update(rule=signal.rule)
     delete_rows(LimitSignal.objects.using(using).filter(InIds("pk", [signal.pk for signal in signals])))
     return len(signals)
+
+
+def _insert_missing(defined: Mapping[int, LimitSignal], known: Iterable[int], using: str) -> None:
+    """Insert the limits of signals that are not among the known ones; another worker may insert some meanwhile."""
+    missing = sorted(defined.keys() - set(known))
+    if missing:
+        new = [_as_limit(defined[pk]) for pk in missing]
+        Limit.objects.using(using).bulk_create(new, ignore_conflicts=True)
 
 
 def _as_limit(signal: LimitSignal) -> Limit:

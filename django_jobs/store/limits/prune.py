@@ -43,6 +43,7 @@ def _prune(ids: list[int], alias: str) -> int:
     idle = limits.filter(pk__in=ids, is_tripped=False, failures=[]).exclude(Exists(permits))
     idle = idle.exclude(closed_until__gt=DatabaseNow(-STATE_RETENTION))
     locked = limits.filter(InIds("pk", idle.values_list("pk", flat=True)), check_at=None)
-    gone = list(locked.select_for_update(skip_locked=True).values_list("pk", flat=True))
-    delete_rows(limits.filter(InIds("pk", gone)))
-    return len(gone)
+    ids = list(locked.select_for_update(skip_locked=True).values_list("pk", flat=True))
+    # A job may have been admitted between the two statements; from here on none can be.
+    gone = limits.filter(InIds("pk", ids)).exclude(Exists(permits)).values_list("pk", flat=True)
+    return delete_rows(limits.filter(InIds("pk", list(gone))))

@@ -16,6 +16,7 @@ from django_jobs.models import Job, Limit, LimitSignal, Permit
 from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Lost, Released, Snoozed
 from django_jobs.policy.states import State
+from django_jobs.store.dialects.shared.by_id import InIds
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.promote import promote
@@ -24,9 +25,11 @@ from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.run_now import run_now
 from django_jobs.store.limits.admit import admit
 from django_jobs.store.limits.definitions import sync_limits
+from django_jobs.store.limits.open_limits import lock_limits
+from django_jobs.store.limits.permits import insert_permits
 from django_jobs.store.limits.prune import prune_limits
 from django_jobs.testing import drain
-from tests.concurrency import elsewhere, run_together
+from tests.concurrency import Background, elsewhere, run_together
 from tests.factories import ago, ended, failure, make_worker, take
 from tests.sampleapp import jobs as sample
 
@@ -557,3 +560,50 @@ class TestUpkeep:
         pass_time(hours=1)
         assert prune_limits() == 1
         assert Limit.objects.get().failures
+
+    @needs_row_locks
+    def test_a_job_waits_at_no_limit_that_a_pruner_has_deleted_meanwhile(self, transactional_db, monkeypatch):
+        """The row is deleted after the worker has seen it, and before the worker locks it."""
+        sample.render.enqueue(1)
+        admit_all()
+        run_all()
+        job = sample.render.enqueue(1)
+        Permit.objects.all()._raw_delete("default")  # the enqueue is not committed yet, as the pruner sees it
+        pruned = []
+
+        def lock_after_pruning(*args, **kwargs):
+            if not pruned:
+                pruned.append(Background(prune_limits).result())
+                insert_permits(
+                    [(job.pk, sample.render.needs(job.arguments))], priority=0, waiting=True, using="default"
+                )
+            return lock_limits(*args, **kwargs)
+
+        monkeypatch.setattr("django_jobs.store.limits.admit.lock_limits", lock_after_pruning)
+        admit_all()
+
+        assert pruned == [1]
+        assert job.refresh().state == State.READY
+
+    @needs_row_locks
+    def test_a_pruner_keeps_a_limit_that_has_admitted_a_job_meanwhile(self, transactional_db, monkeypatch):
+        sample.render.enqueue(1)
+        admit_all()
+        run_all()
+
+        def enqueue_and_admit() -> None:
+            sample.render.enqueue(1)
+            admit_all()
+            Limit.objects.update(check_at=None)
+
+        read_ids = InIds.__init__
+
+        def read_after_admission(self, column, ids, **kwargs):
+            ids = list(ids)
+            if column == "pk" and ids and not Permit.objects.exists():
+                Background(enqueue_and_admit).result()
+            read_ids(self, column, ids, **kwargs)
+
+        monkeypatch.setattr("django_jobs.store.limits.prune.InIds.__init__", read_after_admission)
+        assert prune_limits() == 0
+        assert Limit.objects.count() == 1
