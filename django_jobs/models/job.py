@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.db import models
+from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
 from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
@@ -17,7 +18,7 @@ from ..policy.flags import JobFlag
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..result_storage import ResultFile, parse_result_file, read_result
 from .base import NameField, StateIndex, alters_data
-from .querysets import JobManager
+from .querysets import DELETE_REFUSED, JobManager
 from .worker import Worker
 
 if TYPE_CHECKING:
@@ -145,6 +146,10 @@ class Job(models.Model):
             " django_jobs.operations"
         )
 
+    def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
+        """Raise TypeError: a plain delete leaves permits, keys and counts of the job behind."""
+        raise TypeError(DELETE_REFUSED)
+
     @property
     def expires_at(self) -> datetime | None:
         """Deadline for its start, or None. One statement if the job expires."""
@@ -258,3 +263,11 @@ class Job(models.Model):
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_POLL_SECONDS)
         return self
+
+
+def _refuse_delete(**kwargs: Any) -> None:
+    """Refuse deletes that reach jobs another way: by another manager, or by a cascade."""
+    raise TypeError(DELETE_REFUSED)
+
+
+pre_delete.connect(_refuse_delete, sender=Job)

@@ -5,7 +5,7 @@ The operations are those of ``django_jobs.operations``, on the queryset's databa
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
 from django.apps import apps
 from django.db.models import QuerySet
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from .job import Job
     from .queue import Queue
     from .worker import Worker
+
+DELETE_REFUSED = (
+    "Job.delete() would leave the permits, keys and counts of the job behind, and others would wait for it for ever;"
+    " use .purge() for ended jobs, and .cancel() for the others before that"
+)
 
 
 def _operations() -> Any:
@@ -64,6 +69,13 @@ class JobQuerySet(QuerySet["Job"]):
     def finished(self) -> Self:
         """Select jobs that succeeded, were cancelled or are dead."""
         return self.filter(state__in=[state for state in State if state in FINAL_STATES])
+
+    @alters_data
+    def delete(self) -> NoReturn:
+        """Raise TypeError: a plain delete leaves permits, keys and counts of the jobs behind."""
+        raise TypeError(DELETE_REFUSED)
+
+    delete.queryset_only = True  # type: ignore[attr-defined]  # as Django's own: a manager has no delete()
 
     @alters_data
     def cancel(self, *, by: str = "") -> CancelResult:

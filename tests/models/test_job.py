@@ -1,9 +1,12 @@
 """Properties and methods of ``Job`` for the code that enqueued it."""
 
+import asyncio
 import threading
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
+from django.db.models.deletion import Collector
 
 from django_jobs.arguments.serialization import RESULT_NOT_STORABLE
 from django_jobs.exceptions import WaitTimeoutError
@@ -37,6 +40,22 @@ def test_a_job_is_final_in_a_final_state(state):
     assert make_job(state).is_final is (state in FINAL_STATES)
 
 
+@pytest.mark.parametrize("state", [State.BLOCKED, State.SUCCEEDED])
+def test_a_job_is_not_deleted_because_others_may_wait_for_it(state):
+    job = make_job(state)
+    collector = Collector("default")
+    collector.collect(Job._base_manager.all())
+
+    for delete in (job.delete, Job.objects.all().delete, Job._base_manager.all().delete, collector.delete):
+        refused = pytest.raises(TypeError, match=r"Job.delete\(\) would leave .* use \.purge\(\) for ended jobs")
+        with refused, transaction.atomic():
+            delete()
+    with pytest.raises(TypeError, match=r"Job.delete\(\) would leave"):
+        asyncio.run(Job.objects.none().adelete())
+    assert Job.objects.get() == job
+    assert not hasattr(Job.objects, "delete")
+
+
 def test_a_refresh_reads_the_row_again_into_the_same_object():
     job = make_job()
     Job.objects.update(state=State.CANCELLED)
@@ -46,8 +65,8 @@ def test_a_refresh_reads_the_row_again_into_the_same_object():
 
 
 def test_a_refresh_of_a_purged_job_is_an_error():
-    job = make_job()
-    Job.objects.all().delete()
+    job = make_job(State.SUCCEEDED)
+    Job.objects.all().purge()
 
     with pytest.raises(Job.DoesNotExist):
         job.refresh()

@@ -49,7 +49,7 @@ def _run(number: int) -> None:
     sample.do_nothing.enqueue_many([()] * (number - number // 2 - number // 4 - 100))
     waiting = Job.objects.exclude(state__in=["succeeded", "dead"])
     wait_until(lambda: not waiting.exists(), "all to end", seconds=100)
-    Job.objects.all().delete()
+    Job.objects.all()._raw_delete("default")
 
 
 @pytest.mark.timeout(600)

@@ -74,7 +74,7 @@ def server(
         for key, value in (migrated_server.settings() | {"NAME": DATABASE}).items():
             patch.setitem(connection.settings_dict, key, value)
         for model in (DeadLetter, Attempt, Job, Worker, Customer):
-            model._base_manager.all().delete()
+            model._base_manager.all()._raw_delete("default")
         yield migrated_server
         connection.close()
 

@@ -97,7 +97,7 @@ def test_an_expired_wait_answers_the_current_status(client: Client) -> None:
 def test_a_job_purged_during_the_wait_is_404(client: Client) -> None:
     job = make_job(State.RUNNING)
     answer = _waiting(client, f"{status_url(job)}?wait=30")
-    Job.objects.filter(pk=job.pk).delete()
+    Job.objects.filter(pk=job.pk)._raw_delete("default")
     response = answer.result(20)
     assert response.status_code == 404
     assert response.json()["type"].endswith(":job-gone")

@@ -38,7 +38,7 @@ def _check_records() -> None:
 
 def _clear() -> None:
     for model in (Attempt, DeadLetter, Job, Worker):
-        model.objects.all().delete()
+        model.objects.all()._raw_delete("default")
 
 
 @pytest.mark.slow

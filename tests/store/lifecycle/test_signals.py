@@ -168,7 +168,7 @@ def test_a_job_that_was_purged_meanwhile_is_skipped(ear):
     claims = take(worker)
     batch = [ended(claim, Succeeded()) for claim in claims]
     finish(batch, worker_id=worker.pk)
-    Job.objects.filter(pk=claims[0].job_id).delete()
+    Job.objects.filter(pk=claims[0].job_id)._raw_delete("default")
 
     send_signals(batch)
     send_started_signal(claims[0])

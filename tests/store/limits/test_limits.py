@@ -553,7 +553,7 @@ class TestUpkeep:
         sample.ask_partner.enqueue("acme")
         admit_all()
         run_all(failure(retry_in=None))
-        Job.objects.all().delete()
+        Job.objects.all()._raw_delete("default")
         Permit.objects.filter(phase=PermitPhase.ASLEEP)._raw_delete("default")
 
         assert prune_limits() == 0

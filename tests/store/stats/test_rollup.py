@@ -316,7 +316,7 @@ def test_concurrent_rollups_count_each_row_once(monkeypatch):
 
 def _clear():
     for model in (Rollup, RollupPosition, DeadLetterGroup, DeadLetterHour, Attempt, DeadLetter):
-        model.objects.all().delete()
+        model.objects.all()._raw_delete("default")
 
 
 @pytest.mark.slow
