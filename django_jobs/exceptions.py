@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from math import inf
+from typing import Any
 
 from .policy.backoff import MAX_WAIT
 
@@ -112,9 +113,12 @@ class Retry(Exception):
     ``after`` is the wait (timedelta or seconds); None takes the job's backoff.
     """
 
+    after: timedelta | None = None
+    reason: str = ""
+
     def __init__(self, *, after: timedelta | float | None = None, reason: str = "") -> None:
         super().__init__(reason)
-        self.after = _as_delay("Retry", after) if after is not None else None
+        self.after = as_delay("Retry", after) if after is not None else None
         self.reason = reason
 
 
@@ -143,7 +147,7 @@ class Snooze(Exception):
 
     def __init__(self, delay: timedelta | float) -> None:
         super().__init__(f"again in {delay}")
-        self.delay = _as_delay("Snooze", delay)
+        self.delay = as_delay("Snooze", delay)
 
 
 class RateLimited(Snooze):
@@ -157,9 +161,10 @@ class RateLimited(Snooze):
         super().__init__(retry_after)
 
 
-def _as_delay(what: str, value: timedelta | float) -> timedelta:
+def as_delay(what: str, value: Any) -> timedelta:
+    """Return the wait that a job asks for. Raises TypeError or ValueError that names ``what``."""
     if isinstance(value, timedelta):
-        delay = value
+        delay = timedelta(value.days, value.seconds, value.microseconds)
     elif type(value) in {int, float}:
         if not 0 <= value < inf:
             raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")

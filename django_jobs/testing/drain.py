@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from asgiref.sync import async_to_sync
@@ -15,7 +16,8 @@ from ..models import Job, Worker
 from ..policy.claim_cursors import ClaimCursors
 from ..policy.states import State
 from ..store.batches.apply_deltas import apply_pending_deltas
-from ..store.lifecycle.claim import Claim, claim_by_priority, refresh_cursors
+from ..store.dialects.base.jobs import Claim, FinishedRun
+from ..store.lifecycle.claim import claim_by_priority, refresh_cursors
 from ..store.lifecycle.finish import finish
 from ..store.lifecycle.progress import save_progress
 from ..store.lifecycle.promote import promote
@@ -124,7 +126,13 @@ def _claim_next(context: RunContext, *, queues: Sequence[str] | None, run_schedu
 def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> None:
     definition = registry.find(claim.name)
     is_async = definition is not None and definition.is_async
-    run = async_to_sync(aexecute)(claim, context) if is_async else execute(claim, context)
+    if is_async:
+        ended: list[FinishedRun | CommittedRun] = []
+        with suppress(GeneratorExit):  # the job's, which is reported
+            async_to_sync(aexecute)(claim, context, ended.append)
+        run = ended[0]
+    else:
+        run = execute(claim, context)
     if isinstance(run, CommittedRun):
         finished = run.finished
     else:

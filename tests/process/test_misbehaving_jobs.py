@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from django_jobs.models import Job
+import pytest
+
+from django_jobs.models import Attempt, Job
+from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
+from tests.misbehaving import odd
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
-from .running import outcomes
+from .running import ended, outcomes
 
 
 def _run_among_others(start_worker: StartWorker, *calls: Any) -> tuple[list[Job], str]:
@@ -103,3 +107,31 @@ def test_a_backoff_of_none_is_dead_now_and_one_that_fails_falls_back_to_the_defa
     assert dead.dead_letters.get().reason == "not_retryable"
     assert again.state == "scheduled"
     assert "backoff of tests.misbehaving.jobs.bad_backoff failed; the default is used" in output
+
+
+@pytest.mark.parametrize("pool", [(), ("--pool", "processes")], ids=["threads", "processes"])
+def test_no_thread_of_a_worker_dies_of_an_odd_outcome(start_worker: StartWorker, pool: tuple[str, ...]) -> None:
+    """Whatever jobs raise, return or do to the event loop: each has its own outcome, and so have its neighbours."""
+    definitions = (odd.raise_odd, odd.raise_odd_async, odd.raise_odd_in_a_task)
+    ends = [job for each in definitions for job in each.enqueue_many([(name,) for name in odd.ODD])]
+    successes = [odd.return_odd.enqueue()]
+    for how in ("stop", "exit later", "forgotten task", "cancel myself"):
+        successes += [sample.echo_async.enqueue(how), odd.stop_the_loop.enqueue(how), sample.echo.enqueue(how)]
+    ends.append(odd.exit_in_backoff.enqueue())
+
+    worker = start_worker("--concurrency", "2", *pool)
+
+    assert set(ended(*successes)) == {"succeeded"}, worker.output
+    wait_until(lambda: not Job.objects.filter(state__in=["ready", "running"]).exists(), "all jobs to end")
+    assert worker.stop() == 0, worker.output
+    assert "died" not in worker.output, worker.output
+    assert not [job for job in ends if not outcomes(job)]
+    assert not Attempt.objects.filter(outcome__in=["lost", "released"]).exists()
+
+
+def test_a_job_that_cancels_every_task_of_the_loop_loses_no_claim(start_worker: StartWorker) -> None:
+    jobs = [*odd.cancel_all_others.enqueue_many([()] * 3), *sample.echo_async.enqueue_many([(at,) for at in range(20)])]
+    worker = start_worker("--concurrency", "1")
+    assert ended(*jobs) == ["succeeded"] * len(jobs)
+    assert worker.stop() == 0, worker.output
+    assert "died" not in worker.output

@@ -13,7 +13,7 @@ from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import finish
 from ...store.logs import save_log
 from ...store.transactions import savepoint
-from .classify import outcome_from_exception
+from .classify import outcome_from_stray
 from .events import CommittedRun
 from .finalize import finalize_run
 from .result_offload import delete_offloaded
@@ -45,10 +45,10 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
         return CommittedRun(run.claim, finished)
     except ClaimLostError:
         return CommittedRun(run.claim, None)
-    except Exception as error:  # noqa: BLE001 - the commit may raise anything
+    except BaseException as error:  # noqa: BLE001 - the commit may raise anything
         delete_offloaded(outcome, error)
         run.end_log()
-        return finalize_run(run, outcome_from_exception(error, run))
+        return finalize_run(run, outcome_from_stray(error, run))
 
 
 def _save_log(run: Run) -> None:

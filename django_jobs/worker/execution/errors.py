@@ -15,6 +15,9 @@ from ...policy.truncate import truncate
 MAX_MESSAGE_LENGTH = 10_000
 MAX_TRACEBACK_LENGTH = 50_000
 
+_MODULE = type.__dict__["__module__"].__get__
+_QUALNAME = type.__dict__["__qualname__"].__get__
+_traceback_of = BaseException.__dict__["__traceback__"].__get__
 _ENGINE_DIR = str(Path(__file__).parents[1])
 _NON_PROJECT_PREFIXES = tuple(
     {sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")}
@@ -23,20 +26,36 @@ _NON_PROJECT_PREFIXES = tuple(
 
 
 def describe_exception(exception: BaseException, *, job_name: str, message: str | None = None) -> Error:
-    """Return the stored form of ``exception``. Never raises, whatever its ``__str__`` does.
+    """Return the stored form of ``exception``. Never raises, whatever its class and its methods do.
 
     The traceback starts at the first frame below the engine's own.
     """
-    kind = type(exception)
-    name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-    text = truncate(escape_unstorable(_message(exception) if message is None else message), MAX_MESSAGE_LENGTH)
-    frames = _skip_engine_frames(exception.__traceback__)
-    return Error(
-        error_class=escape_unstorable(name)[:MAX_ERROR_CLASS_LENGTH],
-        message=text,
-        traceback=truncate(escape_unstorable(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
-        fingerprint=fingerprint(job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)),
-    )
+    try:
+        return _describe(exception, job_name=job_name, message=message)
+    except BaseException as error:  # noqa: BLE001 - a user's class may raise anything
+        text = f"(the exception could not be described: {_kind_name(type(error))})"
+        name = _kind_name(type(exception))
+        return Error(
+            error_class=name,
+            message=text,
+            traceback="",
+            fingerprint=fingerprint(job_name=job_name, error_class=name, message=text),
+        )
+
+
+def message_of(exception: BaseException) -> str:
+    """Return the text of an exception, storable and of any length. Never raises."""
+    try:
+        text = str(exception)
+    except BaseException as error:  # noqa: BLE001 - a user's __str__ may raise anything
+        return f"(its __str__ raised {_kind_name(type(error))})"
+    return escape_unstorable(text)
+
+
+def traceback_of(exception: BaseException) -> TracebackType | None:
+    """Return the interpreter's own record; a class may define an attribute of that name over it."""
+    frames: TracebackType | None = _traceback_of(exception)
+    return frames
 
 
 def is_project_file(path: str) -> bool:
@@ -45,22 +64,37 @@ def is_project_file(path: str) -> bool:
 
 
 def escape_unstorable(text: str) -> str:
-    """Return ``text`` with NUL and lone surrogates, which PostgreSQL refuses, written as escapes."""
-    return text.replace("\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
+    """Return ``text`` with NUL and lone surrogates, which PostgreSQL refuses, as escapes; always a plain str."""
+    return str.replace(text, "\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def _message(exception: BaseException) -> str:
+def _describe(exception: BaseException, *, job_name: str, message: str | None) -> Error:
+    name = _kind_name(type(exception))
+    text = truncate(message_of(exception) if message is None else message, MAX_MESSAGE_LENGTH)
+    frames = _skip_engine_frames(traceback_of(exception))
+    return Error(
+        error_class=name,
+        message=text,
+        traceback=truncate(escape_unstorable(_format(exception, frames)), MAX_TRACEBACK_LENGTH),
+        fingerprint=fingerprint(job_name=job_name, error_class=name, message=text, frame=_project_frame(frames)),
+    )
+
+
+def _kind_name(kind: type[BaseException]) -> str:
+    """Return the name as Python knows it; a metaclass may lie about it, or raise."""
     try:
-        return str(exception)
-    except Exception as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"(its __str__ raised {type(error).__name__})"
+        module, name = _MODULE(kind), _QUALNAME(kind)
+        full = name if module == "builtins" else f"{module}.{name}"
+    except BaseException:  # noqa: BLE001 - ``__module__`` may be any object
+        full = "(a class without a name)"
+    return escape_unstorable(full)[:MAX_ERROR_CLASS_LENGTH]
 
 
 def _format(exception: BaseException, frames: TracebackType | None) -> str:
     try:
         return "".join(traceback.format_exception(type(exception), exception, frames))
-    except Exception as error:  # noqa: BLE001 - as above, in a chained exception or a source file
-        return f"(the traceback could not be written: {type(error).__name__})"
+    except BaseException as error:  # noqa: BLE001 - as above, in a chained exception or a source file
+        return f"(the traceback could not be written: {_kind_name(type(error))})"
 
 
 def _skip_engine_frames(frames: TracebackType | None) -> TracebackType | None:

@@ -37,7 +37,7 @@ def offload(outcome: Outcome, run: Run) -> Outcome:
             day=run.context.clock.now().date(),
             storage=retention.storage,
         )
-    except Exception:  # a storage may raise anything
+    except BaseException:  # a storage may raise anything
         logger.exception(
             "job %s (%s) succeeded; result could not be written to STORAGES[%r] and is lost",
             run.claim.job_id,
@@ -48,7 +48,7 @@ def offload(outcome: Outcome, run: Run) -> Outcome:
     return Succeeded(result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name))
 
 
-def delete_offloaded(outcome: Outcome | None, error: Exception) -> None:
+def delete_offloaded(outcome: Outcome | None, error: BaseException) -> None:
     """Delete the file of a success whose transaction failed, unless the transaction may have been committed."""
     retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
     if retention is None or not retention.file_name:

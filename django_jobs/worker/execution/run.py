@@ -6,14 +6,17 @@
           -> announce the start -> call the function -> classify -> decide -> FinishedRun
 
 No step writes to the database, except that a job with ``atomic=True`` is finished inside its own
-transaction (``atomic.py``). No exception of a job leaves this module.
+transaction (``atomic.py``). No exception leaves this module: it is the job's failure, or, if the database failed before
+the function was called, the claim is released.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 from asgiref.sync import sync_to_async
 
@@ -28,8 +31,8 @@ from ...store.enqueue.expiry import is_past_expiry
 from ...store.lifecycle.signals import send_started_signal
 from ...store.results.inputs import with_results
 from .atomic import execute_atomic
-from .classify import outcome_from_exception, outcome_from_value, timeout_seconds
-from .errors import describe_exception
+from .classify import is_kind, outcome_from_exception, outcome_from_stray, outcome_from_value, timeout_seconds
+from .errors import describe_exception, traceback_of
 from .events import CommittedRun
 from .finalize import finalize_run
 from .result_offload import needs_offload, offload
@@ -43,30 +46,41 @@ _NO_LIMIT = nullcontext()
 def execute(claim: Claim, context: RunContext) -> FinishedRun | CommittedRun:
     """Execute a claimed job in this thread and return how it ended."""
     run = Run(claim, context, context.clock.seconds())
-    outcome = prepare(run)
-    if outcome is None:
-        announce_start(run)
-        if run.definition.options.atomic:
-            return execute_atomic(run, call_function)
-        outcome = call_function(run)
-        run.end_log()
-    return finalize_run(run, outcome)
+    try:
+        outcome = prepare(run)
+        if outcome is None:
+            announce_start(run)
+            if run.definition.options.atomic:
+                return execute_atomic(run, call_function)
+            outcome = call_function(run)
+            run.end_log()
+        return finalize_run(run, outcome)
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it must not end the thread
+        return finalize_run(run, outcome_from_stray(error, run))
 
 
-async def aexecute(claim: Claim, context: RunContext) -> FinishedRun | CommittedRun:
-    """Execute an ``async def`` job as a task of this thread's event loop.
+async def aexecute(claim: Claim, context: RunContext, report: Callable[[FinishedRun | CommittedRun], object]) -> None:
+    """Execute an ``async def`` job as a task of this thread's event loop and ``report`` how it ended.
 
-    Steps that may use the database run in Django's thread for synchronous code.
+    Steps that may use the database run in Django's thread for synchronous code. The end is not returned, because a
+    GeneratorExit that the function awaits from a task of its own closes every coroutine up to the engine's task, and
+    what they return is dropped (``coroutine.throw``).
     """
-    run = Run(claim, context, context.clock.seconds())
-    reads = TAG in claim.arguments or (claim.flags and claim.flags & JobFlag.EXPIRES)
-    outcome = await sync_to_async(prepare)(run) if reads else prepare(run)
-    if outcome is None:
-        if signals.job_started.receivers:
-            await sync_to_async(announce_start)(run)
-        outcome = await acall_function(run)
-        run.end_log()
-    return finalize_run(run, outcome)
+    run, task = Run(claim, context, context.clock.seconds()), asyncio.current_task()
+    try:
+        reads = TAG in claim.arguments or (claim.flags and claim.flags & JobFlag.EXPIRES)
+        outcome = await sync_to_async(prepare)(run) if reads else prepare(run)
+        if outcome is None:
+            if signals.job_started.receivers:
+                await sync_to_async(announce_start)(run)
+            outcome = await acall_function(run)
+            run.end_log()
+        finished = finalize_run(run, outcome)
+    except BaseException as error:
+        if not _is_current(task):
+            raise  # the loop is gone, and the coroutine is closed with it
+        finished = finalize_run(run, outcome_from_stray(error, run))
+    report(finished)
 
 
 def prepare(run: Run) -> Outcome | None:
@@ -140,12 +154,13 @@ def announce_start(run: Run) -> None:
     """Send ``job_started``."""
     try:
         send_started_signal(run.claim, using=run.context.using)
-    except Exception:
+    except BaseException:  # a receiver's SystemExit ends neither job nor worker
         logger.exception("job %s: the signal job_started could not be sent", run.claim.job_id)
 
 
 def call_function(run: Run) -> Outcome:
     """Call the function within its time limit and classify what it returns or raises."""
+    run.is_called = True
     try:
         with (
             activate_context(run.job),
@@ -160,6 +175,7 @@ def call_function(run: Run) -> Outcome:
 
 async def acall_function(run: Run) -> Outcome:
     """Await the function within its time limit and classify what it returns or raises."""
+    run.is_called = True
     limit = asyncio.timeout(run.timeout_seconds)
     task = run.context.interrupts.interruptible_task(run.claim)
     try:
@@ -170,15 +186,22 @@ async def acall_function(run: Run) -> Outcome:
         outcome = outcome_from_value(value, run)
         return await sync_to_async(offload)(outcome, run) if needs_offload(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled task is a failed job
-        if isinstance(error, TimeoutError | asyncio.CancelledError) and limit.expired():
-            error = JobTimeoutError().with_traceback(error.__traceback__)
-        elif isinstance(error, asyncio.CancelledError) and task.was_interrupted:
-            error = Cancel(CANCEL_REQUESTED_MESSAGE).with_traceback(error.__traceback__)
+        if is_kind(error, TimeoutError, asyncio.CancelledError) and limit.expired():
+            error = JobTimeoutError().with_traceback(traceback_of(error))
+        elif is_kind(error, asyncio.CancelledError) and task.was_interrupted:
+            error = Cancel(CANCEL_REQUESTED_MESSAGE).with_traceback(traceback_of(error))
         return outcome_from_exception(error, run)
 
 
 def _time_limit(run: Run) -> AbstractContextManager[None]:
     return _NO_LIMIT if run.timeout_seconds is None else run.context.watchdog.limit(run.timeout_seconds)
+
+
+def _is_current(task: asyncio.Task[Any] | None) -> bool:
+    try:
+        return asyncio.current_task() is task
+    except RuntimeError:
+        return False
 
 
 def _unreadable(run: Run, error: SerializationError) -> Outcome:

@@ -79,7 +79,7 @@ class Run:
     """One run of a claimed job. The steps of ``run.py`` fill it in.
 
     ``arguments`` are the loaded values by name, ``args`` and ``kwargs`` the same as the function takes them.
-    ``started`` becomes None if the function is not called.
+    ``started`` becomes None if the function is not called. ``is_called``: the function was called, or nearly.
     """
 
     claim: Claim
@@ -92,6 +92,7 @@ class Run:
     args: list[Any] = field(init=False)
     kwargs: dict[str, Any] = field(init=False)
     timeout_seconds: float | None = None
+    is_called: bool = False
 
     def __repr__(self) -> str:
         """Leave out the arguments: this appears in logs and error mails."""

@@ -7,15 +7,19 @@ import logging
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from functools import partial
+from typing import cast
 
 from asgiref.sync import sync_to_async
 
-from ...store.dialects.base.jobs import Claim
+from ...store.dialects.base.jobs import Claim, FinishedRun
+from ..execution.events import CommittedRun
 from ..execution.run import aexecute
 from ..execution.runtime import WorkerContext
 from ..threads.connections import reset_connections
 from ..threads.watched_thread import WatchedThread
+from .keep_running import keep_running
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -38,6 +42,7 @@ class EventLoopExecutor:
         self._events = context.events
         self._running: dict[asyncio.Task[None], tuple[Claim, float]] = {}
         self._stopping = False
+        self._is_over = False
         self._is_resetting = False
         self._loop = asyncio.new_event_loop()
         self._thread = WatchedThread(self._serve, role=ROLE, on_death=self._on_death)
@@ -74,7 +79,7 @@ class EventLoopExecutor:
     def _serve(self) -> None:
         asyncio.set_event_loop(self._loop)
         try:
-            self._loop.run_forever()
+            keep_running(self._loop, lambda: self._is_over)
         finally:
             self._running.clear()  # if the loop died, they are rescued and count as lost
             self._loop.close()
@@ -103,10 +108,19 @@ class EventLoopExecutor:
             task.add_done_callback(partial(self._call_or_fail, self._on_task_done))
 
     async def _run(self, claim: Claim) -> None:
-        self._events.run_finished(await aexecute(claim, self._context))
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+
+        def report(finished: FinishedRun | CommittedRun) -> None:
+            self._running.pop(task, None)
+            self._events.run_finished(finished)
+
+        with suppress(GeneratorExit):  # the job's, which is reported
+            await aexecute(claim, self._context, report)
 
     def _on_task_done(self, task: asyncio.Task[None]) -> None:
-        del self._running[task]
+        unreported = self._running.pop(task, None)
+        if unreported is not None and task.cancelled():  # by another job, before its first step
+            self._events.claim_released(unreported[0])
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("an async run failed in the engine", exc_info=error)
             self._events.failed(LOOP_DIED)
@@ -127,4 +141,5 @@ class EventLoopExecutor:
 
     def _end_if_idle(self) -> None:
         if self._stopping and not self._running:
+            self._is_over = True
             self._loop.stop()

@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from datetime import datetime
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -124,17 +125,26 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
     from asgiref.sync import sync_to_async
 
     from ... import registry
+    from ...policy.outcomes import Released
+    from ..execution.finalize import finalize
     from ..execution.run import aexecute, execute
     from ..threads.connections import check_idle_connections, reset_connections
+    from .keep_running import keep_running
 
-    async def run_and_reset() -> FinishedRun | CommittedRun:
-        finished = await aexecute(claim, context)
+    ended: list[FinishedRun | CommittedRun] = []
+
+    async def run_and_reset() -> None:
+        with suppress(GeneratorExit):  # the job's, which is reported
+            await aexecute(claim, context, ended.append)
         await sync_to_async(reset_connections)()
-        return finished
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
-        return runner.run(run_and_reset())
+        loop = runner.get_loop()
+        task = loop.create_task(run_and_reset())
+        task.add_done_callback(lambda _: loop.stop())
+        keep_running(loop, task.done)
+        return ended[0] if ended else finalize(claim, Released(started=False), context)
     check_idle_connections()
     finished = execute(claim, context)
     reset_connections()
