@@ -28,6 +28,7 @@ def run_doctor() -> list[Finding]:
         missing_finished_at=doctor_rows.jobs_without_finish_time(using=using),
         unknown=doctor_rows.unknown_jobs(using=using),
         unreadable=_find_uncallable(using),
+        wrong_permits=doctor_rows.jobs_with_wrong_permits(using=using),
     )
     return diagnose(rows=rows, server=read_server(using=using), schema=schema)
 

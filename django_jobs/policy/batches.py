@@ -48,6 +48,15 @@ class Counts(NamedTuple):
         return Counts(*(own + added for own, added in zip(self, other, strict=True)))
 
 
+def are_wrong(counts: Counts, *, members: Counts) -> bool:
+    """Tell whether a batch's counts contradict its existing members. Ended members may have been pruned, others not."""
+    if counts.waiting != members.waiting:
+        return True
+    if counts.total == members.total:
+        return counts != members
+    return any(counted < existing for counted, existing in zip(counts, members, strict=True))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFacts:
     """Facts about a batch. ``outcome``: the state in which it last ended, None before it first ended."""

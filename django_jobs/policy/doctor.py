@@ -97,6 +97,7 @@ class RowFacts:
     missing_finished_at: Sequence[int] = ()
     unknown: Sequence[UnknownJobs] = ()
     unreadable: Sequence[tuple[int, str]] = ()
+    wrong_permits: Sequence[int] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +181,13 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
             "jobs",
             f"state and columns contradict each other, so that no worker ever finds them: {_ids(rows.inconsistent)}",
             "They were not written by django_jobs. 'manage.py jobs cancel ID' ends them; enqueue them again.",
+        )
+    if rows.wrong_permits:
+        yield _problem(
+            "limits",
+            f"permits without a job, or at a limit without a row: of jobs {_ids(rows.wrong_permits)}",
+            "They were not written by django_jobs: jobs were deleted by hand, or a part of a backup was restored. Any"
+            " worker repairs them when it starts, and every half an hour.",
         )
     for job_id, why in rows.unreadable:
         yield _problem(

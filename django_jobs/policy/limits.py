@@ -22,6 +22,8 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from .states import State
+
 KeyOption = str | Callable[..., object] | None
 """The name of an argument, or a function of all arguments by keyword; None: one limit for all jobs of the name."""
 
@@ -321,6 +323,24 @@ def permit_transition(rule: LimitRule, ending: RunEnding) -> PermitTransition:
     if rule.kind is LimitKind.ORDER and ending is not RunEnding.DEAD and not rule.release_on_retry:
         return PermitTransition(PermitPhase.HELD)
     return PermitTransition(PermitPhase.ASLEEP)
+
+
+def corrected_phase(kind: LimitKind, phase: PermitPhase, state: State | None) -> PermitPhase | None:
+    """Return the phase that a job's permit should have; None: none. ``state`` None: the job is deleted.
+
+    Equal to ``phase`` unless somebody has edited or deleted rows. A use that cools counts without its job, too.
+    """
+    if phase is PermitPhase.COOLING:
+        return phase
+    match state:
+        case None | State.SUCCEEDED | State.CANCELLED:
+            return None
+        case State.DEAD:
+            return PermitPhase.ASLEEP
+        case State.SCHEDULED if phase is PermitPhase.WAITING or kind is not LimitKind.ORDER:
+            return PermitPhase.ASLEEP
+        case _:
+            return phase
 
 
 def urgency(kind: LimitKind, priority: int) -> int:

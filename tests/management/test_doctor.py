@@ -15,7 +15,7 @@ from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.migrations.loader import MigrationLoader
 
-from django_jobs.models import Job
+from django_jobs.models import Job, LimitSignal
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from tests import factories
@@ -109,6 +109,17 @@ def test_names_that_no_worker_knows_are_counted() -> None:
 def test_ended_jobs_that_are_never_pruned_are_named() -> None:
     job = factories.make_job(State.SUCCEEDED, finished_at=None)
     assert _doctor()["jobs"]["what"].endswith(f"never pruned: {job.pk}")
+
+
+def test_permits_without_a_job_or_a_limit_are_named() -> None:
+    sample.render.enqueue(1)
+    assert "limits" not in _doctor()
+    gone = sample.render.enqueue(1)
+    Job.objects.filter(pk=gone.pk)._raw_delete("default")
+    assert _doctor()["limits"]["what"].endswith(f"of jobs {gone.pk}")
+    astray = sample.render.enqueue(2)
+    LimitSignal.objects.all().delete()
+    assert _doctor()["limits"]["what"].endswith(f"{gone.pk}, {astray.pk}")
 
 
 @contextmanager

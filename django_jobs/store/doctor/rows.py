@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from django.db.models import Count, F, Min, Q, QuerySet
+from django.db.models import Count, Exists, F, Min, OuterRef, Q, QuerySet
 
-from ...models import Job, Worker
+from ...models import Job, Limit, LimitSignal, Permit, Worker
 from ...policy.doctor import SilentWorker, UnknownJobs
+from ...policy.limits import PermitPhase
 from ...policy.states import FINAL_STATES, WAITING_STATES, State
 from ..clock import DatabaseNow, database_now
 from ..dialects import open_dialect
@@ -69,6 +70,18 @@ def waiting_jobs(*, limit: int, using: str | None = None) -> Iterator[Job]:
     """Yield the oldest waiting jobs whose names are known to workers."""
     waiting = _jobs(using).filter(state__in=WAITING_STATES, unknown_since=None)
     yield from waiting.order_by("pk")[:limit]
+
+
+def jobs_with_wrong_permits(*, using: str | None = None) -> list[int]:
+    """Return the ids of up to ten jobs that are deleted and have a permit, or have one of a limit without a row."""
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    permits = Permit.objects.using(alias).exclude(phase=PermitPhase.COOLING)
+    job = Job.objects.using(alias).filter(pk=OuterRef("job_id"))
+    limit = Limit.objects.using(alias).filter(pk=OuterRef("limit_id"))
+    signal = LimitSignal.objects.using(alias).filter(limit_id=OuterRef("limit_id"), rule__isnull=False)
+    wrong = permits.filter(~Exists(job) | (~Exists(limit) & ~Exists(signal)))
+    return list(wrong.order_by("job_id").values_list("job_id", flat=True).distinct()[:MAX_REPORTED])
 
 
 def _jobs(using: str | None) -> QuerySet[Job]:

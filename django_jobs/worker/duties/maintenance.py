@@ -29,6 +29,7 @@ from ...store.search.id_checkpoints import INTERVAL, prune_id_checkpoints, recor
 from ...store.stats.rollup import prune_rollups, roll_up
 from ...store.workers import mark_lost_workers, time_until_stale
 from ..execution.runtime import WorkerContext
+from .consistency import ConsistencyCheck
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -54,6 +55,7 @@ class Maintenance:
         self._next_checkpoint_at = self._next_prune_at = self._next_result_expiry_at = time.monotonic()
         self._prune_from: int | None = None
         self._last_repair = RepairResult()
+        self._consistency = ConsistencyCheck(context)
 
     def step(self) -> float:
         """Do the due duties and return the seconds until the next round."""
@@ -61,6 +63,7 @@ class Maintenance:
             self._sync_limits()
         self._rescue()
         self._repair()
+        self._consistency.step()
         self._expire()
         self._register_queues()
         roll_up(using=self._using)

@@ -1,0 +1,156 @@
+"""Repair permits that contradict their jobs or limits: after manual edits, a partial restore, or raw deletes.
+
+Used permits are counted from their rows, so a row too many blocks a key, and a limit without a row admits nobody.
+Candidates are found without locks, a window of the primary key at a time, and checked again under the jobs' locks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import NamedTuple
+
+from ...models import Job, Limit, LimitSignal, Permit
+from ...policy.limits import LimitKind, PermitPhase, RequiredPermit, corrected_phase
+from ...policy.states import State
+from ..clock import DatabaseNow
+from ..dialects import open_dialect
+from ..dialects.shared.by_id import InIds, delete_rows
+from ..notify import notify_on_commit
+from ..selection import lock_jobs
+from .permits import signal_limits, wait_at_next_limit
+
+WINDOW = 2_000
+
+NeedsResolver = Callable[[Job], Sequence[RequiredPermit] | None]
+"""Returns the permits that a job needs by the code; None if this code cannot tell."""
+
+
+class _Row(NamedTuple):
+    job_id: int
+    limit_id: int
+    run: int
+    kind: int
+    phase: int
+
+
+def repair_permits(*, after: int, resolve: NeedsResolver, using: str | None = None) -> tuple[int, int | None]:
+    """Check the permits of the next jobs behind ``after``; return how many were wrong, and where to continue.
+
+    Permits of deleted and ended jobs are deleted, those of postponed ones released, missing limits inserted again. A
+    permit of a limit that the code does not define for its job any more is deleted, and the job goes on. None at the
+    end. Three statements if nothing is wrong.
+    """
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    rows, next_after = _read_window(after, alias)
+    if not rows:
+        return 0, None
+    states = _states({row.job_id for row in rows}, alias)
+    ids = {row.limit_id for row in rows}
+    existing = set(Limit.objects.using(alias).filter(InIds("pk", ids)).values_list("pk", flat=True))
+    wrong = {row.job_id for row in rows if _corrected(row, states) != row.phase}
+    lacking = [row for row in rows if row.limit_id not in existing and row.job_id not in wrong]
+    repaired = _correct(wrong, alias) if wrong else 0
+    repaired += _restore_limits(lacking, resolve, alias) if lacking else 0
+    return repaired, next_after
+
+
+def _read_window(after: int, alias: str) -> tuple[list[_Row], int | None]:
+    """Return all permits of the next jobs, and the last of these jobs, None at the end of the table."""
+    permits = Permit.objects.using(alias).filter(job_id__gt=after).order_by("job_id", "limit_id", "run")
+    rows = [_Row(*row) for row in permits.values_list(*_Row._fields)[:WINDOW]]
+    if len(rows) < WINDOW:
+        return rows, None
+    last = rows[-1].job_id
+    complete = [row for row in rows if row.job_id < last] or rows
+    return complete, complete[-1].job_id
+
+
+def _states(job_ids: Collection[int], alias: str) -> dict[int, str]:
+    return dict(Job.objects.using(alias).filter(InIds("pk", job_ids)).values_list("pk", "state"))
+
+
+def _corrected(row: _Row, states: dict[int, str]) -> PermitPhase | None:
+    state = states.get(row.job_id)
+    return corrected_phase(LimitKind(row.kind), PermitPhase(row.phase), State(state) if state else None)
+
+
+def _correct(job_ids: Collection[int], alias: str) -> int:
+    """Delete the permits of jobs that need none, and release those of jobs that are not due."""
+    dialect, connection = open_dialect(alias)
+    permits = Permit.objects.using(alias).filter(InIds("job_id", job_ids))
+    with dialect.write_transaction(connection):
+        locked = Job.objects.using(alias).filter(InIds("pk", job_ids)).select_for_update().order_by("pk")
+        states = dict(locked.values_list("pk", "state"))
+        rows = [_Row(*row) for row in permits.values_list(*_Row._fields)]
+        wrong = [row for row in rows if _corrected(row, states) != row.phase]
+        gone = {row.job_id for row in wrong if _corrected(row, states) is None}
+        asleep = {row.job_id for row in wrong} - gone
+        delete_rows(permits.filter(InIds("job_id", gone)).exclude(phase=PermitPhase.COOLING))
+        for row in wrong:
+            if row.job_id in asleep:
+                of_limit = permits.filter(job_id=row.job_id, limit_id=row.limit_id, run=row.run)
+                of_limit.update(phase=PermitPhase.ASLEEP, since=DatabaseNow())
+        signal_limits({row.limit_id for row in wrong}, using=alias)
+    return len(wrong)
+
+
+def _restore_limits(rows: Iterable[_Row], resolve: NeedsResolver, alias: str) -> int:
+    """Have missing limits inserted again, unless a signal that does so is on its way; delete cooled permits of them."""
+    cooling = [row for row in rows if row.phase == PermitPhase.COOLING]
+    if cooling:
+        left = Permit.objects.using(alias).filter(InIds("job_id", {row.job_id for row in cooling}))
+        left = left.filter(phase=PermitPhase.COOLING, limit_id__in={row.limit_id for row in cooling})
+        delete_rows(left.filter(free_at__lte=DatabaseNow()))
+    wanted = {(row.job_id, row.limit_id) for row in rows if row.phase != PermitPhase.COOLING}
+    missing = _without_limit({limit_id for _, limit_id in wanted}, alias)
+    wanted = {(job_id, limit_id) for job_id, limit_id in wanted if limit_id in missing}
+    if not wanted:
+        return 0
+    known: dict[int, RequiredPermit] = {}
+    obsolete: list[tuple[int, int]] = []
+    queues: set[str] = set()
+    jobs = Job.objects.using(alias).in_bulk({job_id for job_id, _ in wanted})
+    for job_id, limit_id in sorted(wanted):
+        job = jobs.get(job_id)
+        needs = resolve(job) if job is not None else None
+        if job is None or needs is None:
+            continue
+        queues.add(job.queue_name)
+        found = {need.limit_id: need for need in needs}
+        if limit_id in found:
+            known[limit_id] = found[limit_id]
+        else:
+            obsolete.append((job_id, limit_id))
+    dialect, connection = open_dialect(alias)
+    with dialect.write_transaction(connection):
+        dropped = _drop([pair for pair in obsolete if pair[1] not in known], alias)
+        signals = [
+            LimitSignal(limit_id=need.limit_id, name=need.name, key=need.key, rule=need.rule.as_json())
+            for need in known.values()
+        ]
+        LimitSignal.objects.using(alias).bulk_create(signals)
+        notify_on_commit(queues, using=alias)
+    return len(known) + dropped
+
+
+def _without_limit(limit_ids: Collection[int], alias: str) -> set[int]:
+    """Return those of the limits that have no row, and no signal that inserts it. Rows are read after the signals."""
+    signals = LimitSignal.objects.using(alias).filter(InIds("limit_id", limit_ids, index=None), rule__isnull=False)
+    missing = set(limit_ids) - set(signals.values_list("limit_id", flat=True))
+    existing = Limit.objects.using(alias).filter(InIds("pk", missing)).values_list("pk", flat=True)
+    return missing - set(existing)
+
+
+def _drop(pairs: Iterable[tuple[int, int]], alias: str) -> int:
+    """Delete permits of limits that the code does not define any more; blocked jobs go on without them."""
+    pairs = list(pairs)
+    if not pairs:
+        return 0
+    blocked = lock_jobs(sorted({job_id for job_id, _ in pairs}), states={State.BLOCKED}, using=alias)
+    waiting = Permit.objects.using(alias).filter(InIds("job_id", blocked), run=0, phase=PermitPhase.WAITING)
+    waited = set(waiting.values_list("job_id", "limit_id"))
+    for job_id, limit_id in pairs:
+        delete_rows(Permit.objects.using(alias).filter(job_id=job_id, limit_id=limit_id, run=0))
+    wait_at_next_limit(sorted({job_id for job_id, limit_id in pairs if (job_id, limit_id) in waited}), using=alias)
+    return len(pairs)
