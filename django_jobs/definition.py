@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, partial
 from typing import (
@@ -25,6 +25,7 @@ from django.views.decorators.debug import sensitive_variables
 
 from . import registry
 from .arguments.signature import CallSignature
+from .callables import as_coroutine_function, check_function, is_async
 from .context import JobContext
 from .enqueueing import ManyArguments, bind_many, enqueue_bound, enqueue_stream
 from .exceptions import ConfigurationError
@@ -39,6 +40,7 @@ from .options import (
     check_using,
     read_job_options,
 )
+from .origin import NOWHERE, Origin, derived_name, find_origin
 from .policy.graph import OnDead
 from .policy.limits import RequiredPermit
 from .schedules import define_schedule, origin_of
@@ -62,21 +64,28 @@ class JobDefinition(Generic[P, R]):
     enqueue_options: UsingOptions = field(default_factory=UsingOptions)
     waits_for: tuple[int, ...] = ()
     on_dead: OnDead = OnDead.BLOCK
+    origin: Origin = NOWHERE
     signature: CallSignature = field(init=False)
     is_async: bool = field(init=False)
+    coroutine_function: Callable[..., Awaitable[R]] = field(init=False)
 
     def __post_init__(self) -> None:
         function, options, label = self.function, self.options, f"@job {self.name}"
         signature = CallSignature(function, name=self.name, takes_context=options.takes_context)
-        is_async = inspect.iscoroutinefunction(function)
         wrapper: dict[str, Any] = {
             name: getattr(function, name) for name in WRAPPER_ASSIGNMENTS if hasattr(function, name)
         }
-        vars(self).update(wrapper, __wrapped__=function, signature=signature, is_async=is_async)
+        vars(self).update(
+            wrapper,
+            __wrapped__=function,
+            signature=signature,
+            is_async=is_async(function),
+            coroutine_function=as_coroutine_function(function),
+        )
         _check_redacted(label, options.redact, signature)
         check_keys(label, options.limits, signature)
         check_unique(f"{label}: unique", options.unique, signature.signature)
-        if options.atomic and is_async:
+        if options.atomic and self.is_async:
             raise ConfigurationError(
                 f"{label}: atomic=True needs a plain function; Django's transactions do not work in async code"
             )
@@ -86,7 +95,7 @@ class JobDefinition(Generic[P, R]):
         return needs_of(self.name, self.options.limits, self.signature, stored)
 
     @sensitive_variables("args", "kwargs")
-    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+    def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; no queue, no retry. With ``takes_context`` the caller passes one."""
         return self.function(*args, **kwargs)
 
@@ -113,7 +122,7 @@ class JobDefinition(Generic[P, R]):
         vars(copy).update(vars(self), **fields)
         return copy
 
-    def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    def enqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Insert one job in the caller's transaction and return it.
 
         Raises ArgumentsError if the arguments do not fit the signature, SerializationError if JSON cannot carry one
@@ -136,7 +145,7 @@ class JobDefinition(Generic[P, R]):
         """
         return enqueue_stream(self, bind_many(self, arguments, caller="enqueue_stream"))
 
-    async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job:
+    async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``enqueue`` does, from asynchronous code."""
         return await sync_to_async(self.enqueue)(*args, **kwargs)
 
@@ -149,12 +158,12 @@ class JobDefinition(Generic[P, R]):
         return await sync_to_async(self.enqueue_stream)(arguments)
 
     @overload
-    def s(self, *args: P.args, **kwargs: P.kwargs) -> JobCall: ...
+    def s(self, /, *args: P.args, **kwargs: P.kwargs) -> JobCall: ...
 
     @overload
-    def s(self: JobDefinition[Concatenate[Any, Rest], R], *args: Rest.args, **kwargs: Rest.kwargs) -> JobCall: ...
+    def s(self: JobDefinition[Concatenate[Any, Rest], R], /, *args: Rest.args, **kwargs: Rest.kwargs) -> JobCall: ...
 
-    def s(self, *args: Any, **kwargs: Any) -> JobCall:
+    def s(self, /, *args: Any, **kwargs: Any) -> JobCall:
         """Return a call with these arguments, for chains, groups, graphs and batches; nothing is enqueued yet.
 
         In a chain the first argument may be left out: it is the result of the step before.
@@ -257,13 +266,19 @@ def job(
 def _define(
     function: Callable[..., Any], /, *, name: str | None, options: JobOptions, schedule: ScheduleOptions
 ) -> JobDefinition[Any, Any]:
-    if isinstance(function, type):
-        raise ConfigurationError(f"@job: expected a function, got {function!r}")
+    label = f"@job {name}" if name else "@job"
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    check_function(label, function)
+    if name is None and (name := derived_name(function)) is None:
+        raise ConfigurationError(
+            f"{label}: {type(function).__name__} has no name of its own; give @job(name=...), got {function!r}"
+        )
+    check_name(name)
+    origin = find_origin(function)
     if options.redact:
         function = sensitive_variables(*options.redact)(function)
-    name = name or f"{function.__module__}.{function.__qualname__}"
-    check_name(name)
-    definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options)
+    definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options, origin=origin)
     registry.register(definition)
     if schedule:
         define_schedule(name, definition, arguments={}, options=schedule, origin=origin_of(function))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 
 from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, UnknownJobError
 from .options import JobOptions, UsingOptions
+from .origin import Origin, derived_name, same_code, same_function
 from .policy.graph import OnDead
 from .policy.limits import RequiredPermit
 
@@ -28,6 +29,10 @@ class DefinedJob(Protocol):
         """The name under which the job is stored."""
 
     @property
+    def origin(self) -> Origin:
+        """The place where ``@job`` made it."""
+
+    @property
     def options(self) -> JobOptions:
         """The options of ``@job``."""
 
@@ -38,6 +43,10 @@ class DefinedJob(Protocol):
     @property
     def is_async(self) -> bool:
         """True for an ``async def`` function."""
+
+    @property
+    def coroutine_function(self) -> Callable[..., Awaitable[Any]]:
+        """The function as an event loop calls it, if ``is_async``."""
 
     @property
     def enqueue_options(self) -> UsingOptions:
@@ -57,7 +66,7 @@ class DefinedJob(Protocol):
     def using(self, **options: Unpack[UsingOptions]) -> DefinedJob:
         """Return the same job with options for its enqueue."""
 
-    def enqueue(self, *args: Any, **kwargs: Any) -> Job:
+    def enqueue(self, /, *args: Any, **kwargs: Any) -> Job:
         """Insert one job in the caller's transaction and return it."""
 
 
@@ -65,14 +74,29 @@ _definitions: dict[str, DefinedJob] = {}
 
 
 def register(definition: DefinedJob) -> None:
-    """Make a job known under its name. Raises ConfigurationError if another function has it already."""
+    """Make a job known under its name. Raises ConfigurationError if another function has it already.
+
+    A function that is defined again, by a reload or in a notebook, takes the place of the older one.
+    """
     known = _definitions.get(definition.name)
-    if known is not None and _origin(known) != _origin(definition):
+    if known is not None and not _is_redefinition(known, definition):
+        note = " (the same lines again, with other values)" if same_code(known.function, definition.function) else ""
         raise ConfigurationError(
-            f"two jobs are named {definition.name!r}: {_origin(known)} and {_origin(definition)};"
-            " give one of them another @job(name=...)"
+            f"two jobs are named {definition.name!r}: {known.origin.place} and {definition.origin.place}{note}; one"
+            " would run in place of the other: give one of them another @job(name=...)"
         )
     _definitions[definition.name] = definition
+
+
+def _is_redefinition(known: DefinedJob, new: DefinedJob) -> bool:
+    if known.origin.is_reloaded_by(new.origin):
+        return True
+    if known.origin.name != new.origin.name:
+        return False
+    if same_function(known.function, new.function):
+        return True
+    made_twice = same_code(known.function, new.function) and new.name == derived_name(new.function)
+    return known.origin.is_rerun_by(new.origin) and not made_twice
 
 
 def find(name: str) -> DefinedJob | None:
@@ -91,7 +115,3 @@ def get(name: str) -> DefinedJob:
 def all_definitions() -> list[DefinedJob]:
     """Return every registered job, sorted by name."""
     return [_definitions[name] for name in sorted(_definitions)]
-
-
-def _origin(definition: DefinedJob) -> str:
-    return f"{definition.function.__module__}.{definition.function.__qualname__}"

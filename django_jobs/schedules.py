@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
@@ -19,6 +19,7 @@ from .conf import get_settings
 from .conf.readers import MAX_NAME_LENGTH, as_duration
 from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
 from .options import ScheduleOptions, check_option_names
+from .origin import Origin, find_origin
 from .policy.cron import CronError
 from .policy.overlap import Overlap
 from .policy.schedule import CatchUp, ScheduleSpec, TickPolicy, Timing
@@ -34,7 +35,10 @@ ChoiceT = TypeVar("ChoiceT", Overlap, CatchUp)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScheduleDefinition:
-    """A schedule that code defines. ``arguments`` are JSON-only, by name; ``origin`` is file and line."""
+    """A schedule that code defines. ``arguments`` are JSON-only, by name; ``origin`` is file and line.
+
+    ``defined``: the origin by modules, which tells a reload.
+    """
 
     name: str
     job: DefinedJob
@@ -42,6 +46,7 @@ class ScheduleDefinition:
     timing: Timing
     tick_policy: TickPolicy
     origin: str
+    defined: Origin = field(compare=False)
 
     def spec(self) -> ScheduleSpec:
         """Return the schedule as the database stores it."""
@@ -89,9 +94,6 @@ def define_schedule(
     label = f"{origin}: schedule {name!r}"
     if not (0 < len(name) <= MAX_NAME_LENGTH and name.isprintable() and name == name.strip()):
         raise ConfigurationError(f"{label}: expected a name of 1 to {MAX_NAME_LENGTH} printable characters")
-    known = _definitions.get(name)
-    if known is not None and known.origin != origin:
-        raise ConfigurationError(f"{label}: there is one of this name already, at {known.origin}")
     definition = ScheduleDefinition(
         name=name,
         job=job,
@@ -99,9 +101,21 @@ def define_schedule(
         timing=_timing(label, name, options),
         tick_policy=_tick_policy(label, options),
         origin=origin,
+        defined=find_origin(job.function),
     )
+    known = _definitions.get(name)
+    if known is not None and not _is_redefinition(known, definition):
+        raise ConfigurationError(f"{label}: there is one of this name already, at {known.origin}")
     _definitions[name] = definition
     return definition
+
+
+def _is_redefinition(known: ScheduleDefinition, new: ScheduleDefinition) -> bool:
+    """Tell a reload, or the same statement executed again, from another schedule under the same name."""
+    if known.defined.is_reloaded_by(new.defined):
+        return True
+    is_same = known.job.name == new.job.name and replace(known, job=new.job) == new
+    return is_same or known.defined.is_rerun_by(new.defined)
 
 
 def all_schedules() -> list[ScheduleDefinition]:

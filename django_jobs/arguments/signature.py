@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from types import MethodType
 from typing import Any
 
 from ..exceptions import ArgumentsError, ConfigurationError, SerializationError
@@ -24,7 +25,7 @@ class CallSignature:
 
     def __init__(self, function: Callable[..., Any], *, name: str, takes_context: bool) -> None:
         self.name = name
-        parameters = list(inspect.signature(function).parameters.values())
+        parameters = list(_signature(function, name).parameters.values())
         if takes_context:
             if not parameters or parameters[0].kind not in _POSITIONAL:
                 raise ConfigurationError(f"@job {name}: takes_context=True needs a first parameter for the context")
@@ -82,3 +83,13 @@ class CallSignature:
                 break
             positions.append(left.pop(parameter.name))
         return [*positions, *surplus], {**left, **keywords}
+
+
+def _signature(function: Callable[..., Any], name: str) -> inspect.Signature:
+    """Return the signature of a function, or of the call of an object that is a descriptor too."""
+    for known in (function, MethodType(type(function).__call__, function)):
+        try:
+            return inspect.signature(known)
+        except (TypeError, ValueError):
+            continue
+    raise ConfigurationError(f"@job {name}: expected a function with a signature, got {function!r}")

@@ -182,7 +182,7 @@ async def acall_function(run: Run) -> Outcome:
         with activate_context(run.job):
             async with limit:
                 with task:
-                    value = await run.definition.function(*run.args, **run.kwargs)
+                    value = await run.definition.coroutine_function(*run.args, **run.kwargs)
         outcome = outcome_from_value(value, run)
         return await sync_to_async(offload)(outcome, run) if needs_offload(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled task is a failed job
