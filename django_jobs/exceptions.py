@@ -30,6 +30,7 @@ __all__ = [
     "Retry",
     "SerializationError",
     "Snooze",
+    "UnfinishedResultError",
     "UnknownJobError",
     "WaitTimeoutError",
 ]
@@ -101,6 +102,10 @@ class ResultUnreadableError(JobsError, OSError):
 
 class ResultNotPassedError(SerializationError):
     """The result of another job cannot be passed on: it is gone, has expired or could not be stored."""
+
+
+class UnfinishedResultError(JobsError, TypeError):
+    """A job returned a coroutine, a generator or a future: its work was not done, and the attempt has failed."""
 
 
 class JobTimeoutError(JobsError):

@@ -20,6 +20,8 @@ from tests.misbehaving import odd  # noqa: F401 - registers its jobs
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
+from . import unfinished  # noqa: F401 - its jobs are found by the import of this module
+
 NEVER_AGAIN = {"max_attempts": 1}
 
 

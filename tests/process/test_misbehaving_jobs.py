@@ -10,6 +10,7 @@ from django_jobs.models import Attempt, Job
 from tests.concurrency import wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.misbehaving import odd
+from tests.misbehaving.unfinished import BLOCKING, ODD, UNFINISHED
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 
@@ -70,6 +71,22 @@ def test_a_result_that_cannot_be_stored_is_a_success_and_says_so(start_worker: S
         assert (job.state, job.result, job.is_result_lost) == ("succeeded", None, True)
         assert reason in output
     assert output.count("succeeded; result cannot be stored") == 3
+
+
+@pytest.mark.parametrize("arguments", [(), pytest.param(("--pool", "processes"), marks=pytest.mark.slow)])
+def test_work_that_was_not_done_is_a_failure_and_an_odd_callable_does_its_own(
+    start_worker: StartWorker, arguments: tuple[str, ...]
+) -> None:
+    unfinished = [definition.enqueue("never") for definition in UNFINISHED.values()]
+    odd = [definition.enqueue(kind) for kind, definition in (ODD | BLOCKING).items()]
+    worker = start_worker("--burst", "--concurrency", "1", *arguments)
+    assert worker.wait() == 0
+    for job in unfinished:
+        assert (job.refresh().state, outcomes(job)) == ("dead", ["failed"])
+        assert (job.error or "").startswith("django_jobs.exceptions.UnfinishedResultError: expected the result of")
+    assert [job.refresh().result for job in odd] == [*ODD, *BLOCKING], worker.output
+    assert set(Customer.objects.values_list("name", flat=True)) == {*ODD, *BLOCKING}
+    assert "never awaited" not in worker.output
 
 
 def test_a_connection_that_a_job_closed_or_cut_behind_djangos_back_is_replaced(

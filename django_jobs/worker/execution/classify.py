@@ -29,6 +29,7 @@ from ...policy.outcomes import (
 from ...store.dialects.base.jobs import Claim
 from .errors import describe_exception, message_of
 from .runtime import Run, RunContext, create_job_context
+from .unfinished import refuse_unfinished
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -39,7 +40,8 @@ RESULT_LOST = Succeeded(result=json.dumps(RESULT_NOT_STORABLE))
 def outcome_from_value(value: Any, run: Run) -> Succeeded:
     """Return the success with its result as JSON text, or RESULT_LOST.
 
-    A result larger than RESULTS["MAX_BYTES"] is still to be written to RESULTS["STORAGE"] by ``offload``.
+    A result larger than RESULTS["MAX_BYTES"] is still to be written to RESULTS["STORAGE"] by ``offload``. Raises
+    UnfinishedResultError for a coroutine, a generator and the like.
     """
     if value is None:
         return SUCCEEDED
@@ -54,6 +56,7 @@ def outcome_from_value(value: Any, run: Run) -> Succeeded:
                 return Succeeded(result=text, result_retention=retention)
             raise SerializationError(f"{size} bytes; DJANGO_JOBS['RESULTS']['MAX_BYTES'] allows {max_bytes}")
     except BaseException as error:  # noqa: BLE001 - serializing an unknown type may raise anything
+        refuse_unfinished(value)
         logger.warning(
             "job %s (%s) succeeded; result cannot be stored: %s", claim.job_id, claim.name, message_of(error)
         )

@@ -1,0 +1,69 @@
+"""Refuse a result that stands for work not done: a coroutine, a generator, a future, a lazy iterator."""
+
+from __future__ import annotations
+
+import inspect
+from asyncio import Future as AsyncioFuture
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import suppress
+from itertools import starmap
+from typing import Any
+
+from ...exceptions import UnfinishedResultError
+
+_LAZY = (map, filter, starmap)
+
+
+def refuse_unfinished(result: object) -> None:
+    """Raise UnfinishedResultError if the result, or an item of it, still has to be awaited or iterated.
+
+    All such items are closed or cancelled, so that none runs after the failure and none is reported as not awaited.
+    """
+    try:
+        found = [(value, cure) for value in _items(result, set()) if (cure := _cure(value)) is not None]
+    except BaseException:  # noqa: BLE001 - a result may refuse to tell its type
+        return
+    for value, _ in found:
+        _end(value)
+    if found:
+        value, cure = found[0]
+        raise UnfinishedResultError(
+            f"expected the result of finished work, got a {type(value).__name__}: its work was not done; {cure}"
+        )
+
+
+def _items(value: Any, seen: set[int]) -> Iterator[Any]:
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    yield value
+    if isinstance(value, (list, tuple, set, frozenset)):
+        for item in value:
+            yield from _items(item, seen)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _items(item, seen)
+
+
+def _cure(value: object) -> str | None:
+    """Return what the author of the job should do, None for a value that is no unfinished work."""
+    if isinstance(value, Future):
+        return "return future.result()"
+    if inspect.isawaitable(value):
+        return "await it, in an async def function"
+    if inspect.isasyncgen(value):
+        return "iterate it with async for, in an async def function"
+    if inspect.isgenerator(value) or isinstance(value, _LAZY):
+        return "iterate it, for example by list(...)"
+    return None
+
+
+def _end(value: Any) -> None:
+    with suppress(Exception):
+        if isinstance(value, AsyncioFuture):
+            value.get_loop().call_soon_threadsafe(value.cancel)
+        elif isinstance(value, Future):
+            value.cancel()
+        elif inspect.iscoroutine(value) or inspect.isgenerator(value):
+            value.close()

@@ -1,0 +1,159 @@
+"""Jobs that hand back work that was not done, and odd callables that do theirs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import Future
+from functools import partial, wraps
+from typing import Any
+
+from asgiref.sync import async_to_sync, sync_to_async
+
+from django_jobs import job
+from tests.sampleapp.models import Customer
+
+ONCE: Any = {"max_attempts": 1}
+
+
+async def add_customer(name: str) -> str:
+    """Do the work that must not be left out."""
+    await Customer.objects.acreate(name=name)
+    return name
+
+
+def count(name: str) -> Iterator[int]:
+    Customer.objects.create(name=name)
+    yield 1
+
+
+async def count_async(name: str) -> AsyncIterator[int]:
+    await Customer.objects.acreate(name=name)
+    yield 1
+
+
+class Awaitable:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Iterator[None]:
+        yield
+
+
+def _call(name: str) -> Any:
+    return add_customer(name)
+
+
+def _iterate(name: str) -> Any:
+    return count(name)
+
+
+def _iterate_async(name: str) -> Any:
+    return count_async(name)
+
+
+async def _create_task(name: str) -> Any:
+    return asyncio.create_task(asyncio.sleep(3600, name))
+
+
+async def _create_future(name: str) -> Any:
+    return asyncio.get_running_loop().create_future()
+
+
+async def _return_coroutine(name: str) -> Any:
+    return add_customer(name)
+
+
+UNFINISHED = {
+    "a coroutine": job(name="unfinished.coroutine", **ONCE)(_call),
+    "coroutines": job(name="unfinished.many", **ONCE)(
+        lambda name: {"all": [add_customer(name), (add_customer(name),)]}
+    ),
+    "a coroutine of a coroutine": job(name="unfinished.twice", **ONCE)(_return_coroutine),
+    "a generator": job(name="unfinished.generator", **ONCE)(_iterate),
+    "an async generator": job(name="unfinished.async_generator", **ONCE)(_iterate_async),
+    "an awaitable": job(name="unfinished.awaitable", **ONCE)(lambda name: Awaitable()),
+    "a map": job(name="unfinished.map", **ONCE)(lambda name: map(add_customer, [name])),
+    "a future of threads": job(name="unfinished.threads", **ONCE)(lambda name: Future()),
+    "a task": job(name="unfinished.task", **ONCE)(_create_task),
+    "a future": job(name="unfinished.future", **ONCE)(_create_future),
+    "a coroutine of an atomic job": job(name="unfinished.atomic", atomic=True, **ONCE)(_call),
+}
+
+
+def traced(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Hand on what the function returns, as most decorators do."""
+
+    @wraps(function)
+    def trace(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return trace
+
+
+def run_here(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Run the coroutine in a loop of its own, as projects do that come from synchronous queues."""
+
+    @wraps(function)
+    def run(*args: Any, **kwargs: Any) -> Any:
+        return asyncio.run(function(*args, **kwargs))
+
+    return run
+
+
+def run_by_asgiref(function: Callable[..., Any]) -> Callable[..., Any]:
+    run = async_to_sync(function)
+
+    @wraps(function)
+    def run_by_asgiref(*args: Any, **kwargs: Any) -> Any:
+        return run(*args, **kwargs)
+
+    return run_by_asgiref
+
+
+class Greeter:
+    """An object whose call is async."""
+
+    async def __call__(self, name: str) -> str:
+        return await add_customer(name)
+
+    async def greet(self, name: str) -> str:
+        return await add_customer(name)
+
+
+class Traced:
+    """A decorator that is a class."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        wraps(function)(self)
+        self.function = function
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self.function(*args, **kwargs)
+
+
+def create_customer(name: str) -> str:
+    Customer.objects.create(name=name)
+    return name
+
+
+ODD = {
+    "an async function": job(name="odd.plain")(add_customer),
+    "a decorated async function": job(name="odd.decorated")(traced(add_customer)),
+    "an async function decorated twice": job(name="odd.twice")(traced(traced(add_customer))),
+    "a decorator that is a class": job(name="odd.class")(Traced(add_customer)),
+    "a partial": job(name="odd.partial")(partial(add_customer)),
+    "a partial of a decorated function": job(name="odd.partial_decorated")(partial(traced(add_customer))),
+    "a decorated partial": job(name="odd.decorated_partial")(traced(partial(add_customer))),
+    "an object": job(name="odd.object")(Greeter()),
+    "a decorated object": job(name="odd.decorated_object")(traced(Greeter())),
+    "a bound method": job(name="odd.method")(Greeter().greet),
+    "a masked async function": job(name="odd.masked", redact=("name",))(traced(add_customer)),
+    "a decorator that runs it": job(name="odd.run_here")(run_here(add_customer)),
+    "a decorator that runs it by asgiref": job(name="odd.run_by_asgiref")(run_by_asgiref(add_customer)),
+    "a function made async": job(name="odd.made_async")(sync_to_async(create_customer)),
+}
+
+BLOCKING = {
+    "an async function made plain": job(name="odd.made_plain")(async_to_sync(add_customer)),
+    "a static method": job(name="odd.static")(staticmethod(create_customer)),
+}
