@@ -1,13 +1,18 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from django.core.management.color import no_style
 from django.db import connection
 
-from tests.databases import CONNECT_TIMEOUT, WITHOUT_ADMIN, address
+from tests.databases import CONNECT_TIMEOUT, ROOT, WITHOUT_ADMIN, chosen_vendor
+from tests.private import PrivateServer, new_server
 
 from .proxy import Proxy
 from .running import RunningWorker
@@ -64,11 +69,56 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
         wait_until_ended(before_any)
 
 
+PRIVATE_DATABASE = "private"
+
+
+def _environment(server: PrivateServer) -> dict[str, str]:
+    """Tell a program that its database is on the private server."""
+    prefix = f"DJANGO_JOBS_TEST_{chosen_vendor().upper()}_"
+    where = {f"{prefix}{key}": value for key, value in server.settings().items()}
+    return where | {"DJANGO_JOBS_TEST_NAME": PRIVATE_DATABASE, "DJANGO_JOBS_TEST_DATABASE": chosen_vendor()}
+
+
+@pytest.fixture(scope="session")
+def migrated_server() -> Iterator[PrivateServer]:
+    """A server of these tests' own with all tables, which they may restart and crash."""
+    server = new_server(chosen_vendor())
+    try:
+        server.start()
+        server.create_database(PRIVATE_DATABASE)
+        environment = {
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "testproject.test_settings",
+            **_environment(server),
+        }
+        migrate = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
+        subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
+        yield server
+    finally:
+        server.remove()
+
+
+@pytest.fixture
+def server(
+    worker_environment: dict[str, str], migrated_server: PrivateServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[PrivateServer]:
+    """The private server, empty, with this process and the workers of the test connected to it."""
+    worker_environment |= _environment(migrated_server)
+    with monkeypatch.context() as patch:
+        connection.close()
+        for key, value in (migrated_server.settings() | {"NAME": PRIVATE_DATABASE}).items():
+            patch.setitem(connection.settings_dict, key, value)
+        tables = connection.introspection.django_table_names(only_existing=True, include_views=False)
+        connection.ops.execute_sql_flush(connection.ops.sql_flush(no_style(), tables))
+        yield migrated_server
+        connection.close()
+
+
 @pytest.fixture
 def proxy(worker_environment: dict[str, str]) -> Iterator[Proxy]:
-    """Stand between workers and the server; this process goes directly."""
+    """Stand between workers and the server, the test's own if it has one; this process goes directly."""
     vendor = connection.vendor
-    where = address(vendor)
+    where = connection.settings_dict
     proxy = Proxy(where["HOST"], int(where["PORT"]))
     worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_HOST"] = "127.0.0.1"
     worker_environment[f"DJANGO_JOBS_TEST_{vendor.upper()}_PORT"] = str(proxy.port)

@@ -33,11 +33,24 @@ class Proxy:
         """Do so once from now on; whether letters are large or small does not matter."""
         self._words = tuple(word.lower() for word in words)
 
+    def cut(self) -> int:
+        """End all connections, whatever is under way on them, and return how many there were."""
+        ends = [end for end in self._open[1:] if end.fileno() >= 0]
+        for end in ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+        del self._open[1:]
+        return len(ends) // 2
+
     def _accept(self) -> None:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
-                server = socket.create_connection(self._target)
+                try:
+                    server = socket.create_connection(self._target)
+                except OSError:
+                    client.close()  # the server is down, as a client without a proxy would find
+                    continue
                 self._open += [client, server]
                 threading.Thread(target=self._forward, args=(client, server), daemon=True).start()
 

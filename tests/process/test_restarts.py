@@ -7,76 +7,32 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from django.db import connection
 
-from django_jobs.models import Attempt, DeadLetter, Job, Worker
+from django_jobs.models import Attempt, Worker
+from django_jobs.store.stats.rollup import roll_up
 from tests.chaos import jobs as kinds
 from tests.chaos.audit import audit
-from tests.chaos.records import read_records, unfinished
+from tests.chaos.load import Promise
+from tests.chaos.records import read_facts, unfinished
 from tests.concurrency import wait_until
-from tests.databases import ROOT, chosen_vendor
+from tests.databases import chosen_vendor
 from tests.misbehaving import jobs as misbehaving
-from tests.private import PrivateServer, new_server
-from tests.sampleapp.models import Customer
+from tests.private import PrivateServer
 
 from .conftest import StartWorker
 from .running import RunningWorker, ended, outcomes, wait_for_start
 
 GONE_SECONDS = 60.0 if "DJANGO_JOBS_TEST_LONG" in os.environ else 5.0
-EXPECTED = {**kinds.EXPECTED, misbehaving.wait_for_file.name: "succeeded"}
-DATABASE = "restarts"
 HOW = ("fast", "immediate", "crash") if chosen_vendor() == "postgresql" else ("fast", "crash")
 """MariaDB has one way to be shut down."""
 
 pytestmark = pytest.mark.skipif(chosen_vendor() == "sqlite", reason="SQLite is a file; there is no server")
-
-
-def _environment(server: PrivateServer) -> dict[str, str]:
-    prefix = f"DJANGO_JOBS_TEST_{chosen_vendor().upper()}_"
-    return {f"{prefix}{key}": value for key, value in server.settings().items()} | {"DJANGO_JOBS_TEST_NAME": DATABASE}
-
-
-@pytest.fixture(scope="module")
-def migrated_server() -> Iterator[PrivateServer]:
-    """A server of this module's own with all tables."""
-    server = new_server(chosen_vendor())
-    try:
-        server.start()
-        server.create_database(DATABASE)
-        environment = {
-            **os.environ,
-            "DJANGO_SETTINGS_MODULE": "testproject.test_settings",
-            "DJANGO_JOBS_TEST_DATABASE": chosen_vendor(),
-            **_environment(server),
-        }
-        migrate = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
-        subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
-        yield server
-    finally:
-        server.remove()
-
-
-@pytest.fixture
-def server(
-    worker_environment: dict[str, str], migrated_server: PrivateServer, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[PrivateServer]:
-    """The private server, empty, with this process and the workers of the test connected to it."""
-    worker_environment |= _environment(migrated_server)
-    with monkeypatch.context() as patch:
-        connection.close()
-        for key, value in (migrated_server.settings() | {"NAME": DATABASE}).items():
-            patch.setitem(connection.settings_dict, key, value)
-        for model in (DeadLetter, Attempt, Job, Worker, Customer):
-            model._base_manager.all()._raw_delete("default")
-        yield migrated_server
-        connection.close()
 
 
 class Load:
@@ -114,7 +70,9 @@ class Load:
     def check(self, *, crashed: bool) -> None:
         """Wait for all to end, audit, stop the workers and see that each said once what happened."""
         wait_until(lambda: not unfinished().exists(), "all jobs to be in a final state", seconds=60)
-        findings = audit(self.ids, read_records(self.path), expected=EXPECTED, rolled_back=0, crashed=crashed)
+        roll_up(min_age=timedelta(0))
+        promise = Promise(number=0, kind="restarts", at=0.0, ids=self.ids, committed=True)
+        findings = audit(read_facts(self.path, promises=[promise], crashed=crashed))
         said = "\n\n".join(worker.output for worker in self.workers)
         assert not findings, f"{findings}\n{said}"
         assert ended(self.held) == ["succeeded"]
