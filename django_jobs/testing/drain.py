@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 
 from asgiref.sync import async_to_sync
+from django.db import connections
 
 from .. import __version__, registry
 from ..conf import get_settings
@@ -29,6 +30,7 @@ from ..store.workers import register_worker, set_worker_state
 from ..worker.execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..worker.execution.run import aexecute, execute
 from ..worker.execution.runtime import RunContext
+from ..worker.threads.sessions import keep_settings
 
 MAX_RUNS = 10_000
 
@@ -126,13 +128,15 @@ def _claim_next(context: RunContext, *, queues: Sequence[str] | None, run_schedu
 def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> None:
     definition = registry.find(claim.name)
     is_async = definition is not None and definition.is_async
-    if is_async:
-        ended: list[FinishedRun | CommittedRun] = []
-        with suppress(GeneratorExit):  # the job's, which is reported
-            async_to_sync(aexecute)(claim, context, ended.append)
-        run = ended[0]
-    else:
-        run = execute(claim, context)
+    with keep_settings(connections[context.using]) as restore_settings:
+        if is_async:
+            ended: list[FinishedRun | CommittedRun] = []
+            with suppress(GeneratorExit):  # the job's, which is reported
+                async_to_sync(aexecute)(claim, context, ended.append)
+            run = ended[0]
+        else:
+            run = execute(claim, context)
+        restore_settings()
     if isinstance(run, CommittedRun):
         finished = run.finished
     else:

@@ -37,6 +37,7 @@ from .pipeline.finisher import Finisher
 from .threads.connections import set_network_timeouts
 from .threads.db_outage import DatabaseOutage
 from .threads.loop import Loop, LoopSpec
+from .threads.sessions import observe_connections
 from .threads.watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
@@ -76,6 +77,7 @@ class Worker:
     ) -> None:
         settings = get_settings()
         set_network_timeouts(settings.database)
+        observe_connections()
         self.options = options
         self.is_failed = False
         self.stop_requested = False
@@ -117,7 +119,7 @@ class Worker:
         specs = (
             LoopSpec("heartbeat", self._renew_heartbeat, step_timeout=timeout),
             LoopSpec("finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=timeout),
-            LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect),
+            LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect, runs_project_code=True),
             LoopSpec("notifier", self._notifier.step, durable=True if self._notifier.uses_connection else None),
             LoopSpec("maintenance", self._maintenance.step, step_timeout=maintenance_timeout),
             LoopSpec("scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout),

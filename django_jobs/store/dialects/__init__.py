@@ -12,8 +12,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
 from .base.dialect import Dialect
+from .base.sessions import SessionStatements
 
-__all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect"]
+__all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect", "sessions_of"]
 
 
 @lru_cache(maxsize=8)
@@ -68,3 +69,9 @@ def network_timeouts(connection: BaseDatabaseWrapper) -> Mapping[str, int]:
     """Return the driver's options with which a dead network ends as an error; empty for an unknown database."""
     dialect = _find_dialect(connection.vendor)
     return {} if dialect is None else dialect.network_timeouts
+
+
+def sessions_of(connection: BaseDatabaseWrapper) -> SessionStatements:
+    """Return what is known of the sessions of any database, also of one that cannot hold jobs."""
+    dialect = _find_dialect(connection.vendor)
+    return SessionStatements() if dialect is None else dialect.sessions

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import DataError, IntegrityError, transaction
+from django.db import DataError, IntegrityError, connections, transaction
 
 from ...exceptions import ClaimLostError
 from ...policy.outcomes import Outcome, Succeeded
@@ -13,6 +13,7 @@ from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import finish
 from ...store.logs import save_log
 from ...store.transactions import savepoint
+from ..threads.sessions import keep_settings
 from .classify import outcome_from_stray
 from .events import CommittedRun
 from .finalize import finalize_run
@@ -25,18 +26,20 @@ logger = logging.getLogger("django_jobs.worker")
 def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | CommittedRun:
     """Do ``call`` and the finish of its success in one transaction; any other outcome rolls it back.
 
-    An error of the commit, for example of a deferred constraint, is the job's failure.
+    An error of the commit, for example of a deferred constraint, is the job's failure. The finish does not depend on
+    settings of the session that the job changed, such as PostgreSQL's ``search_path``.
     """
     context = run.context
     outcome: Outcome | None = None
     try:
-        with savepoint(using=context.using):
+        with keep_settings(connections[context.using]) as restore_settings, savepoint(using=context.using):
             outcome = call(run)
             finished = finalize_run(run, outcome)
             if not isinstance(outcome, Succeeded):
                 transaction.set_rollback(True, using=context.using)
                 run.end_log()
                 return finished
+            restore_settings()
             _save_log(run)
             if not finish([finished], worker_id=context.worker_id, using=context.using):
                 raise ClaimLostError

@@ -19,6 +19,7 @@ from ..execution.run import aexecute
 from ..execution.runtime import WorkerContext
 from ..threads.connections import reset_connections
 from ..threads.watched_thread import WatchedThread
+from .isolation import has_failed
 from .keep_running import keep_running
 
 logger = logging.getLogger("django_jobs.worker")
@@ -43,6 +44,7 @@ class EventLoopExecutor:
         self._running: dict[asyncio.Task[None], tuple[Claim, float]] = {}
         self._stopping = False
         self._is_over = False
+        self._ended: dict[int, bool] = {}
         self._is_resetting = False
         self._loop = asyncio.new_event_loop()
         self._thread = WatchedThread(self._serve, role=ROLE, on_death=self._on_death)
@@ -112,6 +114,7 @@ class EventLoopExecutor:
 
         def report(finished: FinishedRun | CommittedRun) -> None:
             self._running.pop(task, None)
+            self._ended[claim.job_id] = has_failed(finished)
             self._events.run_finished(finished)
 
         with suppress(GeneratorExit):  # the job's, which is reported
@@ -133,9 +136,11 @@ class EventLoopExecutor:
         self._end_if_idle()
 
     async def _reset_connections(self) -> None:
-        """Reset the connections of the thread in which async jobs' ORM calls run."""
+        """Reset the connections of the threads in which async jobs' ORM calls run, before the next job uses them."""
         try:
-            await sync_to_async(reset_connections)()
+            while self._ended:
+                ended, self._ended = self._ended, {}
+                await sync_to_async(reset_connections)(ended)
         finally:
             self._is_resetting = False
 

@@ -89,9 +89,11 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
     django.setup()
     from ..console import log_to_terminal
     from ..execution.log_capture import capture_logs
+    from ..threads.sessions import observe_connections
 
     log_to_terminal(options.verbosity)
     capture_logs()
+    observe_connections(in_this_thread=True)
     _serve(pipe, requested_run)
 
 
@@ -127,8 +129,9 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
     from ... import registry
     from ...policy.outcomes import Released
     from ..execution.finalize import finalize
-    from ..execution.run import aexecute, execute
-    from ..threads.connections import check_idle_connections, reset_connections
+    from ..execution.run import aexecute
+    from ..threads.connections import reset_connections
+    from .isolation import has_failed, run_isolated
     from .keep_running import keep_running
 
     ended: list[FinishedRun | CommittedRun] = []
@@ -136,7 +139,7 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
     async def run_and_reset() -> None:
         with suppress(GeneratorExit):  # the job's, which is reported
             await aexecute(claim, context, ended.append)
-        await sync_to_async(reset_connections)()
+        await sync_to_async(reset_connections)({claim.job_id: all(map(has_failed, ended))})
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
@@ -145,10 +148,7 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
         task.add_done_callback(lambda _: loop.stop())
         keep_running(loop, task.done)
         return ended[0] if ended else finalize(claim, Released(started=False), context)
-    check_idle_connections()
-    finished = execute(claim, context)
-    reset_connections()
-    return finished
+    return run_isolated(claim, context)
 
 
 def _die_with_parent() -> None:

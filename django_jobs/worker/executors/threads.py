@@ -13,10 +13,9 @@ from django.db import connections
 
 from ...store.dialects.base.jobs import Claim, FinishedRun
 from ..execution.events import CommittedRun
-from ..execution.run import execute
 from ..execution.runtime import WorkerContext
-from ..threads.connections import check_idle_connections, reset_connections
 from ..threads.watched_thread import WatchedThread
+from .isolation import run_isolated
 from .job_process import JobProcess, JobProcessClosed, JobProcessFailed
 
 logger = logging.getLogger("django_jobs.worker")
@@ -141,7 +140,4 @@ class ThreadExecutor:
     def _run(self, job_process: JobProcess, claim: Claim) -> FinishedRun | CommittedRun:
         if self._context.isolates(claim):
             return job_process.run(claim)
-        check_idle_connections()
-        finished = execute(claim, self._context)
-        reset_connections()
-        return finished
+        return run_isolated(claim, self._context)

@@ -17,8 +17,9 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...store.dialects import is_conflict, open_dialect
-from .connections import duplicate_socket
+from .connections import duplicate_socket, reset_connections
 from .db_outage import DatabaseOutage
+from .sessions import exclude_this_thread
 from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
@@ -37,7 +38,8 @@ class LoopSpec:
 
     ``wait`` comes before each step and may take for ever; it does not use the database. Setting ``wake`` ends the
     pause between two steps. A step that lasts longer than ``step_timeout`` seconds has its connection shut down.
-    ``durable`` False: its commits do not wait for the disk; None: it needs no connection.
+    ``durable`` False: its commits do not wait for the disk; None: it needs no connection. ``runs_project_code``: its
+    connections are reset after each step, as those of a job are.
     """
 
     name: str
@@ -46,6 +48,7 @@ class LoopSpec:
     wake: threading.Event = field(default_factory=threading.Event)
     durable: bool | None = True
     step_timeout: float = math.inf
+    runs_project_code: bool = False
 
 
 class Loop:
@@ -111,6 +114,8 @@ class Loop:
         return True
 
     def _run(self) -> None:
+        if not self._spec.runs_project_code:
+            exclude_this_thread()
         try:
             while not self._stopping:
                 self._wake.clear()
@@ -151,6 +156,15 @@ class Loop:
         finally:
             with self._handle_lock:
                 self._step_started_at = None
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Forget logged queries, which DEBUG keeps, and what code of the project left in a session."""
+        if self._spec.runs_project_code:
+            reset_connections()
+            self._prepared = self._prepared and connections[self._using].connection is not None
+        elif self._spec.durable is not None:
+            connections[self._using].queries_log.clear()
 
     def _prepare(self, *, durable: bool) -> None:
         """Ensure a connection that is set up for this loop and newer than the latest outage."""

@@ -24,6 +24,7 @@ from .limits import LimitStatements
 from .logs import LogStatements
 from .schedules import ScheduleStatements
 from .server import ServerStatements
+from .sessions import SessionStatements
 from .stats import StatStatements
 from .transactions import write_transaction
 
@@ -42,6 +43,7 @@ class Dialect(ABC):
     logs: ClassVar[LogStatements]
     stats: ClassVar[StatStatements]
     server: ClassVar[ServerStatements]
+    sessions: ClassVar[SessionStatements]
 
     supports_notify: ClassVar[bool] = False
     """True if ``LISTEN`` and ``NOTIFY`` wake idle workers."""

@@ -23,6 +23,7 @@ from .limits import MySQLLimits
 from .logs import ON_DUPLICATE_KEY
 from .schedules import MySQLSchedules
 from .server import MySQLServer
+from .sessions import MySQLSessions
 from .statements import NOW
 
 CONFLICTS = {1020, 1213}
@@ -49,6 +50,7 @@ class MySQL(Dialect):
         ran="TIMESTAMPDIFF(MICROSECOND, started_at, finished_at) / 1e6",
     )
     server = MySQLServer()
+    sessions = MySQLSessions()
 
     network_timeouts = MappingProxyType({"connect_timeout": 10})
 
@@ -69,5 +71,5 @@ class MySQL(Dialect):
         return bool(error.args) and error.args[0] in CONFLICTS
 
     def is_idle(self, driver_connection: Any) -> bool:
-        """Ask the driver whether it is open; it cannot tell about a transaction begun by hand."""
-        return bool(driver_connection.open)
+        """Ask the driver whether it is open and commits by itself; it does not know of ``START TRANSACTION``."""
+        return bool(driver_connection.open and driver_connection.get_autocommit())

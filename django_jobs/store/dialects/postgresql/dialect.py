@@ -20,6 +20,7 @@ from .keys import PostgreSQLKeys
 from .limits import PostgreSQLLimits
 from .schedules import PostgreSQLSchedules
 from .server import PostgreSQLServer
+from .sessions import PostgreSQLSessions
 
 CONFLICTS = {"40001", "40P01"}
 """serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
@@ -43,6 +44,7 @@ class PostgreSQL(Dialect):
         ran="extract(epoch FROM finished_at - started_at)::float8",
     )
     server = PostgreSQLServer()
+    sessions = PostgreSQLSessions()
 
     supports_notify = True
     supports_argument_index = True

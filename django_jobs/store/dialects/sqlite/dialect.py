@@ -20,6 +20,7 @@ from .keys import SQLiteKeys
 from .limits import SQLiteLimits
 from .schedules import SQLiteSchedules
 from .server import SQLiteServer
+from .sessions import SQLiteSessions
 from .statements import SINCE_EPOCH
 from .transactions import write_transaction
 
@@ -45,6 +46,7 @@ class SQLite(Dialect):
         ran=f"round({SINCE_EPOCH.format('finished_at')} - {SINCE_EPOCH.format('started_at')}, 6)",
     )
     server = SQLiteServer()
+    sessions = SQLiteSessions()
 
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
         """Switch the file to WAL, wait long for other writers, begin every transaction IMMEDIATE.

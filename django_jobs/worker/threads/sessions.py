@@ -1,0 +1,190 @@
+"""Observe what jobs do to database sessions: an execute wrapper on each connection, without a round trip.
+
+The wrapper is installed when a thread of the worker process connects. Statements of ``connection_created`` receivers
+and of Django itself, while it connects, belong to every session and do not count.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from inspect import currentframe, unwrap
+from typing import Any
+
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+
+from ...context import current_job_or_none
+from ...policy.session_effects import SessionEffect, session_effect
+from ...store.dialects import sessions_of
+from .watched_thread import WatchedThread
+
+NO_JOB = 0
+"""Stands for a statement outside of a job's function, as a receiver of ``job_started`` sends."""
+
+_CONNECT = unwrap(BaseDatabaseWrapper.connect).__code__
+_shared: weakref.WeakSet[SessionObserver] = weakref.WeakSet()
+_shared_lock = threading.Lock()
+_thread = threading.local()
+
+
+class SessionObserver:
+    """Execute wrapper of one connection. ``used_by`` and ``changed_by``: ids of jobs, since the connection was opened.
+
+    A session is changed by a statement that affects those after its transaction.
+    """
+
+    def __init__(self, connection: BaseDatabaseWrapper) -> None:
+        self.used_by: set[int] = set()
+        self.changed_by: set[int] = set()
+        self.last_used = time.monotonic()
+        self.is_executing = False
+        self.connection = weakref.ref(connection)
+        self._sessions = sessions_of(connection)
+        self._keeps_settings = False
+        self._kept: Sequence[Any] | None = None
+
+    def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        """Note the statement, and execute it."""
+        connection = context["connection"]
+        job_id = _job_id()
+        self.used_by.add(job_id)
+        effect = session_effect(_as_text(sql, connection), self._sessions.rules)
+        if effect is not SessionEffect.NONE:
+            self._note(effect, job_id, connection)
+        self.is_executing = True
+        try:
+            return execute(sql, params, many, context)
+        finally:
+            self.is_executing = False
+            self.last_used = time.monotonic()
+
+    def connected(self, connection: BaseDatabaseWrapper) -> None:
+        """Begin anew, with a new session."""
+        self.used_by.clear()
+        self.changed_by.clear()
+        self.last_used = time.monotonic()
+        self._sessions.observe_driver(connection.connection, self)
+
+    def driver_used(self, statement: str) -> None:
+        """Note a statement that was sent by the driver's own means."""
+        job_id = _job_id()
+        self.used_by.add(job_id)
+        if not statement or session_effect(statement, self._sessions.rules) is SessionEffect.SESSION:
+            self._note(SessionEffect.SESSION, job_id, None)
+
+    def forget(self, job_ids: Iterable[int]) -> None:
+        """Forget jobs that have ended."""
+        self.used_by.difference_update(job_ids, (NO_JOB,))
+        self.changed_by.difference_update(job_ids, (NO_JOB,))
+
+    def keep_settings(self) -> None:
+        """Read the settings that the engine depends on before the next statement that may change them."""
+        self._keeps_settings, self._kept = True, None
+
+    def take_settings(self) -> Sequence[Any] | None:
+        """Return the settings from before the change, None if nothing was changed since ``keep_settings``."""
+        self._keeps_settings, kept = False, self._kept
+        self._kept = None
+        return kept
+
+    def _note(self, effect: SessionEffect, job_id: int, connection: BaseDatabaseWrapper | None) -> None:
+        if _is_connecting():
+            return
+        if self._keeps_settings and connection is not None:
+            self._keeps_settings = False
+            self._kept = self._sessions.read_settings(connection)
+        if effect is SessionEffect.SESSION:
+            self.changed_by.add(job_id)
+
+
+def observe_connections(*, in_this_thread: bool = False) -> None:
+    """Have connections observed that the process opens from now on: in all threads but the main one and loops.
+
+    ``in_this_thread``: in this one in any case.
+    """
+    connection_created.connect(_on_connected, dispatch_uid="django_jobs.observe_connections")
+    if in_this_thread:
+        _thread.is_observed = True
+
+
+def exclude_this_thread() -> None:
+    """Do not observe connections of this thread: it runs no code of the project."""
+    _thread.is_observed = False
+
+
+def observe(connection: BaseDatabaseWrapper) -> SessionObserver:
+    """Return the observer of a connection; install one if there is none."""
+    observer = find_observer(connection)
+    if observer is None:
+        observer = SessionObserver(connection)
+        # The first: Django's own context manager removes the last wrapper at its end.
+        connection.execute_wrappers.insert(0, observer)
+        if not isinstance(threading.current_thread(), WatchedThread):
+            with _shared_lock:
+                _shared.add(observer)
+    return observer
+
+
+def find_observer(connection: BaseDatabaseWrapper) -> SessionObserver | None:
+    """Return the observer of a connection, None if there is none."""
+    for wrapper in connection.execute_wrappers:
+        if isinstance(wrapper, SessionObserver):
+            return wrapper
+    return None
+
+
+@contextmanager
+def keep_settings(connection: BaseDatabaseWrapper) -> Iterator[Callable[[], None]]:
+    """Yield a function that restores the settings that the engine depends on, if the block changed them."""
+    is_observed = find_observer(connection) is not None
+    observer = observe(connection)
+
+    def restore() -> None:
+        settings = observer.take_settings()
+        if settings is not None:
+            sessions_of(connection).restore_settings(connection, settings)
+
+    observer.keep_settings()
+    try:
+        yield restore
+    finally:
+        observer.take_settings()
+        if not is_observed:
+            connection.execute_wrappers.remove(observer)
+
+
+def shared_observers() -> list[SessionObserver]:
+    """Return the observers of threads that the worker has not started: those of ``sync_to_async`` and ``to_thread``."""
+    with _shared_lock:
+        return list(_shared)
+
+
+def _on_connected(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if getattr(_thread, "is_observed", threading.current_thread() is not threading.main_thread()):
+        observe(connection).connected(connection)
+
+
+def _job_id() -> int:
+    job = current_job_or_none()
+    return NO_JOB if job is None else job.job_id
+
+
+def _as_text(sql: Any, connection: BaseDatabaseWrapper) -> str:
+    """Return a statement as text; psycopg's composed statements need the driver's connection for that."""
+    if isinstance(sql, str):
+        return sql
+    if isinstance(sql, bytes):
+        return sql.decode(errors="replace")
+    return str(sql.as_string(connection.connection)) if hasattr(sql, "as_string") else ""
+
+
+def _is_connecting() -> bool:
+    """Tell whether this is called while Django opens a connection. Only after a statement that is not plain."""
+    frame = currentframe()
+    while frame is not None and frame.f_code is not _CONNECT:
+        frame = frame.f_back
+    return frame is not None

@@ -1,0 +1,113 @@
+"""Jobs that leave something behind: in the database session, in the thread's context, in the process."""
+
+from __future__ import annotations
+
+import decimal
+from collections.abc import Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from asgiref.sync import sync_to_async
+from django.db import connection, transaction
+from django.utils import timezone, translation
+
+from django_jobs import job
+from tests.sampleapp.models import Customer
+
+MARK: ContextVar[str] = ContextVar("left_by_a_job", default="nothing")
+SHARED: ContextVar[list[str]] = ContextVar("shared_by_jobs")
+
+
+class LeftError(Exception):
+    """Raised by a job on purpose."""
+
+
+def send(statements: Sequence[str], *, by: str = "django") -> Any:
+    """Send statements and return the last one's first value, by Django's cursor or by the driver's own."""
+    connection.ensure_connection()
+    value = None
+    with connection.cursor() if by == "django" else connection.connection.cursor() as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            value = cursor.fetchone()[0] if cursor.description else None
+    return value
+
+
+@job(max_attempts=1)
+def send_sql(*statements: str, by: str = "django", fail: bool = False) -> Any:
+    value = send(statements, by=by)
+    if fail:
+        raise LeftError
+    return value
+
+
+@job(max_attempts=1)
+async def send_sql_async(*statements: str, by: str = "django", fail: bool = False) -> Any:
+    return await sync_to_async(send_sql.function)(*statements, by=by, fail=fail)
+
+
+@job(max_attempts=1)
+def write_customer(name: str) -> None:
+    Customer.objects.create(name=name)
+
+
+@job(max_attempts=1)
+async def write_customer_async(name: str) -> None:
+    await Customer.objects.acreate(name=name)
+
+
+@job(max_attempts=1, atomic=True)
+def write_atomic(name: str, *statements: str) -> None:
+    Customer.objects.create(name=name)
+    send(statements)
+
+
+def read_context() -> list[Any]:
+    """Return what a job finds in its context."""
+    number = decimal.getcontext().prec
+    return [translation.get_language(), timezone.get_current_timezone_name(), number, MARK.get(), SHARED.get(["empty"])]
+
+
+def leave_context() -> None:
+    """Change all of it, and change values in place."""
+    translation.activate("de")
+    timezone.activate("Asia/Tokyo")
+    decimal.getcontext().prec = 3
+    MARK.set("left behind")
+    SHARED.set([*SHARED.get([]), "left behind"])
+
+
+@job(max_attempts=1)
+def swap_context(fail: bool = False) -> list[Any]:
+    """Return what is there, and leave something else."""
+    found = read_context()
+    leave_context()
+    if fail:
+        raise LeftError
+    return found
+
+
+@job(max_attempts=1, atomic=True)
+def swap_context_atomic() -> list[Any]:
+    return swap_context.function()
+
+
+@job(max_attempts=1)
+async def swap_context_async(fail: bool = False) -> list[Any]:
+    """Do the same in the loop and in the thread for synchronous code, which must agree."""
+    found = await sync_to_async(read_context)()
+    assert found == read_context()
+    await sync_to_async(leave_context)()
+    assert read_context() == ["de", "Asia/Tokyo", 3, "left behind", ["left behind"]]
+    if fail:
+        raise LeftError
+    return found
+
+
+@job
+def log_queries(number: int) -> int:
+    """Send statements, and return how many are logged."""
+    for _ in range(number):
+        with transaction.atomic():
+            Customer.objects.count()
+    return len(connection.queries_log)

@@ -1,0 +1,180 @@
+"""Nothing that a job leaves in a database session reaches the next job."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.db.backends.signals import connection_created
+
+from django_jobs.testing import drain
+from django_jobs.worker.options import PROCESSES
+from tests.databases import chosen_vendor
+from tests.misbehaving import leftovers
+from tests.sampleapp.models import Customer
+
+from .running import run_in_turn
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+SESSION_ID = {
+    "postgresql": "SELECT pg_backend_pid()",
+    "mysql": "SELECT connection_id()",
+    "sqlite": "SELECT count(*) FROM temp.sqlite_master",
+}[chosen_vendor()]
+
+LEFTOVERS: list[tuple[str, str]] = {
+    "postgresql": [
+        ("SET search_path TO pg_catalog", "SHOW search_path"),
+        ("SET statement_timeout TO 77777", "SHOW statement_timeout"),
+        ("/* a tag */ set Role pg_monitor", "SELECT current_user::text"),
+        ("CREATE TEMPORARY TABLE left_behind (id int)", "SELECT to_regclass('pg_temp.left_behind')::text"),
+        ("SELECT 1 AS left_id INTO TEMP left_behind", "SELECT to_regclass('pg_temp.left_behind')::text"),
+        ("SELECT pg_advisory_lock(7)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+        ("SELECT pg_try_advisory_lock_shared(7)", "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"),
+        ("WITH a AS (SELECT set_config('search_path', 'x', false)) SELECT * FROM a", "SHOW search_path"),
+        ("PREPARE left_behind AS SELECT 1", "SELECT count(*) FROM pg_prepared_statements WHERE name = 'left_behind'"),
+        ("SELECT 1; SET statement_timeout = 77777", "SHOW statement_timeout"),
+        ("LISTEN left_behind", "SELECT count(*) FROM pg_listening_channels()"),
+    ],
+    "mysql": [
+        ("SET SESSION sql_mode = ''", "SELECT @@sql_mode"),
+        ("SET @left_behind = 7", "SELECT @left_behind"),
+        ("SELECT @left_behind := 7", "SELECT @left_behind"),
+        ("SELECT GET_LOCK('left_behind', 0)", "SELECT is_free_lock('left_behind')"),
+        ("SELECT get_lock ('left_behind', 0)", "SELECT is_free_lock('left_behind')"),
+        ("USE mysql", "SELECT database()"),
+        ("SET SESSION TRANSACTION READ ONLY", "SELECT @@tx_read_only"),
+        ("LOCK TABLES sampleapp_customer READ", "SELECT count(*) FROM django_jobs_queue"),
+        ("SELECT 1; SET @left_behind = 7", "SELECT @left_behind"),
+    ],
+    "sqlite": [
+        ("PRAGMA case_sensitive_like = ON", "SELECT 'a' LIKE 'A'"),
+        ("CREATE TEMP TABLE left_behind (id)", "SELECT count(*) FROM temp.sqlite_master"),
+        ("ATTACH ':memory:' AS left_behind", "SELECT count(*) FROM pragma_database_list WHERE name = 'left_behind'"),
+    ],
+}[chosen_vendor()]
+
+BEGINNINGS = {
+    "postgresql": ["BEGIN", "START TRANSACTION"],
+    "mysql": ["START TRANSACTION", "BEGIN", "SET autocommit = 0", "/* a tag */ start transaction read only"],
+    "sqlite": ["BEGIN", "BEGIN IMMEDIATE"],
+}[chosen_vendor()]
+
+WAYS = ["django"] if chosen_vendor() == "sqlite" else ["django", "driver"]
+
+
+def _value(statement: str) -> Any:
+    return leftovers.send([statement])
+
+
+@pytest.mark.parametrize("job", [leftovers.send_sql, leftovers.send_sql_async], ids=["thread", "event loop"])
+@pytest.mark.parametrize("by", WAYS)
+def test_a_session_that_a_job_changed_is_not_the_next_jobs(job: Any, by: str) -> None:
+    before = [_value(read) for _, read in LEFTOVERS]
+    jobs = []
+    for change, read in LEFTOVERS:
+        jobs += [job.enqueue(change, by=by), job.enqueue(read)]
+    jobs = run_in_turn(*jobs)
+    assert {job.state for job in jobs} == {"succeeded"}
+    assert [job.result for job in jobs[1::2]] == before
+
+
+def test_a_session_in_a_job_process_is_not_the_next_jobs(
+    worker_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in worker_environment.items():
+        monkeypatch.setenv(name, value)
+    change, read = LEFTOVERS[0]
+    before = _value(read)
+    job, job_async = leftovers.send_sql, leftovers.send_sql_async
+    jobs = [job.enqueue(change), job.enqueue(read), job_async.enqueue(change), job_async.enqueue(read)]
+    jobs = run_in_turn(*jobs, pool=PROCESSES)
+    assert [jobs[1].result, jobs[3].result] == [before, before]
+
+
+@pytest.mark.parametrize("by", WAYS)
+@pytest.mark.parametrize(
+    ("job", "write"),
+    [(leftovers.send_sql, leftovers.write_customer), (leftovers.send_sql_async, leftovers.write_customer_async)],
+    ids=["thread", "event loop"],
+)
+def test_a_transaction_begun_by_hand_is_rolled_back_and_said(
+    job: Any, write: Any, by: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    cases = [(begin, fail) for begin in BEGINNINGS for fail in (True, False)]
+    insert = "INSERT INTO sampleapp_customer (name, visits) VALUES ('never kept', 0)"
+    jobs = []
+    for number, (begin, fail) in enumerate(cases):
+        statements = [begin] if "read only" in begin else [begin, insert]
+        jobs += [job.enqueue(*statements, by=by, fail=fail), write.enqueue(f"kept {number}")]
+    with caplog.at_level(logging.WARNING):
+        run_in_turn(*jobs)
+    assert list(Customer.objects.values_list("name", flat=True).order_by("pk")) == [
+        f"kept {number}" for number in range(len(cases))
+    ]
+    assert caplog.text.count("a job left a transaction open") == len(cases)
+
+
+def test_plain_jobs_share_a_session_and_a_failed_job_ends_it() -> None:
+    send = leftovers.send_sql
+    session_id = SESSION_ID if chosen_vendor() != "sqlite" else "SELECT total_changes()"
+    write = "INSERT INTO sampleapp_customer (name, visits) VALUES ('; set_config', 0)"
+    kept = [send.enqueue(session_id), leftovers.write_customer.enqueue("Ada"), send.enqueue(write)]
+    kept += [leftovers.write_atomic.enqueue("Bob"), send.enqueue(session_id)]
+    kept += [send.enqueue(session_id, fail=True), send.enqueue(session_id)]
+    run_in_turn(*kept)
+    first, later, after_failure = kept[0].result, kept[4].result, kept[6].result
+    if chosen_vendor() == "sqlite":
+        assert (later > first, after_failure) == (True, 0)
+    else:
+        assert first == later != after_failure
+
+
+def test_what_receivers_of_connection_created_send_belongs_to_each_session() -> None:
+    change, read = LEFTOVERS[0]
+    before = _value(read)
+
+    def receive(*, connection: Any, **_: Any) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(change)
+
+    connection_created.connect(receive)
+    try:
+        jobs = run_in_turn(*[leftovers.send_sql.enqueue(statement) for statement in (read, SESSION_ID) * 2])
+    finally:
+        connection_created.disconnect(receive)
+    assert [job.state for job in jobs] == ["succeeded"] * 4
+    assert jobs[0].result == jobs[2].result != before
+    assert jobs[1].result == jobs[3].result
+
+
+SETTINGS_OF_THE_ENGINE = {
+    "postgresql": [
+        "SET search_path TO pg_catalog",
+        "SET LOCAL search_path TO pg_catalog",
+        "SELECT set_config('search_path', 'pg_catalog', true)",
+        "SET ROLE pg_monitor",
+        "SET LOCAL statement_timeout TO 1",
+    ],
+    "mysql": ["USE information_schema"],
+    "sqlite": ["PRAGMA case_sensitive_like = ON"],
+}[chosen_vendor()]
+
+
+@pytest.mark.parametrize("change", SETTINGS_OF_THE_ENGINE)
+def test_the_finish_of_an_atomic_job_does_not_depend_on_what_the_job_set(change: str) -> None:
+    changed, plain = run_in_turn(
+        leftovers.write_atomic.enqueue("Ada", "SELECT 1", change), leftovers.write_atomic.enqueue("Bob")
+    )
+    assert (changed.state, plain.state) == ("succeeded", "succeeded")
+    assert list(Customer.objects.order_by("pk").values_list("name", flat=True)) == ["Ada", "Bob"]
+
+
+@pytest.mark.parametrize("job", [leftovers.send_sql, leftovers.send_sql_async, leftovers.write_atomic])
+def test_a_drained_job_may_set_what_it_likes_and_leaves_no_observer(job: Any) -> None:
+    jobs = [job.enqueue("SELECT 1", change) for change in SETTINGS_OF_THE_ENGINE]
+    assert drain().succeeded == len(jobs)
+    assert connection.execute_wrappers == []
