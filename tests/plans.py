@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable
+from typing import Any
 
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -56,3 +58,19 @@ def whole_table_reads(call: Callable[[], object]) -> list[str]:
             if WHOLE_TABLE.search(plan):
                 found.append(f"{query['sql']}\n{plan}")
     return found
+
+
+def rows_read(statement: str) -> int:
+    """Return how many rows of tables the statement reads: those that it finds, and those that it drops."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
+        plan = cursor.fetchone()[0]
+    return _rows_of((json.loads(plan) if isinstance(plan, str) else plan)[0]["Plan"])
+
+
+def _rows_of(node: dict[str, Any]) -> int:
+    below = sum(_rows_of(child) for child in node.get("Plans", []))
+    if "Relation Name" not in node:
+        return below
+    dropped = node.get("Rows Removed by Filter", 0) + node.get("Rows Removed by Index Recheck", 0)
+    return below + int((node["Actual Rows"] + dropped) * node["Actual Loops"])

@@ -60,6 +60,7 @@ class AttemptChangeList(PagedChangeList):
             above=lowest - 1,
             limit=self.list_per_page,
             scan=max(highest - lowest + 1, 1),
+            is_indexed=True,
         )
 
 

@@ -37,7 +37,7 @@ class DeadLetterChangeList(PagedChangeList):
         wanted = read_dead_letter_filter(request)
         has_status = request.GET.get("status", "open") != "all"
         if has_status and set(wanted.to_query()) <= {"fingerprint"} and not self.query:
-            return newest_first(rows, after=after, limit=limit, scan=UNLIMITED_SCAN)
+            return newest_first(rows, after=after, limit=limit, scan=UNLIMITED_SCAN, is_indexed=True)
         above, below = id_bounds(wanted)
         return newest_first(rows, after=after, below=below, above=above, limit=limit)
 

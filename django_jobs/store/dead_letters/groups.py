@@ -235,7 +235,7 @@ def _page(tail: _Tail, wanted: _GroupFilter, before: tuple[Any, ...] | None, lim
 def _scan(before: tuple[Any, ...] | None, alias: str) -> list[_GroupRow]:
     rows = DeadLetterGroup.objects.using(alias).order_by(*NEWEST_FIRST)
     if before is not None:
-        rows = rows.filter(keyset_condition(NEWEST_FIRST, before, behind=True))
+        rows = rows.filter(keyset_condition(NEWEST_FIRST, before, behind=True, using=alias))
     return [_GroupRow._make(row) for row in rows.values_list(*_GroupRow._fields)[:SCAN_LIMIT]]
 
 

@@ -13,12 +13,14 @@ from ...models import DeadLetter
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
+from ..search.keyset_pages import hide_selectivity
 
 IDS_PER_STEP = 500
 """Ids yielded at a time. ``SCAN_FACTOR`` times as many are scanned, so that rare matches are found."""
 SCAN_FACTOR = 40
 MAX_COUNTED = 10_000
 COUNT_SCAN = 200_000
+OPEN = Q(status=DeadLetter.Status.OPEN)
 BOUNDARY_SAMPLE = 1_000
 """Ids rise roughly with time: the ids of this many dead letters next to a time bound the ids on its other side."""
 
@@ -92,6 +94,14 @@ def id_bounds(wanted: DeadLetterFilter, *, using: str | None = None) -> tuple[in
     return above, below
 
 
+def _within_ids(wanted: DeadLetterFilter, of_status: Q, above: int, up_to: int, *, using: str) -> QuerySet[DeadLetter]:
+    """Return the filter's dead letters in a range of ids, which is read whatever the planner expects to match."""
+    matching = filter_dead_letters(wanted, using=using)
+    if wanted.ids is None:
+        matching = hide_selectivity(matching)
+    return matching.filter(of_status, pk__gt=above, pk__lte=up_to)
+
+
 def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> BoundedCount:
     """Count the open dead letters of a filter among the newest 200,000 of its time, up to 10,000.
 
@@ -99,12 +109,13 @@ def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = Non
     """
     _, connection = open_dialect(using)
     newest = DeadLetter.objects.using(connection.alias).aggregate(newest=Max("pk"))["newest"] or 0
-    found = open_dead_letters(wanted, using=connection.alias)
     above, below = id_bounds(wanted, using=connection.alias)
     highest = newest if below is None else min(newest, below - 1)
     is_indexed = set(wanted.to_query()) <= {"fingerprint", "up_to_id"} and not wanted.ids
-    if not is_indexed:
-        found = found.filter(pk__gt=max(highest - COUNT_SCAN, above), pk__lte=highest)
+    if is_indexed:
+        found = open_dead_letters(wanted, using=connection.alias)
+    else:
+        found = _within_ids(wanted, OPEN, max(highest - COUNT_SCAN, above), highest, using=connection.alias)
     number = found.order_by("-pk").values("pk")[: MAX_COUNTED + 1].count()
     is_more = number > MAX_COUNTED or (not is_indexed and highest - above > COUNT_SCAN)
     return BoundedCount(number=min(number, MAX_COUNTED), is_more=is_more, up_to_id=highest)
@@ -112,10 +123,11 @@ def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = Non
 
 def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str | None = None) -> list[int]:
     """Return the ids of the newest open dead letters of a filter, among the newest 200,000 of its time."""
-    above, below = id_bounds(wanted, using=using)
+    _, connection = open_dialect(using)
+    above, below = id_bounds(wanted, using=connection.alias)
     if below is None:
-        below = count_open_dead_letters(wanted, using=using).up_to_id + 1
-    found = open_dead_letters(wanted, using=using).filter(pk__gt=max(below - 1 - COUNT_SCAN, above), pk__lt=below)
+        below = count_open_dead_letters(wanted, using=connection.alias).up_to_id + 1
+    found = _within_ids(wanted, OPEN, max(below - 1 - COUNT_SCAN, above), below - 1, using=connection.alias)
     return list(found.order_by("-pk").values_list("pk", flat=True)[:limit])
 
 
@@ -132,7 +144,8 @@ def iter_dead_letter_ids(
     whole = DeadLetter.objects.using(connection.alias).filter(of_status)
     above, below = id_bounds(wanted, using=connection.alias)
     after = max(after, above)
-    last_id = whole.aggregate(last=Max("pk"))["last"] or 0
+    # Of any status: with statistics that know none of this status, PostgreSQL would read all of it for its maximum.
+    last_id = DeadLetter.objects.using(connection.alias).aggregate(last=Max("pk"))["last"] or 0
     if below is not None:
         last_id = min(last_id, below - 1)
     while after < last_id:
@@ -140,7 +153,7 @@ def iter_dead_letter_ids(
         if first is None or first > last_id:
             return
         until = min(first + IDS_PER_STEP * SCAN_FACTOR - 1, last_id)
-        matching = filter_dead_letters(wanted, using=connection.alias).filter(of_status, pk__gt=after, pk__lte=until)
+        matching = _within_ids(wanted, of_status, after, until, using=connection.alias)
         ids = list(matching.order_by("pk").values_list("pk", flat=True)[:IDS_PER_STEP])
         after = ids[-1] if len(ids) == IDS_PER_STEP else until
         yield ids, after

@@ -208,12 +208,13 @@ class _Search:
         is_named = bool(self.wanted.queue or self.wanted.name)
         pages = [
             read_keyset_page(
-                self.dead_letters.filter(status=status, job__isnull=False).only("job_id", "status"),
+                self.dead_letters.filter(job__isnull=False).only("job_id", "status"),
                 NEWEST_FIRST,
                 narrow=self._named_dead_letters if is_named else None,
                 after=after,
                 limit=limit,
                 scan=self.scan,
+                within=("status", status),
             )
             for status in _DEAD
         ]

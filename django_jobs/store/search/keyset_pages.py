@@ -5,6 +5,9 @@
     index   |---- previous page ----| after |---- scanned: up to ``scan`` entries ----| next_cursor |---- later ----
                                              rows that pass the narrower filter
 
+Conditions that the index does not serve are put where the planner cannot estimate them (``hide_selectivity``).
+Otherwise it reads the whole table when its statistics say that almost nothing matches.
+
 A cursor is the last entry of a page as text for a URL: its columns as JSON, of one column the bare value.
 """
 
@@ -17,10 +20,19 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 from uuid import UUID
 
-from django.db.models import DateTimeField, Model, Q, QuerySet, UUIDField
+from django.db.models import BooleanField, Case, DateTimeField, Model, Q, QuerySet, UUIDField, Value, When
+from django.db.models.expressions import Combinable
+from django.db.models.fields.tuple_lookups import (
+    Tuple,
+    TupleGreaterThan,
+    TupleGreaterThanOrEqual,
+    TupleLessThan,
+    TupleLessThanOrEqual,
+)
 
 from ...policy.filter_values import FilterError
 from ...policy.messages import gettext_noop
+from ..dialects import open_dialect
 
 M = TypeVar("M", bound=Model)
 R = TypeVar("R")
@@ -57,28 +69,50 @@ def read_keyset_page(
     after: str,
     limit: int,
     scan: int,
+    within: tuple[str, Any] | None = None,
 ) -> KeysetPage[M]:
     """Return up to ``limit`` rows behind the cursor ``after``; with ``narrow`` among the next ``scan`` entries only.
 
-    ``keys`` are the index's columns, with ``-`` for descending order; the last is unique. At most two statements.
-    Raises FilterError if ``after`` is not a cursor of these keys.
+    ``keys`` are the index's columns, with ``-`` for descending order; the last is unique. ``within`` is a column before
+    them in the index, and the only value of it that is read. At most two statements. Raises FilterError if ``after`` is
+    not a cursor of these keys.
     """
     names = [key.removeprefix("-") for key in keys]
     rows = rows.order_by(*keys)
     start = decode_cursor(rows.model, keys, after)
+    if within is not None:
+        rows = _within(rows, keys, *within)
     if start is not None:
-        rows = rows.filter(keyset_condition(keys, start, behind=True))
+        rows = rows.filter(keyset_condition(keys, start, behind=True, within=within, using=rows.db))
     last_entry = None
     if narrow is not None:
         entries = list(rows.values_list(*names)[scan - 1 : scan])
         last_entry = entries[0] if entries else None
         if last_entry is not None:
-            rows = rows.filter(keyset_condition(keys, last_entry, behind=False))
-        rows = narrow(rows)
+            rows = rows.filter(keyset_condition(keys, last_entry, behind=False, within=within, using=rows.db))
+        served = len(rows.query.where.children)
+        rows = hide_selectivity(narrow(rows), served=served)
     found = list(rows[: limit + 1])
     if len(found) > limit:
         last_entry = tuple(getattr(found[limit - 1], name) for name in names)
     return keyset_page(found[:limit], last_entry, limit=limit)
+
+
+def hide_selectivity(rows: QuerySet[M], *, served: int = 0) -> QuerySet[M]:
+    """Move the conditions of ``rows`` behind the first ``served`` into a CASE; the same rows are found.
+
+    A planner expects half of the rows to pass a CASE. So it reads a page along the index that gives its order, and
+    stops when the page is full. If it expects almost none to pass (a rare name, an unlucky sample of statistics), it
+    prefers to read and sort the whole table, or another index that leads it through all of it.
+    """
+    where = rows.query.where
+    hidden = where.create(where.children[served:], where.connector)
+    if not hidden.children:
+        return rows
+    rows = rows.all()
+    rows.query.where.children = where.children[:served]
+    passes = Case(When(hidden, then=Value(True)), default=Value(False), output_field=BooleanField())
+    return rows.filter(passes)
 
 
 def keyset_page(
@@ -135,19 +169,49 @@ def _typed(model: type[Model], key: str, value: Any) -> Any:
     raise ValueError
 
 
-def keyset_condition(keys: Sequence[str], entry: Sequence[Any], *, behind: bool) -> Q:
+def _within(rows: QuerySet[M], keys: Sequence[str], column: str, value: Any) -> QuerySet[M]:
+    """Read one value of the index's first column, as a range: then only that index has the order.
+
+    With ``=``, PostgreSQL may read another index that has the order of ``keys``, and drop nearly all of its rows.
+    """
+    dialect, _ = open_dialect(rows.db)
+    if not dialect.supports_tuple_ranges:
+        return rows.filter(**{column: value})
+    direction = "-" if keys[0].startswith("-") else ""
+    return rows.filter(**{f"{column}__gte": value, f"{column}__lte": value}).order_by(f"{direction}{column}", *keys)
+
+
+def keyset_condition(
+    keys: Sequence[str],
+    entry: Sequence[Any],
+    *,
+    behind: bool,
+    using: str,
+    within: tuple[str, Any] | None = None,
+) -> Combinable | Q:
     """Return the condition for entries behind ``entry``, or for those up to and including it.
 
-    The first key is bounded on its own, too: every planner turns that part into a range.
+    ``keys`` have one direction. A comparison of tuples is a range of the index for most planners. For others it is
+    spelled out, and the first key is bounded on its own, too: every planner turns that part into a range.
     """
+    dialect, _ = open_dialect(using)
+    names = [key.removeprefix("-") for key in keys]
+    is_above = behind != keys[0].startswith("-")
+    if within is not None and dialect.supports_tuple_ranges:
+        names, entry = [within[0], *names], [within[1], *entry]
+    if len(names) > 1 and dialect.supports_tuple_ranges:
+        comparisons = {
+            (True, True): TupleGreaterThan,
+            (True, False): TupleGreaterThanOrEqual,
+            (False, True): TupleLessThan,
+            (False, False): TupleLessThanOrEqual,
+        }
+        return comparisons[is_above, behind](Tuple(*names), tuple(entry))
+    side = "gt" if is_above else "lt"
     either = Q()
     same = Q()
-    for at, (key, value) in enumerate(zip(keys, entry, strict=True)):
-        name = key.removeprefix("-")
-        side = "gt" if behind != key.startswith("-") else "lt"
+    for at, (name, value) in enumerate(zip(names, entry, strict=True)):
         is_last = at == len(keys) - 1
         either |= same & Q(**{f"{name}__{side}{'e' if is_last and not behind else ''}": value})
         same &= Q(**{name: value})
-    first = keys[0].removeprefix("-")
-    side = "gte" if behind != keys[0].startswith("-") else "lte"
-    return Q(**{f"{first}__{side}": entry[0]}) & either
+    return Q(**{f"{names[0]}__{side}e": entry[0]}) & either

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from django.db.models import Max, Model, QuerySet
 
-from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, decode_cursor, keyset_page
+from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, decode_cursor, hide_selectivity, keyset_page
 
 M = TypeVar("M", bound=Model)
 
@@ -23,11 +23,13 @@ def newest_first(
     above: int = 0,
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
+    is_indexed: bool = False,
 ) -> KeysetPage[M]:
     """Return up to ``limit`` rows behind the cursor ``after``, with ids below ``below`` and above ``above``.
 
     Scans ``scan`` ids. At most three statements: two for the bounds of the ids, answered by the primary key, and one
-    for the rows in that range. Filters and select_related of the queryset are kept; its order is not. Raises
+    for the rows in that range. Filters and select_related of the queryset are kept; its order is not.
+    ``is_indexed``: an index finds the matches in the order of their ids, so it may be used instead of the key. Raises
     FilterError if ``after`` is not a cursor of ids.
     """
     start = decode_cursor(rows.model, ("-id",), after)
@@ -41,6 +43,8 @@ def newest_first(
     if highest is None:
         return KeysetPage(rows=[], next_cursor=None)
     lowest = max(highest - scan + 1, above + 1, 1)
+    if not is_indexed:
+        rows = hide_selectivity(rows)
     found = list(rows.filter(pk__gte=lowest, pk__lte=highest).order_by("-pk")[: limit + 1])
     if len(found) > limit:
         lowest = found[limit - 1].pk

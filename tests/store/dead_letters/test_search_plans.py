@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import product
 
 import pytest
 from django.db import connection
@@ -15,10 +16,13 @@ from django_jobs.store.dead_letters.search import (
     count_open_dead_letters,
     iter_dead_letter_ids,
     newest_dead_letter_ids,
+    open_dead_letters,
 )
+from django_jobs.store.search.newest_first import newest_first
 from tests import factories
 from tests.admin.staff import log_in, url
 from tests.factories import ago
+from tests.plans import rows_read
 
 pytestmark = [
     pytest.mark.django_db(transaction=True),
@@ -92,6 +96,45 @@ def test_no_page_of_dead_letters_scans_a_table(client: Client, many_letters: Non
         for address in [*addresses, url("deadlettergroups"), url("deadlettergroup", PRINT)]:
             assert client.get(address).status_code == 200
     assert _scans(captured) == []
+
+
+COMBINATIONS = [
+    {name: value for name, value in chosen.items() if value}
+    for values in product(("", "0000007"), ("", "sample", "other"), ("", "default"), ("", "broke"), ("", "PT1H"))
+    if (chosen := dict(zip(("fingerprint", "job_name", "queue_name", "error", "since"), values, strict=True)))
+]
+
+
+@pytest.mark.parametrize("sample", ["resolved", "open"])
+def test_no_sample_of_statistics_turns_a_search_into_a_read_of_the_table(
+    many_letters: None, monkeypatch: pytest.MonkeyPatch, sample: str
+) -> None:
+    """Statistics of a table whose rows were all of one other kind."""
+    monkeypatch.setattr("django_jobs.store.dead_letters.search.SCAN_FACTOR", 2)
+    monkeypatch.setattr("django_jobs.store.dead_letters.search.COUNT_SCAN", 1_000)
+    monkeypatch.setattr("django_jobs.store.dead_letters.search.MAX_COUNTED", 1_000)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_jobs_deadletter SET (autovacuum_enabled = off)")
+        cursor.execute("CREATE TEMPORARY TABLE kept AS SELECT * FROM django_jobs_deadletter")
+        cursor.execute("DELETE FROM django_jobs_deadletter WHERE id %% 100 > 0", [])
+        cursor.execute("UPDATE django_jobs_deadletter SET status = %s, job_name = 'rest', fingerprint = 'f'", [sample])
+        cursor.execute("ANALYZE django_jobs_deadletter")
+        cursor.execute("TRUNCATE django_jobs_deadletter")
+        cursor.execute("INSERT INTO django_jobs_deadletter SELECT * FROM kept")
+        cursor.execute("DROP TABLE kept")
+    for query in COMBINATIONS:
+        wanted = DeadLetterFilter.from_query(query)
+        with CaptureQueriesContext(connection) as captured:
+            page = newest_first(open_dead_letters(wanted), scan=1_000)
+            if page.next_cursor is not None:
+                newest_first(open_dead_letters(wanted), after=page.next_cursor, scan=1_000)
+            next(iter_dead_letter_ids(wanted), None)
+            if wanted.to_query().keys() - {"fingerprint"}:  # otherwise an index has them, however far back
+                count_open_dead_letters(wanted)
+        for statement in [query["sql"] for query in captured.captured_queries]:
+            assert rows_read(statement) <= 2_500, (query, statement)
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_jobs_deadletter RESET (autovacuum_enabled)")
 
 
 def test_no_step_of_a_bulk_job_scans_a_table(many_letters: None) -> None:

@@ -1,9 +1,14 @@
-"""On PostgreSQL no filter of the jobs' list reads a whole table: each statement's plan is asked for."""
+"""On PostgreSQL no filter of the jobs' list reads a whole table: each statement's plan is asked for.
+
+Also with statistics that mislead the planner: each sample that ANALYZE may have drawn is made by hand.
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from datetime import UTC
+from itertools import product
 
 import pytest
 from django.db import connection
@@ -15,6 +20,7 @@ from django_jobs.store.doctor.why_not_running import why_not_running
 from django_jobs.store.search.jobs import JobFilter, find_jobs, find_jobs_of_object
 from tests import factories
 from tests.databases import chosen_vendor
+from tests.plans import rows_read
 from tests.sampleapp.models import Customer
 
 pytestmark = [
@@ -46,8 +52,8 @@ FROM django_jobs_job WHERE state IN ('succeeded', 'dead')
 LETTERS = """
 INSERT INTO django_jobs_deadletter (job_id, job_name, queue_name, reason, attempt, error_class, error_message,
     traceback, fingerprint, died_at, status, resolved_by)
-SELECT id, name, queue_name, 'discarded', 1, 'E', 'error', '', 'f', now(), CASE WHEN id %% 20 < 10 THEN 'open' ELSE
-    'resolved' END, '' FROM django_jobs_job WHERE state = 'dead'
+SELECT id, name, queue_name, 'discarded', 1, 'E', 'error', '', 'f', now(), CASE WHEN state <> 'dead' THEN 'redriven'
+    WHEN id % 20 < 10 THEN 'open' ELSE 'resolved' END, '' FROM django_jobs_job
 """
 
 QUERIES = [
@@ -69,14 +75,66 @@ QUERIES = [
 ]
 
 
+STATES = [*(state.value for state in State), ""]
+NAMES = [{}, {"queue": "queue1"}, {"name": "job1"}, {"queue": "queue1", "name": "job1"}]
+OTHERS = [{"worker": "7"}, {"since": "PT1H"}, {"argument": "user_id=17"}, {"error": "error 17"}, {"q": "job"}]
+COMBINATIONS = [
+    {"state": state, **names, **other}
+    for state in STATES
+    for names, other in [*product(NAMES, [{}]), *product((NAMES[0], NAMES[-1]), OTHERS)]
+]
+
+ANALYZE = "ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter"
+SAMPLES = {
+    # What every row of the sample looks like, in tables that then fill up with others.
+    "nothing matches": {"name": "other", "queue": "other", "state": "blocked", "status": "purged"},
+    "dead letters are resolved": {"name": "job1", "queue": "other", "state": "dead", "status": "resolved"},
+    "all matches": {"name": "job1", "queue": "queue1", "state": "ready", "status": "open"},
+}
+
+
+def fill(rows: int) -> None:
+    """Add jobs with their attempts and dead letters."""
+    with connection.cursor() as cursor:
+        cursor.execute(FILL, [rows, rows, rows])
+        cursor.execute(TRIES, [])
+        cursor.execute(LETTERS)
+
+
+@pytest.fixture
+def misleading_statistics(transactional_db: None, sample: str) -> Iterator[None]:
+    """Analyse small tables of one kind of row, then fill them with others."""
+    with connection.cursor() as cursor:
+        for table in ("job", "attempt", "deadletter"):
+            cursor.execute(f"ALTER TABLE django_jobs_{table} SET (autovacuum_enabled = off)")
+    if sample != "never analysed":
+        fill(300)
+        look = SAMPLES[sample]
+        with connection.cursor() as cursor:
+            cursor.execute(
+                "UPDATE django_jobs_job"
+                " SET name = %(name)s, queue_name = %(queue)s, state = %(state)s, ready_at = now(), run_after = NULL",
+                look,
+            )
+            cursor.execute(
+                "UPDATE django_jobs_deadletter SET job_name = %(name)s, queue_name = %(queue)s, status = %(status)s",
+                look,
+            )
+            cursor.execute(ANALYZE)
+            cursor.execute("TRUNCATE django_jobs_job, django_jobs_attempt, django_jobs_deadletter CASCADE")
+    fill(ROWS)
+    yield
+    with connection.cursor() as cursor:
+        for table in ("job", "attempt", "deadletter"):
+            cursor.execute(f"ALTER TABLE django_jobs_{table} RESET (autovacuum_enabled)")
+
+
 @pytest.fixture
 def full_tables(transactional_db: None) -> int:
     """Fill the tables and return the lowest id."""
+    fill(ROWS)
     with connection.cursor() as cursor:
-        cursor.execute(FILL, [ROWS, ROWS, ROWS])
-        cursor.execute(TRIES, [])
-        cursor.execute(LETTERS.replace("%%", "%"))
-        cursor.execute("ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter")
+        cursor.execute(ANALYZE)
     lowest = Job.objects.order_by("pk").values_list("pk", flat=True)[0]
     JobIdCheckpoint.objects.create(recorded_at=factories.ago(hours=2), job_id=lowest + ROWS // 2)
     schedule = factories.make_schedule(pk=1)
@@ -105,6 +163,18 @@ def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
             if page.next_cursor is not None:
                 find_jobs(wanted, after=page.next_cursor, scan=SCAN)
         assert not whole_scans(queries), query
+
+
+@pytest.mark.parametrize("sample", [*SAMPLES, "never analysed"])
+def test_no_sample_of_statistics_turns_a_page_into_a_read_of_the_table(misleading_statistics: None) -> None:
+    for query in COMBINATIONS:
+        wanted = JobFilter.from_query(query, zone=UTC)
+        with CaptureQueriesContext(connection) as queries:
+            page = find_jobs(wanted, scan=SCAN)
+            if page.next_cursor is not None:
+                find_jobs(wanted, after=page.next_cursor, scan=SCAN)
+        for statement in [captured["sql"] for captured in queries.captured_queries]:
+            assert rows_read(statement) <= ROWS / 4, (query, statement)
 
 
 def test_an_index_of_arguments_finds_rare_values_anywhere(full_tables: int) -> None:

@@ -49,6 +49,8 @@ class Dialect(ABC):
     """True if ``LISTEN`` and ``NOTIFY`` wake idle workers."""
     supports_argument_index: ClassVar[bool] = False
     """True if an index may serve a search by what a job's arguments contain."""
+    supports_tuple_ranges: ClassVar[bool] = True
+    """True if an index of several columns serves a comparison of tuples as one range."""
     network_timeouts: ClassVar[Mapping[str, int]] = MappingProxyType({})
     """Connection options of the driver with which a dead network ends as an error, unless the project sets them."""
 

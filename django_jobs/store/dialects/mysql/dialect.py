@@ -37,6 +37,8 @@ class MySQL(Dialect):
 
     __slots__ = ()
 
+    supports_tuple_ranges = False
+
     jobs = MySQLJobs()
     keys = MySQLKeys()
     limits = MySQLLimits()
