@@ -13,8 +13,9 @@ from uuid import UUID
 
 from django.db.models import Model
 
+from .arguments.plain import plain_value
 from .arguments.signature import CallSignature
-from .exceptions import ConfigurationError, LimitKeyError
+from .exceptions import ConfigurationError, LimitKeyError, SerializationError
 from .policy.limits import (
     MAX_KEY_LENGTH,
     CircuitBreaker,
@@ -38,6 +39,7 @@ OPTIONS: Mapping[LimitKind, str] = {
     LimitKind.RATE: "rate_limit",
 }
 
+_PLAIN = frozenset({str, int, bool, UUID, Decimal, date})
 _UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 
 
@@ -116,6 +118,9 @@ def _key(what: str, key: KeyOption, signature: CallSignature, stored: Mapping[st
 
 
 def _as_text(what: str, value: object) -> str:
+    """Return the text of a key: the same of an argument before it is stored and when it is read back."""
+    if type(value) not in _PLAIN:
+        value = _read_plain(what, value)
     if isinstance(value, tuple) and value:
         text = "/".join(_escaped(_as_text(what, part)) for part in value)
     elif isinstance(value, Model):
@@ -138,6 +143,15 @@ def _as_text(what: str, value: object) -> str:
             f" {found}"
         )
     return text
+
+
+def _read_plain(what: str, value: object) -> object:
+    if isinstance(value, tuple):
+        return value
+    try:
+        return plain_value(value, what)
+    except SerializationError as error:
+        raise LimitKeyError(str(error)) from None
 
 
 def _escaped(part: str) -> str:

@@ -28,7 +28,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
-from enum import Enum
 from typing import Any, cast
 from uuid import UUID
 
@@ -36,9 +35,9 @@ from django.apps import apps
 from django.db import connections
 from django.db.models import Model
 from django.utils.connection import ConnectionDoesNotExist
-from django.utils.functional import Promise
 
 from ..exceptions import ResultNotPassedError, SerializationError
+from .plain import plain_text, plain_value
 
 TAG = "$type"
 MAX_DEPTH = 30
@@ -93,16 +92,18 @@ def encode(value: object, *, what: str, depth: int = 0) -> Any:
     if kind in _JSON_SCALARS:
         return value
     if kind is str:
-        return _encode_text(cast("str", value), what)
+        return _encode_text(cast("str", value))
     if kind is int:
         return _encode_int(cast("int", value))
     if depth > MAX_DEPTH:
         raise SerializationError(f"{what}: nested more than {MAX_DEPTH} levels deep")
-    if isinstance(value, dict):
-        return _encode_dict(value, what, depth)
-    if isinstance(value, (list, tuple)):
-        return [encode(item, what=f"{what}[{at}]", depth=depth + 1) for at, item in enumerate(value)]
-    return _encode_other(value, what)
+    if kind is dict:
+        return _encode_dict(cast("dict[Any, Any]", value), what, depth)
+    if kind is list or kind is tuple:
+        items = cast("Sequence[Any]", value)
+        return [encode(item, what=f"{what}[{at}]", depth=depth + 1) for at, item in enumerate(items)]
+    writer = _WRITERS.get(kind)
+    return _encode_other(value, what, depth) if writer is None else writer(value, what)
 
 
 def decode(value: Any) -> Any:
@@ -164,44 +165,57 @@ def _encode_int(value: int) -> Any:
     return value if -_MAX_INT <= value <= _MAX_INT else _tagged("int", hex(value))
 
 
-def _encode_text(value: str, what: str) -> Any:
-    if value.isascii():
-        return _tagged("text", value.encode("unicode_escape").decode("ascii")) if "\0" in value else value
+def _encode_text(value: str) -> Any:
+    return value if _is_storable(value) else _tagged("text", value.encode("unicode_escape").decode("ascii"))
+
+
+def _is_storable(text: str) -> bool:
+    """Tell whether PostgreSQL's jsonb takes a text."""
+    if "\0" in text:
+        return False
+    if text.isascii():
+        return True
     try:
-        value.encode("utf-8")
+        text.encode("utf-8")
     except UnicodeEncodeError:
-        return _tagged("text", value.encode("unicode_escape").decode("ascii"))
-    return _tagged("text", value.encode("unicode_escape").decode("ascii")) if "\0" in value else value
+        return False
+    return True
+
+
+def check_key(key: str, what: str) -> str:
+    """Return the key of a JSON object, or raise SerializationError if a database would refuse it."""
+    if not _is_storable(key):
+        raise SerializationError(f"{what}: keys of a dict must be valid text without NUL, got {key!r}")
+    return key
 
 
 def _encode_dict(value: dict[Any, Any], what: str, depth: int) -> Any:
     for key in value:
-        if not isinstance(key, str):
-            raise SerializationError(f"{what}: keys of a dict must be strings, got {key!r}")
-        if not isinstance(_encode_text(str(key), what), str):
-            raise SerializationError(f"{what}: keys of a dict must be valid text without NUL, got {key!r}")
+        if type(key) is not str:
+            return _encode_dict(_with_plain_keys(value, what), what, depth)
+        if not key.isascii() or "\0" in key:
+            check_key(key, what)
     tagged = TAG in value
     levels = 2 if tagged else 1
-    encoded = {str(key): encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()}
+    encoded = {key: encode(item, what=f"{what}[{key!r}]", depth=depth + levels) for key, item in value.items()}
     return _tagged("dict", encoded) if tagged else encoded
 
 
-def _encode_other(value: object, what: str) -> Any:
-    if isinstance(value, float):
-        return _encode_float(value, what)
-    if isinstance(value, Enum) and isinstance(value, (str, int)):
-        return encode(value.value, what=what)
-    if isinstance(value, int):
-        return encode(int(value), what=what)
-    if isinstance(value, (str, Promise)):
-        return _encode_text(str(value), what)
+def _with_plain_keys(value: dict[Any, Any], what: str) -> dict[str, Any]:
+    plain = {plain_text(key, what): item for key, item in value.items()}
+    if len(plain) != len(value):
+        raise SerializationError(f"{what}: two keys of the dict are the same text, and one value would be lost")
+    return plain
+
+
+def _encode_other(value: object, what: str, depth: int) -> Any:
+    plain = plain_value(value, what)
+    if plain is not value:
+        return encode(plain, what=what, depth=depth)
     if isinstance(value, Model):
         return _encode_model(value, what)
     if isinstance(value, ResultPlaceholder):
         return {TAG: RESULT_TAG, "of": value.of}
-    for kind, (tag, write) in _WRITERS.items():
-        if isinstance(value, kind):
-            return _tagged(tag, write(value))
     raise SerializationError(
         f"{what}: expected a JSON value, a datetime, date, time, timedelta, UUID, Decimal, bytes or a"
         f" saved model instance; got {type(value).__module__}.{type(value).__qualname__}"
@@ -211,8 +225,18 @@ def _encode_other(value: object, what: str) -> Any:
 def _encode_float(value: float, what: str) -> Any:
     if not math.isfinite(value):
         raise SerializationError(f"{what}: JSON cannot carry {value}")
-    text = repr(float(value))
-    return _tagged("float", text) if "e" in text or value == 0 else float(value)
+    text = repr(value)
+    return _tagged("float", text) if "e" in text or value == 0 else value
+
+
+def _encode_moment(tag: str) -> Callable[[Any, str], Any]:
+    def encode_moment(value: datetime | time, what: str) -> Any:
+        try:
+            return _tagged(tag, value.isoformat())
+        except Exception as error:
+            raise SerializationError(f"{what}: time zone {value.tzinfo!r} cannot be read: {error}") from error
+
+    return encode_moment
 
 
 def _encode_model(value: Model, what: str) -> Any:
@@ -259,16 +283,17 @@ def _load_model(value: dict[str, Any]) -> Model:
     return loaded
 
 
-_WRITERS: dict[type, tuple[str, Callable[[Any], Any]]] = {
-    datetime: ("datetime", lambda value: value.isoformat()),
-    date: ("date", lambda value: value.isoformat()),
-    time: ("time", lambda value: value.isoformat()),
-    timedelta: ("timedelta", lambda value: str(value // timedelta(microseconds=1))),
-    UUID: ("uuid", str),
-    Decimal: ("decimal", str),
-    bytes: ("bytes", lambda value: base64.b64encode(value).decode("ascii")),
-    bytearray: ("bytes", lambda value: base64.b64encode(value).decode("ascii")),
+_WRITERS: dict[type, Callable[[Any, str], Any]] = {
+    float: _encode_float,
+    datetime: _encode_moment("datetime"),
+    date: lambda value, _: _tagged("date", value.isoformat()),
+    time: _encode_moment("time"),
+    timedelta: lambda value, _: _tagged("timedelta", str(value // timedelta(microseconds=1))),
+    UUID: lambda value, _: _tagged("uuid", str(value)),
+    Decimal: lambda value, _: _tagged("decimal", str(value)),
+    bytes: lambda value, _: _tagged("bytes", base64.b64encode(value).decode("ascii")),
 }
+"""How values of exactly these types are written; ``plain_value`` turns their subclasses into them."""
 
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "datetime": lambda tagged: datetime.fromisoformat(tagged["value"]),

@@ -13,7 +13,8 @@ from types import MethodType
 from typing import Any
 
 from ..exceptions import ArgumentsError, ConfigurationError, SerializationError
-from .serialization import as_object
+from .plain import plain_text
+from .serialization import TAG, as_object, check_key
 
 VAR_POSITIONAL_KEY = "*"
 VAR_KEYWORD_KEY = "**"
@@ -45,14 +46,19 @@ class CallSignature:
             if kind is inspect.Parameter.VAR_POSITIONAL:
                 stored[VAR_POSITIONAL_KEY] = list(value)
             elif kind is inspect.Parameter.VAR_KEYWORD:
-                taken = {*self.parameters, VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY}
-                clashing = {key: value.pop(key) for key in list(value) if key in taken}
-                stored.update(value)
+                taken = {*self.parameters, VAR_POSITIONAL_KEY, VAR_KEYWORD_KEY, TAG}
+                keywords = {self._keyword(key): item for key, item in value.items()}
+                clashing = {key: keywords.pop(key) for key in list(keywords) if key in taken}
+                stored.update(keywords)
                 if clashing:
                     stored[VAR_KEYWORD_KEY] = clashing
             else:
                 stored[name] = value
         return stored
+
+    def _keyword(self, name: str) -> str:
+        what = f"{self.name}: keyword arguments"
+        return check_key(plain_text(name, what), what)
 
     def by_name(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return all arguments by name, with defaults filled in; surplus positions as one list."""

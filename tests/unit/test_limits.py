@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from django.utils.functional import SimpleLazyObject
 
 from django_jobs import JobDefinition, job, registry
 from django_jobs.exceptions import ConfigurationError, LimitKeyError
@@ -220,6 +221,8 @@ class Api(Enum):
         (date(2026, 3, 1), "2026-03-01"),
         (datetime(2026, 3, 1, tzinfo=UTC), "2026-03-01 00:00:00+00:00"),
         (Api.STRIPE, "stripe"),
+        (type("Shown", (str,), {"__str__": lambda _: "as another"})("stripe"), "stripe"),
+        (SimpleLazyObject(lambda: "stripe"), "stripe"),
         (Customer(pk=7), "sampleapp.customer:7"),
         (("eu", 7), "eu/7"),
         (("a/b", "c"), "a\\/b/c"),

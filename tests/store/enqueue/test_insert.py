@@ -1,5 +1,9 @@
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta, timezone
+from decimal import Decimal
+from enum import Enum
+from types import NoneType
+from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
@@ -12,6 +16,7 @@ from django_jobs.exceptions import PayloadTooLargeError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
+from django_jobs.testing import drain
 from tests.concurrency import Background, elsewhere
 from tests.factories import make_worker, take
 from tests.sampleapp.jobs import add, echo, named
@@ -250,3 +255,34 @@ def test_a_job_is_enqueued_from_asynchronous_code():
     assert sorted(job.arguments["value"] for job in Job.objects.all()) == [1, 2, 3, 4, 5, 6]
     assert [job.refresh().arguments["value"] for job in jobs] == [1, 2, 3, 4]
     assert [job.priority for job in jobs] == [0, 3, 3, 10]
+
+
+class Status(str, Enum):  # noqa: UP042 - the kind whose str() is its name
+    PAID = "paid"
+
+
+HARD_VALUES = [
+    {Status.PAID: Status.PAID, "$type": "model", "": [], "a.b": None, "$.x": {"'": '"'}},
+    ["a\0b", "\ud800", "\ud83d\ude00", "é😀", "\\u0000", "\x7f\u2028"],
+    [2**63 - 1, 2**63, -(2**70), 10**4000, 0, -0.0, 0.1, 1e300, 5e-324, 9999999999999998.0, 1e16, 1.0],
+    [
+        Decimal("1.10"),
+        Decimal("Infinity"),
+        b"\0\xff",
+        UUID(int=1),
+        timedelta.max,
+        date.min,
+        time(1, 2, 3, 4, tzinfo=UTC),
+    ],
+    [datetime.max, datetime(2026, 1, 1, tzinfo=timezone(timedelta(seconds=-1)))],  # noqa: DTZ901 - naive ones are carried
+]
+
+
+def test_a_hard_value_comes_back_from_the_database_as_it_went():
+    jobs = [echo.enqueue(value) for value in HARD_VALUES]
+    drain()
+
+    read = [Job.objects.get(pk=job.pk).result for job in jobs]
+    assert read == HARD_VALUES
+    assert repr(read[1:]) == repr(HARD_VALUES[1:])
+    assert {type(part) for item in read[0].items() for part in item} == {str, list, NoneType, dict}
