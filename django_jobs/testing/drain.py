@@ -6,6 +6,7 @@ import os
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from asgiref.sync import async_to_sync
@@ -62,7 +63,8 @@ def drain(*, queues: Sequence[str] | None = None, run_scheduled: bool = False, m
     """Run ready and due jobs, and those they enqueue, until none is left; return how they ended.
 
     The real engine claims, runs and finishes, one job after another, in this thread and with this
-    thread's connection: it works inside ``TestCase``, and exceptions of jobs are recorded, not raised.
+    thread's connection: it works inside ``TestCase``, and exceptions of jobs are recorded, not raised. As in a worker,
+    each job has a context of its own: language, time zone and context variables of the test do not reach it.
     ``run_scheduled`` runs delayed jobs and retries at once too. More than ``max_runs`` runs raise
     RuntimeError, because a job then enqueues itself for ever.
     """
@@ -132,10 +134,10 @@ def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> 
         if is_async:
             ended: list[FinishedRun | CommittedRun] = []
             with suppress(GeneratorExit):  # the job's, which is reported
-                async_to_sync(aexecute)(claim, context, ended.append)
+                Context().run(async_to_sync(aexecute), claim, context, ended.append)
             run = ended[0]
         else:
-            run = execute(claim, context)
+            run = Context().run(execute, claim, context)
         restore_settings()
     if isinstance(run, CommittedRun):
         finished = run.finished

@@ -17,6 +17,9 @@ from tests.sampleapp.models import Customer
 MARK: ContextVar[str] = ContextVar("left_by_a_job", default="nothing")
 SHARED: ContextVar[list[str]] = ContextVar("shared_by_jobs")
 
+decimal.getcontext()
+"""Gives the importing thread a context of decimal's, as many projects do: a copy of the thread's context shares it."""
+
 
 class LeftError(Exception):
     """Raised by a job on purpose."""

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from contextvars import Context
 from functools import partial
 from typing import cast
 
@@ -105,7 +106,8 @@ class EventLoopExecutor:
                 return
             self.started_count += 1
             self._events.job_started(claim.job_id)
-            task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}")
+            # In an empty context: what another job or this thread has set does not reach it.
+            task = self._loop.create_task(self._run(claim), name=f"job {claim.job_id}", context=Context())
             self._running[task] = (claim, time.monotonic())
             task.add_done_callback(partial(self._call_or_fail, self._on_task_done))
 

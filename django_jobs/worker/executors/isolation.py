@@ -1,6 +1,8 @@
-"""Run each plain job on connections in which no earlier job has left anything."""
+"""Run each plain job in a context of its own, on connections in which no earlier job has left anything."""
 
 from __future__ import annotations
+
+from contextvars import Context
 
 from ...policy.outcomes import AttemptOutcome
 from ...store.dialects.base.jobs import Claim, FinishedRun
@@ -21,7 +23,8 @@ _ORDERLY_OUTCOMES = {
 def run_isolated(claim: Claim, context: RunContext) -> FinishedRun | CommittedRun:
     """Execute a plain job in this thread."""
     check_idle_connections()
-    finished = execute(claim, context)
+    # Empty, not a copy: a copy shares values such as decimal's context, which a job may change in place.
+    finished = Context().run(execute, claim, context)
     reset_connections({claim.job_id: has_failed(finished)})
     return finished
 

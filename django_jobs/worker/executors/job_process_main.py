@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 from contextlib import suppress
+from contextvars import Context
 from datetime import datetime
 from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
@@ -144,7 +145,7 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
         loop = runner.get_loop()
-        task = loop.create_task(run_and_reset())
+        task = loop.create_task(run_and_reset(), context=Context())
         task.add_done_callback(lambda _: loop.stop())
         keep_running(loop, task.done)
         return ended[0] if ended else finalize(claim, Released(started=False), context)

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
 
 from django.db import Error as DatabaseError
@@ -38,8 +39,8 @@ class LoopSpec:
 
     ``wait`` comes before each step and may take for ever; it does not use the database. Setting ``wake`` ends the
     pause between two steps. A step that lasts longer than ``step_timeout`` seconds has its connection shut down.
-    ``durable`` False: its commits do not wait for the disk; None: it needs no connection. ``runs_project_code``: its
-    connections are reset after each step, as those of a job are.
+    ``durable`` False: its commits do not wait for the disk; None: it needs no connection. ``runs_project_code``: each
+    step has a context of its own, and connections are reset after it, as for a job.
     """
 
     name: str
@@ -152,7 +153,7 @@ class Loop:
         try:
             if self._spec.durable is not None:
                 self._prepare(durable=self._spec.durable)
-            return self._spec.step()
+            return Context().run(self._spec.step) if self._spec.runs_project_code else self._spec.step()
         finally:
             with self._handle_lock:
                 self._step_started_at = None
