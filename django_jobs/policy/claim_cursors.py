@@ -3,7 +3,11 @@
 The head of the ready index fills with entries of finished jobs that cannot be removed while any old
 transaction snapshot is open; a claim from the head reads past all of them. So each lane remembers how
 far it has been claimed. Jobs behind the cursor (a late commit with an older ``ready_at``) are found by a
-queue snapshot, a read from the head, at a low rate: slow snapshots take at most a twentieth of the time.
+queue snapshot, a read from the head, at a low rate: reading dead entries takes about a twentieth of the time.
+
+The pause depends on what was read alone, as the database tells it, never on how long an answer took: a locked
+table, a slow network or a busy processor is no reason to look less often. There is one pause for all lanes,
+because a snapshot reads the heads of all of them, and it has a maximum.
 """
 
 from __future__ import annotations
@@ -12,13 +16,16 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-SNAPSHOT_SHARE = 20
-"""After a snapshot of t seconds none is taken for at least this many times t."""
-QUICK_SNAPSHOT_SECONDS, QUICK_SNAPSHOT_SHARE = 0.005, 4
-"""A snapshot this quick meets few dead entries; an idle worker may take the next one sooner."""
+READING_SHARE = 20
+"""Dead entries are read for at most about one part in this many of the time."""
+READS_PER_SNAPSHOT = 2
+"""The snapshot reads the dead entries once, the claims from the head of each lane read them once more."""
+MAX_PAUSE_SECONDS = 1.5
+"""The longest pause between two snapshots, whatever was read."""
+LANE_SECONDS = 5e-6
+"""Reading the first entry of a lane takes about this long without any dead ones."""
 BUSY_SNAPSHOT_SECONDS = 0.25
 """Interval of snapshots while claims come back full: the longest a new, higher priority waits to be noticed."""
-MAX_LANES = 1000
 
 
 class Lane(NamedTuple):
@@ -30,40 +37,50 @@ class Lane(NamedTuple):
 
 @dataclass(slots=True)
 class ClaimCursors:
-    """Lanes known to have ready jobs, and the cursor of each. ``now`` is monotonic seconds.
+    """Lanes known to have ready jobs, with the cursor of each, None for the head. ``now`` is monotonic seconds.
 
     ``capped``: the queues with a maximum of running jobs.
     """
 
     positions: dict[Lane, Any] = field(default_factory=dict)
-    known: list[Lane] = field(default_factory=list)
     capped: frozenset[str] = frozenset()
+    _last_snapshot: float = 0.0
+    _last_reading: float = 0.0
     _next_snapshot: float = 0.0
+
+    @property
+    def known(self) -> list[Lane]:
+        """The lanes that may have ready jobs."""
+        return list(self.positions)
 
     def snapshot_due(self, now: float) -> bool:
         """Tell whether a snapshot may be taken."""
         return now >= self._next_snapshot
 
-    def update(self, found: Iterable[Lane], *, now: float, seconds: float) -> None:
-        """Record the lanes of a snapshot and its duration; reset the cursors, so that claims start at the head."""
-        self.known = list(found)[:MAX_LANES]
-        self.positions.clear()
-        self._next_snapshot = now + _pause_after(seconds)
+    def update(self, found: Iterable[Lane], *, now: float, reading: float) -> None:
+        """Record the lanes of a snapshot and the seconds it read; reset the cursors, so that claims start at the head.
+
+        A slow reading counts if the one before was slow too: dead entries stay, a moment without a processor does not.
+        """
+        self.positions = dict.fromkeys(found)
+        dead = max(reading - len(self.positions) * LANE_SECONDS, 0.0)
+        counted = READS_PER_SNAPSHOT * min(dead, self._last_reading)
+        self._last_reading = dead
+        self._last_snapshot = now
+        self._next_snapshot = now + min(READING_SHARE * counted, MAX_PAUSE_SECONDS)
 
     def exhausted(self, lane: Lane) -> None:
         """Remove a lane whose claim came back short, until a snapshot finds it again."""
-        self.known.remove(lane)
         self.positions.pop(lane, None)
 
-    def count_head_claim(self, *, now: float, seconds: float) -> None:
-        """Count a claim from the head like a snapshot: it reads the same dead entries."""
-        self._next_snapshot = max(self._next_snapshot, now) + _pause_after(seconds)
+    def postpone_snapshot(self) -> None:
+        """Take the next snapshot a moment after the last one: there is enough to claim without it."""
+        self._next_snapshot = max(self._next_snapshot, self._last_snapshot + BUSY_SNAPSHOT_SECONDS)
 
-    def postpone_snapshot(self, now: float) -> None:
-        """Delay the next snapshot while there is enough to claim without it."""
-        self._next_snapshot = max(self._next_snapshot, now + BUSY_SNAPSHOT_SECONDS)
+    def void_pause(self) -> None:
+        """Allow a snapshot once the last reading is as long ago as it took: something has happened since.
 
-
-def _pause_after(seconds: float) -> float:
-    """Return the pause after a snapshot that took ``seconds``."""
-    return seconds * (QUICK_SNAPSHOT_SHARE if seconds <= QUICK_SNAPSHOT_SECONDS else SNAPSHOT_SHARE)
+        Without any dead entries that is at once; with many, half of the time is left for others.
+        """
+        since = self._last_snapshot + min(READS_PER_SNAPSHOT * self._last_reading, MAX_PAUSE_SECONDS)
+        self._next_snapshot = min(self._next_snapshot, since)

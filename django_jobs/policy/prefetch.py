@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 _WEIGHT = 0.2
 """Weight of the newest batch in a moving average."""
+_QUICKEST_SECONDS = 1e-6
 
 
 @dataclass(slots=True, kw_only=True)
@@ -85,6 +86,14 @@ def claim_limit(stock: Backlog, *, typical_seconds: float, horizon_seconds: floa
         by_time = int(budget_seconds / typical_seconds) if budget_seconds > 0 else 0
     more = max(0, min(max(by_time, stock.idle - stock.waiting), max_waiting - stock.waiting))
     return more if more >= stock.waiting or stock.idle > stock.waiting else 0
+
+
+def has_room(stock: Backlog, *, horizon_seconds: float, max_waiting: int) -> bool:
+    """Tell whether ``claim_limit`` allows any claim, at least of jobs that take next to no time."""
+    limit = claim_limit(
+        stock, typical_seconds=_QUICKEST_SECONDS, horizon_seconds=horizon_seconds, max_waiting=max_waiting
+    )
+    return limit > 0
 
 
 def mixed_claim_limit(*, sync_limit: int, async_limit: int, async_share: float) -> int:

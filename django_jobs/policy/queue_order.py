@@ -31,18 +31,21 @@ class QueueOrder(Protocol):
 
 @dataclass(slots=True)
 class FairOrder:
-    """Priority over all queues; lanes of equal priority take turns."""
+    """Priority over all queues; lanes of equal priority take turns, however many they are."""
 
-    _turn: int = 0
+    _last: dict[int, str] = field(default_factory=dict)
 
     def order(self, lanes: Sequence[Lane]) -> list[Lane]:
-        """Return the lanes, highest priority first, rotating those of equal priority."""
-        self._turn += 1
-        shift = self._turn % len(lanes) if lanes else 0
-        return sorted([*lanes[shift:], *lanes[:shift]], key=lambda lane: -lane.priority)
+        """Return the lanes, highest priority first, those of equal priority from behind the last that was claimed."""
+        last = self._last
+        return sorted(
+            lanes,
+            key=lambda lane: (-lane.priority, lane.queue_name <= last.get(lane.priority, ""), lane.queue_name),
+        )
 
     def record_claimed(self, lane: Lane, number: int) -> None:
-        """Do nothing: the order does not depend on it."""
+        """Remember whose turn it was."""
+        self._last[lane.priority] = lane.queue_name
 
     @property
     def may_skip_lanes(self) -> bool:

@@ -20,10 +20,8 @@ __all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_curs
 def refresh_cursors(cursors: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None) -> QueueSnapshot:
     """Find the lanes with ready jobs and add them to ``cursors``. One statement, no locks."""
     dialect, connection = open_dialect(using)
-    started = time.monotonic()
     snapshot = dialect.jobs.read_snapshot(connection, queues)
-    now = time.monotonic()
-    cursors.update(snapshot.lanes, now=now, seconds=now - started)
+    cursors.update(snapshot.lanes, now=time.monotonic(), reading=snapshot.reading_seconds)
     cursors.capped = snapshot.capped
     return snapshot
 
@@ -37,14 +35,10 @@ def claim(cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, usin
     """
     dialect, connection = open_dialect(using)
     after = cursors.positions.get(lane)
-    started = time.monotonic()
     if lane.queue_name in cursors.capped:
         claims = _claim_capped(dialect, connection, lane, after=after, limit=limit, worker_id=worker_id)
     else:
         claims = dialect.jobs.claim(connection, lane, after=after, limit=limit, worker_id=worker_id)
-    if after is None:
-        now = time.monotonic()
-        cursors.count_head_claim(now=now, seconds=now - started)
     if claims:
         cursors.positions[lane] = dialect.jobs.position(connection, claims[-1])
     if len(claims) < limit:

@@ -1,7 +1,8 @@
 """Keep the executors busy: promote due jobs, claim as many as start soon, release those that do not.
 
-One round: take a snapshot of the queues if one is due, claim from the known lanes, hand over. With nothing to
-claim, sleep until the notifier wakes the claimer, scheduled work is due, or the poll interval is over.
+One round: take a snapshot of the queues if one is due, claim from the known lanes, hand over; it ends when the
+executors are full or another snapshot is due, and the next goes on behind it. With nothing to claim, sleep until the
+notifier wakes the claimer, scheduled work is due, or the poll interval is over.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import time
 from collections.abc import Iterable
 
 from ... import registry
-from ...policy.claim_cursors import ClaimCursors, Lane
+from ...policy.claim_cursors import BUSY_SNAPSHOT_SECONDS, ClaimCursors, Lane
 from ...policy.flags import AFFECTS_OTHERS
-from ...policy.prefetch import Backlog, claim_limit, mixed_claim_limit, slots_free_soon
+from ...policy.prefetch import Backlog, claim_limit, has_room, mixed_claim_limit, slots_free_soon
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.claim import Claim, QueueSnapshot, claim, refresh_cursors
 from ...store.lifecycle.promote import promote
@@ -30,6 +31,8 @@ logger = logging.getLogger("django_jobs.worker")
 
 STALLED_SECONDS = 1.0
 """Claims that were not started for this long, because all executors are busy, are released."""
+STALLED_ROUND_SECONDS = 1.0
+"""After a round that took this long the claimer checks the queues at once: much may have happened meanwhile."""
 MIN_IDLE_SECONDS = 0.01
 FULL_RECHECK_SECONDS = STALLED_SECONDS / 4
 """Pause before full executors are checked again, unless one reports free capacity."""
@@ -37,6 +40,9 @@ LIMITS_RECHECK_SECONDS = 0.05
 """Pause before limits are checked again that had no permits left, or that other workers had locked."""
 UNANSWERED_CHECK_SECONDS = 60.0
 """Interval of the check for claims whose answer was lost; after an error of a claim it is due at once."""
+MAX_UNKNOWN_WAITING = 8
+"""Once so many jobs wait for an executor, no more are claimed only to find out whether a queue's jobs are async."""
+MAX_REMEMBERED_QUEUES = 100_000
 _SHARE_SMOOTHING = 0.2
 _MIN_SHARE = 0.001
 _EMPTY = Backlog(idle=0, free=0, waiting=0, waiting_seconds=0)
@@ -72,17 +78,30 @@ class Claimer:
         self._cursors = ClaimCursors()
         self._queue_order = options.queue_order()
         self._wants_more = False
+        self._was_notified = False
+        self._round_failed = False
         self._next_due_at = self._next_admission_at = math.inf
         self._short_polls_until = 0.0
         self._idle_seconds = MIN_IDLE_SECONDS
-        self._async_shares: dict[str, float] = {}
+        self._async_shares: dict[str, float | None] = {}
+        self._limits: dict[tuple[float, float | None], int] = {}
         self._backlogs = (_EMPTY, _EMPTY)
         self._last_started_count, self._last_start_at = -1, 0.0
         self._next_unanswered_check_at = time.monotonic() + UNANSWERED_CHECK_SECONDS
 
     def step(self) -> float:
-        """Do one round."""
+        """Do one round. After one that failed or stalled, and after a notification, no pause of snapshots counts."""
         now = time.monotonic()
+        if self._round_failed or self._was_notified:
+            self._was_notified = False
+            if self._round_failed or not self._cursors.positions:
+                self._cursors.void_pause()
+        self._round_failed = True
+        delay = self._round(now)
+        self._round_failed = time.monotonic() - now > STALLED_ROUND_SECONDS
+        return delay
+
+    def _round(self, now: float) -> float:
         if now >= self._next_unanswered_check_at:
             self._release_unanswered()
             self._next_unanswered_check_at = now + UNANSWERED_CHECK_SECONDS
@@ -96,23 +115,24 @@ class Claimer:
             self._admit()
         if self._cursors.snapshot_due(now):
             self._refresh()
-        if not self._cursors.known:
+        if not self._cursors.positions:
             self._wants_more = False
             return self._idle(now)
         claimed = self._claim_in_order()
-        if not claimed and self._cursors.known:
+        if not claimed and self._cursors.positions:
             return FULL_RECHECK_SECONDS
         self._wants_more = False
         if claimed:
             self._idle_seconds = MIN_IDLE_SECONDS
-        if self._cursors.known:
-            self._cursors.postpone_snapshot(time.monotonic())
+        if self._cursors.positions:
+            self._cursors.postpone_snapshot()
         return 0
 
     def work_enqueued(self, poll_seconds: float) -> None:
         """Start a round now, and poll at short intervals for ``poll_seconds``."""
         self._short_polls_until = time.monotonic() + poll_seconds
         self._idle_seconds = MIN_IDLE_SECONDS
+        self._was_notified = True
         self.wake.set()
 
     def capacity_freed(self) -> None:
@@ -142,7 +162,7 @@ class Claimer:
     def has_no_work(self) -> bool:
         """True if the last snapshot had nothing to claim and nothing due."""
         next_at = min(self._next_due_at, self._next_admission_at)
-        return self.last_snapshot is not None and not self._cursors.known and next_at > time.monotonic()
+        return self.last_snapshot is not None and not self._cursors.positions and next_at > time.monotonic()
 
     def _may_claim(self, now: float) -> bool:
         """Measure the backlogs and tell whether any executor needs more."""
@@ -150,6 +170,7 @@ class Claimer:
         if self._jobs_left < 1 or self._finisher.backlog() > 2 * max_waiting:
             return False
         self._backlogs = (self._measure(self._threads, now), self._measure(self._event_loop, now))
+        self._limits.clear()
         return any(backlog.waiting < max_waiting // 2 for backlog in self._backlogs)
 
     def _measure(self, executor: Executor, now: float) -> Backlog:
@@ -166,13 +187,25 @@ class Claimer:
         )
 
     def _claim_in_order(self) -> int:
-        """Claim from the known lanes in the order of the queues and return how many."""
+        """Claim from the known lanes in the order of the queues, for a bounded time, and return how many."""
         claimed = 0
+        ends_at = time.monotonic() + BUSY_SNAPSHOT_SECONDS
         for lane in self._queue_order.order(self._cursors.known):
             claimed += self._claim(lane)
-            if lane in self._cursors.known and not self._queue_order.may_skip_lanes:
+            is_left = lane in self._cursors.positions
+            if (is_left and not self._queue_order.may_skip_lanes) or not self._has_room():
+                break
+            if time.monotonic() >= ends_at:
                 break
         return claimed
+
+    def _has_room(self) -> bool:
+        """Tell whether a claim from any queue is allowed."""
+        settings = self._settings
+        horizon, max_waiting = settings.prefetch_horizon.total_seconds(), settings.claim_batch_size
+        return self._jobs_left >= 1 and any(
+            has_room(backlog, horizon_seconds=horizon, max_waiting=max_waiting) for backlog in self._backlogs
+        )
 
     def _claim(self, lane: Lane) -> int:
         """Claim from one lane as many as there is capacity for, hand them over, and return how many."""
@@ -188,38 +221,55 @@ class Claimer:
         return len(claims)
 
     def _limit(self, queue_name: str) -> int:
-        """Return how many jobs to claim from a queue, by their typical run time and the share of async ones."""
+        """Return how many jobs to claim from a queue, by their typical run time and the share of async ones.
+
+        Computed once for all queues of which the same is known: there may be thousands.
+        """
+        typical, share = self._run_times.typical(queue_name), self._async_share(queue_name)
+        limit = self._limits.get((typical, share))
+        if limit is None:
+            limit = self._limits[typical, share] = self._compute_limit(typical, share)
+        return limit
+
+    def _compute_limit(self, typical_seconds: float, share: float | None) -> int:
         sync_limit, async_limit = (
             claim_limit(
                 backlog,
-                typical_seconds=self._run_times.typical(queue_name),
+                typical_seconds=typical_seconds,
                 horizon_seconds=self._settings.prefetch_horizon.total_seconds(),
                 max_waiting=self._settings.claim_batch_size,
             )
             for backlog in self._backlogs
         )
-        share = self._async_share(queue_name)
-        if share is None:
+        if share is not None:
+            limit = mixed_claim_limit(sync_limit=sync_limit, async_limit=async_limit, async_share=share)
+        elif max(backlog.waiting for backlog in self._backlogs) < MAX_UNKNOWN_WAITING:
             limit = min(max(sync_limit, async_limit), 1)
         else:
-            limit = mixed_claim_limit(sync_limit=sync_limit, async_limit=async_limit, async_share=share)
+            limit = min(sync_limit, async_limit, 1)
         return int(min(limit, self._settings.claim_batch_size, self._jobs_left))
 
     def _async_share(self, queue_name: str) -> float | None:
         """Return the share of async jobs in a queue: of its definitions at first, then of its recent claims.
 
-        None: the queue is unknown; claim one job to find out.
+        Of a queue without definitions of its own, all definitions. None: not known; claim one job to find out.
         """
         if queue_name not in self._async_shares:
-            are_async = [
-                definition.is_async and not self._context.isolates_all
-                for definition in registry.all_definitions()
-                if definition.options.resolve("queue_name") == queue_name
-            ]
-            if not are_async:
-                return None
-            self._async_shares[queue_name] = sum(are_async) / len(are_async)
+            if len(self._async_shares) >= MAX_REMEMBERED_QUEUES:
+                self._async_shares.clear()
+            self._async_shares[queue_name] = self._defined_async_share(queue_name)
         return self._async_shares[queue_name]
+
+    def _defined_async_share(self, queue_name: str) -> float | None:
+        definitions = [
+            (definition.options.resolve("queue_name"), definition.is_async and not self._context.isolates_all)
+            for definition in registry.all_definitions()
+        ]
+        own = [is_async for name, is_async in definitions if name == queue_name]
+        if own:
+            return sum(own) / len(own)
+        kinds = {is_async for _, is_async in definitions}
+        return float(kinds.pop()) if len(kinds) == 1 else None
 
     def _promote(self) -> None:
         self._next_due_at = math.inf
@@ -267,6 +317,7 @@ class Claimer:
     def _dispatch(self, queue_name: str, claims: list[Claim]) -> None:
         """Give each claim to the executor of its kind and count it."""
         self._jobs_left -= len(claims)
+        self._limits.clear()
         self._context.active_claims.update((claim.job_id, claim) for claim in claims)
         for_threads: list[Claim] = []
         for_loop: list[Claim] = []

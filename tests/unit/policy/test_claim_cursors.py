@@ -1,90 +1,110 @@
+import pytest
+
 from django_jobs.policy.claim_cursors import (
     BUSY_SNAPSHOT_SECONDS,
-    MAX_LANES,
-    QUICK_SNAPSHOT_SHARE,
-    SNAPSHOT_SHARE,
+    LANE_SECONDS,
+    MAX_PAUSE_SECONDS,
+    READING_SHARE,
+    READS_PER_SNAPSHOT,
     ClaimCursors,
     Lane,
 )
 
 MAIL = Lane("mail", 0)
 DOCUMENTS = Lane("documents", 0)
+READING = 0.01
+PAUSE = (READING - LANE_SECONDS) * READS_PER_SNAPSHOT * READING_SHARE
 
 
-def found(*lanes, now=0.0, seconds=0.0):
-    ready = ClaimCursors()
-    ready.update(lanes, now=now, seconds=seconds)
-    return ready
+def found(*lanes, now=0.0, readings=(0.0,)):
+    cursors = ClaimCursors()
+    for reading in readings:
+        cursors.update(lanes, now=now, reading=reading)
+    return cursors
 
 
 def test_a_new_worker_takes_a_snapshot_at_once():
     assert ClaimCursors().snapshot_due(0.0)
 
 
-def test_a_snapshot_is_followed_by_a_pause_of_twenty_times_its_duration():
-    ready = found(MAIL, now=100.0, seconds=0.5)
+def test_after_reading_dead_entries_a_snapshot_waits_twenty_times_as_long_as_it_and_the_claims_read():
+    cursors = found(MAIL, now=100.0, readings=[READING, READING])
 
-    assert not ready.snapshot_due(100.0 + 0.5 * SNAPSHOT_SHARE - 0.01)
-    assert ready.snapshot_due(100.0 + 0.5 * SNAPSHOT_SHARE)
-
-
-def test_a_claim_from_the_head_counts_like_a_snapshot():
-    ready = found(MAIL, now=100.0, seconds=0.5)
-    ready.count_head_claim(now=101.0, seconds=1.0)
-
-    assert not ready.snapshot_due(100.0 + 1.5 * SNAPSHOT_SHARE - 0.01)
-    assert ready.snapshot_due(100.0 + 1.5 * SNAPSHOT_SHARE)
+    assert not cursors.snapshot_due(100.0 + PAUSE - 0.01)
+    assert cursors.snapshot_due(100.0 + PAUSE)
 
 
-def test_a_claim_from_the_head_long_after_the_last_snapshot_counts_from_now():
-    ready = found(MAIL, now=0.0)
-    ready.count_head_claim(now=1_000.0, seconds=0.1)
-
-    assert not ready.snapshot_due(1_001.9)
-    assert ready.snapshot_due(1_002.0)
+def test_one_slow_reading_between_quick_ones_is_no_reason_to_wait():
+    assert found(MAIL, now=100.0, readings=[0.0, 5.0]).snapshot_due(100.0)
+    assert found(MAIL, now=100.0, readings=[0.0, 5.0, 0.0]).snapshot_due(100.0)
 
 
-def test_a_snapshot_is_postponed_while_claims_come_back_full_and_never_moved_earlier():
-    ready = found(MAIL, now=0.0, seconds=0.0)
-    ready.postpone_snapshot(10.0)
-    assert not ready.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS - 0.01)
-    assert ready.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS)
+@pytest.mark.parametrize("reading", [1.0, 10.0, 1e6])
+def test_the_pause_has_a_maximum(reading):
+    assert found(MAIL, now=100.0, readings=[reading, reading]).snapshot_due(100.0 + MAX_PAUSE_SECONDS)
+    assert MAX_PAUSE_SECONDS <= 2
 
-    late = found(MAIL, now=0.0, seconds=10.0)
-    late.postpone_snapshot(1.0)
-    assert not late.snapshot_due(10.0 * SNAPSHOT_SHARE - 0.01)
+
+def test_very_many_lanes_add_no_pause_and_are_all_known():
+    lanes = [Lane(f"customer {number}", number % 3) for number in range(5000)]
+    reading = len(lanes) * LANE_SECONDS
+    cursors = found(*lanes, now=100.0, readings=[reading, reading])
+
+    assert cursors.snapshot_due(100.0)
+    assert cursors.known == lanes
+    for lane in lanes:
+        cursors.exhausted(lane)
+    assert cursors.snapshot_due(100.0)
+
+
+def test_while_claims_come_back_full_a_snapshot_is_taken_a_moment_after_the_last_one_however_often_it_is_postponed():
+    cursors = found(MAIL, now=10.0)
+    for _ in range(3):
+        cursors.postpone_snapshot()
+
+    assert not cursors.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS - 0.01)
+    assert cursors.snapshot_due(10.0 + BUSY_SNAPSHOT_SECONDS)
+
+
+def test_a_postponed_snapshot_is_never_moved_earlier():
+    cursors = found(MAIL, now=0.0, readings=[1.0, 1.0])
+    cursors.postpone_snapshot()
+
+    assert not cursors.snapshot_due(MAX_PAUSE_SECONDS - 0.01)
+
+
+def test_a_voided_pause_leaves_no_more_than_the_time_of_the_reading_itself():
+    cursors = found(MAIL, now=100.0, readings=[READING, READING])
+    cursors.void_pause()
+
+    assert not cursors.snapshot_due(100.0 + READING)
+    assert cursors.snapshot_due(100.0 + READING * READS_PER_SNAPSHOT)
+
+
+def test_a_voided_pause_is_over_at_once_if_nothing_dead_was_read():
+    cursors = found(MAIL, now=100.0)
+    cursors.postpone_snapshot()
+    cursors.void_pause()
+
+    assert cursors.snapshot_due(100.0)
 
 
 def test_a_lane_that_came_back_short_is_removed_until_a_snapshot_finds_it():
-    ready = found(MAIL, DOCUMENTS)
-    ready.positions[MAIL] = "somewhere"
+    cursors = found(MAIL, DOCUMENTS)
+    cursors.positions[MAIL] = "somewhere"
 
-    ready.exhausted(MAIL)
+    cursors.exhausted(MAIL)
 
-    assert ready.known == [DOCUMENTS]
-    assert MAIL not in ready.positions
+    assert cursors.known == [DOCUMENTS]
 
-    ready.update([MAIL], now=1.0, seconds=0.0)
-    assert ready.known == [MAIL]
+    cursors.update([MAIL], now=1.0, reading=0.0)
+    assert cursors.known == [MAIL]
 
 
 def test_a_snapshot_makes_claims_start_at_the_head_again():
-    ready = found(MAIL)
-    ready.positions[MAIL] = "somewhere"
+    cursors = found(MAIL)
+    cursors.positions[MAIL] = "somewhere"
 
-    ready.update([MAIL], now=1.0, seconds=0.0)
+    cursors.update([MAIL], now=1.0, reading=0.0)
 
-    assert ready.positions == {}
-
-
-def test_very_many_lanes_are_worked_through_in_bounded_parts():
-    ready = found(*(Lane(f"q{number}", 0) for number in range(MAX_LANES + 5)))
-
-    assert len(ready.known) == MAX_LANES
-
-
-def test_a_quick_snapshot_may_soon_be_taken_again():
-    ready = found(MAIL, now=100.0, seconds=0.002)
-
-    assert not ready.snapshot_due(100.0 + 0.002 * QUICK_SNAPSHOT_SHARE - 0.001)
-    assert ready.snapshot_due(100.0 + 0.002 * QUICK_SNAPSHOT_SHARE)
+    assert cursors.positions == {MAIL: None}

@@ -28,12 +28,30 @@ def test_the_fair_order_has_the_highest_priority_of_all_queues_first():
     assert FairOrder().order([LOW, MAIL, HIGH]) == [HIGH, MAIL, LOW]
 
 
-def test_the_fair_order_rotates_lanes_of_equal_priority():
+def test_in_the_fair_order_lanes_of_equal_priority_take_turns():
     order = FairOrder()
+    firsts = []
+    for _ in range(4):
+        lanes = order.order([MAIL, DOCUMENTS, HIGH])
+        assert lanes[0] == HIGH
+        firsts.append(lanes[1])
+        order.record_claimed(lanes[1], 1)
 
-    firsts = {order.order([MAIL, DOCUMENTS, HIGH])[1] for _ in range(3)}
+    assert firsts == [DOCUMENTS, MAIL] * 2
 
-    assert firsts == {MAIL, DOCUMENTS}
+
+@given(numbers=st.lists(st.integers(1, 700), min_size=1, max_size=60))
+def test_in_the_fair_order_no_lane_starves_however_many_there_are_and_few_are_reached_in_a_round(numbers):
+    lanes = [Lane(f"customer {at}", 0) for at in range(700)]
+    order = FairOrder()
+    taken: Counter[str] = Counter()
+    for number in numbers:
+        for lane in order.order(lanes)[:number]:
+            order.record_claimed(lane, 1)
+            taken[lane.queue_name] += 1
+
+    shares = [taken[lane.queue_name] for lane in lanes]
+    assert max(shares) - min(shares) <= 1
 
 
 def test_the_strict_order_has_later_queues_last_at_any_priority():

@@ -121,6 +121,7 @@ class QueueSnapshot(NamedTuple):
     """The database's time, the next due instant of scheduled jobs, and the lanes that have ready jobs.
 
     ``next_admission``: when a limit may have a permit to give. ``capped``: queues with a maximum of running jobs.
+    ``reading_seconds``: how long the reading of index entries took, dead ones among them, without waits and network.
     """
 
     now: datetime
@@ -128,6 +129,7 @@ class QueueSnapshot(NamedTuple):
     lanes: list[Lane]
     next_admission: datetime | None = None
     capped: frozenset[str] = frozenset()
+    reading_seconds: float = 0.0
 
 
 class Promoted(NamedTuple):
@@ -199,19 +201,36 @@ def as_inserted(row: tuple[Any, ...]) -> Inserted:
     return Inserted(job_id, state, as_instant(enqueued_at), as_instant(run_after), as_instant(ready_at))
 
 
+def snapshot_statement(*, times: str, lanes: str, reading: str) -> str:
+    """Return the statement of a queue snapshot: a row of ``times``, one a lane, and a last one.
+
+    ``times``: the columns now, next_due and next_admission. ``lanes``: a query of queue_name, priority and whether the
+    queue is capped. ``reading``: an expression of seconds that is evaluated before and after the lanes are read, which
+    the server does in the order of the statement; the difference is how long the reading took.
+    """
+    return f"""
+SELECT {times}, NULL AS queue_name, NULL AS priority, {reading} AS value
+UNION ALL
+SELECT NULL, NULL, NULL, lanes.* FROM ({lanes}) AS lanes
+UNION ALL
+SELECT NULL, NULL, NULL, NULL, NULL, {reading}
+"""
+
+
 def execute_snapshot(connection: BaseDatabaseWrapper, statement: str, queues: Sequence[str] | None) -> QueueSnapshot:
     """Run a vendor's snapshot statement; keep the lanes of ``queues``, None for all."""
     with connection.cursor() as cursor:
         cursor.execute(statement)
-        rows = cursor.fetchall()
-    now, next_due, next_admission = rows[0][:3]
-    lanes = [Lane(*row[3:5]) for row in rows if row[3] is not None]
+        first, *rows, last = cursor.fetchall()
+    now, next_due, next_admission = first[:3]
+    served = None if queues is None else frozenset(queues)
     return QueueSnapshot(
         as_instant(now),
         as_instant(next_due),
-        [lane for lane in lanes if queues is None or lane.queue_name in queues],
+        [Lane(*row[3:5]) for row in rows if served is None or row[3] in served],
         as_instant(next_admission),
         frozenset(row[3] for row in rows if row[5]),
+        float(last[5] - first[5]),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base.jobs import GIVEN_COLUMNS
+from ..base.jobs import GIVEN_COLUMNS, snapshot_statement
 
 NOW = "UTC_TIMESTAMP(6)"
 
@@ -20,19 +20,19 @@ INSERTED = """
 SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
 """
 
-QUEUE_SNAPSHOT = f"""
-SELECT {NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
-       (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitsignal), {NOW}, min(check_at)) FROM django_jobs_limit),
-       lane.queue_name, lane.priority,
-       (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
-FROM (SELECT 1 AS one) AS always
-LEFT JOIN (
-    SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready)
-    WHERE state = 'ready'
-) AS lane ON NOT EXISTS (
-    SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL
+# SYSDATE() is the time of its own evaluation, after all locks on tables were taken; NOW() is the statement's.
+QUEUE_SNAPSHOT = snapshot_statement(
+    times=f"""{NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
+       (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitsignal), {NOW}, min(check_at)) FROM django_jobs_limit)""",
+    lanes="""
+    SELECT lane.queue_name, lane.priority,
+           (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
+    FROM (
+        SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready) WHERE state = 'ready'
+    ) AS lane
+    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL)""",
+    reading="UNIX_TIMESTAMP(SYSDATE(6))",
 )
-"""
 
 READY = """
 SELECT id, claim_number + 1, name, queue_name, priority, attempt + 1, max_attempts, arguments, metadata,

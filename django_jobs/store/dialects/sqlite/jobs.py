@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -58,8 +59,13 @@ class SQLiteJobs:
         return [as_inserted(row) for row in rows]
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
-        """Skip through the index: one step a lane, however many jobs are in it."""
-        return execute_snapshot(connection, QUEUE_SNAPSHOT, queues)
+        """Skip through the index: one step a lane, however many jobs are in it.
+
+        What it reads is measured by this thread's processor time, in which no lock is waited for.
+        """
+        started = time.thread_time()
+        snapshot = execute_snapshot(connection, QUEUE_SNAPSHOT, queues)
+        return snapshot._replace(reading_seconds=time.thread_time() - started)
 
     def claim(
         self,

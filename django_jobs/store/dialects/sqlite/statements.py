@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..base.jobs import GIVEN_COLUMNS
+from ..base.jobs import GIVEN_COLUMNS, snapshot_statement
 
 NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
@@ -30,8 +30,9 @@ RETURNING id, state, enqueued_at, run_after, ready_at
     later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"),
 )
 
-QUEUE_SNAPSHOT = f"""
-WITH RECURSIVE lane (queue_name, priority) AS (
+QUEUE_SNAPSHOT = (
+    "WITH RECURSIVE "
+    """lane (queue_name, priority) AS (
     SELECT * FROM (SELECT queue_name, priority FROM django_jobs_job WHERE state = 'ready'
                    ORDER BY queue_name, priority LIMIT 1)
     UNION ALL
@@ -41,21 +42,19 @@ WITH RECURSIVE lane (queue_name, priority) AS (
         WHERE state = 'ready' AND (queue_name, priority) > (lane.queue_name, lane.priority)
         ORDER BY queue_name, priority LIMIT 1
     )
-)
-SELECT {NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
+)"""
+    + snapshot_statement(
+        times=f"""{NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
                FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
        (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitsignal) THEN {NOW} ELSE min(check_at) END
-        FROM django_jobs_limit),
-       open_lane.queue_name, open_lane.priority,
-       (SELECT max_running FROM django_jobs_queue WHERE name = open_lane.queue_name) IS NOT NULL
-FROM (SELECT 1) AS always
-LEFT JOIN (
-    SELECT queue_name, priority FROM lane
-    WHERE NOT EXISTS (
-        SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL
+        FROM django_jobs_limit)""",
+        lanes="""
+    SELECT queue_name, priority, (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
+    FROM lane
+    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL)""",
+        reading="0",  # measured by the thread's processor time: the database runs in this process
     )
-) AS open_lane ON true
-"""
+)
 
 CLAIM = """
 UPDATE django_jobs_job

@@ -1,0 +1,228 @@
+"""The claimer checks the queues again at once, whatever held it up, and reaches every queue, however many there are."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, models
+
+from django_jobs.conf import get_settings
+from django_jobs.models import Job
+from django_jobs.store.clock import database_now
+from django_jobs.store.dialects.base.jobs import Claim
+from django_jobs.worker.duties.notifiers import PollingOnly
+from django_jobs.worker.execution.runtime import WorkerContext
+from django_jobs.worker.options import WorkerOptions
+from django_jobs.worker.pipeline.claimer import Claimer
+from django_jobs.worker.pipeline.finisher import Finisher
+from tests.concurrency import DEADLINE_SECONDS, Background, wait_until
+from tests.factories import make_job, make_jobs, make_worker
+from tests.worker.contexts import RecordedEvents
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+STALL_SECONDS = 1.2
+"""Twenty times as long is far beyond the deadline of a job that comes afterwards."""
+SOON_SECONDS = 1.0
+
+LOCK = {
+    "postgresql": ("BEGIN", "LOCK TABLE django_jobs_job IN ACCESS EXCLUSIVE MODE"),
+    "mysql": ("LOCK TABLES django_jobs_job WRITE",),
+    "sqlite": ("BEGIN IMMEDIATE",),
+}
+UNLOCK = {"postgresql": "COMMIT", "mysql": "UNLOCK TABLES", "sqlite": "COMMIT"}
+ARE_WAITING = {
+    "postgresql": "SELECT pid FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()",
+    "mysql": "SELECT id FROM information_schema.processlist WHERE db = database() AND state LIKE 'Waiting for table%%'",
+}
+
+
+class InstantExecutor:
+    """Runs each job the moment it is claimed."""
+
+    low_water_mark = 0
+    capacity = 4
+
+    def __init__(self) -> None:
+        self.waiting: deque[Claim] = deque()
+        self.claims: list[Claim] = []
+
+    @property
+    def started_count(self) -> int:
+        return len(self.claims)
+
+    def submit(self, claims: Iterable[Claim]) -> None:
+        self.claims += claims
+
+    def running(self) -> list[tuple[Claim, float]]:
+        return []
+
+    def interrupt(self, claim: Claim) -> bool:
+        return False
+
+    def stop(self) -> None: ...
+
+    def join(self, deadline: float) -> bool:
+        return True
+
+
+class Worked:
+    """A claimer with executors that are never busy; without threads: each round is the test's."""
+
+    def __init__(self, **options: Any) -> None:
+        context = WorkerContext(
+            settings=get_settings(),
+            options=WorkerOptions(**options),
+            events=RecordedEvents(),
+            worker_id=make_worker().pk,
+        )
+        self.executor = InstantExecutor()
+        self.claimer = Claimer(
+            context,
+            threads=self.executor,
+            event_loop=InstantExecutor(),
+            finisher=Finisher(context),
+            notifier=PollingOnly(),
+        )
+
+    @property
+    def claimed(self) -> set[int]:
+        return {claim.job_id for claim in self.executor.claims}
+
+    def work(self, until: Callable[[], bool], *, seconds: float = DEADLINE_SECONDS) -> None:
+        """Do rounds, with the pauses that they ask for, until something holds."""
+        deadline = time.monotonic() + seconds
+        while not until():
+            self.claimer.wake.clear()
+            delay = self.claimer.step()
+            if not until():
+                assert time.monotonic() < deadline, f"{len(self.claimed)} jobs were claimed within {seconds} s"
+                self.claimer.wake.wait(delay)
+
+    def takes(self, job: Job, *, seconds: float = SOON_SECONDS) -> None:
+        """Claim this job soon."""
+        self.work(lambda: job.pk in self.claimed, seconds=seconds)
+
+
+@contextmanager
+def locked_table() -> Iterator[Callable[[], None]]:
+    """Lock the table of jobs (SQLite: the file for writers) on a connection of its own; gives what unlocks it."""
+    wrapper = connection.copy()
+    wrapper.inc_thread_sharing()
+    wrapper.ensure_connection()
+    try:
+        with wrapper.cursor() as cursor:
+            for statement in LOCK[wrapper.vendor]:
+                cursor.execute(statement)
+
+        def unlock() -> None:
+            with wrapper.cursor() as cursor:
+                cursor.execute(UNLOCK[wrapper.vendor])
+
+        yield unlock
+    finally:
+        wrapper.close()
+        wrapper.dec_thread_sharing()
+
+
+def someone_waits() -> bool:
+    if connection.vendor == "sqlite":
+        return True
+    with connection.cursor() as cursor:
+        cursor.execute(ARE_WAITING[connection.vendor])
+        return bool(cursor.fetchall())
+
+
+def make_queues(number: int, **fields: Any) -> None:
+    """Insert one ready job for each of so many queues."""
+    now = database_now()
+    values = {"name": "tests.sampleapp.jobs.echo", "state": "ready", "max_attempts": 5, "enqueued_at": now}
+    rows = [Job(queue_name=f"customer {at}", ready_at=now, **values, **fields) for at in range(number)]
+    models.QuerySet(Job).bulk_create(rows, batch_size=500)
+
+
+@pytest.mark.parametrize("held_up", ["snapshot", "claim"])
+def test_after_a_stall_the_next_job_is_claimed_at_once(held_up: str) -> None:
+    ours = Worked()
+    if held_up == "claim" or connection.vendor == "sqlite":  # readers of SQLite wait for nobody
+        make_job()
+    if held_up == "claim":
+        ours.claimer._refresh()  # it knows of the job: the claim itself is what waits
+    with locked_table() as unlock:
+        stalled = Background(ours.claimer.step)
+        wait_until(someone_waits, "the claimer to wait for the lock")
+        threading.Event().wait(STALL_SECONDS)
+        assert not stalled.has_ended
+        unlock()
+        stalled.result()
+    ours.work(lambda: not ours.claimer._cursors.positions)
+
+    ours.takes(make_job())
+
+
+def test_after_a_statement_that_failed_the_next_job_is_claimed_at_once() -> None:
+    ours = Worked()
+    ours.claimer.step()
+    _pretend_dead_entries(ours, seconds=0.02)
+    job = make_job()
+
+    def fail(*arguments: Any) -> None:
+        raise DatabaseError("the connection is closed")
+
+    ours.claimer._next_due_at = 0.0  # a round that asks the database
+    with connection.execute_wrapper(fail), pytest.raises(DatabaseError):
+        ours.claimer.step()
+
+    ours.takes(job, seconds=0.5)
+
+
+def test_a_notification_ends_the_pause_after_many_dead_entries() -> None:
+    ours = Worked()
+    ours.claimer.step()
+    _pretend_dead_entries(ours, seconds=0.02)
+    job = make_job()
+    ours.claimer.step()
+    assert ours.claimed == set()
+
+    ours.claimer.work_enqueued(0.1)
+
+    ours.takes(job, seconds=0.5)
+
+
+def test_a_higher_priority_is_noticed_while_a_long_queue_is_worked_off() -> None:
+    ours = Worked(concurrency=1)
+    long = {job.pk for job in make_jobs(30, queue_name="long")}
+    ours.claimer.step()
+    assert ours.claimed < long
+    urgent = make_job(priority=50)
+    assert ours.claimer._cursors.positions
+    ours.claimer._cursors._next_snapshot -= 1  # a moment later
+
+    ours.claimer.step()
+
+    assert urgent.pk in ours.claimed
+    assert long - ours.claimed
+
+
+def test_hundreds_of_queues_of_one_job_are_worked_off_and_the_next_job_is_claimed_at_once() -> None:
+    number = 300
+    make_queues(number // 2)
+    make_queues(number // 2, priority=7)
+    ours = Worked()
+
+    ours.work(lambda: len(ours.claimed) == number)
+
+    ours.takes(make_job(queue_name="one more"))
+
+
+def _pretend_dead_entries(ours: Worked, *, seconds: float) -> None:
+    """Have the last two snapshots read dead entries for so long."""
+    for _ in range(2):
+        ours.claimer._cursors.update([], now=time.monotonic(), reading=seconds)
+    assert not ours.claimer._cursors.snapshot_due(time.monotonic() + seconds * 10)
