@@ -11,7 +11,8 @@ from django.core.management import get_commands
 
 from .conf import get_settings
 from .exceptions import ConfigurationError
-from .store.dialects import is_supported
+from .policy.doctor import UnsafeSetting
+from .store.dialects import is_supported, open_dialect
 
 
 @register(Tags.compatibility)
@@ -82,6 +83,24 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
         for row in rows
         if (problem := find_problem(row))
     ]
+
+
+@register(Tags.database)
+def check_text(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
+    """Check that the tables take every character: W003."""
+    from django.db import Error as DatabaseError
+
+    alias = get_settings().database
+    if alias not in (databases or ()):
+        return []
+    dialect, connection = open_dialect(alias)
+    try:
+        if dialect.server.takes_all_text(connection):
+            return []
+    except DatabaseError:
+        return []  # the server is not there
+    what, advice = UnsafeSetting.NARROW_TEXT.value
+    return [Warning(f"{what[0].upper()}{what[1:]}.", hint=advice, id="django_jobs.W003")]
 
 
 @register(Tags.compatibility)

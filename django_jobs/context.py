@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import math
+import operator
 import time
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -20,6 +22,7 @@ __all__ = ["JobContext", "current_job"]
 PROGRESS_INTERVAL_SECONDS = 0.5
 """Progress is saved at most this often; the first, the last and a changed total always are."""
 MAX_PROGRESS_MESSAGE_LENGTH = 200
+MAX_PROGRESS = 2**63 - 1
 MAX_LOG_LEVEL = 1_000
 CANCEL_CHECK_INTERVAL_SECONDS = 1.0
 """A cancellation request is looked up at most this often."""
@@ -134,8 +137,10 @@ class JobContext:
     def set_progress(self, done: int, total: int | None = None, message: str = "") -> None:
         """Show how far the job is: ``done`` of ``total`` in any unit.
 
-        Returns at once; saved in the background, twice a second at most.
+        Returns at once; saved in the background, twice a second at most. Raises TypeError or ValueError for what is no
+        whole number from 0 to 2**63 - 1.
         """
+        done, total = _as_count("done", done), None if total is None else _as_count("total", total)
         now = time.monotonic()
         is_recent = self._last_saved_at is not None and now - self._last_saved_at < PROGRESS_INTERVAL_SECONDS
         if is_recent and done != total and total == self._last_total:
@@ -145,7 +150,7 @@ class JobContext:
             {
                 "progress_done": done,
                 "progress_total": total,
-                "progress_message": _storable(message)[:MAX_PROGRESS_MESSAGE_LENGTH],
+                "progress_message": _storable(str(message))[:MAX_PROGRESS_MESSAGE_LENGTH],
             }
         )
 
@@ -187,9 +192,30 @@ def _level_name(level: int | str) -> str:
     )
 
 
+def _as_count(what: str, value: object) -> int:
+    """Return a number of ``set_progress`` that the database's 64 bits hold; a fraction is rounded down."""
+    if type(value) is int:
+        count = value
+    elif isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"set_progress({what}=...): expected a whole number, got {value!r}")
+        count = math.floor(value)
+    else:
+        try:
+            count = operator.index(value)  # type: ignore[arg-type]  # that is the question
+        except TypeError:
+            raise TypeError(
+                f"set_progress({what}=...): expected a whole number such as 50, got {value!r}; text goes into message="
+            ) from None
+    if not 0 <= count <= MAX_PROGRESS:
+        got = repr(count) if count.bit_length() < 128 else f"one of {count.bit_length()} bits"
+        raise ValueError(f"set_progress({what}=...): expected a number from 0 to {MAX_PROGRESS}, got {got}")
+    return count
+
+
 def _storable(text: str) -> str:
     """Return ``text`` without NUL and lone surrogates, which PostgreSQL refuses."""
-    return text.replace("\0", "").encode("utf-8", "replace").decode("utf-8")
+    return str.replace(text, "\0", "").encode("utf-8", "replace").decode("utf-8")
 
 
 _current: ContextVar[JobContext] = ContextVar("django_jobs_current")

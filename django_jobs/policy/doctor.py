@@ -49,6 +49,13 @@ class UnsafeSetting(Enum):
         "autovacuum is off: every job leaves dead rows that are never removed",
         "Turn autovacuum and track_counts on, or run VACUUM django_jobs_job every few minutes.",
     )
+    NARROW_TEXT = (
+        "a text column of django_jobs does not take every character: an error with an emoji is stored escaped",
+        (
+            "MySQL and MariaDB: ALTER TABLE ... CONVERT TO CHARACTER SET utf8mb4 for each table whose name begins with"
+            " django_jobs_. PostgreSQL: a database with ENCODING 'UTF8'."
+        ),
+    )
     NO_TRANSACTIONS = (
         "a table of django_jobs has a storage engine without transactions",
         "ALTER TABLE ... ENGINE = InnoDB for each table whose name begins with django_jobs_.",

@@ -1,4 +1,5 @@
 from datetime import UTC, datetime
+from decimal import Decimal
 from types import SimpleNamespace
 
 import pytest
@@ -111,6 +112,43 @@ def test_the_last_progress_and_a_changed_total_are_always_saved():
         (20, 20),
         (21, None),
     ]
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "error"),
+    [
+        (
+            "50%",
+            100,
+            r"set_progress\(done=...\): expected a whole number such as 50, got '50%'; text goes into message=",
+        ),
+        (1, "100", r"set_progress\(total=...\): expected a whole number"),
+        (None, 1, r"done=.*got None"),
+        (float("nan"), 1, r"done=.*got nan"),
+        (1, float("inf"), r"total=.*got inf"),
+        (2**63, None, r"done=.*from 0 to 9223372036854775807, got 9223372036854775808"),
+        (1, 2**70, r"total=.*got 1180591620717411303424"),
+        (1 << 5000, 1, r"done=.*got one of 5001 bits"),
+        (-1, 1, r"done=.*got -1"),
+        (Decimal(1), 1, r"done=.*got Decimal"),
+    ],
+)
+def test_progress_that_no_database_takes_is_refused_in_the_job(done, total, error):
+    saved = []
+    with pytest.raises((TypeError, ValueError), match=error):
+        make_context(saved).set_progress(done, total)
+    assert saved == []
+
+
+def test_progress_is_stored_as_plain_numbers_and_text():
+    class Text(str):
+        __slots__ = ()
+
+    saved = []
+    make_context(saved).set_progress(7.9, True, Text("seven"))
+    [note] = saved
+    assert note == {"progress_done": 7, "progress_total": 1, "progress_message": "seven"}
+    assert {type(value) for value in note.values()} == {int, str}
 
 
 def test_a_message_fits_its_column_and_carries_no_nul():

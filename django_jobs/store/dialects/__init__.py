@@ -12,9 +12,19 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...conf import get_settings
 from ...exceptions import ConfigurationError
 from .base.dialect import Dialect
+from .base.errors import REFUSED_BY_DRIVER
 from .base.sessions import SessionStatements
 
-__all__ = ["Dialect", "is_conflict", "is_idle", "is_supported", "network_timeouts", "open_dialect", "sessions_of"]
+__all__ = [
+    "Dialect",
+    "is_conflict",
+    "is_idle",
+    "is_refusal",
+    "is_supported",
+    "network_timeouts",
+    "open_dialect",
+    "sessions_of",
+]
 
 
 @lru_cache(maxsize=8)
@@ -57,6 +67,14 @@ def is_conflict(connection: BaseDatabaseWrapper, error: Exception) -> bool:
     """Tell whether the database rolled a transaction back in favour of another, so that a retry may succeed."""
     dialect = _find_dialect(connection.vendor)
     return dialect is not None and isinstance(error, DatabaseError) and dialect.is_conflict(error)
+
+
+def is_refusal(connection: BaseDatabaseWrapper, error: Exception) -> bool:
+    """Tell whether the database, or its driver, does not take a statement's data; False for an outage."""
+    if isinstance(error, REFUSED_BY_DRIVER):
+        return True
+    dialect = _find_dialect(connection.vendor)
+    return dialect is not None and isinstance(error, DatabaseError) and dialect.is_refusal(error)
 
 
 def is_idle(connection: BaseDatabaseWrapper) -> bool:

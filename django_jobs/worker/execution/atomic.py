@@ -5,10 +5,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from django.db import DataError, IntegrityError, connections, transaction
+from django.db import connections, transaction
 
 from ...exceptions import ClaimLostError
 from ...policy.outcomes import Outcome, Succeeded
+from ...store.dialects import is_refusal
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import finish
 from ...store.logs import save_log
@@ -63,5 +64,7 @@ def _save_log(run: Run) -> None:
     try:
         with savepoint(using=context.using):
             save_log(run.claim, kept, worker_id=context.worker_id, using=context.using)
-    except (DataError, IntegrityError):
+    except Exception as error:
+        if not is_refusal(connections[context.using], error):
+            raise
         logger.exception("job %s: log could not be saved", run.claim.job_id)

@@ -2,18 +2,31 @@
 
 So batches grow with the load, and a lone job is saved at once. During a database outage finished runs
 wait here; none is lost as long as the process lives.
+
+::
+
+    batch saved                                   one statement or transaction for all
+    data refused    -> halved until it is alone   -> its text escaped, then replaced; the outcome stays
+    any other error -> the loop repeats the step  -> after three rounds each item alone, the suspects last
+    fails alone three times                       -> a run is set aside and repeated now and then, an update dropped
+
+The last two are for an item that the database answers with what looks like an outage.
 """
 
 from __future__ import annotations
 
 import logging
+import time
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-from django.db import DataError, IntegrityError
+from django.db import Error as DatabaseError
+from django.db import connections
 
-from ...policy.decide import Decision
-from ...policy.outcomes import AttemptOutcome, DeathReason, Error
+from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
+from ...store.dialects import is_conflict, is_refusal
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import finish
 from ...store.lifecycle.progress import save_progress
@@ -22,12 +35,29 @@ from ...store.results.retention import delete_unsaved_result
 from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..execution.runtime import WorkerContext
 from ..threads.batch_queue import BatchQueue
+from .refused import escaped_fields, escaped_lines, without_refused_text
 
 logger = logging.getLogger("django_jobs.worker")
 
 MAX_BATCH_SIZE = 1_000
+ROUNDS_TOGETHER = 3
+"""How often a batch may fail as a whole before its items are saved one by one."""
+FAILURES_ALONE = 3
+"""How often an item may fail alone before the others no longer wait for it."""
+RETRY_ASIDE_SECONDS = 10.0
 
 FinisherItem = FinishedRun | CommittedRun | ProgressUpdate | LogUpdate
+
+
+@dataclass(slots=True)
+class _SetAside:
+    """A run that cannot be saved, while others can: ``saved`` of them when it was set aside."""
+
+    run: FinishedRun
+    error: Exception
+    saved: int
+    retry_at: float = 0.0
+    attempts: int = 0
 
 
 class Finisher:
@@ -42,7 +72,9 @@ class Finisher:
         self._context = context
         self._using = context.using
         self._batch: list[FinisherItem] = []
-        self._is_retry = False
+        self._rounds = 0
+        self._failures: Counter[int] = Counter()
+        self._aside: list[_SetAside] = []
 
     def backlog(self) -> int:
         """Return how many runs and updates wait to be saved."""
@@ -50,35 +82,94 @@ class Finisher:
 
     def collect(self) -> None:
         """Wait for a batch, or keep the last one if it could not be saved."""
-        self._batch = self._batch or self.queue.take()
+        if not self._batch and not self.queue.is_ended:
+            self._batch = self.queue.take(seconds=RETRY_ASIDE_SECONDS if self._aside else None)
 
     def step(self) -> float | None:
         """Save the batch."""
-        self._save()
-        self._is_retry = False
+        self._rounds += 1
+        if self._rounds <= ROUNDS_TOGETHER:
+            self._save(self._batch)
+            self._batch = []
+        else:
+            self._save_one_by_one()
+        self._rounds = 0
+        self._failures.clear()
+        for entry in self._due_for_retry():
+            self._retry_aside(entry)
         return None if self.queue.is_ended else 0
 
-    def _save(self) -> None:
-        self._save_progress([item for item in self._batch if isinstance(item, ProgressUpdate)])
-        self._save_logs({item.claim: item for item in self._batch if isinstance(item, LogUpdate)}.values())
-        finished = self._first_finish_per_job()
-        is_retry, self._is_retry = self._is_retry, True
-        saved_ids = self._finish(finished, is_retry=is_retry)
-        committed = [item for item in self._batch if isinstance(item, CommittedRun)]
-        self._batch = []
-        for claim in [run.claim for run in finished] + [run.claim for run in committed]:
-            self._context.active_claims.pop(claim.job_id, None)
-        self.saved += len(finished) + len(committed)
+    def _save(self, items: list[FinisherItem]) -> None:
+        self._save_progress([item for item in items if isinstance(item, ProgressUpdate)])
+        self._save_logs({item.claim: item for item in items if isinstance(item, LogUpdate)}.values())
+        finished = self._without_aside(_first_finish_per_job(items))
+        saved_ids = self._finish(finished, is_retry=self._rounds > 1)
+        committed = [item for item in items if isinstance(item, CommittedRun)]
+        finished = self._without_aside(finished)
+        self._release(finished, committed)
         self._after_saved([run for run in finished if run.claim.job_id in saved_ids])
         self._after_saved([run.finished for run in committed if run.finished is not None])
 
-    def _first_finish_per_job(self) -> list[FinishedRun]:
-        """Return the finished runs; if one run ended twice (it ended while it was released), the first end counts."""
-        first: dict[int, FinishedRun] = {}
-        for item in self._batch:
-            if isinstance(item, FinishedRun) and first.setdefault(item.claim.job_id, item) is not item:
-                delete_unsaved_result(item)
-        return list(first.values())
+    def _release(self, finished: list[FinishedRun], committed: list[CommittedRun]) -> None:
+        """Forget the claims of runs that have ended."""
+        for claim in [run.claim for run in finished] + [run.claim for run in committed]:
+            self._context.active_claims.pop(claim.job_id, None)
+        self.saved += len(finished) + len(committed)
+
+    def _save_one_by_one(self) -> None:
+        """Save each item alone, those that have failed alone last. The loop has just seen the database answer."""
+        for item in sorted(self._batch, key=lambda item: self._failures[id(item)]):
+            try:
+                self._save([item])
+            except Exception as error:
+                if not is_conflict(connections[self._using], error):
+                    self._blame(item, error)
+                raise
+            self._batch = [other for other in self._batch if other is not item]
+
+    def _blame(self, item: FinisherItem, error: Exception) -> None:
+        """Count a failure of an item alone; after several the others no longer wait for it."""
+        self._failures[id(item)] += 1
+        if self._failures[id(item)] < FAILURES_ALONE:
+            return
+        self._batch = [other for other in self._batch if other is not item]
+        if isinstance(item, FinishedRun):
+            self._set_aside(item, error)
+        else:
+            logger.error("job %s: an update could not be saved: %s", item.claim.job_id, error)
+
+    def _set_aside(self, run: FinishedRun, error: Exception) -> None:
+        logger.error(
+            "job %s (%s): its end cannot be saved alone either; it is set aside and repeated: %s",
+            run.claim.job_id,
+            run.claim.name,
+            error,
+        )
+        self._aside.append(_SetAside(run, error, self.saved, time.monotonic() + RETRY_ASIDE_SECONDS))
+
+    def _without_aside(self, runs: list[FinishedRun]) -> list[FinishedRun]:
+        return [run for run in runs if all(run is not entry.run for entry in self._aside)] if self._aside else runs
+
+    def _due_for_retry(self) -> list[_SetAside]:
+        """Return the runs set aside that are due, at the worker's end all; after that they are left to the rescue."""
+        now = time.monotonic()
+        due = [entry for entry in self._aside if self.queue.is_ended or entry.retry_at <= now]
+        if self.queue.is_ended:
+            self._aside = []
+        return due
+
+    def _retry_aside(self, entry: _SetAside) -> None:
+        """Repeat a run that was set aside; without its text if other runs could be saved meanwhile."""
+        entry.retry_at = time.monotonic() + RETRY_ASIDE_SECONDS
+        versions = [entry.run]
+        if self.saved > entry.saved:
+            versions += without_refused_text(entry.run, entry.error)
+            entry.attempts += 1
+        version = versions[min(entry.attempts, len(versions) - 1)]
+        saved_ids = finish([version], worker_id=self._context.worker_id, is_retry=True, using=self._using)
+        self._aside = [other for other in self._aside if other is not entry]
+        self._release([entry.run], [])
+        self._after_saved([version] if version.claim.job_id in saved_ids else [])
 
     def _save_progress(self, updates: list[ProgressUpdate]) -> None:
         """Save the newest value of each field."""
@@ -90,29 +181,71 @@ class Finisher:
         for update in newest.values():
             try:
                 save_progress(update.claim, update.fields, worker_id=self._context.worker_id, using=self._using)
-            except (DataError, IntegrityError):
-                logger.exception("job %s: progress could not be saved", update.claim.job_id)
+            except Exception as error:
+                if not self._is_refusal(error):
+                    raise
+                self._save_escaped(update)
 
     def _save_logs(self, updates: Iterable[LogUpdate]) -> None:
         """Save the logs of runs before their finishes."""
         for update in updates:
             try:
                 save_log(update.claim, update.lines(), worker_id=self._context.worker_id, using=self._using)
-            except (DataError, IntegrityError):
-                logger.exception("job %s: log could not be saved", update.claim.job_id)
+            except Exception as error:
+                if not self._is_refusal(error):
+                    raise
+                self._save_escaped(update)
+
+    def _save_escaped(self, update: ProgressUpdate | LogUpdate) -> None:
+        """Save an update whose text the database has refused in ASCII, or not at all."""
+        worker_id, using = self._context.worker_id, self._using
+        try:
+            if isinstance(update, LogUpdate):
+                save_log(update.claim, escaped_lines(update.lines()), worker_id=worker_id, using=using)
+            else:
+                save_progress(update.claim, escaped_fields(update.fields), worker_id=worker_id, using=using)
+        except Exception as error:
+            if not self._is_refusal(error):
+                raise
+            logger.exception("job %s: its progress or log could not be saved", update.claim.job_id)
 
     def _finish(self, runs: list[FinishedRun], *, is_retry: bool) -> set[int]:
         """Save a batch. If the database refuses its data, halve it until the run at fault is alone."""
-        worker_id = self._context.worker_id
         try:
-            return finish(runs, worker_id=worker_id, is_retry=is_retry, using=self._using)
-        except (DataError, IntegrityError) as error:
+            return finish(runs, worker_id=self._context.worker_id, is_retry=is_retry, using=self._using)
+        except Exception as error:
+            if not self._is_refusal(error):
+                raise
             if len(runs) > 1:
                 half = len(runs) // 2
                 return self._finish(runs[:half], is_retry=True) | self._finish(runs[half:], is_retry=True)
-            logger.exception("job %s: result could not be stored; moved to dead letters", runs[0].claim.job_id)
-            delete_unsaved_result(runs[0])
-            return finish([_as_unstorable(runs[0], error)], worker_id=worker_id, using=self._using)
+            return self._finish_without_refused_text(runs[0], error)
+
+    def _finish_without_refused_text(self, run: FinishedRun, error: Exception) -> set[int]:
+        """Save one run whose data the database refuses with the same outcome and less text."""
+        for version in without_refused_text(run, error):
+            try:
+                saved = finish([version], worker_id=self._context.worker_id, using=self._using)
+            except Exception as second:
+                if not self._is_refusal(second):
+                    raise
+                continue
+            logger.error(
+                "job %s (%s): the database refused its result or error; saved without the refused text: %s",
+                run.claim.job_id,
+                run.claim.name,
+                error,
+            )
+            if version.decision.result_retention is None:
+                delete_unsaved_result(run)
+            return saved
+        if not isinstance(error, DatabaseError):
+            raise error
+        self._set_aside(run, error)
+        return set()
+
+    def _is_refusal(self, error: Exception) -> bool:
+        return is_refusal(connections[self._using], error)
 
     def _after_saved(self, runs: list[FinishedRun]) -> None:
         """Record run times, log, and report the saved runs and their retries."""
@@ -160,13 +293,10 @@ def _log(run: FinishedRun) -> None:
         )
 
 
-def _as_unstorable(run: FinishedRun, error: Exception) -> FinishedRun:
-    """Return a run whose data the database refuses as a dead one that says so."""
-    message = f"the result or error of this run cannot be stored: {type(error).__name__}"
-    decision = Decision(
-        state=State.DEAD,
-        attempt_outcome=AttemptOutcome.FAILED,
-        error=Error(error_class="NotStorable", message=message, traceback="", fingerprint=""),
-        death=DeathReason.UNREADABLE,
-    )
-    return run._replace(decision=decision, fingerprint="")
+def _first_finish_per_job(items: list[FinisherItem]) -> list[FinishedRun]:
+    """Return the finished runs; if one run ended twice (it ended while it was released), the first end counts."""
+    first: dict[int, FinishedRun] = {}
+    for item in items:
+        if isinstance(item, FinishedRun) and first.setdefault(item.claim.job_id, item) is not item:
+            delete_unsaved_result(item)
+    return list(first.values())

@@ -27,10 +27,13 @@ class BatchQueue(Generic[T]):
     def __len__(self) -> int:
         return self._items.qsize()
 
-    def take(self) -> list[T]:
-        """Return all items, at least one unless the queue has ended, at most ``max_items``."""
+    def take(self, *, seconds: float | None = None) -> list[T]:
+        """Return all items, at most ``max_items``. Wait for the first, up to ``seconds`` if given."""
         batch: list[T] = []
-        item = self._items.get()
+        try:
+            item = self._items.get(timeout=seconds)
+        except Empty:
+            return batch
         while item is not None:
             batch.append(item)
             if len(batch) == self._max_items:

@@ -71,6 +71,13 @@ class Dialect(ABC):
         """Tell whether the server rolled this transaction back in favour of another, so that a retry may succeed."""
 
     @abstractmethod
+    def is_refusal(self, error: DatabaseError) -> bool:
+        """Tell whether the server answered and does not take the data: with other data it would.
+
+        False if it did not answer, or answered that it is shutting down, full, read-only, not migrated, or in conflict.
+        """
+
+    @abstractmethod
     def is_idle(self, driver_connection: Any) -> bool:
         """Tell, without a round trip if possible, whether a connection is open and in no transaction."""
 

@@ -16,6 +16,9 @@ class ServerStatements(Protocol):
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Return what the server tells this user; ``notify``: whether to try out notifications."""
 
+    def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
+        """Tell whether the text columns of the jobs' tables take every character."""
+
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return the indexes of these tables that exist but are not usable."""
 

@@ -17,6 +17,7 @@ from ..base.stats import StatStatements
 from ..shared.by_id import COMPILERS
 from . import compilers
 from .dependencies import MySQLDependencies
+from .errors import CONFLICTS, error_number, is_server_refusal
 from .jobs import MySQLJobs
 from .keys import MySQLKeys
 from .limits import MySQLLimits
@@ -25,9 +26,6 @@ from .schedules import MySQLSchedules
 from .server import MySQLServer
 from .sessions import MySQLSessions
 from .statements import NOW
-
-CONFLICTS = {1020, 1213}
-"""ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
 
 COMPILERS["mysql"] = compilers
 
@@ -70,7 +68,11 @@ class MySQL(Dialect):
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Compare the server's error number."""
-        return bool(error.args) and error.args[0] in CONFLICTS
+        return error_number(error) in CONFLICTS
+
+    def is_refusal(self, error: DatabaseError) -> bool:
+        """Compare the server's error number."""
+        return is_server_refusal(error)
 
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open and commits by itself; it does not know of ``START TRANSACTION``."""

@@ -18,6 +18,10 @@ ENGINES = """
 SELECT table_name, engine FROM information_schema.tables
 WHERE table_schema = database() AND table_name LIKE 'django\\_jobs\\_%%' AND engine <> 'InnoDB'
 """
+NARROW_COLUMNS = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = database() AND table_name LIKE 'django\\_jobs\\_%%' AND character_set_name <> 'utf8mb4' LIMIT 1
+"""
 FLUSH_AT_COMMIT = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit"
 
 
@@ -30,6 +34,8 @@ class MySQLServer:
         unsafe = []
         if readable_rows(connection, ENGINES, []):
             unsafe.append(UnsafeSetting.NO_TRANSACTIONS)
+        if not self.takes_all_text(connection):
+            unsafe.append(UnsafeSetting.NARROW_TEXT)
         if readable_rows(connection, FLUSH_AT_COMMIT) == [(0,)]:
             unsafe.append(UnsafeSetting.NOT_DURABLE)
         return ServerFacts(
@@ -38,6 +44,10 @@ class MySQLServer:
             ],
             unsafe_settings=unsafe,
         )
+
+    def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
+        """Look for a column that is not utf8mb4: older servers made utf8mb3 tables, which take no emoji."""
+        return not readable_rows(connection, NARROW_COLUMNS, [])
 
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return none: an index is built whole or not at all."""

@@ -25,6 +25,17 @@ from .sessions import PostgreSQLSessions
 CONFLICTS = {"40001", "40P01"}
 """serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
 
+OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F0", "XX"}
+"""Classes of errors that other data would not mend: no connection, read-only, no rights, no database, a conflict, not
+migrated, no resources, a lock, shut down or cut off, a broken disk, configuration or page; PostgreSQL manual, "Error
+Codes"."""
+
+
+def _sqlstate(error: DatabaseError) -> str:
+    """Return the server's code, empty if it has not answered; psycopg 3 and 2 name it differently."""
+    cause = error.__cause__
+    return getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None) or ""
+
 
 class PostgreSQL(Dialect):
     """PostgreSQL 14 and later."""
@@ -74,8 +85,12 @@ class PostgreSQL(Dialect):
 
     def is_conflict(self, error: DatabaseError) -> bool:
         """Compare the SQLSTATE; psycopg 3 and 2 name it differently."""
-        cause = error.__cause__
-        return (getattr(cause, "sqlstate", None) or getattr(cause, "pgcode", None)) in CONFLICTS
+        return _sqlstate(error) in CONFLICTS
+
+    def is_refusal(self, error: DatabaseError) -> bool:
+        """Compare the class of the SQLSTATE, its first two characters; an error without one came from the client."""
+        sqlstate = _sqlstate(error)
+        return bool(sqlstate) and sqlstate[:2] not in OUTAGE_CLASSES
 
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""

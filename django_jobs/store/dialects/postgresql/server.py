@@ -59,6 +59,8 @@ class PostgreSQLServer:
             unsafe.append(UnsafeSetting.NOT_DURABLE)
         if "off" in (settings.get("autovacuum"), settings.get("track_counts")):
             unsafe.append(UnsafeSetting.NO_AUTOVACUUM)
+        if not self.takes_all_text(connection):
+            unsafe.append(UnsafeSetting.NARROW_TEXT)
         return ServerFacts(
             vacuum_blockers=[
                 VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in blockers
@@ -68,6 +70,10 @@ class PostgreSQLServer:
             notify_works=_receives_notifications(connection) if notify else None,
             unsafe_settings=unsafe,
         )
+
+    def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
+        """Read the database's encoding."""
+        return readable_rows(connection, "SHOW server_encoding") in ([("UTF8",)], [])
 
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return indexes that a failed CREATE INDEX CONCURRENTLY left behind."""

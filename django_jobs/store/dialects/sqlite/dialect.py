@@ -25,6 +25,8 @@ from .statements import SINCE_EPOCH
 from .transactions import write_transaction
 
 BUSY_SECONDS = 30
+REFUSALS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
+"""Primary result codes; the others mean that the file is busy, full, read-only, broken or gone."""
 
 
 class SQLite(Dialect):
@@ -73,6 +75,11 @@ class SQLite(Dialect):
     def is_conflict(self, error: DatabaseError) -> bool:
         """Return False: there is one writer, and a worker's transactions begin as one."""
         return False
+
+    def is_refusal(self, error: DatabaseError) -> bool:
+        """Compare SQLite's primary result code; a missing table or column has the same as malformed JSON."""
+        code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
+        return code in REFUSALS and not str(error).startswith("no such ")
 
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver; on a closed connection ``total_changes`` raises."""

@@ -24,6 +24,10 @@ class SQLiteServer:
         log = Path(f"{connection.settings_dict['NAME']}-wal")
         return ServerFacts(log_bytes=log.stat().st_size if log.exists() else None, unsafe_settings=unsafe)
 
+    def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
+        """Return True: every encoding of SQLite is one of Unicode."""
+        return True
+
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return none: an index is built whole or not at all."""
         return []
