@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from types import BuiltinFunctionType, FunctionType
-from typing import Any
+from typing import Any, get_type_hints
 
 from asgiref.sync import iscoroutinefunction, sync_to_async
 from django.db import connections
@@ -46,6 +46,18 @@ def layers(function: Any) -> Iterator[Any]:
             if not isinstance(function, (FunctionType, BuiltinFunctionType)):
                 yield type(function).__call__
             function = getattr(function, "__wrapped__", None)
+
+
+def type_hints(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return the annotations of the parameters; none if one cannot be resolved, as a name for type checkers only."""
+    hints: dict[str, Any] = {}
+    for layer in layers(function):
+        try:
+            hints = get_type_hints(layer, include_extras=True) | hints
+        except (NameError, TypeError, AttributeError, SyntaxError):
+            continue
+    hints.pop("return", None)
+    return hints
 
 
 def is_async(function: Callable[..., Any]) -> bool:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, Unpack
 
 from . import registry
+from .arguments.references import check_references
 from .arguments.serialization import decode, encode
+from .callables import type_hints
 from .conf import get_settings
 from .conf.readers import MAX_NAME_LENGTH, as_duration
 from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
@@ -157,10 +159,14 @@ def get_schedulable_job(name: str) -> DefinedJob:
 
 
 def check_stored_arguments(definition: DefinedJob, arguments: object) -> dict[str, Any]:
-    """Return ``arguments`` (a JSON object of keywords) by parameter name, or raise ArgumentsError."""
+    """Return ``arguments`` (a JSON object of keywords) by parameter name.
+
+    Raises ArgumentsError, and SerializationError for what cannot be read, or is a row that the job is not meant to get.
+    """
     if not isinstance(arguments, dict):
         raise ArgumentsError(f'expected a JSON object such as {{"user_id": 7}}, got {arguments!r}')
     bound = definition.signature.bind((), arguments)
+    check_references(bound, annotations=type_hints(definition.function).values())
     decode(bound)
     return bound
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import typing
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +14,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
 
 from ..arguments.signature import VAR_POSITIONAL_KEY
+from ..callables import type_hints
 from ..conf import get_settings
 from ..policy.redact import MASK
 from ..redaction import redact_for_job
@@ -80,7 +80,7 @@ def _refuse_constant(name: str) -> None:
 
 def read_arguments(definition: DefinedJob, body: Mapping[str, Any]) -> tuple[list[Any], dict[str, Any]]:
     """Return args and kwargs for ``enqueue``. Raises Problem that names each argument that does not fit."""
-    hints, errors = _hints(definition), []
+    hints, errors = type_hints(definition.function), []
     values = {}
     for name, value in body.items():
         parameter = _parameter(definition, name)
@@ -110,7 +110,7 @@ def invalid_arguments(job_name: str, errors: list[dict[str, str]]) -> Problem:
 
 def arguments_schema(definition: DefinedJob) -> Schema:
     """Return the JSON Schema of the body that enqueues this job, without the defaults of secret arguments."""
-    hints = _hints(definition)
+    hints = type_hints(definition.function)
     schema: Schema = {"type": "object", "properties": {}, "additionalProperties": False}
     required = []
     for parameter in definition.signature.parameters.values():
@@ -135,14 +135,6 @@ def _default(definition: DefinedJob, parameter: inspect.Parameter) -> Schema:
         return {}
     shown = redact_for_job(definition.name, {parameter.name: value})[parameter.name]
     return {} if shown == MASK else {"default": shown}
-
-
-def _hints(definition: DefinedJob) -> dict[str, Any]:
-    """Return the annotations; none if one cannot be resolved, such as a name imported for type checkers only."""
-    try:
-        return typing.get_type_hints(definition.function, include_extras=True)
-    except (NameError, TypeError, AttributeError, SyntaxError):
-        return {}
 
 
 def _parameter(definition: DefinedJob, name: str) -> inspect.Parameter | None:

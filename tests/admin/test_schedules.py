@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -10,9 +11,12 @@ from django.contrib.auth.models import Permission, User
 from django.test import Client
 from django.urls import reverse
 
-from django_jobs.models import CronSchedule, Job, Tick
+from django_jobs.arguments.serialization import encode
+from django_jobs.models import CronSchedule, Job, Queue, Tick
+from django_jobs.schedules import find_problem
 from django_jobs.store.clock import database_now
 from tests.factories import ago, make_job, make_schedule, make_tick
+from tests.sampleapp.models import Customer
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -61,6 +65,21 @@ def test_a_schedule_is_written_and_shown_in_words_with_its_next_firings(staff: C
         assert f"{instant:%Y-%m-%d %H:%M:%S} UTC" in page
     assert page.count("09:00:00 Europe/Berlin") == 5
     assert "At 09:00 on Monday" in staff.get(reverse(LIST)).content.decode()
+
+
+def test_a_schedule_cannot_hand_any_row_of_the_project_to_its_job(staff: Client, settings: Any) -> None:
+    settings.DJANGO_JOBS = {**settings.DJANGO_JOBS, "SCHEDULABLE": ["tests.sampleapp.jobs.greet"]}
+    customer = Customer.objects.create(name="ada")
+    given = {"job_name": "tests.sampleapp.jobs.greet"}
+    for row in (User.objects.get(), Queue.objects.create(name="x")):
+        text = json.dumps({"customer": encode(row, what="x")})
+        answer = staff.post(reverse(ADD), form(**given, arguments=text))
+        assert "expected sampleapp.customer" in answer.context["adminform"].form.errors["arguments"][0]
+    text = json.dumps({"customer": encode(customer, what="x")})
+    assert staff.post(reverse(ADD), form(**given, arguments=text)).status_code == 302
+    row = CronSchedule.objects.get()
+    row.arguments = {"customer": encode(User.objects.get(), what="x")}
+    assert "may not be given here" in find_problem(row)
 
 
 def test_only_jobs_that_opted_in_can_be_picked(staff: Client) -> None:

@@ -19,7 +19,9 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from ... import registry
+from ...arguments.references import check_references
 from ...arguments.serialization import decode
+from ...callables import type_hints
 from ...conf.readers import MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY, as_queue_name
 from ...exceptions import ConfigurationError, JobsError, ResultNotPassedError, ResultUnreadableError
 from ...models import Job
@@ -94,6 +96,7 @@ class CopyForm(forms.Form):
         job, signature = self.job, self.definition.signature
         try:
             whole = unmask(given, original=job.arguments, masked=redact_job_value(job, job.arguments))
+            check_references(whole, annotations=type_hints(self.definition.function).values(), original=job.arguments)
             args, kwargs = signature.call_arguments(decode(whole))
             signature.bind(args, kwargs)
         except (JobsError, ValueError, TypeError, ArithmeticError) as error:

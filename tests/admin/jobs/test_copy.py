@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.test import Client
 
 from django_jobs.arguments.serialization import encode
@@ -79,11 +80,6 @@ def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client
         (form({"first": 1, "third": 2}), "arguments", "third"),
         (form({"first": {"$type": "odd"}}), "arguments", "unknown tag"),
         (form({"first": {"$type": "datetime", "value": "x"}}), "arguments", "cannot be read"),
-        (
-            form({"first": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}),
-            "arguments",
-            "no longer exists",
-        ),
         (form({"first": MASK}), "arguments", "keeps a secret only if"),
         (form('{"first": NaN}'), "arguments", "cannot carry nan"),
         (form("[" * 20_000), "arguments", "nested too deeply"),
@@ -114,6 +110,28 @@ def test_references_to_rows_are_kept(admin_client: Client) -> None:
     job = factories.make_job(State.DEAD, name=sample.greet.name, arguments=stored)
     admin_client.post(url("job_copy", job.pk), form(stored))
     assert Job.objects.latest("pk").arguments == stored
+
+
+def test_a_row_that_is_gone_is_said_to_be_so(admin_client: Client) -> None:
+    job = factories.make_job(State.DEAD, name=sample.greet.name, arguments={"customer": 1})
+    gone = {"customer": {"$type": "model", "model": "sampleapp.customer", "pk": 4711, "using": "default"}}
+    answer = admin_client.post(url("job_copy", job.pk), form(gone))
+    assert "no longer exists" in " ".join(answer.context["form"].errors["arguments"])
+
+
+@pytest.mark.parametrize("is_original", [False, True])
+def test_only_rows_of_a_model_that_the_original_has_can_be_given_to_a_job_without_annotations(
+    admin_client: Client, admin_user: User, is_original: bool
+) -> None:
+    ada, bob = Customer.objects.create(name="ada"), Customer.objects.create(name="bob")
+    stored = {"value": encode(ada if is_original else 7, what="x")}
+    job = factories.make_job(State.DEAD, name=sample.echo.name, arguments=stored)
+    for row, is_taken in ((bob, is_original), (admin_user, False)):
+        answer = admin_client.post(url("job_copy", job.pk), form({"value": [{"deep": encode(row, what="x")}]}))
+        assert (answer.status_code == 302) == is_taken
+        if not is_taken:
+            assert "may not be given here: expected no model" in " ".join(answer.context["form"].errors["arguments"])
+    assert Job.objects.count() == 1 + is_original
 
 
 def charged() -> Job:
