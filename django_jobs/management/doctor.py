@@ -9,9 +9,11 @@ from ..policy.doctor import Finding, RowFacts, ServerFacts, diagnose
 from ..store.doctor import rows as doctor_rows
 from ..store.doctor.schema import read_schema
 from ..store.doctor.server import read_server
+from ..store.future_instants import future_instants
 
 MAX_CALLS_CHECKED = 1_000
 MAX_CALLS_REPORTED = 10
+MAX_WINDOWS = 100
 
 
 def run_doctor() -> list[Finding]:
@@ -28,9 +30,24 @@ def run_doctor() -> list[Finding]:
         missing_finished_at=doctor_rows.jobs_without_finish_time(using=using),
         unknown=doctor_rows.unknown_jobs(using=using),
         unreadable=_find_uncallable(using),
+        in_future=_count_future_instants(using),
         wrong_permits=doctor_rows.jobs_with_wrong_permits(using=using),
     )
     return diagnose(rows=rows, server=read_server(using=using), schema=schema)
+
+
+def _count_future_instants(using: str) -> list[tuple[str, int]]:
+    """Return how many instants of each kind are further ahead than they can be, in the first windows of each table."""
+    found: dict[str, int] = {}
+    for kind in future_instants(unknown_delay=get_settings().worker.unknown_job_retry_delay):
+        position = kind.start
+        for _ in range(MAX_WINDOWS):
+            number, position = kind.clamp(after=position, dry=True, using=using)
+            if number:
+                found[kind.name] = found.get(kind.name, 0) + number
+            if position is None:
+                break
+    return list(found.items())
 
 
 def _find_uncallable(using: str) -> list[tuple[int, str]]:

@@ -324,6 +324,7 @@ class Migration(migrations.Migration):
                 ('key', django_jobs.models.base.NameField(max_length=200)),
                 ('rule', models.JSONField()),
                 ('check_at', models.DateTimeField(null=True)),
+                ('closed_at', models.DateTimeField(null=True)),
                 ('closed_until', models.DateTimeField(null=True)),
                 ('is_tripped', models.BooleanField(default=False)),
                 ('failures', models.JSONField(default=list)),

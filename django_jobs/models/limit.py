@@ -15,7 +15,8 @@ class Limit(models.Model):
     """State of one key of one limit. Written and locked by workers only, never in the transaction of an enqueue.
 
     ``id`` is a hash of kind, name and key (``policy.limits``). ``check_at`` is when a worker next tries to admit a
-    waiting job; None: not before a run ends or a job arrives. ``rule`` is the newest definition.
+    waiting job; None: not before a run ends or a job arrives. ``rule`` is the newest definition. ``closed_at`` is when
+    ``closed_until`` was written.
     """
 
     id = models.BigIntegerField(primary_key=True)
@@ -24,6 +25,7 @@ class Limit(models.Model):
     key = NameField(max_length=MAX_KEY_LENGTH)
     rule = models.JSONField()
     check_at = models.DateTimeField(null=True)
+    closed_at = models.DateTimeField(null=True)
     closed_until = models.DateTimeField(null=True)
     is_tripped = models.BooleanField(default=False)
     failures = models.JSONField(default=list)

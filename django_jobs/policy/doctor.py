@@ -105,6 +105,7 @@ class RowFacts:
     unknown: Sequence[UnknownJobs] = ()
     unreadable: Sequence[tuple[int, str]] = ()
     wrong_permits: Sequence[int] = ()
+    in_future: Sequence[tuple[str, int]] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +189,15 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
             "jobs",
             f"state and columns contradict each other, so that no worker ever finds them: {_ids(rows.inconsistent)}",
             "They were not written by django_jobs. 'manage.py jobs cancel ID' ends them; enqueue them again.",
+        )
+    if rows.in_future:
+        kinds = ", ".join(f"{number} {name}" for name, number in rows.in_future)
+        yield _problem(
+            "clock",
+            f"instants in the future: {kinds}",
+            "The database's clock was set back, or rows come from a server whose clock is ahead. A worker corrects them"
+            " within a minute, and rescues and admits jobs again: start one by 'manage.py runworker'. Synchronize the"
+            " database's host by NTP.",
         )
     if rows.wrong_permits:
         yield _problem(

@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from ..models import Worker
 from ..models.base import MAX_ACTOR_LENGTH
+from ..policy.clock_steps import TOLERANCE
 from .clock import DatabaseNow
 from .dialects import open_dialect
 
@@ -98,11 +99,24 @@ def served_queues(*, stale_after: timedelta, using: str | None = None) -> list[f
     return [frozenset(queues) or None for queues in working.values_list("queues", flat=True)]
 
 
+def clamp_heartbeats(*, dry: bool = False, using: str | None = None) -> int:
+    """Set heartbeats in the future to now, and return how many: the database's clock was set back meanwhile.
+
+    A living worker renews its heartbeat in any case; a dead one would count as alive until the clock has caught up.
+    """
+    _, connection = open_dialect(using)
+    alive = Worker.objects.using(connection.alias).filter(state__in=Worker.ALIVE_STATES)
+    ahead = alive.filter(heartbeat_at__gt=DatabaseNow(TOLERANCE))
+    return ahead.count() if dry else ahead.update(heartbeat_at=DatabaseNow())
+
+
 def mark_lost_workers(*, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None) -> int:
-    """Set workers without a heartbeat for ``stale_after`` to lost and return how many. One guarded statement.
+    """Set workers without a heartbeat for ``stale_after`` to lost and return how many. Two guarded statements.
 
     ``exclude_id`` is the caller's own id: a worker that was frozen after its heartbeat must not mark itself as lost.
+    A heartbeat in the future counts as one of now.
     """
+    clamp_heartbeats(using=using)
     stale = _others_alive(exclude_id, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
     return stale.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
 

@@ -111,6 +111,16 @@ def test_ended_jobs_that_are_never_pruned_are_named() -> None:
     assert _doctor()["jobs"]["what"].endswith(f"never pruned: {job.pk}")
 
 
+def test_instants_in_the_future_are_counted() -> None:
+    factories.make_worker(heartbeat_at=database_now() + timedelta(hours=1))
+    factories.make_schedule(cron="* * * * *", next_due_at=database_now() + timedelta(hours=1))
+    found = _doctor()["clock"]
+    assert found["severity"] == "problem"
+    assert found["what"] == "instants in the future: 1 heartbeats, 1 next ticks of schedules"
+    assert "clock was set back" in found["advice"]
+    assert _doctor()["clock"] == found, "doctor changes nothing"
+
+
 def test_permits_without_a_job_or_a_limit_are_named() -> None:
     sample.render.enqueue(1)
     assert "limits" not in _doctor()

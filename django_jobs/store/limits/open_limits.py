@@ -12,6 +12,7 @@ from django.db.models.functions import Cast
 
 from ...models import Limit
 from ...policy.limits import LimitRule, LimitState
+from ..clock import DatabaseNow
 from ..dialects.base.jobs import from_epoch
 from ..dialects.shared.by_id import InIds
 
@@ -41,7 +42,10 @@ def write_state(limit: LimitRow, state: LimitState, *, using: str) -> None:
     limit.state = state
     closed = None if state.closed_until is None else from_epoch(state.closed_until)
     Limit.objects.using(using).filter(pk=limit.id).update(
-        closed_until=closed, is_tripped=state.tripped, failures=list(state.failures)
+        closed_at=None if closed is None else DatabaseNow(),
+        closed_until=closed,
+        is_tripped=state.tripped,
+        failures=list(state.failures),
     )
 
 

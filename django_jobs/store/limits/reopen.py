@@ -20,7 +20,7 @@ def reopen_limit(limit_id: int, *, using: str | None = None) -> bool:
     _, connection = open_dialect(using)
     closed = Q(closed_until__gt=DatabaseNow()) | Q(is_tripped=True)
     limits = Limit.objects.using(connection.alias).filter(closed, pk=limit_id)
-    changed = limits.update(closed_until=None, is_tripped=False, failures=[], check_at=DatabaseNow())
+    changed = limits.update(closed_at=None, closed_until=None, is_tripped=False, failures=[], check_at=DatabaseNow())
     if changed:
         waiting = Permit.objects.using(connection.alias).filter(limit=limit_id, phase=PermitPhase.WAITING)
         first = waiting.order_by("urgency", "job").values_list("job__queue_name", flat=True)[:1]

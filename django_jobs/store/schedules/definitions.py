@@ -127,11 +127,11 @@ def sync_schedules(
     touched: list[int] = []
     for row in found.values():
         verdict = _verdict(row, wanted.get(row.name), judge)
-        if _is_younger(row, started_at) or not _needs_change(row, verdict):
+        if _is_younger(row, started_at, now) or not _needs_change(row, verdict):
             continue
         with dialect.write_transaction(connection):
             locked = rows.select_for_update().filter(pk=row.pk).first()
-            if locked is None or _is_younger(locked, started_at):
+            if locked is None or _is_younger(locked, started_at, now):
                 continue
             touched.append(row.pk)
             _sync_row(locked, verdict, synced, now=now, using=connection.alias)
@@ -140,7 +140,9 @@ def sync_schedules(
             locked.save(using=connection.alias)
     same = [row.pk for row in found.values() if row.pk not in touched]
     for start in range(0, len(same), ROWS_PER_STATEMENT):
-        older = Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE)
+        older = (
+            Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE) | Q(defined_at__gt=now + TOLERANCE)
+        )
         rows.filter(older, pk__in=same[start : start + ROWS_PER_STATEMENT]).update(defined_at=started_at)
     if made or touched:
         notify_schedulers_on_commit(using=connection.alias)
@@ -186,8 +188,9 @@ def _sync_row(row: CronSchedule, verdict: _Verdict, synced: SyncResult, *, now: 
         synced.changed.append(row.name)
 
 
-def _is_younger(row: CronSchedule, started_at: datetime) -> bool:
-    return row.defined_at is not None and row.defined_at > started_at + TOLERANCE
+def _is_younger(row: CronSchedule, started_at: datetime, now: datetime) -> bool:
+    """Tell whether code that was started later wrote the row; not if that is in the future: the clock was set back."""
+    return row.defined_at is not None and started_at + TOLERANCE < row.defined_at <= now + TOLERANCE
 
 
 def _written(spec: ScheduleSpec, started_at: datetime, now: datetime) -> CronSchedule:
@@ -205,9 +208,18 @@ def _write(row: CronSchedule, spec: ScheduleSpec, *, now: datetime, using: str) 
     """Apply ``spec`` to ``row``; a schedule whose times stay the same keeps its next tick."""
     keeps_times = row.next_due_at is not None and row.timing == spec.timing
     _fill(row, spec)
-    if keeps_times:
-        return
-    _set_next(row, spec.timing, now)
+    if not keeps_times:
+        _restart(row, now=now, using=using)
+
+
+def restart(row: CronSchedule, *, now: datetime, using: str) -> None:
+    """Save a locked schedule as next due after now; queued ticks are checked soon."""
+    _restart(row, now=now, using=using)
+    row.save(using=using, update_fields=["next_due_at", "next_check_at"])
+
+
+def _restart(row: CronSchedule, *, now: datetime, using: str) -> None:
+    _set_next(row, row.timing, now)
     if row.next_check_at is not None and has_queued_ticks(row, using=using):
         row.next_check_at = min(row.next_check_at, now + QUEUED_TICK_CHECK_INTERVAL)
 

@@ -1,17 +1,13 @@
 """Find and repair rows that contradict each other, which no crash leaves, but manual edits and raw deletes do.
 
-A pass reads the tables a window at a time, one window a table and round of maintenance: bounded statements, whatever
-the size of the tables. What a crash may leave is repaired sooner, by ``store/lifecycle/repair.py``.
+A pass reads the tables a window at a time. What a crash may leave is repaired sooner, by ``store/lifecycle/repair.py``.
 """
 
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
-from typing import Any
 
 from ... import registry
 from ...arguments.serialization import decode
@@ -23,48 +19,29 @@ from ...store.lifecycle.unblock import release_unblocked
 from ...store.limits.repair import repair_permits
 from ...store.results.inputs import with_results
 from ..execution.runtime import WorkerContext
+from .table_walk import TableWalk, Walk
 
 logger = logging.getLogger("django_jobs.worker")
 
 PASS_INTERVAL_SECONDS = 1_800.0
 
 
-@dataclass(slots=True)
-class _Walk:
-    """A check of one table: ``check`` returns the number of repairs and its next ``position``, None at the end."""
-
-    check: Callable[..., tuple[int, Any]]
-    start: int | str
-    message: str
-    position: int | str | None = None
-
-
 class ConsistencyCheck:
     """``step`` checks the next window of each table, until all have been read; then it waits for half an hour."""
 
     def __init__(self, context: WorkerContext) -> None:
-        self._walks = (
-            _Walk(partial(repair_permits, resolve=needs_of_job), 0, "repaired %s permits without a job or a limit"),
-            _Walk(release_unblocked, 0, "released %s blocked jobs that waited for nothing"),
-            _Walk(recount_batches, 0, "corrected the counts of %s batches"),
-            _Walk(recount_groups, "", "corrected the numbers of open dead letters of %s groups"),
+        walks = (
+            Walk("repaired %s permits without a job or a limit", partial(repair_permits, resolve=needs_of_job), 0),
+            Walk("released %s blocked jobs that waited for nothing", release_unblocked, 0),
+            Walk("corrected the counts of %s batches", recount_batches, 0),
+            Walk("corrected the numbers of open dead letters of %s groups", recount_groups, ""),
         )
-        self._using = context.using
-        self._next_pass_at = time.monotonic()
+        self.walk = TableWalk(walks, interval_seconds=PASS_INTERVAL_SECONDS, using=context.using)
 
     def step(self) -> None:
         """Check the next windows, if a pass is due or under way."""
-        if all(walk.position is None for walk in self._walks):
-            if time.monotonic() < self._next_pass_at:
-                return
-            self._next_pass_at = time.monotonic() + PASS_INTERVAL_SECONDS
-            for walk in self._walks:
-                walk.position = walk.start
-        for walk in self._walks:
-            if walk.position is not None:
-                repaired, walk.position = walk.check(after=walk.position, using=self._using)
-                if repaired:
-                    logger.warning(walk.message, repaired)
+        for message, repaired in self.walk.step():
+            logger.warning(message, repaired)
 
 
 def needs_of_job(job: Job) -> Sequence[RequiredPermit] | None:

@@ -29,6 +29,7 @@ from ...store.search.id_checkpoints import INTERVAL, prune_id_checkpoints, recor
 from ...store.stats.rollup import prune_rollups, roll_up
 from ...store.workers import mark_lost_workers, time_until_stale
 from ..execution.runtime import WorkerContext
+from .clock_steps import ClockSteps
 from .consistency import ConsistencyCheck
 
 logger = logging.getLogger("django_jobs.worker")
@@ -56,11 +57,13 @@ class Maintenance:
         self._prune_from: int | None = None
         self._last_repair = RepairResult()
         self._consistency = ConsistencyCheck(context)
+        self._clock_steps = ClockSteps(context)
 
     def step(self) -> float:
         """Do the due duties and return the seconds until the next round."""
         if not self._is_synced:
             self._sync_limits()
+        self._clock_steps.step()
         self._rescue()
         self._repair()
         self._consistency.step()

@@ -19,6 +19,7 @@ from django_jobs.models import (
 )
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
+from django_jobs.store.clock import database_now
 from django_jobs.worker.duties.maintenance import Maintenance
 from tests import factories
 from tests.worker.contexts import RecordedEvents, make_context
@@ -154,3 +155,20 @@ def test_expired_jobs_are_cancelled() -> None:
     _maintain()
     assert job.refresh().state == "cancelled"
     assert job.expired_at is not None
+
+
+def test_a_clock_that_is_set_back_is_noticed_and_holds_up_no_rescue(caplog) -> None:
+    maintenance = _maintain()
+    assert "set back" not in caplog.text
+    dead = factories.make_worker(heartbeat_at=factories.ago(hours=-1))
+    batch = factories.make_batch(state="open", closed_at=None, last_activity_at=factories.ago(hours=-1))
+    maintenance.step()
+    assert Worker.objects.get(pk=dead.pk).heartbeat_at <= database_now()
+
+    clock = maintenance._clock_steps
+    clock._last = clock._last._replace(instant=clock._last.instant + timedelta(hours=1))
+    maintenance.step()
+    assert "the database's clock was set back by 3600 s" in caplog.text
+    assert "1 activity of batches were in the future; they are corrected" in caplog.text
+    batch.refresh_from_db()
+    assert batch.last_activity_at <= database_now()
