@@ -16,7 +16,7 @@ from django.db import connection, transaction
 
 from django_jobs import Batch, Cancel, Retry, current_job, job
 from django_jobs.backoff import Constant
-from tests.misbehaving import leftovers, odd  # noqa: F401 - they register their jobs
+from tests.misbehaving import forking, leftovers, odd  # noqa: F401 - they register their jobs
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
 

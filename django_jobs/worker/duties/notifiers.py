@@ -14,6 +14,7 @@ from django.db import connections
 from ...store.dialects.postgresql.channels import CHANNEL, SCHEDULERS_CHANNEL
 from ...store.notify import FAST_POLL_SECONDS
 from ..execution.runtime import WorkerContext
+from ..forked_copies import detach_in_copies
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -80,6 +81,7 @@ class PostgresNotifier:
 
         parameters = connections[self._using].get_connection_params()
         self._connection = psycopg.connect(**parameters, autocommit=True)
+        detach_in_copies(self._connection)
         self._connection.execute(f"LISTEN {CHANNEL}")
         self._connection.execute(f"LISTEN {SCHEDULERS_CHANNEL}")
         self.is_listening = self.is_listening_for_schedules = True

@@ -30,6 +30,7 @@ from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.enqueue.expiry import is_past_expiry
 from ...store.lifecycle.signals import send_started_signal
 from ...store.results.inputs import with_results
+from ..forked_copies import end_copy_since, fork_count
 from .atomic import execute_atomic
 from .classify import is_kind, outcome_from_exception, outcome_from_stray, outcome_from_value, timeout_seconds
 from .errors import describe_exception, traceback_of
@@ -161,13 +162,17 @@ def announce_start(run: Run) -> None:
 def call_function(run: Run) -> Outcome:
     """Call the function within its time limit and classify what it returns or raises."""
     run.is_called = True
+    forks = fork_count()
     try:
         with (
             activate_context(run.job),
             _time_limit(run),
             run.context.interrupts.interruptible_call(run.claim),
         ):
-            value = run.definition.function(*run.args, **run.kwargs)
+            try:
+                value = run.definition.function(*run.args, **run.kwargs)
+            finally:
+                end_copy_since(forks)
         return offload(outcome_from_value(value, run), run)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt end the job, not the worker
         return outcome_from_exception(error, run)
@@ -176,13 +181,17 @@ def call_function(run: Run) -> Outcome:
 async def acall_function(run: Run) -> Outcome:
     """Await the function within its time limit and classify what it returns or raises."""
     run.is_called = True
+    forks = fork_count()
     limit = asyncio.timeout(run.timeout_seconds)
     task = run.context.interrupts.interruptible_task(run.claim)
     try:
         with activate_context(run.job):
             async with limit:
                 with task:
-                    value = await run.definition.coroutine_function(*run.args, **run.kwargs)
+                    try:
+                        value = await run.definition.coroutine_function(*run.args, **run.kwargs)
+                    finally:
+                        end_copy_since(forks)
         outcome = outcome_from_value(value, run)
         return await sync_to_async(offload)(outcome, run) if needs_offload(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled task is a failed job

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -18,6 +19,7 @@ from ...store.dialects.base.jobs import Claim, FinishedRun
 from ..execution.events import CommittedRun
 from ..execution.run import aexecute
 from ..execution.runtime import WorkerContext
+from ..forked_copies import call_in_copies, end_copy
 from ..threads.connections import reset_connections
 from ..threads.watched_thread import WatchedThread
 from .isolation import has_failed
@@ -49,6 +51,7 @@ class EventLoopExecutor:
         self._is_resetting = False
         self._loop = asyncio.new_event_loop()
         self._thread = WatchedThread(self._serve, role=ROLE, on_death=self._on_death)
+        call_in_copies(self._leave_in_copy)
 
     def start(self) -> None:
         """Start the event loop's thread."""
@@ -86,6 +89,14 @@ class EventLoopExecutor:
         finally:
             self._running.clear()  # if the loop died, they are rescued and count as lost
             self._loop.close()
+
+    def _leave_in_copy(self) -> None:
+        """In a copy of this process that a task has made, end at its next ``await``: the loop has other jobs' tasks."""
+        self._stopping = True
+        self.waiting.clear()
+        if threading.get_ident() == self._thread.ident:
+            getattr(self._loop, "_ready", self.waiting).clear()
+            self._loop.call_soon(end_copy)
 
     def _on_death(self, role: str) -> None:
         self._events.failed(f"its {role} died")

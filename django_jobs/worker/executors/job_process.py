@@ -18,21 +18,19 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import threading
 import time
-from contextlib import suppress
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from typing import NamedTuple
 
 from ...policy.outcomes import Lost, Outcome
 from ...store.dialects.base.jobs import Claim, FinishedRun
+from ..child_process import CHECK_SECONDS, ChildProcess
 from ..execution.classify import outcome_of_timeout, timeout_seconds
 from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..execution.finalize import finalize
 from ..execution.runtime import WorkerContext
-from ..exit_codes import describe_exit
+from ..forked_copies import close_in_copies
 from .job_process_interrupts import INTERRUPT_SIGNAL, create_shared_run_key
 from .job_process_main import Assignment, LogSnapshot, RunReport, run_job_process
 
@@ -40,10 +38,12 @@ logger = logging.getLogger("django_jobs.worker")
 
 CLOSE_TIMEOUT_SECONDS = 1.0
 """How long an idle process may take to end."""
+KILL_TIMEOUT_SECONDS = 5.0
+"""How long a killed process may take to end: the kernel keeps one that waits for a device."""
 
 
 class _RunningProcess(NamedTuple):
-    process: SpawnProcess
+    process: ChildProcess
     pipe: Connection
 
 
@@ -101,13 +101,10 @@ class JobProcess:
     def interrupt(self, claim: Claim) -> None:
         """Raise ``Cancel`` in the function of a run, if that is the current run here."""
         with self._lock:
-            pid = None if self._live is None else self._live.process.pid
-            if pid is None or self._claim is not claim:
+            if self._live is None or self._claim is not claim:
                 return
             self._requested_run[:] = [claim.job_id, claim.claim_number]
-            # It is not reaped while it has a claim, so the pid cannot be another process's yet.
-            with suppress(ProcessLookupError):
-                os.kill(pid, INTERRUPT_SIGNAL)
+            self._live.process.send_signal(INTERRUPT_SIGNAL)
 
     def close(self) -> None:
         """Kill the process; ``run`` raises JobProcessClosed."""
@@ -120,7 +117,7 @@ class JobProcess:
         """End the idle process."""
         if self._live is not None:
             self._live.pipe.close()
-            self._live.process.join(CLOSE_TIMEOUT_SECONDS)
+            self._live.process.wait(CLOSE_TIMEOUT_SECONDS)
             self._discard()
 
     def _set_current_claim(self, claim: Claim | None) -> None:
@@ -143,15 +140,14 @@ class JobProcess:
 
     def _spawn(self) -> _RunningProcess:
         pipe, far_end = multiprocessing.Pipe()
-        process = multiprocessing.get_context("spawn").Process(
-            target=run_job_process,
-            args=(self._context.options, far_end, self._requested_run),
-            name="django_jobs job process",
-        )
+        close_in_copies(pipe)
+        close_in_copies(far_end)
         with self._lock:
             if self._is_closed:
                 raise JobProcessClosed
-            process.start()
+            process = ChildProcess(
+                run_job_process, (self._context.options, far_end, self._requested_run), name="django_jobs job process"
+            )
             self._live = live = _RunningProcess(process, pipe)
         far_end.close()
         self._jobs = 0
@@ -202,17 +198,23 @@ class JobProcess:
         if live is not None:
             live.pipe.close()
             live.process.kill()
-            live.process.join()
-            live.process.close()
+            if live.process.wait(KILL_TIMEOUT_SECONDS):
+                live.process.close()
+            else:
+                logger.error("job process %s was killed and does not end", live.process.pid)
 
 
 def _receive(live: _RunningProcess, deadline: float | None) -> object | None:
     """Return the next message, None if the process died or ``deadline`` (monotonic seconds) has passed."""
-    seconds = None if deadline is None else max(deadline - time.monotonic(), 0)
-    wait([live.pipe, live.process.sentinel], seconds)
-    # Messages that were sent before its death come first.
-    if not live.pipe.poll():
-        return None
+    while True:
+        alive = live.process.is_alive()
+        # Messages that were sent before its death come first.
+        if live.pipe.poll():
+            break
+        left = CHECK_SECONDS if deadline is None else deadline - time.monotonic()
+        if not alive or left <= 0:
+            return None
+        wait([live.pipe, live.process.death], min(left, CHECK_SECONDS))
     try:
         message: object = live.pipe.recv()
     except (EOFError, OSError):
@@ -225,5 +227,5 @@ def _as_log_update(snapshot: LogSnapshot) -> LogUpdate:
 
 
 def _describe_exit(live: _RunningProcess) -> str:
-    live.process.join(CLOSE_TIMEOUT_SECONDS)
-    return describe_exit(live.process.exitcode)
+    live.process.wait(CLOSE_TIMEOUT_SECONDS)
+    return live.process.describe_exit()

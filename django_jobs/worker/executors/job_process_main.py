@@ -15,12 +15,13 @@ import threading
 from contextlib import suppress
 from contextvars import Context
 from datetime import datetime
-from multiprocessing import parent_process
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...policy.log_lines import LogExcerpt
+from ..child_process import wait_as_child
 from ..exit_codes import EXIT_DONE
+from ..forked_copies import call_in_copies, close_in_copies, isolate_copies
 from ..memory import resident_bytes
 from ..options import WorkerOptions
 
@@ -62,11 +63,16 @@ class _WorkerPipe:
         self._pipe = pipe
         self._uninterruptible = interrupts.uninterruptible
         self._sending = threading.Lock()
+        self._is_copy = False
+        close_in_copies(pipe)
+        call_in_copies(self._leave_in_copy)
 
     def progress(self, update: ProgressUpdate | LogUpdate) -> None:
         """Send an update; log lines are read inside the block, so that what is read later is sent later."""
         from ..execution.events import LogUpdate
 
+        if self._is_copy:
+            return
         with self._uninterruptible, self._sending:
             self._pipe.send(LogSnapshot(update.claim, update.lines()) if isinstance(update, LogUpdate) else update)
 
@@ -74,6 +80,13 @@ class _WorkerPipe:
         """Send the finished run."""
         with self._uninterruptible, self._sending:
             self._pipe.send(RunReport(run, resident_bytes()))
+
+    def _leave_in_copy(self) -> None:
+        """Send nothing from a copy of this process, and let signals end it as they would end any program."""
+        self._is_copy = True
+        for number in (signal.SIGTERM, signal.SIGQUIT):
+            if signal.getsignal(number) is _ignore:
+                signal.signal(number, signal.SIG_DFL)
 
 
 def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: SharedRunKey) -> None:
@@ -84,7 +97,9 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
     _die_with_parent()
     # Not SIG_IGN, which programs started by a job would inherit.
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, _ignore)
+    os.set_inheritable(pipe.fileno(), False)  # or programs that jobs start would hold it open
+    isolate_copies()
     import django
 
     django.setup()
@@ -96,6 +111,10 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
     capture_logs()
     observe_connections(in_this_thread=True)
     _serve(pipe, requested_run)
+
+
+def _ignore(*_: object) -> None:
+    """Handle a signal by nothing."""
 
 
 def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
@@ -160,7 +179,5 @@ def _die_with_parent() -> None:
 
 
 def _watch_parent() -> None:
-    parent = parent_process()
-    if parent is not None:
-        wait([parent.sentinel])
+    wait_as_child()
     os._exit(EXIT_DONE)

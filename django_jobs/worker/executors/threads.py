@@ -14,6 +14,7 @@ from django.db import connections
 from ...store.dialects.base.jobs import Claim, FinishedRun
 from ..execution.events import CommittedRun
 from ..execution.runtime import WorkerContext
+from ..forked_copies import call_in_copies
 from ..threads.watched_thread import WatchedThread
 from .isolation import run_isolated
 from .job_process import JobProcess, JobProcessClosed, JobProcessFailed
@@ -52,6 +53,7 @@ class ThreadExecutor:
             WatchedThread(partial(self._work, state), role="executor", on_death=self._on_death)
             for state in self._states
         ]
+        call_in_copies(self._leave_in_copy)
 
     def start(self) -> None:
         """Start the threads."""
@@ -94,6 +96,11 @@ class ThreadExecutor:
         """Kill the job processes; the caller has decided what becomes of their jobs."""
         for state in self._states:
             state.job_process.close()
+
+    def _leave_in_copy(self) -> None:
+        """Start no claims in a copy of this process."""
+        self._stopping = True
+        self.waiting.clear()
 
     def _on_death(self, role: str) -> None:
         self._events.failed(f"its {role} died")

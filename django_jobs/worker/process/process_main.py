@@ -14,11 +14,12 @@ import os
 import signal
 import sys
 import threading
-from multiprocessing import parent_process
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
+from ..child_process import wait_as_child
 from ..exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_STOP_REQUESTED
+from ..forked_copies import close_in_copies, isolate_copies
 from ..liveness import SharedLiveness
 from ..options import WorkerOptions
 from ..threads.watched_thread import WatchedThread
@@ -41,6 +42,9 @@ def run_worker_process(
     Sends each new worker id to the supervisor, and records starts in ``started_jobs`` and its health in ``liveness``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
+    os.set_inheritable(to_supervisor.fileno(), False)  # or programs that jobs start would hold it open
+    isolate_copies()
+    close_in_copies(to_supervisor)
     import django
 
     django.setup()
@@ -110,8 +114,7 @@ def _serve(
 
 def _wait_for_reason(signals: SignalPipe) -> bool:
     """Wait for a signal, the supervisor's death or a stop by the worker; tell whether it is urgent."""
-    parent = parent_process()
-    wait([signals.fileno()] if parent is None else [signals.fileno(), parent.sentinel])
+    wait_as_child([signals.fileno()])
     return signal.SIGQUIT in signals.take()
 
 

@@ -6,6 +6,8 @@ import os
 import signal
 from collections.abc import Iterable
 
+from ..forked_copies import call_in_copies
+
 POKE = 0
 """The byte that ``poke`` writes; no signal has this number."""
 
@@ -21,9 +23,11 @@ class SignalPipe:
         self._read, self._write = os.pipe()
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
-        self._before = {number: signal.signal(number, lambda *_: None) for number in catch}
+        self._caught = tuple(catch)
+        self._before = {number: signal.signal(number, lambda *_: None) for number in self._caught}
         self._before |= {number: signal.signal(number, signal.SIG_IGN) for number in ignore}
         self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        call_in_copies(self._leave_in_copy)
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
@@ -45,5 +49,15 @@ class SignalPipe:
         signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        self._close_pipe()
+
+    def _leave_in_copy(self) -> None:
+        """Let signals end a copy of this process: it would write them into the pipe of this one."""
+        for number in self._caught:
+            signal.signal(number, self._before[number])
+        self._close_pipe()
+
+    def _close_pipe(self) -> None:
         os.close(self._read)
         os.close(self._write)
+        self._read = self._write = -1

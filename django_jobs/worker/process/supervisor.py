@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import NamedTuple
 
@@ -25,7 +23,8 @@ from django.utils import autoreload
 from ...conf import get_settings
 from ...policy.health import Health, check_health
 from ...store.lifecycle.rescue import rescue_worker
-from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, describe_exit
+from ..child_process import CHECK_SECONDS, ChildProcess
+from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED
 from ..liveness import SharedLiveness
 from ..options import WorkerOptions
 from ..worker import FLUSH_TIMEOUT_SECONDS
@@ -48,8 +47,7 @@ LIVENESS_STALE_FACTOR = 4
 
 @dataclass(slots=True)
 class _Child:
-    process: SpawnProcess
-    pid: int
+    process: ChildProcess
     reader: Connection
     started_jobs: StartedJobs
     liveness: SharedLiveness
@@ -103,7 +101,7 @@ class Supervisor:
         settings = get_settings()
         stale_seconds = settings.worker.stale_after.total_seconds()
         return check_health(
-            [child.liveness.read(child.pid) for child in list(self._children)],
+            [child.liveness.read(child.process.pid) for child in list(self._children)],
             wanted=self._target_processes,
             stopping=self._stops > 0,
             live_within=LIVENESS_STALE_FACTOR * stale_seconds,
@@ -116,37 +114,34 @@ class Supervisor:
             self._to_spawn.remove(due)
             reader, writer = multiprocessing.Pipe(duplex=False)
             started_jobs, liveness = StartedJobs(), SharedLiveness()
-            process = multiprocessing.get_context("spawn").Process(
-                target=run_worker_process,
-                args=(self._options, writer, started_jobs, liveness),
-                name="django_jobs worker",
+            process = ChildProcess(
+                run_worker_process, (self._options, writer, started_jobs, liveness), name="django_jobs worker"
             )
-            process.start()
             writer.close()
-            self._children.append(_Child(process, process.pid or 0, reader, started_jobs, liveness))
+            self._children.append(_Child(process, reader, started_jobs, liveness))
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
         """Wait for a signal, a message or death of a child, or until something else is due."""
         sources: list[Connection | int] = [signals.fileno()]
         for child in self._children:
-            sources.append(child.process.sentinel)
+            sources.append(child.process.death)
             if not child.reader.closed:
                 sources.append(child.reader)
         wait(sources, self._seconds_until_due())
         for child in self._children:
             _receive_worker_ids(child)
 
-    def _seconds_until_due(self) -> float | None:
+    def _seconds_until_due(self) -> float:
         now = time.monotonic()
-        waits = [max(due - now, 0) for due in self._to_spawn if not self._stops]
+        waits = [CHECK_SECONDS, *(max(due - now, 0) for due in self._to_spawn if not self._stops)]
         if self._to_rescue:
             waits.append(RESCUE_RETRY_SECONDS)
         if self._options.reload:
             waits.append(RELOAD_CHECK_SECONDS)
         if self._kill_at is not None:
             waits.append(max(self._kill_at - now, 0))
-        return min(waits, default=None)
+        return min(waits)
 
     def _handle_signals(self, numbers: list[int]) -> None:
         """Stop in good order at the first signal, at once at the second or at SIGQUIT."""
@@ -167,19 +162,17 @@ class Supervisor:
 
     def _signal_children(self, number: signal.Signals) -> None:
         for child in self._children:
-            if child.process.pid is not None:
-                os.kill(child.process.pid, number)
+            child.process.send_signal(number)
 
     def _reap(self, child: _Child) -> None:
         """Handle the end of a child: have its claims rescued if it died, and start another if one is wanted."""
         _receive_worker_ids(child)
-        child.process.join()
-        code = child.process.exitcode
+        code = child.process.exit_code
         self._children.remove(child)
         child.reader.close()
         died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE}
         if died:
-            reason = f"worker process {child.process.pid} died: {describe_exit(code)}"
+            reason = f"worker process {child.process.pid} died: {child.process.describe_exit()}"
             logger.error("%s", reason)
             ran = child.started_jobs.job_ids()
             self._to_rescue += [_LostWorker(worker_id, ran, reason) for worker_id in child.worker_ids]

@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...store.dialects import is_idle, network_timeouts, sessions_of
+from ..forked_copies import close_in_copies
 from .sessions import NO_JOB, SessionObserver, find_observer
 
 logger = logging.getLogger("django_jobs.worker")
@@ -73,7 +74,11 @@ def duplicate_socket(connection: BaseDatabaseWrapper) -> socket.socket | None:
     Any thread may shut it down while the driver waits in the connection's thread. Close it with the connection.
     """
     fileno = getattr(connection.connection, "fileno", None)
-    return None if fileno is None else socket.socket(fileno=os.dup(fileno()))
+    if fileno is None:
+        return None
+    duplicate = socket.socket(fileno=os.dup(fileno()))
+    close_in_copies(duplicate)
+    return duplicate
 
 
 def set_network_timeouts(alias: str) -> None:

@@ -6,6 +6,8 @@ import logging
 import threading
 from collections.abc import Callable
 
+from ..forked_copies import end_copy_since, fork_count
+
 logger = logging.getLogger("django_jobs.worker")
 
 
@@ -23,8 +25,11 @@ class WatchedThread(threading.Thread):
 
     def run(self) -> None:
         """Do the work."""
+        forks = fork_count()
         try:
             self._work()
+            end_copy_since(forks)
         except BaseException:
+            end_copy_since(forks)
             logger.critical("the %s of this worker died; the worker stops", self._role, exc_info=True)
             self._on_death(self._role)

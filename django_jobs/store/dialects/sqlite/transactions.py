@@ -6,6 +6,7 @@ SQLite's own busy handler sleeps up to 100 ms between attempts; a lock in the pr
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,16 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 _write_locks: dict[str, threading.RLock] = {}
 _write_locks_guard = threading.Lock()
+
+
+def _renew_locks() -> None:
+    """Forget locks in a forked process: other threads, which it does not have, may have held them."""
+    global _write_locks_guard  # noqa: PLW0603 - a lock cannot be released for another thread
+    _write_locks_guard = threading.Lock()
+    _write_locks.clear()
+
+
+os.register_at_fork(after_in_child=_renew_locks)
 
 
 @contextmanager
