@@ -60,6 +60,21 @@ def _check_database(alias: str) -> list[CheckMessage]:
     return messages
 
 
+@register(Tags.compatibility)
+def check_options(**_: Any) -> list[CheckMessage]:
+    """Check the options of the jobs' database, without a connection: W004."""
+    try:
+        dialect, connection = open_dialect()
+    except ConfigurationError:
+        return []  # E001 or E003 says so
+    warnings: list[CheckMessage] = []
+    for setting in dialect.server.unsafe_options(connection):
+        what, advice = setting.value
+        text = f"DATABASES[{connection.alias!r}]: {what}."
+        warnings.append(Warning(text, hint=advice, id="django_jobs.W004"))
+    return warnings
+
+
 @register(Tags.database)
 def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     """Check the schedules that staff wrote: W002. Schedules from code are checked when they are defined."""

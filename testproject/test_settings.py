@@ -65,5 +65,8 @@ if django.VERSION >= (6, 1):
     MAILERS = {"default": {"BACKEND": "django.core.mail.backends.locmem.EmailBackend"}}
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 
+# The tests run on SQLite as startproject leaves it, and workers that they start are not to repeat that.
+SILENCED_SYSTEM_CHECKS = ["django_jobs.W004"]
+
 # A worker that a test starts is told by the environment what that test's override_settings cannot tell it.
 DJANGO_JOBS = json.loads(os.environ.get("DJANGO_JOBS_TEST_OPTIONS", "{}"))

@@ -62,10 +62,10 @@ class UnsafeSetting(Enum):
     )
     DEFERRED = (
         (
-            "the project's transactions on SQLite do not begin IMMEDIATE: one that reads before it writes may fail with"
-            " 'database is locked' beside a worker"
+            "the project's transactions on SQLite do not begin IMMEDIATE: one that reads before it writes or enqueues"
+            " may fail with 'database is locked' beside a worker or another request"
         ),
-        "Set OPTIONS = {'transaction_mode': 'IMMEDIATE'} in DATABASES.",
+        "Set 'OPTIONS': {'transaction_mode': 'IMMEDIATE', 'timeout': 20} in DATABASES.",
     )
     NO_WAL = (
         "the SQLite file is not in WAL mode: readers block writers",

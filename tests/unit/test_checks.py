@@ -14,6 +14,12 @@ def _fresh_commands():
     management.get_commands.cache_clear()
 
 
+@pytest.fixture(autouse=True)
+def _immediate(monkeypatch):
+    if connection.vendor == "sqlite":
+        monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"transaction_mode": "IMMEDIATE"})
+
+
 def messages():
     return [
         message
@@ -75,3 +81,31 @@ def test_a_runworker_that_hides_ours_is_a_warning_that_names_its_app():
 def test_a_runworker_that_ours_hides_is_none():
     with override_settings(INSTALLED_APPS=[*settings.INSTALLED_APPS, RIVAL]):
         assert ids() == []
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite begins transactions without a lock")
+@pytest.mark.parametrize(
+    "options", [None, {}, {"timeout": 20}, {"transaction_mode": None}, {"transaction_mode": "deferred"}]
+)
+def test_sqlite_as_startproject_leaves_it_is_a_warning_with_the_cure(monkeypatch, options):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+
+    [message] = messages()
+
+    assert (message.id, message.level) == ("django_jobs.W004", checks.WARNING)
+    assert message.msg.startswith("DATABASES['default']: the project's transactions on SQLite do not begin IMMEDIATE")
+    assert "'transaction_mode': 'IMMEDIATE', 'timeout': 20" in message.hint
+
+
+@pytest.mark.parametrize("mode", ["IMMEDIATE", "immediate", "EXCLUSIVE"])
+def test_transactions_that_take_the_lock_at_their_begin_are_fine(monkeypatch, mode):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"transaction_mode": mode})
+
+    assert ids() == []
+
+
+def test_a_database_in_memory_has_no_other_writer(monkeypatch):
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {})
+    monkeypatch.setitem(connection.settings_dict, "NAME", ":memory:")
+
+    assert ids() == []

@@ -2,12 +2,13 @@ import json
 from datetime import UTC, date, datetime, time, timedelta, timezone
 from decimal import Decimal
 from enum import Enum
+from functools import partial
 from types import NoneType
 from uuid import UUID
 
 import pytest
 from asgiref.sync import async_to_sync
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, connections, transaction
 from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 
@@ -286,3 +287,26 @@ def test_a_hard_value_comes_back_from_the_database_as_it_went():
     assert read == HARD_VALUES
     assert repr(read[1:]) == repr(HARD_VALUES[1:])
     assert {type(part) for item in read[0].items() for part in item} == {str, list, NoneType, dict}
+
+
+def _read_and_enqueue(value, *, between=lambda: None):
+    with transaction.atomic():
+        Job.objects.count()
+        between()
+        echo.enqueue(value)
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="other databases lock rows")
+@pytest.mark.django_db(transaction=True)
+def test_on_sqlite_a_request_that_reads_and_enqueues_needs_transactions_that_begin_immediate(monkeypatch):
+    """The system check W004 names the cure; this shows that there is an illness, and that it is one."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode = WAL")  # as a worker does
+    with pytest.raises(OperationalError, match="locked"):
+        _read_and_enqueue(1, between=lambda: Background(lambda: echo.enqueue(2)).result())
+
+    monkeypatch.setitem(connections["default"].settings_dict["OPTIONS"], "transaction_mode", "IMMEDIATE")
+    requests = [partial(Background, partial(_read_and_enqueue, number)) for number in range(8)]
+    for running in [start() for start in requests]:
+        running.result()
+    assert Job.objects.count() == 1 + 8

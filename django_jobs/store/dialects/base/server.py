@@ -7,7 +7,7 @@ from typing import Any, Protocol
 from django.db import Error as DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ....policy.doctor import ServerFacts
+from ....policy.doctor import ServerFacts, UnsafeSetting
 
 
 class ServerStatements(Protocol):
@@ -15,6 +15,9 @@ class ServerStatements(Protocol):
 
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Return what the server tells this user; ``notify``: whether to try out notifications."""
+
+    def unsafe_options(self, connection: BaseDatabaseWrapper) -> list[UnsafeSetting]:
+        """Return what is wrong with the connection's options in DATABASES; asks no server."""
 
     def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
         """Tell whether the text columns of the jobs' tables take every character."""

@@ -45,6 +45,10 @@ class MySQLServer:
             unsafe_settings=unsafe,
         )
 
+    def unsafe_options(self, connection: BaseDatabaseWrapper) -> list[UnsafeSetting]:
+        """Return none."""
+        return []
+
     def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
         """Look for a column that is not utf8mb4: older servers made utf8mb3 tables, which take no emoji."""
         return not readable_rows(connection, NARROW_COLUMNS, [])

@@ -71,6 +71,10 @@ class PostgreSQLServer:
             unsafe_settings=unsafe,
         )
 
+    def unsafe_options(self, connection: BaseDatabaseWrapper) -> list[UnsafeSetting]:
+        """Return none."""
+        return []
+
     def takes_all_text(self, connection: BaseDatabaseWrapper) -> bool:
         """Read the database's encoding."""
         return readable_rows(connection, "SHOW server_encoding") in ([("UTF8",)], [])
