@@ -43,7 +43,8 @@ class Limit(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{LimitKind(self.kind).name.lower()} {self.name} {self.key}".rstrip()
+        # Kept in Django's admin log, which more people may read than the key: that is made of arguments.
+        return f"{LimitKind(self.kind).name.lower()} {self.name} #{self.pk}"
 
 
 class Permit(models.Model):
