@@ -26,5 +26,7 @@ class DjangoJobsConfig(AppConfig):
     def ready(self) -> None:
         """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""
         from . import builtin_jobs, checks  # noqa: F401 - registers the built-in jobs and the checks
+        from .log_escapes import escape_log_records
 
+        escape_log_records()
         autodiscover_modules("jobs")

@@ -11,6 +11,7 @@ from .. import operations
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
+from ..policy.printable import printable
 from ..policy.uniqueness import KeyKind
 from ..reasons import render_reason
 from ..redaction import redact_for_job, redact_job_value
@@ -189,6 +190,4 @@ def _iso(value: datetime | None) -> str | None:
 def _cell(value: object) -> str:
     if value is None or value == []:
         return "-"
-    if isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
-    return str(value)
+    return printable(json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value))

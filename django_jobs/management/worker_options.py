@@ -10,6 +10,7 @@ from django.core.management.base import CommandError, OutputWrapper
 
 from ..conf.readers import as_queue_name
 from ..exceptions import ConfigurationError
+from ..policy.printable import printable
 from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.process.supervisor import supervise
@@ -106,7 +107,7 @@ def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
 
     def write(line: str) -> None:
         if options["verbosity"]:
-            stdout.write(line)
+            stdout.write(printable(line))
             stdout.flush()
 
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from datetime import timedelta
 from io import StringIO
@@ -12,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from django_jobs.models import DeadLetter, Expiry, Job, Queue
+from django_jobs.models import DeadLetter, Expiry, Job, JobLog, Queue
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from tests import factories
@@ -245,3 +246,29 @@ def test_a_queue_is_capped_and_uncapped() -> None:
 def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
     with pytest.raises(CommandError, match=r"limit: expected a whole number from 1 to 1000000, or 'none'"):
         _jobs("max-running", "mail", "--", most) if most.startswith("-") else _jobs("max-running", "mail", most)
+
+
+FORGED = "\x1b[2J\x9b31mpaid\r\n99  succeeded\x7f\u2028\u202eexe"
+
+
+def test_text_for_a_terminal_has_no_control_characters() -> None:
+    job = factories.make_job(
+        State.READY,
+        progress_done=1,
+        progress_message=FORGED,
+        arguments={"text": FORGED},
+        metadata={FORGED: 1},
+    )
+    factories.make_attempt(job, outcome="failed", error_class="E", error_message=FORGED, traceback="", claim_number=1)
+    factories.make_attempt(
+        job, outcome="failed", error_class="E", error_message=FORGED, claim_number=2, traceback=f"line\n{FORGED}"
+    )
+    JobLog.objects.create(job=job, claim_number=1, data=[[0.0, "INFO", FORGED, FORGED]], head=1, total=1)
+    factories.make_schedule(FORGED, problem=FORGED)
+    factories.make_worker(hostname=FORGED, queues=[FORGED])
+    for verb in (["show", str(job.pk)], ["list"], ["status"], ["schedules"], ["doctor"], ["health"]):
+        out = StringIO()
+        with contextlib.suppress(SystemExit):
+            call_command("jobs", *verb, stdout=out)
+        assert all(character.isprintable() or character == "\n" for character in out.getvalue()), verb
+    assert _json("show", str(job.pk))["attempts"][0]["error_message"] == FORGED

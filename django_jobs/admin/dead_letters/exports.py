@@ -22,7 +22,10 @@ FIELDS = (
     "id", "job_id", "job_name", "queue_name", "reason", "attempt", "error_class", "error_message", "traceback",
     "fingerprint", "died_at", "status", "note",
 )  # fmt: skip
-FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_PREFIXES = ("=", "+", "-", "@", "\t", "\r", "\n", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}") + (
+    "\N{FULLWIDTH HYPHEN-MINUS}",
+    "\N{FULLWIDTH COMMERCIAL AT}",
+)
 """Prefixes that a spreadsheet takes for a formula."""
 CONTENT_TYPES = {"csv": "text/csv; charset=utf-8", "json": "application/x-ndjson"}
 

@@ -17,6 +17,7 @@ from ...management.doctor import run_doctor
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
 from ...management.worker_options import add_worker_arguments, positive_int, run_workers
 from ...policy.doctor import Severity
+from ...policy.printable import printable, printable_lines
 from ...policy.states import State
 
 
@@ -84,7 +85,11 @@ class Command(BaseCommand):
         try:
             getattr(self, f"_{verb.replace('-', '_')}")(options)
         except JobsError as error:
-            raise CommandError(str(error)) from error
+            raise CommandError(printable_lines(str(error))) from error
+
+    def _print(self, text: str) -> None:
+        """Print text for a terminal. What a job, a row or a caller has chosen must not act there."""
+        self.stdout.write(printable_lines(text))
 
     def _status(self, options: dict[str, Any]) -> None:
         status = verbs.status()
@@ -93,23 +98,23 @@ class Command(BaseCommand):
             return
         if status["queues"]:
             states = [state.value for state in State]
-            self.stdout.write(as_table(status["queues"], ["name", *states, "oldest_ready_at", "paused"]))
+            self._print(as_table(status["queues"], ["name", *states, "oldest_ready_at", "paused"]))
         else:
-            self.stdout.write("no queues yet")
-        self.stdout.write("")
+            self._print("no queues yet")
+        self._print("")
         if status["workers"]:
             columns = ["id", "hostname", "pid", "state", "queues", "concurrency", "heartbeat_at"]
-            self.stdout.write(as_table(status["workers"], columns))
+            self._print(as_table(status["workers"], columns))
         else:
-            self.stdout.write("no workers are alive; start one with 'manage.py runworker'")
-        self.stdout.write(f"\n{status['open_dead_letters']} open dead letters")
+            self._print("no workers are alive; start one with 'manage.py runworker'")
+        self._print(f"\n{status['open_dead_letters']} open dead letters")
 
     def _health(self, options: dict[str, Any]) -> None:
         problems = verbs.find_problems(wait_within=options["max_wait"])
         if options["json"]:
             self.stdout.write(as_json({"ok": not problems, "reasons": problems}))
         else:
-            self.stdout.write("\n".join(problems) or "healthy")
+            self._print("\n".join(map(printable, problems)) or "healthy")
         if problems:
             sys.exit(1)
 
@@ -120,11 +125,10 @@ class Command(BaseCommand):
             self.stdout.write(as_json([asdict(finding) for finding in findings]))
         else:
             for finding in findings:
-                self.stdout.write(
-                    f"{finding.severity:<8} {finding.about}: {finding.what}\n{'':8} -> {finding.advice}\n"
-                )
+                what = printable(f"{finding.about}: {finding.what}")
+                self.stdout.write(f"{finding.severity:<8} {what}\n{'':8} -> {finding.advice}\n")
             hints = len(findings) - problems
-            self.stdout.write(f"{problems} problems, {hints} hints" if findings else "no problems found")
+            self._print(f"{problems} problems, {hints} hints" if findings else "no problems found")
         if problems:
             sys.exit(1)
 
@@ -138,23 +142,23 @@ class Command(BaseCommand):
             self.stdout.write(as_json(row))
             return
         attempts, running = row.pop("attempts"), row.pop("log")
-        self.stdout.write(as_lines(row))
+        self._print(as_lines(row))
         for attempt in attempts:
-            self.stdout.write(f"\nattempt {attempt['number']}: {attempt['outcome']}")
-            self.stdout.write(f"  {attempt['started_at']} to {attempt['finished_at']} on {attempt['worker']}")
+            self._print(f"\nattempt {attempt['number']}: {attempt['outcome']}")
+            self._print(f"  {attempt['started_at']} to {attempt['finished_at']} on {attempt['worker']}")
             if attempt["error_class"]:
-                self.stdout.write(attempt["traceback"] or f"{attempt['error_class']}: {attempt['error_message']}")
+                self._print(attempt["traceback"] or printable(f"{attempt['error_class']}: {attempt['error_message']}"))
             self._print_log(attempt["log"])
         if running is not None:
-            self.stdout.write("\nlogged so far:")
+            self._print("\nlogged so far:")
             self._print_log(running)
 
     def _print_log(self, log: dict[str, Any] | None) -> None:
         for number, line in enumerate(log["lines"] if log else []):
             if log and log["omitted"] and number == log["head"]:
-                self.stdout.write(f"  ... {log['omitted']} lines omitted ...")
+                self._print(f"  ... {log['omitted']} lines omitted ...")
             message = f"{line['logger']}: {line['message']}" if line["logger"] else line["message"]
-            self.stdout.write(f"  {line['at']} {line['level']:<7} {message}")
+            self._print(f"  {line['at']} {printable(line['level']):<7} {printable(message)}")
 
     def _retry(self, options: dict[str, Any]) -> None:
         self._change(options, "retry", "retried")
@@ -168,7 +172,7 @@ class Command(BaseCommand):
         text = f"{result.cancelled} jobs {would_be}cancelled"
         if result.requested:
             text += f", cancellation of {result.requested} running jobs {would_be}requested"
-        self.stdout.write(text)
+        self._print(text)
 
     def _purge(self, options: dict[str, Any]) -> None:
         self._change(options, "purge", "purged")
@@ -178,7 +182,7 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json({past: changed, "dry_run": options["dry_run"]}))
         else:
-            self.stdout.write(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
+            self._print(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
 
     def _selected(self, options: dict[str, Any]) -> dict[str, Any]:
         selected = {"ids": options["ids"], **_filter(options)}
@@ -213,23 +217,23 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json({"queue": queue, "max_running": limit}))
         else:
-            self.stdout.write(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}")
+            self._print(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}")
 
     def _print_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:
             self.stdout.write(as_json({past: options["queue"] if changed else None}))
         else:
-            self.stdout.write(f"queue {options['queue']} {'is' if changed else 'was already'} {past}")
+            self._print(f"queue {options['queue']} {'is' if changed else 'was already'} {past}")
 
     def _schedules(self, options: dict[str, Any]) -> None:
         rows = verbs.list_schedules()
         if options["json"]:
             self.stdout.write(as_json(rows))
         else:
-            self.stdout.write(as_table(rows, SCHEDULE_COLUMNS) if rows else "no schedules")
+            self._print(as_table(rows, SCHEDULE_COLUMNS) if rows else "no schedules")
             for row in rows:
                 if row["problem"]:
-                    self.stdout.write(f"{row['name']} does not fire: {row['problem']}")
+                    self._print(f"{printable(row['name'])} does not fire: {printable(row['problem'])}")
 
     def _tick(self, options: dict[str, Any]) -> None:
         ticked = verbs.tick_once()
@@ -237,9 +241,9 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json({**counts, "problems": list(ticked.problems)}))
         else:
-            self.stdout.write(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
+            self._print(", ".join(f"{number} {outcome}" for outcome, number in counts.items()))
         for problem in ticked.problems:
-            self.stderr.write(f"does not fire: {problem}")
+            self.stderr.write(f"does not fire: {printable(problem)}")
 
     def _prune(self, options: dict[str, Any]) -> None:
         deleted = operations.prune()

@@ -13,6 +13,7 @@ from django.urls import NoReverseMatch, reverse
 
 from ... import registry
 from ...models import DeadLetter
+from ...policy.printable import printable, printable_lines
 from ...store.batches.batch import prune_batches
 from ...store.dead_letters.alerts import take_alerts
 from ...store.dead_letters.group_counts import prune_groups
@@ -151,10 +152,8 @@ class Maintenance:
         period = self._settings.alerts.mail_admins_period
         for dead_letter, number in take_alerts(period=period, using=self._using):
             try:
-                mail_admins(
-                    f"{dead_letter.job_name} failed for good: {dead_letter.error_class or dead_letter.reason}"[:200],
-                    _text(dead_letter, number),
-                )
+                subject = f"{dead_letter.job_name} failed for good: {dead_letter.error_class or dead_letter.reason}"
+                mail_admins(printable(subject)[:200], printable_lines(_text(dead_letter, number)))
             except Exception:  # mail may fail in many ways; the dead letter stays open in the admin
                 logger.exception("the admins could not be mailed about dead letter %s", dead_letter.pk)
 
