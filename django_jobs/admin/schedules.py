@@ -24,7 +24,7 @@ from ..policy.cron import CronError
 from ..policy.cron_words import describe_cron
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, ScheduleSpec, TickOutcome, TickPolicy, Timing
-from ..redaction import redact_for_job
+from ..redaction import redact_arguments
 from ..schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs, spec_of
 from ..store.clock import database_now
 from .site.labels import format_timestamp, render_json
@@ -204,7 +204,7 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
                 return str(_("active"))
 
     readable_arguments = column(
-        _("arguments"), lambda schedule: render_json(redact_for_job(schedule.job_name, schedule.arguments))
+        _("arguments"), lambda schedule: render_json(redact_arguments(schedule.job_name, schedule.arguments))
     )
     meaning = column(_("meaning"), lambda schedule: describe_cron(schedule.cron, every=schedule.every) or "-")
     next_due = column(

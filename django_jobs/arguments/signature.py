@@ -60,6 +60,15 @@ class CallSignature:
         what = f"{self.name}: keyword arguments"
         return check_key(plain_text(name, what), what)
 
+    def has(self, name: str) -> bool:
+        """Tell whether ``bind`` may return a value under this name."""
+        kinds = {parameter.kind for parameter in self.parameters.values()}
+        return (
+            name in self.parameters
+            or inspect.Parameter.VAR_KEYWORD in kinds
+            or (name == VAR_POSITIONAL_KEY and inspect.Parameter.VAR_POSITIONAL in kinds)
+        )
+
     def by_name(self, stored: Mapping[str, Any]) -> dict[str, Any]:
         """Return all arguments by name, with defaults filled in; surplus positions as one list."""
         filled: dict[str, Any] = {}

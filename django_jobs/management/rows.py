@@ -14,7 +14,7 @@ from ..policy.cron_words import describe_cron
 from ..policy.printable import printable
 from ..policy.uniqueness import KeyKind
 from ..reasons import render_reason
-from ..redaction import redact_for_job, redact_job_value
+from ..redaction import redact_arguments, redact_job_value
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats
 
@@ -31,7 +31,7 @@ def job_row(job: Job) -> dict[str, Any]:
         "state": job.state,
         "attempt": job.attempt,
         "max_attempts": job.max_attempts,
-        "arguments": redact_job_value(job, job.arguments),
+        "arguments": redact_arguments(job.name, job.arguments),
         "metadata": redact_job_value(job, job.metadata),
         "enqueued_at": _iso(job.enqueued_at),
         "run_after": _iso(job.run_after),
@@ -133,7 +133,7 @@ def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
         "meaning": describe_cron(schedule.cron, every=schedule.every),
         "timezone": schedule.timezone,
         "job_name": schedule.job_name,
-        "arguments": redact_for_job(schedule.job_name, schedule.arguments),
+        "arguments": redact_arguments(schedule.job_name, schedule.arguments),
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "from_code": schedule.is_from_code,

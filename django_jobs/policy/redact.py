@@ -23,6 +23,18 @@ def redact(value: Any, *, parts: Collection[str], names: Collection[str] = ()) -
     return value
 
 
+def mask_all(value: Any) -> Any:
+    """Return JSON ``value`` with every value masked; of an object the names at the top remain, if they are names."""
+    if isinstance(value, dict):
+        return {(key if key.isidentifier() else MASK): mask_all_of(item) for key, item in value.items()}
+    return mask_all_of(value)
+
+
+def mask_all_of(value: Any) -> Any:
+    """Return a mask in place of anything but nothing."""
+    return value if value is None or value in ([], {}) else MASK
+
+
 def unmask(given: Any, *, original: Any, masked: Any) -> Any:
     """Return ``given`` with each unchanged mask replaced by the original value.
 

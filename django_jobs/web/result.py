@@ -7,10 +7,11 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
+from .. import registry
 from ..exceptions import ResultExpiredError, ResultUnreadableError, SerializationError
 from ..models import Job
 from ..policy.states import State
-from ..redaction import redact_job_value
+from ..redaction import is_secret_job, redact_job_value
 from .json_values import to_json_value
 from .problem_kinds import ProblemKind, problem_for_state
 from .problems import Problem, check_method, handle_problems
@@ -19,7 +20,6 @@ from .visible_job import (
     VisibleJob,
     can_view_result,
     get_visible_job,
-    is_withheld,
     job_gone_problem,
 )
 
@@ -58,7 +58,10 @@ def _check_ended(visible_job: VisibleJob) -> None:
 
 
 def _why_withheld(visible_job: VisibleJob) -> str:
-    if is_withheld(visible_job.status.name):
+    name = visible_job.status.name
+    if registry.find(name) is None:
+        return "no code here knows this job, so nobody can tell whether its result has secrets"
+    if is_secret_job(name):
         return "the job works with secrets (redact), so its result is not shown over HTTP"
     return "this needs the permission django_jobs.view_job_arguments, or the signed address"
 

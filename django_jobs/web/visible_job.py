@@ -12,8 +12,8 @@ from django.db import connections
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from .. import registry
 from ..policy.states import State
+from ..redaction import is_secret_job
 from ..store.enqueue.expiry import was_dropped
 from ..store.status import JobStatus, last_error, read_statuses
 from .access import VIEW_ARGUMENTS, check_access, has_permission
@@ -83,15 +83,9 @@ def status_body(request: HttpRequest, visible_job: VisibleJob) -> dict[str, Any]
 
 def can_view_result(request: HttpRequest, visible_job: VisibleJob) -> bool:
     """Tell whether the client may see the job's result."""
-    return not is_withheld(visible_job.status.name) and (
+    return not is_secret_job(visible_job.status.name) and (
         visible_job.is_owner or has_permission(request, VIEW_ARGUMENTS)
     )
-
-
-def is_withheld(job_name: str) -> bool:
-    """Tell whether jobs of this name work with secrets (``redact``), so that results are never shown over HTTP."""
-    definition = registry.find(job_name)
-    return definition is not None and bool(definition.options.redact)
 
 
 def release_connections() -> None:

@@ -17,16 +17,24 @@ from django.views.debug import ExceptionReporter
 
 from django_jobs import job
 from django_jobs.exceptions import ConfigurationError
+from django_jobs.limits import RateLimit
 from django_jobs.models import Attempt, DeadLetter, Job
 from django_jobs.policy.redact import MASK
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
+from django_jobs.web import status_url
 from tests import factories
+from tests.admin.staff import url
 from tests.misbehaving import jobs as misbehaving
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 SECRET = "4929-1234-5678"
+
+
+@job(redact=("card",), rate_limit=RateLimit(10, key=lambda *, card: card))
+def limited_charge(card: str) -> None:
+    """Have a limit whose key a function makes of a secret."""
 
 
 def _login(client: Client, *permissions: str) -> None:
@@ -145,3 +153,64 @@ def test_a_viewer_can_change_nothing(client: Client, model: str, action: str) ->
     assert DeadLetter.objects.get().status == "open"
     queue.refresh_from_db()
     assert not queue.is_paused
+
+
+@pytest.fixture
+def code_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a process after the job's code was deleted."""
+    monkeypatch.setattr("django_jobs.registry._definitions", {})
+
+
+def test_no_value_is_shown_once_the_code_is_gone(client: Client, code_is_gone: None) -> None:
+    """Which of them are secret was in the code."""
+    done = factories.make_job(
+        State.SUCCEEDED,
+        name="shop.charge",
+        arguments={"card": SECRET, "headers": {SECRET: 1}, SECRET: 7, "*": [SECRET]},
+        metadata={"who": SECRET},
+        result_data={"number": SECRET},
+    )
+    schedule = factories.make_schedule(job_name="shop.charge", arguments={"card": SECRET})
+    limit = factories.make_limit(RateLimit(10), name="shop.charge", key=SECRET)
+    _login(client, "view_job", "view_job_arguments", "view_cronschedule", "view_limit")
+    pages = [
+        url("job_change", done.pk),
+        url("job_text", done.pk, "arguments"),
+        url("job_text", done.pk, "metadata"),
+        url("job_text", done.pk, "result"),
+        url("cronschedule_change", schedule.pk),
+        url("limit_changelist"),
+        url("limit_change", limit.pk),
+    ]
+    for address in pages:
+        response = client.get(address)
+        assert response.status_code == 200
+        assert SECRET not in response.content.decode(), address
+    for arguments in (["show", str(done.pk)], ["show", str(done.pk), "--json"], ["list", "--json"]):
+        out = StringIO()
+        call_command("jobs", *arguments, stdout=out)
+        assert SECRET not in out.getvalue()
+    out = StringIO()
+    call_command("jobs", "schedules", "--json", stdout=out)
+    assert SECRET not in out.getvalue()
+
+
+def test_no_result_is_answered_once_the_code_is_gone(client: Client, code_is_gone: None) -> None:
+    done = factories.make_job(State.SUCCEEDED, name="shop.charge", result_data={"card": SECRET})
+    response = client.get(f"{status_url(done)}result/")
+    assert response.status_code == 403
+    assert SECRET not in response.content.decode()
+    assert client.get(status_url(done)).json()["result"] is None
+
+
+def test_an_argument_that_the_job_has_lost_is_masked(admin_client: Client) -> None:
+    """Its mask went with it, when it was renamed."""
+    old = factories.make_job(name=misbehaving.charge_card.name, arguments={"order_id": 7, "pan": SECRET})
+    page = admin_client.get(url("job_change", old.pk)).content.decode()
+    assert "&quot;order_id&quot;: 7" in page
+    assert SECRET not in page
+
+
+def test_a_key_made_by_a_function_of_secrets_is_masked(admin_client: Client) -> None:
+    limit = factories.make_limit(RateLimit(10), name=limited_charge.name, key=SECRET)
+    assert SECRET not in admin_client.get(url("limit_change", limit.pk)).content.decode()

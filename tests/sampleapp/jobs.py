@@ -30,6 +30,11 @@ def do_nothing() -> None:
     """Return None."""
 
 
+@job(name="sample")
+def take_anything(**values: Any) -> None:
+    """Stand for the jobs that ``tests.factories`` makes: their values are shown, because their code is known."""
+
+
 @job
 def echo(value: Any = None) -> Any:
     """Return what came."""

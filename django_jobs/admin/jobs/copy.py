@@ -29,7 +29,7 @@ from ...once import once
 from ...operations import replay
 from ...policy.metadata import copied_metadata
 from ...policy.redact import unmask
-from ...redaction import redact_job_value
+from ...redaction import redact_arguments, redact_job_value
 from ...registry import DefinedJob
 from ...store.results.inputs import with_results
 from ..site.page_admin import PageAdmin, log_rows
@@ -73,7 +73,7 @@ class CopyForm(forms.Form):
 
     def __init__(self, data: Any, *, job: Job, definition: DefinedJob) -> None:
         initial = {
-            "arguments": redact_job_value(job, job.arguments),
+            "arguments": redact_arguments(job.name, job.arguments),
             "queue_name": job.queue_name,
             "priority": job.priority,
         }
@@ -95,7 +95,7 @@ class CopyForm(forms.Form):
             raise ValidationError(_('Enter a JSON object such as {"user_id": 7}.'))
         job, signature = self.job, self.definition.signature
         try:
-            whole = unmask(given, original=job.arguments, masked=redact_job_value(job, job.arguments))
+            whole = unmask(given, original=job.arguments, masked=redact_arguments(job.name, job.arguments))
             check_references(whole, annotations=type_hints(self.definition.function).values(), original=job.arguments)
             args, kwargs = signature.call_arguments(decode(whole))
             signature.bind(args, kwargs)
@@ -171,7 +171,8 @@ def copy_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int) -> Htt
 
 def has_secrets(job: Job) -> bool:
     """Tell whether anything that a copy takes over is masked."""
-    return any(redact_job_value(job, value) != value for value in (job.arguments, job.metadata))
+    shown = (redact_arguments(job.name, job.arguments), redact_job_value(job, job.metadata))
+    return shown != (job.arguments, job.metadata)
 
 
 def copy_many(model_admin: PageAdmin[Job], request: HttpRequest, jobs: QuerySet[Job]) -> None:

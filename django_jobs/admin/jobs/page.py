@@ -24,7 +24,7 @@ from ...policy.metadata import COPY_OF
 from ...policy.states import State
 from ...policy.truncate import truncate
 from ...reasons import render_reason
-from ...redaction import limit_label, redact_job_value
+from ...redaction import limit_label, redact_arguments, redact_job_value
 from ...store.batches.batch import batch_of
 from ...store.clock import database_now
 from ...store.limits.search import permits_of_job
@@ -209,7 +209,8 @@ def value_text(job: Job, key: str) -> str:
     except ResultUnreadableError:
         logger.exception("job %s (%s): the result cannot be read", job.pk, job.name)
         return gettext("The result's file cannot be read; see this server's log.")
-    return json.dumps(redact_job_value(job, value), indent=2, ensure_ascii=False)
+    shown = redact_arguments(job.name, value) if key == "arguments" else redact_job_value(job, value)
+    return json.dumps(shown, indent=2, ensure_ascii=False)
 
 
 def text_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int, name: str) -> HttpResponse:

@@ -9,9 +9,9 @@ from django.http import HttpRequest
 
 from ...exceptions import ConfigurationError
 from ...models import Job
+from ...redaction import is_secret_job
 from ..progress import progress_context
 from ..signing import sign_job_id
-from ..visible_job import is_withheld
 
 register = template.Library()
 
@@ -30,4 +30,4 @@ def job_progress(context: template.Context, job: Job) -> dict[str, Any]:
         )
     if not isinstance(job, Job):
         raise ConfigurationError(f"job_progress: expected a Job, got {job!r}")
-    return progress_context(request, job, key=sign_job_id(job.pk), has_result=not is_withheld(job.name))
+    return progress_context(request, job, key=sign_job_id(job.pk), has_result=not is_secret_job(job.name))

@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.test import Client
 
+from django_jobs import job
 from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.models import Limit
 from django_jobs.policy.limits import PermitPhase
@@ -19,6 +20,17 @@ from tests.admin.staff import log_in, url
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+
+@job(name="shop.call", rate_limit=RateLimit(10, key="customer"))
+def call(customer: str) -> None:
+    """Have the limit whose keys the tests make: keys that no code knows are masked."""
+
+
+@job(name="shop.ask", breaker=CircuitBreaker(failures=5, key="partner"))
+def ask(partner: str) -> None:
+    """Have the breaker."""
+
 
 SEES = ("view_limit", "view_job", "view_job_arguments")
 
