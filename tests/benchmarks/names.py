@@ -13,6 +13,7 @@ MEASURES = {
     "scheduled": "  {scheduled:,} dated in the future",
     "finished": "  {finished:,} finished in the table",
     "snapshot": "  an old snapshot held open",
+    "queues": "{queues:,} queues of one job, network of 5 ms",
     "keyed_rate": "  a rate limit by 1,000 keys, to plain",
     "keyed_concurrency": "  4 at once by 1,000 keys, to plain",
     "in_order": "  one after another by 1,000 keys, to plain",

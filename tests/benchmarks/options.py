@@ -24,6 +24,7 @@ class Sizes:
     chain: int = 1_000
     wide: int = 100
     deep: int = 10
+    queues: int = 1_000
     latency: int = 200
     latency_quiet: int = 15
     waiting: int = 1_000_000

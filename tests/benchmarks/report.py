@@ -23,6 +23,7 @@ BESIDE: Mapping[str, Mapping[str, str]] = {
         "peak_mib": "memory at its peak, MiB",
     },
     "drain": {"peak_mib": "memory of the worker, peak MiB"},
+    "queues": {"one_more_ms": "one more job starts after, ms"},
     "chain": {"enqueue_ms": "enqueued within, ms"},
     "graph": {"enqueue_ms": "enqueued within, ms"},
 }
@@ -178,20 +179,12 @@ def _rows(name: str, title: str, both: Figures, measures: Figures) -> Iterator[t
         yield title, _number(engine["jobs_per_second"]), "", "", _number(engine["to_plain"])
     elif name == "on_time":
         yield f"{title}, p50", _number(engine["p50_ms"])
+        yield "  p90", _number(engine["p90_ms"])
         yield "  p99", _number(engine["p99_ms"])
     elif name.startswith("latency"):
-        yield (
-            f"{title}, p50",
-            _number(engine["p50_ms"]),
-            _number(limit["p50_ms"]),
-            _number(limit["p50_ms"] / max(engine["p50_ms"], 1e-3)),
-        )
-        yield (
-            "  p99",
-            _number(engine["p99_ms"]),
-            _number(limit["p99_ms"]),
-            _number(limit["p99_ms"] / max(engine["p99_ms"], 1e-3)),
-        )
+        for figure, label in (("p50_ms", f"{title}, p50"), ("p90_ms", "  p90"), ("p99_ms", "  p99")):
+            ratio = limit[figure] / max(engine[figure], 1e-3)
+            yield label, _number(engine[figure]), _number(limit[figure]), _number(ratio)
     else:
         plain = measures.get("drain")
         is_variant = name in DRAINS and name != "drain" and plain

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,8 +21,11 @@ PROC = Path("/proc")
 class WorkerProcess:
     """One ``runworker`` with one worker process, as a context manager."""
 
-    def __init__(self, *queues: str, arguments: Sequence[str] = ()) -> None:
-        self._arguments = ["--queues", ",".join(queues), *arguments]
+    def __init__(
+        self, *queues: str, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
+    ) -> None:
+        self._arguments = [*(["--queues", ",".join(queues)] if queues else []), *arguments]
+        self._environment = {**os.environ, **(environment or {})}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - goes with the object
 
     def __enter__(self) -> Self:
@@ -31,6 +34,7 @@ class WorkerProcess:
         known = set(Worker.objects.values_list("pk", flat=True))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "django", "runworker", *self._arguments],
+            env=self._environment,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 import threading
+import time
 from contextlib import suppress
 
 TO_SERVER, TO_CLIENT = "to the server", "to the client"
@@ -14,10 +15,12 @@ class Proxy:
     """A TCP proxy that can stop forwarding either way without closing anything, and lose a single answer.
 
     ``lose_answer_to(*words)``: the first connection that sends these words, one after the other, is closed before it
-    gets the answer to the last of them, which the server has obeyed by then.
+    gets the answer to the last of them, which the server has obeyed by then. ``delay_seconds``: before anything is
+    forwarded, either way.
     """
 
-    def __init__(self, host: str, port: int) -> None:
+    def __init__(self, host: str, port: int, *, delay_seconds: float = 0.0) -> None:
+        self._delay_seconds = delay_seconds
         self.silent: set[str] = set()
         self.is_bell_muted = False
         self.muted_rings = 0
@@ -66,6 +69,8 @@ class Proxy:
                     data = source.recv(65_536)
                     if not data:
                         return
+                    if self._delay_seconds:
+                        time.sleep(self._delay_seconds)
                     is_bell = is_bell or (way == TO_SERVER and b"LISTEN" in data)
                     if way == TO_SERVER and self._words[heard : heard + 1]:
                         heard += self._words[heard] in data.lower()

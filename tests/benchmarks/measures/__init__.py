@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..names import DRAINS, FEATURES
-from . import drain, enqueue, graphs, idle, latency, pages, schedules
+from . import drain, enqueue, graphs, idle, latency, pages, queues, schedules
 from .place import Figures, Place
 
 __all__ = ["TAKEN", "Figures", "Place", "Taken"]
@@ -26,6 +26,7 @@ TAKEN: Mapping[str, Taken] = {
     "enqueue_stream": (enqueue.engine_stream, None),
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
     **{name: (partial(drain.engine, name), partial(drain.engine, "drain")) for name in FEATURES},
+    "queues": (queues.engine, None),
     "chain": (graphs.engine_chain, None),
     "graph": (graphs.engine_graph, None),
     "latency": (latency.engine, latency.limit),
