@@ -23,7 +23,7 @@ from ..policy.states import APPLICABLE_STATES, State
 from ..store.dialects import open_dialect
 from ..store.schedules.tick_round import TickResult
 from ..store.stats.counts import overdue_schedules, waiting_queues
-from ..store.workers import served_queues
+from ..store.workers import idle_workers, served_queues
 from ..worker.duties.scheduler import fire_due, log_sync, sync_code_schedules
 from .rows import (
     attempt_rows,
@@ -54,6 +54,7 @@ def find_problems(*, wait_within: float) -> list[str]:
         return find_unserved(
             waiting_queues(using=settings.database),
             served=served_queues(stale_after=settings.worker.stale_after, using=settings.database),
+            idle=idle_workers(stale_after=settings.worker.stale_after, using=settings.database),
             wait_within=wait_within,
             overdue_schedules=overdue_schedules(by=timedelta(seconds=wait_within), using=settings.database),
         )

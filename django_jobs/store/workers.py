@@ -1,18 +1,23 @@
-"""Workers: register, send heartbeats, request a stop, and mark workers with a stale heartbeat as lost."""
+"""Workers: register, send heartbeats, request a stop, mark the stale ones as lost, and tell which are idle."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from django.db.models import Q, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 
-from ..models import Worker
+from ..models import Attempt, Job, Worker
 from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.clock_steps import TOLERANCE
+from ..policy.health import IdleWorker
+from ..policy.states import State
 from .clock import DatabaseNow
 from .dialects import open_dialect
+
+NEWEST_ATTEMPTS = 1_000
+"""How many attempts tell who has claimed lately."""
 
 
 class HeartbeatStatus(Enum):
@@ -108,6 +113,33 @@ def clamp_heartbeats(*, dry: bool = False, using: str | None = None) -> int:
     alive = Worker.objects.using(connection.alias).filter(state__in=Worker.ALIVE_STATES)
     ahead = alive.filter(heartbeat_at__gt=DatabaseNow(TOLERANCE))
     return ahead.count() if dry else ahead.update(heartbeat_at=DatabaseNow())
+
+
+def idle_workers(*, stale_after: timedelta, using: str | None = None) -> list[IdleWorker]:
+    """Return the running workers with a free slot, and for how long each has claimed nothing. Three statements.
+
+    What a worker claimed is seen by its running jobs and by the newest attempts, which are written when runs end.
+    """
+    _, connection = open_dialect(using)
+    alias = connection.alias
+    working = Worker.objects.using(alias).filter(
+        state=Worker.State.RUNNING, concurrency__gt=0, heartbeat_at__gte=DatabaseNow(-stale_after)
+    )
+    running = Job.objects.using(alias).filter(state=State.RUNNING).order_by().values_list("worker_id")
+    claims = {worker_id: (number, at) for worker_id, number, at in running.annotate(Count("pk"), Max("started_at"))}
+    newest = Attempt.objects.using(alias).order_by("-pk").values_list("worker_id", "started_at")[:NEWEST_ATTEMPTS]
+    started: dict[int | None, datetime] = {}
+    for worker_id, at in newest:
+        if at is not None:
+            started[worker_id] = max(at, started.get(worker_id, at))
+    idle = []
+    rows = working.annotate(now=DatabaseNow()).values_list("pk", "queues", "concurrency", "started_at", "now")
+    for worker_id, queues, concurrency, started_at, now in rows:
+        number, claimed_at = claims.get(worker_id, (0, None))
+        if number < concurrency:
+            last = max(at for at in (started_at, claimed_at, started.get(worker_id)) if at is not None)
+            idle.append(IdleWorker(queues=frozenset(queues) or None, seconds=(now - last).total_seconds()))
+    return idle
 
 
 def mark_lost_workers(*, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None) -> int:

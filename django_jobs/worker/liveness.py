@@ -12,14 +12,14 @@ from ctypes import c_double
 
 from ..policy.health import WorkerLiveness
 
-_ATTEMPTED, _SAVED, _CLAIMER_RAN = range(3)
+_ATTEMPTED, _SAVED, _CLAIMER_RAN, _CHECKED = range(4)
 
 
 class SharedLiveness:
     """Written by the loops of one worker process, read by its supervisor; passed at the spawn."""
 
     def __init__(self) -> None:
-        self._at = multiprocessing.get_context("spawn").RawArray(c_double, 3)
+        self._at = multiprocessing.get_context("spawn").RawArray(c_double, 4)
 
     def heartbeat_attempted(self) -> None:
         """Record a round of the heartbeat's loop."""
@@ -35,10 +35,16 @@ class SharedLiveness:
 
     def claimer_stopped(self) -> None:
         """Record that the claimer is stopped and need not run."""
-        self._at[_CLAIMER_RAN] = math.inf
+        self._at[_CLAIMER_RAN] = self._at[_CHECKED] = math.inf
+
+    def queues_checked(self, at: float) -> None:
+        """Record when the claimer last checked the queues, or had no room for more jobs (monotonic seconds)."""
+        self._at[_CHECKED] = at
 
     def read(self, pid: int) -> WorkerLiveness:
         """Return how long ago each was."""
         now = time.monotonic()
-        attempted, saved, polled = (now - at if at else None for at in self._at)
-        return WorkerLiveness(pid=pid, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled)
+        attempted, saved, polled, checked = (now - at if at else None for at in self._at)
+        return WorkerLiveness(
+            pid=pid, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled, check_age=checked
+        )

@@ -221,6 +221,7 @@ class Worker:
     def _claim(self) -> float:
         """Do a round of the claimer and check whether there is a reason to end."""
         self._liveness.claimer_ran()
+        self._liveness.queues_checked(self._claimer.checked_at)
         self._check_timeouts()
         quiet, last_snapshot = not self._context.active_claims, self._claimer.last_snapshot
         delay = self._claimer.step()

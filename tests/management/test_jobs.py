@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
+from contextlib import suppress
 from datetime import timedelta
 from io import StringIO
 from typing import Any
@@ -227,6 +229,59 @@ def test_health_names_what_waits_too_long() -> None:
     (reason,) = json.loads(out.getvalue())["reasons"]
     assert reason.startswith("queue default: a job has been ready for 36")
     assert _jobs("health", "--max-wait", "400") == "healthy\n"
+
+
+def _health_problems() -> list[str]:
+    out = StringIO()
+    with suppress(SystemExit):
+        call_command("jobs", "health", "--json", stdout=out)
+    reasons: list[str] = json.loads(out.getvalue())["reasons"]
+    return reasons
+
+
+def test_health_names_a_queue_that_idle_workers_overlook() -> None:
+    long_ago = factories.ago(minutes=10)
+    worker = factories.make_worker(started_at=long_ago, concurrency=2)
+    factories.make_worker(started_at=long_ago, queues=["documents"])
+    factories.make_job(queue_name="mail", ready_at=factories.ago(seconds=40))
+    (problem,) = _health_problems()
+    assert re.fullmatch(
+        r"queue mail: a job has been ready for 4\d s, and none of the 1 idle workers that serve it has claimed it",
+        problem,
+    )
+
+    running = factories.make_job(State.RUNNING, worker=worker, started_at=long_ago)
+    assert len(_health_problems()) == 1, "it has a second slot"
+    factories.make_attempt(running, worker_id=worker.pk, started_at=factories.ago(seconds=5))
+    assert _health_problems() == [], "it has claimed a job lately"
+
+
+def test_health_does_not_blame_workers_that_are_busy_or_may_not_claim() -> None:
+    long_ago = factories.ago(minutes=10)
+    worker = factories.make_worker(started_at=long_ago, concurrency=1)
+    factories.make_job(queue_name="mail", ready_at=factories.ago(seconds=40))
+    factories.make_job(State.RUNNING, worker=worker, queue_name="mail", started_at=long_ago)
+    assert _health_problems() == [], "it is busy"
+
+    factories.make_worker(started_at=long_ago)
+    assert len(_health_problems()) == 1
+    factories.make_queue("mail", max_running=1)
+    assert _health_problems() == [], "the queue is full"
+    Queue.objects.update(max_running=2)
+    assert len(_health_problems()) == 1
+    Queue.objects.update(paused_at=long_ago)
+    assert _health_problems() == [], "the queue is paused"
+
+
+def test_health_reads_hundreds_of_queues_in_few_statements() -> None:
+    for priority in (0, 1):
+        factories.make_queues_of_one_job(150, priority=priority, ready_at=factories.ago(minutes=6 - priority))
+    factories.make_worker()
+    with CaptureQueriesContext(connection) as captured:
+        problems = _health_problems()
+    assert len(problems) == 150
+    assert all("ready for 36" in problem for problem in problems)
+    assert len(captured) < 20
 
 
 def test_a_worker_without_a_fresh_heartbeat_serves_nobody() -> None:

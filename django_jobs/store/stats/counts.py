@@ -12,6 +12,7 @@ from ...policy.health import WaitingQueue
 from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
+from ..dialects.shared.reads import count_running, read_oldest_ready
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,19 +58,19 @@ def queue_stats(*, using: str | None = None) -> list[QueueStats]:
 def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
     """Return the unpaused queues that have ready jobs, with how long their oldest job has been ready.
 
-    One index lookup per queue and priority, however many jobs wait.
+    One index lookup per queue and priority, many in one statement, however many jobs wait.
     """
     dialect, connection = open_dialect(using)
     snapshot = dialect.jobs.read_snapshot(connection, None)
-    ready = Job.objects.using(connection.alias).filter(state=State.READY)
-    waited: dict[str, float] = {}
-    for lane in snapshot.lanes:
-        claim_order = ready.filter(queue_name=lane.queue_name, priority=lane.priority)
-        first = claim_order.order_by("ready_at", "pk").values_list("ready_at", flat=True).first()
-        if first is not None:
-            seconds = max((snapshot.now - first).total_seconds(), 0)
-            waited[lane.queue_name] = max(seconds, waited.get(lane.queue_name, 0))
-    return [WaitingQueue(name=name, waited=seconds) for name, seconds in sorted(waited.items())]
+    oldest = read_oldest_ready(connection, snapshot.lanes)
+    caps = Queue.objects.using(connection.alias).filter(
+        pk__in=snapshot.capped & oldest.keys(), max_running__isnull=False
+    )
+    full = {queue.name for queue in caps if count_running(connection, queue.name) >= (queue.max_running or 0)}
+    return [
+        WaitingQueue(name=name, waited=max((snapshot.now - at).total_seconds(), 0), is_full=name in full)
+        for name, at in sorted(oldest.items())
+    ]
 
 
 def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:

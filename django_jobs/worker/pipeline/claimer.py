@@ -51,7 +51,8 @@ _EMPTY = Backlog(idle=0, free=0, waiting=0, waiting_seconds=0)
 class Claimer:
     """Decides how many jobs to claim, and when; ``step`` is one round and returns the seconds until the next.
 
-    Setting ``wake`` starts the next round at once.
+    Setting ``wake`` starts the next round at once. ``checked_at``: when it last checked the queues, or had no room for
+    more jobs (monotonic seconds).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Claimer:
         options = context.options
         self.wake = threading.Event()
         self.last_snapshot: QueueSnapshot | None = None
+        self.checked_at = time.monotonic()
         self._context = context
         self._settings = context.settings.worker
         self._queues = options.queues
@@ -108,6 +110,7 @@ class Claimer:
         self._release_stalled(now)
         self._wants_more = True
         if not self._may_claim(now):
+            self.checked_at = now
             return FULL_RECHECK_SECONDS
         if now >= self._next_due_at:
             self._promote()
@@ -215,6 +218,7 @@ class Claimer:
         next_check_at, self._next_unanswered_check_at = self._next_unanswered_check_at, 0.0
         claims = claim(self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=self._context.using)
         self._next_unanswered_check_at = next_check_at
+        self.checked_at = time.monotonic()
         if claims:
             self._queue_order.record_claimed(lane, len(claims))
             self._dispatch(lane.queue_name, claims)
@@ -293,6 +297,7 @@ class Claimer:
     def _refresh(self) -> None:
         """Take a snapshot of the queues."""
         snapshot = refresh_cursors(self._cursors, queues=self._queues, using=self._context.using)
+        self.checked_at = time.monotonic()
         self._context.clock.set(snapshot.now)
         self._context.seen_queues = frozenset(lane.queue_name for lane in snapshot.lanes)
         self.last_snapshot = snapshot

@@ -100,12 +100,14 @@ class Supervisor:
         """Return the health of this ``runworker`` as a whole; from any thread."""
         settings = get_settings()
         stale_seconds = settings.worker.stale_after.total_seconds()
+        poll_interval = max(settings.worker.poll_interval, settings.worker.poll_interval_without_notify)
         return check_health(
             [child.liveness.read(child.process.pid) for child in list(self._children)],
             wanted=self._target_processes,
             stopping=self._stops > 0,
             live_within=LIVENESS_STALE_FACTOR * stale_seconds,
             ready_within=stale_seconds,
+            check_within=max(stale_seconds, 2 * poll_interval.total_seconds()),
         )
 
     def _spawn_due(self) -> None:

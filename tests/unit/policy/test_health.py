@@ -4,15 +4,24 @@ import math
 
 import pytest
 
-from django_jobs.policy.health import WaitingQueue, WorkerLiveness, check_health, find_unserved
+from django_jobs.policy.health import (
+    NOBODY_CLAIMS_SECONDS,
+    IdleWorker,
+    WaitingQueue,
+    WorkerLiveness,
+    check_health,
+    find_unserved,
+)
 
 
-def process(*, attempted=1.0, saved=1.0, polled=0.1):
-    return WorkerLiveness(pid=7, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled)
+def process(*, attempted=1.0, saved=1.0, polled=0.1, checked=0.1):
+    return WorkerLiveness(
+        pid=7, heartbeat_attempt_age=attempted, heartbeat_age=saved, poll_age=polled, check_age=checked
+    )
 
 
 def judged(*processes, wanted=1, stopping=False):
-    return check_health(processes, wanted=wanted, stopping=stopping, live_within=60, ready_within=15)
+    return check_health(processes, wanted=wanted, stopping=stopping, live_within=60, ready_within=15, check_within=15)
 
 
 def test_all_well():
@@ -51,7 +60,16 @@ def test_a_stuck_loop_is_neither_live_nor_ready(beat, reason):
 
 
 def test_a_stopped_claimer_need_not_poll():
-    assert judged(process(polled=-math.inf)).not_live == ()
+    assert judged(process(polled=-math.inf, checked=-math.inf)).not_live == ()
+    assert judged(process(polled=-math.inf, checked=-math.inf)).not_ready == ()
+
+
+def test_a_process_that_polls_and_does_not_check_the_queues_is_not_ready():
+    health = judged(process(checked=16))
+
+    assert health.not_live == ()
+    assert health.not_ready == ("worker process 7: has not checked the queues for 16 s",)
+    assert judged(process(checked=None)).not_ready == ()
 
 
 def test_a_missing_process_and_a_stop_are_not_ready():
@@ -81,3 +99,32 @@ def test_a_queue_that_nobody_serves_is_named():
 
 def test_a_queue_that_waits_too_long_is_named():
     assert neglect(("mail", 301)) == ["queue mail: a job has been ready for 301 s, longer than 300 s"]
+
+
+LONG = NOBODY_CLAIMS_SECONDS + 1
+
+
+def overlooked(*idle, waited=LONG, is_full=False):
+    queue = WaitingQueue(name="mail", waited=waited, is_full=is_full)
+    workers = [IdleWorker(queues=queues, seconds=seconds) for queues, seconds in idle]
+    return find_unserved([queue], served=[None], idle=workers, wait_within=300)
+
+
+def test_a_queue_that_idle_workers_overlook_is_named():
+    assert overlooked((None, LONG), (frozenset({"mail"}), LONG)) == [
+        "queue mail: a job has been ready for 31 s, and none of the 2 idle workers that serve it has claimed it"
+    ]
+
+
+@pytest.mark.parametrize(
+    "problems",
+    [
+        overlooked(),
+        overlooked((None, NOBODY_CLAIMS_SECONDS)),
+        overlooked((frozenset({"documents"}), LONG)),
+        overlooked((None, LONG), waited=NOBODY_CLAIMS_SECONDS),
+        overlooked((None, LONG), is_full=True),
+    ],
+)
+def test_a_queue_is_not_overlooked_if_nobody_could_have_claimed_by_now(problems):
+    assert problems == []

@@ -10,11 +10,10 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, connection, models
+from django.db import DatabaseError, connection
 
 from django_jobs.conf import get_settings
 from django_jobs.models import Job
-from django_jobs.store.clock import database_now
 from django_jobs.store.dialects.base.jobs import Claim
 from django_jobs.worker.duties.notifiers import PollingOnly
 from django_jobs.worker.execution.runtime import WorkerContext
@@ -22,7 +21,7 @@ from django_jobs.worker.options import WorkerOptions
 from django_jobs.worker.pipeline.claimer import Claimer
 from django_jobs.worker.pipeline.finisher import Finisher
 from tests.concurrency import DEADLINE_SECONDS, Background, wait_until
-from tests.factories import make_job, make_jobs, make_worker
+from tests.factories import make_job, make_jobs, make_queues_of_one_job, make_worker
 from tests.worker.contexts import RecordedEvents
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -139,14 +138,6 @@ def someone_waits() -> bool:
         return bool(cursor.fetchall())
 
 
-def make_queues(number: int, **fields: Any) -> None:
-    """Insert one ready job for each of so many queues."""
-    now = database_now()
-    values = {"name": "tests.sampleapp.jobs.echo", "state": "ready", "max_attempts": 5, "enqueued_at": now}
-    rows = [Job(queue_name=f"customer {at}", ready_at=now, **values, **fields) for at in range(number)]
-    models.QuerySet(Job).bulk_create(rows, batch_size=500)
-
-
 @pytest.mark.parametrize("held_up", ["snapshot", "claim"])
 def test_after_a_stall_the_next_job_is_claimed_at_once(held_up: str) -> None:
     ours = Worked()
@@ -210,10 +201,26 @@ def test_a_higher_priority_is_noticed_while_a_long_queue_is_worked_off() -> None
     assert long - ours.claimed
 
 
+def test_it_tells_when_it_last_checked_the_queues_or_had_no_room() -> None:
+    ours = Worked()
+
+    def checks() -> bool:
+        began = time.monotonic()
+        ours.claimer.step()
+        return ours.claimer.checked_at >= began
+
+    assert checks()
+    _pretend_dead_entries(ours, seconds=0.02)
+    assert not checks()
+    make_job()
+    ours.claimer._jobs_left = 0
+    assert checks(), "it has no room, so that there is nothing to check"
+
+
 def test_hundreds_of_queues_of_one_job_are_worked_off_and_the_next_job_is_claimed_at_once() -> None:
     number = 300
-    make_queues(number // 2)
-    make_queues(number // 2, priority=7)
+    make_queues_of_one_job(number // 2)
+    make_queues_of_one_job(number // 2, priority=7)
     ours = Worked()
 
     ours.work(lambda: len(ours.claimed) == number)

@@ -58,6 +58,10 @@ SELECT %s, 0, min(ready_at) FROM django_jobs_job WHERE state = 'ready' AND queue
 """
 
 
+LANES_PER_STATEMENT = 200
+"""SQLite takes 500 parts of a UNION."""
+
+
 class ReadyCount(NamedTuple):
     """The number of ready jobs of a queue, counted up to a limit, and since when the first is ready."""
 
@@ -87,3 +91,18 @@ def read_ready_counts(
             instants = [at for at in (before.oldest, as_instant(oldest)) if at is not None]
             found[name] = ReadyCount(max(number, before.number), min(instants, default=None))
     return found
+
+
+def read_oldest_ready(connection: BaseDatabaseWrapper, lanes: Sequence[Lane]) -> dict[str, datetime]:
+    """Return since when the first ready job of each queue is ready, by the heads of its lanes in the ready index."""
+    oldest: dict[str, datetime] = {}
+    for start in range(0, len(lanes), LANES_PER_STATEMENT):
+        part = lanes[start : start + LANES_PER_STATEMENT]
+        statement = " UNION ALL ".join([READ_HEAD] * len(part))
+        with connection.cursor() as cursor:
+            cursor.execute(statement, [value for lane in part for value in (lane.queue_name, *lane)])
+            for name, _, at in cursor.fetchall():
+                instant = as_instant(at)
+                if instant is not None:
+                    oldest[name] = min(instant, oldest.get(name, instant))
+    return oldest
