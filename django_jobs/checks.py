@@ -9,7 +9,7 @@ from django.conf import settings as django_settings
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 from django.core.management import get_commands
 
-from .conf import get_settings
+from .conf import get_settings, project_names
 from .exceptions import ConfigurationError
 from .policy.doctor import UnsafeSetting
 from .store.dialects import is_supported, open_dialect
@@ -77,7 +77,7 @@ def check_options(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
-    """Check the schedules that staff wrote: W002. Schedules from code are checked when they are defined."""
+    """Check the schedules that this project's staff wrote: W002. Those from code are checked when they are defined."""
     from django.db import Error as DatabaseError
 
     from .models import CronSchedule
@@ -86,7 +86,8 @@ def check_schedules(*, databases: Any = None, **_: Any) -> list[CheckMessage]:
     if get_settings().database not in (databases or ()):
         return []
     try:
-        rows = list(CronSchedule.objects.filter(is_from_code=False, disabled_at__isnull=True).order_by("name"))
+        of_staff = CronSchedule.objects.filter(is_from_code=False, disabled_at__isnull=True)
+        rows = list(of_staff.filter(project__in=project_names()).order_by("name"))
     except DatabaseError:
         return []  # the tables are not there yet
     return [

@@ -137,7 +137,7 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
 
     form = ScheduleForm
     list_display = ("name", "status_display", "meaning", "next_due", "is_from_code")
-    list_filter = ("is_from_code", "overlap")
+    list_filter = ("is_from_code", "overlap", "project")
     search_fields = ("name", "job_name")
     ordering = ("name",)
     actions = ("pause_selected", "resume_selected", "run_selected")

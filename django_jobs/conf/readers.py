@@ -18,6 +18,7 @@ from .fields import Reader
 T = TypeVar("T")
 MAX_NAME_LENGTH = 200
 MAX_QUEUE_NAME_LENGTH = 100
+MAX_PROJECT_LENGTH = 100
 MIN_PRIORITY, MAX_PRIORITY = -100, 100
 MAX_ATTEMPTS_BOUND = 10_000
 MAX_ALIAS_LENGTH = 100
@@ -191,6 +192,19 @@ def as_names(option: str, value: object) -> tuple[str, ...]:
     if isinstance(value, (list, tuple, set, frozenset)) and all(isinstance(name, str) and name for name in value):
         return tuple(value)
     raise ConfigurationError(f"{option}: expected a tuple of names, got {value!r}")
+
+
+def as_project(option: str, value: object) -> tuple[str, ...]:
+    """Return the names of a project, the present one first, or raise ConfigurationError; none: the default."""
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, (list, tuple)) and all(
+        isinstance(name, str) and 0 < len(name) <= MAX_PROJECT_LENGTH and name.isprintable() for name in names
+    ):
+        return tuple(names)
+    raise ConfigurationError(
+        f"{option}: expected a name of 1 to {MAX_PROJECT_LENGTH} printable characters, or a tuple of the present name"
+        f" and earlier ones, got {_cut(value)}"
+    )
 
 
 def _cut(value: object) -> str:

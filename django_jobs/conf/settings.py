@@ -307,6 +307,14 @@ class Settings:
         read=readers.as_database_alias,
         doc="alias of the database that holds the jobs; routers are not asked",
     )
+    project: tuple[str, ...] = setting(
+        (),
+        read=readers.as_project,
+        doc="the name of the project whose code this is. Projects that share a database leave each other's"
+        " [schedules](schedules.md#code-and-rows) alone, so give each a name of its own. After a rename a tuple: the"
+        " new name, then the earlier ones",
+        default_text="the first part of Django's `ROOT_URLCONF`, or of the settings module",
+    )
     job_defaults: JobDefaults = group(JobDefaults, spell=str)
     queues: Mapping[str, Mapping[str, Any]] = setting(
         MappingProxyType({}),

@@ -137,6 +137,7 @@ def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
         "overlap": schedule.overlap,
         "catch_up": schedule.catch_up,
         "from_code": schedule.is_from_code,
+        "project": schedule.project,
         "problem": schedule.problem or None,
         "next_due_at": _iso(schedule.next_due_at),
         "last_due_at": _iso(last.due_at) if last else None,

@@ -2,6 +2,7 @@
 
 import datetime
 import django.db.models.deletion
+import django_jobs.conf
 import django_jobs.models.base
 import django_jobs.policy.states
 from django.db import migrations, models
@@ -192,6 +193,7 @@ class Migration(migrations.Migration):
                 ('catch_up', models.CharField(choices=[('latest', 'latest'), ('all', 'all'), ('none', 'none')], default='latest', max_length=10)),
                 ('catch_up_limit', models.SmallIntegerField(default=10)),
                 ('is_from_code', models.BooleanField(default=False)),
+                ('project', models.CharField(default=django_jobs.conf.project_name, max_length=100)),
                 ('defined_at', models.DateTimeField(null=True)),
                 ('paused_at', models.DateTimeField(null=True)),
                 ('paused_by', models.CharField(default='', max_length=150)),

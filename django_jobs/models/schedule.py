@@ -7,7 +7,8 @@ from datetime import datetime, timedelta
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..conf import project_name
+from ..conf.readers import MAX_NAME_LENGTH, MAX_PROJECT_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.cron import MAX_EXPRESSION_LENGTH
 from ..policy.overlap import Overlap
 from ..policy.schedule import CatchUp, TickOutcome, TickPolicy, Timing
@@ -22,7 +23,7 @@ class CronSchedule(models.Model):
 
     ``next_due_at`` is the next undecided tick, ``next_check_at`` when a scheduler next reads the row: None while it is
     paused, disabled (no code defines it any more) or has a ``problem``. ``defined_at`` is when the code that wrote the
-    row started.
+    row started, ``project`` whose code that was, or where staff wrote the row.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -51,6 +52,7 @@ class CronSchedule(models.Model):
     catch_up_limit = models.SmallIntegerField(default=10)
 
     is_from_code = models.BooleanField(default=False)
+    project = models.CharField(max_length=MAX_PROJECT_LENGTH, default=project_name)
     defined_at = models.DateTimeField(null=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")

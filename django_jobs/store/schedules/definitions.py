@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
+from ...conf import project_name, project_names
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Tick
 from ...models.base import MAX_ACTOR_LENGTH
@@ -27,12 +28,16 @@ ScheduleResolver = Callable[[CronSchedule], ScheduleSpec]
 
 
 class SyncResult(NamedTuple):
-    """Names of the schedules that a sync has created, changed, disabled, or found broken (with the reason)."""
+    """Names of the schedules that a sync has created, changed, disabled, or found broken (with the reason).
+
+    ``taken_over``: those that another project had written, with its name.
+    """
 
     made: list[str]
     changed: list[str]
     disabled: list[str]
     problems: list[str]
+    taken_over: list[str]
 
 
 def save_schedule(
@@ -55,7 +60,7 @@ def save_schedule(
             raise ConfigurationError(f"name: there is already a schedule {spec.name!r}")
         now = dialect.now(connection)
         _write(row, spec, now=now, using=connection.alias)
-        row.defined_at = now
+        row.defined_at, row.project = now, project_name()
         row.save(using=connection.alias)
         notify_schedulers_on_commit(using=connection.alias)
     return row
@@ -112,7 +117,8 @@ def sync_schedules(
 
     Schedules defined in code are created or changed, those no longer defined are disabled, and rows of staff are
     checked by ``judge``. If versions run side by side the one started last wins: a row written by later code is left
-    alone. A few statements if nothing has changed.
+    alone. So are the rows of other projects, unless this one defines a schedule of the same name and job, or the other
+    has given it up: then it is taken over. A few statements if nothing has changed.
     """
     dialect, connection = open_dialect(using)
     rows = CronSchedule.objects.using(connection.alias)
@@ -123,9 +129,10 @@ def sync_schedules(
     new = [_written(spec, started_at, now) for spec in made]
     rows.bulk_create(new, ignore_conflicts=True, batch_size=ROWS_PER_STATEMENT)
 
-    synced = SyncResult([spec.name for spec in made], [], [], [])
+    synced = SyncResult([spec.name for spec in made], [], [], [], [])
     touched: list[int] = []
-    for row in found.values():
+    own = [row for row in found.values() if _is_own(row, wanted.get(row.name), synced)]
+    for row in own:
         verdict = _verdict(row, wanted.get(row.name), judge)
         if _is_younger(row, started_at, now) or not _needs_change(row, verdict):
             continue
@@ -136,9 +143,9 @@ def sync_schedules(
             touched.append(row.pk)
             _sync_row(locked, verdict, synced, now=now, using=connection.alias)
             locked.is_from_code = locked.is_from_code or row.name in wanted
-            locked.defined_at = started_at
+            locked.defined_at, locked.project = started_at, project_name()
             locked.save(using=connection.alias)
-    same = [row.pk for row in found.values() if row.pk not in touched]
+    same = [row.pk for row in own if row.pk not in touched]
     for start in range(0, len(same), ROWS_PER_STATEMENT):
         older = (
             Q(defined_at__isnull=True) | Q(defined_at__lt=started_at - TOLERANCE) | Q(defined_at__gt=now + TOLERANCE)
@@ -147,6 +154,22 @@ def sync_schedules(
     if made or touched:
         notify_schedulers_on_commit(using=connection.alias)
     return synced
+
+
+def _is_own(row: CronSchedule, spec: ScheduleSpec | None, synced: SyncResult) -> bool:
+    """Tell whether a row is this project's to change; note the schedules that it takes over or cannot have."""
+    if row.project in project_names():
+        return True
+    if spec is None:
+        return False
+    if row.job_name == spec.job_name or row.disabled_at is not None:
+        synced.taken_over.append(f"{row.name} (of {row.project})")
+        return True
+    synced.problems.append(
+        f"{row.name}: project {row.project!r} has a schedule of this name, for job {row.job_name!r}; give this one"
+        " another name. If the project was renamed, set DJANGO_JOBS['PROJECT'] to its new name and the earlier one"
+    )
+    return False
 
 
 class _Problem(str):
@@ -167,6 +190,10 @@ def _verdict(row: CronSchedule, spec: ScheduleSpec | None, judge: ScheduleResolv
 
 
 def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
+    return row.project != project_name() or _differs_from(row, verdict)
+
+
+def _differs_from(row: CronSchedule, verdict: _Verdict) -> bool:
     if verdict is None:
         return row.disabled_at is None
     if isinstance(verdict, _Problem):
@@ -175,6 +202,8 @@ def _needs_change(row: CronSchedule, verdict: _Verdict) -> bool:
 
 
 def _sync_row(row: CronSchedule, verdict: _Verdict, synced: SyncResult, *, now: datetime, using: str) -> None:
+    if not _differs_from(row, verdict):
+        return
     if verdict is None:
         row.disabled_at, row.next_due_at, row.next_check_at = now, None, None
         skip_queued_ticks(row, reason="no code defines the schedule any more", using=using)

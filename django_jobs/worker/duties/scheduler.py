@@ -10,7 +10,7 @@ import threading
 import time
 from datetime import datetime, timedelta
 
-from ...conf import Settings
+from ...conf import Settings, project_name
 from ...schedules import all_schedules, spec_from_row
 from ...store.clock import database_now
 from ...store.schedules.definitions import SyncResult, sync_schedules
@@ -91,13 +91,15 @@ def fire_due(*, using: str) -> TickResult:
 
 def log_sync(synced: SyncResult) -> None:
     """Log the changes of a sync."""
-    for names, change in (
-        (synced.made, "new"),
-        (synced.changed, "changed"),
-        (synced.disabled, "no longer defined in code, and disabled"),
+    for level, names, change in (
+        (logging.INFO, synced.made, "new"),
+        (logging.INFO, synced.changed, "changed"),
+        (logging.WARNING, synced.taken_over, "taken over from another project"),
+        (logging.WARNING, synced.disabled, f"no longer defined in the code of {project_name()!r}, and disabled"),
     ):
         if names:
-            logger.info("schedules %s: %s", change, ", ".join(names[:20]) + (" ..." if len(names) > 20 else ""))
+            more = " ..." if len(names) > 20 else ""
+            logger.log(level, "schedules %s: %s", change, ", ".join(names[:20]) + more)
     for problem in synced.problems:
         logger.error("a schedule cannot be fired until it is corrected: %s", problem)
 

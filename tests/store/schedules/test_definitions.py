@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.test import override_settings
 
+from django_jobs.conf import project_name
 from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.policy.overlap import Overlap
@@ -216,7 +220,7 @@ class TestWaiting:
 class TestSync:
     def test_a_schedule_defined_in_code_is_created_and_due_after_now(self) -> None:
         synced = sync(spec("a"), spec("b", every=timedelta(seconds=10), jitter=timedelta(seconds=5)))
-        assert synced == SyncResult(["a", "b"], [], [], [])
+        assert synced == SyncResult(["a", "b"], [], [], [], [])
         row = the("b")
         assert row.is_from_code
         assert (row.every, row.jitter, row.arguments) == (
@@ -235,7 +239,7 @@ class TestSync:
         sync(*[spec(f"s{number}") for number in range(300)])
         before = list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron"))
         with django_assert_max_num_queries(6):
-            assert sync(*[spec(f"s{number}") for number in range(300)]) == SyncResult([], [], [], [])
+            assert sync(*[spec(f"s{number}") for number in range(300)]) == SyncResult([], [], [], [], [])
         assert list(CronSchedule.objects.order_by("pk").values_list("next_due_at", "cron")) == before
 
     @pytest.mark.parametrize(
@@ -264,7 +268,7 @@ class TestSync:
         assert the("a").disabled_at is not None
         assert not the("a").is_firing
         assert Tick.objects.count() == 1
-        assert sync(spec("b")) == SyncResult([], [], [], [])
+        assert sync(spec("b")) == SyncResult([], [], [], [], [])
         assert sync(spec("a"), spec("b")).changed == ["a"]
         assert the("a").is_firing
         assert the("a").disabled_at is None
@@ -285,7 +289,7 @@ class TestSync:
         synced = sync(problem="job 'x' is not registered")
         assert synced.problems == ["report: job 'x' is not registered"]
         assert (the().is_firing, the().problem) == (False, "job 'x' is not registered")
-        assert sync(problem="job 'x' is not registered") == SyncResult([], [], [], [])
+        assert sync(problem="job 'x' is not registered") == SyncResult([], [], [], [], [])
         assert sync().changed == ["report"]
         assert the().is_firing
         assert tick().fired == 0
@@ -294,7 +298,7 @@ class TestSync:
         row = make_schedule("report", next_due_at=ago(seconds=1))
         assert sync(queue_name="mail").changed == ["report"]
         assert (the().queue_name, the().next_due_at, the().is_from_code) == ("mail", row.next_due_at, False)
-        assert sync(queue_name="mail") == SyncResult([], [], [], [])
+        assert sync(queue_name="mail") == SyncResult([], [], [], [], [])
 
 
 class TestVersionsSideBySide:
@@ -302,7 +306,7 @@ class TestVersionsSideBySide:
         old, new = ago(hours=2), ago(hours=1)
         sync(spec(cron="@daily"), started_at=old)
         sync(spec(cron="@hourly"), started_at=new)
-        assert sync(spec(cron="@daily"), started_at=old) == SyncResult([], [], [], [])
+        assert sync(spec(cron="@daily"), started_at=old) == SyncResult([], [], [], [], [])
         assert the().cron == "@hourly"
 
     def test_a_schedule_that_the_new_version_removed_stays_disabled(self) -> None:
@@ -352,3 +356,102 @@ class TestVersionsSideBySide:
         changed = [spec(f"s{number}", every=timedelta(seconds=40)) for number in range(50)]
         run_together(*[lambda: sync(*changed)] * 4)
         assert set(CronSchedule.objects.values_list("every", flat=True)) == {timedelta(seconds=40)}
+
+
+@contextmanager
+def project(*names: str) -> Iterator[None]:
+    with override_settings(DJANGO_JOBS={"PROJECT": names}):
+        yield
+
+
+class TestProjects:
+    """Two projects on one database."""
+
+    def test_a_project_disables_its_own_schedules_only(self) -> None:
+        with project("shop"):
+            sync(spec("stock"))
+        with project("blog"):
+            synced = sync(spec("feed"))
+            assert (synced.made, synced.disabled, synced.problems) == (["feed"], [], [])
+            sync()
+        rows = {row.name: (row.project, row.status) for row in CronSchedule.objects.all()}
+        assert rows == {"stock": ("shop", "active"), "feed": ("blog", "disabled")}
+        with project("shop"):
+            assert sync().disabled == ["stock"]
+
+    def test_another_projects_rows_are_not_even_read_as_seen(self) -> None:
+        with project("shop"):
+            sync(spec("stock"), started_at=ago(hours=1))
+        before = CronSchedule.objects.get().defined_at
+        with project("blog"):
+            sync(spec("feed"))
+        assert CronSchedule.objects.get(name="stock").defined_at == before
+
+    def test_schedules_of_another_projects_staff_are_left_alone(self) -> None:
+        with project("shop"):
+            row = save_schedule(spec("monthly"))
+        with project("blog"):
+            assert sync(problem="job is not registered").problems == []
+            row.refresh_from_db()
+            assert (row.project, row.problem, row.status) == ("shop", "", "active")
+        with project("shop"):
+            assert sync(problem="job is not registered").problems == ["monthly: job is not registered"]
+
+    def test_a_schedule_belongs_to_the_project_in_which_staff_saved_it_last(self) -> None:
+        with project("shop"):
+            row = save_schedule(spec("monthly"))
+        with project("blog"):
+            assert save_schedule(spec("monthly"), replaces=row).project == "blog"
+
+    def test_a_renamed_project_keeps_and_disables_its_schedules(self) -> None:
+        with project("shop"):
+            sync(spec("stock"), spec("removed"))
+            monthly = save_schedule(spec("monthly"))
+            tick_at = CronSchedule.objects.get(name="stock").next_due_at
+        with project("store", "shop"):
+            synced = sync(spec("stock"))
+        assert (synced.disabled, synced.taken_over, synced.changed) == (["removed"], [], [])
+        assert set(CronSchedule.objects.values_list("project", flat=True)) == {"store"}
+        assert CronSchedule.objects.get(name="stock").next_due_at == tick_at
+        monthly.refresh_from_db()
+        assert monthly.status == "active"
+
+    def test_a_renamed_project_takes_over_what_it_still_defines(self) -> None:
+        with project("shop"):
+            sync(spec("stock"), spec("removed"))
+        with project("store"):
+            assert sync(spec("stock", cron="@hourly")).taken_over == ["stock (of shop)"]
+            assert sync().disabled == ["stock"]
+        rows = {row.name: (row.project, row.status) for row in CronSchedule.objects.all()}
+        assert rows == {"stock": ("store", "disabled"), "removed": ("shop", "active")}
+
+    def test_two_schedules_of_one_name_do_not_replace_each_other(self) -> None:
+        with project("shop"):
+            sync(spec("nightly"))
+        with project("blog"):
+            synced = sync(replace(spec("nightly"), job_name="blog.nightly"))
+            assert synced.problems[0].startswith("nightly: project 'shop' has a schedule of this name")
+            assert CronSchedule.objects.get().job_name == spec().job_name
+        with project("shop"):
+            sync()
+        with project("blog"):
+            assert sync(replace(spec("nightly"), job_name="blog.nightly")).taken_over == ["nightly (of shop)"]
+        assert CronSchedule.objects.get().status == "active"
+
+    @pytest.mark.parametrize(
+        ("settings", "expected"),
+        [
+            ({"ROOT_URLCONF": "blog.urls"}, "blog"),
+            ({"ROOT_URLCONF": "blog"}, "blog"),
+            ({"ROOT_URLCONF": ""}, "testproject"),
+            ({"ROOT_URLCONF": "blog.urls", "DJANGO_JOBS": {"PROJECT": "shop"}}, "shop"),
+        ],
+    )
+    def test_the_project_is_named_by_its_urls_or_settings(self, settings: dict[str, Any], expected: str) -> None:
+        with override_settings(**settings):
+            assert project_name() == expected
+
+    @pytest.mark.parametrize("wrong", ["", 7, ["shop", ""], "x" * 101])
+    def test_a_wrong_name_is_refused(self, wrong: object) -> None:
+        with override_settings(DJANGO_JOBS={"PROJECT": wrong}), pytest.raises(ConfigurationError, match="PROJECT"):
+            project_name()
