@@ -81,7 +81,7 @@ def as_coroutine_function(function: Callable[..., Any]) -> Callable[..., Awaitab
             connections.close_all()
 
     async def call_in_thread(*args: Any, **kwargs: Any) -> Any:
-        value = await sync_to_async(call, thread_sensitive=False)(*args, **kwargs)
+        value = await sync_to_async(partial(call, *args, **kwargs), thread_sensitive=False)()
         return await value if inspect.isawaitable(value) else value
 
     return call_in_thread

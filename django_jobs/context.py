@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from asgiref.sync import sync_to_async
 
-from .arguments.serialization import dumps
+from .arguments.metadata import write_metadata
 from .exceptions import Cancel, NoCurrentJobError, PayloadTooLargeError
 
 __all__ = ["JobContext", "current_job"]
@@ -173,7 +173,7 @@ class JobContext:
         """
         from .conf import get_settings
 
-        text = dumps(self.metadata, what=f"{self.name}: metadata")
+        text = write_metadata(self.metadata, what=f"{self.name}: metadata")
         if len(text.encode()) > get_settings().enqueue.max_payload_bytes:
             raise PayloadTooLargeError(
                 f"{self.name}: metadata of {len(text)} characters is larger than ENQUEUE['MAX_PAYLOAD_BYTES']"

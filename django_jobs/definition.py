@@ -147,7 +147,7 @@ class JobDefinition(Generic[P, R]):
 
     async def aenqueue(self, /, *args: P.args, **kwargs: P.kwargs) -> Job:
         """Do what ``enqueue`` does, from asynchronous code."""
-        return await sync_to_async(self.enqueue)(*args, **kwargs)
+        return await sync_to_async(partial(self.enqueue, *args, **kwargs))()
 
     async def aenqueue_many(self, arguments: ManyArguments) -> list[Job]:
         """Do what ``enqueue_many`` does, from asynchronous code."""

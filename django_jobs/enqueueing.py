@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 from django.utils import timezone
 
+from .arguments.metadata import write_metadata
 from .arguments.results import number_results
-from .arguments.serialization import dumps, encode
+from .arguments.serialization import encode
 from .context import BatchScope, batch_scope
 from .exceptions import ArgumentsError, ConfigurationError
 from .options import LONG_AGO
@@ -120,7 +121,7 @@ def new_job(definition: DefinedJob) -> NewJob:
         queue_name=queue_name,
         priority=options.resolve("priority", queue_name) if priority is None else priority,
         max_attempts=given.get("max_attempts") or options.resolve("max_attempts", queue_name),
-        metadata=dumps(dict(metadata), what=f"{definition.name}: metadata") if metadata else "{}",
+        metadata=write_metadata(metadata, what=f"{definition.name}: metadata") if metadata else "{}",
         run_after=max(run_after, LONG_AGO) if isinstance(run_after, datetime) else None,
         delay_seconds=max(run_after.total_seconds(), 0) if isinstance(run_after, timedelta) else None,
     )

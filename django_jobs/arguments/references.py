@@ -22,7 +22,7 @@ def check_references(typed: Any, *, annotations: Iterable[Any], original: Any = 
     Expected are the models of ``annotations``, in the databases that the routers name for them, and whatever
     ``original``, the JSON of the copied job, refers to.
     """
-    found = set(_references(typed)) - set(_references(original))
+    found = set(find_references(typed)) - set(find_references(original))
     if not found:
         return
     expected = {model for annotation in annotations for model in _models(annotation, set())}
@@ -35,18 +35,18 @@ def check_references(typed: Any, *, annotations: Iterable[Any], original: Any = 
             )
 
 
-def _references(value: Any) -> Iterator[tuple[Any, Any]]:
+def find_references(value: Any) -> Iterator[tuple[Any, Any]]:
     """Yield model and database of each reference in JSON, as ``decode`` would meet them."""
     if isinstance(value, list):
         for item in value:
-            yield from _references(item)
+            yield from find_references(item)
     elif isinstance(value, dict):
         if value.get(TAG) == "dict" and isinstance(value.get("value"), dict):
             value = value["value"]
         elif value.get(TAG) == "model":
             yield _as_text(value.get("model")), _as_text(value.get("using"))
         for item in value.values():
-            yield from _references(item)
+            yield from find_references(item)
 
 
 def _as_text(value: Any) -> str:

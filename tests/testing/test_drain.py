@@ -1,11 +1,14 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
 from django.test import TestCase
 
-from django_jobs import JobDefinition, job, signals
+from django_jobs import JobDefinition, Retry, current_job, job, signals
+from django_jobs.exceptions import SerializationError
 from django_jobs.models import DeadLetter, Job, Worker
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
@@ -24,6 +27,16 @@ def parent() -> None:
     sample.add.enqueue(40, 2)
 
 
+@job(name="drain.metadata")
+def metadata() -> Any:
+    context = current_job()
+    if context.attempt == 1:
+        context.metadata["first"] = dict(context.metadata)
+        context.save_metadata()
+        raise Retry
+    return [context.metadata.pop("first"), context.metadata]
+
+
 @job(name="drain.forever")
 def forever() -> None:
     forever.enqueue()
@@ -39,6 +52,20 @@ class DrainInATestCase(TestCase):
         assert drained.job_ids[:2] == [first.pk, second.pk]
         assert Job.objects.get(pk=drained.job_ids[-1]).result == 42
         assert second.refresh().result == "async"
+
+    def test_metadata_reaches_the_job_as_it_was_given_and_is_saved_so(self) -> None:
+        given = {"at": datetime(2026, 1, 1, tzinfo=UTC), "$type": "model", "ids": [UUID(int=7), 2**70]}
+        job = metadata.using(metadata=given).enqueue()
+        drain()
+        assert drain(run_scheduled=True).succeeded == 1
+        assert job.refresh().result == [given, given]
+
+    def test_metadata_refers_to_no_row(self) -> None:
+        row = Customer.objects.create(name="ada")
+        with pytest.raises(
+            SerializationError, match=r"metadata: .* a row of sampleapp\.customer; store its primary key"
+        ):
+            sample.add.using(metadata={"for": [row]}).enqueue(1)
 
     def test_delayed_jobs_wait_unless_asked_for(self) -> None:
         later = sample.add.using(run_after=timedelta(days=1)).enqueue(1)

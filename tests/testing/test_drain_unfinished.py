@@ -9,6 +9,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+from asgiref.sync import async_to_sync
 
 from django_jobs import JobDefinition, job, registry
 from django_jobs.exceptions import ConfigurationError
@@ -131,9 +132,18 @@ def test_a_parameter_may_have_any_name(monkeypatch: pytest.MonkeyPatch) -> None:
         return [self, definition, args, kwargs, function, cls, name]
 
     given = {"self": 1, "definition": 2, "args": 3, "kwargs": 4, "function": 5, "cls": 6, "name": 7}
+
+    @job(name="odd.async_names")
+    @traced
+    async def named_async(self: int) -> int:
+        return self
+
     calls = [named.enqueue(**given), named.s(**given).enqueue(), *named.enqueue_many([given])]
+    calls += [async_to_sync(partial(named.aenqueue, **given))(), async_to_sync(named.s(**given).aenqueue)()]
+    async_call = named_async.enqueue(self=5)
     drain()
-    assert [call.refresh().result for call in calls] == [list(range(1, 8))] * 3
+    assert [call.refresh().result for call in calls] == [list(range(1, 8))] * 5
+    assert async_call.refresh().result == 5
     assert named(**given) == list(range(1, 8))
 
 

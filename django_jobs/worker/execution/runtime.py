@@ -6,7 +6,7 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...arguments.serialization import as_object, read_json
+from ...arguments.metadata import read_metadata
 from ...conf import Settings
 from ...context import JobContext
 from ...policy.decide import DecisionSettings
@@ -122,7 +122,7 @@ def create_job_context(claim: Claim, context: RunContext, *, log: RunLog | None 
         attempt=claim.attempt,
         max_attempts=claim.max_attempts,
         enqueued=claim.enqueued,
-        metadata={} if claim.metadata == "{}" else as_object(read_json(claim.metadata), "metadata"),
+        metadata=read_metadata(claim.metadata),
         save=lambda fields: context.events.progress(ProgressUpdate(claim, fields)),
         log=log,
     )
