@@ -66,6 +66,13 @@ def record_heartbeat(worker_id: int, *, memory_bytes: int | None = None, using: 
     return HeartbeatStatus.LOST
 
 
+def renew_heartbeat(worker_id: int, *, using: str | None = None) -> bool:
+    """Renew the heartbeat of a worker that cannot do it itself; False if it is not alive. One guarded statement."""
+    _, connection = open_dialect(using)
+    alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
+    return bool(alive.update(heartbeat_at=DatabaseNow()))
+
+
 def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
     """Request a living worker to stop; return False if it is not alive or was requested before. One guarded statement.
 

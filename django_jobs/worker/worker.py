@@ -25,6 +25,7 @@ from .duties.scheduler import Scheduler
 from .execution.classify import outcome_of_timeout, timeout_seconds
 from .execution.finalize import finalize
 from .execution.runtime import WorkerContext
+from .execution.timeouts import Watchdog
 from .executors.base import take_unstarted
 from .executors.event_loop import EventLoopExecutor
 from .executors.threads import ThreadExecutor
@@ -84,7 +85,9 @@ class Worker:
         self._host = host
         self._liveness = liveness
         self._settings = settings
-        self._context = context = WorkerContext(settings=settings, options=options, events=self)
+        self._context = context = WorkerContext(
+            settings=settings, options=options, events=self, watchdog=Watchdog(liveness.timeout_changed)
+        )
         self._finisher = Finisher(context)
         self._announcer = Announcer(using=context.using)
         self._threads = ThreadExecutor(context)
@@ -130,6 +133,7 @@ class Worker:
 
     def start(self) -> None:
         """Start the heartbeat, which registers the process, however long the database takes, and starts the rest."""
+        self._liveness.interpreter_ran()
         self._loops["heartbeat"].start()
         WatchedThread(self._guard, role="guard", on_death=self.died).start()
 
@@ -244,6 +248,10 @@ class Worker:
     def _guard(self) -> None:
         """Free the loops that wait for a silent database, until the worker has signed off."""
         while not self._closed.wait(GUARD_INTERVAL_SECONDS):
+            was_silent = self._liveness.silent_seconds() > 3 * GUARD_INTERVAL_SECONDS
+            self._liveness.interpreter_ran()
+            if was_silent:
+                continue  # C code held the interpreter, not the database: the loops did not get to the answers
             for loop in self._loops.values():
                 loop.abort_if_unresponsive()
 

@@ -186,6 +186,26 @@ def hold_the_gil(path: str) -> None:
     ctypes.PyDLL(None).sleep(3600)
 
 
+@job
+def hold_the_gil_until(path: str) -> str:
+    """Sit in C code that lets no other thread of the process run, until somebody writes to the FIFO at ``path``."""
+    fifo = os.open(path, os.O_RDWR)
+    _say_started(path)
+    ctypes.PyDLL(None).read(fifo, ctypes.create_string_buffer(1), 1)
+    os.close(fifo)
+    return "let go"
+
+
+@job(timeout=timedelta(seconds=0.2), max_attempts=2, backoff=Constant(timedelta(hours=1)))
+def hold_the_gil_too_long(path: str) -> None:
+    hold_the_gil.function(path)
+
+
+@job(timeout=timedelta(seconds=0.2), max_attempts=2, backoff=Constant(timedelta(hours=1)))
+async def hold_the_gil_too_long_async(path: str) -> None:
+    hold_the_gil.function(path)
+
+
 @job(timeout=timedelta(seconds=0.2), max_attempts=1)
 def hang_in_c() -> None:
     """Sit where no exception of Python's reaches."""

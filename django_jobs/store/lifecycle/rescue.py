@@ -9,7 +9,7 @@ from datetime import datetime
 from ...models import Job, Worker
 from ...policy.decide import DecisionSettings, JobFacts, decide
 from ...policy.flags import JobFlag
-from ...policy.outcomes import Lost
+from ...policy.outcomes import Lost, Released
 from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
@@ -31,10 +31,12 @@ def rescue(
     worker_id: int | None = None,
     ran: Collection[int] | None = None,
     reason: str = "",
+    counts_as_death: bool = True,
     using: str | None = None,
 ) -> int:
     """Decide and save ``Lost`` for up to 500 jobs that run under a lost, stopped or deleted worker.
 
+    ``counts_as_death`` False: ``Released`` instead.
     ``worker_id`` limits it to that worker; ``ran`` are the ids of the jobs whose functions had started, None if nobody
     can tell. Returns how many were rescued; call again until 0. The finish names worker and claim number: if a worker
     believed dead finishes first, the rescue changes nothing, and the other way round.
@@ -45,9 +47,12 @@ def rescue(
     rescued = 0
     for owner, jobs in _by_worker(orphaned, connection.alias).items():
         lost_reason = reason or f"worker {owner} died or stopped responding while it had this job"
-        ended = [
-            _lost(job, Lost(reason=lost_reason, ran=ran is None or job.pk in ran), now=now, rules=rules) for job in jobs
-        ]
+        ended = []
+        for job in jobs:
+            had_started = ran is None or job.pk in ran
+            lost = Lost(reason=lost_reason, ran=had_started)
+            outcome = lost if counts_as_death else Released(started=had_started)
+            ended.append(_ended_run(job, outcome, had_started=had_started, now=now, rules=rules))
         saved = finish(ended, worker_id=owner, using=connection.alias)
         send_signals([run for run in ended if run.claim.job_id in saved], using=connection.alias)
         rescued += len(saved)
@@ -60,12 +65,18 @@ def rescue_worker(
     rules: DecisionSettings,
     ran: Collection[int] | None = None,
     reason: str = "",
+    counts_as_death: bool = True,
     using: str | None = None,
 ) -> int:
-    """Mark one worker lost and rescue all its claims now; for a supervisor that saw the process die."""
+    """Mark one worker lost and rescue all its claims now; for a supervisor that saw the process die.
+
+    ``counts_as_death`` False: it was killed on purpose, for a job that is finished already; the others are released.
+    """
     set_worker_state(worker_id, Worker.State.LOST, using=using)
     rescued = 0
-    while batch := rescue(rules=rules, worker_id=worker_id, ran=ran, reason=reason, using=using):
+    while batch := rescue(
+        rules=rules, worker_id=worker_id, ran=ran, reason=reason, counts_as_death=counts_as_death, using=using
+    ):
         rescued += batch
     return rescued
 
@@ -80,7 +91,9 @@ def _by_worker(ids: list[int], alias: str) -> dict[int, list[Job]]:
     return jobs
 
 
-def _lost(job: Job, outcome: Lost, *, now: datetime, rules: DecisionSettings) -> FinishedRun:
+def _ended_run(
+    job: Job, outcome: Lost | Released, *, had_started: bool, now: datetime, rules: DecisionSettings
+) -> FinishedRun:
     facts = JobFacts(
         job.attempt,
         job.max_attempts,
@@ -89,5 +102,5 @@ def _lost(job: Job, outcome: Lost, *, now: datetime, rules: DecisionSettings) ->
     )
     decision = decide(outcome, facts, rules=rules)
     claim = as_claim(job, now=now)
-    started = job.started_at.timestamp() if job.started_at and outcome.ran else None
+    started = job.started_at.timestamp() if job.started_at and had_started else None
     return FinishedRun(claim=claim, decision=decision, started=started, finished=now.timestamp(), fingerprint="")

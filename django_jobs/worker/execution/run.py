@@ -185,7 +185,7 @@ async def acall_function(run: Run) -> Outcome:
     limit = asyncio.timeout(run.timeout_seconds)
     task = run.context.interrupts.interruptible_task(run.claim)
     try:
-        with activate_context(run.job):
+        with activate_context(run.job), _reported_limit(run):
             async with limit:
                 with task:
                     try:
@@ -203,7 +203,13 @@ async def acall_function(run: Run) -> Outcome:
 
 
 def _time_limit(run: Run) -> AbstractContextManager[None]:
-    return _NO_LIMIT if run.timeout_seconds is None else run.context.watchdog.limit(run.timeout_seconds)
+    seconds = run.timeout_seconds
+    return _NO_LIMIT if seconds is None else run.context.watchdog.limit(seconds, job_id=run.claim.job_id)
+
+
+def _reported_limit(run: Run) -> AbstractContextManager[None]:
+    seconds = run.timeout_seconds
+    return _NO_LIMIT if seconds is None else run.context.watchdog.report_only(seconds, job_id=run.claim.job_id)
 
 
 def _is_current(task: asyncio.Task[Any] | None) -> bool:

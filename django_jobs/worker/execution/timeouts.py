@@ -15,8 +15,11 @@ from __future__ import annotations
 import ctypes
 import heapq
 import itertools
+import math
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from queue import Empty, SimpleQueue
 
 from ...exceptions import JobTimeoutError
@@ -25,10 +28,11 @@ from ...exceptions import JobTimeoutError
 class _Limit:
     """Block in which JobTimeoutError is raised once its time is over."""
 
-    __slots__ = ("_seconds", "_watchdog", "left", "thread_id")
+    __slots__ = ("_seconds", "_watchdog", "job_id", "left", "thread_id")
 
-    def __init__(self, watchdog: Watchdog, seconds: float) -> None:
+    def __init__(self, watchdog: Watchdog, seconds: float, job_id: int) -> None:
         self.thread_id = threading.get_ident()
+        self.job_id = job_id
         self.left = False
         self._watchdog = watchdog
         self._seconds = seconds
@@ -47,19 +51,35 @@ class _Limit:
 class Watchdog:
     """Watches the limits of all threads of the process from one thread, which starts with the first limit.
 
-    If that thread dies, the next limit starts another, which takes over all limits.
+    If that thread dies, the next limit starts another, which takes over all limits. ``report`` is called with the
+    first limit in force: its instant, infinity if there is none, and its job's id. While C code holds the interpreter
+    the thread does not run, and somebody outside has to know.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, report: Callable[[float, int], None] = lambda due, job_id: None) -> None:
+        self._report = report
+        self._in_force: dict[object, tuple[float, int]] = {}
         self._lock = threading.Lock()
         self._limits: list[tuple[float, int, _Limit]] = []
         self._numbers = itertools.count()
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
 
-    def limit(self, seconds: float) -> _Limit:
+    def limit(self, seconds: float, *, job_id: int = 0) -> _Limit:
         """Return a context manager that raises JobTimeoutError inside its block once ``seconds`` have passed."""
-        return _Limit(self, seconds)
+        return _Limit(self, seconds, job_id)
+
+    @contextmanager
+    def report_only(self, seconds: float, *, job_id: int) -> Iterator[None]:
+        """Report a limit that somebody else enforces."""
+        limit = object()
+        with self._lock:
+            self._put_in_force(limit, time.monotonic() + seconds, job_id)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._lift(limit)
 
     def add(self, limit: _Limit, due: float) -> None:
         """Watch ``limit`` until ``due`` (monotonic seconds)."""
@@ -67,6 +87,7 @@ class Watchdog:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._watch, name="jobs-watchdog", daemon=True)
                 self._thread.start()
+            self._put_in_force(limit, due, limit.job_id)
             heapq.heappush(self._limits, (due, next(self._numbers), limit))
             is_next = self._limits[0][2] is limit
         if is_next:
@@ -76,6 +97,15 @@ class Watchdog:
         """Keep ``limit`` from firing."""
         with self._lock:
             limit.left = True
+            self._lift(limit)
+
+    def _put_in_force(self, limit: object, due: float, job_id: int) -> None:
+        self._in_force[limit] = (due, job_id)
+        self._report(*min(self._in_force.values()))
+
+    def _lift(self, limit: object) -> None:
+        self._in_force.pop(limit, None)
+        self._report(*min(self._in_force.values(), default=(math.inf, 0)))
 
     def _watch(self) -> None:
         while True:

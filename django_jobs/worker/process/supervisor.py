@@ -11,18 +11,13 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
-from typing import NamedTuple
 
-from django.db import Error as DatabaseError
-from django.db import connections
 from django.utils import autoreload
 
 from ...conf import get_settings
 from ...policy.health import Health, check_health
-from ...store.lifecycle.rescue import rescue_worker
 from ..child_process import CHECK_SECONDS, ChildProcess
 from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED
 from ..liveness import SharedLiveness
@@ -30,9 +25,12 @@ from ..options import WorkerOptions
 from ..worker import FLUSH_TIMEOUT_SECONDS
 from .health_server import HealthServer
 from .process_main import run_worker_process
+from .rescues import LostWorker, Rescues
 from .service_manager import ServiceManager
 from .signal_pipe import SignalPipe
 from .started_jobs import StartedJobs
+from .witness import Witness
+from .worker_child import WorkerChild
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -45,32 +43,17 @@ LIVENESS_STALE_FACTOR = 4
 """A process whose loops did not turn for this many times WORKER["STALE_AFTER"] is not live."""
 
 
-@dataclass(slots=True)
-class _Child:
-    process: ChildProcess
-    reader: Connection
-    started_jobs: StartedJobs
-    liveness: SharedLiveness
-    started_at: float = field(default_factory=time.monotonic)
-    worker_ids: list[int] = field(default_factory=list)
-
-
-class _LostWorker(NamedTuple):
-    worker_id: int
-    ran: frozenset[int]
-    reason: str
-
-
 class Supervisor:
     """Keeps ``options.processes`` worker processes alive, minus those that staff stop, until it is told to stop."""
 
     def __init__(self, options: WorkerOptions) -> None:
         self.on_stop: Callable[[], None] = lambda: None
         self._options = options
-        self._children: list[_Child] = []
+        self._children: list[WorkerChild] = []
         self._target_processes = options.processes
         self._to_spawn: list[float] = [0.0] * options.processes
-        self._to_rescue: list[_LostWorker] = []
+        self._rescues = Rescues()
+        self._witness = Witness(lambda: list(self._children))
         self._pause_seconds = INITIAL_PAUSE_SECONDS
         self._stops = 0
         self._kill_at: float | None = None
@@ -80,6 +63,7 @@ class Supervisor:
     def run(self) -> int:
         """Run until stopped, or until the burst is over; return the exit code, 1 if claims could not be rescued."""
         self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
+        self._witness.start()
         try:
             while self._children or (self._to_spawn and not self._stops):
                 self._spawn_due()
@@ -87,14 +71,15 @@ class Supervisor:
                 self._handle_signals(signals.take())
                 for child in [child for child in self._children if not child.process.is_alive()]:
                     self._reap(child)
-                self._rescue()
+                self._rescues.step()
                 self._reload_changed()
                 self._kill_overdue()
         finally:
+            self._witness.close()
             for child in self._children:
                 child.process.kill()
             signals.close()
-        return 0 if not self._to_rescue else 1
+        return 0 if not self._rescues.pending else 1
 
     def health(self) -> Health:
         """Return the health of this ``runworker`` as a whole; from any thread."""
@@ -120,7 +105,7 @@ class Supervisor:
                 run_worker_process, (self._options, writer, started_jobs, liveness), name="django_jobs worker"
             )
             writer.close()
-            self._children.append(_Child(process, reader, started_jobs, liveness))
+            self._children.append(WorkerChild(process, reader, started_jobs, liveness))
             logger.debug("worker process %s started", process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
@@ -132,12 +117,12 @@ class Supervisor:
                 sources.append(child.reader)
         wait(sources, self._seconds_until_due())
         for child in self._children:
-            _receive_worker_ids(child)
+            child.receive_worker_ids()
 
     def _seconds_until_due(self) -> float:
         now = time.monotonic()
         waits = [CHECK_SECONDS, *(max(due - now, 0) for due in self._to_spawn if not self._stops)]
-        if self._to_rescue:
+        if self._rescues.pending:
             waits.append(RESCUE_RETRY_SECONDS)
         if self._options.reload:
             waits.append(RELOAD_CHECK_SECONDS)
@@ -166,18 +151,20 @@ class Supervisor:
         for child in self._children:
             child.process.send_signal(number)
 
-    def _reap(self, child: _Child) -> None:
+    def _reap(self, child: WorkerChild) -> None:
         """Handle the end of a child: have its claims rescued if it died, and start another if one is wanted."""
-        _receive_worker_ids(child)
+        child.receive_worker_ids()
         code = child.process.exit_code
         self._children.remove(child)
         child.reader.close()
         died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE}
         if died:
-            reason = f"worker process {child.process.pid} died: {child.process.describe_exit()}"
+            reason = _describe_end(child)
             logger.error("%s", reason)
             ran = child.started_jobs.job_ids()
-            self._to_rescue += [_LostWorker(worker_id, ran, reason) for worker_id in child.worker_ids]
+            self._rescues.pending += [
+                LostWorker(worker_id, ran, reason, child.timed_out_job) for worker_id in child.worker_ids
+            ]
         child.process.close()
         if code == EXIT_STOP_REQUESTED:
             self._target_processes -= 1
@@ -192,24 +179,6 @@ class Supervisor:
             self._pause_seconds = INITIAL_PAUSE_SECONDS
         self._to_spawn.append(time.monotonic() + pause)
 
-    def _rescue(self) -> None:
-        """Rescue the claims of dead children; an error of the database leaves the rest for the next round."""
-        if not self._to_rescue:
-            return
-        settings = get_settings()
-        try:
-            while self._to_rescue:
-                loss = self._to_rescue[0]
-                rules, using = settings.worker.rules, settings.database
-                rescued = rescue_worker(loss.worker_id, rules=rules, ran=loss.ran, reason=loss.reason, using=using)
-                if rescued:
-                    logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
-                del self._to_rescue[0]
-        except DatabaseError as error:
-            logger.warning("claims of a dead process could not be rescued yet: %s", error)
-        finally:
-            connections.close_all()
-
     def _reload_changed(self) -> None:
         if not self._options.reload or self._stops:
             return
@@ -222,18 +191,24 @@ class Supervisor:
             self._signal_children(signal.SIGTERM)
 
     def _kill_overdue(self) -> None:
+        """Kill processes that do not stop, and those in which a job past its timeout holds the interpreter."""
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             for child in self._children:
                 child.process.kill()
+        grace_seconds = get_settings().worker.timeout_grace.total_seconds()
+        for child in self._children:
+            if child.timed_out_job is None and (job_id := child.job_past_timeout(grace_seconds)) is not None:
+                child.timed_out_job = job_id
+                child.process.kill()
 
 
-def _receive_worker_ids(child: _Child) -> None:
-    """Receive the worker ids that a child has sent."""
-    try:
-        while not child.reader.closed and child.reader.poll():
-            child.worker_ids.append(child.reader.recv())
-    except (EOFError, OSError):
-        child.reader.close()
+def _describe_end(child: WorkerChild) -> str:
+    if child.timed_out_job is None:
+        return f"worker process {child.process.pid} died: {child.process.describe_exit()}"
+    return (
+        f"worker process {child.process.pid} was killed: job {child.timed_out_job} went on after its timeout, in C code"
+        " that holds the interpreter"
+    )
 
 
 def _snapshot() -> dict[Path, float]:

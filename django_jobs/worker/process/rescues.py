@@ -1,0 +1,91 @@
+"""Rescue the jobs of worker processes that died, as soon as the database takes it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import NamedTuple
+
+from django.db import Error as DatabaseError
+from django.db import connections
+
+from ... import registry
+from ...conf import Settings, get_settings
+from ...models import Job
+from ...policy.states import State
+from ...store.clock import database_now
+from ...store.lifecycle.finish import finish
+from ...store.lifecycle.rescue import rescue_worker
+from ...store.lifecycle.signals import send_signals
+from ...store.lifecycle.unanswered_claims import as_claim
+from ..execution.classify import outcome_of_timeout
+from ..execution.events import LogUpdate, ProgressUpdate
+from ..execution.finalize import finalize
+from ..execution.runtime import RunContext
+
+logger = logging.getLogger("django_jobs.worker")
+
+
+class LostWorker(NamedTuple):
+    """A worker that died. ``ran``: jobs that had started. ``timed_out_job``: the one for which it was killed."""
+
+    worker_id: int
+    ran: frozenset[int]
+    reason: str
+    timed_out_job: int | None = None
+
+
+class Rescues:
+    """The workers whose jobs are to be rescued; ``step`` tries all."""
+
+    def __init__(self) -> None:
+        self.pending: list[LostWorker] = []
+
+    def step(self) -> None:
+        """Rescue the claims of dead processes; an error of the database leaves the rest for the next round."""
+        if not self.pending:
+            return
+        settings = get_settings()
+        try:
+            while self.pending:
+                _rescue(self.pending[0], settings)
+                del self.pending[0]
+        except (DatabaseError, OSError) as error:
+            logger.warning("claims of a dead process could not be rescued yet: %s", error)
+        finally:
+            connections.close_all()
+
+
+def _rescue(loss: LostWorker, settings: Settings) -> None:
+    if loss.timed_out_job is not None:
+        _finish_timed_out(loss.worker_id, loss.timed_out_job, settings)
+    rescued = rescue_worker(
+        loss.worker_id,
+        rules=settings.worker.rules,
+        ran=loss.ran,
+        reason=loss.reason,
+        counts_as_death=loss.timed_out_job is None,
+        using=settings.database,
+    )
+    if rescued:
+        logger.warning("%s jobs of worker %s were rescued", rescued, loss.worker_id)
+
+
+class _NoEvents:
+    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
+        """Save nothing: no function runs."""
+
+
+def _finish_timed_out(worker_id: int, job_id: int, settings: Settings) -> None:
+    """Save the end of a run that was killed at its timeout, by the job's own options."""
+    alias = settings.database
+    job = Job.objects.using(alias).filter(pk=job_id, worker=worker_id, state=State.RUNNING).first()
+    if job is None or registry.find(job.name) is None:
+        return
+    now = database_now(using=alias)
+    claim = as_claim(job, now=now)._replace(metadata=json.dumps(job.metadata))
+    context = RunContext(settings=settings, events=_NoEvents(), worker_id=worker_id)
+    context.clock.set(now)
+    run = finalize(claim, outcome_of_timeout(claim, context), context, started=claim.claimed)
+    if finish([run], worker_id=worker_id, using=alias):
+        send_signals([run], using=alias)
