@@ -15,12 +15,13 @@ from decimal import Decimal
 from enum import Enum
 from functools import partial
 from pathlib import PurePath
-from types import CellType, FrameType, FunctionType, MethodType
+from types import CellType, CodeType, FrameType, FunctionType, MethodType
 from typing import Any
 from uuid import UUID
 
 _COMPARABLE = (
     type(None), str, int, float, complex, bytes, date, time, timedelta, Decimal, UUID, Enum, PurePath, frozenset,
+    CodeType,
 )  # fmt: skip
 _MODULE_LEVEL = "<module>"
 
@@ -55,6 +56,11 @@ def derived_name(function: Callable[..., Any]) -> str | None:
     """Return ``module.function``; None for a callable that has no name of its own."""
     name = getattr(function, "__qualname__", None)
     return f"{getattr(function, '__module__', None)}.{name}" if isinstance(name, str) else None
+
+
+def is_lambda(function: Callable[..., Any]) -> bool:
+    """Tell whether a function has no name that a later cell of a notebook could mean to define anew."""
+    return getattr(function, "__qualname__", "") == "<lambda>"
 
 
 def find_origin(function: Callable[..., Any]) -> Origin:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, UnknownJobError
 from .options import JobOptions, UsingOptions
-from .origin import Origin, derived_name, same_code, same_function
+from .origin import Origin, derived_name, is_lambda, same_code, same_function
 from .policy.graph import OnDead
 from .policy.limits import RequiredPermit
 
@@ -95,8 +95,10 @@ def _is_redefinition(known: DefinedJob, new: DefinedJob) -> bool:
         return False
     if same_function(known.function, new.function):
         return True
-    made_twice = same_code(known.function, new.function) and new.name == derived_name(new.function)
-    return known.origin.is_rerun_by(new.origin) and not made_twice
+    if not known.origin.is_rerun_by(new.origin):
+        return False
+    is_another = same_code(known.function, new.function) or is_lambda(new.function)
+    return not is_another or new.name != derived_name(new.function)
 
 
 def find(name: str) -> DefinedJob | None:

@@ -232,9 +232,12 @@ def _encode_float(value: float, what: str) -> Any:
 def _encode_moment(tag: str) -> Callable[[Any, str], Any]:
     def encode_moment(value: datetime | time, what: str) -> Any:
         try:
-            return _tagged(tag, value.isoformat())
+            text = value.isoformat()
         except Exception as error:
             raise SerializationError(f"{what}: time zone {value.tzinfo!r} cannot be read: {error}") from error
+        if text[-16:-15] in {"+", "-"} and text[-7] == ".":  # Python reads +00:00:00.000001 as UTC
+            raise SerializationError(f"{what}: the offset of {text} has a fraction of a second")
+        return _tagged(tag, text)
 
     return encode_moment
 

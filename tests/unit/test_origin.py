@@ -234,6 +234,14 @@ def test_a_cell_that_makes_two_closures_of_another_cells_factory_is_refused(cell
         cell("refund = make('refund')\n")
 
 
+def test_a_lambda_of_another_cell_is_another_function(cell):
+    for _ in range(2):
+        cell("charge = job(lambda order: order)\n")
+
+    with pytest.raises(ConfigurationError, match="two jobs are named"):
+        cell("refund = job(lambda order: -order)\n")
+
+
 def test_a_factory_that_is_called_twice_with_the_same_values_makes_one_job_twice():
     def define(values):
         @job(name="origin.factory", redact=("order",))

@@ -250,6 +250,8 @@ class Zone(tzinfo):
         (lazy(lambda: 5, int), "does not equal its content as a Promise"),
         (lambda: SimpleLazyObject(lie), "SimpleLazyObject cannot be read: do not ask"),
         (lambda: datetime(2026, 1, 1, tzinfo=Zone()), "time zone .* cannot be read: do not ask"),
+        (lambda: datetime(2026, 1, 1, tzinfo=timezone(timedelta(microseconds=-1))), "has a fraction of a second"),
+        (lambda: time(1, 1, 1, 1, tzinfo=timezone(timedelta(microseconds=1))), "has a fraction of a second"),
         (lambda: time(1, tzinfo=Zone()), "time zone .* cannot be read: do not ask"),
         (lambda: subclass(float)("nan"), "JSON cannot carry nan"),
         (lambda: subclass(float)("-inf"), "JSON cannot carry -inf"),
