@@ -13,6 +13,7 @@ from ..dialects import Dialect, open_dialect
 from ..dialects.base.jobs import Claim, FinishedRun
 from ..results.retention import delete_unsaved_result, record_retention
 from .after_finish import handle_finished
+from .trim_attempts import TRIM_EVERY, trim_attempts
 
 MAX_CHARS_PER_STATEMENT = 1_000_000
 """At most four bytes each: well below MySQL's smallest default ``max_allowed_packet``."""
@@ -36,6 +37,9 @@ def finish(
     saved: set[int] = set()
     for chunk in _chunks(ended):
         saved |= _save(dialect, connection, chunk, worker_id)
+    repeated = [run for run in ended if run.decision.gives_back_attempt and run.claim.claim_number % TRIM_EVERY == 0]
+    if repeated:
+        trim_attempts([run.claim for run in repeated if run.claim.job_id in saved], using=connection.alias)
     if is_retry:
         saved |= _already_saved([run for run in ended if run.claim.job_id not in saved], worker_id, connection)
     if len(saved) < len(ended):
