@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .. import registry
-from ..arguments.serialization import decode
+from ..arguments.serialization import decode, fill_in_results
 from ..conf import get_settings
 from ..policy.doctor import Finding, RowFacts, ServerFacts, diagnose
 from ..store.doctor import rows as doctor_rows
@@ -13,6 +13,9 @@ from ..store.future_instants import future_instants
 
 MAX_CALLS_CHECKED = 1_000
 MAX_CALLS_REPORTED = 10
+MAX_PREDECESSORS = 10_000
+_RESULTS = (lambda: None,) * MAX_PREDECESSORS
+"""In place of the results of predecessors, which a waiting job does not have yet."""
 MAX_WINDOWS = 100
 
 
@@ -58,7 +61,7 @@ def _find_uncallable(using: str) -> list[tuple[int, str]]:
         if definition is None:
             continue
         try:
-            args, kwargs = definition.signature.call_arguments(decode(job.arguments))
+            args, kwargs = definition.signature.call_arguments(decode(fill_in_results(job.arguments, _RESULTS)))
             definition.signature.signature.bind(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - loading a model instance may raise anything
             found.append((job.pk, f"{type(error).__name__}: {error}"))

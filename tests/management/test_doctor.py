@@ -15,9 +15,11 @@ from django.core.management import call_command
 from django.db import connection, models, transaction
 from django.db.migrations.loader import MigrationLoader
 
+from django_jobs import chain, chord
 from django_jobs.models import Job, LimitSignal
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
+from django_jobs.workflows import RESULT
 from tests import factories
 from tests.sampleapp import jobs as sample
 
@@ -243,3 +245,10 @@ def test_migrations_that_were_not_applied_are_all_that_is_said(app: str) -> None
         call_command("migrate", app, newest, fake=True, verbosity=0)
     assert list(found) == ["migrations"]
     assert found["migrations"]["what"] == f"not applied: {app}.{newest}"
+
+
+def test_a_chain_that_waits_for_results_can_be_called() -> None:
+    factories.make_worker()
+    chain(sample.add.s(1, 2), sample.add.s(RESULT, 3), sample.echo.s([RESULT])).enqueue()
+    chord([sample.add.s(1, 2), sample.add.s(3, 4)], sample.echo.s(RESULT)).enqueue()
+    assert "jobs" not in _doctor()
