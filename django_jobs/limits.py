@@ -127,6 +127,8 @@ def _as_text(what: str, value: object) -> str:
         text = f"{value._meta.label_lower}:{value.pk}"
     elif isinstance(value, Enum):
         text = str(value.value)
+    elif isinstance(value, int) and value.bit_length() > 4 * MAX_KEY_LENGTH:
+        raise LimitKeyError(f"{what}: expected a key of at most {MAX_KEY_LENGTH} characters, got a longer number")
     elif isinstance(value, (str, int, Decimal, UUID, date)):
         text = str(value)
     else:

@@ -27,6 +27,7 @@ from ..policy.schedule import CatchUp, ScheduleSpec, TickOutcome, TickPolicy, Ti
 from ..redaction import redact_arguments
 from ..schedules import check_stored_arguments, get_schedulable_job, schedulable_jobs, spec_of
 from ..store.clock import database_now
+from .site.arguments_field import ArgumentsField
 from .site.labels import format_timestamp, render_json
 from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor, column
 
@@ -47,7 +48,7 @@ class ScheduleForm(_Form):
     job_name = forms.ChoiceField(
         label=_("Job"), help_text=_("Jobs with @job(schedulable=True) and those in the setting SCHEDULABLE.")
     )
-    arguments = forms.JSONField(
+    arguments = ArgumentsField(
         required=False,
         initial=dict,
         widget=forms.Textarea({"rows": 4, "cols": 60}),

@@ -103,6 +103,8 @@ def test_only_jobs_that_opted_in_can_be_picked(staff: Client) -> None:
         ({"jitter": "-1"}, "jitter", "expected from zero"),
         ({"arguments": "[1]"}, "arguments", "expected a JSON object"),
         ({"arguments": '{"colour": "red"}'}, "arguments", "colour"),
+        ({"arguments": '{"region": 1' + "0" * 5_000 + "}"}, "arguments", "4300 digits"),
+        ({"arguments": "[" * 20_000}, "arguments", "nested too deeply"),
         ({"arguments": "{'a': 1}"}, "arguments", "JSON"),
         ({"job_name": "os.system"}, "job_name", "os.system"),
         ({"name": ""}, "name", "required"),

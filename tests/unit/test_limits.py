@@ -294,6 +294,12 @@ def test_a_function_that_raises_fails_the_enqueue_with_its_reason(option: str, l
     assert isinstance(caught.value.__cause__, KeyError)
 
 
+@pytest.mark.parametrize("digits", [201, 5_000])
+def test_a_key_that_is_too_long_a_number_fails_the_enqueue(digits: int) -> None:
+    with pytest.raises(LimitKeyError, match="expected a key of at most 200 characters"):
+        define(ordering_key=lambda **_: -(10**digits)).enqueue("a")
+
+
 def test_a_function_that_takes_other_arguments_fails_the_enqueue() -> None:
     definition = define(ordering_key=lambda tenant: tenant)
 

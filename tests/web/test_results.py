@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from django_jobs.arguments.serialization import RESULT_EXPIRED
+from django_jobs.arguments.serialization import RESULT_EXPIRED, encode
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from django_jobs.result_storage import write_result
@@ -65,3 +65,12 @@ def test_a_storage_that_is_down_asks_to_retry(client: Client, caplog: pytest.Log
 def test_an_incomplete_reference_is_not_a_file(client: Client) -> None:
     job = make_job(State.SUCCEEDED, result_data={"$type": "result_file", "name": 7})
     assert _answer(client, job) == (410, "result-lost")
+
+
+@pytest.mark.parametrize("digits", [4_290, 4_300, 100_000])
+def test_a_whole_number_that_python_does_not_write_is_hexadecimal_text(client: Client, digits: int) -> None:
+    number = -(10**digits)
+    job = make_job(State.SUCCEEDED, result_data={"numbers": [encode(number, what="result")]})
+    status, shown = _answer(client, job)
+    assert status == 200
+    assert shown == {"numbers": [number if digits == 4_290 else hex(number)]}

@@ -11,7 +11,6 @@ from django.contrib import messages
 from django.contrib.admin.models import ADDITION
 from django.core.exceptions import ObjectDoesNotExist, ValidationError
 from django.db.models import QuerySet
-from django.forms.fields import InvalidJSONInput
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.utils.html import format_html
@@ -32,32 +31,13 @@ from ...policy.redact import unmask
 from ...redaction import redact_arguments, redact_job_value
 from ...registry import DefinedJob
 from ...store.results.inputs import with_results
+from ..site.arguments_field import ArgumentsField
 from ..site.page_admin import PageAdmin, log_rows
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
 from .actions import missing_text
 
 FORM_KEY_FIELD = "form_key"
 """Identifies a shown form: submitted twice, it makes one copy."""
-
-
-class ArgumentsField(forms.JSONField):
-    """A JSON object, possibly empty; too deep nesting is an error of the field."""
-
-    empty_values = (None, "")
-
-    def to_python(self, value: Any) -> Any:
-        """Return the parsed JSON."""
-        try:
-            return super().to_python(value)
-        except RecursionError:
-            raise ValidationError(_("The JSON is nested too deeply.")) from None
-
-    def bound_data(self, data: Any, initial: Any) -> Any:
-        """Return the typed text, unparsed if it cannot be read."""
-        try:
-            return super().bound_data(data, initial)
-        except RecursionError:
-            return InvalidJSONInput(data)
 
 
 class CopyForm(forms.Form):

@@ -83,6 +83,7 @@ def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client
         (form({"first": MASK}), "arguments", "keeps a secret only if"),
         (form('{"first": NaN}'), "arguments", "cannot carry nan"),
         (form("[" * 20_000), "arguments", "nested too deeply"),
+        (form('{"first": 1' + "0" * 5_000 + "}"), "arguments", "4300 digits"),
         (form('{"first": ' + "[" * 60 + "]" * 60 + "}"), "arguments", "levels deep"),
         (form({"first": 1}, queue_name="a,b"), "queue_name", "without commas"),
         (form({"first": 1}, queue_name="x" * 101), "queue_name", "at most 100"),
