@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import decimal
 from collections.abc import Sequence
 from contextvars import ContextVar
@@ -50,6 +51,12 @@ async def send_sql_async(*statements: str, by: str = "django", fail: bool = Fals
 
 
 @job(max_attempts=1)
+async def send_sql_in_a_thread_async(*statements: str, by: str = "django", fail: bool = False) -> Any:
+    """Do so in a thread of the event loop's pool, where nobody closes connections."""
+    return await asyncio.to_thread(send_sql.function, *statements, by=by, fail=fail)
+
+
+@job(max_attempts=1)
 def write_customer(name: str) -> None:
     Customer.objects.create(name=name)
 
@@ -57,6 +64,11 @@ def write_customer(name: str) -> None:
 @job(max_attempts=1)
 async def write_customer_async(name: str) -> None:
     await Customer.objects.acreate(name=name)
+
+
+@job(max_attempts=1)
+async def write_customer_in_a_thread_async(name: str) -> None:
+    await asyncio.to_thread(write_customer.function, name)
 
 
 @job(max_attempts=1, atomic=True)

@@ -20,7 +20,13 @@ from ..execution.events import CommittedRun
 from ..execution.run import aexecute
 from ..execution.runtime import WorkerContext
 from ..forked_copies import call_in_copies, end_copy
-from ..threads.connections import reset_connections
+from ..threads.connections import (
+    check_shared_connections,
+    close_shared_connections,
+    has_unclean_connections,
+    reset_async_connections,
+)
+from ..threads.sessions import shared_observers
 from ..threads.watched_thread import WatchedThread
 from .isolation import has_failed
 from .keep_running import keep_running
@@ -48,7 +54,8 @@ class EventLoopExecutor:
         self._stopping = False
         self._is_over = False
         self._ended: dict[int, bool] = {}
-        self._is_resetting = False
+        self._resets = 0
+        self._is_reset_due = self._holds_back = False
         self._loop = asyncio.new_event_loop()
         self._thread = WatchedThread(self._serve, role=ROLE, on_death=self._on_death)
         call_in_copies(self._leave_in_copy)
@@ -88,6 +95,7 @@ class EventLoopExecutor:
             keep_running(self._loop, lambda: self._is_over)
         finally:
             self._running.clear()  # if the loop died, they are rescued and count as lost
+            close_shared_connections()
             self._loop.close()
 
     def _leave_in_copy(self) -> None:
@@ -110,7 +118,7 @@ class EventLoopExecutor:
             self._events.failed(LOOP_DIED)
 
     def _start_waiting(self) -> None:
-        while self.waiting and len(self._running) < self.capacity and not self._stopping:
+        while self.waiting and len(self._running) < self.capacity and not self._stopping and not self._holds_back:
             try:
                 claim = self.waiting.popleft()
             except IndexError:
@@ -127,9 +135,10 @@ class EventLoopExecutor:
 
         def report(finished: FinishedRun | CommittedRun) -> None:
             self._running.pop(task, None)
-            self._ended[claim.job_id] = has_failed(finished)
+            self._schedule_reset(claim, failed=has_failed(finished))
             self._events.run_finished(finished)
 
+        check_shared_connections()
         with suppress(GeneratorExit):  # the job's, which is reported
             await aexecute(claim, self._context, report)
 
@@ -140,22 +149,34 @@ class EventLoopExecutor:
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.critical("an async run failed in the engine", exc_info=error)
             self._events.failed(LOOP_DIED)
-        if not self._is_resetting:
-            self._is_resetting = True
-            self._loop.create_task(self._reset_connections())
         self._start_waiting()
         if len(self.waiting) <= self.low_water_mark:
             self._events.capacity_freed()
         self._end_if_idle()
 
+    def _schedule_reset(self, claim: Claim, *, failed: bool) -> None:
+        """Have connections reset before a job that starts after this moment can use them."""
+        if not shared_observers():
+            return
+        self._ended[claim.job_id] = failed
+        # sync_to_async runs its calls in their order; in other threads a job that starts could be faster.
+        self._holds_back = self._holds_back or has_unclean_connections(self._ended)
+        if not self._is_reset_due:
+            self._is_reset_due = True
+            self._loop.create_task(self._reset_connections(), context=Context())
+
     async def _reset_connections(self) -> None:
-        """Reset the connections of the threads in which async jobs' ORM calls run, before the next job uses them."""
+        self._is_reset_due = False
+        ended, self._ended = self._ended, {}
+        running = [claim.job_id for claim, _ in self._running.values()]
+        self._resets += 1
         try:
-            while self._ended:
-                ended, self._ended = self._ended, {}
-                await sync_to_async(reset_connections)(ended)
+            await sync_to_async(reset_async_connections)(ended, running)
         finally:
-            self._is_resetting = False
+            self._resets -= 1
+            if not self._resets and not self._is_reset_due:
+                self._holds_back = False
+        self._call_or_fail(self._start_waiting)
 
     def _end_if_idle(self) -> None:
         if self._stopping and not self._running:

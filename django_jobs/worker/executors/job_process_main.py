@@ -150,16 +150,17 @@ def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedR
     from ...policy.outcomes import Released
     from ..execution.finalize import finalize
     from ..execution.run import aexecute
-    from ..threads.connections import reset_connections
+    from ..threads.connections import check_shared_connections, reset_async_connections
     from .isolation import has_failed, run_isolated
     from .keep_running import keep_running
 
     ended: list[FinishedRun | CommittedRun] = []
 
     async def run_and_reset() -> None:
+        check_shared_connections()
         with suppress(GeneratorExit):  # the job's, which is reported
             await aexecute(claim, context, ended.append)
-        await sync_to_async(reset_connections)({claim.job_id: all(map(has_failed, ended))})
+        await sync_to_async(reset_async_connections)({claim.job_id: all(map(has_failed, ended))})
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:

@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 
 from django.db import connections
@@ -19,7 +19,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...store.dialects import is_idle, network_timeouts, sessions_of
 from ..forked_copies import close_in_copies
-from .sessions import NO_JOB, SessionObserver, find_observer
+from .sessions import NO_JOB, SessionObserver, find_observer, shared_observers
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -36,19 +36,27 @@ def reset_connections(ended: Mapping[int, bool] = MappingProxyType({})) -> None:
     failed. ``ended``: ids of the jobs that have ended in this thread, and whether they failed.
     """
     for connection in connections.all(initialized_only=True):
-        connection.queries_log.clear()
-        if connection.connection is None:
-            continue
-        observer = find_observer(connection)
-        if _has_open_transaction(connection) or (observer is not None and _is_unclean(connection, observer, ended)):
-            _discard(connection, observer)
-        elif connection.errors_occurred:
-            connection.errors_occurred = False
-            if not connection.is_usable():
-                _discard(connection, observer)
-        if observer is not None:
-            observer.forget(ended)
+        _reset(connection, find_observer(connection), ended)
     _thread.last_used = time.monotonic()
+
+
+def reset_async_connections(ended: Mapping[int, bool], running: Collection[int] = ()) -> None:
+    """Do the same for jobs that have ended on the event loop, in the thread in which they use the database.
+
+    Then for connections of other threads, as of ``asyncio.to_thread``, unless one of the ``running`` jobs uses them.
+    """
+    reset_connections(ended)
+    for observer in shared_observers():
+        connection = observer.connection()
+        if connection is None or observer.is_executing or connection.in_atomic_block:
+            continue
+        if observer.used_by.isdisjoint(ended) or not observer.used_by.isdisjoint(running):
+            continue
+        connection.inc_thread_sharing()
+        try:
+            _reset(connection, observer, ended)
+        finally:
+            connection.dec_thread_sharing()
 
 
 def check_idle_connections() -> None:
@@ -60,6 +68,16 @@ def check_idle_connections() -> None:
     idle = time.monotonic() - getattr(_thread, "last_used", 0.0) >= IDLE_SECONDS
     for connection in connections.all(initialized_only=True):
         if idle or _has_unread(connection):
+            _demand_check(connection)
+
+
+def check_shared_connections() -> None:
+    """Do the same, from any thread, for those of the threads in which async jobs use the database."""
+    for observer in shared_observers():
+        connection = observer.connection()
+        if connection is None or connection.in_atomic_block or observer.is_executing:
+            continue
+        if time.monotonic() - observer.last_used >= IDLE_SECONDS or _has_unread(connection):
             _demand_check(connection)
 
 
@@ -92,6 +110,44 @@ def set_network_timeouts(alias: str) -> None:
         options.setdefault(option, value)
 
 
+def close_shared_connections() -> None:
+    """Close, from any thread, the connections of async jobs' threads, unless a job still uses them."""
+    for observer in shared_observers():
+        connection = observer.connection()
+        if connection is None or observer.is_executing or connection.in_atomic_block:
+            continue
+        connection.inc_thread_sharing()
+        try:
+            _discard(connection)
+        finally:
+            connection.dec_thread_sharing()
+
+
+def has_unclean_connections(ended: Mapping[int, bool]) -> bool:
+    """Tell, from any thread, whether jobs that have ended left a connection of an async job's thread unclean."""
+    for observer in shared_observers():
+        connection = observer.connection()
+        if connection is None or connection.connection is None or observer.used_by.isdisjoint(ended):
+            continue
+        if _is_unclean(observer, ended) or connection.errors_occurred or not is_idle(connection):
+            return True
+    return False
+
+
+def _reset(connection: BaseDatabaseWrapper, observer: SessionObserver | None, ended: Mapping[int, bool]) -> None:
+    connection.queries_log.clear()
+    if connection.connection is None:
+        return
+    if _has_open_transaction(connection) or (observer is not None and _is_unclean(observer, ended)):
+        _discard(connection, observer)
+    elif connection.errors_occurred:
+        connection.errors_occurred = False
+        if not connection.is_usable():
+            _discard(connection, observer)
+    if observer is not None:
+        observer.forget(ended)
+
+
 def _has_unread(connection: BaseDatabaseWrapper) -> bool:
     """Tell whether an open idle connection has unread data."""
     fileno = getattr(connection.connection, "fileno", None)
@@ -116,31 +172,28 @@ def _has_open_transaction(connection: BaseDatabaseWrapper) -> bool:
     return False
 
 
-def _is_unclean(connection: BaseDatabaseWrapper, observer: SessionObserver, ended: Mapping[int, bool]) -> bool:
+def _is_unclean(observer: SessionObserver, ended: Mapping[int, bool]) -> bool:
     """Tell whether the jobs that have ended changed the session, or failed in it."""
     if observer.changed_by and not observer.changed_by.isdisjoint((NO_JOB, *ended)):
-        if _has_hidden_transaction(connection):
-            logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
         return True
     return any(failed and job_id in observer.used_by for job_id, failed in ended.items())
 
 
-def _has_hidden_transaction(connection: BaseDatabaseWrapper) -> bool:
-    """Tell whether a transaction is open of which the driver does not know."""
+def _release(connection: BaseDatabaseWrapper) -> None:
+    """Release what a changed session has, and say so if that is a transaction of which the driver does not know."""
+    sessions = sessions_of(connection)
     try:
-        return sessions_of(connection).has_transaction(connection)
-    except Exception:  # the server is gone, or refuses to tell; the connection is closed anyway
-        logger.debug("cannot tell whether a transaction is open on %r", connection.alias, exc_info=True)
-        return False
+        if sessions.has_transaction(connection):
+            logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
+        sessions.release(connection)
+    except Exception:  # the server is gone, or refuses; the end of the connection releases it, too
+        logger.debug("releasing %r failed", connection.alias, exc_info=True)
 
 
 def _discard(connection: BaseDatabaseWrapper, observer: SessionObserver | None = None) -> None:
     """Close without a commit, even inside an atomic block, and reset the block; release locks of a job at once."""
     if observer is not None and observer.changed_by:
-        try:
-            sessions_of(connection).release(connection)
-        except Exception:  # the server is gone, or refuses; the end of the connection releases them, too
-            logger.debug("releasing %r failed", connection.alias, exc_info=True)
+        _release(connection)
     if connection.in_atomic_block:
         connection.in_atomic_block = False
         connection.atomic_blocks = []

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
-
-from asgiref.sync import SyncToAsync
-from django.db import connections
 
 from django_jobs.models import Job
 from django_jobs.store.dialects.base.jobs import FinishedRun
@@ -22,7 +19,9 @@ from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.worker.contexts import RecordedEvents, make_context
 
 
-def run_in_turn(*jobs: Job, pool: str = THREADS) -> list[Job]:
+def run_in_turn(
+    *jobs: Job, pool: str = THREADS, after_each: Callable[[FinishedRun | CommittedRun], object] | None = None
+) -> list[Job]:
     """Run jobs that were enqueued in this order, each after the one before has ended; return them refreshed."""
     observe_connections()
     events = RecordedEvents()
@@ -37,9 +36,10 @@ def run_in_turn(*jobs: Job, pool: str = THREADS) -> list[Job]:
     for number, claim in enumerate(claims, 1):
         executor.submit([claim])
         wait_until(lambda number=number: len(events.finished) == number or events.stops, "the run to end")
+        if after_each is not None:
+            after_each(events.finished[-1])
     executor.stop()
     assert executor.join(time.monotonic() + DEADLINE_SECONDS)
-    SyncToAsync.single_thread_executor.submit(connections.close_all).result()
     assert not events.stops
     _save(events.finished, worker.pk)
     return [job.refresh() for job in jobs]

@@ -65,12 +65,15 @@ BEGINNINGS = {
 
 WAYS = ["django"] if chosen_vendor() == "sqlite" else ["django", "driver"]
 
+JOBS = [leftovers.send_sql, leftovers.send_sql_async, leftovers.send_sql_in_a_thread_async]
+IDS = ["thread", "event loop", "thread of the loop"]
+
 
 def _value(statement: str) -> Any:
     return leftovers.send([statement])
 
 
-@pytest.mark.parametrize("job", [leftovers.send_sql, leftovers.send_sql_async], ids=["thread", "event loop"])
+@pytest.mark.parametrize("job", JOBS, ids=IDS)
 @pytest.mark.parametrize("by", WAYS)
 def test_a_session_that_a_job_changed_is_not_the_next_jobs(job: Any, by: str) -> None:
     before = [_value(read) for _, read in LEFTOVERS]
@@ -98,8 +101,12 @@ def test_a_session_in_a_job_process_is_not_the_next_jobs(
 @pytest.mark.parametrize("by", WAYS)
 @pytest.mark.parametrize(
     ("job", "write"),
-    [(leftovers.send_sql, leftovers.write_customer), (leftovers.send_sql_async, leftovers.write_customer_async)],
-    ids=["thread", "event loop"],
+    [
+        (leftovers.send_sql, leftovers.write_customer),
+        (leftovers.send_sql_async, leftovers.write_customer_async),
+        (leftovers.send_sql_in_a_thread_async, leftovers.write_customer_in_a_thread_async),
+    ],
+    ids=IDS,
 )
 def test_a_transaction_begun_by_hand_is_rolled_back_and_said(
     job: Any, write: Any, by: str, caplog: pytest.LogCaptureFixture

@@ -45,7 +45,9 @@ class MySQLSessions(SessionStatements):
         driver_connection.query = query
 
     def has_transaction(self, connection: BaseDatabaseWrapper) -> bool:
-        """Ask MariaDB by its variable, MySQL by its performance schema."""
+        """Ask MariaDB by its variable, MySQL by its performance schema; not if the driver knows: ``is_idle``."""
+        if not connection.connection.get_autocommit():
+            return False
         is_mariadb = connection.mysql_is_mariadb  # type: ignore[attr-defined]  # MySQL's wrapper has it
         with connection.connection.cursor() as cursor:
             cursor.execute(HAS_TRANSACTION_MARIADB if is_mariadb else HAS_TRANSACTION_MYSQL)
