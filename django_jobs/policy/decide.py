@@ -16,6 +16,7 @@ from .outcomes import (
     Error,
     Expired,
     Failed,
+    Interrupted,
     Lost,
     Outcome,
     PermitsMissing,
@@ -27,6 +28,11 @@ from .outcomes import (
     Unreadable,
 )
 from .states import State
+
+INTERRUPTED_DELAY = timedelta(seconds=1)
+"""The wait of a job whose database went away: what has just come back may not take every connection yet."""
+MAX_INTERRUPTIONS = 10
+"""How often that uses up no attempt: a job may be the cause, for example by a statement that kills the server."""
 
 
 class JobFacts(NamedTuple):
@@ -79,6 +85,7 @@ class Decision:
     closes_limit: the whole key of the job's rate limit waits for ``delay``.
     needs: permits that were missing when the job was to start.
     has_expired: the job expired before it started.
+    after_interruptions: the decision instead of this one, if the job was interrupted MAX_INTERRUPTIONS times before.
     result_retention: set if the result needs more than the job's row.
     """
 
@@ -96,6 +103,7 @@ class Decision:
     needs: tuple[RequiredPermit, ...] = ()
     has_expired: bool = False
     result_retention: ResultRetentionSpec | None = None
+    after_interruptions: Decision | None = None
 
 
 SUCCEEDED_WITHOUT_RESULT = Decision(state=State.SUCCEEDED, attempt_outcome=AttemptOutcome.SUCCEEDED)
@@ -115,8 +123,8 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Dec
             return _reschedule(AttemptOutcome.SNOOZED, delay, gives_back_attempt=True, closes_limit=closes_limit)
         case Cancelled(error=error):
             return Decision(state=State.CANCELLED, attempt_outcome=AttemptOutcome.CANCELLED, error=error)
-        case Released(started=started):
-            return _released(facts, started)
+        case Released() | Interrupted():
+            return _released(outcome, facts, rules)
         case Lost():
             return _after_loss(outcome, facts, rules)
         case Expired() | PermitsMissing() | UnknownJob():
@@ -138,12 +146,27 @@ def _succeeded(result: str | None, result_retention: ResultRetentionSpec | None)
     )
 
 
-def _released(facts: JobFacts, started: bool) -> Decision:
+def _released(outcome: Released | Interrupted, facts: JobFacts, rules: DecisionSettings) -> Decision:
+    if isinstance(outcome, Interrupted):
+        return _interrupted(outcome.failure, facts, rules)
     return Decision(
-        state=State.BLOCKED if started and facts.is_limited else State.READY,
-        attempt_outcome=AttemptOutcome.RELEASED if started else None,
+        state=State.BLOCKED if outcome.started and facts.is_limited else State.READY,
+        attempt_outcome=AttemptOutcome.RELEASED if outcome.started else None,
         gives_back_attempt=True,
-        keeps_unknown_since=not started,
+        keeps_unknown_since=not outcome.started,
+    )
+
+
+def _interrupted(failure: Failed | Discarded | None, facts: JobFacts, rules: DecisionSettings) -> Decision:
+    """Give the attempt back, bounded as worker deaths are."""
+    return Decision(
+        state=State.SCHEDULED,
+        attempt_outcome=AttemptOutcome.RELEASED if failure is not None else None,
+        delay=INTERRUPTED_DELAY,
+        gives_back_attempt=True,
+        keeps_unknown_since=failure is None,
+        error=None if failure is None else failure.error,
+        after_interruptions=None if failure is None else decide(failure, facts, rules=rules),
     )
 
 

@@ -117,6 +117,16 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Interrupted:
+    """The jobs' database went away under the run. ``failure`` None: the function had not started.
+
+    ``failure``: the outcome if the job has been interrupted too often.
+    """
+
+    failure: Failed | Discarded | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
     """The worker died while it held the claim. ``ran`` False: the function is known not to have started."""
 
@@ -151,6 +161,7 @@ Outcome = (
     | Cancelled
     | Expired
     | Released
+    | Interrupted
     | Lost
     | PermitsMissing
     | UnknownJob

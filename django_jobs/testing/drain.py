@@ -20,7 +20,7 @@ from ..policy.states import State
 from ..store.batches.apply_deltas import apply_pending_deltas
 from ..store.dialects.base.jobs import Claim, FinishedRun
 from ..store.lifecycle.claim import claim_by_priority, refresh_cursors
-from ..store.lifecycle.finish import finish
+from ..store.lifecycle.finish import bound_interruptions, finish
 from ..store.lifecycle.progress import save_progress
 from ..store.lifecycle.promote import promote
 from ..store.lifecycle.run_now import run_now
@@ -142,6 +142,7 @@ def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> 
     if isinstance(run, CommittedRun):
         finished = run.finished
     else:
+        (run,) = bound_interruptions([run], using=context.using)
         saved = finish([run], worker_id=context.worker_id, using=context.using)
         finished = run if saved else None
     drained.job_ids.append(claim.job_id)

@@ -436,3 +436,6 @@ def say_when_told(folder: str) -> None:
         wait_for_file.function(f"{folder}/{name}")
         current_job().log(f"<b>the {name} line</b>")
         current_job().set_progress(1, 2, f"said {name}")
+
+
+from . import interrupted  # noqa: E402, F401 - registers its jobs, which use those above

@@ -10,8 +10,10 @@ from django.db import connection
 from django_jobs.models import Worker
 from tests.chaos.connections import cut_all_other_connections
 from tests.concurrency import wait_until
+from tests.misbehaving import interrupted
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
+from tests.sampleapp.models import Customer
 
 from .conftest import StartWorker
 from .running import ended, outcomes, wait_for_start
@@ -44,6 +46,28 @@ def test_a_job_does_not_fail_on_a_connection_that_was_cut_since_the_last_one(
         assert (ended(job), outcomes(job)) == (["succeeded"], ["succeeded"])
         wait_until(cut_all_other_connections)
         worker.wait_for_line("the database answers again", number=number)
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has no server that could cut a connection")
+def test_jobs_that_lose_their_connection_run_again_and_no_attempt_counts(
+    start_worker: StartWorker, tmp_path: Path
+) -> None:
+    """With one attempt each, and errors of the database not among those to retry."""
+    worker = start_worker("--concurrency", "2", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
+    kinds = [interrupted.read_twice, interrupted.write_twice, interrupted.read_twice_async]
+    jobs = [kind.enqueue(str(tmp_path / kind.name)) for kind in kinds]
+    for kind in kinds:
+        wait_for_start(tmp_path / kind.name)
+    wait_until(cut_all_other_connections)
+    for kind in kinds:
+        (tmp_path / kind.name).touch()
+
+    assert ended(*jobs) == ["succeeded"] * len(jobs), worker.output
+    assert [outcomes(job) for job in jobs] == [["released", "succeeded"]] * len(jobs)
+    assert [job.refresh().attempt for job in jobs] == [1] * len(jobs)
+    assert Customer.objects.count() == 2
+    assert worker.stop() == 0, worker.output
+    assert worker.output.count("the database went away under it; it runs again, and no attempt counts") == len(jobs)
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has a connection that listens")

@@ -19,6 +19,7 @@ __all__ = [
     "Dialect",
     "is_conflict",
     "is_idle",
+    "is_outage",
     "is_refusal",
     "is_supported",
     "network_timeouts",
@@ -67,6 +68,12 @@ def is_conflict(connection: BaseDatabaseWrapper, error: Exception) -> bool:
     """Tell whether the database rolled a transaction back in favour of another, so that a retry may succeed."""
     dialect = _find_dialect(connection.vendor)
     return dialect is not None and isinstance(error, DatabaseError) and dialect.is_conflict(error)
+
+
+def is_outage(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
+    """Tell whether an error says that the database is away: not reachable, shutting down, read-only."""
+    dialect = _find_dialect(connection.vendor)
+    return dialect is not None and isinstance(error, DatabaseError) and dialect.is_outage(error)
 
 
 def is_refusal(connection: BaseDatabaseWrapper, error: Exception) -> bool:

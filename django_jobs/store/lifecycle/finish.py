@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...models import Attempt
+from ...models.attempt import CLAIM_INDEX
+from ...policy.decide import MAX_INTERRUPTIONS
 from ...policy.fingerprint import fingerprint
+from ...policy.outcomes import AttemptOutcome
 from ..dialects import Dialect, open_dialect
 from ..dialects.base.jobs import Claim, FinishedRun
+from ..dialects.shared.by_id import InIds
 from ..results.retention import delete_unsaved_result, record_retention
 from .after_finish import handle_finished
 from .trim_attempts import TRIM_EVERY, trim_attempts
@@ -20,7 +25,7 @@ MAX_CHARS_PER_STATEMENT = 1_000_000
 
 logger = logging.getLogger("django_jobs.store")
 
-__all__ = ["Claim", "FinishedRun", "finish"]
+__all__ = ["Claim", "FinishedRun", "bound_interruptions", "finish"]
 
 
 def finish(
@@ -73,6 +78,26 @@ def _save(dialect: Dialect, connection: BaseDatabaseWrapper, chunk: Sequence[Fin
             with dialect.write_transaction(connection):
                 handle_finished(_flagged(chunk, flags), using=connection.alias)
     return set(flags)
+
+
+def bound_interruptions(ended: list[FinishedRun], *, using: str | None = None) -> list[FinishedRun]:
+    """Make interruptions of a job beyond the maximum its own failures; call it before ``finish``.
+
+    One statement if there are runs whose database went away, none otherwise.
+    """
+    ids = [run.claim.job_id for run in ended if run.decision.after_interruptions is not None]
+    if not ids:
+        return ended
+    _, connection = open_dialect(using)
+    attempts = Attempt.objects.using(connection.alias).filter(InIds("job_id", ids, index=CLAIM_INDEX))
+    interrupted = attempts.filter(outcome=AttemptOutcome.RELEASED).exclude(error_class="")
+    counts = Counter(interrupted.values_list("job_id", flat=True))
+    return [
+        run._replace(decision=run.decision.after_interruptions)
+        if run.decision.after_interruptions is not None and counts[run.claim.job_id] >= MAX_INTERRUPTIONS
+        else run
+        for run in ended
+    ]
 
 
 def _flagged(chunk: Sequence[FinishedRun], flags: dict[int, int]) -> list[FinishedRun]:

@@ -20,6 +20,7 @@ from ...policy.outcomes import (
     Cancelled,
     Discarded,
     Failed,
+    Interrupted,
     Outcome,
     Released,
     ResultRetentionSpec,
@@ -28,10 +29,14 @@ from ...policy.outcomes import (
 )
 from ...store.dialects.base.jobs import Claim
 from .errors import describe_exception, message_of
+from .interruption import is_interruption
 from .runtime import Run, RunContext, create_job_context
 from .unfinished import refuse_unfinished
 
 logger = logging.getLogger("django_jobs.worker")
+
+_STEERING = (Discard, Retry, JobTimeoutError)
+"""With these a job says itself what becomes of it, whatever they were raised from."""
 
 RESULT_LOST = Succeeded(result=json.dumps(RESULT_NOT_STORABLE))
 """The function succeeded, and its result could not be stored."""
@@ -88,8 +93,10 @@ def outcome_from_stray(error: BaseException, run: Run) -> Outcome:
     """Classify an exception that no step has handled: a failure, but no run if the database failed before the call."""
     if not run.is_called:
         run.started = None
-        if is_kind(error, DatabaseError, OSError, CancelledError):
+        if is_kind(error, CancelledError):
             return Released(started=False)
+        if is_kind(error, DatabaseError):
+            return Interrupted()
     return outcome_from_exception(error, run)
 
 
@@ -101,6 +108,15 @@ def is_kind(error: BaseException, *kinds: type[BaseException]) -> bool:
 def _classify(error: BaseException, run: Run) -> Outcome:
     if is_kind(error, Snooze):
         return _snoozed(error, run)
+    failure = _classify_failure(error, run)
+    if not isinstance(failure, Failed | Discarded) or is_kind(error, *_STEERING):
+        return failure
+    if not is_interruption(error, using=run.context.using):
+        return failure
+    return Interrupted(failure=failure if run.is_called else None)
+
+
+def _classify_failure(error: BaseException, run: Run) -> Outcome:
     timed_out = is_kind(error, JobTimeoutError)
     message = f"ran longer than {timedelta(seconds=run.timeout_seconds or 0)}" if timed_out else None
     described = describe_exception(error, job_name=run.claim.name, message=message)

@@ -16,7 +16,6 @@ _ORDERLY_OUTCOMES = {
     AttemptOutcome.SNOOZED,
     AttemptOutcome.RETRIED,
     AttemptOutcome.DISCARDED,
-    AttemptOutcome.RELEASED,
 }
 
 

@@ -28,7 +28,7 @@ from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
 from ...store.dialects import is_conflict, is_refusal
 from ...store.dialects.base.jobs import FinishedRun
-from ...store.lifecycle.finish import finish
+from ...store.lifecycle.finish import bound_interruptions, finish
 from ...store.lifecycle.progress import save_progress
 from ...store.logs import save_log
 from ...store.results.retention import delete_unsaved_result
@@ -102,7 +102,7 @@ class Finisher:
     def _save(self, items: list[FinisherItem]) -> None:
         self._save_progress([item for item in items if isinstance(item, ProgressUpdate)])
         self._save_logs({item.claim: item for item in items if isinstance(item, LogUpdate)}.values())
-        finished = self._without_aside(_first_finish_per_job(items))
+        finished = bound_interruptions(self._without_aside(_first_finish_per_job(items)), using=self._using)
         saved_ids = self._finish(finished, is_retry=self._rounds > 1)
         committed = [item for item in items if isinstance(item, CommittedRun)]
         finished = self._without_aside(finished)
@@ -148,7 +148,11 @@ class Finisher:
         self._aside.append(_SetAside(run, error, self.saved, time.monotonic() + RETRY_ASIDE_SECONDS))
 
     def _without_aside(self, runs: list[FinishedRun]) -> list[FinishedRun]:
-        return [run for run in runs if all(run is not entry.run for entry in self._aside)] if self._aside else runs
+        return (
+            [run for run in runs if all(run.claim is not entry.run.claim for entry in self._aside)]
+            if self._aside
+            else runs
+        )
 
     def _due_for_retry(self) -> list[_SetAside]:
         """Return the runs set aside that are due, at the worker's end all; after that they are left to the rescue."""
@@ -280,6 +284,8 @@ def _log(run: FinishedRun) -> None:
             job,
             decision.delay,
         )
+    elif decision.after_interruptions is not None or (decision.delay is not None and decision.attempt_outcome is None):
+        logger.warning("%s: the database went away under it; it runs again, and no attempt counts: %s", job, error)
     elif decision.attempt_outcome is AttemptOutcome.SNOOZED:
         logger.info("%s snoozed for %s", job, decision.delay)
     elif decision.state is State.SCHEDULED:

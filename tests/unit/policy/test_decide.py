@@ -14,6 +14,7 @@ from django_jobs.policy.outcomes import (
     Error,
     Expired,
     Failed,
+    Interrupted,
     Lost,
     Released,
     Snoozed,
@@ -233,6 +234,21 @@ def test_every_decision_keeps_what_the_finish_relies_on(outcome, attempt, max_at
     assert decision.result is None or decision.state is State.SUCCEEDED
     if decision.state not in FINAL_STATES and attempt >= max_attempts:
         assert decision.gives_back_attempt, "a job that has used up its tries would run once more"
+
+
+def test_an_interrupted_run_gives_its_attempt_back_and_knows_what_it_would_be_otherwise():
+    failure = Failed(error=ERROR, retry_in=None)
+    decision = decided(Interrupted(failure=failure), attempt=5)
+    assert (decision.state, decision.attempt_outcome) == (State.SCHEDULED, AttemptOutcome.RELEASED)
+    assert (decision.gives_back_attempt, decision.error) == (True, ERROR)
+    assert decision.after_interruptions == decided(failure, attempt=5)
+
+
+def test_a_run_that_was_interrupted_before_its_start_leaves_no_attempt():
+    decision = decided(Interrupted())
+    assert (decision.state, decision.attempt_outcome) == (State.SCHEDULED, None)
+    assert (decision.gives_back_attempt, decision.keeps_unknown_since) == (True, True)
+    assert decision.after_interruptions is None
 
 
 def test_an_expired_job_is_cancelled_and_its_attempt_does_not_count():

@@ -78,6 +78,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def is_outage(self, error: DatabaseError) -> bool:
+        """Tell whether the connection is gone, or the server takes no connections or no writes for now."""
+
+    @abstractmethod
     def is_idle(self, driver_connection: Any) -> bool:
         """Tell, without a round trip if possible, whether a connection is open and in no transaction."""
 

@@ -17,7 +17,7 @@ from ..base.stats import StatStatements
 from ..shared.by_id import COMPILERS
 from . import compilers
 from .dependencies import MySQLDependencies
-from .errors import CONFLICTS, error_number, is_server_refusal
+from .errors import CONFLICTS, error_number, is_away, is_server_refusal
 from .jobs import MySQLJobs
 from .keys import MySQLKeys
 from .limits import MySQLLimits
@@ -73,6 +73,10 @@ class MySQL(Dialect):
     def is_refusal(self, error: DatabaseError) -> bool:
         """Compare the server's error number."""
         return is_server_refusal(error)
+
+    def is_outage(self, error: DatabaseError) -> bool:
+        """Compare the client's or the server's error number."""
+        return is_away(error)
 
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver whether it is open and commits by itself; it does not know of ``START TRANSACTION``."""

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any
 
 from django.db import Error as DatabaseError
+from django.db import InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
@@ -29,6 +30,10 @@ OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F
 """Classes of errors that other data would not mend: no connection, read-only, no rights, no database, a conflict, not
 migrated, no resources, a lock, shut down or cut off, a broken disk, configuration or page; PostgreSQL manual, "Error
 Codes"."""
+
+AWAY_CLASSES = {"08"}
+AWAY = {"57P01", "57P02", "57P03", "57P04", "57P05", "53300", "25006"}
+"""Shut down, crashed, starting, dropped, idle too long, too many connections, read-only after a failover."""
 
 
 def _sqlstate(error: DatabaseError) -> str:
@@ -91,6 +96,12 @@ class PostgreSQL(Dialect):
         """Compare the class of the SQLSTATE, its first two characters; an error without one came from the client."""
         sqlstate = _sqlstate(error)
         return bool(sqlstate) and sqlstate[:2] not in OUTAGE_CLASSES
+
+    def is_outage(self, error: DatabaseError) -> bool:
+        """Compare the SQLSTATE; without one, it is the client who has lost the connection."""
+        if sqlstate := _sqlstate(error):
+            return sqlstate[:2] in AWAY_CLASSES or sqlstate in AWAY
+        return isinstance(error, OperationalError) or (isinstance(error, InterfaceError) and "connection" in str(error))
 
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""

@@ -81,6 +81,10 @@ class SQLite(Dialect):
         code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
         return code in REFUSALS and not str(error).startswith("no such ")
 
+    def is_outage(self, error: DatabaseError) -> bool:
+        """Compare SQLite's primary result code: the file is gone, or its disk."""
+        return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF in {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_IOERR}
+
     def is_idle(self, driver_connection: Any) -> bool:
         """Ask the driver; on a closed connection ``total_changes`` raises."""
         try:
