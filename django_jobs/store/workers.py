@@ -93,10 +93,15 @@ def is_stop_requested(worker_id: int, *, using: str | None = None) -> bool:
     return requested.exists()
 
 
-def set_worker_state(worker_id: int, state: Worker.State, *, using: str | None = None) -> bool:
-    """Set a living worker to stopping, stopped or lost; return False if it was not alive. One guarded statement."""
+def set_worker_state(worker_id: int, state: Worker.State, *, pid: int | None = None, using: str | None = None) -> bool:
+    """Set a living worker to stopping, stopped or lost; return False if it was not alive. One guarded statement.
+
+    ``pid``: only if it is that process. In a database that was replaced meanwhile the id may be another's.
+    """
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
+    if pid is not None:
+        alive = alive.filter(pid=pid)
     if state == Worker.State.STOPPING:
         return bool(alive.update(state=state))
     return bool(alive.update(state=state, stopped_at=DatabaseNow()))

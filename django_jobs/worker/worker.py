@@ -82,6 +82,7 @@ class Worker:
         self.options = options
         self.is_failed = False
         self.stop_requested = False
+        self._is_leaving = False
         self._host = host
         self._liveness = liveness
         self._settings = settings
@@ -110,6 +111,7 @@ class Worker:
         self.work_enqueued, self.work_due_in = self._claimer.work_enqueued, self._claimer.work_due_in
         self.schedules_changed = self._scheduler.wake.set
         self._step_timeout = 2 * settings.worker.stale_after.total_seconds()
+        self._outage = DatabaseOutage()
         self._loops = self._create_loops()
         self._next_heartbeat_at = 0.0
         self._claim_deadline = math.inf
@@ -128,8 +130,8 @@ class Worker:
             LoopSpec("scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout),
             LoopSpec("claimer", self._claim, wake=self._claimer.wake, durable=False, step_timeout=timeout),
         )
-        outage = DatabaseOutage()
-        return {spec.name: Loop(spec, using=self._context.using, outage=outage, on_death=self.died) for spec in specs}
+        using, outage = self._context.using, self._outage
+        return {spec.name: Loop(spec, using=using, outage=outage, on_death=self.died) for spec in specs}
 
     def start(self) -> None:
         """Start the heartbeat, which registers the process, however long the database takes, and starts the rest."""
@@ -202,6 +204,9 @@ class Worker:
         """Renew the heartbeat if it is due, and check for cancellation requests."""
         if time.monotonic() >= self._next_heartbeat_at:
             self._liveness.heartbeat_attempted()
+            if self._heartbeat.is_file_replaced():
+                self._leave_old_file()
+                return self._settings.worker.heartbeat_interval.total_seconds()
             if not self._context.worker_id:
                 self._heartbeat.register()
                 self._start_loops()
@@ -209,6 +214,17 @@ class Worker:
             self._next_heartbeat_at = time.monotonic() + delay
             self._liveness.heartbeat_saved()
         return min(self._cancel_watcher.step(), max(self._next_heartbeat_at - time.monotonic(), 0))
+
+    def _leave_old_file(self) -> None:
+        """Have all loops open the new file, and a new process take over: positions and claims are of the old one."""
+        if not self._is_leaving:
+            self._is_leaving = True
+            logger.warning(
+                "the file of database %r was replaced; its connections are opened again, by a new process",
+                self._context.using,
+            )
+            self._outage.reconnect()
+            self.stop("the database's file was replaced", EXIT_RECYCLE)
 
     def _start_loops(self) -> None:
         for name in ("finisher", "announcer", "notifier", "maintenance"):

@@ -14,14 +14,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
+from django_jobs.models import JobIdCheckpoint, Worker
 from django_jobs.store.dialects.sqlite.dialect import BUSY_SECONDS
 from tests.concurrency import wait_until
 from tests.databases import ROOT
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
 from tests.process.running import DEADLINE_SECONDS, ended, outcomes, wait_for_start
+from tests.sampleapp import jobs as sample
 
 pytestmark = [
     pytest.mark.process,
@@ -50,6 +52,50 @@ def test_what_ends_while_another_writer_keeps_the_lock_is_saved_once(start_worke
     assert (job.refresh().result, outcomes(job)) == ("done", ["succeeded"])
     assert worker.stop() == 0
     assert len(re.findall("the database failed", worker.output)) == 1
+
+
+def _restore(path: Path) -> None:
+    """Move a copy of the database to its path, as a restore does."""
+    copy = path.with_suffix(".restored")
+    with contextlib.closing(sqlite3.connect(path)) as source, contextlib.closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    connections.close_all()
+    copy.rename(path)
+    for suffix in ("-wal", "-shm"):
+        Path(f"{path}{suffix}").unlink(missing_ok=True)
+
+
+def test_a_file_that_is_replaced_under_a_worker_is_noticed(start_worker: StartWorker, tmp_path: Path) -> None:
+    path = Path(connection.settings_dict["NAME"])
+    running = misbehaving.wait_for_file.enqueue(str(tmp_path / "go"), leave="done")
+    worker = start_worker(HEARTBEAT_INTERVAL=0.2)
+    wait_for_start(tmp_path / "go")
+    (old,) = Worker.objects.values_list("pk", flat=True)
+
+    _restore(path)
+    worker.wait_for_line("WARNING .*the file of database 'default' was replaced")
+    (tmp_path / "go").touch()
+    assert ended(sample.echo.enqueue(7)) == ["succeeded"]
+    assert ended(running) == ["succeeded"]
+    assert (running.refresh().result, outcomes(running)) == ("done", ["succeeded"])
+    assert Worker.objects.get(pk=old).state == "stopped"
+    assert Worker.objects.filter(state="running").exists()
+    assert worker.stop() == 0
+
+
+def test_a_file_that_is_away_for_a_moment_is_waited_for(start_worker: StartWorker) -> None:
+    path = Path(connection.settings_dict["NAME"])
+    worker = start_worker(HEARTBEAT_INTERVAL=0.2)
+    assert ended(sample.echo.enqueue(7)) == ["succeeded"]
+    wait_until(JobIdCheckpoint.objects.exists, "all loops to have connections")
+    connections.close_all()
+    away = path.rename(path.with_suffix(".away"))
+    worker.wait_for_line("the database's file is gone from its path")
+    assert not path.exists()
+    away.rename(path)
+    assert ended(sample.echo.enqueue(7)) == ["succeeded"]
+    assert worker.stop() == 0
+    assert "was replaced" not in worker.output
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import socket
 
 from ... import __version__
 from ...models import Worker
+from ...store.dialects import open_dialect
 from ...store.workers import (
     HeartbeatStatus,
     is_stop_requested,
@@ -31,6 +32,8 @@ class Heartbeat:
 
     def __init__(self, context: WorkerContext) -> None:
         self._context = context
+        self._file = self._read_file()
+        self._is_file_missing = False
 
     def register(self) -> None:
         """Insert a row for this process and take its id."""
@@ -44,6 +47,22 @@ class Heartbeat:
             using=self._context.using,
         )
         self._context.events.registered(self._context.worker_id)
+
+    def is_file_replaced(self) -> bool:
+        """Tell whether another file is at the path of the (SQLite) database than when this worker started.
+
+        Not while there is none: a connection would make an empty one.
+        """
+        found = self._read_file()
+        if found is None and self._file is not None and not self._is_file_missing:
+            logger.warning("the database's file is gone from its path; this worker goes on with the deleted one")
+        self._is_file_missing = found is None
+        self._file = self._file or found
+        return found not in (None, self._file)
+
+    def _read_file(self) -> tuple[int, int] | None:
+        dialect, connection = open_dialect(self._context.using)
+        return dialect.file_identity(connection)
 
     def step(self) -> float:
         """Renew the heartbeat, or go on as a new worker if this one was declared lost."""
@@ -69,5 +88,5 @@ class Heartbeat:
 
     def save_state(self, state: Worker.State) -> bool:
         """Save that this worker is stopping, or has stopped; tell whether staff requested that before."""
-        set_worker_state(self._context.worker_id, state, using=self._context.using)
+        set_worker_state(self._context.worker_id, state, pid=os.getpid(), using=self._context.using)
         return is_stop_requested(self._context.worker_id, using=self._context.using)

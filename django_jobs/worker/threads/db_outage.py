@@ -21,6 +21,11 @@ class DatabaseOutage:
         self._affected_loops: set[str] = set()
         self._began_at = 0.0
 
+    def reconnect(self) -> None:
+        """Have each loop take a new connection before its next step, though the database answers."""
+        with self._lock:
+            self.number += 1
+
     def begins(self, loop: str, error: Exception) -> None:
         """Record that a loop cannot reach the database."""
         text = str(error).strip() or type(error).__name__

@@ -85,6 +85,10 @@ class Dialect(ABC):
     def is_idle(self, driver_connection: Any) -> bool:
         """Tell, without a round trip if possible, whether a connection is open and in no transaction."""
 
+    def file_identity(self, connection: BaseDatabaseWrapper) -> tuple[int, int] | None:
+        """Return device and number of the file that is at the database's path now; None: no file, or none there."""
+        return None
+
     def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:  # noqa: B027 - optional
         """Wake idle workers if the database can; workers poll otherwise."""
 

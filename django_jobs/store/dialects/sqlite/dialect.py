@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from django.db import Error as DatabaseError
@@ -63,6 +64,16 @@ class SQLite(Dialect):
             cursor.execute(f"PRAGMA busy_timeout = {BUSY_SECONDS * 1000}")
             cursor.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
         connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]  # Django's own attribute since 5.1
+
+    def file_identity(self, connection: BaseDatabaseWrapper) -> tuple[int, int] | None:
+        """Ask the file system: an open connection goes on with its file when another is moved to the path."""
+        if connection.is_in_memory_db():  # type: ignore[attr-defined]  # SQLite's wrapper has it
+            return None
+        try:
+            found = Path(connection.settings_dict["NAME"]).stat()
+        except OSError:
+            return None
+        return found.st_dev, found.st_ino
 
     def write_transaction(self, connection: BaseDatabaseWrapper) -> AbstractContextManager[None]:
         """Open a transaction that has the write lock from its first statement, or join the caller's."""
