@@ -6,7 +6,8 @@ Otherwise whoever may copy a job or write a schedule could hand any row of the p
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any, NewType, TypeVar, get_args, is_typeddict
+from contextlib import suppress
+from typing import Any, NewType, TypeVar, get_args, get_type_hints, is_typeddict
 
 from django.apps import apps
 from django.db import router
@@ -77,7 +78,8 @@ def _models(annotation: Any, seen: set[int]) -> Iterator[type[Model]]:
     elif isinstance(annotation, NewType):
         parts.append(annotation.__supertype__)
     elif is_typeddict(annotation):
-        parts += annotation.__annotations__.values()
+        with suppress(NameError):
+            parts += get_type_hints(annotation).values()
     elif hasattr(annotation, "__value__"):  # an alias made by the statement ``type``
         parts.append(annotation.__value__)
     for part in parts:

@@ -21,6 +21,14 @@ class Order(TypedDict):
     customer: Customer
 
 
+class LaterOrder(TypedDict):
+    customer: "list[Customer]"
+
+
+class UnknownOrder(TypedDict):
+    customer: "Unknown"  # noqa: F821 - as a name for type checkers only
+
+
 def ref(label="sampleapp.customer", using="default", pk=1):
     return {"$type": "model", "model": label, "pk": pk, "using": using}
 
@@ -39,6 +47,7 @@ CUSTOMER, USER = ref(), ref("auth.user")
         Annotated[Customer, "the buyer"],
         Buyer,
         Order,
+        LaterOrder,
     ],
 )
 def test_a_model_in_an_annotation_may_be_referred_to_and_no_other(annotation):
@@ -53,7 +62,7 @@ def test_an_abstract_model_stands_for_those_made_of_it(annotation):
     check_references(USER, annotations=[annotation])
 
 
-@pytest.mark.parametrize("annotation", [Any, None, Model, "Customer", int, list, type(None), object])
+@pytest.mark.parametrize("annotation", [Any, None, Model, "Customer", UnknownOrder, int, list, type(None), object])
 def test_an_annotation_without_a_model_expects_none(annotation):
     with pytest.raises(SerializationError, match="expected no model"):
         check_references(CUSTOMER, annotations=[annotation])
