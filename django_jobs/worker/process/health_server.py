@@ -6,7 +6,9 @@ import json
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,6 +21,9 @@ logger = logging.getLogger("django_jobs.worker")
 CLIENT_TIMEOUT_SECONDS = 5.0
 """How long a client may take to send the next part of its request."""
 RESTART_DELAY_SECONDS = 1.0
+MAX_CLIENTS = 32
+"""One more, and the oldest is cut off: an answer takes milliseconds, so it is slow or wants harm."""
+ACCEPT_RETRY_SECONDS = 0.1
 
 
 class HealthServer:
@@ -61,11 +66,39 @@ class HealthServer:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = MAX_CLIENTS
 
     def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.judge = judge
+        self._clients: dict[socket.socket, None] = {}
+        self._clients_lock = threading.Lock()
         super().__init__((address, port), _Handler)
+
+    def get_request(self) -> tuple[socket.socket, Any]:
+        """Accept a client; pause if there is no descriptor for it, because the next attempt would come at once."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(ACCEPT_RETRY_SECONDS)
+            raise
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answer in a thread, of at most ``MAX_CLIENTS`` at once."""
+        with self._clients_lock:
+            self._clients[request] = None
+            oldest = next(iter(self._clients)) if len(self._clients) > MAX_CLIENTS else None
+            if oldest is not None:
+                del self._clients[oldest]
+                with suppress(OSError):
+                    oldest.shutdown(socket.SHUT_RDWR)
+        super().process_request(request, client_address)
+
+    def shutdown_request(self, request: Any) -> None:
+        """Forget a client and close its connection."""
+        with self._clients_lock:
+            self._clients.pop(request, None)
+            super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Log a client that disconnected at debug level."""

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING
 
@@ -39,21 +40,20 @@ def run_worker_process(
 ) -> None:
     """Be a worker process until told to stop; never returns.
 
-    Sends each new worker id to the supervisor, and records starts in ``started_jobs`` and its health in ``liveness``.
+    Sends each new worker id, and an error of which it dies, to the supervisor. Records starts in ``started_jobs`` and
+    its health in ``liveness``.
     """
     signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGQUIT], ignore=[signal.SIGINT])
     os.set_inheritable(to_supervisor.fileno(), False)  # or programs that jobs start would hold it open
     isolate_copies()
     close_in_copies(to_supervisor)
-    import django
-
-    django.setup()
-    from ..console import log_to_terminal
-    from ..execution.log_capture import capture_logs
-
-    log_to_terminal(options.verbosity)
-    capture_logs()
-    code, drained = _serve(options, to_supervisor, started_jobs, liveness, signals)
+    try:
+        _set_up(options)
+        code, drained = _serve(options, to_supervisor, started_jobs, liveness, signals)
+    except Exception as error:
+        with suppress(OSError):
+            to_supervisor.send(f"{type(error).__name__}: {error}")
+        raise
     if drained:
         # The project's exit handlers may run, but not hold up the end for ever.
         last_resort = threading.Timer(EXIT_TIMEOUT_SECONDS, os._exit, [code])
@@ -63,6 +63,17 @@ def run_worker_process(
     # Threads that still run a job cannot be stopped, and must not hold up the end.
     logging.shutdown()
     os._exit(code)
+
+
+def _set_up(options: WorkerOptions) -> None:
+    import django
+
+    django.setup()
+    from ..console import log_to_terminal
+    from ..execution.log_capture import capture_logs
+
+    log_to_terminal(options.verbosity)
+    capture_logs()
 
 
 class _Host:

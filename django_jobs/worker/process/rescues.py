@@ -52,6 +52,8 @@ class Rescues:
                 del self.pending[0]
         except (DatabaseError, OSError) as error:
             logger.warning("claims of a dead process could not be rescued yet: %s", error)
+        except Exception:
+            logger.critical("claims of a dead process could not be rescued yet", exc_info=True)
         finally:
             connections.close_all()
 

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
+from django.core.management.base import CommandError
 from django.utils import autoreload
 
 from ...conf import get_settings
@@ -35,8 +36,12 @@ from .worker_child import WorkerChild
 logger = logging.getLogger("django_jobs.worker")
 
 INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 30.0
+MAX_SPAWN_PAUSE_SECONDS = 5.0
+"""The pause while the system has no process or descriptor to give."""
 MIN_UPTIME_SECONDS = 5.0
 """A process that died sooner than this is replaced after growing pauses."""
+MIN_FAILED_STARTS = 3
+"""After so many deaths without a heartbeat in between, at least one a process, the supervisor gives up."""
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
 LIVENESS_STALE_FACTOR = 4
@@ -44,28 +49,36 @@ LIVENESS_STALE_FACTOR = 4
 
 
 class Supervisor:
-    """Keeps ``options.processes`` worker processes alive, minus those that staff stop, until it is told to stop."""
+    """Keeps ``options.processes`` worker processes alive, minus those that staff stop, until it is told to stop.
+
+    ``failure``: why it gave up, if it did.
+    """
 
     def __init__(self, options: WorkerOptions) -> None:
         self.on_stop: Callable[[], None] = lambda: None
+        self.failure: str | None = None
         self._options = options
         self._children: list[WorkerChild] = []
         self._target_processes = options.processes
         self._to_spawn: list[float] = [0.0] * options.processes
         self._rescues = Rescues()
         self._witness = Witness(lambda: list(self._children))
-        self._pause_seconds = INITIAL_PAUSE_SECONDS
+        self._pause_seconds = self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
+        self._failed_starts = 0
         self._stops = 0
         self._kill_at: float | None = None
         self._files = _snapshot() if options.reload else {}
         self._signals: SignalPipe | None = None
 
     def run(self) -> int:
-        """Run until stopped, or until the burst is over; return the exit code, 1 if claims could not be rescued."""
+        """Run until stopped, until the burst is over, or until it is given up; return the exit code.
+
+        It is 1 if claims could not be rescued, or if no process comes as far as a heartbeat.
+        """
         self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
         self._witness.start()
         try:
-            while self._children or (self._to_spawn and not self._stops):
+            while self.failure is None and (self._children or (self._to_spawn and not self._stops)):
                 self._spawn_due()
                 self._wait(signals)
                 self._handle_signals(signals.take())
@@ -79,7 +92,7 @@ class Supervisor:
             for child in self._children:
                 child.process.kill()
             signals.close()
-        return 0 if not self._rescues.pending else 1
+        return 0 if not self._rescues.pending and self.failure is None else 1
 
     def health(self) -> Health:
         """Return the health of this ``runworker`` as a whole; from any thread."""
@@ -96,17 +109,21 @@ class Supervisor:
         )
 
     def _spawn_due(self) -> None:
+        """Start the processes that are due; what the system refuses for the moment is tried again later."""
         now = time.monotonic()
         for due in [due for due in self._to_spawn if due <= now and not self._stops]:
             self._to_spawn.remove(due)
-            reader, writer = multiprocessing.Pipe(duplex=False)
-            started_jobs, liveness = StartedJobs(), SharedLiveness()
-            process = ChildProcess(
-                run_worker_process, (self._options, writer, started_jobs, liveness), name="django_jobs worker"
-            )
-            writer.close()
-            self._children.append(WorkerChild(process, reader, started_jobs, liveness))
-            logger.debug("worker process %s started", process.pid)
+            try:
+                child = _spawn(self._options)
+            except (OSError, MemoryError) as error:
+                pause = self._spawn_pause_seconds
+                self._spawn_pause_seconds = min(2 * pause, MAX_SPAWN_PAUSE_SECONDS)
+                self._to_spawn.append(time.monotonic() + pause)
+                logger.error("a worker process could not be started; trying again in %.1f s: %s", pause, error)
+            else:
+                self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
+                self._children.append(child)
+                logger.debug("worker process %s started", child.process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
         """Wait for a signal, a message or death of a child, or until something else is due."""
@@ -117,7 +134,7 @@ class Supervisor:
                 sources.append(child.reader)
         wait(sources, self._seconds_until_due())
         for child in self._children:
-            child.receive_worker_ids()
+            child.receive_messages()
 
     def _seconds_until_due(self) -> float:
         now = time.monotonic()
@@ -153,7 +170,7 @@ class Supervisor:
 
     def _reap(self, child: WorkerChild) -> None:
         """Handle the end of a child: have its claims rescued if it died, and start another if one is wanted."""
-        child.receive_worker_ids()
+        child.receive_messages()
         code = child.process.exit_code
         self._children.remove(child)
         child.reader.close()
@@ -165,6 +182,7 @@ class Supervisor:
             self._rescues.pending += [
                 LostWorker(worker_id, ran, reason, child.timed_out_job) for worker_id in child.worker_ids
             ]
+            self._count_failed_start(child, reason)
         child.process.close()
         if code == EXIT_STOP_REQUESTED:
             self._target_processes -= 1
@@ -178,6 +196,18 @@ class Supervisor:
         else:
             self._pause_seconds = INITIAL_PAUSE_SECONDS
         self._to_spawn.append(time.monotonic() + pause)
+
+    def _count_failed_start(self, child: WorkerChild, reason: str) -> None:
+        """Give up if process after process dies before its first heartbeat, which registers it, and no other lives."""
+        if child.worker_ids or any(other.worker_ids for other in self._children):
+            self._failed_starts = 0
+            return
+        self._failed_starts += 1
+        if self._failed_starts >= max(MIN_FAILED_STARTS, self._target_processes) and not self._options.reload:
+            self.failure = (
+                f"{self._failed_starts} worker processes in a row died before their first heartbeat; giving up."
+                f" The last: {reason}{f': {child.error}' if child.error else ''}"
+            )
 
     def _reload_changed(self) -> None:
         if not self._options.reload or self._stops:
@@ -200,6 +230,21 @@ class Supervisor:
             if child.timed_out_job is None and (job_id := child.job_past_timeout(grace_seconds)) is not None:
                 child.timed_out_job = job_id
                 child.process.kill()
+
+
+def _spawn(options: WorkerOptions) -> WorkerChild:
+    """Start a worker process. Raises OSError or MemoryError if there is no descriptor, process or memory for it."""
+    reader, writer = multiprocessing.Pipe(duplex=False)
+    try:
+        started_jobs, liveness = StartedJobs(), SharedLiveness()
+        arguments = (options, writer, started_jobs, liveness)
+        process = ChildProcess(run_worker_process, arguments, name="django_jobs worker")
+    except BaseException:
+        reader.close()
+        raise
+    finally:
+        writer.close()
+    return WorkerChild(process, reader, started_jobs, liveness)
 
 
 def _describe_end(child: WorkerChild) -> str:
@@ -225,7 +270,7 @@ def _snapshot() -> dict[Path, float]:
 def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
     """Print the startup message, then run the supervisor and return its exit code.
 
-    Raises ConfigurationError if ``--health-port`` is taken.
+    Raises ConfigurationError if ``--health-port`` is taken, CommandError if no worker process can work.
     """
     from .startup_message import startup_message
 
@@ -240,8 +285,11 @@ def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
     for line in startup_message(options, health_url=server.url if server else None):
         say(line)
     try:
-        return supervisor.run()
+        code = supervisor.run()
     finally:
         service_manager.close()
         if server is not None:
             server.close()
+    if supervisor.failure is not None:
+        raise CommandError(supervisor.failure)
+    return code

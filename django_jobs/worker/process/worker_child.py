@@ -17,7 +17,10 @@ SILENT_SECONDS = 3.0
 
 @dataclass(slots=True, eq=False)
 class WorkerChild:
-    """``worker_ids``: the newest last. ``timed_out_job``: the id of the job for which the process was killed."""
+    """``worker_ids``: the newest last. ``timed_out_job``: the id of the job for which the process was killed.
+
+    ``error``: of which the process died, if it could tell.
+    """
 
     process: ChildProcess
     reader: Connection
@@ -26,12 +29,17 @@ class WorkerChild:
     started_at: float = field(default_factory=time.monotonic)
     worker_ids: list[int] = field(default_factory=list)
     timed_out_job: int | None = None
+    error: str = ""
 
-    def receive_worker_ids(self) -> None:
-        """Receive the worker ids that the process has sent."""
+    def receive_messages(self) -> None:
+        """Receive the worker ids, and the error, that the process has sent."""
         try:
             while not self.reader.closed and self.reader.poll():
-                self.worker_ids.append(self.reader.recv())
+                message = self.reader.recv()
+                if isinstance(message, str):
+                    self.error = message
+                else:
+                    self.worker_ids.append(message)
         except (EOFError, OSError):
             self.reader.close()
 
