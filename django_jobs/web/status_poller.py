@@ -124,6 +124,7 @@ class StatusPoller:
             logger.warning("cannot poll jobs for %s waiting clients: %s", len(waiters), error)
             connections[alias].close()
             return
+        connections[alias].queries_log.clear()  # DEBUG logs each statement, and no request ends here
         for waiter in waiters:
             waiter.offer(statuses.get(waiter.job_id))
 

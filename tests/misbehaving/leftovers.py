@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from asgiref.sync import sync_to_async
-from django.db import connection, transaction
+from django.db import connection
 from django.utils import timezone, translation
 
 from django_jobs import job
@@ -123,6 +123,15 @@ async def swap_context_async(fail: bool = False) -> list[Any]:
 def log_queries(number: int) -> int:
     """Send statements, and return how many are logged."""
     for _ in range(number):
-        with transaction.atomic():
-            Customer.objects.count()
+        Customer.objects.count()
     return len(connection.queries_log)
+
+
+@job
+async def log_queries_async(number: int) -> int:
+    return await sync_to_async(log_queries.function)(number)
+
+
+@job
+async def log_queries_in_a_thread_async(number: int) -> int:
+    return await asyncio.to_thread(log_queries.function, number)

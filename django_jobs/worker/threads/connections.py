@@ -72,10 +72,16 @@ def check_idle_connections() -> None:
 
 
 def check_shared_connections() -> None:
-    """Do the same, from any thread, for those of the threads in which async jobs use the database."""
+    """Do the same, from any thread, for those of the threads in which async jobs use the database.
+
+    And forget the queries that DEBUG logs.
+    """
     for observer in shared_observers():
         connection = observer.connection()
-        if connection is None or connection.in_atomic_block or observer.is_executing:
+        if connection is None:
+            continue
+        connection.queries_log.clear()
+        if connection.in_atomic_block or observer.is_executing:
             continue
         if time.monotonic() - observer.last_used >= IDLE_SECONDS or _has_unread(connection):
             _demand_check(connection)

@@ -20,7 +20,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ...store.dialects import is_conflict, open_dialect
 from .connections import duplicate_socket, reset_connections
 from .db_outage import DatabaseOutage
-from .sessions import exclude_this_thread
+from .sessions import exclude_this_thread, find_observer
 from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
@@ -177,6 +177,8 @@ class Loop:
             dialect, connection = open_dialect(self._using)
             self._keep_handle(connection)
             dialect.prepare(connection, durable=durable)
+            if (observer := find_observer(connection)) is not None:
+                observer.forget(())  # the engine's own settings are no change
             self._prepared = True
 
     def _pause_after_conflict(self, error: Exception) -> float:

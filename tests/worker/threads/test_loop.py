@@ -6,10 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import OperationalError, connection
+from django.test import override_settings
 
 from django_jobs.worker.threads import loop as loop_module
 from django_jobs.worker.threads.db_outage import DatabaseOutage
 from django_jobs.worker.threads.loop import Loop, LoopSpec
+from django_jobs.worker.threads.sessions import observe_connections
 from tests.concurrency import DEADLINE_SECONDS
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -147,3 +149,23 @@ def test_a_deadlock_is_no_outage_and_ends_one(
     assert said[1][1].startswith("the database failed the sampler")
     assert said[2][1].startswith("the database answers again")
     assert said[3:] == [("INFO", undone)] * 5 + [("WARNING", undone)], "what does not end is said louder"
+
+
+@pytest.mark.parametrize("runs_project_code", [False, True])
+def test_queries_that_debug_logs_are_forgotten_after_each_step(runs_project_code: bool) -> None:
+    logged: list[int] = []
+    observe_connections()
+
+    def step() -> float | None:
+        with connection.cursor() as cursor:
+            for _ in range(2):
+                cursor.execute("SELECT 1")
+        logged.append(len(connection.queries_log))
+        return 0 if len(logged) < 4 else None
+
+    spec = LoopSpec("sampler", step, runs_project_code=runs_project_code)
+    loop = Loop(spec, using="default", outage=DatabaseOutage(), on_death=logged.append)
+    with override_settings(DEBUG=True):
+        loop.start()
+        assert loop.join(DEADLINE_SECONDS)
+    assert logged[1:] == [2] * 3  # the first step has prepared the connection, too
