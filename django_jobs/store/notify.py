@@ -10,10 +10,9 @@ import time
 from collections.abc import Iterable
 from functools import partial
 
-from django.db import transaction
-
 from ..conf import get_settings
 from .dialects import open_dialect
+from .transactions import after_commit
 
 DEBOUNCE_SECONDS = 0.02
 FAST_POLL_SECONDS = 5 * DEBOUNCE_SECONDS
@@ -25,7 +24,7 @@ _last_notified: dict[tuple[str, str], float] = {}
 def notify_on_commit(queue_names: Iterable[str], *, using: str) -> None:
     """Notify for each queue after the caller's transaction has committed, at once if there is none."""
     for queue_name in queue_names:
-        transaction.on_commit(partial(notify_workers, queue_name, using=using), using=using, robust=True)
+        after_commit(partial(notify_workers, queue_name, using=using), using=using)
 
 
 def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
@@ -51,7 +50,7 @@ def notify_workers(queue_name: str, *, using: str | None = None) -> bool:
 
 def notify_schedulers_on_commit(*, using: str) -> None:
     """Let schedulers read the schedules again after the caller's transaction has committed."""
-    transaction.on_commit(partial(_notify_schedulers, using), using=using, robust=True)
+    after_commit(partial(_notify_schedulers, using), using=using)
 
 
 def _notify_schedulers(using: str) -> None:

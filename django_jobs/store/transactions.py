@@ -1,15 +1,19 @@
-"""Transactions: retry after a conflict, open a savepoint inside the caller's, read past an old snapshot."""
+"""Transactions: retry after a conflict, a savepoint in the caller's, work after its commit, reads past its snapshot."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any, TypeVar
 
 from django.db import DatabaseError, transaction
 from django.db.models import Model, QuerySet
 
 from .dialects import is_conflict, open_dialect
+
+logger = logging.getLogger("django_jobs.store")
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
@@ -43,6 +47,24 @@ def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
     if connection.in_atomic_block:
         return transaction.atomic(using=connection.alias)
     return dialect.write_transaction(connection)
+
+
+def after_commit(work: Callable[[], object], *, using: str) -> None:
+    """Call ``work`` once the caller's transaction has committed, at once if there is none.
+
+    Its error is logged: what the caller did is committed, and the hooks behind this one are called. All hooks of the
+    engine are registered here, and Django gets a plain function: with ``robust=True`` it logs the name of one that
+    raises, which a ``functools.partial`` does not have (Django 5.2).
+    """
+
+    def run_after_commit() -> None:
+        try:
+            work()
+        except Exception:
+            name = getattr(work.func if isinstance(work, partial) else work, "__qualname__", "a hook")
+            logger.warning("%s failed after a commit on %r; workers make up for it", name, using, exc_info=True)
+
+    transaction.on_commit(run_after_commit, using=using, robust=True)
 
 
 def read_latest(rows: QuerySet[M]) -> M | None:

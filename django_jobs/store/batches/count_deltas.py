@@ -10,11 +10,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
-from django.db import transaction
-
 from ...policy.batches import Counts
 from ...policy.states import State
 from ..dialects import open_dialect
+from ..transactions import after_commit
 from .apply_deltas import apply_deltas
 
 _CHANGES = {
@@ -50,7 +49,7 @@ def record_count_delta(batch_id: int, change: Counts, *, using: str) -> None:
 
 def apply_deltas_on_commit(batch_ids: Iterable[int], *, using: str) -> None:
     """Evaluate batches once the caller's transaction has committed; at once if there is none."""
-    transaction.on_commit(partial(apply_deltas, sorted(batch_ids), using=using), using=using, robust=True)
+    after_commit(partial(apply_deltas, sorted(batch_ids), using=using), using=using)
 
 
 def _insert_deltas(changes: Mapping[int, Counts], alias: str) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
-from django.db import transaction
-
 from ... import signals
 from ...models import Job
 from ...policy.states import State, source_states
@@ -14,6 +12,7 @@ from ..clock import DatabaseNow
 from ..dialects.shared.by_id import InIds
 from ..limits.permits import cancel_permits, split_limited
 from ..selection import CHUNK, lock_jobs
+from ..transactions import after_commit
 
 
 def mark_cancelled(ids: Sequence[int], *, states: frozenset[State] = source_states("cancel"), using: str) -> list[int]:
@@ -32,7 +31,7 @@ def _mark(ids: Sequence[int], states: frozenset[State], alias: str) -> list[int]
         )
         cancel_permits(split_limited(locked, using=alias)[1], using=alias)
         if signals.job_cancelled.has_listeners(Job):
-            transaction.on_commit(partial(_send_cancelled, locked, alias), alias, robust=True)
+            after_commit(partial(_send_cancelled, locked, alias), using=alias)
     return locked
 
 

@@ -8,8 +8,6 @@ from functools import partial
 from itertools import islice
 from typing import Any
 
-from django.db import transaction
-
 from ... import signals
 from ...conf import get_settings
 from ...exceptions import PayloadTooLargeError
@@ -21,7 +19,7 @@ from ..dialects import open_dialect
 from ..dialects.base.jobs import GIVEN_COLUMNS, Inserted, NewJob
 from ..limits.permits import insert_permits
 from ..notify import notify_on_commit
-from ..transactions import savepoint
+from ..transactions import after_commit, savepoint
 from .expiry import insert_expiries
 
 ROWS_PER_STATEMENT = 5_000
@@ -109,7 +107,7 @@ def notify_on_enqueue(new: NewJob, inserted: Inserted, *, using: str) -> None:
 def send_enqueued_on_commit(jobs: list[Job], *, using: str) -> list[Job]:
     """Send ``job_enqueued`` for each after the commit, if it has a receiver, and return the jobs."""
     if signals.job_enqueued.has_listeners(Job):
-        transaction.on_commit(partial(_send_enqueued, jobs), using=using, robust=True)
+        after_commit(partial(_send_enqueued, jobs), using=using)
     return jobs
 
 

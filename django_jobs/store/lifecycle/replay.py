@@ -8,7 +8,6 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
-from django.db import transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.models import QuerySet
 
@@ -24,6 +23,7 @@ from ..enqueue.insert import enqueue_payloads, serialize_arguments
 from ..notify import notify_on_commit
 from ..results.inputs import with_results
 from ..selection import JobTarget
+from ..transactions import after_commit
 
 logger = logging.getLogger("django_jobs.store")
 
@@ -105,7 +105,7 @@ def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
         ids = [copy.pk for copy in copies]
         notify_on_commit({original.queue_name for original in originals}, using=alias)
         if signals.job_enqueued.has_listeners(Job):
-            transaction.on_commit(partial(_send_enqueued, ids, alias), using=alias, robust=True)
+            after_commit(partial(_send_enqueued, ids, alias), using=alias)
         return ids
     return [
         job_id
