@@ -24,6 +24,9 @@ MAX_PAUSE_SECONDS = 1.5
 """The longest pause between two snapshots, whatever was read."""
 LANE_SECONDS = 5e-6
 """Reading the first entry of a lane takes about this long without any dead ones."""
+VOIDED_SHARE, IN_VAIN_SHARE = 1, 4
+"""How many times the last reading a voided pause still lasts; more if known lanes were resumed in vain."""
+MAX_RESTING_LANES = 10_000
 BUSY_SNAPSHOT_SECONDS = 0.25
 """Interval of snapshots while claims come back full: the longest a new, higher priority waits to be noticed."""
 
@@ -39,11 +42,13 @@ class Lane(NamedTuple):
 class ClaimCursors:
     """Lanes known to have ready jobs, with the cursor of each, None for the head. ``now`` is monotonic seconds.
 
-    ``capped``: the queues with a maximum of running jobs.
+    ``capped``: the queues with a maximum of running jobs. A lane that is exhausted keeps its position, by queue and
+    priority, so that a notification of new jobs can be followed without reading a single dead entry.
     """
 
     positions: dict[Lane, Any] = field(default_factory=dict)
     capped: frozenset[str] = frozenset()
+    _resting: dict[str, dict[int, Any]] = field(default_factory=dict)
     _last_snapshot: float = 0.0
     _last_reading: float = 0.0
     _next_snapshot: float = 0.0
@@ -70,17 +75,29 @@ class ClaimCursors:
         self._next_snapshot = now + min(READING_SHARE * counted, MAX_PAUSE_SECONDS)
 
     def exhausted(self, lane: Lane) -> None:
-        """Remove a lane whose claim came back short, until a snapshot finds it again."""
-        self.positions.pop(lane, None)
+        """Remove a lane whose claim came back short, until a snapshot finds it or it is resumed."""
+        position = self.positions.pop(lane, None)
+        if position is None:
+            return
+        if len(self._resting) >= MAX_RESTING_LANES:
+            self._resting.clear()
+        before = self._resting.setdefault(lane.queue_name, {})
+        before[lane.priority] = max(position, before.get(lane.priority, position))
+
+    def resume(self, queue_names: Iterable[str]) -> None:
+        """Make lanes of these queues known again, from where they were exhausted."""
+        for name in queue_names:
+            for priority, position in self._resting.get(name, {}).items():
+                self.positions.setdefault(Lane(name, priority), position)
 
     def postpone_snapshot(self) -> None:
         """Take the next snapshot a moment after the last one: there is enough to claim without it."""
         self._next_snapshot = max(self._next_snapshot, self._last_snapshot + BUSY_SNAPSHOT_SECONDS)
 
-    def void_pause(self) -> None:
-        """Allow a snapshot once the last reading is as long ago as it took: something has happened since.
+    def void_pause(self, *, share: int = VOIDED_SHARE) -> None:
+        """Allow a snapshot once the last reading is ``share`` times as long ago as it took: something has happened.
 
-        Without any dead entries that is at once; with many, half of the time is left for others.
+        Without any dead entries that is at once; with many, the other half of the time is left for others.
         """
-        since = self._last_snapshot + min(READS_PER_SNAPSHOT * self._last_reading, MAX_PAUSE_SECONDS)
-        self._next_snapshot = min(self._next_snapshot, since)
+        pause = min(share * READS_PER_SNAPSHOT * self._last_reading, MAX_PAUSE_SECONDS)
+        self._next_snapshot = min(self._next_snapshot, self._last_snapshot + pause)

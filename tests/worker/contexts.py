@@ -50,7 +50,7 @@ class RecordedEvents:
     def work_due_in(self, seconds: float) -> None:
         self.delays.append(seconds)
 
-    def work_enqueued(self, poll_seconds: float) -> None:
+    def work_enqueued(self, poll_seconds: float, queue_name: str | None = None) -> None:
         self.polls.append(poll_seconds)
 
     def schedules_changed(self) -> None:

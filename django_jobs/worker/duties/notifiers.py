@@ -70,7 +70,7 @@ class PostgresNotifier:
                 if notification.channel == SCHEDULERS_CHANNEL:
                     self._events.schedules_changed()
                 elif self._queues is None or notification.payload in self._queues:
-                    self._events.work_enqueued(FAST_POLL_SECONDS)
+                    self._events.work_enqueued(FAST_POLL_SECONDS, notification.payload)
         except psycopg.Error as error:
             self._close()
             raise DatabaseError(f"LISTEN: {error}") from error

@@ -61,8 +61,8 @@ class WorkerEvents(RunEvents, Protocol):
     def work_due_in(self, seconds: float) -> None:
         """A job was scheduled that is due after ``seconds``."""
 
-    def work_enqueued(self, poll_seconds: float) -> None:
-        """Jobs were enqueued; claim now, and poll at short intervals for ``poll_seconds``."""
+    def work_enqueued(self, poll_seconds: float, queue_name: str | None = None) -> None:
+        """Jobs were enqueued, in any queue if it is None; claim now, and poll often for ``poll_seconds``."""
 
     def schedules_changed(self) -> None:
         """A schedule was changed."""

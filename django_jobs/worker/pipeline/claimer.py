@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable
 
 from ... import registry
-from ...policy.claim_cursors import BUSY_SNAPSHOT_SECONDS, ClaimCursors, Lane
+from ...policy.claim_cursors import BUSY_SNAPSHOT_SECONDS, IN_VAIN_SHARE, VOIDED_SHARE, ClaimCursors, Lane
 from ...policy.flags import AFFECTS_OTHERS
 from ...policy.prefetch import Backlog, claim_limit, has_room, mixed_claim_limit, slots_free_soon
 from ...store.dialects.base.jobs import FinishedRun
@@ -40,6 +40,7 @@ LIMITS_RECHECK_SECONDS = 0.05
 """Pause before limits are checked again that had no permits left, or that other workers had locked."""
 UNANSWERED_CHECK_SECONDS = 60.0
 """Interval of the check for claims whose answer was lost; after an error of a claim it is due at once."""
+MAX_NOTIFIED_QUEUES = 20
 MAX_UNKNOWN_WAITING = 8
 """Once so many jobs wait for an executor, no more are claimed only to find out whether a queue's jobs are async."""
 MAX_REMEMBERED_QUEUES = 100_000
@@ -81,6 +82,8 @@ class Claimer:
         self._queue_order = options.queue_order()
         self._wants_more = False
         self._was_notified = False
+        self._notified_queues: tuple[str, ...] = ()
+        self._claimed = 0
         self._round_failed = False
         self._next_due_at = self._next_admission_at = math.inf
         self._short_polls_until = 0.0
@@ -94,10 +97,8 @@ class Claimer:
     def step(self) -> float:
         """Do one round. After one that failed or stalled, and after a notification, no pause of snapshots counts."""
         now = time.monotonic()
-        if self._round_failed or self._was_notified:
-            self._was_notified = False
-            if self._round_failed or not self._cursors.positions:
-                self._cursors.void_pause()
+        if self._round_failed:
+            self._cursors.void_pause()
         self._round_failed = True
         delay = self._round(now)
         self._round_failed = time.monotonic() - now > STALLED_ROUND_SECONDS
@@ -116,12 +117,33 @@ class Claimer:
             self._promote()
         if now >= self._next_admission_at:
             self._admit()
+        was_notified, self._was_notified = self._was_notified, False
         if self._cursors.snapshot_due(now):
             self._refresh()
+        elif not self._cursors.positions and (was_notified or now < self._short_polls_until):
+            return self._answer_notification(now, is_new=was_notified)
+        return self._claim_known(now)
+
+    def _answer_notification(self, now: float, *, is_new: bool) -> float:
+        """Before a snapshot is due, claim from the lanes of notified queues, behind their positions.
+
+        A new notification voids the pause if that finds nothing. In a strict order only a snapshot tells what is first.
+        """
+        if self._queue_order.may_skip_lanes:
+            self._cursors.resume(self._notified_queues)
+        was_resumed = bool(self._cursors.positions)
+        delay = self._claim_known(now)
+        if is_new and not self._claimed:
+            self._cursors.void_pause(share=IN_VAIN_SHARE if was_resumed else VOIDED_SHARE)
+        return delay if self._claimed or self._cursors.positions else self._idle(now)
+
+    def _claim_known(self, now: float) -> float:
+        """Claim from the known lanes; sleep if there are none."""
+        self._claimed = 0
         if not self._cursors.positions:
             self._wants_more = False
             return self._idle(now)
-        claimed = self._claim_in_order()
+        self._claimed = claimed = self._claim_in_order()
         if not claimed and self._cursors.positions:
             return FULL_RECHECK_SECONDS
         self._wants_more = False
@@ -131,9 +153,13 @@ class Claimer:
             self._cursors.postpone_snapshot()
         return 0
 
-    def work_enqueued(self, poll_seconds: float) -> None:
-        """Start a round now, and poll at short intervals for ``poll_seconds``."""
-        self._short_polls_until = time.monotonic() + poll_seconds
+    def work_enqueued(self, poll_seconds: float, queue_name: str | None = None) -> None:
+        """Start a round now, and poll at short intervals for ``poll_seconds``. ``queue_name`` None: in any queue."""
+        now = time.monotonic()
+        others = () if now >= self._short_polls_until else self._notified_queues
+        if queue_name is not None and queue_name not in others:
+            self._notified_queues = (*others[-MAX_NOTIFIED_QUEUES:], queue_name)
+        self._short_polls_until = now + poll_seconds
         self._idle_seconds = MIN_IDLE_SECONDS
         self._was_notified = True
         self.wake.set()

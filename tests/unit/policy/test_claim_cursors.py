@@ -108,3 +108,45 @@ def test_a_snapshot_makes_claims_start_at_the_head_again():
     cursors.update([MAIL], now=1.0, reading=0.0)
 
     assert cursors.positions == {MAIL: None}
+
+
+def test_a_voided_pause_is_longer_if_known_lanes_were_resumed_in_vain():
+    cursors = found(MAIL, now=100.0, readings=[READING, READING])
+    cursors.void_pause(share=4)
+
+    assert not cursors.snapshot_due(100.0 + 3 * READING * READS_PER_SNAPSHOT)
+    assert cursors.snapshot_due(100.0 + 4 * READING * READS_PER_SNAPSHOT)
+
+
+def test_a_queue_is_resumed_from_where_its_lanes_were_exhausted():
+    urgent = Lane("mail", 9)
+    cursors = found(MAIL, urgent, DOCUMENTS)
+    cursors.positions = {MAIL: (3, 30), urgent: (4, 40), DOCUMENTS: (5, 50)}
+    for lane in cursors.known:
+        cursors.exhausted(lane)
+
+    cursors.resume(["mail", "unknown"])
+
+    assert cursors.positions == {MAIL: (3, 30), urgent: (4, 40)}
+
+
+def test_a_job_that_was_found_behind_the_position_does_not_move_it_back():
+    cursors = found(MAIL)
+    for position in [(3, 30), (1, 10), None]:
+        cursors.positions[MAIL] = position
+        cursors.exhausted(MAIL)
+
+    cursors.resume(["mail"])
+
+    assert cursors.positions == {MAIL: (3, 30)}
+
+
+def test_a_lane_that_is_known_is_not_resumed():
+    cursors = found(MAIL)
+    cursors.positions[MAIL] = (3, 30)
+    cursors.exhausted(MAIL)
+    cursors.update([MAIL], now=1.0, reading=0.0)
+
+    cursors.resume(["mail"])
+
+    assert cursors.positions == {MAIL: None}

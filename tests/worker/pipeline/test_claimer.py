@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections import deque
@@ -184,6 +185,37 @@ def test_a_notification_ends_the_pause_after_many_dead_entries() -> None:
     ours.claimer.work_enqueued(0.1)
 
     ours.takes(job, seconds=0.5)
+
+
+def test_a_notification_is_followed_from_the_position_without_reading_dead_entries() -> None:
+    ours = Worked()
+    first = make_job()
+    ours.takes(first)
+    ours.work(lambda: not ours.claimer._cursors.positions)
+    ours.claimer._cursors._next_snapshot = math.inf
+    before = ours.claimer.last_snapshot
+    jobs = make_jobs(3)
+
+    ours.claimer.work_enqueued(5, "default")
+
+    ours.work(lambda: ours.claimed == {first.pk, *(job.pk for job in jobs)}, seconds=SOON_SECONDS)
+    assert ours.claimer.step() > 0, "it found nothing more, and does not spin"
+    unannounced = make_job()
+    ours.takes(unannounced)
+    assert ours.claimer.last_snapshot is before
+
+
+def test_in_a_strict_order_no_later_queue_is_claimed_from_by_a_notification_alone() -> None:
+    ours = Worked(queues=("earlier", "later"), strict=True)
+    ours.takes(make_job(queue_name="later"))
+    ours.work(lambda: not ours.claimer._cursors.positions)
+    _pretend_dead_entries(ours, seconds=0.01)
+    later, earlier = make_job(queue_name="later"), make_job(queue_name="earlier")
+
+    ours.claimer.work_enqueued(5, "later")
+
+    ours.takes(later)
+    assert [claim.job_id for claim in ours.executor.claims][-2:] == [earlier.pk, later.pk]
 
 
 def test_a_higher_priority_is_noticed_while_a_long_queue_is_worked_off() -> None:
