@@ -42,6 +42,7 @@ class SessionObserver:
         self.changed_by: set[int] = set()
         self.last_used = time.monotonic()
         self.is_executing = False
+        self.has_connected = False
         self.connection = weakref.ref(connection)
         self._sessions = sessions_of(connection)
         self._keeps_settings = False
@@ -64,6 +65,7 @@ class SessionObserver:
 
     def connected(self, connection: BaseDatabaseWrapper) -> None:
         """Begin anew, with a new session."""
+        self.has_connected = True
         self.used_by.clear()
         self.changed_by.clear()
         self.last_used = time.monotonic()
@@ -153,7 +155,8 @@ def keep_settings(connection: BaseDatabaseWrapper) -> Iterator[Callable[[], None
         yield restore
     finally:
         observer.take_settings()
-        if not is_observed:
+        # The block may be the first to connect, in a thread whose connections are observed from then on.
+        if not is_observed and not observer.has_connected:
             connection.execute_wrappers.remove(observer)
 
 

@@ -85,6 +85,17 @@ def test_a_session_that_a_job_changed_is_not_the_next_jobs(job: Any, by: str) ->
     assert [job.result for job in jobs[1::2]] == before
 
 
+def test_a_session_that_an_atomic_job_has_opened_is_observed_from_then_on() -> None:
+    """The first to connect in a thread need not be a plain job."""
+    change, read = LEFTOVERS[0]
+    before = _value(read)
+    first, *jobs = run_in_turn(
+        leftovers.write_atomic.enqueue("first"), leftovers.send_sql.enqueue(change), leftovers.send_sql.enqueue(read)
+    )
+    assert [job.state for job in (first, *jobs)] == ["succeeded"] * 3
+    assert jobs[1].result == before
+
+
 def test_a_session_in_a_job_process_is_not_the_next_jobs(
     worker_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
