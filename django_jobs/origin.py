@@ -31,13 +31,15 @@ class Origin:
     """The place and the moment at which a function was made a job.
 
     ``reloadable``: by module, what is new after a reload: its spec. ``executed``: the module of the innermost top-level
-    code at that moment, and that code, which is new in each cell of a notebook.
+    code at that moment, and that code, which is new in each cell of a notebook. ``is_own_module``: the function is of
+    that module, whose import makes each of its jobs once.
     """
 
     name: str
     place: str
     reloadable: dict[str, object] = field(default_factory=dict)
     executed: tuple[str, object] = ("", None)
+    is_own_module: bool = False
 
     def is_reloaded_by(self, other: Origin) -> bool:
         """Tell whether ``other`` was defined after a reload of a module that defined this one."""
@@ -69,10 +71,12 @@ def find_origin(function: Callable[..., Any]) -> Origin:
     name = derived_name(function) or f"{type(function).__module__}.{type(function).__qualname__} object"
     namespaces = [getattr(inspect.unwrap(function), "__globals__", {})]
     executed: tuple[str, object] = ("", None)
+    is_own_module = False
     frame: FrameType | None = sys._getframe(1)  # noqa: SLF001 - the documented way to one's callers
     while frame is not None and frame.f_code.co_name != _MODULE_LEVEL:
         frame = frame.f_back
     if frame is not None:
+        is_own_module = frame.f_globals is namespaces[0]
         namespaces.append(frame.f_globals)
         if frame.f_globals.get("__spec__") is None:
             executed = (str(frame.f_globals.get("__name__")), frame.f_code)
@@ -85,6 +89,7 @@ def find_origin(function: Callable[..., Any]) -> Origin:
             if namespace.get("__spec__") is not None
         },
         executed=executed,
+        is_own_module=is_own_module,
     )
 
 
@@ -92,6 +97,11 @@ def same_code(first: object, second: object) -> bool:
     """Tell whether both functions were made by the same ``def`` or ``lambda``, executed once or twice."""
     codes = [getattr(inspect.unwrap(function), "__code__", None) for function in (first, second)]  # type: ignore[arg-type]
     return codes[0] is not None and codes[0] is codes[1]
+
+
+def is_same_object(first: Callable[..., Any], second: Callable[..., Any]) -> bool:
+    """Tell whether both are one function, perhaps behind decorators."""
+    return inspect.unwrap(first) is inspect.unwrap(second)
 
 
 def same_function(first: object, second: object) -> bool:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, UnknownJobError
 from .options import JobOptions, UsingOptions
-from .origin import Origin, derived_name, is_lambda, same_code, same_function
+from .origin import Origin, derived_name, is_lambda, is_same_object, same_code, same_function
 from .policy.graph import OnDead
 from .policy.limits import RequiredPermit
 
@@ -80,7 +80,7 @@ def register(definition: DefinedJob) -> None:
     """
     known = _definitions.get(definition.name)
     if known is not None and not _is_redefinition(known, definition):
-        note = " (the same lines again, with other values)" if same_code(known.function, definition.function) else ""
+        note = " (the same lines again)" if same_code(known.function, definition.function) else ""
         raise ConfigurationError(
             f"two jobs are named {definition.name!r}: {known.origin.place} and {definition.origin.place}{note}; one"
             " would run in place of the other: give one of them another @job(name=...)"
@@ -93,9 +93,11 @@ def _is_redefinition(known: DefinedJob, new: DefinedJob) -> bool:
         return True
     if known.origin.name != new.origin.name:
         return False
+    is_rerun = known.origin.is_rerun_by(new.origin)
     if same_function(known.function, new.function):
-        return True
-    if not known.origin.is_rerun_by(new.origin):
+        in_one_import = known.origin.is_own_module and new.origin.is_own_module and not is_rerun
+        return not in_one_import or is_same_object(known.function, new.function)
+    if not is_rerun:
         return False
     is_another = same_code(known.function, new.function) or is_lambda(new.function)
     return not is_another or new.name != derived_name(new.function)

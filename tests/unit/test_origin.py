@@ -134,11 +134,20 @@ def test_a_second_function_under_one_name_is_refused_with_the_cure(kind):
         "@job\ndef charge(order): ...\n\n@job\ndef charge(order): return 1\n",
         "for action in ('charge', 'refund'):\n    @job\n    def run(order, action=action): ...\n",
         "def make(action):\n    @job\n    def run(order): return action\n\nmake('charge'), make('refund')\n",
+        "for action in ('charge', 'refund'):\n    @job(queue_name=action)\n    def run(order): return action\n",
+        "jobs = [job(lambda order: action) for action in ('charge', 'refund')]\n",
+        "def make():\n    for action in 'ab':\n        @job\n        def run(order): return action\nmake()\n",
     ],
 )
 def test_a_module_that_defines_two_functions_under_one_name_cannot_be_imported(load, source):
     with pytest.raises(ConfigurationError, match=r"two jobs are named 'origin_jobs\..*origin_jobs\.py:\d"):
         load(source)
+
+
+def test_one_function_of_a_module_may_be_a_job_twice(load):
+    module = load("def run(order): ...\nfirst = job(run)\nlatest = job(queue_name='other')(run)\n")
+
+    assert registry.get("origin_jobs.run") is module.latest
 
 
 def test_one_name_in_two_modules_is_refused_also_after_a_reload(load):
@@ -230,8 +239,12 @@ def test_a_cell_that_makes_two_closures_of_another_cells_factory_is_refused(cell
     cell("charge = make('charge')\n")
     cell("charge = make('charge')\n")
 
-    with pytest.raises(ConfigurationError, match="two jobs are named"):
-        cell("refund = make('refund')\n")
+    for again in (
+        "refund = make('refund')\n",
+        "for action in ('a', 'b'):\n    @job\n    def run(order): return action\n",
+    ):
+        with pytest.raises(ConfigurationError, match="two jobs are named"):
+            cell(again)
 
 
 def test_a_lambda_of_another_cell_is_another_function(cell):
