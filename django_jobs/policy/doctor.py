@@ -204,7 +204,7 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
             "limits",
             f"permits without a job, or at a limit without a row: of jobs {_ids(rows.wrong_permits)}",
             "They were not written by django_jobs: jobs were deleted by hand, or a part of a backup was restored. Any"
-            " worker repairs them when it starts, and every half an hour.",
+            " worker repairs them within minutes: start one by 'manage.py runworker'.",
         )
     for job_id, why in rows.unreadable:
         yield _problem(

@@ -23,25 +23,37 @@ from .table_walk import TableWalk, Walk
 
 logger = logging.getLogger("django_jobs.worker")
 
-PASS_INTERVAL_SECONDS = 1_800.0
+PERMITS_INTERVAL_SECONDS = 60.0
+"""A permit without a job blocks all jobs of its key."""
+COUNTS_INTERVAL_SECONDS = 1_800.0
+"""To count a batch reads all its members."""
 
 
 class ConsistencyCheck:
-    """``step`` checks the next window of each table, until all have been read; then it waits for half an hour."""
+    """``step`` checks the next window of each table; a pass begins with the worker, and again after an interval."""
 
     def __init__(self, context: WorkerContext) -> None:
-        walks = (
-            Walk("repaired %s permits without a job or a limit", partial(repair_permits, resolve=needs_of_job), 0),
+        permits = Walk("repaired %s permits without a job or a limit", partial(repair_permits, resolve=needs_of_job), 0)
+        counts = (
             Walk("released %s blocked jobs that waited for nothing", release_unblocked, 0),
             Walk("corrected the counts of %s batches", recount_batches, 0),
             Walk("corrected the numbers of open dead letters of %s groups", recount_groups, ""),
         )
-        self.walk = TableWalk(walks, interval_seconds=PASS_INTERVAL_SECONDS, using=context.using)
+        self.walks = (
+            TableWalk([permits], interval_seconds=PERMITS_INTERVAL_SECONDS, using=context.using),
+            TableWalk(counts, interval_seconds=COUNTS_INTERVAL_SECONDS, using=context.using),
+        )
+
+    @property
+    def is_done(self) -> bool:
+        """True between two passes."""
+        return all(walk.is_done for walk in self.walks)
 
     def step(self) -> None:
         """Check the next windows, if a pass is due or under way."""
-        for message, repaired in self.walk.step():
-            logger.warning(message, repaired)
+        for walk in self.walks:
+            for message, repaired in walk.step():
+                logger.warning(message, repaired)
 
 
 def needs_of_job(job: Job) -> Sequence[RequiredPermit] | None:

@@ -11,8 +11,9 @@ from django.db import connection
 
 from django_jobs.conf import get_settings
 from django_jobs.models import CronSchedule, Tick
+from django_jobs.store.schedules.definitions import SyncResult
 from django_jobs.worker.duties.notifiers import PollingOnly
-from django_jobs.worker.duties.scheduler import LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS, Scheduler
+from django_jobs.worker.duties.scheduler import LOCKED_PAUSE_SECONDS, MAX_LOCKED_PAUSE_SECONDS, Scheduler, log_sync
 from tests.concurrency import elsewhere
 from tests.factories import make_schedule
 
@@ -49,3 +50,13 @@ def test_it_does_not_spin_while_another_scheduler_locks_all_due_schedules() -> N
     assert pauses[-1] == MAX_LOCKED_PAUSE_SECONDS
     assert ours.step() > MAX_LOCKED_PAUSE_SECONDS
     assert Tick.objects.count() == 1
+
+
+def test_schedules_that_are_disabled_or_taken_over_are_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    log_sync(SyncResult(made=["a"], changed=[], disabled=["b"], problems=[], taken_over=["c (of shop)"]))
+    assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
+        ("INFO", "schedules new: a"),
+        ("WARNING", "schedules taken over from another project: c (of shop)"),
+        ("WARNING", "schedules no longer defined in the code of 'testproject', and disabled: b"),
+    ]
