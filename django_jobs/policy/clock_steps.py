@@ -45,3 +45,12 @@ def step_back(last: ClockReading, reading: ClockReading) -> timedelta:
     passed = timedelta(seconds=reading.before - last.after)
     behind = passed - (reading.instant - last.instant)
     return behind if behind > TOLERANCE else timedelta(0)
+
+
+def step_forward(last: ClockReading, reading: ClockReading) -> timedelta:
+    """Return by how much at least the database's clock was set forward between two readings, or zero.
+
+    The same is seen after a suspended host resumes: its monotonic clock stands still meanwhile.
+    """
+    ahead = (reading.instant - last.instant) - timedelta(seconds=reading.after - last.before)
+    return ahead if ahead > TOLERANCE else timedelta(0)

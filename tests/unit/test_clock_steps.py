@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from django_jobs.policy.clock_steps import ClockReading, clamped, clamped_closing, shifted, step_back
+from django_jobs.policy.clock_steps import ClockReading, clamped, clamped_closing, shifted, step_back, step_forward
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 HOUR, MINUTE, SECOND = timedelta(hours=1), timedelta(minutes=1), timedelta(seconds=1)
@@ -44,3 +44,10 @@ def test_a_step_is_told_from_a_pause_and_a_slow_answer() -> None:
     assert step_back(last, ClockReading(15.0, NOW + HOUR, 15.0)) == timedelta(0)
     assert step_back(last, ClockReading(15.5, NOW + 5 * SECOND, 15.5)) == timedelta(0)
     assert step_back(last, ClockReading(15.0, NOW + 6 * SECOND, 95.0)) == timedelta(0)
+
+
+def test_a_step_forward_is_more_than_the_time_that_may_have_passed() -> None:
+    last = ClockReading(9.0, NOW, 10.0)
+    assert step_forward(last, ClockReading(15.0, NOW + HOUR, 15.0)) == HOUR - 6 * SECOND
+    assert step_forward(last, ClockReading(15.0, NOW + 6 * SECOND, 15.0)) == timedelta(0)
+    assert step_forward(last, ClockReading(15.0, NOW - HOUR, 15.0)) == timedelta(0)

@@ -94,7 +94,9 @@ class Maintenance:
 
     def _rescue(self) -> None:
         stale_after = self._settings.worker.stale_after
-        lost = mark_lost_workers(stale_after=stale_after, exclude_id=self._context.worker_id, using=self._using)
+        lost = 0
+        if self._clock_steps.trusts_heartbeats:
+            lost = mark_lost_workers(stale_after=stale_after, exclude_id=self._context.worker_id, using=self._using)
         if lost:
             logger.warning("%s workers without a heartbeat for %s are lost", lost, stale_after)
         if rescued := rescue(rules=self._context.rules, using=self._using):

@@ -172,3 +172,16 @@ def test_a_clock_that_is_set_back_is_noticed_and_holds_up_no_rescue(caplog) -> N
     assert "1 activity of batches were in the future; they are corrected" in caplog.text
     batch.refresh_from_db()
     assert batch.last_activity_at <= database_now()
+
+
+def test_a_clock_that_is_set_forward_makes_nobody_lost_who_is_alive(caplog) -> None:
+    maintenance = _maintain()
+    worker = factories.make_worker(heartbeat_at=factories.ago(hours=1))
+    clock = maintenance._clock_steps
+    clock._last = clock._last._replace(instant=clock._last.instant - timedelta(hours=1))
+    maintenance.step()
+    assert "was set forward by 3600 s, or this host was suspended" in caplog.text
+    assert Worker.objects.get(pk=worker.pk).state == "running"
+    clock._distrust_until = 0
+    maintenance.step()
+    assert Worker.objects.get(pk=worker.pk).state == "lost"
