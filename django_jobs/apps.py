@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from types import ModuleType
 
 from django.apps import AppConfig
@@ -28,5 +29,16 @@ class DjangoJobsConfig(AppConfig):
         from . import builtin_jobs, checks  # noqa: F401 - registers the built-in jobs and the checks
         from .log_escapes import escape_log_records
 
+        _enable_loggers()
         escape_log_records()
         autodiscover_modules("jobs")
+
+
+def _enable_loggers() -> None:
+    """Enable the engine's loggers: LOGGING disables those made before ``django.setup()``, unless it says otherwise.
+
+    A worker process, or settings that import from here, have made some by then.
+    """
+    for name, logger in list(logging.Logger.manager.loggerDict.items()):
+        if isinstance(logger, logging.Logger) and f"{name}.".startswith("django_jobs."):
+            logger.disabled = False

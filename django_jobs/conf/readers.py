@@ -156,6 +156,15 @@ def as_access_check(option: str, value: object) -> AccessCheck | str | None:
     )
 
 
+def as_dotted_path(option: str, value: object) -> str | None:
+    """Return ``value`` if it is the dotted path of something in a module, or None, or raise ConfigurationError."""
+    if value is None:
+        return None
+    if isinstance(value, str) and "." in value and all(part.isidentifier() for part in value.split(".")):
+        return value
+    raise ConfigurationError(f"{option}: expected a dotted path such as 'shop.setup.configure', or None; got {value!r}")
+
+
 def as_bool(option: str, value: object) -> bool:
     """Return ``value`` if it is True or False, or raise ConfigurationError."""
     if isinstance(value, bool):

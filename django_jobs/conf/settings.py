@@ -136,6 +136,13 @@ class WorkerSettings:
         doc="a batch that is not closed and to which nothing was added for this long is closed as failed",
     )
 
+    process_setup: str | None = setting(
+        None,
+        read=readers.as_dotted_path,
+        doc="a function without arguments, by its dotted path, that each worker process calls before `django.setup()`,"
+        " if `manage.py` does more than name the settings; django-configurations needs none",
+    )
+
     def __post_init__(self) -> None:
         if self.stale_after < 2 * self.heartbeat_interval:
             raise ConfigurationError(

@@ -8,6 +8,8 @@ EXIT_DONE = 0
 EXIT_FAILED = 1
 EXIT_STOP_REQUESTED = 74
 """Staff requested the stop: the process is not replaced."""
+EXIT_UNGUARDED = 73
+"""The script that was started starts workers when it is imported, as each worker process does."""
 EXIT_RECYCLE = 75
 """The process has reached its limit of jobs or memory and is to be replaced."""
 

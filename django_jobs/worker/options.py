@@ -18,7 +18,8 @@ class WorkerOptions:
 
     ``weights``: shares of the claims; ``strict``: claim from a queue only if those named before it are empty.
     ``pool``: jobs run in threads or in job processes. ``max_jobs`` and ``max_memory_bytes`` are per process
-    in which jobs run. ``works``: it runs jobs; ``schedules``: it fires schedules. ``started``: when the command of
+    in which jobs run. ``works``: it runs jobs; ``schedules``: it fires schedules. ``process_setup``: dotted path of
+    the function that configures Django in each process. ``started``: when the command of
     all processes began, by this host's monotonic clock.
     """
 
@@ -34,6 +35,7 @@ class WorkerOptions:
     max_jobs: int | None = None
     max_memory_bytes: int | None = None
     reload: bool = False
+    process_setup: str | None = None
     health_port: int | None = None
     health_address: str = "127.0.0.1"
     verbosity: int = 1

@@ -213,6 +213,10 @@ BAD_VALUES = [
         ("STATUS.ACCESS_CHECK", bad, "expected a function of (request, job), its dotted path, or None")
         for bad in ("may_see", 5, True, [])
     ),
+    *(
+        ("WORKER.PROCESS_SETUP", bad, "expected a dotted path such as 'shop.setup.configure', or None")
+        for bad in ("configure", "", ".a", "a b.c", 5, print)
+    ),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *((path, bad, "expected a dict") for path in [*GROUPS, "QUEUES"] for bad in (None, [], "x")),

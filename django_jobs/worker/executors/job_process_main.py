@@ -24,6 +24,7 @@ from ..exit_codes import EXIT_DONE
 from ..forked_copies import call_in_copies, close_in_copies, isolate_copies
 from ..memory import resident_bytes
 from ..options import WorkerOptions
+from ..process_setup import set_up_process
 
 if TYPE_CHECKING:
     from ...store.dialects.base.jobs import Claim, FinishedRun
@@ -100,15 +101,9 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
         signal.signal(number, _ignore)
     os.set_inheritable(pipe.fileno(), False)  # or programs that jobs start would hold it open
     isolate_copies()
-    import django
-
-    django.setup()
-    from ..console import log_to_terminal
-    from ..execution.log_capture import capture_logs
+    set_up_process(options)
     from ..threads.sessions import observe_connections
 
-    log_to_terminal(options.verbosity)
-    capture_logs()
     observe_connections(in_this_thread=True)
     _serve(pipe, requested_run)
 

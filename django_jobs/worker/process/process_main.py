@@ -23,6 +23,7 @@ from ..exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_STOP_REQUESTED
 from ..forked_copies import close_in_copies, isolate_copies
 from ..liveness import SharedLiveness
 from ..options import WorkerOptions
+from ..process_setup import set_up_process
 from ..threads.watched_thread import WatchedThread
 from .signal_pipe import SignalPipe
 from .started_jobs import StartedJobs
@@ -48,7 +49,7 @@ def run_worker_process(
     isolate_copies()
     close_in_copies(to_supervisor)
     try:
-        _set_up(options)
+        set_up_process(options)
         code, drained = _serve(options, to_supervisor, started_jobs, liveness, signals)
     except Exception as error:
         with suppress(OSError):
@@ -63,17 +64,6 @@ def run_worker_process(
     # Threads that still run a job cannot be stopped, and must not hold up the end.
     logging.shutdown()
     os._exit(code)
-
-
-def _set_up(options: WorkerOptions) -> None:
-    import django
-
-    django.setup()
-    from ..console import log_to_terminal
-    from ..execution.log_capture import capture_logs
-
-    log_to_terminal(options.verbosity)
-    capture_logs()
 
 
 class _Host:

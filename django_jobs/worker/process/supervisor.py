@@ -11,18 +11,21 @@ import multiprocessing
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 
 from django.core.management.base import CommandError
 from django.utils import autoreload
 
+from ... import registry
 from ...conf import get_settings
 from ...policy.health import Health, check_health
 from ..child_process import CHECK_SECONDS, ChildProcess
-from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED
+from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, EXIT_UNGUARDED
 from ..liveness import SharedLiveness
 from ..options import WorkerOptions
+from ..process_setup import refuse_import_of_main, unguarded_message
 from ..worker import FLUSH_TIMEOUT_SECONDS
 from .health_server import HealthServer
 from .process_main import run_worker_process
@@ -198,7 +201,12 @@ class Supervisor:
         self._to_spawn.append(time.monotonic() + pause)
 
     def _count_failed_start(self, child: WorkerChild, reason: str) -> None:
-        """Give up if process after process dies before its first heartbeat, which registers it, and no other lives."""
+        """Give up if the script is wrong, or process after process dies before its first heartbeat and no other lives.
+
+        The first heartbeat registers a process.
+        """
+        if child.process.exit_code == EXIT_UNGUARDED:
+            self.failure = unguarded_message()
         if child.worker_ids or any(other.worker_ids for other in self._children):
             self._failed_starts = 0
             return
@@ -256,6 +264,16 @@ def _describe_end(child: WorkerChild) -> str:
     )
 
 
+def _refuse_jobs_of_main() -> None:
+    """Refuse jobs of the script that was started: worker processes import it as ``__mp_main__``."""
+    names = [definition.name for definition in registry.all_definitions() if definition.name.startswith("__main__.")]
+    if names:
+        raise CommandError(
+            f"job {names[0]}: worker processes import the script that was started under another name and would not find"
+            ' it; move it to a module, such as the jobs.py of an app, or name it: @job(name="...")'
+        )
+
+
 def _snapshot() -> dict[Path, float]:
     """Return the files of all imported modules and their times of change."""
     times: dict[Path, float] = {}
@@ -274,7 +292,9 @@ def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
     """
     from .startup_message import startup_message
 
-    supervisor = Supervisor(options)
+    refuse_import_of_main()
+    _refuse_jobs_of_main()
+    supervisor = Supervisor(replace(options, process_setup=get_settings().worker.process_setup))
     server = None
     if options.health_port is not None:
         server = HealthServer(options.health_address, options.health_port, supervisor.health)
