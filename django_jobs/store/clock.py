@@ -26,9 +26,15 @@ class DatabaseClock:
     def __init__(self) -> None:
         self._offset = time.time() - time.monotonic()
 
-    def set(self, database_time: datetime) -> None:
-        """Set the time that the database has just returned."""
-        self._offset = database_time.timestamp() - time.monotonic()
+    def set(self, database_time: datetime, *, asked_at: float | None = None) -> None:
+        """Set the time that the database has just returned.
+
+        It was that time at some moment between ``asked_at`` (monotonic seconds; None: now) and now. If the answer took
+        long, because of a lock or the network, the clock moves no further than this proves it wrong.
+        """
+        seconds, now = database_time.timestamp(), time.monotonic()
+        earliest, latest = seconds - now, seconds - (now if asked_at is None else asked_at)
+        self._offset = min(max(self._offset, earliest), latest)
 
     def seconds(self) -> float:
         """Return the seconds since the epoch by the database's clock."""

@@ -1,3 +1,4 @@
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -78,6 +79,22 @@ def test_a_clock_follows_what_the_database_said_last():
     assert timedelta(0) <= now - datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC) < timedelta(seconds=20)
     assert now.timestamp() <= clock.seconds()
     assert clock.now() >= now
+
+
+def test_an_answer_that_took_long_does_not_put_the_clock_back():
+    clock = DatabaseClock()
+    known = datetime(2001, 2, 3, 4, 5, 6, tzinfo=UTC)
+    clock.set(known)
+    began = time.monotonic()
+
+    clock.set(known, asked_at=began - 8)
+    assert clock.now() >= known, "the server may have answered at the start of these eight seconds"
+
+    clock.set(known + timedelta(seconds=30), asked_at=began - 8)
+    assert clock.now() >= known + timedelta(seconds=30), "it is later than the clock knew"
+
+    clock.set(known, asked_at=time.monotonic() - 8)
+    assert known + timedelta(seconds=7) <= clock.now() < known + timedelta(seconds=20), "it is earlier"
 
 
 def test_a_clock_that_was_never_set_shows_the_hosts_time():

@@ -322,9 +322,10 @@ class Claimer:
 
     def _refresh(self) -> None:
         """Take a snapshot of the queues."""
+        asked_at = time.monotonic()
         snapshot = refresh_cursors(self._cursors, queues=self._queues, using=self._context.using)
         self.checked_at = time.monotonic()
-        self._context.clock.set(snapshot.now)
+        self._context.clock.set(snapshot.now, asked_at=asked_at)
         self._context.seen_queues = frozenset(lane.queue_name for lane in snapshot.lanes)
         self.last_snapshot = snapshot
         if snapshot.next_due is not None:
