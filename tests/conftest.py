@@ -22,24 +22,29 @@ EVERY_VERSION_FOLDERS = {"admin"}
 
 ON_ONE_DATABASE = {
     "sqlite": (
-        "admin/test_dashboard.py", "admin/test_secrets.py", "web/test_admin.py",
+        "admin/test_dashboard.py", "admin/test_secrets.py", "admin/test_site.py", "web/test_admin.py",
         "process/test_burst.py", "process/test_misbehaving_jobs.py", "process/test_openapi.py",
+        "process/test_queue_order.py", "process/test_witness.py",
     ),
     "postgresql": (
-        "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/test_schedules.py", "admin/test_workers.py",
-        "process/test_cancelling.py", "process/test_thread_deaths.py", "process/test_leaks.py",
-        "process/test_job_processes.py", "process/test_stopping.py",
+        "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/test_attempts.py", "admin/test_idempotency.py",
+        "admin/test_schedules.py", "admin/test_workers.py",
+        "process/test_cancelling.py", "process/test_forks.py", "process/test_graphs.py",
+        "process/test_job_processes.py", "process/test_leaks.py", "process/test_stopping.py",
+        "process/test_thread_deaths.py", "process/test_worker_deaths.py",
     ),
     "mysql": (
-        "admin/batches/test_batches.py", "admin/jobs/test_page.py", "admin/jobs/test_replay.py", "admin/test_queues.py",
-        "admin/jobs/test_results.py",
-        "process/test_stop_requests.py", "process/test_health.py", "process/test_logs.py", "process/test_results.py",
+        "admin/batches/test_batches.py", "admin/jobs/test_page.py", "admin/jobs/test_replay.py",
+        "admin/jobs/test_results.py", "admin/limits/test_limits.py", "admin/test_queues.py",
+        "process/test_expiry.py", "process/test_health.py", "process/test_limits.py", "process/test_logs.py",
+        "process/test_results.py", "process/test_schedules.py", "process/test_stop_requests.py",
         "process/test_web.py",
     ),
 }  # fmt: skip
 """What processes, signals and pages do whatever the database: of those used together, on this one alone.
 
-The statements that they send are tested on every database in ``store/``. ``--database`` and ``--release`` run all.
+The statements that they send are tested on every database in ``store/``, and graphs, limits, schedules and rescues
+under killed workers by ``process/test_chaos.py``. ``--database`` and ``--release`` run all.
 """
 
 settings.register_profile("fast", max_examples=10, deadline=None)

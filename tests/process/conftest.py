@@ -21,7 +21,7 @@ from .sessions import sessions, wait_until_ended
 StartWorker = Callable[..., RunningWorker]
 
 
-ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs", "test_working"}
+ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs"}
 """What a version of Python or Django may well change: signals, threads, tasks, logging, the command itself."""
 
 
