@@ -60,13 +60,14 @@ def main(arguments: list[str]) -> int:
         (OUTPUT / "coverage").mkdir(parents=True)
     reasons = {vendor: why_not(vendor) for vendor in vendors}
     usable = [vendor for vendor in vendors if reasons[vendor] is None]
+    together = options.together.split(",") if options.together else usable
+    if not options.release:
+        os.environ[USED] = ",".join(together)
 
     def suite(vendor: str, output: IO[str] | None = None) -> Run:
-        first = vendor == usable[0]
+        first = vendor == together[0]
         return run_suite(vendor, for_pytest, with_unit_tests=first, coverage=options.coverage, output=output)
 
-    if not options.release:
-        os.environ[USED] = ",".join(usable)
     if options.require_all:
         os.environ[REQUIRE_ALL] = "1"
 
@@ -86,6 +87,11 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
         allow_abbrev=False,
     )
     parser.add_argument("--database", choices=VENDORS, help="use this database only")
+    parser.add_argument(
+        "--together",
+        metavar="DATABASES",
+        help="with --database: it is one of these, sqlite,mysql for example, and leaves to the others what they run",
+    )
     parser.add_argument(
         "--fast",
         action="store_true",
