@@ -218,6 +218,7 @@ BAD_VALUES = [
         for bad in ("configure", "", ".a", "a b.c", 5, print)
     ),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
+    *(("PROJECT", bad, "expected a name of 1 to") for bad in ("", None, 5, [5], "a\nb", "x" * 1_000)),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
     *((path, bad, "expected a dict") for path in [*GROUPS, "QUEUES"] for bad in (None, [], "x")),
     ("QUEUES", {"": {}}, "expected 1 to 100 printable characters without commas, got ''"),
