@@ -28,6 +28,8 @@ WITHOUT_ADMIN = "DJANGO_JOBS_TEST_WITHOUT_ADMIN"
 """Set for workers, which need none, and start sooner without."""
 CONNECT_TIMEOUT = "DJANGO_JOBS_TEST_CONNECT_TIMEOUT"
 """Set, in seconds, where a worker is to wait for a server that it can reach and that says nothing."""
+POOL = "DJANGO_JOBS_TEST_POOL"
+"""Set for processes that are to use psycopg's pool, as a project's settings may say."""
 
 _ENGINES = {vendor: f"django.db.backends.{'sqlite3' if vendor == 'sqlite' else vendor}" for vendor in VENDORS}
 _USUAL = {
@@ -64,7 +66,11 @@ def database(vendor: str) -> dict[str, Any]:
         path = Path(name) if name else OUTPUT / "django_jobs.sqlite3"
         test_path = path.with_name(f"test_{path.name}")
         return {"ENGINE": _ENGINES[vendor], "NAME": str(path), "TEST": {"NAME": str(test_path)}}
-    options = {"connect_timeout": int(seconds)} if (seconds := os.environ.get(CONNECT_TIMEOUT)) else {}
+    options: dict[str, Any] = {}
+    if seconds := os.environ.get(CONNECT_TIMEOUT):
+        options["connect_timeout"] = int(seconds)
+    if os.environ.get(POOL):
+        options["pool"] = True
     return {"ENGINE": _ENGINES[vendor], "NAME": name or "django_jobs", "OPTIONS": options, **address(vendor)}
 
 

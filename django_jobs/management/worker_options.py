@@ -14,6 +14,7 @@ from ..policy.printable import printable
 from ..worker.console import log_to_terminal
 from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.process.supervisor import supervise
+from ..worker.threads.connections import use_own_connections
 
 MAX_WEIGHT = 1_000
 
@@ -79,6 +80,7 @@ def add_worker_arguments(parser: ArgumentParser) -> None:
 def run_workers(options: dict[str, Any], stdout: OutputWrapper) -> None:
     """Run workers with the parsed ``options``; exit the process with the supervisor's code unless it is 0."""
     log_to_terminal(options["verbosity"])
+    use_own_connections()
     if options["burst"] and options["scheduler_only"]:
         raise CommandError("--burst runs jobs and fires no schedules; 'manage.py jobs tick' fires due schedules once")
     megabytes = options["max_memory_mb"]

@@ -35,7 +35,7 @@ from .options import WorkerOptions
 from .pipeline.announcer import Announcer
 from .pipeline.claimer import Claimer
 from .pipeline.finisher import Finisher
-from .threads.connections import set_network_timeouts
+from .threads.connections import set_network_timeouts, use_own_connections
 from .threads.db_outage import DatabaseOutage
 from .threads.loop import Loop, LoopSpec
 from .threads.sessions import observe_connections
@@ -77,6 +77,7 @@ class Worker:
         liveness: SharedLiveness,
     ) -> None:
         settings = get_settings()
+        use_own_connections()
         set_network_timeouts(settings.database)
         observe_connections()
         self.options = options

@@ -102,8 +102,10 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
     os.set_inheritable(pipe.fileno(), False)  # or programs that jobs start would hold it open
     isolate_copies()
     set_up_process(options)
+    from ..threads.connections import use_own_connections
     from ..threads.sessions import observe_connections
 
+    use_own_connections()
     observe_connections(in_this_thread=True)
     _serve(pipe, requested_run)
 

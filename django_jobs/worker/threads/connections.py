@@ -105,6 +105,19 @@ def duplicate_socket(connection: BaseDatabaseWrapper) -> socket.socket | None:
     return duplicate
 
 
+def use_own_connections() -> None:
+    """Take connections of this process outside of Django's pool (``OPTIONS["pool"]``), for all databases.
+
+    Each thread of a worker keeps its connection, so that a pool of four would starve the others for ever.
+    """
+    for connection in connections.all(initialized_only=True):
+        if connection.connection is not None and connection.settings_dict.get("OPTIONS", {}).get("pool"):
+            connection.close()
+            connection.close_pool()  # type: ignore[attr-defined]  # of the vendors that have pools
+    for settings in connections.settings.values():
+        settings.get("OPTIONS", {}).pop("pool", None)
+
+
 def set_network_timeouts(alias: str) -> None:
     """Make connections to ``alias`` fail on a dead network, unless the project sets these options itself.
 
