@@ -173,6 +173,7 @@ GROUPS = ["ENQUEUE", "WORKER", "RETENTION", "RESULTS", "LOGS", "STATUS", "ALERTS
 NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
 
 BAD_VALUES = [
+    *(("PROJECT", bad, "expected a name of 1 to") for bad in ("", "a\nb", "x" * 1_000, ("shop", ""), 5, None)),
     *(
         (path, bad, "expected a timedelta or seconds")
         for path in [*DURATIONS, *DURATIONS_FROM_ZERO]
