@@ -79,5 +79,11 @@ class MySQL(Dialect):
         return is_away(error)
 
     def is_idle(self, driver_connection: Any) -> bool:
-        """Ask the driver whether it is open and commits by itself; it does not know of ``START TRANSACTION``."""
-        return bool(driver_connection.open and driver_connection.get_autocommit())
+        """Ask the driver whether it is open and commits by itself; it does not know of ``START TRANSACTION``.
+
+        mysqlclient refuses to tell while another thread executes a statement on the connection.
+        """
+        try:
+            return bool(driver_connection.open and driver_connection.get_autocommit())
+        except Exception:  # noqa: BLE001 - of any driver: it is in use, or broken
+            return False
