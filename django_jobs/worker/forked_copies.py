@@ -18,7 +18,9 @@ import signal
 import sys
 import threading
 from collections.abc import Callable
+from concurrent.futures import thread as pool_threads
 from contextlib import suppress
+from queue import Empty
 from typing import Any, NoReturn, Protocol
 from weakref import WeakMethod, WeakSet
 
@@ -132,6 +134,7 @@ def _after_in_parent() -> None:
 def _after_in_copy() -> None:
     _state.lock.release()
     signal.set_wakeup_fd(-1)
+    _end_after_call_of_pool()
     _detach_sockets(_state.driver_connections)
     for end in list(_state.to_close):
         with suppress(OSError):
@@ -145,6 +148,24 @@ def _after_in_copy() -> None:
         except Exception:
             logger.exception("a copy of this worker, made by os.fork(), could not be isolated from it")
     signal.pthread_sigmask(signal.SIG_SETMASK, _state.signal_mask)
+
+
+def _end_after_call_of_pool() -> None:
+    """If a thread of a pool made this copy, end it after its present call: later ones are the worker's."""
+    calls = getattr(pool_threads, "_threads_queues", {}).get(threading.current_thread())
+    if calls is not None:
+        with suppress(Empty):
+            while True:
+                calls.get_nowait()
+        calls.put(_EndCopy())
+
+
+class _EndCopy:
+    """A call for a pool's thread."""
+
+    def run(self) -> None:
+        """End this process."""
+        end_copy()
 
 
 def _detach_sockets(driver_connections: list[Any]) -> None:

@@ -8,10 +8,12 @@ import multiprocessing
 import os
 import signal
 import sys
+import threading
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
+from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
 from django_jobs import current_job, job
@@ -137,6 +139,32 @@ async def fork_and_await_async(path: str) -> int:
         _say(path, "went-on")
         return -1
     return await asyncio.to_thread(_exit_code, pid)
+
+
+@job(max_attempts=1)
+async def fork_in_thread_async(path: str) -> int:
+    """Have the copy return into the pool whose thread made it."""
+    return await asyncio.to_thread(fork_and_return.function, path)
+
+
+@job(max_attempts=1)
+async def fork_in_sync_async(path: str) -> int:
+    return await sync_to_async(fork_and_return.function)(path)
+
+
+@job(max_attempts=1)
+def fork_in_pool_of_job(path: str) -> int:
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(fork_and_return.function, path).result()
+
+
+@job(max_attempts=1)
+def fork_in_thread_of_job(path: str) -> int:
+    codes: list[int] = []
+    thread = threading.Thread(target=lambda: codes.append(fork_and_return.function(path)))
+    thread.start()
+    thread.join()
+    return codes[0]
 
 
 @job(max_attempts=1)

@@ -66,6 +66,10 @@ def test_a_copy_that_comes_to_the_end_of_its_job_ends(start_worker: StartWorker,
         forking.fork_and_return_atomic: 1,
         forking.fork_and_return_async: 0,
         forking.fork_and_await_async: 0,
+        forking.fork_in_thread_async: 0,
+        forking.fork_in_sync_async: 0,
+        forking.fork_in_pool_of_job: 0,
+        forking.fork_in_thread_of_job: 0,
         forking.fork_and_exit_at_once: 5,
     }
     jobs = [definition.enqueue(str(tmp_path / str(at))) for at, definition in enumerate(results)]
