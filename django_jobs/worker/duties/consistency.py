@@ -35,7 +35,9 @@ class ConsistencyCheck:
     def __init__(self, context: WorkerContext) -> None:
         permits = Walk("repaired %s permits without a job or a limit", partial(repair_permits, resolve=needs_of_job), 0)
         counts = (
-            Walk("released %s blocked jobs that waited for nothing", release_unblocked, 0),
+            Walk(
+                "released %s blocked jobs that waited for nothing", partial(release_unblocked, resolve=needs_of_job), 0
+            ),
             Walk("corrected the counts of %s batches", recount_batches, 0),
             Walk("corrected the numbers of open dead letters of %s groups", recount_groups, ""),
         )

@@ -151,11 +151,23 @@ class TestPermits:
         assert check().is_done
         assert Limit.objects.count() == 1
 
-    def test_a_job_whose_permits_are_gone_goes_on(self):
-        job = sample.render.enqueue(1)
+    def test_a_job_whose_permits_are_gone_waits_at_its_limit_again(self):
+        first, second = sample.bill.enqueue_many([(1,)] * 2)
         admit_all()
         Job.objects.update(state=State.BLOCKED, ready_at=None)
         erase(Permit)
+        check()
+        assert (first.refresh().state, second.refresh().state) == (State.READY, State.BLOCKED)
+        run(1)
+        assert second.refresh().state == State.READY
+
+    def test_a_job_without_permits_that_the_code_does_not_know_is_left_to_others(self):
+        job = make_job(State.BLOCKED, flags=JobFlag.LIMITED, name="elsewhere")
+        check()
+        assert job.refresh().state == State.BLOCKED
+
+    def test_a_job_whose_limit_the_code_does_not_define_any_more_goes_on(self):
+        job = make_job(State.BLOCKED, flags=JobFlag.LIMITED, name=sample.echo.name)
         check()
         assert job.refresh().state == State.READY
 
