@@ -86,7 +86,7 @@ def make_queues_of_one_job(number: int, **fields: Any) -> None:
     """Insert one ready job for each of so many queues, in few statements."""
     now = database_now()
     values = {"name": "sample", "state": State.READY.value, "max_attempts": 5, "enqueued_at": now, "ready_at": now}
-    rows = [Job(queue_name=f"customer {at}", **(values | fields)) for at in range(number)]
+    rows = [Job(**({"queue_name": f"customer {at}"} | values | fields)) for at in range(number)]
     models.QuerySet(Job).bulk_create(rows, batch_size=500)
 
 

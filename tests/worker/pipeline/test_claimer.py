@@ -23,6 +23,7 @@ from django_jobs.worker.pipeline.claimer import Claimer
 from django_jobs.worker.pipeline.finisher import Finisher
 from tests.concurrency import DEADLINE_SECONDS, Background, wait_until
 from tests.factories import make_job, make_jobs, make_queues_of_one_job, make_worker
+from tests.lock_waits import session
 from tests.worker.contexts import RecordedEvents
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -153,9 +154,27 @@ def test_after_a_stall_the_next_job_is_claimed_at_once(held_up: str) -> None:
         assert not stalled.has_ended
         unlock()
         stalled.result()
+    assert ours.claimer._cursors._last_reading < STALL_SECONDS / 10, "it waited, and read next to nothing"
     ours.work(lambda: not ours.claimer._cursors.positions)
 
     ours.takes(make_job())
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL counts the entries")
+def test_dead_entries_are_counted_and_make_the_claimer_pause() -> None:
+    ours = Worked()
+    number = 4_000
+    make_queues_of_one_job(number, queue_name="default")
+    with session() as old_report:
+        old_report.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        old_report.execute("SELECT count(*) FROM django_jobs_job")
+        with connection.cursor() as cursor:
+            cursor.execute("UPDATE django_jobs_job SET state = 'succeeded'")
+        for _ in range(2):
+            ours.claimer._refresh()
+        assert ours.claimer._cursors._last_reading == pytest.approx(number * 0.25e-6, rel=0.01)
+        assert not ours.claimer._cursors.snapshot_due(time.monotonic() + 0.02)
+        old_report.rollback()
 
 
 def test_after_a_statement_that_failed_the_next_job_is_claimed_at_once() -> None:
