@@ -53,7 +53,8 @@ def test_jobs_that_lose_their_connection_run_again_and_no_attempt_counts(
     start_worker: StartWorker, tmp_path: Path
 ) -> None:
     """With one attempt each, and errors of the database not among those to retry."""
-    worker = start_worker("--concurrency", "2", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
+    # A thread for each: an async job in a queue with plain ones waits for a free one.
+    worker = start_worker("--concurrency", "3", HEARTBEAT_INTERVAL=0.2, STALE_AFTER=600)
     kinds = [interrupted.read_twice, interrupted.write_twice, interrupted.read_twice_async]
     jobs = [kind.enqueue(str(tmp_path / kind.name)) for kind in kinds]
     for kind in kinds:
