@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import decimal
+import signal
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -135,3 +136,15 @@ async def log_queries_async(number: int) -> int:
 @job
 async def log_queries_in_a_thread_async(number: int) -> int:
     return await asyncio.to_thread(log_queries.function, number)
+
+
+@job(max_attempts=1)
+def swap_signals() -> list[str]:
+    """Return what handles signals here, replace it, and leave a timer."""
+    numbers = (signal.SIGTERM, signal.SIGUSR1, signal.SIGALRM)
+    found = [str(signal.getsignal(number)) for number in numbers]
+    found += [str(signal.getitimer(signal.ITIMER_REAL))]
+    for number in numbers:
+        signal.signal(number, signal.SIG_IGN)
+    signal.setitimer(signal.ITIMER_REAL, 3600)
+    return found

@@ -12,11 +12,12 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Context
 from datetime import datetime
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...policy.log_lines import LogExcerpt
 from ..child_process import wait_as_child
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
     from .job_process_interrupts import JobProcessInterrupts, SharedRunKey
 
 _PR_SET_PDEATHSIG = 1
+HANDLED_BY_JOBS = (
+    signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+    signal.SIGALRM, signal.SIGVTALRM, signal.SIGPROF, signal.SIGCHLD, signal.SIGPIPE,
+)  # fmt: skip
+"""Signals whose handlers are restored after each job."""
 
 
 class Assignment(NamedTuple):
@@ -123,6 +129,7 @@ def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
     events = _WorkerPipe(pipe, interrupts)
     context = RunContext(settings=get_settings(), events=events, interrupts=interrupts)
     runner = asyncio.Runner()
+    handlers = {number: signal.getsignal(number) for number in HANDLED_BY_JOBS}
     pipe.send("ready")
     while True:
         try:
@@ -133,11 +140,21 @@ def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
         context.clock.set(assignment.now)
         finished = _run(assignment.claim, context, runner)
         interrupts.disarm()
+        _restore_signals(handlers)
         events.report(finished)
     # Threads that a job left behind must not hold up the end.
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(EXIT_DONE)
+
+
+def _restore_signals(handlers: Mapping[signal.Signals, Any]) -> None:
+    """Undo what a job has done to signals: a timer that is left would interrupt the next job."""
+    for timer in (signal.ITIMER_REAL, signal.ITIMER_VIRTUAL, signal.ITIMER_PROF):
+        signal.setitimer(timer, 0)
+    for number, handler in handlers.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedRun | CommittedRun:

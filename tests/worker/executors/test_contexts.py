@@ -51,6 +51,18 @@ def test_so_does_a_job_in_a_job_process(worker_environment: dict[str, str], monk
     assert _found(jobs) == [_fresh()] * 4
 
 
+@pytest.mark.django_db(transaction=True)
+def test_signal_handlers_and_timers_of_a_job_do_not_reach_the_next(
+    worker_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a job process, whose main thread runs the jobs; other threads cannot set any."""
+    for name, value in worker_environment.items():
+        monkeypatch.setenv(name, value)
+    first, second = run_in_turn(*[leftovers.swap_signals.enqueue() for _ in range(2)], pool=PROCESSES)
+    assert (first.state, second.state) == ("succeeded", "succeeded")
+    assert second.result == first.result
+
+
 @pytest.mark.django_db
 def test_so_does_a_drained_job_and_the_tests_context_stays() -> None:
     jobs = _enqueue(*JOBS)
