@@ -64,19 +64,19 @@ async def _return_coroutine(name: str) -> Any:
 
 
 UNFINISHED = {
-    "a coroutine": job(name="unfinished.coroutine", **ONCE)(_call),
-    "coroutines": job(name="unfinished.many", **ONCE)(
+    "a coroutine": job(name="tests.unfinished.coroutine", **ONCE)(_call),
+    "coroutines": job(name="tests.unfinished.many", **ONCE)(
         lambda name: {"all": [add_customer(name), (add_customer(name),)]}
     ),
-    "a coroutine of a coroutine": job(name="unfinished.twice", **ONCE)(_return_coroutine),
-    "a generator": job(name="unfinished.generator", **ONCE)(_iterate),
-    "an async generator": job(name="unfinished.async_generator", **ONCE)(_iterate_async),
-    "an awaitable": job(name="unfinished.awaitable", **ONCE)(lambda name: Awaitable()),
-    "a map": job(name="unfinished.map", **ONCE)(lambda name: map(add_customer, [name])),
-    "a future of threads": job(name="unfinished.threads", **ONCE)(lambda name: Future()),
-    "a task": job(name="unfinished.task", **ONCE)(_create_task),
-    "a future": job(name="unfinished.future", **ONCE)(_create_future),
-    "a coroutine of an atomic job": job(name="unfinished.atomic", atomic=True, **ONCE)(_call),
+    "a coroutine of a coroutine": job(name="tests.unfinished.twice", **ONCE)(_return_coroutine),
+    "a generator": job(name="tests.unfinished.generator", **ONCE)(_iterate),
+    "an async generator": job(name="tests.unfinished.async_generator", **ONCE)(_iterate_async),
+    "an awaitable": job(name="tests.unfinished.awaitable", **ONCE)(lambda name: Awaitable()),
+    "a map": job(name="tests.unfinished.map", **ONCE)(lambda name: map(add_customer, [name])),
+    "a future of threads": job(name="tests.unfinished.threads", **ONCE)(lambda name: Future()),
+    "a task": job(name="tests.unfinished.task", **ONCE)(_create_task),
+    "a future": job(name="tests.unfinished.future", **ONCE)(_create_future),
+    "a coroutine of an atomic job": job(name="tests.unfinished.atomic", atomic=True, **ONCE)(_call),
 }
 
 
@@ -137,23 +137,23 @@ def create_customer(name: str) -> str:
 
 
 ODD = {
-    "an async function": job(name="odd.plain")(add_customer),
-    "a decorated async function": job(name="odd.decorated")(traced(add_customer)),
-    "an async function decorated twice": job(name="odd.twice")(traced(traced(add_customer))),
-    "a decorator that is a class": job(name="odd.class")(Traced(add_customer)),
-    "a partial": job(name="odd.partial")(partial(add_customer)),
-    "a partial of a decorated function": job(name="odd.partial_decorated")(partial(traced(add_customer))),
-    "a decorated partial": job(name="odd.decorated_partial")(traced(partial(add_customer))),
-    "an object": job(name="odd.object")(Greeter()),
-    "a decorated object": job(name="odd.decorated_object")(traced(Greeter())),
-    "a bound method": job(name="odd.method")(Greeter().greet),
-    "a masked async function": job(name="odd.masked", redact=("name",))(traced(add_customer)),
-    "a decorator that runs it": job(name="odd.run_here")(run_here(add_customer)),
-    "a decorator that runs it by asgiref": job(name="odd.run_by_asgiref")(run_by_asgiref(add_customer)),
-    "a function made async": job(name="odd.made_async")(sync_to_async(create_customer)),
+    "an async function": job(name="tests.odd.plain")(add_customer),
+    "a decorated async function": job(name="tests.odd.decorated")(traced(add_customer)),
+    "an async function decorated twice": job(name="tests.odd.twice")(traced(traced(add_customer))),
+    "a decorator that is a class": job(name="tests.odd.class")(Traced(add_customer)),
+    "a partial": job(name="tests.odd.partial")(partial(add_customer)),
+    "a partial of a decorated function": job(name="tests.odd.partial_decorated")(partial(traced(add_customer))),
+    "a decorated partial": job(name="tests.odd.decorated_partial")(traced(partial(add_customer))),
+    "an object": job(name="tests.odd.object")(Greeter()),
+    "a decorated object": job(name="tests.odd.decorated_object")(traced(Greeter())),
+    "a bound method": job(name="tests.odd.method")(Greeter().greet),
+    "a masked async function": job(name="tests.odd.masked", redact=("name",))(traced(add_customer)),
+    "a decorator that runs it": job(name="tests.odd.run_here")(run_here(add_customer)),
+    "a decorator that runs it by asgiref": job(name="tests.odd.run_by_asgiref")(run_by_asgiref(add_customer)),
+    "a function made async": job(name="tests.odd.made_async")(sync_to_async(create_customer)),
 }
 
 BLOCKING = {
-    "an async function made plain": job(name="odd.made_plain")(async_to_sync(add_customer)),
-    "a static method": job(name="odd.static")(staticmethod(create_customer)),
+    "an async function made plain": job(name="tests.odd.made_plain")(async_to_sync(add_customer)),
+    "a static method": job(name="tests.odd.static")(staticmethod(create_customer)),
 }
