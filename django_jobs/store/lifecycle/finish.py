@@ -25,7 +25,7 @@ MAX_CHARS_PER_STATEMENT = 1_000_000
 
 logger = logging.getLogger("django_jobs.store")
 
-__all__ = ["Claim", "FinishedRun", "bound_interruptions", "finish"]
+__all__ = ["Claim", "FinishedRun", "bound_interruptions", "finish", "saved_before"]
 
 
 def finish(
@@ -46,7 +46,8 @@ def finish(
     if repeated:
         trim_attempts([run.claim for run in repeated if run.claim.job_id in saved], using=connection.alias)
     if is_retry:
-        saved |= _already_saved([run for run in ended if run.claim.job_id not in saved], worker_id, connection)
+        unknown = [run for run in ended if run.claim.job_id not in saved]
+        saved |= saved_before(unknown, worker_id=worker_id, using=connection.alias)
     if len(saved) < len(ended):
         for run in ended:
             if run.claim.job_id not in saved:
@@ -112,8 +113,9 @@ def _flagged(chunk: Sequence[FinishedRun], flags: dict[int, int]) -> list[Finish
     ]
 
 
-def _already_saved(ended: Sequence[FinishedRun], worker_id: int, connection: BaseDatabaseWrapper) -> set[int]:
-    """Return the ids of jobs whose attempts are recorded with the outcomes of these runs."""
+def saved_before(ended: Sequence[FinishedRun], *, worker_id: int, using: str | None = None) -> set[int]:
+    """Return the ids of jobs whose attempts are recorded with the outcomes of these runs. One statement."""
+    _, connection = open_dialect(using)
     attempts = Attempt.objects.using(connection.alias).filter(
         job_id__in=[run.claim.job_id for run in ended], worker=worker_id
     )

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 
 from django.db import connections, transaction
 
@@ -13,7 +16,7 @@ from ...store.dialects import is_refusal
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import finish
 from ...store.logs import save_log
-from ...store.transactions import savepoint
+from ...store.transactions import after_commit, savepoint
 from ..threads.sessions import keep_settings
 from .classify import outcome_from_stray
 from .events import CommittedRun
@@ -27,13 +30,18 @@ logger = logging.getLogger("django_jobs.worker")
 def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | CommittedRun:
     """Do ``call`` and the finish of its success in one transaction; any other outcome rolls it back.
 
-    An error of the commit, for example of a deferred constraint, is the job's failure. The finish does not depend on
-    settings of the session that the job changed, such as PostgreSQL's ``search_path``.
+    An error of the commit, for example of a deferred constraint, is the job's failure. An error after the commit, of a
+    hook that the job gave to ``on_commit``, is logged: the success stays. The finish does not depend on settings of the
+    session that the job changed, such as PostgreSQL's ``search_path``.
     """
     context = run.context
     outcome: Outcome | None = None
+    finished: FinishedRun | None = None
+    commits: list[bool] = []
     try:
         with keep_settings(connections[context.using]) as restore_settings, savepoint(using=context.using):
+            # Before all hooks of the job: the first that raises drops those behind it.
+            after_commit(partial(commits.append, True), using=context.using)
             outcome = call(run)
             finished = finalize_run(run, outcome)
             if not isinstance(outcome, Succeeded):
@@ -42,17 +50,43 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
                 return finished
             restore_settings()
             _save_log(run)
-            if not finish([finished], worker_id=context.worker_id, using=context.using):
+            if not finish([_in_ascii(finished)], worker_id=context.worker_id, using=context.using):
                 raise ClaimLostError
-        if run.log is not None:
-            run.log.close()
-        return CommittedRun(run.claim, finished)
     except ClaimLostError:
         return CommittedRun(run.claim, None)
-    except BaseException as error:  # noqa: BLE001 - the commit may raise anything
-        delete_offloaded(outcome, error)
-        run.end_log()
-        return finalize_run(run, outcome_from_stray(error, run))
+    except BaseException as error:  # the commit may raise anything, and so may hooks after it
+        if not commits:
+            return _after_failed_transaction(run, outcome, finished, error)
+        logger.exception(
+            "job %s (%s) succeeded and is committed; a hook that it gave to on_commit failed",
+            run.claim.job_id,
+            run.claim.name,
+        )
+    if run.log is not None:
+        run.log.close()
+    return CommittedRun(run.claim, finished)
+
+
+def _after_failed_transaction(
+    run: Run, outcome: Outcome | None, finished: FinishedRun | None, error: BaseException
+) -> FinishedRun | CommittedRun:
+    """Return the failure; if the connection was lost, perhaps after the commit, the finisher asks which it is."""
+    run.end_log()
+    if finished is not None and not isinstance(outcome, Succeeded):
+        return finished  # only the rollback failed
+    failed = finalize_run(run, outcome_from_stray(error, run))
+    if finished is not None and failed.decision.after_interruptions is not None:
+        return CommittedRun(run.claim, finished, otherwise=failed)
+    delete_offloaded(outcome)
+    return failed
+
+
+def _in_ascii(run: FinishedRun) -> FinishedRun:
+    """Return a success with the same JSON in ASCII, which any column takes: a refusal rolls back the job's work."""
+    result = run.decision.result
+    if result is None or result.isascii():
+        return run
+    return run._replace(decision=replace(run.decision, result=json.dumps(json.loads(result), separators=(",", ":"))))
 
 
 def _save_log(run: Run) -> None:

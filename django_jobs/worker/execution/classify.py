@@ -8,8 +8,6 @@ from asyncio import CancelledError
 from datetime import timedelta
 from typing import Any
 
-from django.db import Error as DatabaseError
-
 from ... import registry
 from ...arguments.serialization import RESULT_NOT_STORABLE, dumps
 from ...exceptions import Cancel as CancelledByJob
@@ -29,7 +27,7 @@ from ...policy.outcomes import (
 )
 from ...store.dialects.base.jobs import Claim
 from .errors import describe_exception, message_of
-from .interruption import is_interruption
+from .interruption import is_database_error, is_interruption
 from .runtime import Run, RunContext, create_job_context
 from .unfinished import refuse_unfinished
 
@@ -95,7 +93,7 @@ def outcome_from_stray(error: BaseException, run: Run) -> Outcome:
         run.started = None
         if is_kind(error, CancelledError):
             return Released(started=False)
-        if is_kind(error, DatabaseError):
+        if is_database_error(error, using=run.context.using):
             return Interrupted()
     return outcome_from_exception(error, run)
 

@@ -24,10 +24,14 @@ class LogUpdate(NamedTuple):
 
 
 class CommittedRun(NamedTuple):
-    """A run whose finish is committed already; ``finished`` is None if its claim was lost and all was rolled back."""
+    """A run whose finish is committed already; ``finished`` is None if its claim was lost and all was rolled back.
+
+    ``otherwise``: the end to save if the commit did not come through; the connection broke before its answer.
+    """
 
     claim: Claim
     finished: FinishedRun | None
+    otherwise: FinishedRun | None = None
 
 
 class RunEvents(Protocol):

@@ -6,6 +6,7 @@ import traceback
 from collections.abc import Iterator
 
 from django.db import Error as DatabaseError
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.utils import DatabaseErrorWrapper
 
@@ -14,7 +15,17 @@ from .errors import traceback_of
 
 MAX_CAUSES = 100
 _RAISED_BY_DJANGO = DatabaseErrorWrapper.__exit__.__code__
+_context_of = BaseException.__dict__["__context__"].__get__
 _cause_of = BaseException.__dict__["__cause__"].__get__
+
+
+def is_database_error(error: BaseException, *, using: str) -> bool:
+    """Tell whether an exception is one of Django's or of the driver of the database ``using``.
+
+    Django lets through what the driver raises when it closes a cursor after an error (MySQL).
+    """
+    of_driver = connections[using].Database.Error  # type: ignore[attr-defined]  # Django's own since 1.6
+    return issubclass(type(error), (DatabaseError, of_driver))
 
 
 def is_interruption(error: BaseException, *, using: str) -> bool:
@@ -24,7 +35,7 @@ def is_interruption(error: BaseException, *, using: str) -> bool:
     """
     return any(
         wrapper.alias == using and is_outage(wrapper, cause)
-        for cause in _causes(error)
+        for cause in _causes(error, using)
         if issubclass(type(cause), DatabaseError) and (wrapper := _connection_of(cause)) is not None
     )
 
@@ -38,8 +49,8 @@ def _connection_of(error: BaseException) -> BaseDatabaseWrapper | None:
     return found
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an exception, the members of its group, and what they were raised from."""
+def _causes(error: BaseException, using: str) -> Iterator[BaseException]:
+    """Yield an exception, the members of its group, what they were raised from, and what the driver's hide."""
     unseen = [error]
     for _ in range(MAX_CAUSES):
         if not unseen:
@@ -49,5 +60,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
         if issubclass(type(current), BaseExceptionGroup):
             unseen.extend(current.exceptions)  # type: ignore[attr-defined]  # a group
         cause = _cause_of(current)
+        if cause is None and is_database_error(current, using=using):
+            cause = _context_of(current)
         if cause is not None:
             unseen.append(cause)

@@ -6,8 +6,6 @@ import json
 import logging
 from dataclasses import replace
 
-from django.db import InterfaceError, OperationalError
-
 from ...policy.outcomes import Outcome, Succeeded
 from ...result_storage import delete_result, write_result
 from .classify import RESULT_LOST
@@ -48,16 +46,8 @@ def offload(outcome: Outcome, run: Run) -> Outcome:
     return Succeeded(result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name))
 
 
-def delete_offloaded(outcome: Outcome | None, error: BaseException) -> None:
-    """Delete the file of a success whose transaction failed, unless the transaction may have been committed."""
+def delete_offloaded(outcome: Outcome | None) -> None:
+    """Delete the file of a success whose transaction was rolled back."""
     retention = outcome.result_retention if isinstance(outcome, Succeeded) else None
-    if retention is None or not retention.file_name:
-        return
-    if isinstance(error, (OperationalError, InterfaceError)):
-        logger.warning(
-            "result file %s of STORAGES[%r] is kept: the commit's answer was lost, so it may be in use",
-            retention.file_name,
-            retention.storage,
-        )
-    else:
+    if retention is not None and retention.file_name:
         delete_result(retention.storage, retention.file_name)

@@ -10,11 +10,10 @@ from django_jobs.models import Attempt, DeadLetter, Job, JobLog
 from django_jobs.policy.doctor import UnsafeSetting
 from django_jobs.policy.log_lines import LogExcerpt, LogLine
 from django_jobs.policy.outcomes import Released, Succeeded
-from django_jobs.store.dialects.base.jobs import FinishedRun
 from django_jobs.store.doctor.server import read_server
 from django_jobs.store.logs import logs_of
 from django_jobs.worker.execution.events import LogUpdate, ProgressUpdate
-from django_jobs.worker.pipeline.finisher import FAILURES_ALONE, ROUNDS_TOGETHER, Finisher
+from django_jobs.worker.pipeline.finisher import FAILURES_ALONE, ROUNDS_TOGETHER, Finisher, FinisherItem
 from tests import factories
 from tests.worker.contexts import RecordedEvents, make_context
 
@@ -37,7 +36,7 @@ class FinisherSetup:
         self.active_claims.update((claim.job_id, claim) for claim in claims)
         return claims
 
-    def save(self, *items: FinishedRun | ProgressUpdate | LogUpdate) -> None:
+    def save(self, *items: FinisherItem) -> None:
         for item in items:
             self.finisher.queue.put(item)
         self.finisher.collect()
