@@ -28,7 +28,7 @@ SESSION = {
     """,
     "mysql": """
         SELECT @@autocommit, @@sql_mode, @@tx_read_only, @@character_set_client, @@time_zone, @@in_transaction,
-               IS_FREE_LOCK('zoo')
+               IFNULL(IS_USED_LOCK('zoo') = CONNECTION_ID(), 0)
     """,
     "sqlite": "SELECT query_only, foreign_keys FROM pragma_query_only, pragma_foreign_keys",
 }
