@@ -22,6 +22,7 @@ FROZEN_SECONDS = (0.3, 2.5)
 """Some of the frozen come back in time, others find that their jobs were given to others."""
 UP = "  mode  "
 """Begins the last line of what a worker says when it has started."""
+KILLED = "died: killed by SIGKILL"
 LINES = 40
 """Of what a worker said, shown if it has not ended well."""
 STALL_SECONDS = (0.2, 1.0)
@@ -141,7 +142,8 @@ class Faults:
     def stop_all(self) -> list[str]:
         """End all workers in good order; return what those said whose exit code is not 0.
 
-        One that was told to end, or met a database that was down, before it was up has its system's or Django's code.
+        One that was told to end, or met a database that was down, before it was up has its system's or Django's code;
+        one whose process was killed, perhaps while it ended, may say so by its code.
         """
         for worker in self.workers:
             worker.signal(signal.SIGTERM)
@@ -149,7 +151,7 @@ class Faults:
         return [
             "\n".join([f"{worker.process.pid} ended with code {code}", *worker.lines[-LINES:]])
             for code, worker in codes
-            if code and UP in worker.output
+            if code and UP in worker.output and KILLED not in worker.output
         ]
 
     def _freeze(self, send: Callable[[signal.Signals], None], whom: str) -> None:
