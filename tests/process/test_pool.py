@@ -41,7 +41,6 @@ def test_each_thread_has_a_connection_outside_of_the_pool(monkeypatch: pytest.Mo
 def test_a_worker_does_its_work_with_the_pool_in_the_settings(
     start_worker: StartWorker, worker_environment: dict[str, str], pool: str
 ) -> None:
-    pytest.importorskip("psycopg_pool")
     worker_environment[POOL] = "1"
     worker = start_worker("--concurrency", "6", "--pool", pool)
     jobs = [misbehaving.count_customers.enqueue() for _ in range(12)]
