@@ -1,4 +1,4 @@
-"""The project whose code this is: several may share one database, each with schedules of its own."""
+"""The name of this project: several projects may share one database, each with schedules of its own."""
 
 from __future__ import annotations
 

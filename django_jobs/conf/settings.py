@@ -317,8 +317,8 @@ class Settings:
     project: tuple[str, ...] = setting(
         (),
         read=readers.as_project,
-        doc="the name of the project whose code this is. Projects that share a database leave each other's"
-        " [schedules](schedules.md#code-and-rows) alone, so give each a name of its own. After a rename a tuple: the"
+        doc="the name of this project. Projects that share a database change only their own"
+        " [schedules](schedules.md#code-and-rows), so their names must differ. After a rename a tuple: the"
         " new name, then the earlier ones",
         default_text="the first part of Django's `ROOT_URLCONF`, or of the settings module",
     )

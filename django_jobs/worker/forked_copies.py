@@ -58,7 +58,7 @@ _state = _State()
 
 
 def fork_count() -> int:
-    """Return how many forks lie between the first process and this one; to be passed to ``end_copy_of``."""
+    """Return how many forks lie between the first process and this one; to be passed to ``end_copy_since``."""
     return _state.forks
 
 

@@ -34,7 +34,7 @@ from .unfinished import refuse_unfinished
 logger = logging.getLogger("django_jobs.worker")
 
 _STEERING = (Discard, Retry, JobTimeoutError)
-"""With these a job says itself what becomes of it, whatever they were raised from."""
+"""Requests of the job itself: honoured whatever they were raised from."""
 
 RESULT_LOST = Succeeded(result=json.dumps(RESULT_NOT_STORABLE))
 """The function succeeded, and its result could not be stored."""
@@ -141,7 +141,7 @@ def _snoozed(error: BaseException, run: Run) -> Outcome:
 
 
 def _requested_delay(error: BaseException, run: Run) -> timedelta | None:
-    """Return the wait that a ``Retry`` asks for, the job's backoff if it asks for none or for nonsense."""
+    """Return the wait that a ``Retry`` asks for, the job's backoff if it names none or an invalid one."""
     try:
         after = getattr(error, "after", None)
         if after is not None:

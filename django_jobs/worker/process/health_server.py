@@ -22,7 +22,7 @@ CLIENT_TIMEOUT_SECONDS = 5.0
 """How long a client may take to send the next part of its request."""
 RESTART_DELAY_SECONDS = 1.0
 MAX_CLIENTS = 32
-"""One more, and the oldest is cut off: an answer takes milliseconds, so it is slow or wants harm."""
+"""Clients served at once. A further one disconnects the oldest: answers take milliseconds, so that one hangs."""
 ACCEPT_RETRY_SECONDS = 0.1
 
 

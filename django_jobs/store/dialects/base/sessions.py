@@ -11,7 +11,7 @@ from ....policy.session_effects import SessionRules
 
 
 class DriverObserver(Protocol):
-    """Told of statements that bypass Django's cursors."""
+    """Receives the statements that bypass Django's cursors."""
 
     is_executing: bool
     """True while one of Django's cursors executes a statement."""

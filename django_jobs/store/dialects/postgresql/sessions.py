@@ -70,7 +70,11 @@ class PostgreSQLSessions(SessionStatements):
 
 
 def _is_called_by_django() -> bool:
-    """Tell whether the caller's caller is one of Django's database backends."""
+    """Tell whether the caller's caller is one of Django's database backends.
+
+    By its frame: Django opens cursors outside of its execute wrappers, so ``is_executing`` cannot tell, and a factory
+    of cursors would have to cover each kind that psycopg has.
+    """
     frame = currentframe()
     caller = None if frame is None or frame.f_back is None else frame.f_back.f_back
     return caller is None or str(caller.f_globals.get("__name__")).startswith(CURSORS_OF_DJANGO)
