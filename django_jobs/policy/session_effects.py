@@ -12,6 +12,13 @@ from enum import IntEnum
 _FIRST_WORD = re.compile(r"(?:\s|\(|--[^\n]*(?:\n|$)|/\*(?!M?!).*?\*/)*([a-zA-Z]*)", re.DOTALL)
 _SPACE = re.compile(r"\s+")
 _STRING = re.compile(r"'(?:[^']|'')*'")
+# Text whose strings begin and end at the same places in the syntax of every vendor: no comment, backslash or dollar.
+_UNAMBIGUOUS = re.compile(r"""(?:[^'"`\\$#/-]|[-/](?![-*])|'(?:[^'\\]|'')*'|"[^"'\\]*"|`[^`'\\]*`)*""")
+
+GAP = r"(?:\s|/\*(?:[^*]|\*(?!/))*\*/|(?:--|\#)[^\n]*\n)*"
+"""What may stand between two words of a statement: space and comments."""
+CALL = rf'["`]?{GAP}\('
+"""What follows the name of a function that is called; the name may be quoted."""
 
 COMMON_PLAIN_WORDS = frozenset(
     {
@@ -49,10 +56,17 @@ class SessionRules:
 def session_effect(statement: str, rules: SessionRules) -> SessionEffect:
     """Return the effect of a statement, or of the strongest of several that are separated by semicolons."""
     if ";" in statement:
-        parts = [part for part in _STRING.sub("''", statement).split(";") if part.strip()]
+        parts = [part for part in _split(statement) if part.strip()]
         if len(parts) > 1:
             return max(_effect_of_one(part, rules) for part in parts)
     return _effect_of_one(statement, rules)
+
+
+def _split(statement: str) -> list[str]:
+    """Split at semicolons; at those in strings too, where it takes a parser to know what is a string."""
+    match = _FIRST_WORD.match(statement)
+    text = statement[match.start(1) if match else 0 :]
+    return (_STRING.sub("''", text) if _UNAMBIGUOUS.fullmatch(text) else text).split(";")
 
 
 def _effect_of_one(statement: str, rules: SessionRules) -> SessionEffect:

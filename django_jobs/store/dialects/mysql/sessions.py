@@ -11,7 +11,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ....policy.session_effects import COMMON_PLAIN_WORDS, SessionRules
+from ....policy.session_effects import CALL, COMMON_PLAIN_WORDS, GAP, SessionRules
 from ..base.sessions import DriverObserver, SessionStatements
 
 HAS_TRANSACTION_MARIADB = "SELECT @@in_transaction"
@@ -30,7 +30,7 @@ class MySQLSessions(SessionStatements):
     rules = SessionRules(
         plain_words=COMMON_PLAIN_WORDS | {"analyze", "desc", "do", "optimize", "replace"},
         hints=("get_lock", ":=", "@"),
-        session_calls=re.compile(r"\bget_lock\s*\(|:=|\binto\s+@"),
+        session_calls=re.compile(rf"\bget_lock{CALL}|:=|\binto\b{GAP}@"),
     )
 
     def observe_driver(self, driver_connection: Any, observer: DriverObserver) -> None:

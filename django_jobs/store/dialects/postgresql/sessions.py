@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ....policy.session_effects import COMMON_PLAIN_WORDS, SessionRules
+from ....policy.session_effects import CALL, COMMON_PLAIN_WORDS, GAP, SessionRules
 from ..base.sessions import DriverObserver, SessionStatements
 
 SETTINGS = ("search_path", "role", "statement_timeout", "lock_timeout")
@@ -30,10 +30,10 @@ class PostgreSQLSessions(SessionStatements):
         transaction_phrases=("set local ", "set transaction ", "set constraints "),
         hints=("set_config", "advisory_lock", "dblink_connect", "setseed", "temp"),
         session_calls=re.compile(
-            r"\b(?:set_config|pg_(?:try_)?advisory_lock(?:_shared)?|dblink_connect(?:_u)?|setseed)\s*\("
-            r"|\binto\s+temp(?:orary)?\s"
+            rf"\b(?:set_config|pg_(?:try_)?advisory_lock(?:_shared)?|dblink_connect(?:_u)?|setseed){CALL}"
+            rf"|\b(?:into|create)\b{GAP}(?:(?:(?:local|global)\b{GAP})?temp(?:orary)?\b|\"?pg_temp\b)"
         ),
-        transaction_calls=re.compile(r"\bset_config\s*\([^()]*,\s*(?:true|'t(?:rue)?')\s*\)"),
+        transaction_calls=re.compile(rf"\bset_config{CALL}[^()]*,\s*(?:true|'t(?:rue)?')\s*\)"),
     )
 
     def observe_driver(self, driver_connection: Any, observer: DriverObserver) -> None:
