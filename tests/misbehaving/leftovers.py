@@ -28,12 +28,26 @@ class LeftError(Exception):
 
 
 def send(statements: Sequence[str], *, by: str = "django") -> Any:
-    """Send statements and return the last one's first value, by Django's cursor or by the driver's own."""
+    """Send statements and return the last one's first value, by Django's cursor or by the driver's own.
+
+    ``inner``: the driver's inside Django's; ``stream``, ``copy`` and ``callproc``: methods of it beside ``execute``.
+    """
     connection.ensure_connection()
     value = None
-    with connection.cursor() if by == "django" else connection.connection.cursor() as cursor:
+    with connection.connection.cursor() if by == "driver" else connection.cursor() as cursor:
         for statement in statements:
-            cursor.execute(statement)
+            if by == "stream":
+                value = next(iter(cursor.stream(statement)))[0]
+                continue
+            if by == "copy":
+                with cursor.copy(f"COPY ({statement}) TO STDOUT") as rows:
+                    value = b"".join(rows).decode()
+                continue
+            if by == "callproc":
+                name, *arguments = statement.split()
+                cursor.callproc(name, arguments)
+                continue
+            (cursor.cursor if by == "inner" else cursor).execute(statement)
             value = cursor.fetchone()[0] if cursor.description else None
     return value
 

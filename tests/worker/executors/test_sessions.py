@@ -63,7 +63,7 @@ BEGINNINGS = {
     "sqlite": ["BEGIN", "BEGIN IMMEDIATE"],
 }[chosen_vendor()]
 
-WAYS = ["django"] if chosen_vendor() == "sqlite" else ["django", "driver"]
+WAYS = ["django"] if chosen_vendor() == "sqlite" else ["django", "driver", "inner"]
 
 JOBS = [leftovers.send_sql, leftovers.send_sql_async, leftovers.send_sql_in_a_thread_async]
 IDS = ["thread", "event loop", "thread of the loop"]
@@ -83,6 +83,31 @@ def test_a_session_that_a_job_changed_is_not_the_next_jobs(job: Any, by: str) ->
     jobs = run_in_turn(*jobs)
     assert {job.state for job in jobs} == {"succeeded"}
     assert [job.result for job in jobs[1::2]] == before
+
+
+@pytest.mark.skipif(chosen_vendor() != "postgresql", reason="methods of psycopg's cursors")
+@pytest.mark.parametrize(
+    ("by", "change", "read"),
+    [
+        ("callproc", "set_config search_path pg_catalog f", "SHOW search_path"),
+        ("copy", "SELECT set_config('search_path', 'pg_catalog', false)", "SHOW search_path"),
+        ("stream", "SELECT set_config('search_path', 'pg_catalog', false)", "SHOW search_path"),
+    ],
+)
+def test_no_method_of_a_cursor_leaves_a_setting_to_the_next_job(by: str, change: str, read: str) -> None:
+    before = _value(read)
+    jobs = run_in_turn(leftovers.send_sql.enqueue(change, by=by), leftovers.send_sql.enqueue(read))
+    assert [job.state for job in jobs] == ["succeeded"] * 2
+    assert jobs[1].result == before
+
+
+@pytest.mark.skipif(chosen_vendor() != "postgresql", reason="methods of psycopg's cursors")
+@pytest.mark.parametrize("by", ["copy", "stream", "inner"])
+def test_plain_statements_by_a_method_of_a_cursor_keep_the_session(by: str) -> None:
+    send = leftovers.send_sql
+    jobs = run_in_turn(send.enqueue(SESSION_ID), send.enqueue("SELECT 1", by=by), send.enqueue(SESSION_ID))
+    assert [job.state for job in jobs] == ["succeeded"] * 3
+    assert jobs[0].result == jobs[2].result
 
 
 def test_a_session_that_an_atomic_job_has_opened_is_observed_from_then_on() -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from contextlib import suppress
-from inspect import currentframe
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -19,7 +17,8 @@ RESTORE_SETTINGS = "SELECT " + ", ".join(f"set_config('{name}', %s, false)" for 
 PLAIN_WORDS = {
     "abort", "analyze", "begin", "copy", "end", "fetch", "lock", "notify", "refresh", "reindex", "start", "vacuum",
 }  # fmt: skip
-CURSORS_OF_DJANGO = "django.db.backends."
+STATEMENT_ARGUMENTS = ("query", "statement")
+"""What the generators of psycopg's cursors call the statement of ``execute``, ``stream`` and ``copy``."""
 
 
 class PostgreSQLSessions(SessionStatements):
@@ -37,16 +36,19 @@ class PostgreSQLSessions(SessionStatements):
     )
 
     def observe_driver(self, driver_connection: Any, observer: DriverObserver) -> None:
-        """Report each cursor of psycopg that Django does not open; psycopg's ``execute`` opens one."""
-        open_cursor = driver_connection.cursor
+        """Report statements that psycopg sends while no cursor of Django's executes one, whatever sends them."""
+        send = getattr(driver_connection, "wait", None)
+        if send is None:  # psycopg 2 cannot be observed
+            return
 
-        def cursor(*args: Any, **kwargs: Any) -> Any:
-            if not _is_called_by_django():
-                observer.driver_used("")
-            return open_cursor(*args, **kwargs)
+        def wait(protocol: Any, *args: Any, **kwargs: Any) -> Any:
+            if not observer.is_executing:
+                statement = _statement_of(protocol)
+                if statement is not None:
+                    observer.driver_used(statement)
+            return send(protocol, *args, **kwargs)
 
-        with suppress(AttributeError):  # psycopg 2 cannot be observed
-            driver_connection.cursor = cursor
+        driver_connection.wait = wait
 
     def release(self, connection: BaseDatabaseWrapper) -> None:
         """Roll back, release advisory locks, drop temporary tables."""
@@ -69,12 +71,16 @@ class PostgreSQLSessions(SessionStatements):
             cursor.execute(RESTORE_SETTINGS, settings)
 
 
-def _is_called_by_django() -> bool:
-    """Tell whether the caller's caller is one of Django's database backends.
+def _statement_of(protocol: Any) -> str | None:
+    """Return the statement that one of psycopg's generators is about to send, None if it sends none of a caller's.
 
-    By its frame: Django opens cursors outside of its execute wrappers, so ``is_executing`` cannot tell, and a factory
-    of cursors would have to cover each kind that psycopg has.
+    By the generator's arguments, which psycopg does not document: its cursors offer no hook, and all pass here.
+    Commits, fetches and the like have none. Empty if it is no text: a composed one, or bytes.
     """
-    frame = currentframe()
-    caller = None if frame is None or frame.f_back is None else frame.f_back.f_back
-    return caller is None or str(caller.f_globals.get("__name__")).startswith(CURSORS_OF_DJANGO)
+    frame = getattr(protocol, "gi_frame", None)
+    arguments = {} if frame is None else frame.f_locals
+    for name in STATEMENT_ARGUMENTS:
+        if name in arguments:
+            statement = arguments[name]
+            return statement if isinstance(statement, str) else ""
+    return None
