@@ -48,7 +48,7 @@ class RunContext:
 class WorkerContext(RunContext):
     """RunContext of a worker process, with its options and the state that its parts share.
 
-    ``active_claims``: claimed and not yet finished, by job id. ``seen_queues``: with ready jobs at the last check.
+    ``active_claims``: claimed and not yet finished, by job id. ``seen_queues``: that ever had ready jobs.
     """
 
     options: WorkerOptions

@@ -326,7 +326,7 @@ class Claimer:
         snapshot = refresh_cursors(self._cursors, queues=self._queues, using=self._context.using)
         self.checked_at = time.monotonic()
         self._context.clock.set(snapshot.now, asked_at=asked_at)
-        self._context.seen_queues = frozenset(lane.queue_name for lane in snapshot.lanes)
+        self._context.seen_queues |= {lane.queue_name for lane in snapshot.lanes}
         self.last_snapshot = snapshot
         if snapshot.next_due is not None:
             wait = (snapshot.next_due - snapshot.now).total_seconds()

@@ -268,6 +268,14 @@ def test_it_tells_when_it_last_checked_the_queues_or_had_no_room() -> None:
     assert checks(), "it has no room, so that there is nothing to check"
 
 
+def test_a_queue_whose_jobs_are_gone_at_the_next_check_is_still_reported_as_seen() -> None:
+    ours = Worked()
+    ours.takes(make_job(queue_name="quick"))
+    ours.takes(make_job(queue_name="quick too"))
+    ours.claimer.step()
+    assert ours.claimer._context.seen_queues == {"quick", "quick too"}
+
+
 def test_hundreds_of_queues_of_one_job_are_worked_off_and_the_next_job_is_claimed_at_once() -> None:
     number = 300
     make_queues_of_one_job(number // 2)
