@@ -6,8 +6,8 @@ back; nothing named in the database is imported or called. Tuples come back as l
 =============  =====================================================================
 tag            carries
 =============  =====================================================================
-datetime       ISO 8601, aware or naive
-date, time     ISO 8601
+datetime, time ISO 8601, aware or naive; a naive one of the hour that is repeated in autumn has ``"fold": 1``, too
+date           ISO 8601
 timedelta      whole microseconds
 uuid, decimal  their text
 bytes          base64
@@ -237,7 +237,13 @@ def _encode_moment(tag: str) -> Callable[[Any, str], Any]:
             raise SerializationError(f"{what}: time zone {value.tzinfo!r} cannot be read: {error}") from error
         if text[-16:-15] in {"+", "-"} and text[-7] == ".":  # Python reads +00:00:00.000001 as UTC
             raise SerializationError(f"{what}: the offset of {text} has a fraction of a second")
-        return _tagged(tag, text)
+        if value.tzinfo is not None and value.utcoffset() is None:
+            raise SerializationError(
+                f"{what}: its time zone {value.tzinfo!r} has no offset for {text} and would be lost; pass a naive"
+                " value and the zone's name"
+            )
+        fold = value.fold if value.tzinfo is None else 0  # an offset says which of two instants is meant
+        return {**_tagged(tag, text), "fold": 1} if fold else _tagged(tag, text)
 
     return encode_moment
 
@@ -299,9 +305,9 @@ _WRITERS: dict[type, Callable[[Any, str], Any]] = {
 """How values of exactly these types are written; ``plain_value`` turns their subclasses into them."""
 
 _READERS: dict[str, Callable[[dict[str, Any]], Any]] = {
-    "datetime": lambda tagged: datetime.fromisoformat(tagged["value"]),
+    "datetime": lambda tagged: datetime.fromisoformat(tagged["value"]).replace(fold=tagged.get("fold", 0)),
     "date": lambda tagged: date.fromisoformat(tagged["value"]),
-    "time": lambda tagged: time.fromisoformat(tagged["value"]),
+    "time": lambda tagged: time.fromisoformat(tagged["value"]).replace(fold=tagged.get("fold", 0)),
     "timedelta": lambda tagged: timedelta(microseconds=int(tagged["value"])),
     "uuid": lambda tagged: UUID(tagged["value"]),
     "decimal": lambda tagged: Decimal(tagged["value"]),

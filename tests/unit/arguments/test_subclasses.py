@@ -237,6 +237,10 @@ class Zone(tzinfo):
     utcoffset = lambda self, _: lie()  # noqa: E731
 
 
+class Offsetless(tzinfo):
+    utcoffset = lambda self, _: None  # noqa: E731
+
+
 @pytest.mark.parametrize(
     ("make", "reason"),
     [
@@ -253,6 +257,8 @@ class Zone(tzinfo):
         (lambda: datetime(2026, 1, 1, tzinfo=timezone(timedelta(microseconds=-1))), "has a fraction of a second"),
         (lambda: time(1, 1, 1, 1, tzinfo=timezone(timedelta(microseconds=1))), "has a fraction of a second"),
         (lambda: time(1, tzinfo=Zone()), "time zone .* cannot be read: do not ask"),
+        (lambda: time(1, tzinfo=ZoneInfo("Europe/Berlin")), "its time zone .*Berlin.* has no offset"),
+        (lambda: datetime(2026, 1, 1, tzinfo=Offsetless()), "its time zone .* has no offset"),
         (lambda: subclass(float)("nan"), "JSON cannot carry nan"),
         (lambda: subclass(float)("-inf"), "JSON cannot carry -inf"),
         (
