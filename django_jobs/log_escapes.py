@@ -72,7 +72,7 @@ def _traceback(error: BaseException) -> str | None:
     try:
         whole = "".join(traceback.format_exception(error)).rstrip("\n")
         messages = _messages(error)
-    except Exception as failed:  # noqa: BLE001 - a user's class may raise anything
+    except BaseException as failed:  # noqa: BLE001 - a user's class may raise anything, SystemExit too
         return f"(the traceback could not be written: {type(failed).__name__})"
     text = whole
     for message in messages:

@@ -13,6 +13,7 @@ import pytest
 import django_jobs
 from django_jobs.log_escapes import LOGGERS
 from django_jobs.policy.printable import printable, printable_lines
+from tests.misbehaving.odd import ODD
 
 FORGED = "\x1b[2J\x9b31mpaid\r\n23:59:59 INFO all is well\x00\x7f\u2028\u202egnp.exe\ud800"
 
@@ -87,6 +88,16 @@ def test_an_exception_that_has_no_text_is_logged(log: tuple[logging.Logger, io.S
     except _WithoutText:
         logger.exception("the hook failed")
     assert "the hook failed" in stream.getvalue()
+
+
+def test_whatever_an_exception_is_it_can_be_logged(log: tuple[logging.Logger, io.StringIO]) -> None:
+    logger, stream = log
+    for name, make in ODD.items():
+        try:
+            raise make()
+        except BaseException:
+            logger.exception("the hook failed by %s", name)
+        assert f"the hook failed by {name}" in stream.getvalue()
 
 
 def test_every_logger_of_the_package_escapes() -> None:

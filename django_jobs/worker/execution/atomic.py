@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 
@@ -54,17 +55,23 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
                 raise ClaimLostError
     except ClaimLostError:
         return CommittedRun(run.claim, None)
-    except BaseException as error:  # the commit may raise anything, and so may hooks after it
+    except BaseException as error:  # noqa: BLE001 - the commit may raise anything, and so may hooks after it
         if not commits:
             return _after_failed_transaction(run, outcome, finished, error)
-        logger.exception(
-            "job %s (%s) succeeded and is committed; a hook that it gave to on_commit failed",
-            run.claim.job_id,
-            run.claim.name,
-        )
+        _log_failed_hook(run, error)
     if run.log is not None:
         run.log.close()
     return CommittedRun(run.claim, finished)
+
+
+def _log_failed_hook(run: Run, error: BaseException) -> None:
+    with suppress(BaseException):  # a handler of the project may raise anything, and the job has succeeded
+        logger.error(
+            "job %s (%s) succeeded and is committed; a hook that it gave to on_commit failed",
+            run.claim.job_id,
+            run.claim.name,
+            exc_info=error,
+        )
 
 
 def _after_failed_transaction(

@@ -14,6 +14,7 @@ from django_jobs.worker.execution.events import CommittedRun
 from django_jobs.worker.execution.run import execute
 from tests import factories
 from tests.databases import chosen_vendor
+from tests.misbehaving.odd import ODD
 from tests.results import LARGE, files, storing
 from tests.sampleapp import jobs as sample
 from tests.sampleapp.models import Customer
@@ -22,12 +23,19 @@ from tests.worker.pipeline.test_finisher import FinisherSetup
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ERRORS = {"value": ValueError, "exit": SystemExit, "interrupt": KeyboardInterrupt, "stop": StopIteration}
+ERRORS: dict[str, Callable[[], BaseException]] = {
+    "value": ValueError,
+    "exit": SystemExit,
+    "interrupt": KeyboardInterrupt,
+    "stop": StopIteration,
+    **{name: ODD[name] for name in ("str exits", "notes exit", "nothing may be asked", "its class may not be asked")},
+}
 called: list[str] = []
 
 
 def _raise(name: str) -> None:
-    raise ERRORS[name]("from a hook")
+    error = ERRORS[name]()
+    raise error
 
 
 def _enqueue_wrongly() -> None:
