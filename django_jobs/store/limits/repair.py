@@ -37,8 +37,9 @@ def repair_permits(*, after: int, resolve: NeedsResolver, using: str | None = No
     """Check the permits of the next jobs behind ``after``; return how many were wrong, and where to continue.
 
     Permits of deleted and ended jobs are deleted, those of postponed ones released, missing limits inserted again. A
-    permit of a limit that the code does not define for its job any more is deleted, and the job goes on. None at the
-    end. Three statements if nothing is wrong.
+    permit of a limit that the code does not define for its job any more is deleted, and the job goes on. A limit at
+    which jobs wait for no run and no check is checked. None at the end. Three statements if nothing is wrong, and one
+    or two more if jobs wait for runs to end.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
@@ -47,11 +48,13 @@ def repair_permits(*, after: int, resolve: NeedsResolver, using: str | None = No
         return 0, None
     states = _states({row.job_id for row in rows}, alias)
     ids = {row.limit_id for row in rows}
-    existing = set(Limit.objects.using(alias).filter(InIds("pk", ids)).values_list("pk", flat=True))
+    check_at = dict(Limit.objects.using(alias).filter(InIds("pk", ids)).values_list("pk", "check_at"))
     wrong = {row.job_id for row in rows if _corrected(row, states) != row.phase}
-    lacking = [row for row in rows if row.limit_id not in existing and row.job_id not in wrong]
+    lacking = [row for row in rows if row.limit_id not in check_at and row.job_id not in wrong]
     repaired = _correct(wrong, alias) if wrong else 0
     repaired += _restore_limits(lacking, resolve, alias) if lacking else 0
+    unchecked = [row for row in rows if row.phase == PermitPhase.WAITING and check_at.get(row.limit_id, row) is None]
+    repaired += _check_idle_limits(unchecked, alias) if unchecked else 0
     return repaired, next_after
 
 
@@ -93,6 +96,31 @@ def _correct(job_ids: Collection[int], alias: str) -> int:
                 of_limit.update(phase=PermitPhase.ASLEEP, since=DatabaseNow())
         signal_limits({row.limit_id for row in wrong}, using=alias)
     return len(wrong)
+
+
+def _check_idle_limits(waiting: Iterable[_Row], alias: str) -> int:
+    """Have limits checked where these permits wait, but no job holds one, so that no end of a run will admit them.
+
+    What makes a job wait leaves a signal, then a check or a permit that is held: they are looked for in this order, and
+    the permits again at last.
+    """
+    wanted = {(row.job_id, row.limit_id) for row in waiting}
+    ids = {limit_id for _, limit_id in wanted}
+    held = Permit.objects.using(alias).filter(InIds("limit_id", ids, index=None), phase=PermitPhase.HELD).order_by()
+    idle = ids - set(held.values_list("limit_id", flat=True).distinct())
+    if not idle:
+        return 0
+    signals = LimitSignal.objects.using(alias).filter(InIds("limit_id", idle, index=None))
+    idle -= set(signals.values_list("limit_id", flat=True))
+    idle -= set(held.filter(InIds("limit_id", idle, index=None)).values_list("limit_id", flat=True).distinct())
+    idle = set(Limit.objects.using(alias).filter(InIds("pk", idle), check_at=None).values_list("pk", flat=True))
+    jobs = {job_id for job_id, limit_id in wanted if limit_id in idle}
+    left = Permit.objects.using(alias).filter(InIds("job_id", jobs), phase=PermitPhase.WAITING)
+    idle &= {limit_id for job_id, limit_id in left.values_list("job_id", "limit_id") if (job_id, limit_id) in wanted}
+    dialect, connection = open_dialect(alias)
+    with dialect.write_transaction(connection):
+        signal_limits(idle, using=alias)
+    return len(idle)
 
 
 def _restore_limits(rows: Iterable[_Row], resolve: NeedsResolver, alias: str) -> int:

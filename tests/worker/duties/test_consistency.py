@@ -104,6 +104,25 @@ class TestPermits:
             [PermitPhase.ASLEEP] if state in {State.DEAD, State.SCHEDULED} else []
         )
 
+    @pytest.mark.parametrize("definition", [sample.render, sample.bill])
+    @pytest.mark.parametrize("broken", ["no permit", "no check"])
+    def test_jobs_do_not_wait_at_a_limit_that_is_free(self, definition, broken):
+        holder, waiting = definition.enqueue_many([(1,)] * 2) if definition is sample.bill else (None, None)
+        if holder is None:
+            *_, waiting = definition.enqueue_many([(1,)] * 3)
+        admit_all()
+        assert waiting.refresh().state == State.BLOCKED
+        if broken == "no permit":
+            erase(Permit, phase=PermitPhase.HELD)
+        else:
+            run(2)
+            Job.objects.filter(pk=waiting.pk).update(state=State.BLOCKED, ready_at=None)
+            Permit.objects.filter(job=waiting.pk).update(phase=PermitPhase.WAITING)
+            Limit.objects.update(check_at=None)
+
+        check()
+        assert waiting.refresh().state == State.READY
+
     def test_a_failed_job_keeps_its_turn(self):
         limit = make_limit(Ordering("customer_id"))
         job = make_job(State.SCHEDULED, flags=JobFlag.LIMITED)
