@@ -11,7 +11,7 @@ from .. import operations
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
-from ..policy.printable import printable
+from ..policy.printable import printable, printable_json
 from ..policy.uniqueness import KeyKind
 from ..reasons import render_reason
 from ..redaction import redact_arguments, redact_job_value
@@ -162,8 +162,8 @@ def worker_row(worker: Worker) -> dict[str, Any]:
 
 
 def as_json(value: object) -> str:
-    """Return ``value`` as indented JSON."""
-    return json.dumps(value, indent=2, ensure_ascii=False)
+    """Return ``value`` as indented JSON that a terminal shows as it is."""
+    return printable_json(json.dumps(value, indent=2, ensure_ascii=False))
 
 
 def as_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:

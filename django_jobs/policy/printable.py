@@ -6,7 +6,7 @@ import re
 
 # C0 and C1 controls (ESC and the 8-bit CSI among them), line and paragraph separators, marks that reverse the order
 # of what follows, and halves of surrogate pairs, which no terminal can encode.
-_UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
+_UNPRINTABLE = "\x00-\x1f\x7f-\x9f\u2028\u2029\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
 _ANYWHERE = re.compile(f"[{_UNPRINTABLE}]")
 _WITHIN_LINES = re.compile(rf"(?![\n\t])[{_UNPRINTABLE}]")
 
@@ -19,6 +19,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """Return ``text`` with its lines and tabs kept and all other control characters as escapes."""
     return _WITHIN_LINES.sub(_escape, text)
+
+
+def printable_json(text: str) -> str:
+    r"""Return JSON ``text`` with what a terminal acts on as escapes such as ``\u009b``, where JSON has none."""
+    return _WITHIN_LINES.sub(lambda found: f"\\u{ord(found.group()):04x}", text)
 
 
 def _escape(found: re.Match[str]) -> str:

@@ -303,7 +303,7 @@ def test_a_wrong_cap_is_refused_with_what_was_expected(most: str) -> None:
         _jobs("max-running", "mail", "--", most) if most.startswith("-") else _jobs("max-running", "mail", most)
 
 
-FORGED = "\x1b[2J\x9b31mpaid\r\n99  succeeded\x7f\u2028\u202eexe"
+FORGED = "\x1b[2J\x9b31mpaid\r\n99  succeeded\x7f\u2028\u202e\u061cexe"
 
 
 def test_text_for_a_terminal_has_no_control_characters() -> None:
@@ -321,7 +321,8 @@ def test_text_for_a_terminal_has_no_control_characters() -> None:
     JobLog.objects.create(job=job, claim_number=1, data=[[0.0, "INFO", FORGED, FORGED]], head=1, total=1)
     factories.make_schedule(FORGED, problem=FORGED)
     factories.make_worker(hostname=FORGED, queues=[FORGED])
-    for verb in (["show", str(job.pk)], ["list"], ["status"], ["schedules"], ["doctor"], ["health"]):
+    verbs = (["show", str(job.pk)], ["list"], ["status"], ["schedules"], ["doctor"], ["health"])
+    for verb in (*verbs, *([*verb, "--json"] for verb in verbs)):
         out = StringIO()
         with contextlib.suppress(SystemExit):
             call_command("jobs", *verb, stdout=out)

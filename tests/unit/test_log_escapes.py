@@ -15,7 +15,7 @@ from django_jobs.log_escapes import LOGGERS
 from django_jobs.policy.printable import printable, printable_lines
 from tests.misbehaving.odd import ODD
 
-FORGED = "\x1b[2J\x9b31mpaid\r\n23:59:59 INFO all is well\x00\x7f\u2028\u202egnp.exe\ud800"
+FORGED = "\x1b[2J\x9b31mpaid\r\n23:59:59 INFO all is well\x00\x7f\u2028\u202e\u061cgnp.exe\ud800"
 
 
 @pytest.fixture(params=LOGGERS)
