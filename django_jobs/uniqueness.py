@@ -12,7 +12,7 @@ from .arguments.serialization import encode
 from .conf import get_settings
 from .exceptions import ArgumentsError, ConfigurationError, JobsError
 from .policy.backoff import MAX_WAIT
-from .policy.redact import redact
+from .policy.redact import MASK, redact
 from .policy.states import WAITING_STATES, State
 from .policy.uniqueness import (
     MAX_KEY_LENGTH,
@@ -167,14 +167,22 @@ def keys_for(
             f"{name}.using(idempotency_key): expected a function of the arguments for enqueue_many, got one key"
             f" for {len(arguments)} jobs: {_cut(idempotency_key)}"
         )
-    keys = [idempotency_key_of(name, idempotency_key, idempotency_window, item) for item in arguments]
+    keys = [idempotency_key_of(name, idempotency_key, idempotency_window, item, secret=secret) for item in arguments]
     return keys, ConflictRule()
 
 
 def idempotency_key_of(
-    name: str, given: str | KeyFunction, window: timedelta | None, arguments: Mapping[str, Any]
+    name: str,
+    given: str | KeyFunction,
+    window: timedelta | None,
+    arguments: Mapping[str, Any],
+    *,
+    secret: Collection[str] = (),
 ) -> NewKey:
-    """Return the key of one enqueue. Raises ArgumentsError if a function does not return one."""
+    """Return the key of one enqueue; the text of a function's is masked if it had secrets among its arguments.
+
+    Raises ArgumentsError if a function does not return a key.
+    """
     key = given
     if callable(given):
         key = _call(f"{name}.using(idempotency_key)", given, arguments)
@@ -188,7 +196,7 @@ def idempotency_key_of(
         digest=key_digest(KeyKind.IDEMPOTENCY, name, text),
         kind=KeyKind.IDEMPOTENCY.value,
         job_name=name,
-        text=text,
+        text=MASK if callable(given) and _has_secrets(arguments, secret) else text,
         states=tuple(State),
         seconds=(window or get_settings().enqueue.idempotency_window).total_seconds(),
         expires=True,
@@ -198,6 +206,7 @@ def idempotency_key_of(
 def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, secret: Collection[str]) -> NewKey:
     """Return the key of one enqueue of a unique job; its text masks the arguments that ``secret`` names.
 
+    That of a function is masked as a whole if it had secrets among its arguments: nobody can tell what it made of them.
     Raises ArgumentsError if a function does not return a key.
     """
     label = f"@job {name}: unique: by"
@@ -209,6 +218,8 @@ def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, se
         chosen = {argument: arguments[argument] for argument in sorted(unique.by) if argument in arguments}
     value = encode(chosen, what=label)
     shown = canonical_json(redact(value, parts=get_settings().redact, names=secret))
+    if callable(unique.by) and _has_secrets(arguments, secret):
+        shown = MASK
     return NewKey(
         digest=key_digest(KeyKind.UNIQUE, name, canonical_json(value)),
         kind=KeyKind.UNIQUE.value,
@@ -218,6 +229,12 @@ def unique_key_of(name: str, unique: Unique, arguments: Mapping[str, Any], *, se
         seconds=UNIQUE_KEY_TTL.total_seconds(),
         expires=False,
     )
+
+
+def _has_secrets(arguments: Mapping[str, Any], secret: Collection[str]) -> bool:
+    """Tell whether any of the arguments is masked, at any depth."""
+    value = encode(dict(arguments), what="arguments")
+    return bool(redact(value, parts=get_settings().redact, names=secret) != value)
 
 
 def _call(label: str, function: KeyFunction, arguments: Mapping[str, Any]) -> Any:

@@ -239,6 +239,22 @@ def test_what_makes_a_job_one_with_another() -> None:
     assert shown == {'{"password":"********","user_id":1}'}
 
 
+@pytest.mark.parametrize(
+    "by", [lambda tags, **_: tags["token"], lambda password, **_: [password], lambda **given: {"of": given["password"]}]
+)
+def test_a_key_that_a_function_made_of_secrets_is_masked(by: Any) -> None:
+    def work(tags: Any, password: str) -> None:
+        """Do nothing."""
+
+    given = {"tags": {"token": "4111-1"}, "password": "4111-2"}
+    unique = job(name="sample.made_of_secrets", unique=Unique(by=by))(work)
+    plain = job(name="sample.idempotent_by_secrets")(work)
+    assert unique.enqueue(**given).pk == unique.enqueue(**given).pk
+    idempotent = plain.using(idempotency_key=lambda **given: str(by(**given)))
+    assert idempotent.enqueue(**given).pk == idempotent.enqueue(**given).pk
+    assert set(EnqueueKey.objects.values_list("key", flat=True)) == {"********"}
+
+
 def test_two_at_the_same_instant_make_one_job() -> None:
     for user_id in range(5):
         jobs = run_together(*[lambda user_id=user_id: sync.enqueue(user_id)] * 4)
