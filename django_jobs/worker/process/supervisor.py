@@ -126,7 +126,8 @@ class Supervisor:
             else:
                 self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
                 self._children.append(child)
-                logger.debug("worker process %s started", child.process.pid)
+                # The first ones are in the start-up message.
+                logger.log(logging.INFO if due else logging.DEBUG, "worker process %s started", child.process.pid)
 
     def _wait(self, signals: SignalPipe) -> None:
         """Wait for a signal, a message or death of a child, or until something else is due."""
