@@ -20,6 +20,7 @@ from ...store.logs import save_log
 from ...store.transactions import after_commit, savepoint
 from ..threads.sessions import keep_settings
 from .classify import outcome_from_stray
+from .errors import traceback_of
 from .events import CommittedRun
 from .finalize import finalize_run
 from .result_offload import delete_offloaded
@@ -70,7 +71,7 @@ def _log_failed_hook(run: Run, error: BaseException) -> None:
             "job %s (%s) succeeded and is committed; a hook that it gave to on_commit failed",
             run.claim.job_id,
             run.claim.name,
-            exc_info=error,
+            exc_info=(type(error), error, traceback_of(error)),
         )
 
 
