@@ -19,5 +19,6 @@ def describe_exit(code: int | None) -> str:
     if code is None:
         return "it does not end"
     if code < 0:
-        return f"killed by {signal.Signals(-code).name}"
+        names = {number.value: number.name for number in signal.Signals}  # not all real-time signals have one
+        return f"killed by {names.get(-code, f'signal {-code}')}"
     return f"exit code {code}"
