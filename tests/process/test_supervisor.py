@@ -89,6 +89,22 @@ def test_a_supervisor_does_not_give_up_what_works(start_worker: StartWorker, bro
     assert worker.stop() == 0
 
 
+@pytest.mark.slow
+def test_a_supervisor_whose_only_process_had_worked_tries_for_longer(
+    start_worker: StartWorker, broken_app: Path
+) -> None:
+    """A process that is started, and then lacks memory, threads or files, is no reason to give up at once."""
+    broken_app.unlink()
+    worker = start_worker("--processes", "1")
+    assert ended(sample.add.enqueue(1, 2)) == ["succeeded"]
+    broken_app.touch()
+    os.kill(Worker.objects.get().pid, signal.SIGKILL)
+    worker.wait_for_line("died: exit code 1", number=4)
+    broken_app.unlink()
+    assert ended(sample.add.enqueue(1, 2)) == ["succeeded"]
+    assert worker.stop() == 0
+
+
 def test_clients_of_the_health_port_are_bounded(start_worker: StartWorker) -> None:
     worker = start_worker("--health-port", "0")
     _wait_for(worker, "/ready", 200)

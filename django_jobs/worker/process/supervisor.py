@@ -45,6 +45,8 @@ MIN_UPTIME_SECONDS = 5.0
 """A process that died sooner than this is replaced after growing pauses."""
 MIN_FAILED_STARTS = 3
 """After so many deaths without a heartbeat in between, at least one a process, the supervisor gives up."""
+FAILED_STARTS_SECONDS = 300.0
+"""So long it goes on trying if processes had worked before: the system may lack memory or threads for a while."""
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
 LIVENESS_STALE_FACTOR = 4
@@ -68,6 +70,7 @@ class Supervisor:
         self._witness = Witness(lambda: list(self._children))
         self._pause_seconds = self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
         self._failed_starts = 0
+        self._may_fail_until = 0.0
         self._stops = 0
         self._kill_at: float | None = None
         self._files = _snapshot() if options.reload else {}
@@ -204,15 +207,18 @@ class Supervisor:
     def _count_failed_start(self, child: WorkerChild, reason: str) -> None:
         """Give up if the script is wrong, or process after process dies before its first heartbeat and no other lives.
 
-        The first heartbeat registers a process.
+        The first heartbeat registers a process. If some have worked before, those that fail get more time.
         """
         if child.process.exit_code == EXIT_UNGUARDED:
             self.failure = unguarded_message()
         if child.worker_ids or any(other.worker_ids for other in self._children):
             self._failed_starts = 0
+            self._may_fail_until = time.monotonic() + FAILED_STARTS_SECONDS
             return
         self._failed_starts += 1
-        if self._failed_starts >= max(MIN_FAILED_STARTS, self._target_processes) and not self._options.reload:
+        if self._options.reload or time.monotonic() < self._may_fail_until:
+            return
+        if self._failed_starts >= max(MIN_FAILED_STARTS, self._target_processes):
             self.failure = (
                 f"{self._failed_starts} worker processes in a row died before their first heartbeat; giving up."
                 f" The last: {reason}{f': {child.error}' if child.error else ''}"
