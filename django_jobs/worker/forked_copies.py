@@ -8,6 +8,8 @@ it. The copy shares the pipes and the sockets of the database connections with t
     in the copy            detach the connections from their sockets, give this thread new ones, close the pipes, drop
                            the signal handlers, and forget the claims
     when the job returns   end the copy: it has no business in the code of the worker
+
+A copy that forks again, as a daemon does, is a program of its own: what was done to it is not done to its copies.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ class _State:
         self.to_close: WeakSet[Any] = WeakSet()
         self.in_copies: list[WeakMethod[Callable[[], None]]] = []
         self.driver_connections: list[Any] = []
+        self.kept: list[Any] = []
+        self.is_copy = False
         self.signal_mask: set[int] = set()
 
 
@@ -90,7 +94,7 @@ def detach_in_copies(connection: object) -> None:
 
 
 def call_in_copies(method: Callable[[], None]) -> None:
-    """Have a method called in each copy, as long as its object lives."""
+    """Have a method called in each copy, though not in copies of that, as long as its object lives."""
     _state.in_copies.append(WeakMethod(method))
 
 
@@ -133,15 +137,23 @@ def _after_in_parent() -> None:
 
 def _after_in_copy() -> None:
     _state.lock.release()
-    signal.set_wakeup_fd(-1)
     _end_after_call_of_pool()
     _detach_sockets(_state.driver_connections)
+    # Their destruction would close their numbers, which may be those of other files by then.
+    _state.kept += _state.driver_connections
+    _state.wrappers.clear()
+    _state.to_detach.clear()
     for end in list(_state.to_close):
         with suppress(OSError):
             end.close()
+    _state.to_close.clear()
     for connection in connections.all(initialized_only=True):
         _forget_connection(connection)
-    for reference in _state.in_copies:
+    if not _state.is_copy:
+        signal.set_wakeup_fd(-1)
+    _state.is_copy = True
+    in_copies, _state.in_copies = _state.in_copies, []
+    for reference in in_copies:
         try:
             if (method := reference()) is not None:
                 method()

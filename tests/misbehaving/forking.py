@@ -7,6 +7,7 @@ import contextlib
 import multiprocessing
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
 
-from django_jobs import current_job, job
+from django_jobs import current_job, job, signals
 from tests.sampleapp.models import Customer
 
 
@@ -175,6 +176,69 @@ def fork_and_exit_at_once(path: str) -> int:
         _say(path, "copy")
         os._exit(5)
     return _exit_code(pid)
+
+
+@job(max_attempts=1)
+def start_daemon(path: str) -> int:
+    """Leave the worker as a daemon does, which closes all files, opens its own, and has child processes."""
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        stops: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: stops.append(number))
+        if os.fork():
+            os._exit(0)
+        try:
+            os.closerange(3, 256)
+            _serve_as_daemon(path, stops)
+        finally:
+            os._exit(1)
+    code = _exit_code(pid)
+    _wait_for(f"{path}.copy")
+    return code
+
+
+def _serve_as_daemon(path: str, stops: list[int]) -> None:
+    files = [Path(f"{path}.file{number}").open("w") for number in range(60)]  # noqa: SIM115 - until the end
+    subprocess.run(["true"], preexec_fn=os.getpid, check=True)  # such a program runs the hooks
+    pid = os.fork()
+    if pid == 0:
+        os.kill(os.getpid(), signal.SIGTERM)
+        for file in files:
+            file.write(f"child {stops}")
+            file.flush()
+        os._exit(0)
+    code = _exit_code(pid)
+    for file in files:
+        file.write(f", daemon {code}")
+        file.flush()
+    _say(path, "copy")
+    os._exit(0)
+
+
+@job(max_attempts=1)
+def fork_at_next_start(path: str) -> None:
+    """Have a receiver fork when the next job starts, in whose place the copy would run it."""
+    Path(path).touch()
+
+    def fork_once(**_: object) -> None:
+        signals.job_started.disconnect(fork_once)
+        if fork_and_return.function(path) != -1:
+            _say(path, "over")
+
+    signals.job_started.connect(fork_once, weak=False)
+
+
+@job(max_attempts=1)
+def leave_line(path: str) -> None:
+    """Leave a line, to be counted."""
+    with Path(path).open("a") as file:
+        file.write("ran\n")
+
+
+@job(max_attempts=1)
+async def leave_line_async(path: str) -> None:
+    leave_line.function(path)
 
 
 @job(max_attempts=1)

@@ -88,6 +88,38 @@ def test_a_copy_that_comes_to_the_end_of_its_job_ends(start_worker: StartWorker,
 
 
 @pytest.mark.parametrize("pool", POOLS)
+def test_a_daemon_that_a_job_starts_has_files_and_signals_of_its_own(
+    start_worker: StartWorker, tmp_path: Path, pool: str
+) -> None:
+    """The numbers of the worker's sockets may be those of the daemon's files by then."""
+    warm = [misbehaving.count_customers.enqueue() for _ in range(5)]
+    worker = start_worker("--pool", pool, "--concurrency", "3")
+    assert ended(*warm) == ["succeeded"] * 5
+
+    job = forking.start_daemon.enqueue(str(tmp_path / "go"))
+    assert ended(job, misbehaving.count_customers.enqueue()) == ["succeeded"] * 2, worker.output
+
+    assert job.refresh().result == 0
+    texts = [(tmp_path / f"go.file{number}").read_text() for number in range(60)]
+    assert texts == [f"child [{signal.SIGTERM.value}], daemon 0"] * 60
+    assert worker.stop() == 0
+    assert "WARNING" not in worker.output
+    assert "ERROR" not in worker.output
+
+
+@pytest.mark.parametrize("pool", POOLS)
+def test_a_copy_that_a_receiver_made_does_not_run_the_job(start_worker: StartWorker, tmp_path: Path, pool: str) -> None:
+    start_worker("--pool", pool, "--concurrency", "1")
+    for definition in (forking.leave_line, forking.leave_line_async):
+        path = tmp_path / definition.name
+        assert ended(forking.fork_at_next_start.enqueue(str(path))) == ["succeeded"]
+        assert ended(definition.enqueue(str(path))) == ["succeeded"]
+        assert not _lives(int(Path(f"{path}.copy").read_text()))
+        assert Path(f"{path}.over").exists()
+        assert path.read_text() == "ran\n"
+
+
+@pytest.mark.parametrize("pool", POOLS)
 def test_pools_of_forked_processes_work_in_a_job_and_disturb_no_neighbour(
     start_worker: StartWorker, path: Path, pool: str
 ) -> None:

@@ -8,11 +8,13 @@ from ...policy.decide import JobFacts, decide
 from ...policy.flags import JobFlag
 from ...policy.outcomes import Outcome, PermitsMissing
 from ...store.dialects.base.jobs import Claim, FinishedRun
+from ..forked_copies import end_copy_since
 from .runtime import Run, RunContext
 
 
 def finalize_run(run: Run, outcome: Outcome) -> FinishedRun:
-    """Decide what follows from the outcome of an executed run."""
+    """Decide what follows from the outcome of an executed run, except in a copy of this process that the run made."""
+    end_copy_since(run.forks)
     return finalize(run.claim, outcome, run.context, started=run.started)
 
 

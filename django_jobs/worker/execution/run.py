@@ -30,7 +30,7 @@ from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.enqueue.expiry import is_past_expiry
 from ...store.lifecycle.signals import send_started_signal
 from ...store.results.inputs import with_results
-from ..forked_copies import end_copy_since, fork_count
+from ..forked_copies import end_copy_since
 from .atomic import execute_atomic
 from .classify import is_kind, outcome_from_exception, outcome_from_stray, outcome_from_value, timeout_seconds
 from .errors import describe_exception, traceback_of
@@ -88,6 +88,7 @@ def prepare(run: Run) -> Outcome | None:
     """Do the steps before the call. The first outcome that one of them returns ends the run without a call."""
     for step in (check_flags, look_up, load_arguments, check_permits):
         outcome = step(run)
+        end_copy_since(run.forks)
         if outcome is not None:
             run.started = None
             return outcome
@@ -157,12 +158,13 @@ def announce_start(run: Run) -> None:
         send_started_signal(run.claim, using=run.context.using)
     except BaseException:  # a receiver's SystemExit ends neither job nor worker
         logger.exception("job %s: the signal job_started could not be sent", run.claim.job_id)
+    finally:
+        end_copy_since(run.forks)
 
 
 def call_function(run: Run) -> Outcome:
     """Call the function within its time limit and classify what it returns or raises."""
     run.is_called = True
-    forks = fork_count()
     try:
         with (
             activate_context(run.job),
@@ -172,7 +174,7 @@ def call_function(run: Run) -> Outcome:
             try:
                 value = run.definition.function(*run.args, **run.kwargs)
             finally:
-                end_copy_since(forks)
+                end_copy_since(run.forks)
         return offload(outcome_from_value(value, run), run)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt end the job, not the worker
         return outcome_from_exception(error, run)
@@ -181,7 +183,6 @@ def call_function(run: Run) -> Outcome:
 async def acall_function(run: Run) -> Outcome:
     """Await the function within its time limit and classify what it returns or raises."""
     run.is_called = True
-    forks = fork_count()
     limit = asyncio.timeout(run.timeout_seconds)
     task = run.context.interrupts.interruptible_task(run.claim)
     try:
@@ -191,7 +192,7 @@ async def acall_function(run: Run) -> Outcome:
                     try:
                         value = await run.definition.coroutine_function(*run.args, **run.kwargs)
                     finally:
-                        end_copy_since(forks)
+                        end_copy_since(run.forks)
         outcome = outcome_from_value(value, run)
         return await sync_to_async(offload)(outcome, run) if needs_offload(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled task is a failed job

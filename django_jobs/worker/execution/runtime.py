@@ -14,6 +14,7 @@ from ...policy.prefetch import RunTimes
 from ...registry import DefinedJob
 from ...store.clock import DatabaseClock
 from ...store.dialects.base.jobs import Claim
+from ..forked_copies import fork_count
 from ..options import PROCESSES, WorkerOptions
 from .cancellation import Interrupts
 from .events import ProgressUpdate, RunEvents, WorkerEvents
@@ -79,7 +80,8 @@ class Run:
     """One run of a claimed job. The steps of ``run.py`` fill it in.
 
     ``arguments`` are the loaded values by name, ``args`` and ``kwargs`` the same as the function takes them.
-    ``started`` becomes None if the function is not called. ``is_called``: the function was called, or nearly.
+    ``started`` becomes None if the function is not called. ``is_called``: the function was called, or nearly. ``forks``
+    tells copies of this process, made by code of the project, which must not go on with the run.
     """
 
     claim: Claim
@@ -93,6 +95,7 @@ class Run:
     kwargs: dict[str, Any] = field(init=False)
     timeout_seconds: float | None = None
     is_called: bool = False
+    forks: int = field(default_factory=fork_count)
 
     def __repr__(self) -> str:
         """Leave out the arguments: this appears in logs and error mails."""

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...policy.log_lines import LogExcerpt
 from ..child_process import wait_as_child
 from ..exit_codes import EXIT_DONE
-from ..forked_copies import call_in_copies, close_in_copies, isolate_copies
+from ..forked_copies import call_in_copies, close_in_copies, end_copy_since, fork_count, isolate_copies
 from ..memory import resident_bytes
 from ..options import WorkerOptions
 from ..process_setup import set_up_process
@@ -130,6 +130,7 @@ def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
     context = RunContext(settings=get_settings(), events=events, interrupts=interrupts)
     runner = asyncio.Runner()
     handlers = {number: signal.getsignal(number) for number in HANDLED_BY_JOBS}
+    forks = fork_count()
     pipe.send("ready")
     while True:
         try:
@@ -139,6 +140,7 @@ def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
         context.worker_id = assignment.worker_id
         context.clock.set(assignment.now)
         finished = _run(assignment.claim, context, runner)
+        end_copy_since(forks)
         interrupts.disarm()
         _restore_signals(handlers)
         events.report(finished)

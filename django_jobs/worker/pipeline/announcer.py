@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.signals import send_signals
-from ..forked_copies import end_copy_since, fork_count
 from ..threads.batch_queue import BatchQueue
 
 
@@ -22,8 +21,6 @@ class Announcer:
 
     def step(self) -> float | None:
         """Send the signals of the batch."""
-        forks = fork_count()
         send_signals(self._batch, using=self._using)
-        end_copy_since(forks)
         self._batch = []
         return None if self.queue.is_ended else 0

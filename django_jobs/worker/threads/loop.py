@@ -18,6 +18,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...store.dialects import is_conflict, open_dialect
+from ..forked_copies import end_copy_since, fork_count
 from .connections import duplicate_socket, reset_connections
 from .db_outage import DatabaseOutage
 from .sessions import exclude_this_thread, find_observer
@@ -149,12 +150,13 @@ class Loop:
             self._failures = 0
 
     def _timed_step(self) -> float | None:
-        self._step_started_at = time.monotonic()
+        self._step_started_at, forks = time.monotonic(), fork_count()
         try:
             if self._spec.durable is not None:
                 self._prepare(durable=self._spec.durable)
             return Context().run(self._spec.step) if self._spec.runs_project_code else self._spec.step()
         finally:
+            end_copy_since(forks)
             with self._handle_lock:
                 self._step_started_at = None
             self._tidy()
