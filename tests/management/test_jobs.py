@@ -327,4 +327,5 @@ def test_text_for_a_terminal_has_no_control_characters() -> None:
         with contextlib.suppress(SystemExit):
             call_command("jobs", *verb, stdout=out)
         assert all(character.isprintable() or character == "\n" for character in out.getvalue()), verb
+        assert not any(line.startswith("99  succeeded") for line in out.getvalue().splitlines())
     assert _json("show", str(job.pk))["attempts"][0]["error_message"] == FORGED

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from dataclasses import asdict
+from textwrap import indent
 from typing import Any, Literal
 
 from django.core.management.base import BaseCommand, CommandError
@@ -147,11 +148,16 @@ class Command(BaseCommand):
             self._print(f"\nattempt {attempt['number']}: {attempt['outcome']}")
             self._print(f"  {attempt['started_at']} to {attempt['finished_at']} on {attempt['worker']}")
             if attempt["error_class"]:
-                self._print(attempt["traceback"] or printable(f"{attempt['error_class']}: {attempt['error_message']}"))
+                self._print_error(attempt)
             self._print_log(attempt["log"])
         if running is not None:
             self._print("\nlogged so far:")
             self._print_log(running)
+
+    def _print_error(self, attempt: dict[str, Any]) -> None:
+        """Print the traceback behind a bar: a line of the error's message must not look like one of this command."""
+        error = attempt["traceback"] or printable(f"{attempt['error_class']}: {attempt['error_message']}")
+        self._print(indent(error, "  | ", lambda _line: True))
 
     def _print_log(self, log: dict[str, Any] | None) -> None:
         for number, line in enumerate(log["lines"] if log else []):
