@@ -87,9 +87,9 @@ async def write_customer_in_a_thread_async(name: str) -> None:
 
 
 @job(max_attempts=1, atomic=True)
-def write_atomic(name: str, *statements: str) -> None:
+def write_atomic(name: str, *statements: str, by: str = "django") -> None:
     Customer.objects.create(name=name)
-    send(statements)
+    send(statements, by=by)
 
 
 def read_context() -> list[Any]:

@@ -75,8 +75,9 @@ class SessionObserver:
         """Note a statement that was sent by the driver's own means."""
         job_id = _job_id()
         self.used_by.add(job_id)
-        if not statement or session_effect(statement, self._sessions.rules) is SessionEffect.SESSION:
-            self._note(SessionEffect.SESSION, job_id, None)
+        effect = session_effect(statement, self._sessions.rules) if statement else SessionEffect.SESSION
+        if effect is not SessionEffect.NONE:
+            self._note(effect, job_id, None)
 
     def forget(self, job_ids: Iterable[int]) -> None:
         """Forget jobs that have ended."""
@@ -88,7 +89,10 @@ class SessionObserver:
         self._keeps_settings, self._kept = True, None
 
     def take_settings(self) -> Sequence[Any] | None:
-        """Return the settings from before the change, None if nothing was changed since ``keep_settings``."""
+        """Return the settings from before the change, None if nothing was changed since ``keep_settings``.
+
+        Empty if they are not known.
+        """
         self._keeps_settings, kept = False, self._kept
         self._kept = None
         return kept
@@ -96,9 +100,10 @@ class SessionObserver:
     def _note(self, effect: SessionEffect, job_id: int, connection: BaseDatabaseWrapper | None) -> None:
         if _is_connecting():
             return
-        if self._keeps_settings and connection is not None:
+        if self._keeps_settings:
             self._keeps_settings = False
-            self._kept = self._sessions.read_settings(connection)
+            # The driver is busy with the statement, so that none can be sent before it.
+            self._kept = () if connection is None else self._sessions.read_settings(connection)
         if effect is SessionEffect.SESSION:
             self.changed_by.add(job_id)
 

@@ -40,4 +40,4 @@ class SessionStatements:
         return None
 
     def restore_settings(self, connection: BaseDatabaseWrapper, settings: Sequence[Any]) -> None:
-        """Restore what ``read_settings`` returned."""
+        """Restore what ``read_settings`` returned; if ``settings`` is empty, the defaults of the session."""

@@ -69,4 +69,5 @@ class MySQLSessions(SessionStatements):
     def restore_settings(self, connection: BaseDatabaseWrapper, settings: Sequence[Any]) -> None:
         """Use the database."""
         with connection.cursor() as cursor:
-            cursor.execute(f"USE {connection.ops.quote_name(settings[0])}")
+            name = settings[0] if settings else connection.settings_dict["NAME"]
+            cursor.execute(f"USE {connection.ops.quote_name(name)}")

@@ -14,6 +14,8 @@ from ..base.sessions import DriverObserver, SessionStatements
 SETTINGS = ("search_path", "role", "statement_timeout", "lock_timeout")
 READ_SETTINGS = "SELECT " + ", ".join(f"current_setting('{name}')" for name in SETTINGS)
 RESTORE_SETTINGS = "SELECT " + ", ".join(f"set_config('{name}', %s, false)" for name in SETTINGS)
+DEFAULTS = tuple(f"SET {name} TO DEFAULT" for name in ("statement_timeout", "lock_timeout", "search_path"))
+"""One by one, the time limit first. The role is left: a default would undo Django's option ``assume_role``."""
 PLAIN_WORDS = {
     "abort", "analyze", "begin", "copy", "end", "fetch", "lock", "notify", "refresh", "reindex", "start", "vacuum",
 }  # fmt: skip
@@ -68,7 +70,11 @@ class PostgreSQLSessions(SessionStatements):
     def restore_settings(self, connection: BaseDatabaseWrapper, settings: Sequence[Any]) -> None:
         """Set them for the session: a value that was set with LOCAL is replaced, too."""
         with connection.cursor() as cursor:
-            cursor.execute(RESTORE_SETTINGS, settings)
+            if settings:
+                cursor.execute(RESTORE_SETTINGS, settings)
+                return
+            for statement in DEFAULTS:
+                cursor.execute(statement)
 
 
 def _statement_of(protocol: Any) -> str | None:
