@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import Future
+from dataclasses import dataclass
 from functools import partial, wraps
+from itertools import accumulate, chain, groupby, islice
+from types import SimpleNamespace
 from typing import Any
 
 from asgiref.sync import async_to_sync, sync_to_async
@@ -37,6 +41,13 @@ class Awaitable:
 
     def __await__(self) -> Iterator[None]:
         yield
+
+
+@dataclass
+class Sent:
+    """A result of a project's own type."""
+
+    receipt: Any
 
 
 def _call(name: str) -> Any:
@@ -73,6 +84,20 @@ UNFINISHED = {
     "an async generator": job(name="tests.unfinished.async_generator", **ONCE)(_iterate_async),
     "an awaitable": job(name="tests.unfinished.awaitable", **ONCE)(lambda name: Awaitable()),
     "a map": job(name="tests.unfinished.map", **ONCE)(lambda name: map(add_customer, [name])),
+    "a coroutine in a dataclass": job(name="tests.unfinished.dataclass", **ONCE)(lambda name: Sent(add_customer(name))),
+    "a coroutine in an object": job(name="tests.unfinished.object", **ONCE)(
+        lambda name: SimpleNamespace(sent=deque([add_customer(name)]))
+    ),
+    "a coroutine as a key": job(name="tests.unfinished.key", **ONCE)(lambda name: {add_customer(name): name}),
+    "values of a dict": job(name="tests.unfinished.values", **ONCE)(lambda name: {name: add_customer(name)}.values()),
+    **{
+        f"a {lazy.__name__}": job(name=f"tests.unfinished.{lazy.__name__}", **ONCE)(
+            lambda name, lazy=lazy: lazy(map(_call, [name]))
+        )
+        for lazy in (chain, chain.from_iterable, zip, enumerate, accumulate, groupby)
+    },
+    "a part of a generator": job(name="tests.unfinished.islice", **ONCE)(lambda name: islice(count(name), 1)),
+    "calls up to a value": job(name="tests.unfinished.calls", **ONCE)(lambda name: iter(partial(_call, name), None)),
     "a future of threads": job(name="tests.unfinished.threads", **ONCE)(lambda name: Future()),
     "a task": job(name="tests.unfinished.task", **ONCE)(_create_task),
     "a future": job(name="tests.unfinished.future", **ONCE)(_create_future),

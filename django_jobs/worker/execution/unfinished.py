@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 from asyncio import Future as AsyncioFuture
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, KeysView, ValuesView
 from concurrent.futures import Future
 from contextlib import suppress
-from itertools import starmap
+from dataclasses import is_dataclass
+from types import SimpleNamespace
 from typing import Any
 
 from ...exceptions import UnfinishedResultError
 
-_LAZY = (map, filter, starmap)
+_LAZY: tuple[type, ...] = (
+    *(map, filter, zip, enumerate, type(iter(int, 0))),
+    *(itertools.accumulate, itertools.chain, itertools.compress, itertools.dropwhile, itertools.filterfalse),
+    *(itertools.groupby, itertools.islice, itertools.pairwise, itertools.starmap, itertools.takewhile),
+    itertools.zip_longest,
+)
+"""Iterators of Python's own that call a function, or another iterator, when they are asked for an item."""
+_COLLECTIONS = (list, tuple, set, frozenset, deque, KeysView, ValuesView)
 
 
 def refuse_unfinished(result: object) -> None:
@@ -38,12 +48,16 @@ def _items(value: Any, seen: set[int]) -> Iterator[Any]:
         return
     seen.add(id(value))
     yield value
-    if isinstance(value, (list, tuple, set, frozenset)):
-        for item in value:
-            yield from _items(item, seen)
+    parts: list[Any] = []
+    if isinstance(value, _COLLECTIONS):
+        parts = list(value)
     elif isinstance(value, dict):
-        for item in value.values():
-            yield from _items(item, seen)
+        parts = [*value, *value.values()]
+    elif isinstance(value, SimpleNamespace) or (is_dataclass(value) and not isinstance(value, type)):
+        names = {*getattr(value, "__dict__", ()), *getattr(value, "__dataclass_fields__", ())}  # with slots, too
+        parts = [getattr(value, name, None) for name in names]
+    for part in parts:
+        yield from _items(part, seen)
 
 
 def _cure(value: object) -> str | None:
