@@ -105,6 +105,15 @@ def test_a_supervisor_whose_only_process_had_worked_tries_for_longer(
     assert worker.stop() == 0
 
 
+def test_exit_codes_are_told_though_the_starter_ignores_them(start_worker: StartWorker) -> None:
+    """Where SIGCHLD is ignored, which a process inherits, the kernel drops exit codes. They say what is to follow."""
+    job = sample.add.enqueue(1, 2)
+    worker = start_worker("--burst", before=("env", "--ignore-signal=CHLD"))
+    assert worker.wait() == 0, worker.output
+    assert ended(job) == ["succeeded"]
+    assert "died" not in worker.output
+
+
 def test_clients_of_the_health_port_are_bounded(start_worker: StartWorker) -> None:
     worker = start_worker("--health-port", "0")
     _wait_for(worker, "/ready", 200)

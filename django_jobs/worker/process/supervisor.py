@@ -81,6 +81,7 @@ class Supervisor:
 
         It is 1 if claims could not be rescued, or if no process comes as far as a heartbeat.
         """
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, as may be inherited, no exit code is told
         self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
         self._witness.start()
         try:
