@@ -28,6 +28,7 @@ from ..store.lifecycle.signals import send_signals
 from ..store.limits.admit import admit
 from ..store.logs import save_log
 from ..store.workers import register_worker, set_worker_state
+from ..worker.execution.atomic import resolve_commits
 from ..worker.execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..worker.execution.run import aexecute, execute
 from ..worker.execution.runtime import RunContext
@@ -139,6 +140,9 @@ def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> 
         else:
             run = Context().run(execute, claim, context)
         restore_settings()
+    if isinstance(run, CommittedRun) and run.otherwise is not None:
+        _, otherwise = resolve_commits([run], worker_id=context.worker_id, using=context.using)
+        run = otherwise[0] if otherwise else run
     if isinstance(run, CommittedRun):
         finished = run.finished
     else:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -15,8 +15,9 @@ from ...exceptions import ClaimLostError
 from ...policy.outcomes import Outcome, Succeeded
 from ...store.dialects import is_refusal
 from ...store.dialects.base.jobs import FinishedRun
-from ...store.lifecycle.finish import finish
+from ...store.lifecycle.finish import finish, saved_before
 from ...store.logs import save_log
+from ...store.results.retention import delete_unsaved_result
 from ...store.transactions import after_commit, savepoint
 from ..threads.sessions import keep_settings
 from .classify import outcome_from_stray
@@ -110,3 +111,16 @@ def _save_log(run: Run) -> None:
         if not is_refusal(connections[context.using], error):
             raise
         logger.exception("job %s: log could not be saved", run.claim.job_id)
+
+
+def resolve_commits(
+    runs: Sequence[CommittedRun], *, worker_id: int, using: str
+) -> tuple[list[CommittedRun], list[FinishedRun]]:
+    """Return the runs that are committed, and how the others end: those whose commit got no answer. One statement."""
+    unsure = [run.finished for run in runs if run.otherwise is not None and run.finished is not None]
+    saved = saved_before(unsure, worker_id=worker_id, using=using)
+    for finished in unsure:
+        if finished.claim.job_id not in saved:
+            delete_unsaved_result(finished)
+    committed = [run for run in runs if run.otherwise is None or run.claim.job_id in saved]
+    return committed, [run.otherwise for run in runs if run.otherwise and run.claim.job_id not in saved]

@@ -28,10 +28,11 @@ from ...policy.outcomes import AttemptOutcome
 from ...policy.states import State
 from ...store.dialects import is_conflict, is_refusal
 from ...store.dialects.base.jobs import FinishedRun
-from ...store.lifecycle.finish import bound_interruptions, finish, saved_before
+from ...store.lifecycle.finish import bound_interruptions, finish
 from ...store.lifecycle.progress import save_progress
 from ...store.logs import save_log
 from ...store.results.retention import delete_unsaved_result
+from ..execution.atomic import resolve_commits
 from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..execution.runtime import WorkerContext
 from ..threads.batch_queue import BatchQueue
@@ -104,26 +105,15 @@ class Finisher:
         self._save_logs({item.claim: item for item in items if isinstance(item, LogUpdate)}.values())
         committed = [item for item in items if isinstance(item, CommittedRun)]
         if any(item.otherwise is not None for item in committed):
-            items, committed = self._resolve(items, committed)
+            worker_id = self._context.worker_id
+            committed, otherwise = resolve_commits(committed, worker_id=worker_id, using=self._using)
+            items = [*items, *otherwise]
         finished = bound_interruptions(self._without_aside(_first_finish_per_job(items)), using=self._using)
         saved_ids = self._finish(finished, is_retry=self._rounds > 1)
         finished = self._without_aside(finished)
         self._release(finished, committed)
         self._after_saved([run for run in finished if run.claim.job_id in saved_ids])
         self._after_saved([run.finished for run in committed if run.finished is not None])
-
-    def _resolve(
-        self, items: list[FinisherItem], committed: list[CommittedRun]
-    ) -> tuple[list[FinisherItem], list[CommittedRun]]:
-        """Find out which of the runs whose commit was not answered are committed; the others end otherwise."""
-        unsure = [item.finished for item in committed if item.otherwise is not None and item.finished is not None]
-        saved = saved_before(unsure, worker_id=self._context.worker_id, using=self._using)
-        lost = [item for item in committed if item.otherwise is not None and item.claim.job_id not in saved]
-        otherwise = [item.otherwise for item in lost if item.otherwise is not None]
-        for item in lost:
-            if item.finished is not None:
-                delete_unsaved_result(item.finished)
-        return [*items, *otherwise], [item for item in committed if item not in lost]
 
     def _release(self, finished: list[FinishedRun], committed: list[CommittedRun]) -> None:
         """Forget the claims of runs that have ended."""

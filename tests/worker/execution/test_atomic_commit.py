@@ -10,6 +10,8 @@ from django.db import DatabaseError, connection, connections, transaction
 
 from django_jobs import job
 from django_jobs.models import Job
+from django_jobs.policy.states import State
+from django_jobs.testing import drain
 from django_jobs.worker.execution.events import CommittedRun
 from django_jobs.worker.execution.run import execute
 from tests import factories
@@ -56,6 +58,13 @@ def writing(result: str) -> str:
     """Write and return."""
     Customer.objects.create(name="kept")
     return result
+
+
+@job(name="tests.atomic.closing", atomic=True, max_attempts=1)
+def closing() -> None:
+    """Write, and close the connection before the commit."""
+    Customer.objects.create(name="lost")
+    connection.close()
 
 
 @pytest.mark.parametrize("name", [*ERRORS, "enqueue"])
@@ -138,3 +147,13 @@ def test_a_result_in_any_script_is_stored_with_the_jobs_writes() -> None:
     run = execute(claim, make_context(setup.events, worker_id=setup.worker.pk))
     assert isinstance(run, CommittedRun)
     assert Job.objects.get(pk=claim.job_id).result == "größer \U0001f600"
+
+
+def test_drain_asks_too_whether_a_commit_without_an_answer_came_through() -> None:
+    closed = closing.enqueue()
+
+    drained = drain()
+
+    assert State.SUCCEEDED not in drained.runs
+    assert closed.refresh().state in {State.SCHEDULED, State.DEAD}
+    assert not Customer.objects.exists()
