@@ -24,21 +24,21 @@ class DjangoJobsConfig(AppConfig):
 
         return operations
 
+    @staticmethod
+    def enable_loggers() -> None:
+        """Enable the engine's loggers: a logging configuration disables those made before it, unless it says otherwise.
+
+        A worker process, or settings that import from here, have made some by then.
+        """
+        for name, logger in list(logging.Logger.manager.loggerDict.items()):
+            if isinstance(logger, logging.Logger) and f"{name}.".startswith("django_jobs."):
+                logger.disabled = False
+
     def ready(self) -> None:
         """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""
         from . import builtin_jobs, checks  # noqa: F401 - registers the built-in jobs and the checks
         from .log_escapes import escape_log_records
 
-        _enable_loggers()
+        self.enable_loggers()
         escape_log_records()
         autodiscover_modules("jobs")
-
-
-def _enable_loggers() -> None:
-    """Enable the engine's loggers: LOGGING disables those made before ``django.setup()``, unless it says otherwise.
-
-    A worker process, or settings that import from here, have made some by then.
-    """
-    for name, logger in list(logging.Logger.manager.loggerDict.items()):
-        if isinstance(logger, logging.Logger) and f"{name}.".startswith("django_jobs."):
-            logger.disabled = False

@@ -6,7 +6,7 @@ import multiprocessing
 import os
 import sys
 from importlib.util import find_spec
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from .console import log_to_terminal
 from .exit_codes import EXIT_UNGUARDED
@@ -32,6 +32,8 @@ def set_up_process(options: WorkerOptions) -> None:
 
     if not apps.ready:
         django.setup()
+    app: Any = apps.get_app_config("django_jobs")
+    app.enable_loggers()  # the project may have configured logging since
     from .execution.log_capture import capture_logs
 
     log_to_terminal(options.verbosity)

@@ -124,6 +124,9 @@ def test_workers_are_configured_by_the_function_that_the_settings_name(
                     values = {name: value for name, value in vars(test_settings).items() if name.isupper()}
                     worker = {"WORKER": {"PROCESS_SETUP": "shop_setup.configure"}}
                     settings.configure(**{**values, "DJANGO_JOBS": worker})
+                    import django, logging.config
+                    django.setup()
+                    logging.config.dictConfig({"version": 1})  # disables the loggers that there are
             """,
         manage=MANAGE.format(module="shop_setup", function="configure"),
     )
@@ -131,6 +134,7 @@ def test_workers_are_configured_by_the_function_that_the_settings_name(
     job = sample.add.enqueue(1, 2)
     code, output = _run(project, worker_environment, str(project / "manage.py"), "runworker", "--burst")
     assert (code, outcomes(job)) == (0, ["succeeded"]), output
+    assert "ends: nothing is ready or due" in output
 
 
 UNGUARDED = """

@@ -79,7 +79,7 @@ def test_a_file_that_is_replaced_under_a_worker_is_noticed(start_worker: StartWo
     assert ended(running) == ["succeeded"]
     assert (running.refresh().result, outcomes(running)) == ("done", ["succeeded"])
     assert Worker.objects.get(pk=old).state == "stopped"
-    assert Worker.objects.filter(state="running").exists()
+    wait_until(Worker.objects.filter(state="running").exists, "the new process to register")
     assert worker.stop() == 0
 
 
