@@ -19,7 +19,8 @@ def ids(claims):
 
 
 def test_a_claim_moves_the_job_to_running_under_the_worker():
-    job = make_job(attempt=2, claim_number=7, name="sample", priority=3, metadata={"a": 1}, ready_at=ago(minutes=1))
+    before_a_second = ago(minutes=1).replace(microsecond=999_900)
+    job = make_job(attempt=2, claim_number=7, name="sample", priority=3, metadata={"a": 1}, ready_at=before_a_second)
     worker = make_worker()
 
     [one] = take(worker)

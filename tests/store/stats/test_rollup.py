@@ -362,3 +362,15 @@ def test_minutes_are_those_of_utc():
     roll_up(min_age=NOW)
 
     assert Rollup.objects.get(span_seconds=60, queue_name="default").starts_at == at.replace(second=0)
+
+
+def test_minutes_and_durations_are_exact_just_before_a_full_second():
+    at = datetime.now(UTC).replace(minute=0, second=59, microsecond=999_900) - timedelta(hours=1)
+    started = at - timedelta(seconds=1, microseconds=300)
+    make_attempt(make_job(), ready_at=started - timedelta(seconds=4), started_at=started, finished_at=at)
+
+    roll_up(min_age=NOW)
+
+    row = Rollup.objects.get(span_seconds=60, queue_name="default")
+    assert row.starts_at == at.replace(second=0, microsecond=0)
+    assert (row.waits, row.runs) == ({str(bucket_of(4)): 1}, {str(bucket_of(1.0003)): 1})

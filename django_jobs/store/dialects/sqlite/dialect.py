@@ -22,7 +22,7 @@ from .limits import SQLiteLimits
 from .schedules import SQLiteSchedules
 from .server import SQLiteServer
 from .sessions import SQLiteSessions
-from .statements import SINCE_EPOCH
+from .statements import SINCE_EPOCH, WHOLE_SECONDS
 from .transactions import write_transaction
 
 BUSY_SECONDS = 30
@@ -44,7 +44,7 @@ class SQLite(Dialect):
     logs = LogStatements()
     # SQLite's own instants are milliseconds: a shorter wait counts as none or as one of them.
     stats = StatStatements(
-        minute="CAST(strftime('%%s', finished_at) AS integer) / 60",
+        minute=f"CAST({WHOLE_SECONDS.format('finished_at')} AS integer) / 60",
         waited=f"round({SINCE_EPOCH.format('started_at')} - {SINCE_EPOCH.format('ready_at')}, 6)",
         ran=f"round({SINCE_EPOCH.format('finished_at')} - {SINCE_EPOCH.format('started_at')}, 6)",
     )

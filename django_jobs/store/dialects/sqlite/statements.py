@@ -73,7 +73,9 @@ WHERE id IN (
 RETURNING id, claim_number, name, queue_name, priority, attempt, max_attempts, arguments, metadata,
           {enqueued}, {ready}, {unknown}, {started}, worker_deaths, flags
 """
-SINCE_EPOCH = "CAST(strftime('%%s', {0}) || substr({0}, 20) AS REAL)"
+WHOLE_SECONDS = "strftime('%%s', substr({0}, 1, 19))"
+"""Without the fraction: SQLite rounds to milliseconds, and from .9995 on to the next second."""
+SINCE_EPOCH = f"CAST({WHOLE_SECONDS} || substr({{0}}, 20) AS REAL)"
 _CLAIM_PARTS = {
     "now": NOW.replace("%", "%%"),
     "enqueued": f"coalesce({SINCE_EPOCH.format('enqueued_at')}, {SINCE_EPOCH.format('started_at')})",
