@@ -1,4 +1,4 @@
-"""The Django app: imports every app's ``jobs`` module once all apps are ready."""
+"""The Django app: imports every app's ``jobs`` module, and what task backends ask for, once all apps are ready."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import logging
 from types import ModuleType
 
 from django.apps import AppConfig
-from django.utils.module_loading import autodiscover_modules
+from django.conf import settings
+from django.utils.module_loading import autodiscover_modules, import_string
 from django.utils.translation import gettext_lazy as _
 
 
@@ -34,11 +35,48 @@ class DjangoJobsConfig(AppConfig):
             if isinstance(logger, logging.Logger) and f"{name}.".startswith("django_jobs."):
                 logger.disabled = False
 
+    @staticmethod
+    def task_modules() -> tuple[str, ...]:
+        """Return the names of the modules that the backends in the setting TASKS want imported from each app."""
+        if not settings.is_overridden("TASKS"):  # type: ignore[misc]  # the plugin knows no methods of settings
+            return ()
+        names: dict[str, None] = {}
+        for params in settings.TASKS.values():
+            path = params.get("BACKEND", "")
+            try:
+                backend = import_string(path)
+            except Exception:
+                if path.startswith("django_jobs."):
+                    raise
+                continue  # whoever uses that backend is told
+            names |= dict.fromkeys(getattr(backend, "autodiscovered_modules", ()))
+        return tuple(names)
+
     def ready(self) -> None:
-        """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``."""
+        """Import ``<app>/jobs.py`` of every installed app, as the admin does with ``admin.py``; Tasks, too."""
         from . import builtin_jobs, checks  # noqa: F401 - registers the built-in jobs and the checks
-        from .log_escapes import escape_log_records
+        from .brokers import replay_jobs  # noqa: F401 - registers those of messages
+        from .contrib.mail import jobs  # noqa: F401 - registers the one that sends mails
+        from .functions.startup import run_steps
+        from .loggers import harden_loggers
 
         self.enable_loggers()
-        escape_log_records()
-        autodiscover_modules("jobs")
+        harden_loggers()
+        autodiscover_modules("jobs", *self.task_modules())
+        run_steps()
+        self._enable_metrics()
+
+    @staticmethod
+    def _enable_metrics() -> None:
+        """Have workers serve metrics if the setting says so; wrong settings are for the checks to tell."""
+        from .conf import get_settings
+        from .exceptions import ConfigurationError
+
+        try:
+            is_enabled = get_settings().metrics.prometheus
+        except ConfigurationError:
+            return
+        if is_enabled:
+            from .contrib.prometheus import enable
+
+            enable()

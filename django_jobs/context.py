@@ -7,7 +7,7 @@ import logging
 import math
 import operator
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -15,7 +15,9 @@ from typing import Any, Protocol
 from asgiref.sync import sync_to_async
 
 from .arguments.metadata import write_metadata
+from .conf.database import current_database
 from .exceptions import Cancel, NoCurrentJobError, PayloadTooLargeError
+from .policy.metadata import COPY_OF, SCHEDULE_KEY
 
 __all__ = ["JobContext", "current_job"]
 
@@ -39,6 +41,14 @@ class LogSink(Protocol):
         """Take a line, without waiting for the database."""
 
 
+class HasContext(Protocol):
+    """An item of a chunk."""
+
+    @property
+    def context(self) -> JobContext:
+        """The context of the item's job."""
+
+
 SaveUpdate = Callable[[dict[str, Any]], None]
 
 
@@ -46,7 +56,9 @@ class JobContext:
     """The current run: its job and attempt, and the means to report progress, log and save metadata.
 
     ``metadata`` is the small JSON object given to ``using(metadata=...)``; change it and call
-    ``save_metadata()``. ``enqueued`` is in seconds since the epoch.
+    ``save_metadata()``. ``enqueued``, and ``ready``, when the job was ready to run, are in seconds since the epoch.
+    ``database``: the alias of the job's. ``stored_arguments`` is JSON text, secrets and all.
+    ``chunk``: the items of the call, if the function is called with those of many jobs; this is the first job then.
     """
 
     __slots__ = (
@@ -55,8 +67,11 @@ class JobContext:
         "_last_saved_at",
         "_last_total",
         "_log",
+        "_reserved",
         "_save",
         "attempt",
+        "chunk",
+        "database",
         "enqueued",
         "job_id",
         "max_attempts",
@@ -64,6 +79,8 @@ class JobContext:
         "name",
         "priority",
         "queue_name",
+        "ready",
+        "stored_arguments",
     )
 
     def __init__(
@@ -79,7 +96,12 @@ class JobContext:
         metadata: dict[str, Any],
         save: SaveUpdate,
         log: LogSink | None = None,
+        reserved: Mapping[str, Any] | None = None,
+        stored_arguments: str = "{}",
+        ready: float | None = None,
+        database: str | None = None,
     ) -> None:
+        self.database = database or current_database()
         self.job_id = job_id
         self.name = name
         self.queue_name = queue_name
@@ -88,8 +110,12 @@ class JobContext:
         self.max_attempts = max_attempts
         self.enqueued = enqueued
         self.metadata = metadata
+        self.ready = enqueued if ready is None else ready
+        self.stored_arguments = stored_arguments
+        self.chunk: Sequence[HasContext] = ()
         self._save = save
         self._log = log
+        self._reserved = reserved
         self._last_saved_at: float | None = None
         self._last_total: int | None = None
         self._cancel_checked_at = -CANCEL_CHECK_INTERVAL_SECONDS
@@ -107,6 +133,12 @@ class JobContext:
         return datetime.fromisoformat(due_at) if isinstance(due_at, str) else None
 
     @property
+    def schedule_name(self) -> str | None:
+        """The name of the schedule that enqueued this job; None for any other job, and for a copy."""
+        name = self.metadata.get(SCHEDULE_KEY)
+        return name if isinstance(name, str) and self.due_at and COPY_OF not in self.metadata else None
+
+    @property
     def cancel_requested(self) -> bool:
         """True once cancellation was requested; then raise ``Cancel``, or return a partial result.
 
@@ -117,7 +149,7 @@ class JobContext:
             from .store.lifecycle.cancel import is_cancel_requested
 
             self._cancel_checked_at = now
-            self._is_cancel_requested = is_cancel_requested(self.job_id)
+            self._is_cancel_requested = is_cancel_requested(self.job_id, using=self.database)
         return self._is_cancel_requested
 
     async def acancel_requested(self) -> bool:
@@ -166,6 +198,26 @@ class JobContext:
         if self._log is not None:
             self._log.add(level=level, logger=logger, message=message)
 
+    def allow_attempts(self, max_attempts: int) -> None:
+        """Raise the maximum of attempts of this job, from this run on; a number below the present one changes nothing.
+
+        Saved in the background before the run's end, as progress is.
+        """
+        from .conf.readers import as_max_attempts
+
+        if as_max_attempts("allow_attempts", max_attempts) > self.max_attempts:
+            self.max_attempts = max_attempts
+            self._save({"max_attempts": max_attempts})
+
+    def reserved(self, key: str) -> Any:
+        """Return what the engine keeps in the metadata under a key of its own; None if that is nothing."""
+        return (self._reserved or {}).get(key)
+
+    def save_reserved(self, key: str, value: Any) -> None:
+        """Save a value under a key of the engine's own, and the metadata with it. Raises as ``save_metadata``."""
+        self._reserved = {**(self._reserved or {}), key: value}
+        self.save_metadata()
+
     def save_metadata(self) -> None:
         """Save ``metadata`` as it is now, for this run and the next attempt.
 
@@ -173,7 +225,8 @@ class JobContext:
         """
         from .conf import get_settings
 
-        text = write_metadata(self.metadata, what=f"{self.name}: metadata")
+        metadata = {**self.metadata, **self._reserved} if self._reserved else self.metadata
+        text = write_metadata(metadata, what=f"{self.name}: metadata")
         if len(text.encode()) > get_settings().enqueue.max_payload_bytes:
             raise PayloadTooLargeError(
                 f"{self.name}: metadata of {len(text)} characters is larger than ENQUEUE['MAX_PAYLOAD_BYTES']"
@@ -236,6 +289,10 @@ def current_job_or_none() -> JobContext | None:
     return _current.get(None)
 
 
+activate, deactivate = _current.set, _current.reset
+"""The two halves of ``activate_context``, for runs: as a block it costs a job two calls more."""
+
+
 class activate_context:  # noqa: N801 - reads as a statement: with activate_context(context)
     """Make ``context`` the current job's within the block, in this thread or task."""
 
@@ -252,12 +309,16 @@ class activate_context:  # noqa: N801 - reads as a statement: with activate_cont
 
 
 class BatchScope:
-    """A batch that is filled here. ``is_builder``: the filling code closes the batch, and records its activity."""
+    """A batch that is filled here. ``is_builder``: the filling code closes the batch, and records its activity.
 
-    __slots__ = ("_active_at", "batch_id", "is_builder")
+    ``database``: where it is.
+    """
 
-    def __init__(self, batch_id: int, *, is_builder: bool) -> None:
+    __slots__ = ("_active_at", "batch_id", "database", "is_builder")
+
+    def __init__(self, batch_id: int, *, database: str, is_builder: bool) -> None:
         self.batch_id = batch_id
+        self.database = database
         self.is_builder = is_builder
         self._active_at = time.monotonic()
 

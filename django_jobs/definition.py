@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import WRAPPER_ASSIGNMENTS, partial
 from typing import (
@@ -12,6 +12,8 @@ from typing import (
     Concatenate,
     Generic,
     Literal,
+    Never,
+    NoReturn,
     ParamSpec,
     Protocol,
     TypeVar,
@@ -21,14 +23,18 @@ from typing import (
 )
 
 from asgiref.sync import sync_to_async
+from django.apps import apps
 from django.views.decorators.debug import sensitive_variables
 
 from . import registry
 from .arguments.signature import CallSignature
-from .callables import as_coroutine_function, check_function, is_async
+from .chunks import ChunkItem, ChunkSignature, call_with_one
 from .context import JobContext
 from .enqueueing import ManyArguments, bind_many, enqueue_bound, enqueue_stream
 from .exceptions import ConfigurationError
+from .functions.callables import as_coroutine_function, check_function, is_async
+from .functions.discovery import record_definition
+from .functions.origin import NOWHERE, Origin, derived_name, find_origin
 from .limits import check_keys, needs_of
 from .options import (
     JobKeywords,
@@ -38,9 +44,11 @@ from .options import (
     check_name,
     check_predecessors,
     check_using,
+    common_database,
     read_job_options,
 )
-from .origin import NOWHERE, Origin, derived_name, find_origin
+from .policy.chunks import Chunk
+from .policy.foreign_options import METHODS
 from .policy.graph import OnDead
 from .policy.limits import RequiredPermit
 from .schedules import define_schedule, origin_of
@@ -48,10 +56,12 @@ from .uniqueness import check_unique
 
 if TYPE_CHECKING:
     from .models import Job
+    from .store.dialects.base.jobs import StartedRun
 
 P = ParamSpec("P")
 Rest = ParamSpec("Rest")
 R = TypeVar("R")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -63,15 +73,20 @@ class JobDefinition(Generic[P, R]):
     options: JobOptions
     enqueue_options: UsingOptions = field(default_factory=UsingOptions)
     waits_for: tuple[int, ...] = ()
+    waits_in: str | None = None
     on_dead: OnDead = OnDead.BLOCK
     origin: Origin = NOWHERE
+    convert_result: Callable[[Any], Any] | None = None
     signature: CallSignature = field(init=False)
     is_async: bool = field(init=False)
     coroutine_function: Callable[..., Awaitable[R]] = field(init=False)
 
     def __post_init__(self) -> None:
         function, options, label = self.function, self.options, f"@job {self.name}"
-        signature = CallSignature(function, name=self.name, takes_context=options.takes_context)
+        if options.chunk is not None:
+            signature: CallSignature = ChunkSignature(function, name=self.name, chunk=options.chunk)
+        else:
+            signature = CallSignature(function, name=self.name, takes_context=options.takes_context)
         wrapper: dict[str, Any] = {
             name: getattr(function, name) for name in WRAPPER_ASSIGNMENTS if hasattr(function, name)
         }
@@ -90,6 +105,19 @@ class JobDefinition(Generic[P, R]):
                 f"{label}: atomic=True needs a plain function; Django's transactions do not work in async code"
             )
 
+    def as_called(self, args: Sequence[Any], /) -> JobDefinition[P, R]:
+        """See ``DefinedJob``."""
+        return self
+
+    @property
+    def context_needs_read(self) -> bool:
+        """See ``DefinedJob``."""
+        return False
+
+    def context_argument(self, context: JobContext, run: StartedRun, /) -> Any:
+        """Return the context that a function with ``takes_context`` is given."""
+        return context
+
     def needs(self, stored: Mapping[str, Any]) -> tuple[RequiredPermit, ...]:
         """Return the limits of a job with these arguments, by name. Raises LimitKeyError."""
         return needs_of(self.name, self.options.limits, self.signature, stored)
@@ -97,13 +125,29 @@ class JobDefinition(Generic[P, R]):
     @sensitive_variables("args", "kwargs")
     def __call__(self, /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now; no queue, no retry. With ``takes_context`` the caller passes one."""
+        if self.options.chunk is not None:
+            self.signature.bind(args, kwargs)
+            return cast("R", call_with_one(self.function, args))
         return self.function(*args, **kwargs)
 
     def __repr__(self) -> str:
         return f"<job {self.name}>"
 
-    def using(self, **options: Unpack[UsingOptions]) -> JobDefinition[P, R]:
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Say what other libraries' methods are here."""
+            hint = f"; what you look for is {METHODS[name]}" if name in METHODS else ""
+            label = f"<job {vars(self).get('name')}>"  # not its repr: a copy that is being made has no name yet
+            raise AttributeError(f"{label} has no attribute {name!r}{hint}", name=name, obj=self)
+
+    def using(self, *surplus: Never, **options: Unpack[UsingOptions]) -> JobDefinition[P, R]:
         """Return this job with options for its enqueue; see ``UsingOptions``. Raises ConfigurationError naming one."""
+        if surplus:
+            raise ConfigurationError(
+                f"{self.name}.using: options are given by keyword, such as using(run_after=60); got"
+                f" {', '.join(map(repr, surplus))}"
+            )
         given = {**self.enqueue_options, **check_using(self.name, options)}
         return self._changed(enqueue_options=given)
 
@@ -114,7 +158,11 @@ class JobDefinition(Generic[P, R]):
         jobs that wait for it. If one is cancelled, so is the new job. Raises ConfigurationError.
         """
         ids, rule = check_predecessors(self.name, jobs, on_dead)
-        return self._changed(waits_for=tuple(dict.fromkeys((*self.waits_for, *ids))), on_dead=rule)
+        return self._changed(
+            waits_for=tuple(dict.fromkeys((*self.waits_for, *ids))),
+            waits_in=common_database(f"{self.name}.after(...)", jobs, known=self.waits_in),
+            on_dead=rule,
+        )
 
     def _changed(self, **fields: Any) -> JobDefinition[P, R]:
         """Return a copy with other values: ``dataclasses.replace``, without the checks of ``@job`` again."""
@@ -218,6 +266,12 @@ class _Decorator(Protocol):
     def __call__(self, function: Callable[P, R], /) -> JobDefinition[P, R]: ...
 
 
+class _ChunkDecorator(Protocol):
+    """The function takes the items of many jobs; each is enqueued with one argument."""
+
+    def __call__(self, function: Callable[[Sequence[ChunkItem[T]]], R], /) -> JobDefinition[[T], R]: ...
+
+
 class _ContextDecorator(Protocol):
     """The first parameter is the worker's to fill, and no argument of the job."""
 
@@ -226,6 +280,10 @@ class _ContextDecorator(Protocol):
 
 @overload
 def job(function: Callable[P, R], /) -> JobDefinition[P, R]: ...
+
+
+@overload
+def job(*, chunk: Chunk, **options: Unpack[JobKeywords]) -> _ChunkDecorator: ...
 
 
 @overload
@@ -239,20 +297,22 @@ def job(*, takes_context: Literal[False] = ..., **options: Unpack[JobKeywords]) 
 def job(
     function: Callable[..., Any] | None = None,
     /,
-    *,
+    *surplus: Any,
     takes_context: bool = False,
+    chunk: Chunk | None = None,
     **options: Unpack[JobKeywords],
 ) -> Any:
     """Make a function a job: ``@job`` or ``@job(option=...)``; the options are those of ``JobKeywords``.
 
     takes_context: the function's first parameter is the JobContext.
+    chunk: ``Chunk(500)``: the function is called with the items of up to so many jobs at once; see ``ChunkItem``.
 
     Raises ConfigurationError naming the job, the option, what was expected and what came.
     """
-    if function is not None and not callable(function):
-        raise ConfigurationError(f"@job: expected a function, got {function!r}; options are given by keyword")
+    if surplus or (function is not None and not callable(function)):
+        _refuse_positions((function, *surplus))
     label = f"@job {options.get('name') or getattr(function, '__qualname__', '')}".rstrip()
-    checked = read_job_options(label, options, takes_context=takes_context)
+    checked = read_job_options(label, options, takes_context=takes_context, chunk=chunk)
     schedule = {name: value for name, value in options.items() if name in ScheduleOptions.__annotations__}
     define = partial(
         _define,
@@ -261,6 +321,15 @@ def job(
         schedule=cast("ScheduleOptions", schedule),
     )
     return define if function is None else define(function)
+
+
+def _refuse_positions(given: tuple[object, ...]) -> NoReturn:
+    names = [value for value in given if isinstance(value, str)]
+    example = f"queue_name={names[0]!r}" if names else "queue_name=..."
+    got = ", ".join(map(repr, given))
+    raise ConfigurationError(
+        f"@job: expected a function, got {got}; options are given by keyword, such as @job({example})"
+    )
 
 
 def _define(
@@ -280,26 +349,45 @@ def _define(
         function = sensitive_variables(*options.redact)(function)
     definition: JobDefinition[Any, Any] = JobDefinition(function, name=name, options=options, origin=origin)
     registry.register(definition)
+    record_definition(name, origin)
     if schedule:
         define_schedule(name, definition, arguments={}, options=schedule, origin=origin_of(function))
     return definition
 
 
-def find_job(name: str) -> JobDefinition[..., Any]:
+def find_job(name: str, *, unknown: Literal["raise", "allow"] = "raise") -> JobDefinition[..., Any]:
     """Return the job of this name: ``find_job("mail.send").using(priority=5).enqueue(7)``.
 
-    A name that this process does not know gives a job with the settings' defaults that takes any arguments; the
-    worker checks them. Raises ConfigurationError for a name that no job can have.
+    unknown: for a name that this process does not know. ``raise``: an UnknownJobError with the nearest name; none is
+    raised before ``django.setup()`` has ended and all names are known. ``allow``, for a job of another code base: a job
+    with the settings' defaults that takes any arguments, which its worker checks.
+
+    Raises ConfigurationError for a name that no job can have, and for anything but a name.
     """
+    if not isinstance(name, str):
+        _refuse_as_name(name)
+    if unknown not in ("raise", "allow"):
+        raise ConfigurationError(f"find_job: unknown: expected 'raise' or 'allow', got {unknown!r}")
     definition = registry.find(name)
     if isinstance(definition, JobDefinition):
         return definition
     check_name(name)
+    if unknown == "raise" and apps.ready:
+        raise registry.unknown_job(name, may_be_foreign=True)
     return JobDefinition(_unknown_function, name=name, options=JobOptions())
 
 
+def _refuse_as_name(given: object) -> NoReturn:
+    if registry.as_definition(given) is not None:
+        raise ConfigurationError(f"expected the name of a job, got the job itself, {given!r}; call its enqueue(...)")
+    raise ConfigurationError(f"expected the name of a job, such as 'shop.jobs.send', got {given!r}; @job makes a job")
+
+
 def enqueue(name: str, /, *args: Any, **kwargs: Any) -> Job:
-    """Insert one job by its name: the caller need not import the function. See ``find_job``."""
+    """Insert one job by its name: the caller need not import the function.
+
+    Raises what ``find_job(name)`` raises; ``find_job(name, unknown="allow").enqueue(...)`` takes any name.
+    """
     return find_job(name).enqueue(*args, **kwargs)
 
 

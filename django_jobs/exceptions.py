@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
-from math import inf
-from typing import Any
 
-from .policy.backoff import MAX_WAIT
+from .policy.durations import Duration, read_wait
+from .policy.hints import explains_options
 
 __all__ = [
     "ArgumentsError",
@@ -19,20 +19,25 @@ __all__ = [
     "JobTimeoutError",
     "JobsError",
     "LimitKeyError",
+    "MessageRefusedError",
     "NoCurrentBatchError",
     "NoCurrentJobError",
+    "NotStorableError",
     "OnceError",
     "PayloadTooLargeError",
+    "PoisonMessageError",
     "RateLimited",
     "ResultExpiredError",
     "ResultNotPassedError",
     "ResultUnreadableError",
     "Retry",
     "SerializationError",
+    "SettingsError",
     "Snooze",
     "UnfinishedResultError",
     "UnknownJobError",
     "WaitTimeoutError",
+    "WorkerLostError",
 ]
 
 
@@ -44,8 +49,19 @@ class ConfigurationError(JobsError, ValueError):
     """A setting or an option is wrong; the message names it, the expected value and the given one."""
 
 
+class SettingsError(ConfigurationError):
+    """The setting DJANGO_JOBS is wrong; ``problems`` has a sentence for each wrong key, the message has all of them."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__(problems)
+        self.problems = tuple(problems)
+
+    def __str__(self) -> str:
+        return "\n".join(self.problems)
+
+
 class UnknownJobError(JobsError, LookupError):
-    """No job of this name is registered in this process."""
+    """No job of this name is registered in this process. Also the error of a job that no worker knew for too long."""
 
 
 class ArgumentsError(JobsError, TypeError):
@@ -112,6 +128,23 @@ class JobTimeoutError(JobsError):
     """Raised inside a job that ran longer than its ``timeout``."""
 
 
+class WorkerLostError(JobsError):
+    """The process that ran the job died or stopped answering. Recorded as the error of its attempt, never raised."""
+
+
+class MessageRefusedError(JobsError):
+    """A broker did not take a message: too large, no such topic, no queue bound. The error of the job that sends it."""
+
+
+class PoisonMessageError(JobsError, ValueError):
+    """A message cannot become a job: no JSON, not what the function takes, too large. The message says why."""
+
+
+class NotStorableError(JobsError):
+    """The database refused the limits of a job that was to start. Recorded as the job's error, never raised."""
+
+
+@explains_options
 class Retry(Exception):
     """Raise inside a job to run it again; the attempt counts.
 
@@ -121,9 +154,9 @@ class Retry(Exception):
     after: timedelta | None = None
     reason: str = ""
 
-    def __init__(self, *, after: timedelta | float | None = None, reason: str = "") -> None:
+    def __init__(self, after: Duration | None = None, *, reason: str = "") -> None:
         super().__init__(reason)
-        self.after = as_delay("Retry", after) if after is not None else None
+        self.after = read_wait("Retry", after) if after is not None else None
         self.reason = reason
 
 
@@ -147,14 +180,16 @@ class BatchEndedError(JobsError, Cancel):
     """A batch that has ended, or was cancelled, takes no more jobs; a job that does not catch this is cancelled too."""
 
 
+@explains_options
 class Snooze(Exception):
     """Raise inside a job to run it again after ``delay`` (timedelta or seconds); the attempt does not count."""
 
-    def __init__(self, delay: timedelta | float) -> None:
+    def __init__(self, delay: Duration) -> None:
         super().__init__(f"again in {delay}")
-        self.delay = as_delay("Snooze", delay)
+        self.delay = read_wait(type(self).__name__, delay)
 
 
+@explains_options
 class RateLimited(Snooze):
     """Raise inside a job with a ``rate_limit`` when the called server refuses because of too many calls.
 
@@ -162,20 +197,5 @@ class RateLimited(Snooze):
     attempt does not count. A job without a rate limit only snoozes.
     """
 
-    def __init__(self, retry_after: timedelta | float) -> None:
+    def __init__(self, retry_after: Duration) -> None:
         super().__init__(retry_after)
-
-
-def as_delay(what: str, value: Any) -> timedelta:
-    """Return the wait that a job asks for. Raises TypeError or ValueError that names ``what``."""
-    if isinstance(value, timedelta):
-        delay = timedelta(value.days, value.seconds, value.microseconds)
-    elif type(value) in {int, float}:
-        if not 0 <= value < inf:
-            raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")
-        delay = timedelta(seconds=min(value, MAX_WAIT.total_seconds()))
-    else:
-        raise TypeError(f"{what}: expected a timedelta or seconds, got {value!r}")
-    if delay < timedelta(0):
-        raise ValueError(f"{what}: expected a delay of zero or more, got {value!r}")
-    return delay

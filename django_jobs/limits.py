@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import date
 from decimal import Decimal
 from enum import Enum
@@ -97,6 +98,9 @@ def needs_of(
         what = f"{job_name}: {OPTIONS[rule.kind]}"
         key = _key(what, limit.key, signature, stored)
         if key is not None:
+            if isinstance(limit, Ordering) and callable(limit.hold_when_dead):
+                holds = _call(what, limit.hold_when_dead, signature.by_name(stored))
+                rule = replace(rule, hold_when_dead=bool(holds))
             needs.append(required_permit(rule, name=limit.name or job_name, key=key))
     return tuple(needs)
 
@@ -108,13 +112,17 @@ def _key(what: str, key: KeyOption, signature: CallSignature, stored: Mapping[st
     if isinstance(key, str):
         value: object = arguments.get(key)
     else:
-        try:
-            value = key(**arguments)
-        except Exception as error:
-            raise LimitKeyError(
-                f"{what}: the key's function failed for these arguments: {type(error).__name__}: {error}"
-            ) from error
+        value = _call(what, key, arguments)
     return None if value is None else _as_text(what, value)
+
+
+def _call(what: str, function: Callable[..., object], arguments: Mapping[str, Any]) -> object:
+    try:
+        return function(**arguments)
+    except Exception as error:
+        raise LimitKeyError(
+            f"{what}: the key's function failed for these arguments: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _as_text(what: str, value: object) -> str:

@@ -18,26 +18,35 @@ This module is the one public face of ``django_jobs.store``; the admin, the comm
 from __future__ import annotations
 
 from .conf import get_settings
+from .hooks import hook_metadata_by_name
+from .models import CronSchedule
 from .policy.cancellation import CancelResult
 from .store.batches.batch import Progress, batch_progress, batch_progress_by_id
 from .store.dead_letters.groups import find_group, groups_page
 from .store.dead_letters.mute import mute, set_group_note, unmute
 from .store.dead_letters.resolve import resolve, set_dead_letter_note
+from .store.dead_letters.resolve_group import GroupResolution, resolve_group, undo_resolve_group
 from .store.doctor.why_not_running import why_not_running
 from .store.enqueue.prune_keys import prune_keys, prune_once
 from .store.lifecycle.cancel import cancel
 from .store.lifecycle.cancel_batch import cancel_batch
+from .store.lifecycle.kill import kill_worker
+from .store.lifecycle.move import move
+from .store.lifecycle.prioritize import set_priority
 from .store.lifecycle.prune import prune as prune_jobs
 from .store.lifecycle.prune import prune_records, prune_ticks
 from .store.lifecycle.purge import purge
 from .store.lifecycle.redrive import redrive
-from .store.lifecycle.replay import replay
+from .store.lifecycle.replay import replay as copy_jobs
 from .store.lifecycle.run_now import run_now
 from .store.limits.reopen import reopen_limit
-from .store.queues import pause, resume, set_max_running
+from .store.messages.inbox import prune_inbox
+from .store.messages.sources import pause_source, resume_source
+from .store.queues import pause, register_queues, resume, set_max_running
 from .store.results.retention import expire_results
 from .store.schedules.definitions import delete_schedule, pause_schedule, resume_schedule, save_schedule
-from .store.schedules.tick import ManualTickResult, run_schedule
+from .store.schedules.tick import ManualTickResult
+from .store.schedules.tick import run_schedule as fire_by_hand
 from .store.search.jobs import find_jobs
 from .store.search.keys import find_keys, find_once, keys_of_job
 from .store.selection import DeadLetterTarget, JobTarget, Target
@@ -58,6 +67,8 @@ __all__ = [  # noqa: RUF022 - grouped by what they act on
     "redrive",
     "run_now",
     "purge",
+    "move",
+    "set_priority",
     "replay",
     "prune",
     "why_not_running",
@@ -68,6 +79,9 @@ __all__ = [  # noqa: RUF022 - grouped by what they act on
     "read_statuses",
     # Dead letters
     "resolve",
+    "resolve_group",
+    "GroupResolution",
+    "undo_resolve_group",
     "set_dead_letter_note",
     "mute",
     "unmute",
@@ -84,8 +98,12 @@ __all__ = [  # noqa: RUF022 - grouped by what they act on
     "pause",
     "resume",
     "set_max_running",
+    "register_queues",
     "queue_stats",
     "dashboard_snapshot",
+    # Messages
+    "pause_source",
+    "resume_source",
     # Limits
     "reopen_limit",
     # Schedules
@@ -97,12 +115,37 @@ __all__ = [  # noqa: RUF022 - grouped by what they act on
     "ManualTickResult",
     # Workers
     "stop_worker",
+    "kill_worker",
 ]
 
 
-def retry(target: Target, *, by: str = "", using: str | None = None) -> int:
-    """Redrive the target's dead jobs and run its scheduled ones now; return how many."""
-    return redrive(target, by=by, using=using) + run_now(target, by=by, using=using)
+def retry(target: Target, *, by: str = "", priority: int | None = None, using: str | None = None) -> int:
+    """Redrive the target's dead jobs and run its scheduled ones now; return how many.
+
+    ``priority`` None: each job keeps its own.
+    """
+    redriven = redrive(target, by=by, priority=priority, using=using)
+    return redriven + run_now(target, by=by, priority=priority, using=using)
+
+
+def replay(target: JobTarget, *, using: str | None = None) -> list[int]:
+    """Enqueue a copy of each of the target's jobs; return the copies' ids in the order of the originals.
+
+    ``target`` is a job, its id, or a queryset of jobs without a slice. A copy has the same name, queue, priority,
+    maximum of attempts, arguments and metadata, with ``copy_of`` added, and what hooks add. It depends on no other job:
+    results passed to the original are among its arguments. Jobs enqueued after the start are not copied. One
+    transaction per 500 jobs. Raises ResultNotPassedError if such a result no longer exists, and what a hook raises.
+    """
+    return copy_jobs(target, metadata_source=hook_metadata_by_name, using=using)
+
+
+def run_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> ManualTickResult:
+    """Fire a schedule at once, also a paused one; its own times stay. One transaction.
+
+    Overlap with the schedule's other jobs is handled as for any tick. ``by`` is stored with the tick. Raises
+    ConfigurationError if the schedule was deleted, is disabled or has a problem, and what a hook raises.
+    """
+    return fire_by_hand(schedule, by=by, metadata_source=hook_metadata_by_name, using=using)
 
 
 def prune(*, using: str | None = None) -> int:
@@ -116,5 +159,6 @@ def prune(*, using: str | None = None) -> int:
     prune_ticks(settings.retention.ticks, using=using)
     prune_keys(using=using)
     prune_once(settings.retention.once, using=using)
+    prune_inbox(settings.retention.inbox, using=using)
     expire_results(using=using)
     return pruned.jobs

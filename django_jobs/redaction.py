@@ -13,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from . import registry
 from .conf import get_settings
 from .policy.limits import KeyOption, LimitKind
+from .policy.poison import READ_MESSAGE, meant_for
 from .policy.redact import MASK, mask_all, mask_all_of, redact
 
 if TYPE_CHECKING:
@@ -40,7 +41,16 @@ def redact_arguments(job_name: str, arguments: Any) -> Any:
     if definition is not None and isinstance(arguments, dict):
         known = definition.signature
         arguments = {name: item if known.has(name) else mask_all_of(item) for name, item in arguments.items()}
-    return redact_for_job(job_name, arguments)
+    redacted = redact_for_job(job_name, arguments)
+    if job_name == READ_MESSAGE and isinstance(redacted, dict) and "body" in redacted:
+        redacted["body"] = _redact_body(meant_for(arguments), redacted["body"])
+    return redacted
+
+
+def _redact_body(job_name: str, body: Any) -> Any:
+    """Mask what would be secret in the job that a message was meant for; all of a text in which no name is known."""
+    is_text = not isinstance(body, (dict, list))
+    return mask_all_of(body) if is_text and is_secret_job(job_name) else redact_for_job(job_name, body)
 
 
 def secret_parts() -> tuple[str, ...]:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, Unpack, runtime_checkable
 
 from .arguments.signature import CallSignature
 from .exceptions import ConfigurationError, UnknownJobError
+from .functions.origin import Origin, derived_name, is_lambda, is_same_object, same_code, same_function
 from .options import JobOptions, UsingOptions
-from .origin import Origin, derived_name, is_lambda, is_same_object, same_code, same_function
 from .policy.graph import OnDead
+from .policy.hints import find_near
 from .policy.limits import RequiredPermit
 
 if TYPE_CHECKING:
+    from .context import JobContext
     from .models import Job
+    from .store.dialects.base.jobs import StartedRun
 
 
 @runtime_checkable
@@ -57,8 +60,29 @@ class DefinedJob(Protocol):
         """The ids of the jobs given to ``after``."""
 
     @property
+    def waits_in(self) -> str | None:
+        """The database of those jobs, if jobs are in several."""
+
+    @property
     def on_dead(self) -> OnDead:
         """The rule given to ``after``."""
+
+    @property
+    def convert_result(self) -> Callable[[Any], Any] | None:
+        """A function of the result that returns what is stored; a job with one is dead if that cannot be.
+
+        None: the result is stored as it is, and a job whose result cannot be stored has succeeded.
+        """
+
+    def as_called(self, args: Sequence[Any], /) -> DefinedJob:
+        """Return the same job with what its row has to tell of a call with these positions, besides the values."""
+
+    @property
+    def context_needs_read(self) -> bool:
+        """True if ``context_argument`` may use the database for a run that is not the first."""
+
+    def context_argument(self, context: JobContext, run: StartedRun, /) -> Any:
+        """Return the context as the function takes it: its first argument, if it takes one."""
 
     def needs(self, stored: Mapping[str, Any], /) -> tuple[RequiredPermit, ...]:
         """Return the limits of a job with these arguments, by name."""
@@ -70,7 +94,50 @@ class DefinedJob(Protocol):
         """Insert one job in the caller's transaction and return it."""
 
 
+class TaskLike(Protocol):
+    """A Task of Django, for type checkers; ``contrib.tasks`` knows it."""
+
+    @property
+    def module_path(self) -> str:
+        """The dotted path of the function, under which its jobs are stored."""
+
+
+JobLike = DefinedJob | TaskLike
+"""What ``as_definition`` takes."""
+
+
+class JobSource(Protocol):
+    """Another way than ``@job`` to define jobs, such as the Tasks of Django."""
+
+    def find(self, name: str, /) -> DefinedJob | None:
+        """Return the job of a name that is not registered, and register it; None if there is none."""
+
+    def definition_of(self, given: object, /) -> DefinedJob | None:
+        """Return the job that an object of the other way stands for, None for any other object."""
+
+    def job_id_of(self, given: str, /) -> int | None:
+        """Return the id of the job that an id of the other way stands for, None for any other text. No statement."""
+
+
 _definitions: dict[str, DefinedJob] = {}
+_sources: list[JobSource] = []
+
+
+def add_source(source: JobSource) -> None:
+    """Have jobs looked up in ``source``, too."""
+    _sources.append(source)
+
+
+def as_definition(given: object) -> DefinedJob | None:
+    """Return the job that an object is, or stands for; None for anything else."""
+    if isinstance(given, DefinedJob):
+        return given
+    return next((found for source in _sources if (found := source.definition_of(given)) is not None), None)
+
+
+def job_id_of(given: str) -> int | None:
+    """Return the id of the job that the id of another way stands for, such as that of a Task's result; else None."""
+    return next((found for source in _sources if (found := source.job_id_of(given)) is not None), None)
 
 
 def register(definition: DefinedJob) -> None:
@@ -85,6 +152,11 @@ def register(definition: DefinedJob) -> None:
             f"two jobs are named {definition.name!r}: {known.origin.place} and {definition.origin.place}{note}; one"
             " would run in place of the other: give one of them another @job(name=...)"
         )
+    _definitions[definition.name] = definition
+
+
+def redefine(definition: DefinedJob) -> None:
+    """Make a job known in place of the one of its name, of which the caller knows that it has the same function."""
     _definitions[definition.name] = definition
 
 
@@ -105,15 +177,39 @@ def _is_redefinition(known: DefinedJob, new: DefinedJob) -> bool:
 
 def find(name: str) -> DefinedJob | None:
     """Return the job of this name, or None."""
+    definition = _definitions.get(name)
+    if definition is None and _sources:
+        return next((found for source in _sources if (found := source.find(name)) is not None), None)
+    return definition
+
+
+def find_registered(name: str) -> DefinedJob | None:
+    """Return the job of this name if it is registered; no other source is asked."""
     return _definitions.get(name)
 
 
 def get(name: str) -> DefinedJob:
-    """Return the job of this name, or raise UnknownJobError with the names that are known."""
-    definition = _definitions.get(name)
+    """Return the job of this name, or raise UnknownJobError with the nearest name."""
+    definition = find(name)
     if definition is None:
-        raise UnknownJobError(f"no job is named {name!r}; known are {', '.join(sorted(_definitions)) or 'none'}")
+        raise unknown_job(name)
     return definition
+
+
+def unknown_job(name: str, *, may_be_foreign: bool = False) -> UnknownJobError:
+    """Return the error about a name that no job has, with the nearest one, or all if none is near.
+
+    may_be_foreign: say how to name a job of another code base.
+    """
+    near = find_near(name, _definitions)
+    hint = f"did you mean {near!r}?" if near else f"known are {', '.join(sorted(_definitions)) or 'none'}"
+    advice = " (for a job of another code base: find_job(name, unknown='allow'))" if may_be_foreign else ""
+    return UnknownJobError(f"no job is named {name!r}; {hint}{advice}")
+
+
+def names() -> frozenset[str]:
+    """Return the names of all registered jobs."""
+    return frozenset(_definitions)
 
 
 def all_definitions() -> list[DefinedJob]:

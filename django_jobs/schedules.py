@@ -11,21 +11,21 @@ import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Never, TypeVar, Unpack
 
 from . import registry
 from .arguments.references import check_references
 from .arguments.serialization import decode, encode
-from .callables import type_hints
 from .conf import get_settings
-from .conf.readers import MAX_NAME_LENGTH, as_duration
+from .conf.readers import MAX_NAME_LENGTH, as_duration, as_duration_from_zero
 from .exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
+from .functions.callables import type_hints
+from .functions.origin import Origin, find_origin
 from .options import ScheduleOptions, check_option_names
-from .origin import Origin, find_origin
 from .policy.cron import CronError
 from .policy.overlap import Overlap
 from .policy.schedule import CatchUp, ScheduleSpec, TickPolicy, Timing
-from .registry import DefinedJob
+from .registry import DefinedJob, JobLike
 
 if TYPE_CHECKING:
     from .models import CronSchedule
@@ -60,9 +60,9 @@ _definitions: dict[str, ScheduleDefinition] = {}
 
 def schedule(
     name: str,
-    job: DefinedJob,
+    job: JobLike,
     /,
-    *,
+    *surplus: Never,
     args: Mapping[str, Any] | None = None,
     **when: Unpack[ScheduleOptions],
 ) -> ScheduleDefinition:
@@ -73,15 +73,21 @@ def schedule(
     Raises ConfigurationError or ArgumentsError naming file, line, schedule and option.
     """
     origin = _caller()
-    if not isinstance(job, DefinedJob):
+    if surplus:
+        raise ConfigurationError(
+            f"{origin}: schedule {name!r}: options are given by keyword, such as every=60 or cron='@daily'; got"
+            f" {', '.join(map(repr, surplus))}"
+        )
+    definition = registry.as_definition(job)
+    if definition is None:
         raise ConfigurationError(f"{origin}: schedule {name!r}: expected a function with @job, got {job!r}")
-    if job.enqueue_options or job.waits_for:
+    if definition.enqueue_options or definition.waits_for:
         raise ConfigurationError(
             f"{origin}: schedule {name!r}: expected a job without using(...) and after(...), which a schedule"
             " would drop; give the options to @job"
         )
     check_option_names(f"{origin}: schedule {name!r}", when, ScheduleOptions)
-    return define_schedule(name, job, arguments=dict(args or {}), options=when, origin=origin)
+    return define_schedule(name, definition, arguments=dict(args or {}), options=when, origin=origin)
 
 
 def define_schedule(
@@ -238,7 +244,7 @@ def _timing(label: str, name: str, options: ScheduleOptions) -> Timing:
         cron=cron,
         every=None if every is None else as_duration(f"{label}: every", every),
         timezone=zone,
-        jitter=as_duration(f"{label}: jitter", options.get("jitter", 0)),
+        jitter=as_duration_from_zero(f"{label}: jitter", options.get("jitter", 0)),
     )
     return _validated(label, timing)
 

@@ -11,7 +11,9 @@ from typing import Any, Literal
 from .arguments.serialization import encode
 from .conf import get_settings
 from .exceptions import ArgumentsError, ConfigurationError, JobsError
-from .policy.backoff import MAX_WAIT
+from .policy.durations import Duration, as_timedelta, keep_durations
+from .policy.hints import explains_options
+from .policy.plurals import counted
 from .policy.redact import MASK, redact
 from .policy.states import WAITING_STATES, State
 from .policy.uniqueness import (
@@ -32,6 +34,7 @@ KeyFunction = Callable[..., Any]
 """Called with the job's arguments by name, defaults filled in; returns the key, any value that an argument may be."""
 
 
+@explains_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unique:
     """At most one waiting job for each value of chosen arguments: ``@job(unique=Unique(by=("user_id",)))``.
@@ -43,20 +46,27 @@ class Unique:
     on_conflict: ``skip`` leaves the waiting job as it is, ``replace`` gives it the new arguments and time,
     ``reschedule`` the new time only. Default ``skip``, with ``debounce`` ``replace``.
     debounce: the job waits so long, and again so long from each further enqueue: it runs once after the last.
-    max_wait: the longest wait after the first enqueue.
+    max_wait: the longest wait after the first enqueue, no less than ``debounce``. Both are timedeltas or seconds.
     """
 
     by: Collection[str] | KeyFunction | None = None
     states: Collection[str] = tuple(sorted(WAITING_STATES))
     on_conflict: Literal["skip", "replace", "reschedule"] | None = None
-    debounce: timedelta | None = None
-    max_wait: timedelta | None = None
+    debounce: Duration | None = None
+    max_wait: Duration | None = None
+
+    def __post_init__(self) -> None:
+        try:
+            keep_durations(self, *(name for name in ("debounce", "max_wait") if getattr(self, name) is not None))
+        except ValueError as error:
+            raise ConfigurationError(f"Unique: {error}") from None
 
     @property
     def rule(self) -> ConflictRule:
         """The rule for an enqueue whose key another job has."""
         chosen = self.on_conflict or ("skip" if self.debounce is None else "replace")
-        return ConflictRule(on_conflict=OnConflict(chosen), max_wait=self.max_wait)
+        max_wait = None if self.max_wait is None else as_timedelta(self.max_wait)
+        return ConflictRule(on_conflict=OnConflict(chosen), max_wait=max_wait)
 
 
 def check_unique(label: str, unique: object, signature: inspect.Signature) -> None:
@@ -98,13 +108,9 @@ def _check_states(label: str, states: object) -> None:
 
 
 def _check_debounce(label: str, unique: Unique) -> None:
-    given: dict[str, object] = {"debounce": unique.debounce, "max_wait": unique.max_wait}
-    for option, value in given.items():
-        if not (value is None or (isinstance(value, timedelta) and timedelta(0) < value <= MAX_WAIT)):
-            raise ConfigurationError(
-                f"{label}: {option}: expected a positive timedelta up to {MAX_WAIT}, got {value!r}"
-            )
-    if unique.max_wait is not None and (unique.debounce is None or unique.max_wait < unique.debounce):
+    if unique.max_wait is not None and (
+        unique.debounce is None or as_timedelta(unique.max_wait) < as_timedelta(unique.debounce)
+    ):
         raise ConfigurationError(
             f"{label}: max_wait: expected no less than debounce, got {unique.max_wait!r} with"
             f" debounce={unique.debounce!r}"
@@ -133,13 +139,6 @@ def as_idempotency_key(option: str, key: object) -> str | KeyFunction:
     )
 
 
-def as_idempotency_window(option: str, window: object) -> timedelta:
-    """Return the window, or raise ConfigurationError."""
-    if isinstance(window, timedelta) and timedelta(0) < window <= MAX_WAIT:
-        return window
-    raise ConfigurationError(f"{option}: expected a positive timedelta up to {MAX_WAIT}, got {window!r}")
-
-
 def keys_for(
     name: str,
     arguments: Sequence[Mapping[str, Any]],
@@ -165,7 +164,7 @@ def keys_for(
     if len(arguments) > 1 and not callable(idempotency_key):
         raise ConfigurationError(
             f"{name}.using(idempotency_key): expected a function of the arguments for enqueue_many, got one key"
-            f" for {len(arguments)} jobs: {_cut(idempotency_key)}"
+            f" for {counted(len(arguments), 'job')}: {_cut(idempotency_key)}"
         )
     keys = [idempotency_key_of(name, idempotency_key, idempotency_window, item, secret=secret) for item in arguments]
     return keys, ConflictRule()

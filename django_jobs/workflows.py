@@ -13,17 +13,22 @@ A chain whose step is a group waits for all of it; a group may contain chains. N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
 from .arguments.results import RESULT, find_results, number_results, result_of
+from .conf import get_settings
+from .conf.database import use_database
+from .database_choice import choose_graph_database
 from .definition import JobCall
-from .enqueueing import enqueue_nodes, prepare
+from .enqueueing import enqueue_nodes, new_job, prepare
 from .exceptions import ArgumentsError, ConfigurationError, InvalidGraphError
-from .options import check_predecessors
+from .hooks import Insertion, around_enqueue, has_hooks
+from .options import check_predecessors, common_database
 from .policy.graph import GraphError, check_size
 
 if TYPE_CHECKING:
@@ -42,6 +47,7 @@ class Node:
     def __init__(self, call: JobCall, *, on_dead: str) -> None:
         self.call = call
         self.on_dead = on_dead
+        self.waits_in: str | None = None
         self._before: dict[Node | int, None] = dict.fromkeys(call.definition.waits_for)
         self._steps_before: Sequence[Node] | None = None
         self._is_list = False
@@ -60,7 +66,9 @@ class Node:
         """Have the job wait for more nodes of the same graph, or jobs enqueued before; return this node."""
         for other in others:
             if not isinstance(other, Node):
-                check_predecessors(self.call.definition.name, [other], "block")
+                name = self.call.definition.name
+                check_predecessors(name, [other], "block")
+                self.waits_in = common_database(f"{name}.after(...)", [other], known=self.waits_in)
             self._before[other if isinstance(other, Node) else other.pk] = None
         return self
 
@@ -69,8 +77,15 @@ class Node:
         self._steps_before, self._is_list = steps, as_list
         return self.after(*steps)
 
-    def prepared(self) -> tuple[NewJob, dict[str, Any]]:
-        """Return the new job and its arguments, with results numbered; jobs whose results are used are waited for."""
+    def bound(self) -> dict[str, Any]:
+        """Return the arguments as they are given, results as their stand-ins."""
+        return self.call.definition.signature.bind(self.call.args, self.call.kwargs)
+
+    def prepared(self, make: Callable[[Any], NewJob]) -> tuple[NewJob, dict[str, Any]]:
+        """Return the new job and its arguments, with results numbered; jobs whose results are used are waited for.
+
+        ``make`` makes the new job of a definition.
+        """
         call, name = self.call, self.call.definition.name
         used = list(find_results([*call.args, *call.kwargs.values()]))
         self.after(*(result.of for result in used if result.of is not None))
@@ -83,7 +98,7 @@ class Node:
             args = number_results(name, args, predecessors, before=before, as_list=as_list)
             kwargs = number_results(name, kwargs, predecessors, before=before, as_list=as_list)
         try:
-            return prepare(call.definition, args, kwargs)
+            return prepare(call.definition, args, kwargs, make=make)
         except ArgumentsError as error:
             if call.args[:1] != (RESULT,):
                 raise
@@ -119,14 +134,34 @@ class Graph:
         Raises InvalidGraphError for a circle, too many jobs or edges, or the result of a job that is not waited for;
         ArgumentsError if a call does not fit its job.
         """
+        _check_size(len(self.nodes), 0)
+        if not self.nodes:
+            return []
+        if not has_hooks():
+            return self._enqueue()
+        definitions = list(dict.fromkeys(node.call.definition for node in self.nodes))
+        with around_enqueue(Insertion(definitions, len(self.nodes))) as insertion:
+            jobs = self._enqueue()
+            insertion.inserted(jobs)
+        return jobs
+
+    def _enqueue(self) -> list[Job]:
+        if not get_settings().has_many_databases or not self.nodes:
+            return self._enqueue_here()
+        calls = [(node.call.definition, node.bound()) for node in self.nodes]
+        others = [node.waits_in for node in self.nodes if node.waits_in is not None]
+        with use_database(choose_graph_database(calls, others)):
+            return self._enqueue_here()
+
+    def _enqueue_here(self) -> list[Job]:
         from .policy.graph import OnDead
         from .store.workflows.enqueue import NewNode, PredecessorRef
 
-        _check_size(len(self.nodes), 0)
         numbers = {node: number for number, node in enumerate(self.nodes)}
         prepared = []
+        make = cache(new_job)  # and hooks are asked once for each definition
         for node in self.nodes:
-            new, arguments = node.prepared()
+            new, arguments = node.prepared(make)
             after = tuple(
                 PredecessorRef(node=_number(predecessor, numbers))
                 if isinstance(predecessor, Node)
@@ -134,7 +169,7 @@ class Graph:
                 for predecessor in node.predecessors
             )
             prepared.append(NewNode(new=new, arguments=arguments, after=after, on_dead=OnDead(node.on_dead)))
-        return enqueue_nodes(prepared) if prepared else []
+        return enqueue_nodes(prepared)
 
     async def aenqueue(self) -> list[Job]:
         """Do what ``enqueue`` does, from asynchronous code."""

@@ -41,10 +41,11 @@ class Recipe:
 
 
 DEMO = Recipe(folder=".venv-demo", group="demo")
+_SECOND = os.environ.get("DJANGO_JOBS_VENV")
 DEVELOPMENT = Recipe(
-    folder=os.environ.get("DJANGO_JOBS_VENV", ".venv"), group="dev", optional_extras=("postgresql", "mysql")
+    folder=_SECOND or ".venv", group="test" if _SECOND else "dev", optional_extras=("postgresql", "mysql")
 )
-"""Tests, linters, benchmarks. ``DJANGO_JOBS_VENV`` names another folder, for a second version of Python."""
+"""Tests, linters, benchmarks. ``DJANGO_JOBS_VENV`` names another folder, for tests on a second version of Python."""
 
 
 def ensure_environment(recipe: Recipe) -> None:
@@ -110,20 +111,21 @@ def _make(folder: Path, python: Path, recipe: Recipe) -> None:
         sys.exit("no virtual environment could be made; on Debian: apt-get install python3-venv")
     # The pip of an older Python knows neither dependency groups nor constraints of a build.
     _pip(python, "--upgrade", "pip")
-    _pip(python, "--group", f"{ROOT / 'pyproject.toml'}:{recipe.group}", *_editable())
+    group = ("--group", f"{ROOT / 'pyproject.toml'}:{recipe.group}")
+    if recipe.optional_extras and _can_install(python, *group, *_editable(*recipe.optional_extras)):
+        return
+    _pip(python, *group, *_editable())
     for extra in recipe.optional_extras:
-        failed = subprocess.run(
-            _pip_command(python, *_editable(extra)),
-            check=False,
-            capture_output=True,
-            text=True,
-            env=_quiet_environment(),
-        )
-        if failed.returncode:
+        if not _can_install(python, *_editable(extra)):
             print(
                 f"Continuing without {extra!r}, which could not be installed. {HINTS.get(extra, '')}".rstrip(),
                 file=sys.stderr,
             )
+
+
+def _can_install(python: Path, *arguments: str) -> bool:
+    command = _pip_command(python, *arguments)
+    return not subprocess.run(command, check=False, capture_output=True, env=_quiet_environment()).returncode
 
 
 def _editable(*extras: str) -> list[str]:
@@ -138,7 +140,9 @@ def _pip(python: Path, *arguments: str) -> None:
 
 
 def _pip_command(python: Path, *arguments: str) -> list[str]:
-    return [str(python), "-m", "pip", "install", "--quiet", "--constraint", str(CONSTRAINTS), *arguments]
+    # Python compiles what is imported, a third of it; pip would compile all.
+    options = ["--quiet", "--no-compile", "--constraint", str(CONSTRAINTS)]
+    return [str(python), "-m", "pip", "install", *options, *arguments]
 
 
 def _quiet_environment() -> dict[str, str]:

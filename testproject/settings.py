@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
 
 import django
@@ -84,7 +85,18 @@ ADMINS = ["staff@example.org"] if django.VERSION >= (6, 0) else [("Staff", "staf
 SHOP_PARTNERS_URL = os.environ.get("SHOP_PARTNERS_URL", "http://127.0.0.1:8025")
 SHOP_REVIEW_AFTER = timedelta(seconds=2)  # two weeks in a shop with more patience
 
+TASKS = {"default": {"BACKEND": "django_jobs.contrib.tasks.JobsBackend", "QUEUES": []}}
+# "database:" needs no server: a message is, in the same transaction, a job of this shop. With the URL of a RabbitMQ,
+# such as amqp://guest:guest@localhost, "manage.py jobs consume" makes messages jobs; nothing else changes.
+SHOP_BROKER = os.environ.get("SHOP_BROKER", "database:")
 DJANGO_JOBS = {
+    "BROKERS": {
+        "events": {
+            "url": SHOP_BROKER,
+            "options": {"create_queues": True} if SHOP_BROKER.startswith("amqp") else {},
+        }
+    },
+    "RELEASE": os.environ.get("SHOP_RELEASE"),  # what the image was built of, such as a Git SHA; None: not known
     "QUEUES": {
         "emails": {"max_attempts": 8, "timeout": timedelta(seconds=30)},
         "pictures": {"priority": -5},  # mails and invoices go first
@@ -92,4 +104,5 @@ DJANGO_JOBS = {
     "WORKER": {"HEARTBEAT_INTERVAL": timedelta(seconds=1), "STALE_AFTER": timedelta(seconds=10)},
     "RETENTION": {"SUCCEEDED": timedelta(days=1)},
     "ALERTS": {"MAIL_ADMINS": True},
+    "METRICS": {"PROMETHEUS": find_spec("prometheus_client") is not None},  # the extra [prometheus]
 }

@@ -2,7 +2,8 @@
 
 The first start makes a virtual environment in ``.venv``, with nothing but Python; later ones find it there. SQLite
 is always used, PostgreSQL and MariaDB or MySQL if they answer (see ``tests/databases.py`` for their addresses).
-Ends with what was used and what was skipped, and why.
+Begins with the servers it uses, the databases it creates there, and how long it takes. Ends with what was used and what
+was skipped, and why.
 
 ``python3 tests --fast`` takes less than a minute: SQLite only, no test marked ``slow``, few examples a property, a
 process for each processor. ``python3 tests --release`` runs every test on every database, and what only a release
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[0] = str(ROOT)
 
 from testproject.bootstrap import DEVELOPMENT, ensure_environment  # noqa: E402 - Python puts this folder first on the path
+from tests.announcement import announcement, remember  # noqa: E402 - see above
 from tests.databases import OUTPUT, REQUIRE_ALL, TITLES, USED, VENDORS, why_not  # noqa: E402 - see above
 
 NOTHING_COLLECTED = 5
@@ -63,6 +65,10 @@ def main(arguments: list[str]) -> int:
     together = options.together.split(",") if options.together else usable
     if not options.release:
         os.environ[USED] = ",".join(together)
+    whole = {"fast": FAST, "release": ("--release",), "all": ()}
+    kind = next(name for name in whole if name == "all" or getattr(options, name))
+    for line in announcement(reasons, kind=kind, is_parallel=options.parallel):
+        print(line, flush=True)
 
     def suite(vendor: str, output: IO[str] | None = None) -> Run:
         first = vendor == together[0]
@@ -72,6 +78,8 @@ def main(arguments: list[str]) -> int:
         os.environ[REQUIRE_ALL] = "1"
 
     runs = side_by_side(usable, suite) if options.parallel else [suite(vendor) for vendor in usable]
+    if tuple(for_pytest) == whole[kind] and not any(run.code for run in runs):
+        remember(kind, {run.vendor: run.seconds for run in runs})
     runs += [Run(vendor=vendor, skipped=reason) for vendor, reason in reasons.items() if reason]
     if options.coverage:
         report_coverage()
@@ -143,7 +151,7 @@ def run_suite(
     command = [sys.executable, "-m"]
     if coverage:
         command += ["coverage", "run", "-m"]
-    command += ["pytest", *for_pytest]
+    command += ["pytest", "-p", "tests.failures", *for_pytest]
     if not with_unit_tests:
         command.append("--ignore=tests/unit")
     began = time.monotonic()

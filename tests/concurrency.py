@@ -10,7 +10,7 @@ from typing import Any
 
 from django.db import connections, transaction
 
-DEADLINE_SECONDS = 30
+DEADLINE_SECONDS = 60
 
 
 class Background:

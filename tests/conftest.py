@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +10,11 @@ from pytest_django import DjangoDbBlocker
 
 from django_jobs.store import notify
 from tests.databases import ROOT, chosen_vendor, used_vendors
-from tests.flushing import permissions, quick_flush
+from tests.flushing import make_waits_short, permissions, quick_flush
+from tests.programs import environment_of_programs
+from tests.trouble import Trouble
+
+pytest_plugins = ["pytest_django_jobs"]
 
 TESTS = ROOT / "tests"
 
@@ -22,29 +25,59 @@ EVERY_VERSION_FOLDERS = {"admin"}
 
 ON_ONE_DATABASE = {
     "sqlite": (
-        "admin/test_dashboard.py", "admin/test_secrets.py", "admin/test_site.py", "web/test_admin.py",
-        "process/test_burst.py", "process/test_misbehaving_jobs.py", "process/test_openapi.py",
-        "process/test_queue_order.py", "process/test_witness.py",
+        "admin/test_control_characters.py", "admin/test_dashboard.py", "admin/test_menu.py", "admin/test_secrets.py",
+        "admin/test_site.py", "admin/test_times.py", "web/test_admin.py",
+        "contrib/mail/test_refusals.py", "contrib/mail/test_settings.py",
+        "contrib/prometheus/test_counters.py", "contrib/prometheus/test_enabling.py",
+        "contrib/prometheus/test_files.py",
+        "contrib/celery/test_app.py", "contrib/celery/test_checks.py", "contrib/celery/test_conf.py",
+        "contrib/celery/test_options.py",
+        "contrib/celery/test_schedules.py", "contrib/celery/test_tasks.py",
+        "contrib/tasks/test_alias.py", "contrib/tasks/test_conformance.py", "contrib/tasks/test_ids.py",
+        "store/enqueue/test_many_databases.py", "process/test_many_databases.py",
+        "contrib/tasks/test_source.py", "contrib/opentelemetry/test_shop.py", "contrib/opentelemetry/test_spans.py",
+        "contrib/debug_toolbar/test_panel.py",
+        "contrib/sentry/test_check_ins.py", "contrib/sentry/test_errors.py", "contrib/sentry/test_spans.py",
+        "brokers/test_drivers.py", "brokers/test_kafka.py", "brokers/test_rabbitmq.py", "brokers/test_redis.py",
+        "brokers/test_settings.py", "brokers/test_sqs.py",
+        "moved/test_django_q2.py", "moved/test_rq.py",
+        "process/test_burst.py", "process/test_chunks.py", "process/test_killing.py",
+        "process/test_misbehaving_jobs.py", "process/test_openapi.py", "process/test_process_signals.py",
+        "process/test_prometheus.py",
+        "process/test_queue_order.py", "process/test_sentry.py", "process/test_tasks.py", "process/test_tracing.py",
+        "process/test_witness.py",
+        "testing/test_pytest_plugin.py", "worker/execution/test_around.py", "worker/execution/test_chunk_call.py",
+        "worker/threads/test_batch_queue.py",
     ),
     "postgresql": (
-        "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/test_attempts.py", "admin/test_idempotency.py",
+        "contrib/celery/test_sample_project.py", "process/test_celery.py", "process/test_celery_move.py",
+        "contrib/prometheus/test_page.py",
+        "admin/jobs/test_graph.py", "admin/jobs/test_copy.py", "admin/jobs/test_dead.py",
+        "admin/test_attempts.py", "admin/test_idempotency.py", "admin/test_statements.py",
         "admin/test_schedules.py", "admin/test_workers.py",
-        "process/test_cancelling.py", "process/test_forks.py", "process/test_graphs.py",
-        "process/test_job_processes.py", "process/test_leaks.py", "process/test_stopping.py",
-        "process/test_thread_deaths.py", "process/test_worker_deaths.py",
+        "process/test_cancelling.py", "process/test_costs.py", "process/test_forks.py", "process/test_graphs.py",
+        "process/test_many_servers.py",
+        "process/test_job_processes.py", "process/test_leaks.py", "process/test_message_chaos.py",
+        "process/test_process_setup.py",
+        "process/test_start_methods.py", "process/test_stopping.py", "process/test_thread_deaths.py",
+        "process/test_worker_deaths.py", "worker/duties/test_idle_costs.py",
     ),
     "mysql": (
         "admin/batches/test_batches.py", "admin/jobs/test_page.py", "admin/jobs/test_replay.py",
-        "admin/jobs/test_results.py", "admin/limits/test_limits.py", "admin/test_queues.py",
-        "process/test_expiry.py", "process/test_health.py", "process/test_limits.py", "process/test_logs.py",
-        "process/test_results.py", "process/test_schedules.py", "process/test_stop_requests.py",
-        "process/test_web.py",
+        "admin/jobs/test_results.py", "admin/limits/test_limits.py", "admin/test_languages.py", "admin/test_links.py",
+        "admin/test_queues.py",
+        "process/test_consume.py", "process/test_deploys.py", "process/test_expiry.py", "process/test_health.py",
+        "process/test_limits.py",
+        "process/test_logs.py", "process/test_results.py", "process/test_schedules.py",
+        "process/test_stop_requests.py", "process/test_supervisor.py", "process/test_top.py", "process/test_web.py",
+        "process/test_working.py",
     ),
 }  # fmt: skip
 """What processes, signals and pages do whatever the database: of those used together, on this one alone.
 
-The statements that they send are tested on every database in ``store/``, and graphs, limits, schedules and rescues
-under killed workers by ``process/test_chaos.py``. ``--database`` and ``--release`` run all.
+The statements that they send are tested on every database in ``store/``; real workers work, and graphs, limits,
+schedules and rescues are kept under killed ones, by ``process/test_chaos.py`` and ``test_zoo.py``. ``--database`` and
+``--release`` run all.
 """
 
 settings.register_profile("fast", max_examples=10, deadline=None)
@@ -52,6 +85,7 @@ settings.register_profile("fast", max_examples=10, deadline=None)
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", action="store_true", help="also run what only a release must pass (marker: release)")
+    parser.addoption("--pictures", action="store_true", help="keep pictures of pages in test-output/screenshots")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -91,6 +125,7 @@ def django_db_modify_db_settings(django_db_modify_db_settings_parallel_suffix: N
 def django_db_setup(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
     """Make the test database, and have its tables emptied quickly after each test."""
     with django_db_blocker.unblock():
+        make_waits_short()
         complete = permissions()
     with quick_flush(complete):
         yield
@@ -102,14 +137,15 @@ def worker_environment(transactional_db: None) -> dict[str, str]:
 
     Put a JSON object into ``DJANGO_JOBS_TEST_OPTIONS`` to give that process settings of its own.
     """
-    return {
-        **os.environ,
-        "DJANGO_SETTINGS_MODULE": "testproject.test_settings",
-        "DJANGO_JOBS_TEST_DATABASE": chosen_vendor(),
-        "DJANGO_JOBS_TEST_NAME": str(connection.settings_dict["NAME"]),
-        "PYTHONPATH": os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH", "")])),
-        "PYTHONUNBUFFERED": "1",
-    }
+    return environment_of_programs()
+
+
+@pytest.fixture
+def trouble(transactional_db: None, tmp_path: Path) -> Iterator[Trouble]:
+    """Have new connections of this process find no usable database, until the end of the test."""
+    trouble = Trouble(tmp_path)
+    yield trouble
+    trouble.end()
 
 
 @pytest.fixture(autouse=True)

@@ -16,11 +16,13 @@ from django_jobs.models import (
     CronSchedule,
     DeadLetter,
     Dependency,
+    Deploy,
     Expiry,
     Job,
     Limit,
     Permit,
     Queue,
+    Rollup,
     Tick,
     Worker,
 )
@@ -36,6 +38,7 @@ from django_jobs.policy.limits import (
     required_permit,
 )
 from django_jobs.policy.outcomes import Error, Failed, Outcome
+from django_jobs.policy.rollup import ALL_QUEUES, span_start
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
 from django_jobs.store.dialects.base.jobs import Claim, FinishedRun
@@ -60,6 +63,14 @@ def make_worker(**fields: Any) -> Worker:
         "heartbeat_at": now,
     }
     return Worker.objects.create(**(values | fields))
+
+
+def make_deploy(release: str, **fields: Any) -> Deploy:
+    """Return a deploy, the newest of its project so far."""
+    project, at = fields.get("project", "shop"), fields.get("first_seen_at") or database_now()
+    values = {"project": project, "first_seen_at": at, "last_seen_at": at}
+    number = Deploy.objects.filter(project=project).count() + 1
+    return Deploy.objects.create(release=release, **({"number": number} | values | fields))
 
 
 def make_job(state: State = State.READY, **fields: Any) -> Job:
@@ -114,7 +125,7 @@ def make_letter(job: Job | None = None, **fields: Any) -> DeadLetter:
         "queue_name": job.queue_name if job else "default",
         "reason": "attempts_used_up",
         "attempt": 5,
-        "error_class": "RuntimeError",
+        "error_class": "builtins.RuntimeError",
         "error_message": "it broke",
         "traceback": "",
         "fingerprint": "f" * 32,
@@ -194,6 +205,19 @@ def make_expiry(job: Job, **fields: Any) -> Expiry:
     """Return until when a job, which has the link EXPIRES, is of use: an hour; to be looked at by then."""
     expires_at = fields.pop("expires_at", database_now() + timedelta(hours=1))
     return Expiry.objects.create(job=job, **({"expires_at": expires_at, "check_at": expires_at} | fields))
+
+
+def make_backlog(levels: dict[str, Sequence[int]], *, ended: int = 0, running: int = 0) -> None:
+    """Make the samples of the last minutes, the last of them that of this minute; ``ended`` attempts in each."""
+    this_minute = span_start(database_now().timestamp(), 60)
+    for back in range(max(map(len, levels.values()))):
+        at = this_minute - timedelta(minutes=back)
+        waiting = {name: numbers[-1 - back] for name, numbers in levels.items() if back < len(numbers)}
+        for name, number in {**waiting, ALL_QUEUES: sum(waiting.values())}.items():
+            values = {"waiting": number, "max_waiting": number, "running": running}
+            if ended:
+                values["succeeded"] = ended
+            Rollup.objects.update_or_create(span_seconds=60, starts_at=at, queue_name=name, defaults=values)
 
 
 def take(worker: Worker, limit: int = 100, *, queues: Sequence[str] | None = None) -> list[Claim]:

@@ -18,31 +18,49 @@ from django.db import connection
 
 KEPT = {"django_content_type", "auth_permission"}
 LARGE_BYTES = 256 * 1024
+QUICK = {"synchronous_commit": "off", "deadlock_timeout": "50ms"}
 SIZES = "SELECT relname FROM pg_class WHERE relname = ANY(%s) AND relkind = 'r' AND pg_relation_size(oid) > %s"
 
 
 @contextmanager
 def quick_flush(complete: int) -> Iterator[None]:
-    """Have Django's flush empty the tables so; ``complete`` is how many permissions there are to be."""
-    flush_all, signal_all = connection.ops.sql_flush, flush.emit_post_migrate_signal
+    """Have Django's flush empty the tables so; ``complete`` is how many permissions there are to be.
 
-    def sql_flush(style: object, tables: Sequence[str], **options: bool) -> list[str]:
+    For every connection: a test with a loop in its thread, as those of the browser have, gets another one.
+    """
+    operations = type(connection.ops)
+    flush_all, signal_all = operations.sql_flush, flush.emit_post_migrate_signal
+
+    def sql_flush(ops: Any, style: object, tables: Sequence[str], **options: bool) -> list[str]:
         names = [name for name in tables if name not in KEPT]
         if connection.vendor != "postgresql":
-            statements: list[str] = flush_all(style, names, **options)
+            statements: list[str] = flush_all(ops, style, names, **options)
             return statements
         large = _large(names)
-        deletes = [f"DELETE FROM {connection.ops.quote_name(name)}" for name in names if name not in large]
-        return [*flush_all(style, large, **options), "; ".join(deletes)]
+        deletes = [f"DELETE FROM {ops.quote_name(name)}" for name in names if name not in large]
+        return [*flush_all(ops, style, large, **options), "; ".join(deletes)]
 
     def signal(*arguments: Any, **options: Any) -> None:
         if permissions() != complete:
             signal_all(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(connection.ops, "sql_flush", sql_flush)
+        patch.setattr(operations, "sql_flush", sql_flush)
         patch.setattr(flush, "emit_post_migrate_signal", signal)
         yield
+
+
+def make_waits_short() -> None:
+    """Have PostgreSQL not wait for the disk at a commit, nor long for a deadlock, in every session with this database.
+
+    Others see a commit at once, and a killed process loses nothing. Servers that tests crash are their own.
+    """
+    if connection.vendor == "postgresql":
+        name = connection.ops.quote_name(connection.settings_dict["NAME"])
+        with connection.cursor() as cursor:
+            for setting, value in QUICK.items():
+                cursor.execute(f"ALTER DATABASE {name} SET {setting} TO '{value}'")
+                cursor.execute(f"SET {setting} TO '{value}'")
 
 
 def permissions() -> int:

@@ -2,13 +2,15 @@
 
 from .attempts import AttemptAdmin
 from .batches.admin import BatchAdmin
+from .brokers.admin import MessageSourceAdmin
 from .dead_letters.admin import DeadLetterAdmin
 from .idempotency import EnqueueKeyAdmin, OnceRecordAdmin
 from .jobs.admin import JobAdmin
 from .limits.admin import LimitAdmin
 from .queues import QueueAdmin
 from .related_jobs import JobsForObjectMixin
-from .schedules import CronScheduleAdmin, TickAdmin
+from .schedules.admin import CronScheduleAdmin
+from .schedules.ticks import TickAdmin
 from .workers import WorkerAdmin
 
 __all__ = [
@@ -20,6 +22,7 @@ __all__ = [
     "JobAdmin",
     "JobsForObjectMixin",
     "LimitAdmin",
+    "MessageSourceAdmin",
     "OnceRecordAdmin",
     "QueueAdmin",
     "TickAdmin",

@@ -13,15 +13,19 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ..models import Attempt
+from ..models.labels import ATTEMPT_OUTCOME_LABELS
+from ..policy.error_text import class_text, error_text
 from ..policy.outcomes import AttemptOutcome
 from ..policy.truncate import truncate
 from ..store.search.keyset_pages import KeysetPage
 from ..store.search.newest_first import newest_first
 from .site.filters import FieldFilter
-from .site.labels import OUTCOME_LABELS, format_duration, format_timestamp, outcome_label, page_link
+from .site.labels import format_duration, outcome_label
+from .site.links import link_to, may_open, page_link, request_of
 from .site.page_admin import column
 from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import VIEW_ARGUMENTS, has_permission
+from .site.times import format_timestamp
 
 LARGE = ("job__arguments", "job__metadata", "job__result_data")
 MAX_MESSAGE_CHARS = 100
@@ -36,7 +40,7 @@ class OutcomeFilter(FieldFilter):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the outcomes."""
-        return [(outcome.value, label) for outcome, label in OUTCOME_LABELS.items()]
+        return [(outcome.value, label) for outcome, label in ATTEMPT_OUTCOME_LABELS.items()]
 
     def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
         """Return the attempts with the outcome, all if there is no such outcome."""
@@ -76,7 +80,7 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         "worker_display",
         "waited",
         "ran",
-        "finished_at",
+        "finished",
     )
     list_filter = (OutcomeFilter,)
     changelist_class = AttemptChangeList
@@ -94,15 +98,11 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         """Allow the links from a job's and a worker's page."""
         return lookup in {"job__id__exact", "worker__id__exact", "outcome"}
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
     def get_list_display(self, request: HttpRequest) -> Any:
         """Show error texts to users who may see them."""
         return (
             *self.list_display,
-            "short_error" if has_permission(request, VIEW_ARGUMENTS) else "error_class",
+            "short_error" if has_permission(request, VIEW_ARGUMENTS) else "error_name",
         )
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -110,9 +110,9 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         identity = ("job_display", "number", "claim_number", "outcome_display", "worker_display")
         times = ("ready", "started", "finished", "waited", "ran")
         error = (
-            ("error_class", "error_display", "traceback_display")
+            ("error_name", "error_display", "traceback_display")
             if has_permission(request, VIEW_ARGUMENTS)
-            else ("error_class",)
+            else ("error_name",)
         )
         return (
             (None, {"fields": identity}),
@@ -129,12 +129,14 @@ class AttemptAdmin(PagedAdmin[Attempt]):
     @admin.display(description=_("job"))
     def job_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the job."""
-        return page_link(None, self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}")
+        return page_link(
+            request_of(attempt), self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}"
+        )
 
     @admin.display(description=_("worker"))
     def worker_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the worker."""
-        return page_link(None, self.admin_site, "worker", attempt.worker_id, attempt.worker)
+        return page_link(request_of(attempt), self.admin_site, "worker", attempt.worker_id, attempt.worker)
 
     waited = column(_("wait time"), lambda attempt: format_duration(attempt.waited))
     ran = column(_("run time"), lambda attempt: format_duration(attempt.duration))
@@ -147,8 +149,9 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         """Return the class and the first line of the message, cut."""
         line = attempt.message_head.partition("\n")[0]
         cut_line = line if len(line) <= MAX_MESSAGE_CHARS else f"{line[: MAX_MESSAGE_CHARS - 3]}..."
-        return f"{attempt.error_class}: {cut_line}" if line else attempt.error_class
+        return error_text(attempt.error_class, cut_line)
 
+    error_name = column(_("error"), lambda attempt: class_text(attempt.error_class) or "-")
     error_display = column(_("error message"), lambda attempt: truncate(attempt.error_message, MAX_TEXT_CHARS) or "-")
 
     @admin.display(description=_("traceback"))
@@ -157,7 +160,8 @@ class AttemptAdmin(PagedAdmin[Attempt]):
         if not attempt.traceback:
             return "-"
         text = format_html('<pre dir="ltr">{}</pre>', truncate(attempt.traceback, MAX_TEXT_CHARS))
-        if len(attempt.traceback) <= MAX_TEXT_CHARS:
+        can_open = may_open(request_of(attempt), self.admin_site, "job")
+        if len(attempt.traceback) <= MAX_TEXT_CHARS or not can_open:
             return text
         full_url = self.url("job_text", attempt.job_id, f"attempt-{attempt.claim_number}")
-        return format_html('{}<a href="{}">{}</a>', text, full_url, _("Full text"))
+        return format_html("{}{}", text, link_to(full_url, _("Full text")))

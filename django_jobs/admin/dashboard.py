@@ -1,5 +1,6 @@
-"""The dashboard: current and recent figures, refreshed by one JSON response.
+"""The dashboard: health in sentences, current and recent figures, refreshed by one JSON response.
 
+It is the app's index. Where a project has a view or a template of its own for that, it has an address of its own.
 ``store/stats/dashboard.py`` reads the numbers, this module formats them. The first view and each refresh share their
 templates, so that the page can be read without a script.
 """
@@ -9,16 +10,16 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse
 from django.template.defaultfilters import filesizeformat
 from django.template.loader import render_to_string
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
 from django.utils import timezone
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.translation import gettext_lazy as _
-from django.utils.translation import ngettext
 
+from ..policy.error_text import class_name
 from ..store.dead_letters.groups import GroupSummary
 from ..store.stats.dashboard import (
     BoundedCount,
@@ -26,18 +27,26 @@ from ..store.stats.dashboard import (
     Durations,
     Point,
     QueueStatus,
-    WorkerStatus,
     dashboard_snapshot,
 )
+from ..store.stats.live_workers import WorkerStatus
+from ..store.stats.service_facts import describe_service
+from .deploys import deploy_lines, deploys_context
+from .health import health_context
+from .running import idle_text, load_text, running_context
+from .site.app_index import index_url, shows_dashboard
 from .site.labels import format_duration
-from .site.page_admin import PageAdmin
+from .site.links import may_open
+from .site.numbers import rate_text
+from .site.page_admin import PageAdmin, own_frame
 from .site.permissions import VIEW_ARGUMENTS, has_permission, require_permission
+from .site.queue_forecast import forecast_html
+from .site.times import format_timestamp, time_text, zone_text
 
 PERIODS = {"1h": timedelta(hours=1), "24h": timedelta(hours=24), "7d": timedelta(days=7)}
 PERIOD_NAMES = {"1h": _("1 hour"), "24h": _("24 hours"), "7d": _("7 days")}
 DEFAULT_PERIOD = "1h"
-MAX_STATS_LAG = timedelta(minutes=1)
-"""Older counts get a notice."""
+TEMPLATE = "admin/django_jobs/dashboard.html"
 MAX_RUNNING_SHOWN = 5
 
 
@@ -57,20 +66,35 @@ class Dashboard:
         self._admin = model_admin
 
     def page(self, request: HttpRequest) -> HttpResponse:
-        """Show the page."""
+        """Lead to the app's index if that is the dashboard, else show it."""
         self._enter(request)
+        site = self._admin.admin_site
+        if shows_dashboard(site):
+            query = request.GET.urlencode()
+            return HttpResponseRedirect(f"{index_url(site)}?{query}" if query else index_url(site))
+        context = site.each_context(request) | self._page_context(request)
+        return TemplateResponse(request, TEMPLATE, context)
+
+    def index_context(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Return what the app's index shows to users who may see the dashboard, None to others."""
+        if not has_permission(request, "view_job"):
+            return None
+        self._enter(request)
+        return {"jobs_index_template": TEMPLATE, "is_app_index": True, **self._page_context(request)}
+
+    def _page_context(self, request: HttpRequest) -> dict[str, Any]:
         period = _period(request)
         stats = dashboard_snapshot(period=PERIODS[period])
-        context = {
-            **self._admin.page_context(request, title=_("Dashboard")),
-            "breadcrumbs": [],
+        return {
+            **own_frame(self._admin.opts, title=_("Dashboard"), trail=[]),
+            "media": self._admin.media,
             "periods": [(key, name, key == period) for key, name in PERIOD_NAMES.items()],
             "now_url": f"{self._admin.url('dashboard_now')}?period={period}",
             "chart": _chart(stats),
             "zone": timezone.get_current_timezone_name(),
+            "zone_text": zone_text(stats.now),
             **self._context(request, stats),
         }
-        return TemplateResponse(request, "admin/django_jobs/dashboard.html", context)
 
     def now(self, request: HttpRequest) -> JsonResponse:
         """Return the refreshed parts of the page: HTML above and below the charts, and the charts' data."""
@@ -91,35 +115,45 @@ class Dashboard:
 
     def _context(self, request: HttpRequest, stats: DashboardSnapshot) -> dict[str, Any]:
         show_errors = has_permission(request, VIEW_ARGUMENTS)
+        site = self._admin.admin_site
+        links = {model: may_open(request, site, model) for model in ("worker", "cronschedule", "deadletter")}
         return {
-            "figures": _figures(stats),
+            "links": links,
+            "figures": _figures(stats, can_view_groups=links["deadletter"]),
             "durations": [
                 (_("Wait time"), _percentiles(stats.wait)),
                 (_("Run time"), _percentiles(stats.run)),
             ],
-            "notices": list(_warnings(stats)),
-            "queues": [queue_context(queue) for queue in stats.queues],
+            "sentences": health_context(self._admin, request, describe_service(stats)),
+            "queues": [queue_context(queue, stats.now) for queue in stats.queues],
             "are_queues_truncated": stats.are_queues_truncated,
             "workers": [_worker(worker, stats.now) for worker in stats.workers],
             "are_workers_truncated": stats.are_workers_truncated,
             "ticks": [
-                {"schedule": tick.schedule_name, "id": tick.schedule_id, "due": _time(tick.due_at, stats.now)}
+                {
+                    "schedule": tick.schedule_name,
+                    "id": tick.schedule_id,
+                    "due": format_timestamp(tick.due_at, now=stats.now),
+                }
                 for tick in stats.ticks
             ],
             "groups": [_group(group, stats.now, show_errors=show_errors) for group in stats.groups],
+            "deploys": deploys_context(stats.deploys, since=stats.series[0].starts_at, now=stats.now),
             "points": [_point(point, stats) for point in reversed(stats.series)],
-            "seen_at": date_format(timezone.localtime(stats.now), "H:i:s"),
+            "seen_at": time_text(stats.now, now=stats.now),
         }
 
 
-def queue_context(queue: QueueStatus) -> dict[str, Any]:
-    """Return a queue's figures, formatted."""
+def queue_context(queue: QueueStatus, now: datetime) -> dict[str, Any]:
+    """Return a queue's figures, formatted. Beyond the count's bound the forecast says how many wait."""
     return {
         "name": queue.name,
         "waiting": _bounded(queue.waiting),
         "oldest": format_duration(_seconds(queue.oldest_seconds)) or "-",
         "running": _count(queue.running),
-        "per_minute": _rate(queue.per_minute),
+        "per_minute": rate_text(queue.per_minute),
+        "forecast": forecast_html(queue.forecast, now=now, with_number=queue.waiting.is_more),
+        "trend": queue.forecast.trend.value,
         "paused": queue.paused_at is not None,
         "paused_by": queue.paused_by,
     }
@@ -132,19 +166,10 @@ def _worker(worker: WorkerStatus, now: datetime) -> dict[str, Any]:
         "is_stale": worker.is_stale,
         "is_stopping": worker.state == "stopping" or worker.stop_requested_at is not None,
         "queues": ", ".join(worker.queues) or _("all"),
-        "busy": f"{len(worker.running)} / {worker.concurrency}" if worker.concurrency else _("scheduler"),
+        "busy": load_text(worker),
         "memory": filesizeformat(worker.memory_bytes) if worker.memory_bytes else "-",
-        "running": [
-            {
-                "id": job.job_id,
-                "name": job.name,
-                "since": format_duration(now - job.since) if job.since else "",
-                "progress_done": job.progress_done,
-                "progress_total": job.progress_total,
-                "progress_message": job.progress_message,
-            }
-            for job in worker.running[:MAX_RUNNING_SHOWN]
-        ],
+        "idle": idle_text(worker),
+        "running": [running_context(job, now) for job in worker.running[:MAX_RUNNING_SHOWN]],
         "more": max(len(worker.running) - MAX_RUNNING_SHOWN, 0),
     }
 
@@ -154,7 +179,7 @@ def _period(request: HttpRequest) -> str:
     return given if given in PERIODS else DEFAULT_PERIOD
 
 
-def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
+def _figures(stats: DashboardSnapshot, *, can_view_groups: bool) -> list[dict[str, Any]]:
     waiting = BoundedCount(
         number=sum(queue.waiting.number for queue in stats.queues),
         is_more=stats.are_queues_truncated or any(queue.waiting.is_more for queue in stats.queues),
@@ -171,47 +196,38 @@ def _figures(stats: DashboardSnapshot) -> list[dict[str, Any]]:
             "query": "state=ready",
             "note": _("oldest: %s") % format_duration(timedelta(seconds=oldest)) if oldest else "",
         },
-        {"name": _("Running"), "value": _count(stats.running), "query": "state=running"},
+        {
+            "name": _("Running"),
+            "value": _count(stats.running),
+            "query": "state=running",
+            "note": _("in hand: %s") % _count(stats.in_hand) if stats.in_hand else "",
+        },
         {
             "name": _("Retries scheduled"),
             "value": _bounded(stats.retries),
             "query": "state=scheduled",
             "note": _("next in %s") % next_retry if next_retry else "",
         },
-        {"name": _("Open dead letters"), "value": _bounded(stats.open_dead_letters), "query": "state=dead"},
+        {
+            "name": _("Open dead letters"),
+            "value": _bounded(stats.open_dead_letters),
+            "query": "state=dead",
+            "has_groups": can_view_groups,
+        },
     ]
-
-
-def _warnings(stats: DashboardSnapshot) -> Any:
-    """Yield warnings about the page's figures, with what to do."""
-    if not stats.workers:
-        yield _("No workers are running: no jobs run, and no statistics are updated. Start one: manage.py runworker")
-    elif stats.rolled_up_until is None:
-        yield _("No statistics yet; they follow about ten seconds after jobs finish.")
-    elif stats.now - stats.rolled_up_until > MAX_STATS_LAG:
-        yield _("Statistics are as of %s; workers are behind with updating them.") % date_format(
-            timezone.localtime(stats.rolled_up_until), "H:i:s"
-        )
-    stale = sum(worker.is_stale for worker in stats.workers)
-    if stale:
-        yield (
-            ngettext(
-                "%d worker has no heartbeat; its jobs will be rescued.",
-                "%d workers have no heartbeat; their jobs will be rescued.",
-                stale,
-            )
-            % stale
-        )
 
 
 def _chart(stats: DashboardSnapshot) -> dict[str, Any]:
     """Return the charts' data as lists: seconds since the epoch, counts, and percentiles in seconds."""
     return {
         "span": stats.span_seconds,
+        "deploys": deploy_lines(stats.deploys, since=stats.series[0].starts_at, now=stats.now),
         "at": [int(point.starts_at.timestamp()) for point in stats.series],
         "succeeded": [point.succeeded for point in stats.series],
         "retried": [point.retried for point in stats.series],
         "dead": [point.dead for point in stats.series],
+        "arrived": [point.arrived for point in stats.series],
+        "waiting": [point.waiting for point in stats.series],
         "wait50": [point.wait.p50 for point in stats.series],
         "wait95": [point.wait.p95 for point in stats.series],
         "run50": [point.run.p50 for point in stats.series],
@@ -225,35 +241,30 @@ def _percentiles(durations: Durations) -> list[str]:
 
 def _point(point: Point, stats: DashboardSnapshot) -> dict[str, Any]:
     return {
-        "at": _time(point.starts_at, stats.now),
+        "at": format_timestamp(point.starts_at, now=stats.now, is_relative=False),
         "succeeded": _count(point.succeeded),
         "retried": _count(point.retried),
         "dead": _count(point.dead),
+        "arrived": "-" if point.arrived is None else _count(point.arrived),
+        "waiting": "-" if point.waiting is None else _count(point.waiting),
         "durations": [*_percentiles(point.wait)[:2], *_percentiles(point.run)[:2]],
     }
 
 
 def _group(group: GroupSummary, now: datetime, *, show_errors: bool) -> dict[str, Any]:
-    error = group.error_class.rpartition(".")[2] or group.reason
+    error = class_name(group.error_class) or group.reason
     return {
         "fingerprint": group.fingerprint,
         "job_name": group.job_name,
         "error": error,
         "message": group.error_message.partition("\n")[0] if show_errors else "",
         "open": _count(group.open),
-        "last": _("%s ago") % (format_duration(now - group.last_died_at) or "0"),
+        "last": format_timestamp(group.last_died_at, now=now),
     }
 
 
 def _seconds(value: float | None) -> timedelta | None:
     return None if value is None else timedelta(seconds=value)
-
-
-def _time(instant: datetime, now: datetime) -> str:
-    """Return the time of day, with the date unless it is today's."""
-    local = timezone.localtime(instant)
-    is_today = local.date() == timezone.localtime(now).date()
-    return date_format(local, "H:i" if is_today else "SHORT_DATETIME_FORMAT")
 
 
 def _count(number: int) -> str:
@@ -262,7 +273,3 @@ def _count(number: int) -> str:
 
 def _bounded(number: BoundedCount) -> str:
     return _count(number.number) + ("+" if number.is_more else "")
-
-
-def _rate(per_minute: float) -> str:
-    return number_format(per_minute, decimal_pos=1 if per_minute < 10 else 0, force_grouping=True)

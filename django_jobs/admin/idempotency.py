@@ -17,10 +17,12 @@ from ..policy.uniqueness import KeyKind
 from ..redaction import secret_parts
 from ..store.search.keys import find_keys, find_once
 from ..store.search.keyset_pages import KeysetPage
-from .site.labels import format_timestamp, page_link, render_json, state_label
+from .site.labels import render_json, state_label
+from .site.links import page_link, request_of
 from .site.page_admin import M, column
 from .site.paging import PagedAdmin, PagedChangeList
 from .site.permissions import VIEW_ARGUMENTS, has_permission
+from .site.times import format_timestamp
 
 KEY_KIND_LABELS = {KeyKind.IDEMPOTENCY: _("idempotency key"), KeyKind.UNIQUE: _("unique job")}
 
@@ -36,10 +38,15 @@ class KeyChangeList(PagedChangeList):
     def find(self, text: str, after: str) -> KeysetPage[Any]:
         """Return keys of enqueued jobs."""
         names = [definition.name for definition in registry.all_definitions()]
-        return find_keys(text, names=names, after=after, limit=self.list_per_page)
+        return self.search(find_keys, text, names=names, after=after)
+
+    def page_rows(self) -> list[Any]:
+        """Return each row once: the one that has exactly the key may come again where its place in the index is."""
+        return list(dict.fromkeys(self.page.rows))
 
     def get_queryset(self, request: HttpRequest, *args: Any, **kwargs: Any) -> QuerySet[Any]:
-        """Leave the search to ``store/search/keys.py``."""
+        """Leave the search to ``store/search/keys.py``, and say that there are no filters, as themes ask."""
+        self.filter_specs, self.has_filters, self.has_active_filters = [], False, False
         return self.root_queryset
 
 
@@ -48,7 +55,7 @@ class OnceChangeList(KeyChangeList):
 
     def find(self, text: str, after: str) -> KeysetPage[Any]:
         """Return records."""
-        return find_once(text, after=after, limit=self.list_per_page)
+        return self.search(find_once, text, after=after)
 
 
 class KeysAdmin(PagedAdmin[M]):
@@ -56,10 +63,6 @@ class KeysAdmin(PagedAdmin[M]):
 
     search_fields = ("key",)
     actions = None
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
 
     def get_search_fields(self, request: HttpRequest) -> Any:
         """Offer the search to users who may see keys."""
@@ -89,7 +92,7 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
         "key",
         "job_name",
         "job_display",
-        "acquired_at",
+        "since_display",
         "until_display",
     )
     changelist_class = KeyChangeList
@@ -108,7 +111,7 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
             job = key.job
         except Job.DoesNotExist:
             return _("#%(id)s (deleted)") % {"id": key.job_id}
-        return page_link(None, self.admin_site, "job", job.pk, f"#{job.pk} ({state_label(job.state)})")
+        return page_link(request_of(key), self.admin_site, "job", job.pk, f"#{job.pk} ({state_label(job.state)})")
 
     since_display = column(_("since"), lambda key: format_timestamp(key.acquired_at))
     until_display = column(
@@ -121,7 +124,7 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
 class OnceRecordAdmin(KeysAdmin[OnceRecord]):
     """Lists the records of ``once``, newest first."""
 
-    list_display = ("digest_display", "key", "job_display", "recorded_at")
+    list_display = ("digest_display", "key", "job_display", "recorded_display")
     changelist_class = OnceChangeList
     fields = ("key", "job_display", "recorded_display", "stored_display")
 
@@ -130,7 +133,7 @@ class OnceRecordAdmin(KeysAdmin[OnceRecord]):
     @admin.display(description=_("job"))
     def job_display(self, record: OnceRecord) -> str | SafeString:
         """Return a link to the job that came first."""
-        return page_link(None, self.admin_site, "job", record.job_id, f"#{record.job_id}")
+        return page_link(request_of(record), self.admin_site, "job", record.job_id, f"#{record.job_id}")
 
     recorded_display = column(_("recorded at"), lambda record: format_timestamp(record.recorded_at))
     stored_display = column(_("stored value"), lambda record: render_json(redact(record.stored, parts=secret_parts())))

@@ -2,31 +2,39 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from django.contrib import admin, messages
+from django.contrib.admin import AdminSite
 from django.contrib.admin.views.main import ChangeList
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.http import urlencode
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ..conf.database import current_database
 from ..models import Queue
 from ..models.queue import MAX_RUNNING
-from ..operations import pause, resume, set_max_running
+from ..operations import pause, register_queues, resume, set_max_running
 from ..store.stats.dashboard import queue_statuses
-from .dashboard import dashboard_urls, queue_context
-from .site.labels import format_timestamp
+from .dashboard import Dashboard, dashboard_urls, queue_context
+from .site.app_index import dashboard_url, index_url, serve_dashboard
+from .site.links import link_to, list_url, may_open, request_of
+from .site.odd_input import guard_view
 from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor, column, needs
 from .site.permissions import PAUSE, has_permission, require_permission
+from .site.times import format_timestamp
 
 FIGURES = (
     "waiting",
     "oldest",
     "running",
     "per_minute",
+    "forecast",
     "max_running_display",
     "status_display",
     "jobs_link",
@@ -45,14 +53,15 @@ class QueueChangeList(ChangeList):
 
 def attach_figures(queues: list[Queue]) -> None:
     """Give each queue ``figures`` for its columns, empty ones for queues beyond those that are counted."""
-    figures = {queue.name: queue_context(queue) for queue in queue_statuses()}
+    now = timezone.now()
+    figures = {queue.name: queue_context(queue, now) for queue in queue_statuses()}
     for queue in queues:
         queue.figures = figures.get(queue.name, {})  # type: ignore[attr-defined]
 
 
 @admin.register(Queue)
 class QueueAdmin(ReadOnlyAdmin[Queue]):
-    """Lists the queues that workers have served; the dashboard is among its addresses."""
+    """Lists the queues that workers have served or jobs wait in; the dashboard is among its addresses."""
 
     list_display = ("name", *FIGURES)
     ordering = ("name",)
@@ -63,13 +72,31 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     change_list_template = "admin/django_jobs/change_list.html"
     change_form_template = "admin/django_jobs/queue/change_form.html"
 
+    def __init__(self, model: type[Queue], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        serve_dashboard(
+            admin_site, self._index_context, partial(guard_view, refuse=self._refuse_index, key=self.opts.pk)
+        )
+
+    def _index_context(self, request: HttpRequest) -> dict[str, Any] | None:
+        """Return what the app's index shows; None if this site shows queues by another admin, or not at all."""
+        registered = self.admin_site._registry.get(Queue)  # noqa: SLF001 - get_model_admin() raises
+        return Dashboard(self).index_context(request) if registered is self else None
+
+    def _refuse_index(self, request: HttpRequest, text: str) -> HttpResponse:
+        self.message_user(request, text, messages.ERROR)
+        return HttpResponseRedirect(index_url(self.admin_site))
+
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list with the queues' figures."""
         return QueueChangeList
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> Queue | None:
-        """Return the queue with its figures."""
+        """Return the queue with its figures; a queue in which jobs wait gets a row."""
         queue = super().get_object(request, object_id, from_field)
+        may = self.has_view_permission(request)
+        if queue is None and may and register_queues(using=current_database()):
+            queue = super().get_object(request, object_id, from_field)
         if queue is not None:
             attach_figures([queue])
         return queue
@@ -80,9 +107,11 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         return [*dashboard_urls(self), act, *super().get_urls()]
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
-        """Show the list with a link to the dashboard."""
-        can_view = has_permission(request, "view_job")
-        tools = [(self.url("dashboard"), _("Dashboard"))] if can_view else []
+        """Show the list with a link to the dashboard. Queues in which jobs wait get a row."""
+        if self.has_view_permission(request):
+            register_queues(using=current_database())
+        can_open = may_open(request, self.admin_site, "job")
+        tools = [(dashboard_url(self.admin_site), _("Dashboard"))] if can_open else []
         response: HttpResponse = super().changelist_view(request, {"tools": tools, **(extra_context or {})})
         return response
 
@@ -116,6 +145,7 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
     oldest = column(_("oldest"), lambda queue: _figure(queue, "oldest"))
     running = column(_("running"), lambda queue: _figure(queue, "running"))
     per_minute = column(_("per minute"), lambda queue: _figure(queue, "per_minute"))
+    forecast = column(_("forecast"), lambda queue: _figure(queue, "forecast"))
     max_running_display = column(
         _("max. running"),
         lambda queue: str(_("no limit") if queue.max_running is None else queue.max_running),
@@ -132,10 +162,10 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
         )
 
     @admin.display(description=_("jobs"))
-    def jobs_link(self, queue: Queue) -> SafeString:
+    def jobs_link(self, queue: Queue) -> str | SafeString:
         """Return a link to its jobs."""
-        query = urlencode({"queue": queue.name})
-        return format_html('<a href="{}?{}">{}</a>', self.url("job_changelist"), query, _("Show"))
+        url = list_url(request_of(queue), self.admin_site, "job", urlencode({"queue": queue.name}))
+        return link_to(url, _("Show")) if url else "-"
 
 
 def _action_view(model_admin: PageAdmin[Queue], request: HttpRequest, name: str, key: str) -> HttpResponse:
@@ -179,6 +209,7 @@ def _apply_action(model_admin: PageAdmin[Queue], request: HttpRequest, queue: Qu
     return changed
 
 
-def _figure(queue: Queue, name: str) -> str:
+def _figure(queue: Queue, name: str) -> str | SafeString:
     figures: dict[str, Any] = getattr(queue, "figures", {})
-    return str(figures.get(name, "-"))
+    value = figures.get(name, "-")
+    return value if isinstance(value, SafeString) else str(value)

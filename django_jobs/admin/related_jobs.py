@@ -13,14 +13,16 @@ from django.template.loader import select_template
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils.http import urlencode
-from django.utils.text import Truncator
+from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext
 
 from ..policy.filter_values import FilterError
 from ..store.clock import database_now
 from ..store.search.jobs import find_jobs_of_object
 from .site.labels import filter_error_text, format_duration, run_duration, state_label, wait_duration
-from .site.paging import CURSOR_PARAMETER, Paging, search_note
+from .site.page_admin import page_frame
+from .site.paging import CURSOR_PARAMETER, page_time, paging_of
+from .site.times import format_timestamp
 
 if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
@@ -57,14 +59,16 @@ class JobsForObjectMixin(_Admin):
 
     def jobs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """List the jobs by pages. At most ten statements."""
-        row = self.get_object(request, unquote(object_id))
+        # PostgreSQL's texts have no NUL character, and so no key has one.
+        row = None if "\0" in object_id else self.get_object(request, unquote(object_id))
         if row is None:
             raise Http404(gettext("No such row."))
         if not self.has_view_permission(request, row) or not request.user.has_perm("django_jobs.view_job"):
             raise PermissionDenied
         address = self._url("jobs", row.pk)
         try:
-            page = find_jobs_of_object(row, argument=self.jobs_argument, after=request.GET.get(CURSOR_PARAMETER, ""))
+            after = request.GET.get(CURSOR_PARAMETER, "")
+            page = find_jobs_of_object(row, argument=self.jobs_argument, after=after, within=page_time())
         except FilterError as error:
             self.message_user(request, filter_error_text(error), messages.ERROR)
             return HttpResponseRedirect(address)
@@ -78,21 +82,20 @@ class JobsForObjectMixin(_Admin):
                 "state": state_label(job.state),
                 "waited": format_duration(wait_duration(job, now=now)),
                 "ran": format_duration(run_duration(job, now=now)),
+                "enqueued": format_timestamp(job.enqueued_at, now=now),
             }
             for job in page.rows
         ]
         is_first = CURSOR_PARAMETER not in request.GET
         next_url = f"{address}?{urlencode({CURSOR_PARAMETER: page.next_cursor})}" if page.next_cursor else None
+        trail = (
+            (self._url("changelist"), capfirst(self.opts.verbose_name_plural)),
+            (self._url("change", row.pk), Truncator(row).words(18)),
+        )
         context = {
-            **site.each_context(request),
-            "opts": self.opts,
-            "breadcrumbs": [
-                (self._url("changelist"), str(self.opts.verbose_name_plural).capitalize()),
-                (self._url("change", row.pk), Truncator(row).words(18)),
-            ],
-            "title": gettext("Jobs of %(row)s") % {"row": row},
+            **page_frame(request, site, self.opts, title=gettext("Jobs of %(row)s") % {"row": row}, trail=trail),
             "rows": rows,
-            "paging": Paging(first_url=None if is_first else address, next_url=next_url, note=search_note(page)),
+            "paging": paging_of(page, first_url=None if is_first else address, next_url=next_url),
         }
         request.current_app = site.name
         return TemplateResponse(request, "admin/django_jobs/job/related_jobs.html", context)

@@ -2,53 +2,58 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.defaultfilters import filesizeformat
-from django.utils.html import format_html, format_html_join
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from ..conf import get_settings
+from ..conf.database import current_database
 from ..models import Job, Worker
 from ..operations import stop_worker
+from ..policy.deploys import short_release
 from ..policy.states import State
 from ..store.clock import database_now
 from ..store.search.keyset_pages import KeysetPage
-from .site.labels import format_timestamp
+from ..store.stats.live_workers import WorkerStatus, describe_workers
+from .killing import kill_view
+from .running import load_text, running_links
+from .site.links import request_of
 from .site.page_admin import PageAdmin, actor, column, needs
 from .site.paging import PagedAdmin, PagedChangeList
-from .site.permissions import STOP, has_permission, require_permission
+from .site.permissions import KILL, STOP, has_permission, require_permission
+from .site.times import format_timestamp
 
-MAX_RUNNING_SHOWN = 200
-"""Running jobs that are listed, over all workers of a page."""
+MAX_CLAIMED = 1_000
+"""Claimed jobs that are read, over all workers of a page."""
+MAX_RUNNING_SHOWN = 20
+"""Running jobs that are listed for a worker."""
 
 
 class WorkerChangeList(PagedChangeList):
-    """A page of workers with their running jobs: two more statements for all of them."""
+    """A page of workers with their running jobs: a few more statements for all of them."""
 
     def read_page(self, request: HttpRequest, after: str) -> KeysetPage[Any]:
         """Read the workers and their running jobs."""
         page = super().read_page(request, after)
-        attach_running(page.rows)
+        attach_status(page.rows)
         return page
 
 
-def attach_running(workers: list[Worker]) -> None:
-    """Give each worker ``running_now``, its jobs, and ``is_stale``: no heartbeat for WORKER["STALE_AFTER"]."""
-    settings = get_settings()
-    stale_before = database_now(using=settings.database) - settings.worker.stale_after
-    by_id: dict[int, list[Job]] = {worker.pk: [] for worker in workers}
-    running = Job.objects.filter(state=State.RUNNING, worker__in=list(by_id)).order_by("pk")
-    for job in running.only("pk", "name", "worker", "started_at")[:MAX_RUNNING_SHOWN]:
-        by_id[job.worker_id or 0].append(job)
-    for worker in workers:
-        worker.running_now = by_id[worker.pk]  # type: ignore[attr-defined]
-        worker.is_stale = worker.state in Worker.ALIVE_STATES and worker.heartbeat_at < stale_before  # type: ignore[attr-defined]
+def attach_status(workers: list[Worker]) -> None:
+    """Give each worker ``status_now``, and ``read_at``, the database's time."""
+    using = current_database()
+    now = database_now(using=using)
+    claimed = Job.objects.filter(state=State.RUNNING, worker__in=[worker.pk for worker in workers]).order_by("pk")
+    rows = list(claimed.defer("arguments", "metadata", "result_data")[:MAX_CLAIMED])
+    for worker, status in zip(workers, describe_workers(workers, rows, now=now, using=using), strict=True):
+        vars(worker).update(status_now=status, read_at=now)
 
 
 @admin.register(Worker)
@@ -56,7 +61,7 @@ class WorkerAdmin(PagedAdmin[Worker]):
     """Lists worker processes, newest first."""
 
     list_display = (
-        "process", "status_display", "running_jobs", "served_queues", "concurrency", "memory", "version",
+        "process", "status_display", "busy", "running_jobs", "served_queues", "memory",
         "last_heartbeat", "started",
     )  # fmt: skip
     list_filter = ("state",)
@@ -65,13 +70,13 @@ class WorkerAdmin(PagedAdmin[Worker]):
     changelist_class = WorkerChangeList
     actions = ("stop_selected",)
     fieldsets = (
-        (None, {"fields": ("process", "status_display", "running_jobs")}),
-        (_("Capacity"), {"fields": ("served_queues", "concurrency", "version", "memory")}),
-        (_("Timeline"), {"fields": ("started", "last_heartbeat", "stopped", "stop_request")}),
+        (None, {"fields": ("process", "status_display", "busy", "running_jobs")}),
+        (_("Capacity"), {"fields": ("served_queues", "concurrency", "release_text", "version", "memory")}),
+        (_("Timeline"), {"fields": ("started", "last_heartbeat", "stopped", "stop_request", "kill_request")}),
     )
     readonly_fields = (
-        "process", "status_display", "running_jobs", "served_queues", "memory", "last_heartbeat", "started", "stopped",
-        "stop_request",
+        "process", "status_display", "busy", "running_jobs", "served_queues", "memory", "last_heartbeat", "started",
+        "stopped", "stop_request", "kill_request", "release_text",
     )  # fmt: skip
     change_form_template = "admin/django_jobs/change_form.html"
 
@@ -79,19 +84,26 @@ class WorkerAdmin(PagedAdmin[Worker]):
         """Return the worker with its running jobs."""
         worker = super().get_object(request, object_id, from_field)
         if worker is not None:
-            attach_running([worker])
+            attach_status([worker])
         return worker
 
     def get_urls(self) -> list[Any]:
-        """Add the address of the stop button."""
-        return [self.page_path("<int:pk>/stop/", _stop_view, "worker_stop"), *super().get_urls()]
+        """Add the addresses of the buttons."""
+        return [
+            self.page_path("<int:pk>/stop/", _stop_view, "worker_stop"),
+            self.page_path("<int:pk>/kill/", kill_view, "worker_kill"),
+            *super().get_urls(),
+        ]
 
     def render_change_form(self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any) -> Any:
-        """Add the button if the worker runs."""
+        """Add the buttons if the worker runs."""
         worker = context.get("original")
         is_stoppable = worker is not None and not worker.stopped_at and not worker.stop_requested_at
         if is_stoppable and has_permission(request, STOP):
             context["buttons"] = [(self.url("worker_stop", worker.pk), _("Stop"))]
+        is_killable = worker is not None and not worker.stopped_at and not worker.kill_requested_at
+        if is_killable and has_permission(request, KILL):
+            context["links"] = [(self.url("worker_kill", worker.pk), _("Stop at once"))]
         return super().render_change_form(request, context, *args, **kwargs)
 
     has_stop_permission = needs(STOP)
@@ -103,14 +115,22 @@ class WorkerAdmin(PagedAdmin[Worker]):
         text = ngettext("Stop requested for %d worker.", "Stop requested for %d workers.", len(stopped)) % len(stopped)
         self.message_user(request, text, messages.SUCCESS if stopped else messages.WARNING)
 
-    process = column(_("process"), lambda worker: f"{worker.hostname}:{worker.pid}")
+    @admin.display(description=_("process"))
+    def process(self, worker: Worker) -> str | SafeString:
+        """Return where it runs, and its release."""
+        place = f"{worker.hostname}:{worker.pid}"
+        release = short_release(worker.release)
+        return format_html('{} <span class="jobs-minor">{}</span>', place, release) if release else place
+
+    release_text = column(_("release"), lambda worker: worker.release or "-")
 
     @admin.display(description=_("status"))
     def status_display(self, worker: Worker) -> SafeString:
         """Return its state, and whether it has no heartbeat or a stop was requested."""
-        if getattr(worker, "is_stale", False):
+        if worker.status_now.is_stale and worker.state in Worker.ALIVE_STATES:  # type: ignore[attr-defined]
             return format_html('<span class="jobs-badge jobs-badge-bad">{}</span>', _("no heartbeat"))
-        if worker.state == Worker.State.RUNNING and worker.stop_requested_at is not None:
+        requested_at = worker.kill_requested_at or worker.stop_requested_at
+        if worker.state == Worker.State.RUNNING and requested_at is not None:
             return format_html('<span class="jobs-badge jobs-badge-warn">{}</span>', _("stop requested"))
         kind = {Worker.State.LOST: "jobs-badge-bad", Worker.State.STOPPING: "jobs-badge-warn"}
         return format_html(
@@ -119,12 +139,15 @@ class WorkerAdmin(PagedAdmin[Worker]):
             worker.get_state_display(),
         )
 
+    busy = column(_("busy"), lambda worker: load_text(worker.status_now) if worker.stopped_at is None else "-")
+
     @admin.display(description=_("running jobs"))
     def running_jobs(self, worker: Worker) -> str | SafeString:
-        """Return links to its running jobs."""
-        jobs: list[Job] = getattr(worker, "running_now", [])
-        links = ((self.url("job_change", job.pk), job.name, job.pk) for job in jobs)
-        return format_html_join(", ", '<a href="{}">{} #{}</a>', links) or "-"
+        """Return links to its running jobs, the longest first."""
+        if worker.stopped_at is not None:
+            return "-"
+        shown: tuple[WorkerStatus, datetime] = (vars(worker)["status_now"], vars(worker)["read_at"])
+        return running_links(self, request_of(worker), *shown, limit=MAX_RUNNING_SHOWN)
 
     @admin.display(description=_("queues"))
     def served_queues(self, worker: Worker) -> str:
@@ -142,11 +165,18 @@ class WorkerAdmin(PagedAdmin[Worker]):
     stopped = column(_("stopped"), lambda worker: format_timestamp(worker.stopped_at))
 
     @admin.display(description=_("stop requested"))
-    def stop_request(self, worker: Worker) -> str:
+    def stop_request(self, worker: Worker) -> str | SafeString:
         """Return who requested the stop, and when."""
-        if worker.stop_requested_at is None:
-            return "-"
-        return f"{worker.stop_requested_by or '-'}, {format_timestamp(worker.stop_requested_at)}"
+        return _request_text(worker.stop_requested_by, worker.stop_requested_at)
+
+    @admin.display(description=_("stop at once requested"))
+    def kill_request(self, worker: Worker) -> str | SafeString:
+        """Return who requested the end at once, and when."""
+        return _request_text(worker.kill_requested_by, worker.kill_requested_at)
+
+
+def _request_text(by: str, at: datetime | None) -> str | SafeString:
+    return "-" if at is None else format_html("{}, {}", by or "-", format_timestamp(at))
 
 
 def _stop_view(model_admin: PageAdmin[Worker], request: HttpRequest, pk: int) -> HttpResponse:

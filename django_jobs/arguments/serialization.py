@@ -66,7 +66,7 @@ def dumps(value: object, *, what: str) -> str:
     return json.dumps(encode(value, what=what), separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
-_read_json = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
 
 
 def loads(text: str) -> Any:
@@ -75,15 +75,26 @@ def loads(text: str) -> Any:
     Raises SerializationError for text that is no JSON or has an unknown tag, and the model's own ``DoesNotExist`` if a
     referenced row is gone.
     """
-    return decode(read_json(text))
+    value = read_json(text)
+    # No tag without its name, which could also be written with escapes.
+    return decode(value) if TAG in text or "\\" in text else value
 
 
 def read_json(text: str) -> Any:
     """Return stored JSON as it is, with its tags. Raises SerializationError if it is no JSON."""
     try:
-        return _read_json(text)
+        return _parse(text)
     except (ValueError, RecursionError) as error:
         raise SerializationError(f"stored JSON cannot be read: {error}") from error
+
+
+def _parse(text: str) -> Any:
+    """Return the value of JSON text; ``decode`` searches it for spaces at both ends first, where there are none."""
+    try:
+        value, end = _decoder.raw_decode(text)
+    except ValueError:
+        return _decoder.decode(text)
+    return value if end == len(text) else _decoder.decode(text)
 
 
 def encode(value: object, *, what: str, depth: int = 0) -> Any:
@@ -152,6 +163,18 @@ def fill_in_results(value: Any, results: Sequence[Callable[[], Any]]) -> Any:
     if type(number) is int and 0 <= number < len(results):
         return results[number]()
     raise ResultNotPassedError(f"the result of predecessor {number!r} is needed; the job has {len(results)} of them")
+
+
+def replace_results(value: Any, text: str) -> Any:
+    """Return decoded JSON with ``text`` in place of each placeholder of a result."""
+    if isinstance(value, list):
+        return [replace_results(item, text) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get(TAG) == RESULT_TAG:
+        return text
+    parts = {key: replace_results(item, text) for key, item in _placeholder_scope(value).items()}
+    return {**value, "value": parts} if value.get(TAG) == "dict" else {**value, **parts}
 
 
 def as_object(value: object, what: str) -> dict[str, Any]:

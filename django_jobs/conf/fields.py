@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
+from types import MappingProxyType
 from typing import Any, TypeVar
 
-from ..exceptions import ConfigurationError
+from ..exceptions import ConfigurationError, SettingsError
+from ..policy.hints import option_hint
+
+SETTING = "DJANGO_JOBS"
+"""The setting of Django that is a dict of all of these."""
 
 D = TypeVar("D")
 T = TypeVar("T")
@@ -25,6 +30,8 @@ class Declaration:
     """The default as the page shows it, if not by its value."""
     spell: Callable[[str], str] | None
     """For a group: makes the key in the dict of the name of a field. None: a single value."""
+    keys: tuple[str, ...] = ()
+    """Of a group: its keys."""
 
 
 def setting(default: D, *, read: Reader[T], doc: str, default_text: str | None = None) -> D | T:
@@ -41,6 +48,7 @@ def group(settings: type[T], *, spell: Callable[[str], str] = str.upper) -> T:
             doc=(settings.__doc__ or "").replace("``", "`"),
             default_text="below",
             spell=spell,
+            keys=tuple(map(spell, declarations(settings))),
         ),
     )
 
@@ -55,24 +63,48 @@ def declarations(group: type) -> dict[str, Declaration]:
 
 
 def read_group(group: type[T], option: str, given: object, *, spell: Callable[[str], str] = str.upper) -> T:
-    """Check the dict ``given`` and return it as ``group``, or raise ConfigurationError.
+    """Check the dict ``given`` and return it as ``group``, or raise ConfigurationError with all that is wrong in it.
 
     ``spell`` makes the key in the dict of the name of a field.
     """
+    known = {spell(name): (name, declaration) for name, declaration in declarations(group).items()}
+    values = read_keys(
+        option,
+        given,
+        {key: declaration.read for key, (_, declaration) in known.items()},
+        nested={f"{option}[{key!r}]": declaration.keys for key, (_, declaration) in known.items()},
+    )
+    return group(**{known[key][0]: value for key, value in values.items()})
+
+
+def read_keys(
+    option: str,
+    given: object,
+    readers: Mapping[str, Reader[Any]],
+    *,
+    nested: Mapping[str, Collection[str]] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Return the dict ``given``, each value read by its key's reader, or raise SettingsError with all that is wrong.
+
+    ``nested``: the keys of the dicts in this one, by their paths.
+    """
     if not isinstance(given, Mapping):
         raise ConfigurationError(f"{option}: expected a dict, got {given!r}")
-    known = {spell(name): (name, declaration) for name, declaration in declarations(group).items()}
-    refuse_unknown_keys(option, given, known)
-    values = {}
+    values: dict[str, Any] = {}
+    problems: list[str] = []
     for key, value in given.items():
-        name, declaration = known[key]
-        values[name] = declaration.read(f"{option}[{key!r}]", value)
-    return group(**values)
+        if key not in readers:
+            problems.append(_unknown_key(option, key, readers, nested))
+            continue
+        try:
+            values[key] = readers[key](f"{option}[{key!r}]", value)
+        except ConfigurationError as error:
+            problems += error.problems if isinstance(error, SettingsError) else [str(error)]
+    if problems:
+        raise SettingsError(problems)
+    return values
 
 
-def refuse_unknown_keys(option: str, given: Mapping[Any, Any], known: Collection[str]) -> None:
-    """Raise ConfigurationError, listing the known keys, if ``given`` has any other."""
-    if unknown := [key for key in given if key not in known]:
-        raise ConfigurationError(
-            f"{option}: unknown key {', '.join(map(repr, unknown))}; known are {', '.join(sorted(known))}"
-        )
+def _unknown_key(option: str, key: object, known: Collection[str], nested: Mapping[str, Collection[str]]) -> str:
+    hint = option_hint(key, known, elsewhere=nested) if isinstance(key, str) else ""
+    return f"{option}: unknown key {key!r}; {hint or 'known are ' + ', '.join(sorted(known))}"

@@ -5,11 +5,13 @@ from __future__ import annotations
 from .. import registry
 from ..arguments.serialization import decode, fill_in_results
 from ..conf import get_settings
+from ..conf.database import current_database
 from ..policy.doctor import Finding, RowFacts, ServerFacts, diagnose
 from ..store.doctor import rows as doctor_rows
 from ..store.doctor.schema import read_schema
 from ..store.doctor.server import read_server
 from ..store.future_instants import future_instants
+from .broker_checks import check_brokers
 
 MAX_CALLS_CHECKED = 1_000
 MAX_CALLS_REPORTED = 10
@@ -20,9 +22,9 @@ MAX_WINDOWS = 100
 
 
 def run_doctor() -> list[Finding]:
-    """Check schema, rows and server of the jobs' database; return findings, problems first. Read-only."""
+    """Check brokers, and schema, rows and server of the jobs' database; return findings, problems first. Read-only."""
     settings = get_settings()
-    using = settings.database
+    using = current_database()
     schema = read_schema(using=using)
     if schema.unapplied:
         return diagnose(rows=RowFacts(), server=ServerFacts(), schema=schema)
@@ -36,7 +38,7 @@ def run_doctor() -> list[Finding]:
         in_future=_count_future_instants(using),
         wrong_permits=doctor_rows.jobs_with_wrong_permits(using=using),
     )
-    return diagnose(rows=rows, server=read_server(using=using), schema=schema)
+    return [*check_brokers(), *diagnose(rows=rows, server=read_server(using=using), schema=schema)]
 
 
 def _count_future_instants(using: str) -> list[tuple[str, int]]:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from .. import operations
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
+from ..policy.forecast import Forecast
+from ..policy.health_sentence import Sentence
 from ..policy.printable import printable, printable_json
 from ..policy.uniqueness import KeyKind
-from ..reasons import render_reason
+from ..reasons import render_forecast, render_reason
 from ..redaction import redact_arguments, redact_job_value
+from ..store.deploys import DeployedRelease
 from ..store.logs import logs_of
 from ..store.stats.counts import QueueStats
 
@@ -102,14 +105,29 @@ def key_row(key: EnqueueKey) -> dict[str, Any]:
     }
 
 
-def queue_row(queue: QueueStats) -> dict[str, Any]:
-    """Return one queue's counts by state and the ``ready_at`` of its oldest ready job."""
+def queue_row(queue: QueueStats, forecast: Forecast, *, now: datetime) -> dict[str, Any]:
+    """Return one queue's counts by state, the ``ready_at`` of its oldest ready job, and whether it keeps up."""
     return {
         "name": queue.name,
         "paused": queue.paused_at is not None,
         "oldest_ready_at": _iso(queue.oldest_ready_at),
+        "forecast": {
+            "trend": forecast.trend.value,
+            "empty_at": _iso(forecast.empty_at),
+            "growing_per_minute": forecast.per_minute,
+            "text": forecast_text(forecast, now=now),
+        },
         **{state.value: number for state, number in queue.jobs.items()},
     }
+
+
+def forecast_text(forecast: Forecast, *, now: datetime) -> str:
+    """Return what becomes of the jobs that wait; an instant of another day with its date."""
+
+    def instant(value: datetime) -> str:
+        return f"{value:%H:%M} UTC" if value.date() == now.date() else f"{value:%Y-%m-%d %H:%M} UTC"
+
+    return render_forecast(forecast, instant=instant, number="{:,.10g}".format, with_number=False)
 
 
 SCHEDULE_COLUMNS = (
@@ -153,11 +171,43 @@ def worker_row(worker: Worker) -> dict[str, Any]:
         "id": worker.pk,
         "hostname": worker.hostname,
         "pid": worker.pid,
+        "release": worker.release or None,
         "state": worker.state,
         "queues": worker.queues,
         "concurrency": worker.concurrency,
         "heartbeat_at": _iso(worker.heartbeat_at),
         "memory_bytes": worker.memory_bytes,
+    }
+
+
+def sentence_row(sentence: Sentence) -> dict[str, Any]:
+    """Return a sentence of health with its ``key``, which stays the same, and its severity."""
+    return {"key": sentence.key, "severity": sentence.severity.value, "text": sentence_text(sentence)}
+
+
+def sentence_text(sentence: Sentence) -> str:
+    """Return a sentence of health in English."""
+    return sentence.render(
+        translate=lambda text: text.singular if text.number == 1 else text.plural, format_duration=duration_text
+    )
+
+
+def duration_text(duration: timedelta) -> str:
+    """Return a duration in its largest units, such as "3 min 5 s"."""
+    seconds = max(duration.total_seconds(), 0.0)
+    for size, unit, rest, rest_unit in ((86_400, "d", 3_600, "h"), (3_600, "h", 60, "min"), (60, "min", 1, "s")):
+        if seconds >= size:
+            return f"{seconds // size:.0f} {unit} {seconds % size // rest:.0f} {rest_unit}"
+    return f"{seconds:.1f} s" if seconds < 10 else f"{seconds:.0f} s"
+
+
+def deploy_row(deploy: DeployedRelease) -> dict[str, Any]:
+    """Return one deploy; ``last_seen_at``: when a worker with the release last started."""
+    return {
+        "project": deploy.project,
+        "release": deploy.release,
+        "first_seen_at": _iso(deploy.first_seen_at),
+        "last_seen_at": _iso(deploy.last_seen_at),
     }
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from datetime import timedelta
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ..policy.outcomes import AttemptOutcome
+from ..policy.error_text import error_text
 from .base import JobsManager
 from .job import Job
 from .job_log import JobLog
+from .labels import ATTEMPT_OUTCOME_LABELS, choices
 from .worker import Worker
 
 MAX_ERROR_CLASS_LENGTH = 200
@@ -21,15 +23,16 @@ CLAIM_INDEX = "django_jobs_attempt_claim"
 class Attempt(models.Model):
     """Outcome of one attempt of a job.
 
-    ``number`` counts attempts used; ``claim_number`` is unique within the job.
+    ``number`` counts attempts used; ``claim_number`` is unique within the job. ``error_class`` is the path of an
+    exception, ``builtins.ValueError``, and empty if the attempt ended without one.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.BigAutoField(_("ID"), primary_key=True)
     job = models.ForeignKey(
         Job, on_delete=models.CASCADE, db_constraint=False, db_index=False, related_query_name="attempts"
     )
-    number = models.SmallIntegerField()
-    claim_number = models.IntegerField()
+    number = models.SmallIntegerField(_("number"))
+    claim_number = models.IntegerField(_("claim number"))
     worker = models.ForeignKey(
         Worker,
         null=True,
@@ -38,7 +41,7 @@ class Attempt(models.Model):
         db_index=False,
         related_name="attempts",
     )
-    outcome = models.CharField(max_length=10, choices=[(outcome.value, outcome.value) for outcome in AttemptOutcome])
+    outcome = models.CharField(max_length=10, choices=choices(ATTEMPT_OUTCOME_LABELS))
     ready_at = models.DateTimeField(null=True)
     started_at = models.DateTimeField(null=True)
     finished_at = models.DateTimeField()
@@ -57,14 +60,13 @@ class Attempt(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"attempt {self.number} of job {self.job_id}: {self.outcome}"
+        values = {"number": self.number, "id": self.job_id, "outcome": self.get_outcome_display()}
+        return gettext("attempt %(number)s of job %(id)s: %(outcome)s") % values
 
     @property
     def error(self) -> str | None:
         """The error as ``Class: message``, or None if the attempt ended without one."""
-        if not self.error_class:
-            return None
-        return f"{self.error_class}: {self.error_message}" if self.error_message else self.error_class
+        return error_text(self.error_class, self.error_message) if self.error_class else None
 
     @property
     def log(self) -> JobLog | None:

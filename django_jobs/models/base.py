@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from django.db import models
 
 from ..conf import get_settings
+from ..conf.database import current_database
 
 MAX_NOTE_LENGTH = 1_000
 MAX_ACTOR_LENGTH = 150
@@ -24,11 +25,31 @@ def alters_data(method: F) -> F:
 
 
 class JobsManager(models.Manager[M]):
-    """Manager bound to the database of the setting ``DATABASE``, whatever routers say."""
+    """Manager bound to the jobs' database, whatever routers say; of several, to the one that the code acts on.
+
+    The rows that relate to another are in its database.
+    """
 
     def get_queryset(self) -> models.QuerySet[M]:
         """Return a queryset on the jobs' database; ``using()`` still overrides it."""
-        return super().get_queryset().using(self._db or get_settings().database)
+        return super().get_queryset().using(self._db or self._alias_of_instance() or self._default_alias())
+
+    def _alias_of_instance(self) -> str | None:
+        """Return the database of the row whose related rows this manager gives, if jobs are in several."""
+        instance = getattr(self, "instance", None)
+        if not isinstance(instance, models.Model) or not get_settings().has_many_databases:
+            return None
+        return instance._state.db
+
+    def _default_alias(self) -> str:
+        return current_database()
+
+
+class SchedulesManager(JobsManager[M]):
+    """The same for schedules, which are in one database."""
+
+    def _default_alias(self) -> str:
+        return get_settings().database_of_schedules
 
 
 class NameField(models.CharField):  # type: ignore[type-arg]  # generic for the type checker only

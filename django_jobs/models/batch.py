@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..policy.batches import MAX_DESCRIPTION_LENGTH, BatchFacts, BatchState, Counts
 from .base import MAX_ACTOR_LENGTH, JobsManager
 from .job import Job
+from .labels import BATCH_STATE_LABELS, choices
 
 
 class Batch(models.Model):
@@ -18,11 +20,12 @@ class Batch(models.Model):
     sign of life. A callback is stored as the fields of ``NewJob`` plus arguments.
     """
 
-    id = models.BigAutoField(primary_key=True)
-    description = models.CharField(max_length=MAX_DESCRIPTION_LENGTH, default="", blank=True)
+    id = models.BigAutoField(_("ID"), primary_key=True)
+    description = models.CharField(_("description"), max_length=MAX_DESCRIPTION_LENGTH, default="", blank=True)
     state = models.CharField(
+        _("state"),
         max_length=10,
-        choices=[(state.value, state.value) for state in BatchState],
+        choices=choices(BATCH_STATE_LABELS),
         default=BatchState.OPEN.value,
     )
     outcome = models.CharField(max_length=10, default="", blank=True)
@@ -40,8 +43,8 @@ class Batch(models.Model):
 
     total = models.BigIntegerField(default=0)
     succeeded = models.BigIntegerField(default=0)
-    dead = models.BigIntegerField(default=0)
-    cancelled = models.BigIntegerField(default=0)
+    dead = models.BigIntegerField(_("dead"), default=0)
+    cancelled = models.BigIntegerField(_("cancelled"), default=0)
 
     created_at = models.DateTimeField()
     last_activity_at = models.DateTimeField()
@@ -63,7 +66,7 @@ class Batch(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.description or 'batch'} #{self.pk} ({self.state})"
+        return f"{self.description or gettext('batch')} #{self.pk} ({self.get_state_display()})"
 
     @property
     def counts(self) -> Counts:

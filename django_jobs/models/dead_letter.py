@@ -6,6 +6,7 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..policy.error_text import class_text
 from ..policy.fingerprint import FINGERPRINT_LENGTH
 from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH
@@ -31,7 +32,7 @@ class DeadLetter(models.Model):
 
     id = models.BigAutoField(primary_key=True)
     job = models.ForeignKey(Job, null=True, on_delete=models.SET_NULL, db_constraint=False, related_name="dead_letters")
-    job_name = NameField(max_length=MAX_NAME_LENGTH)
+    job_name = NameField(_("job name"), max_length=MAX_NAME_LENGTH)
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     reason = models.CharField(max_length=20, choices=[(reason.value, reason.value) for reason in DeathReason])
     attempt = models.SmallIntegerField()
@@ -40,7 +41,7 @@ class DeadLetter(models.Model):
     traceback = models.TextField(default="")
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH)
     died_at = models.DateTimeField()
-    status = models.CharField(max_length=10, choices=Status.choices, default=Status.OPEN)
+    status = models.CharField(_("status"), max_length=10, choices=Status.choices, default=Status.OPEN)
     resolved_at = models.DateTimeField(null=True)
     resolved_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
     note = models.CharField(max_length=MAX_NOTE_LENGTH, default="", db_default="", blank=True)
@@ -63,7 +64,7 @@ class DeadLetter(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.job_name}: {self.error_class or self.reason} ({self.status})"
+        return f"{self.job_name}: {class_text(self.error_class) or self.reason} ({self.get_status_display()})"
 
 
 class AlertHistory(models.Model):

@@ -20,8 +20,8 @@ class EnqueueKey(models.Model):
 
     digest = models.UUIDField(primary_key=True)
     kind = models.CharField(max_length=11, choices=[(kind.value, kind.value) for kind in KeyKind])
-    job_name = NameField(max_length=MAX_NAME_LENGTH)
-    key = NameField(max_length=MAX_KEY_LENGTH)
+    job_name = NameField(_("job name"), max_length=MAX_NAME_LENGTH)
+    key = NameField(_("key"), max_length=MAX_KEY_LENGTH)
     job = models.ForeignKey(Job, on_delete=models.DO_NOTHING, db_constraint=False, related_name="keys")
     acquired_at = models.DateTimeField()
     expires_at = models.DateTimeField()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from django.db import models
@@ -11,13 +11,17 @@ from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
 from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
-from ..conf.readers import MAX_NAME_LENGTH, MAX_PRIORITY, MAX_QUEUE_NAME_LENGTH, MIN_PRIORITY
+from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..exceptions import ResultExpiredError, WaitTimeoutError
+from ..policy.activity import ReportedRun, read_activity
 from ..policy.cancellation import CancelResult
+from ..policy.durations import ZERO, Duration, read_duration
 from ..policy.flags import JobFlag
+from ..policy.priorities import MAX_PRIORITY, MIN_PRIORITY
 from ..policy.states import FINAL_STATES, WAITING_STATES, State
 from ..result_storage import ResultFile, parse_result_file, read_result
 from .base import NameField, StateIndex, alters_data
+from .labels import STATE_LABELS, choices
 from .querysets import DELETE_REFUSED, JobManager
 from .worker import Worker
 
@@ -38,13 +42,11 @@ class Job(models.Model):
     ``flags`` has the bits of ``policy.flags.JobFlag``, which select the extra work at the job's end.
     """
 
-    id = models.BigAutoField(primary_key=True)
+    id = models.BigAutoField(_("ID"), primary_key=True)
     name = NameField(max_length=MAX_NAME_LENGTH)
-    queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
+    queue_name = NameField(_("queue name"), max_length=MAX_QUEUE_NAME_LENGTH)
     priority = models.SmallIntegerField(default=0)
-    state = models.CharField(
-        max_length=10, choices=[(state.value, state.value) for state in State], default=State.READY
-    )
+    state = models.CharField(max_length=10, choices=choices(STATE_LABELS), default=State.READY)
     arguments = models.JSONField(default=dict)
     metadata = models.JSONField(default=dict)
     result_data = models.JSONField(null=True, db_column="result")
@@ -89,7 +91,9 @@ class Job(models.Model):
             ("retry_job", _("Can retry jobs and run scheduled ones now")),
             ("cancel_job", _("Can cancel jobs")),
             ("purge_job", _("Can purge jobs")),
+            ("move_job", _("Can move jobs to other queues and set their priority")),
             ("enqueue_job", _("Can enqueue copies of jobs")),
+            ("enqueue_new_job", _("Can enqueue new jobs by a form")),
         ]
         indexes = [
             StateIndex(
@@ -137,7 +141,7 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} #{self.pk} ({self.state})"
+        return f"{self.name} #{self.pk} ({self.get_state_display()})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Raise TypeError: a plain save could overwrite a concurrent claim; the engine uses guarded updates."""
@@ -166,6 +170,32 @@ class Job(models.Model):
     def _expiry(self) -> Expiry | None:
         found: Expiry | None = getattr(self, "expiry", None) if self.flags & JobFlag.EXPIRES else None
         return found
+
+    @property
+    def reported_run(self) -> ReportedRun | None:
+        """Its current run as its worker reported it last; None if it had not begun then. Reads the worker's row."""
+        activity = read_activity(self._activity)
+        return activity.find(self.pk, self.claim_number) if activity else None
+
+    @property
+    def run_started_at(self) -> datetime | None:
+        """When its current run began; None if it does not run, or was claimed and had not begun at the last report.
+
+        ``started_at`` of a running job is its claim. Reads the worker's row.
+        """
+        if self.state != State.RUNNING:
+            return None
+        if self._activity is None:
+            return self.started_at
+        run = self.reported_run
+        return run.run_started_at if run else None
+
+    @property
+    def _activity(self) -> Any:
+        try:
+            return self.worker.activity if self.state == State.RUNNING and self.worker else None
+        except Worker.DoesNotExist:
+            return None
 
     @property
     def is_final(self) -> bool:
@@ -245,20 +275,20 @@ class Job(models.Model):
         self.refresh()
         return result
 
-    def wait(self, timeout: timedelta | float | None = None) -> Job:
+    def wait(self, timeout: Duration | None = None) -> Job:
         """Poll until the job is in a final state; return it refreshed.
 
         ``timeout`` is a timedelta or seconds; None waits for ever. Raises WaitTimeoutError. Call it outside of
         transactions: one under REPEATABLE READ, or with the uncommitted enqueue, never sees the end.
         """
-        seconds = timeout.total_seconds() if isinstance(timeout, timedelta) else timeout
+        seconds = None if timeout is None else read_duration("timeout", timeout, minimum=ZERO).total_seconds()
         deadline = None if seconds is None else time.monotonic() + seconds
         pause = _MIN_POLL_SECONDS
         while not self.refresh().is_final:
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeoutError(f"job {self.pk} ({self.name}) is still {self.state} after {seconds} s")
+                    raise WaitTimeoutError(f"job {self.pk} ({self.name}) is still {self.state} after {seconds:g} s")
                 pause = min(pause, left)
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_POLL_SECONDS)

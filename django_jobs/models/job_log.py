@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 from django.db import models
 
+from ..policy.plurals import counted
 from .base import JobsManager
 from .job import Job
 
@@ -49,7 +50,7 @@ class JobLog(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.total} lines of claim {self.claim_number} of job {self.job_id}"
+        return f"{counted(self.total, 'line')} of claim {self.claim_number} of job {self.job_id}"
 
     @property
     def lines(self) -> list[LoggedLine]:

@@ -21,7 +21,7 @@ class Limit(models.Model):
 
     id = models.BigIntegerField(primary_key=True)
     kind = models.SmallIntegerField(choices=[(kind.value, kind.name.lower()) for kind in LimitKind])
-    name = NameField(max_length=MAX_NAME_LENGTH)
+    name = NameField(_("name"), max_length=MAX_NAME_LENGTH)
     key = NameField(max_length=MAX_KEY_LENGTH)
     rule = models.JSONField()
     check_at = models.DateTimeField(null=True)

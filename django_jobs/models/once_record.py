@@ -16,7 +16,7 @@ class OnceRecord(models.Model):
     """
 
     digest = models.UUIDField(primary_key=True)
-    key = NameField(max_length=MAX_KEY_LENGTH)
+    key = NameField(_("key"), max_length=MAX_KEY_LENGTH)
     job_id = models.BigIntegerField(null=True)
     stored = models.JSONField(null=True)
     recorded_at = models.DateTimeField()

@@ -84,14 +84,24 @@ class JobQuerySet(QuerySet["Job"]):
         return result
 
     @alters_data
-    def run_now(self, *, by: str = "") -> int:
+    def run_now(self, *, by: str = "", priority: int | None = None) -> int:
         """Make scheduled jobs ready before they are due; return how many."""
-        return int(_operations().run_now(self, by=by, using=self.db))
+        return int(_operations().run_now(self, by=by, priority=priority, using=self.db))
 
     @alters_data
-    def redrive(self, *, by: str = "") -> int:
+    def redrive(self, *, by: str = "", priority: int | None = None) -> int:
         """Make dead jobs ready again with all their attempts; return how many."""
-        return int(_operations().redrive(self, by=by, using=self.db))
+        return int(_operations().redrive(self, by=by, priority=priority, using=self.db))
+
+    @alters_data
+    def move(self, *, to: str, by: str = "") -> int:
+        """Move waiting jobs to another queue; return how many."""
+        return int(_operations().move(self, to=to, by=by, using=self.db))
+
+    @alters_data
+    def set_priority(self, *, priority: int, by: str = "") -> int:
+        """Give waiting jobs this priority; return how many had another."""
+        return int(_operations().set_priority(self, priority=priority, by=by, using=self.db))
 
     @alters_data
     def purge(self, *, by: str = "") -> int:
@@ -124,9 +134,9 @@ class DeadLetterQuerySet(QuerySet["DeadLetter"]):
         return self.filter(status=self.model.Status.RESOLVED)
 
     @alters_data
-    def redrive(self, *, by: str = "") -> int:
+    def redrive(self, *, by: str = "", priority: int | None = None) -> int:
         """Make the jobs of open dead letters ready again; return how many."""
-        return int(_operations().redrive(self, by=by, using=self.db))
+        return int(_operations().redrive(self, by=by, priority=priority, using=self.db))
 
     @alters_data
     def purge(self, *, by: str = "") -> int:

@@ -16,13 +16,15 @@ MAX_RUNNING = 1_000_000
 class Queue(models.Model):
     """A named queue. Jobs of a paused queue are not claimed; running ones go on.
 
-    ``max_running`` caps its running jobs over all workers; None: no cap.
+    ``max_running`` caps its running jobs over all workers; None: no cap. ``suspended_until``: the server that its jobs
+    need was down, so none is claimed until then, and after that one at a time, as a test; None: it was not.
     """
 
-    name = NameField(max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
+    name = NameField(_("name"), max_length=MAX_QUEUE_NAME_LENGTH, primary_key=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
     max_running = models.PositiveIntegerField(_("maximum running jobs"), null=True, blank=True)
+    suspended_until = models.DateTimeField(null=True)
 
     objects = QueueManager()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from django.db import models
 
 from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
+from ..policy.error_text import class_text
 from ..policy.fingerprint import FINGERPRINT_LENGTH
 from ..policy.outcomes import DeathReason
 from .attempt import MAX_ERROR_CLASS_LENGTH
@@ -22,6 +23,10 @@ class Rollup(models.Model):
 
     ``span_seconds`` is one of ``policy.histogram.SPANS``. ``waits`` and ``runs`` map a bucket of
     ``policy.histogram`` to the number of attempts that waited, or ran, that long.
+
+    ``waiting`` and ``running``: the queue's ready and running jobs when the span began, ``max_waiting`` the most ready
+    ones of its samples. All are None if it was not sampled then; if the row of all queues was, nothing waited or ran.
+    Only ``waiting`` is None if more waited than are counted.
     """
 
     id = models.BigAutoField(primary_key=True)
@@ -33,6 +38,9 @@ class Rollup(models.Model):
     dead = models.BigIntegerField(default=0)
     waits = models.JSONField(default=dict)
     runs = models.JSONField(default=dict)
+    waiting = models.BigIntegerField(null=True)
+    running = models.BigIntegerField(null=True)
+    max_waiting = models.BigIntegerField(null=True)
 
     objects = JobsManager["Rollup"]()
 
@@ -48,18 +56,39 @@ class Rollup(models.Model):
         return f"{self.queue_name} from {self.starts_at} for {self.span_seconds} s"
 
 
+class TypeRollup(models.Model):
+    """Attempts of every job type that ended in one time span; ``types``: see ``policy.type_rollup``."""
+
+    id = models.BigAutoField(primary_key=True)
+    span_seconds = models.IntegerField()
+    starts_at = models.DateTimeField()
+    types = models.JSONField(default=dict)
+
+    objects = JobsManager["TypeRollup"]()
+
+    class Meta:
+        default_permissions = ()
+        constraints = [
+            models.UniqueConstraint(name="django_jobs_type_rollup_unique", fields=["span_seconds", "starts_at"]),
+        ]
+
+    def __str__(self) -> str:
+        return f"{len(self.types)} types from {self.starts_at} for {self.span_seconds} s"
+
+
 class RollupPosition(models.Model):
     """Position of the rollup in a table: every row up to ``done_id`` is aggregated.
 
     ``seen_id`` was the newest row at ``seen_at``. Rows up to it are aggregated once no transaction that was open then
-    can still commit a lower id.
+    can still commit a lower id. The backlog has no rows to aggregate: ``seen_at`` is the time of its last sample.
     """
 
     class Source(models.TextChoices):
-        """Aggregated table."""
+        """Aggregated table, or the backlog."""
 
         ATTEMPTS = "attempts"
         DEAD_LETTERS = "dead_letters"
+        BACKLOG = "backlog"
 
     source = models.CharField(max_length=20, choices=Source.choices, primary_key=True)
     done_id = models.BigIntegerField(default=0)
@@ -91,10 +120,11 @@ class JobIdCheckpoint(models.Model):
 
 
 class DeadLetterGroup(models.Model):
-    """Dead letters of one fingerprint: counts, first and last time, mute and note.
+    """Dead letters of one fingerprint: counts, first and last time, mute, resolution and note.
 
     Open dead letters = ``open`` + those not aggregated yet. The error is the newest one, truncated. Muted groups send
-    no alert and are not listed as open.
+    no alert and are not listed as open. ``regressed_at`` is the first death after ``resolved_at``, up to where dead
+    letters are aggregated.
     """
 
     fingerprint = models.CharField(max_length=FINGERPRINT_LENGTH, primary_key=True)
@@ -109,6 +139,9 @@ class DeadLetterGroup(models.Model):
     open = models.BigIntegerField(default=0)
     muted_at = models.DateTimeField(null=True)
     muted_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    resolved_at = models.DateTimeField(null=True)
+    resolved_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    regressed_at = models.DateTimeField(null=True)
     note = models.CharField(max_length=MAX_NOTE_LENGTH, default="", blank=True)
     noted_at = models.DateTimeField(null=True)
     noted_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
@@ -120,7 +153,7 @@ class DeadLetterGroup(models.Model):
         indexes = [models.Index(name="django_jobs_group_last_died", fields=["last_died_at"])]
 
     def __str__(self) -> str:
-        return f"{self.job_name}: {self.error_class or self.reason}"
+        return f"{self.job_name}: {class_text(self.error_class) or self.reason}"
 
 
 class DeadLetterHour(models.Model):

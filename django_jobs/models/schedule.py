@@ -5,15 +5,17 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ..conf import project_name
 from ..conf.readers import MAX_NAME_LENGTH, MAX_PROJECT_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..policy.cron import MAX_EXPRESSION_LENGTH
 from ..policy.overlap import Overlap
-from ..policy.schedule import CatchUp, TickOutcome, TickPolicy, Timing
-from .base import MAX_ACTOR_LENGTH, JobsManager, NameField
+from ..policy.schedule import CatchUp, TickPolicy, Timing
+from .base import MAX_ACTOR_LENGTH, NameField, SchedulesManager
 from .job import Job
+from .labels import CATCH_UP_LABELS, OVERLAP_LABELS, TICK_OUTCOME_LABELS, choices
 
 MAX_ZONE_LENGTH = 64
 
@@ -27,32 +29,34 @@ class CronSchedule(models.Model):
     """
 
     id = models.BigAutoField(primary_key=True)
-    name = NameField(max_length=MAX_NAME_LENGTH, unique=True)
-    job_name = NameField(max_length=MAX_NAME_LENGTH)
-    arguments = models.JSONField(default=dict)
+    name = NameField(_("name"), max_length=MAX_NAME_LENGTH, unique=True)
+    job_name = NameField(_("job name"), max_length=MAX_NAME_LENGTH)
+    arguments = models.JSONField(_("arguments"), default=dict)
     queue_name = NameField(max_length=MAX_QUEUE_NAME_LENGTH)
     priority = models.SmallIntegerField(default=0)
     max_attempts = models.SmallIntegerField()
     expires = models.DurationField(null=True)
 
-    cron = models.CharField(max_length=MAX_EXPRESSION_LENGTH, default="", blank=True)
-    every = models.DurationField(null=True, blank=True)
-    timezone = models.CharField(max_length=MAX_ZONE_LENGTH, default="UTC")
-    jitter = models.DurationField(default=timedelta(0))
+    cron = models.CharField(_("cron expression"), max_length=MAX_EXPRESSION_LENGTH, default="", blank=True)
+    every = models.DurationField(_("period"), null=True, blank=True)
+    timezone = models.CharField(_("time zone"), max_length=MAX_ZONE_LENGTH, default="UTC")
+    jitter = models.DurationField(_("jitter"), default=timedelta(0))
     overlap = models.CharField(
+        _("overlap"),
         max_length=10,
-        choices=[(overlap.value, overlap.value) for overlap in Overlap],
+        choices=choices(OVERLAP_LABELS),
         default=Overlap.SKIP.value,
     )
     catch_up = models.CharField(
+        _("catch up"),
         max_length=10,
-        choices=[(catch_up.value, catch_up.value) for catch_up in CatchUp],
+        choices=choices(CATCH_UP_LABELS),
         default=CatchUp.LATEST.value,
     )
-    catch_up_limit = models.SmallIntegerField(default=10)
+    catch_up_limit = models.SmallIntegerField(_("catch up limit"), default=10)
 
-    is_from_code = models.BooleanField(default=False)
-    project = models.CharField(max_length=MAX_PROJECT_LENGTH, default=project_name)
+    is_from_code = models.BooleanField(_("from code"), default=False)
+    project = models.CharField(_("project"), max_length=MAX_PROJECT_LENGTH, default=project_name)
     defined_at = models.DateTimeField(null=True)
     paused_at = models.DateTimeField(null=True)
     paused_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
@@ -61,7 +65,7 @@ class CronSchedule(models.Model):
     next_due_at = models.DateTimeField(null=True)
     next_check_at = models.DateTimeField(null=True)
 
-    objects = JobsManager["CronSchedule"]()
+    objects = SchedulesManager["CronSchedule"]()
 
     class Meta:
         verbose_name = _("schedule")
@@ -118,15 +122,15 @@ class Tick(models.Model):
     )
     due_at = models.DateTimeField()
     decided_at = models.DateTimeField()
-    outcome = models.CharField(max_length=10, choices=[(outcome.value, outcome.value) for outcome in TickOutcome])
-    reason = models.TextField(default="")
+    outcome = models.CharField(_("outcome"), max_length=10, choices=choices(TICK_OUTCOME_LABELS))
+    reason = models.TextField(_("reason"), default="")
     job = models.ForeignKey(
         Job, null=True, on_delete=models.DO_NOTHING, db_constraint=False, db_index=False, related_name="ticks"
     )
     is_open = models.BooleanField(default=False)
-    requested_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
+    requested_by = models.CharField(_("requested by"), max_length=MAX_ACTOR_LENGTH, default="")
 
-    objects = JobsManager["Tick"]()
+    objects = SchedulesManager["Tick"]()
 
     class Meta:
         verbose_name = _("tick")
@@ -138,7 +142,7 @@ class Tick(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.due_at:%Y-%m-%d %H:%M:%S} UTC: {self.outcome}"
+        return gettext("tick %(id)s: %(outcome)s") % {"id": self.pk, "outcome": self.get_outcome_display()}
 
     @property
     def late_by(self) -> timedelta:

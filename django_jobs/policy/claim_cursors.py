@@ -90,6 +90,16 @@ class ClaimCursors:
             for priority, position in self._resting.get(name, {}).items():
                 self.positions.setdefault(Lane(name, priority), position)
 
+    def add_notified(self, lanes: Iterable[Lane], *, now: float) -> None:
+        """Make lanes with new jobs known, from where they were exhausted; a new lane only if a snapshot may be taken.
+
+        A claim from the head of a lane reads its dead entries, as a snapshot does.
+        """
+        for lane in lanes:
+            position = self._resting.get(lane.queue_name, {}).get(lane.priority)
+            if position is not None or self.snapshot_due(now):
+                self.positions.setdefault(lane, position)
+
     def postpone_snapshot(self) -> None:
         """Take the next snapshot a moment after the last one: there is enough to claim without it."""
         self._next_snapshot = max(self._next_snapshot, self._last_snapshot + BUSY_SNAPSHOT_SECONDS)

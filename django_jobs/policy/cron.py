@@ -23,6 +23,8 @@ from zoneinfo import ZoneInfo
 
 from croniter import croniter
 
+from .cron_fields import find_wrong_field
+
 MAX_EXPRESSION_LENGTH = 200
 ALIASES = {
     "@yearly": "0 0 1 1 *",
@@ -49,6 +51,8 @@ _NTH = re.compile(r"l|.*#", re.IGNORECASE)
 _MIN_TRANSITION_GAP = timedelta(hours=12)
 """No time zone has ever changed its offset and changed it back within half a day."""
 _MAX_INSTANT = datetime(9000, 1, 1, tzinfo=UTC)
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+"""What croniter raises for an expression that it cannot read."""
 
 
 class CronError(ValueError):
@@ -227,20 +231,34 @@ def _parse(expression: str, seed: str) -> _Pattern:
         raise CronError(
             f"expected fields that are the same on every server; R is random, use H, got {_truncate(expression)}"
         )
+    hash_id = (seed or " ").encode() if _has(_HASHED, expanded) else None
     try:
-        matchers = [
-            croniter(
-                " ".join(",".join(map(_as_one_value, field.split(","))) for field in alternative),
-                datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
-                hash_id=(seed or " ").encode() if _has(_HASHED, expanded) else None,
-                implement_cron_bug=True,
-            )
-            for alternative in _alternatives(fields)
-        ]
-    except (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError) as error:
-        raise CronError(f"expected a cron expression, got {_truncate(expression)}: {error}") from None
+        matchers = _matchers(fields, hash_id)
+    except _UNREADABLE as error:
+        reason = find_wrong_field(fields, is_valid=lambda other: _is_readable(other, hash_id)) or error
+        raise CronError(f"expected a cron expression, got {_truncate(expression)}: {reason}") from None
     is_fixed = not (fields[0].startswith("*") or fields[1].startswith("*"))
-    return _Pattern(tuple(matchers), is_fixed)
+    return _Pattern(matchers, is_fixed)
+
+
+def _matchers(fields: list[str], hash_id: bytes | None) -> tuple[croniter, ...]:
+    return tuple(
+        croniter(
+            " ".join(",".join(map(_as_one_value, field.split(","))) for field in alternative),
+            datetime(2000, 1, 1),  # noqa: DTZ001 - wall-clock time
+            hash_id=hash_id,
+            implement_cron_bug=True,
+        )
+        for alternative in _alternatives(fields)
+    )
+
+
+def _is_readable(fields: list[str], hash_id: bytes | None) -> bool:
+    try:
+        _matchers(fields, hash_id)
+    except _UNREADABLE:
+        return False
+    return True
 
 
 def _alternatives(fields: list[str]) -> list[list[str]]:

@@ -11,7 +11,8 @@ from .filter_values import as_id, as_instant, as_since, as_text
 
 TEXTS = ("fingerprint", "job_name", "queue_name", "reason", "error")
 TIMES = ("since", "until")
-QUERY_FIELDS = (*TEXTS, *TIMES, "up_to_id")
+IDS = ("up_to_id", "batch")
+QUERY_FIELDS = (*TEXTS, *TIMES, *IDS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +21,7 @@ class DeadLetterFilter:
 
     ``error`` is a part of the class or the message. ``since`` and ``until`` (excluded) are times of death; ``since``
     may be a duration before now. ``up_to_id`` excludes later dead letters; ``ids`` are those of dead letters.
+    ``batch`` is the id of a batch of their jobs.
     """
 
     fingerprint: str = ""
@@ -30,6 +32,7 @@ class DeadLetterFilter:
     since: datetime | timedelta | None = None
     until: datetime | None = None
     up_to_id: int | None = None
+    batch: int | None = None
     ids: tuple[int, ...] | None = None
 
     @classmethod
@@ -44,6 +47,7 @@ class DeadLetterFilter:
             since=as_since("since", given["since"], zone),
             until=as_instant("until", given["until"], zone),
             up_to_id=as_id("up_to_id", given["up_to_id"]),
+            batch=as_id("batch", given["batch"]),
         )
 
     @classmethod
@@ -56,7 +60,7 @@ class DeadLetterFilter:
         bounds = {
             "since": as_since("since", given.get("since", ""), UTC),
             "until": as_instant("until", given.get("until", ""), UTC),
-            "up_to_id": as_id("up_to_id", str(given.get("up_to_id", ""))),
+            **{name: as_id(name, str(given.get(name, ""))) for name in IDS},
         }
         return cls(**{**given, **bounds, "ids": None if ids is None else tuple(ids)})
 
@@ -71,11 +75,16 @@ class DeadLetterFilter:
         """Return the parameters of the query string of this filter."""
         given = {name: value for name in TEXTS if (value := getattr(self, name))}
         given |= {name: as_text(value) for name in TIMES if (value := getattr(self, name)) is not None}
-        return given if self.up_to_id is None else given | {"up_to_id": str(self.up_to_id)}
+        return given | {name: str(value) for name in IDS if (value := getattr(self, name)) is not None}
 
     def frozen(self, now: datetime) -> DeadLetterFilter:
         """Return the filter with a duration resolved at ``now``, so that its matches do not move."""
         return replace(self, since=now - self.since) if isinstance(self.since, timedelta) else self
+
+    @property
+    def whole_group(self) -> str:
+        """The fingerprint, if all dead letters of a group match up to an id; else an empty text."""
+        return self.fingerprint if set(self.as_json()) <= {"fingerprint", "up_to_id"} else ""
 
     @property
     def is_empty(self) -> bool:

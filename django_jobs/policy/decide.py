@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import NamedTuple, assert_never
 
-from .backoff import MAX_WAIT
+from .durations import MAX_DURATION
 from .limits import RequiredPermit
 from .outcomes import (
     AttemptOutcome,
@@ -25,8 +25,10 @@ from .outcomes import (
     Snoozed,
     Succeeded,
     UnknownJob,
+    UnraisedError,
     Unreadable,
 )
+from .plurals import counted
 from .states import State
 
 INTERRUPTED_DELAY = timedelta(seconds=1)
@@ -113,8 +115,8 @@ EXPIRED = Decision(state=State.CANCELLED, attempt_outcome=None, gives_back_attem
 def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Decision:
     """Return the decision for a job whose run ended with ``outcome``."""
     match outcome:
-        case Succeeded(result=result, result_retention=result_retention):
-            return _succeeded(result, result_retention)
+        case Succeeded():
+            return decide_success(outcome)
         case Failed():
             return _after_failure(outcome, facts)
         case Discarded(error=error):
@@ -135,14 +137,15 @@ def decide(outcome: Outcome, facts: JobFacts, *, rules: DecisionSettings) -> Dec
             assert_never(outcome)
 
 
-def _succeeded(result: str | None, result_retention: ResultRetentionSpec | None) -> Decision:
-    if result is None:
+def decide_success(outcome: Succeeded) -> Decision:
+    """Return the decision for a job that succeeded, which depends on nothing else."""
+    if outcome.result is None:
         return SUCCEEDED_WITHOUT_RESULT
     return Decision(
         state=State.SUCCEEDED,
         attempt_outcome=AttemptOutcome.SUCCEEDED,
-        result=result,
-        result_retention=result_retention,
+        result=outcome.result,
+        result_retention=outcome.result_retention,
     )
 
 
@@ -204,26 +207,21 @@ def _after_loss(outcome: Lost, facts: JobFacts, rules: DecisionSettings) -> Deci
         return Decision(state=State.READY, attempt_outcome=None, gives_back_attempt=True, keeps_unknown_since=True)
     deaths = facts.worker_deaths + 1
     quarantined = deaths >= rules.max_worker_deaths
-    count = f" ({deaths} workers died while it ran)" if deaths > 1 else ""
+    count = f" ({counted(deaths, 'worker')} died while it ran)" if deaths > 1 else ""
     return Decision(
         state=State.DEAD if quarantined else State.BLOCKED if facts.is_limited else State.READY,
         attempt_outcome=AttemptOutcome.LOST,
         gives_back_attempt=not quarantined,
         keeps_unknown_since=not quarantined,
         worker_died=True,
-        error=Error(error_class="WorkerLost", message=outcome.reason + count, traceback="", fingerprint=""),
+        error=Error.unraised(UnraisedError.WORKER_LOST, outcome.reason + count),
         death=DeathReason.QUARANTINED if quarantined else None,
     )
 
 
 def _retry_or_kill_unknown(facts: JobFacts, rules: DecisionSettings) -> Decision:
     if facts.unknown_for is not None and facts.unknown_for >= rules.unknown_ttl:
-        error = Error(
-            error_class="UnknownJob",
-            message=f"no worker knew this job for {rules.unknown_ttl}",
-            traceback="",
-            fingerprint="",
-        )
+        error = Error.unraised(UnraisedError.UNKNOWN_JOB, f"no worker knew this job for {rules.unknown_ttl}")
         return _dead(None, DeathReason.UNKNOWN_JOB, error)
     return Decision(
         state=State.SCHEDULED,
@@ -245,7 +243,7 @@ def _reschedule(
     return Decision(
         state=State.SCHEDULED,
         attempt_outcome=attempt_outcome,
-        delay=min(delay, MAX_WAIT),
+        delay=min(delay, MAX_DURATION),
         gives_back_attempt=gives_back_attempt,
         closes_limit=closes_limit,
         error=error,

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from .plurals import counted
+
 CLOCK_TOLERANCE_SECONDS = 1.0
 LONG_TRANSACTION_SECONDS = 300.0
 MANY_DEAD_ROWS = 10_000
@@ -59,6 +61,10 @@ class UnsafeSetting(Enum):
     NO_TRANSACTIONS = (
         "a table of django_jobs has a storage engine without transactions",
         "ALTER TABLE ... ENGINE = InnoDB for each table whose name begins with django_jobs_.",
+    )
+    STATEMENT_POOLING = (
+        "the pooler refuses transactions (PgBouncer in statement mode): atomic() fails, and so does work on jobs",
+        "Set its pool_mode to transaction or session.",
     )
     DEFERRED = (
         (
@@ -121,7 +127,8 @@ class VacuumBlocker:
 class ServerFacts:
     """Facts about the database server; None: not available.
 
-    ``clock_skew_seconds``: this host's clock minus the database's. ``notify_works``: a notification arrived.
+    ``clock_skew_seconds``: this host's clock minus the database's. ``notify_works``: a notification arrived,
+    by ``notifier``, which is the setting's without its password.
     """
 
     clock_skew_seconds: float = 0.0
@@ -130,16 +137,18 @@ class ServerFacts:
     head_pages: int | None = None
     log_bytes: int | None = None
     notify_works: bool | None = None
+    notifier: str = "LISTEN"
     unsafe_settings: Sequence[UnsafeSetting] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SchemaFacts:
-    """Names of unapplied migrations, missing indexes and constraints, and invalid indexes."""
+    """Names of unapplied migrations, missing indexes and constraints, invalid indexes, and tables without options."""
 
     unapplied: Sequence[str] = ()
     missing: Sequence[str] = ()
     invalid: Sequence[str] = ()
+    untuned: Sequence[str] = ()
 
 
 def diagnose(*, rows: RowFacts, server: ServerFacts, schema: SchemaFacts) -> list[Finding]:
@@ -168,6 +177,13 @@ def _schema_findings(schema: SchemaFacts) -> Iterable[Finding]:
             f"invalid indexes: {', '.join(schema.invalid)}",
             "The database updates them and never uses them. REINDEX INDEX CONCURRENTLY repairs them.",
         )
+    if schema.untuned:
+        yield _hint(
+            "schema",
+            f"tables without the storage parameters that the migration gave them: {', '.join(schema.untuned)}",
+            "Autovacuum comes as late as for any table, and updates touch more indexes. 'manage.py sqlmigrate"
+            " django_jobs 0001' prints an ALTER TABLE ... SET for each; other values than its are kept.",
+        )
 
 
 def _row_findings(rows: RowFacts) -> Iterable[Finding]:
@@ -175,7 +191,7 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
         yield _problem(
             "workers",
             f"{worker.name} has been silent for {_format_duration(worker.heartbeat_age_seconds)} with"
-            f" {worker.claims} claimed jobs, and has not been marked as lost",
+            f" {counted(worker.claims, 'claimed job')}, and has not been marked as lost",
             "Any living worker marks it and rescues its jobs: start one by 'manage.py runworker'.",
         )
     if rows.orphaned:
@@ -215,7 +231,7 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
     for unknown in rows.unknown:
         yield _hint(
             "jobs",
-            f"{unknown.number} jobs named {unknown.name!r} wait for a worker that knows the name, up to"
+            f"waiting for a worker that knows the name {unknown.name!r}: {counted(unknown.number, 'job')}, up to"
             f" {_format_duration(unknown.unknown_seconds)} so far",
             "Deploy the code with this job to the workers, or cancel the jobs. After WORKER['UNKNOWN_JOB_TTL'] they"
             " are dead letters.",
@@ -239,14 +255,21 @@ def _server_findings(server: ServerFacts) -> Iterable[Finding]:
             "Jobs are due by the database's clock, so none is early or late; but run_after=timezone.now() + ... and"
             " the times of log lines are off by as much. Synchronize both hosts by NTP.",
         )
-    if server.notify_works is False:
+    if server.notify_works is False and server.notifier != "LISTEN":
+        yield _hint(
+            "notify",
+            f"a notification by {server.notifier} did not arrive",
+            "Idle workers poll every POLL_INTERVAL_WITHOUT_NOTIFY meanwhile, and requests that enqueue wait for that"
+            " server a quarter of a second once a minute: start it, or correct DJANGO_JOBS['NOTIFIER'].",
+        )
+    elif server.notify_works is False:
         yield _hint(
             "notify",
             "a notification (LISTEN) did not arrive within 2 s",
             "The cause is probably PgBouncer in transaction mode. Idle workers find jobs by POLL_INTERVAL only, and"
-            " schedulers see a changed schedule within a minute: give workers a direct connection, or set"
-            " DJANGO_JOBS['WORKER']['NOTIFY'] = False: then they poll every POLL_INTERVAL_WITHOUT_NOTIFY, and"
-            " schedulers every POLL_INTERVAL.",
+            " schedulers see a changed schedule within a minute: give workers a direct connection, set"
+            " DJANGO_JOBS['NOTIFIER'] to a Redis, or DJANGO_JOBS['WORKER']['NOTIFY'] = False: then they poll every"
+            " POLL_INTERVAL_WITHOUT_NOTIFY, and schedulers every POLL_INTERVAL.",
         )
     yield from _vacuum_findings(server)
 

@@ -8,6 +8,9 @@ from datetime import datetime, timedelta, tzinfo
 from .messages import gettext_noop
 
 MAX_ID = 2**63 - 1
+MIN_YEAR, MAX_YEAR = 1000, 9998
+"""Years that every database stores and that fit whatever the time zone."""
+_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
 _PERIOD = re.compile(r"P(?:(\d{1,4})D)?(?:T(?:(\d{1,4})H)?(?:(\d{1,4})M)?)?")
 
 
@@ -41,6 +44,8 @@ def as_instant(parameter: str, text: str, zone: tzinfo) -> datetime | None:
     try:
         # An unescaped plus in a query string is decoded as a space.
         instant = datetime.fromisoformat(re.sub(r" (\d\d:?\d\d)$", r"+\1", text))
+        if not MIN_YEAR <= instant.year <= MAX_YEAR:
+            raise ValueError
         return instant if instant.tzinfo else instant.replace(tzinfo=zone)
     except ValueError:
         raise FilterError(parameter, gettext_noop("an instant such as 2026-03-01T09:30"), text) from None
@@ -53,6 +58,11 @@ def as_id(parameter: str, text: str) -> int | None:
     if not (text.isascii() and text.isdigit() and len(text) < 20 and int(text) <= MAX_ID):
         raise FilterError(parameter, gettext_noop("an id"), text)
     return int(text)
+
+
+def is_storable(text: str) -> bool:
+    """Tell whether every database takes the text: without NUL and lone surrogates."""
+    return _UNSTORABLE.search(text) is None
 
 
 def as_text(value: datetime | timedelta) -> str:

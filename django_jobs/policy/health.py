@@ -1,8 +1,8 @@
-"""Health checks: whether one ``runworker`` is live and ready, and whether all queues are served."""
+"""Health checks: whether one ``runworker`` is live and ready, and which queues no worker serves."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 NOBODY_CLAIMS_SECONDS = 30.0
@@ -26,10 +26,16 @@ class WorkerLiveness:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Health:
-    """Reasons why a ``runworker`` is not live (restart it) and not ready (wait); empty if it is."""
+    """Reasons why a ``runworker`` is not live (restart it) and not ready (wait); empty if it is.
+
+    ``waits_for``: the reason why it has started no process yet, if that is so. ``degraded``: why it serves only some of
+    its databases.
+    """
 
     not_live: tuple[str, ...]
     not_ready: tuple[str, ...]
+    waits_for: str = ""
+    degraded: tuple[str, ...] = ()
 
 
 def check_health(
@@ -37,11 +43,14 @@ def check_health(
     *,
     wanted: int,
     stopping: bool,
+    waits_for: str = "",
     live_within: float,
     ready_within: float,
     check_within: float,
 ) -> Health:
     """Check a ``runworker`` that should have ``wanted`` worker processes.
+
+    ``waits_for``: the reason why it has started none yet.
 
     A process with a loop that has not run for ``live_within`` seconds is stuck in a way that a database outage
     does not explain. One that has not saved a heartbeat for ``ready_within`` seconds cannot work now, nor one that has
@@ -49,11 +58,35 @@ def check_health(
     """
     stuck = tuple(reason for process in processes for reason in _stuck(process, live_within))
     unready: tuple[str, ...] = ("it is stopping",) if stopping else ()
-    if len(processes) < wanted:
+    if waits_for:
+        unready += (waits_for,)
+    elif len(processes) < wanted:
         unready += (f"{len(processes)} of {wanted} worker processes are running",)
     unready += tuple(reason for process in processes for reason in _disconnected(process, ready_within))
     unready += tuple(reason for process in processes for reason in _blind(process, check_within))
-    return Health(not_live=stuck, not_ready=unready + stuck)
+    return Health(not_live=stuck, not_ready=unready + stuck, waits_for="" if stopping else waits_for)
+
+
+def combine_health(by_database: Mapping[str, Health]) -> Health:
+    """Return the health of a ``runworker`` that serves these databases: ready if it serves one of them."""
+    if len(by_database) == 1:
+        return next(iter(by_database.values()))
+    not_live = _named({alias: health.not_live for alias, health in by_database.items()})
+    not_ready = _named({alias: health.not_ready for alias, health in by_database.items()})
+    if any(not health.not_ready for health in by_database.values()):
+        return Health(not_live=not_live, not_ready=not_live, degraded=not_ready)
+    waits = {alias: (health.waits_for,) for alias, health in by_database.items()}
+    is_waiting = all(health.waits_for for health in by_database.values())
+    return Health(not_live=not_live, not_ready=not_ready, waits_for="; ".join(_named(waits)) if is_waiting else "")
+
+
+def _named(reasons: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    """Return the reasons with their databases; those of all once, without."""
+    shared = [reason for reason in next(iter(reasons.values())) if all(reason in each for each in reasons.values())]
+    own = [
+        f"database {alias!r}: {reason}" for alias, each in reasons.items() for reason in each if reason not in shared
+    ]
+    return (*shared, *own)
 
 
 def _stuck(process: WorkerLiveness, within: float) -> list[str]:
@@ -82,18 +115,6 @@ def _blind(process: WorkerLiveness, within: float) -> list[str]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WaitingQueue:
-    """A queue with ready jobs that is not paused; ``waited``: seconds that the first has been ready.
-
-    ``is_full``: it has as many running jobs as it may have.
-    """
-
-    name: str
-    waited: float
-    is_full: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class IdleWorker:
     """A living worker with a free slot; ``seconds`` since it last claimed a job, or started. ``queues`` None: all."""
 
@@ -101,41 +122,14 @@ class IdleWorker:
     seconds: float
 
 
-def find_unserved(
-    waiting: Sequence[WaitingQueue],
-    *,
-    served: Sequence[frozenset[str] | None],
-    idle: Sequence[IdleWorker] = (),
-    wait_within: float,
-    overdue_schedules: int = 0,
-) -> list[str]:
-    """Return problems: queues without a worker, too slow or overlooked, and schedules that are not fired.
-
-    ``served``: the queues of each living worker, None for all. ``wait_within``: seconds that a job may be ready and
-    a schedule overdue; ``overdue_schedules`` counts schedules beyond that.
-    """
-    problems = [] if served else ["no worker is alive; start one by 'manage.py runworker'"]
-    for queue in waiting:
-        if served and not any(queues is None or queue.name in queues for queues in served):
-            problems.append(f"queue {queue.name}: jobs are ready and no living worker serves it")
-        elif queue.waited > wait_within:
-            problems.append(
-                f"queue {queue.name}: a job has been ready for {queue.waited:.0f} s, longer than {wait_within:.0f} s"
-            )
-        elif number := _number_of_workers_that_overlook(queue, idle):
-            problems.append(
-                f"queue {queue.name}: a job has been ready for {queue.waited:.0f} s, and none of the {number} idle"
-                " workers that serve it has claimed it"
-            )
-    if overdue_schedules:
-        problems.append(
-            f"{overdue_schedules} schedules are overdue by more than {wait_within:.0f} s; no scheduler is running"
-        )
-    return problems
+def queues_without_worker(waiting: Sequence[str], served: Sequence[frozenset[str] | None]) -> list[str]:
+    """Return the queues that no living worker serves; ``served``: the queues of each, None for all."""
+    return [name for name in waiting if not any(queues is None or name in queues for queues in served)]
 
 
-def _number_of_workers_that_overlook(queue: WaitingQueue, idle: Sequence[IdleWorker]) -> int:
-    if queue.is_full or queue.waited <= NOBODY_CLAIMS_SECONDS:
+def workers_that_overlook(queue_name: str, waited_seconds: float, idle: Sequence[IdleWorker]) -> int:
+    """Return how many idle workers could have claimed a queue's job that has been ready for so long."""
+    if waited_seconds <= NOBODY_CLAIMS_SECONDS:
         return 0
-    serving = [worker for worker in idle if worker.queues is None or queue.name in worker.queues]
+    serving = [worker for worker in idle if worker.queues is None or queue_name in worker.queues]
     return sum(worker.seconds > NOBODY_CLAIMS_SECONDS for worker in serving)

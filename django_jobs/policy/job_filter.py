@@ -6,9 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta, tzinfo
+from math import isfinite
 from typing import Any
 
-from .filter_values import MAX_ID, FilterError, as_id, as_instant, as_since, as_text
+from .filter_values import MAX_ID, FilterError, as_id, as_instant, as_since, as_text, is_storable
 from .messages import gettext_noop
 from .states import State
 
@@ -51,7 +52,7 @@ class JobFilter:
             until=as_instant("until", given["until"], zone),
             argument=_argument("argument", given["argument"]),
             error=given["error"],
-            q=given["q"],
+            q=_searched(given["q"]),
             ids=_ids(given["ids"]),
         )
 
@@ -103,7 +104,34 @@ def as_argument(text: str) -> tuple[str, Any]:
 def _argument(parameter: str, text: str) -> str:
     if text and ("=" not in text or not text.partition("=")[0].strip()):
         raise FilterError(parameter, gettext_noop("a name and a value such as user_id=7"), text)
+    try:
+        can_be_found = not text or _can_be_argument(as_argument(text)[1])
+    except RecursionError:
+        can_be_found = False
+    if not can_be_found:
+        raise FilterError(parameter, gettext_noop("a value that an argument can have"), text)
     return text
+
+
+def _searched(text: str) -> str:
+    return _argument("q", text) if text.partition("=")[0].strip() and "=" in text else text
+
+
+def _can_be_argument(value: Any) -> bool:
+    """Tell whether every database has a place for the value: no NUL, no lone surrogate, no infinite or huge number."""
+    match value:
+        case str():
+            return is_storable(value)
+        case float():
+            return isfinite(value)
+        case int():
+            return abs(value) <= MAX_ID
+        case list():
+            return all(map(_can_be_argument, value))
+        case dict():
+            return all(is_storable(key) and _can_be_argument(item) for key, item in value.items())
+        case _:
+            return True
 
 
 def _state(text: str) -> State | None:

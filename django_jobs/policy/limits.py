@@ -22,6 +22,8 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, Literal, NamedTuple
 
+from .durations import Duration, as_timedelta, keep_durations, seconds_of
+from .hints import explains_options
 from .states import State
 
 KeyOption = str | Callable[..., object] | None
@@ -42,7 +44,6 @@ _RATE = re.compile(r"\s*(\d{1,9})\s*/\s*(\d{0,9})\s*([a-z]+)\s*", re.ASCII)
 MAX_WINDOW = timedelta(days=366)
 MAX_PERMITS = 100_000
 MAX_KEY_LENGTH = 200
-_SPAN = f"a timedelta above zero, at most {MAX_WINDOW}"
 
 
 class LimitKind(IntEnum):
@@ -63,9 +64,10 @@ class PermitPhase(IntEnum):
     COOLING = 3
 
 
+@explains_options
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """At most ``count`` runs in any window of ``per``, over all workers, for each ``key``.
+    """At most ``count`` runs in any window of ``per`` (timedelta or seconds), over all workers, for each ``key``.
 
     burst: this many at once after a pause, and never more than this many in any ``burst / count * per``.
     counts_from: a run counts until ``per`` after its ``"end"``, so that the called server never sees more, however
@@ -77,7 +79,7 @@ class RateLimit:
     """
 
     count: int
-    per: timedelta = timedelta(seconds=1)
+    per: Duration = timedelta(seconds=1)
     burst: int | None = None
     key: KeyOption = None
     name: str | None = None
@@ -85,13 +87,13 @@ class RateLimit:
 
     def __post_init__(self) -> None:
         _require(_is_count(self.count), "count", f"a whole number from 1 to {MAX_PERMITS}", self.count)
-        _require(_is_span(self.per), "per", _SPAN, self.per)
+        keep_durations(self, "per", maximum=MAX_WINDOW)
         if self.burst is not None:
             _require(_is_count(self.burst), "burst", f"a whole number from 1 to {MAX_PERMITS}", self.burst)
             _require(
                 self.window <= MAX_WINDOW,
                 "burst",
-                f"burst / count * per of at most {MAX_WINDOW}",
+                f"burst / count * per of at most {MAX_WINDOW.days} days",
                 self.burst,
             )
         _require(self.counts_from in ("end", "start"), "counts_from", "'end' or 'start'", self.counts_from)
@@ -100,7 +102,7 @@ class RateLimit:
     @property
     def window(self) -> timedelta:
         """The window in which at most ``burst``, or ``count``, runs count."""
-        return self.per * ((self.burst or self.count) / self.count)
+        return as_timedelta(self.per) * ((self.burst or self.count) / self.count)
 
     def rule(self) -> LimitRule:
         """Return the rule that is stored in the limit's row."""
@@ -112,6 +114,7 @@ class RateLimit:
         )
 
 
+@explains_options
 @dataclass(frozen=True, slots=True)
 class Concurrency:
     """At most ``limit`` jobs at once, over all workers, for each ``key``. A job between attempts does not count."""
@@ -129,43 +132,60 @@ class Concurrency:
         return LimitRule(kind=LimitKind.CONCURRENCY, capacity=self.limit)
 
 
+@explains_options
 @dataclass(frozen=True, slots=True)
 class Ordering:
     """Jobs of one ``key`` run strictly one after another, in the order of their ids, the order of enqueueing.
 
     A failed job keeps its turn until it succeeds or is dead; with ``release_on_retry`` others run
-    while it waits for its next attempt.
+    while it waits for its next attempt. With ``hold_when_dead`` a dead job keeps its turn, too, until it is redriven,
+    resolved, purged or pruned; True, or a function of the arguments, like ``key``, that tells.
     """
 
     key: KeyOption
     name: str | None = None
     release_on_retry: bool = False
+    hold_when_dead: bool | Callable[..., object] = False
 
     def __post_init__(self) -> None:
         _check_key_and_name(self.key, self.name)
+        is_known = isinstance(self.hold_when_dead, bool) or callable(self.hold_when_dead)
+        _require(is_known, "hold_when_dead", "True, False or a function of the arguments", self.hold_when_dead)
+        _require(
+            not (self.release_on_retry and self.hold_when_dead),
+            "hold_when_dead",
+            "False with release_on_retry, which lets others run before",
+            self.hold_when_dead,
+        )
 
     def rule(self) -> LimitRule:
-        """Return the rule that is stored in the limit's row."""
-        return LimitRule(kind=LimitKind.ORDER, capacity=1, release_on_retry=self.release_on_retry)
+        """Return the rule that is stored in the limit's row; what a function tells is added for each job."""
+        return LimitRule(
+            kind=LimitKind.ORDER,
+            capacity=1,
+            release_on_retry=self.release_on_retry,
+            hold_when_dead=self.hold_when_dead is True,
+        )
 
 
+@explains_options
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CircuitBreaker:
     """After ``failures`` failed attempts ``within`` a span, start no job of the ``key`` for ``open_for``; then one.
 
+    Both are timedeltas or seconds.
     If that one succeeds all may start, if it fails none starts for ``open_for`` again.
     """
 
     failures: int
-    within: timedelta = timedelta(minutes=1)
-    open_for: timedelta = timedelta(minutes=1)
+    within: Duration = timedelta(minutes=1)
+    open_for: Duration = timedelta(minutes=1)
     key: KeyOption = None
     name: str | None = None
 
     def __post_init__(self) -> None:
         _require(_is_count(self.failures) and self.failures <= 1000, "failures", "1 to 1000", self.failures)
-        for option, value in (("within", self.within), ("open_for", self.open_for)):
-            _require(_is_span(value), option, _SPAN, value)
+        keep_durations(self, "within", "open_for", maximum=MAX_WINDOW)
         _check_key_and_name(self.key, self.name)
 
     def rule(self) -> LimitRule:
@@ -174,8 +194,8 @@ class CircuitBreaker:
             kind=LimitKind.BREAKER,
             capacity=UNBOUNDED,
             failures=self.failures,
-            within_seconds=self.within.total_seconds(),
-            open_seconds=self.open_for.total_seconds(),
+            within_seconds=seconds_of(self.within),
+            open_seconds=seconds_of(self.open_for),
         )
 
 
@@ -192,6 +212,7 @@ class LimitRule:
     window_seconds: float = 0.0
     from_start: bool = False
     release_on_retry: bool = False
+    hold_when_dead: bool = False
     failures: int = 0
     within_seconds: float = 0.0
     open_seconds: float = 0.0
@@ -320,21 +341,31 @@ def permit_transition(rule: LimitRule, ending: RunEnding) -> PermitTransition:
         return PermitTransition(PermitPhase.ASLEEP, cools=ending is not RunEnding.NOT_STARTED)
     if ending is RunEnding.FINISHED:
         return PermitTransition(None)
-    if rule.kind is LimitKind.ORDER and ending is not RunEnding.DEAD and not rule.release_on_retry:
+    if rule.kind is LimitKind.ORDER and keeps_turn(rule, is_dead=ending is RunEnding.DEAD):
         return PermitTransition(PermitPhase.HELD)
     return PermitTransition(PermitPhase.ASLEEP)
 
 
-def corrected_phase(kind: LimitKind, phase: PermitPhase, state: State | None) -> PermitPhase | None:
+def keeps_turn(rule: LimitRule, *, is_dead: bool) -> bool:
+    """Tell whether a job whose run failed stays the one whose turn it is in an ordering."""
+    return rule.hold_when_dead if is_dead else not rule.release_on_retry
+
+
+def corrected_phase(
+    kind: LimitKind, phase: PermitPhase, state: State | None, *, holds_when_dead: bool = False
+) -> PermitPhase | None:
     """Return the phase that a job's permit should have; None: none. ``state`` None: the job is deleted.
 
-    Equal to ``phase`` unless somebody has edited or deleted rows. A use that cools counts without its job, too.
+    ``holds_when_dead``: the ordering's rule says that a dead job may keep its turn. Equal to ``phase`` unless somebody
+    has edited or deleted rows. A use that cools counts without its job, too.
     """
     if phase is PermitPhase.COOLING:
         return phase
     match state:
         case None | State.SUCCEEDED | State.CANCELLED:
             return None
+        case State.DEAD if holds_when_dead and kind is LimitKind.ORDER and phase is PermitPhase.HELD:
+            return phase
         case State.DEAD:
             return PermitPhase.ASLEEP
         case State.SCHEDULED if phase is PermitPhase.WAITING or kind is not LimitKind.ORDER:
@@ -350,10 +381,6 @@ def urgency(kind: LimitKind, priority: int) -> int:
 
 def _is_count(value: object) -> bool:
     return type(value) is int and 1 <= value <= MAX_PERMITS
-
-
-def _is_span(value: object) -> bool:
-    return isinstance(value, timedelta) and timedelta(0) < value <= MAX_WINDOW
 
 
 def _check_key_and_name(key: object, name: object) -> None:

@@ -35,14 +35,28 @@ class DeathReason(StrEnum):
     QUARANTINED = "quarantined"
 
 
+class UnraisedError(StrEnum):
+    """Path of an exception that the engine records for a run in which nothing could be raised."""
+
+    WORKER_LOST = "django_jobs.exceptions.WorkerLostError"
+    UNKNOWN_JOB = "django_jobs.exceptions.UnknownJobError"
+    NOT_STORABLE = "django_jobs.exceptions.NotStorableError"
+    CANCELLED = "django_jobs.exceptions.Cancel"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Error:
-    """An exception as text, truncated to the size of the columns."""
+    """An exception as text, cut to the size of the columns. ``error_class`` is a path: ``builtins.ValueError``."""
 
     error_class: str
     message: str
     traceback: str
     fingerprint: str
+
+    @classmethod
+    def unraised(cls, error: UnraisedError, message: str) -> Error:
+        """Return the error of a run in which nothing was raised. The finish adds the fingerprint of a death."""
+        return cls(error_class=error.value, message=message, traceback="", fingerprint="")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

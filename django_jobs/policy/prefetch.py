@@ -6,7 +6,7 @@ of a second of work, estimated from the recent run times of each job definition.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 _WEIGHT = 0.2
@@ -16,27 +16,38 @@ _QUICKEST_SECONDS = 1e-6
 
 @dataclass(slots=True, kw_only=True)
 class RunTimes:
-    """Moving averages of run times in seconds: by job name, and by queue for jobs not yet claimed."""
+    """Moving averages of run times in seconds: by job name, and by queue for jobs not yet claimed.
+
+    ``chunk_sizes``: of the jobs that are called many at once, by name. By queue each of them counts as its part of a
+    full chunk, and a chunk as no more than ``unknown_seconds``: an idle slot may have a whole chunk, however long.
+    """
 
     unknown_seconds: float
     by_name: dict[str, float] = field(default_factory=dict)
     by_queue: dict[str, float] = field(default_factory=dict)
+    chunk_sizes: dict[str, int] = field(default_factory=dict)
 
-    def record(self, runs: Iterable[tuple[str, str, float]]) -> None:
-        """Add runs that just ended: (job name, queue name, seconds) of each."""
-        names: dict[str, tuple[int, float]] = {}
-        queues: dict[str, tuple[int, float]] = {}
-        for name, queue_name, seconds in runs:
-            number, total = names.get(name, (0, 0.0))
-            names[name] = (number + 1, total + seconds)
-            number, total = queues.get(queue_name, (0, 0.0))
-            queues[queue_name] = (number + 1, total + seconds)
+    def record(self, runs: Mapping[tuple[str, str], Sequence[float]]) -> None:
+        """Add runs that just ended: by job name and queue name, the seconds of each."""
+        names: dict[str, list[float]] = {}
+        queues: dict[str, list[float]] = {}
+        for (name, queue_name), seconds in runs.items():
+            names.setdefault(name, []).extend(seconds)
+            parts = [self._part_of_chunk(name, each) for each in seconds] if name in self.chunk_sizes else seconds
+            queues.setdefault(queue_name, []).extend(parts)
         _update_averages(self.by_name, names)
         _update_averages(self.by_queue, queues)
 
     def expected(self, name: str) -> float:
         """Return the expected run time of a job of this name."""
         return self.by_name.get(name, self.unknown_seconds)
+
+    def expected_of_chunk(self, name: str, number: int) -> float:
+        """Return the share of an executor's time that a chunk of so many jobs takes."""
+        return number * self._part_of_chunk(name, self.expected(name))
+
+    def _part_of_chunk(self, name: str, seconds: float) -> float:
+        return min(seconds, self.unknown_seconds) / self.chunk_sizes.get(name, 1)
 
     def typical(self, queue_name: str) -> float:
         """Return the expected run time of the next job of this queue."""
@@ -110,8 +121,8 @@ def mixed_claim_limit(*, sync_limit: int, async_limit: int, async_share: float) 
     return int(min(bounds))
 
 
-def _update_averages(averages: dict[str, float], newest: Mapping[str, tuple[int, float]]) -> None:
-    for key, (number, total) in newest.items():
+def _update_averages(averages: dict[str, float], newest: Mapping[str, Sequence[float]]) -> None:
+    for key, seconds in newest.items():
         before = averages.get(key)
-        mean = total / number
+        mean = sum(seconds) / len(seconds)
         averages[key] = mean if before is None else before + _WEIGHT * (mean - before)

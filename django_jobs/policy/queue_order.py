@@ -4,6 +4,8 @@
 while a queue listed before it has ready jobs. *Weighted*: each queue gets its share of the claimed jobs, however
 many wait in it; within a queue the highest priority first. Weighted uses stride scheduling (Waldspurger and Weihl,
 1995): a queue's pass grows by jobs claimed / weight and the lowest pass goes first, so that no queue starves.
+
+In all of them the lanes of ``BACKGROUND_PRIORITY`` come last, behind every other queue, and count for no share.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from .claim_cursors import Lane
+from .priorities import BACKGROUND_PRIORITY
 
 
 class QueueOrder(Protocol):
@@ -55,14 +58,17 @@ class FairOrder:
 
 @dataclass(frozen=True, slots=True)
 class StrictOrder:
-    """Queues in the order of ``queues``; others come last."""
+    """Queues in the order of ``queues``; others come last, and behind them the background."""
 
     queues: Sequence[str]
 
     def order(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Return the lanes by queue, within a queue by priority."""
         places = {name: place for place, name in enumerate(self.queues)}
-        return sorted(lanes, key=lambda lane: (places.get(lane.queue_name, len(places)), -lane.priority))
+        return sorted(
+            lanes,
+            key=lambda lane: (_is_background(lane), places.get(lane.queue_name, len(places)), -lane.priority),
+        )
 
     def record_claimed(self, lane: Lane, number: int) -> None:
         """Do nothing: the order does not depend on it."""
@@ -83,15 +89,25 @@ class WeightedOrder:
 
     def order(self, lanes: Sequence[Lane]) -> list[Lane]:
         """Return the lanes by their queue's pass, within a queue by priority."""
-        queues = {lane.queue_name for lane in lanes}
+        queues = {lane.queue_name for lane in lanes if not _is_background(lane)}
         for name in queues:
             self._passes[name] = max(self._passes.get(name, self._now), self._now)
         self._forget_all_but(queues)
         self._now = min(self._passes.values(), default=self._now)
-        return sorted(lanes, key=lambda lane: (self._passes[lane.queue_name], lane.queue_name, -lane.priority))
+        return sorted(
+            lanes,
+            key=lambda lane: (
+                _is_background(lane),
+                self._passes.get(lane.queue_name, self._now),
+                lane.queue_name,
+                -lane.priority,
+            ),
+        )
 
     def record_claimed(self, lane: Lane, number: int) -> None:
         """Advance the queue's pass."""
+        if _is_background(lane):
+            return
         name = lane.queue_name
         self._passes[name] = self._passes.get(name, self._now) + number / self.weights.get(name, 1)
 
@@ -105,3 +121,7 @@ class WeightedOrder:
         kept = set(queues)
         for name in [queue for queue, at in self._passes.items() if queue not in kept and at <= self._now]:
             del self._passes[name]
+
+
+def _is_background(lane: Lane) -> bool:
+    return lane.priority == BACKGROUND_PRIORITY

@@ -19,9 +19,10 @@ from .cron import (
     next_occurrence,
     occurrences,
 )
+from .durations import MAX_DURATION
 from .overlap import Overlap
 
-MIN_PERIOD, MAX_PERIOD = timedelta(seconds=1), timedelta(days=3_660)
+MIN_PERIOD, MAX_PERIOD = timedelta(seconds=1), MAX_DURATION
 MISSED_AFTER = timedelta(minutes=1)
 """A tick that is processed later than this was missed."""
 MAX_CATCH_UP = 1_000

@@ -81,5 +81,7 @@ APPLICABLE_STATES: dict[str, frozenset[State]] = {
     "retry": source_states("redrive") | source_states("run_now"),
     "cancel": source_states("cancel") | {State.RUNNING},
     "purge": FINAL_STATES,
+    "move": WAITING_STATES,
+    "set_priority": WAITING_STATES,
 }
 """Operation of staff on jobs -> the states in which it does something."""

@@ -7,8 +7,8 @@ import json
 from collections.abc import Collection
 from datetime import datetime, timedelta
 from enum import StrEnum
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple, assert_never
-from uuid import UUID
 
 from .states import WAITING_STATES, State
 
@@ -76,8 +76,11 @@ def key_digest(*parts: str) -> str:
     MariaDB's UUID type requires a valid version and variant, so 122 bits are the hash's. The boundaries of the
     parts are part of the hash.
     """
-    text = json.dumps(parts, ensure_ascii=True)
-    return UUID(bytes=hashlib.blake2b(text.encode(), digest_size=16).digest(), version=5).hex
+    text = f"[{', '.join(map(encode_basestring_ascii, parts))}]"  # as json.dumps writes it, in a third of the time
+    digest = bytearray(hashlib.blake2b(text.encode(), digest_size=16).digest())
+    digest[6] = digest[6] & 0x0F | 0x50  # version 5
+    digest[8] = digest[8] & 0x3F | 0x80  # the variant of RFC 9562
+    return digest.hex()
 
 
 def canonical_json(value: Any) -> str:

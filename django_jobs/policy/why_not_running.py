@@ -31,6 +31,7 @@ class WaitReason(StrEnum):
     IN_ORDER_RUNNING = "in_order_running"
     IN_ORDER_NEXT_ATTEMPT = "in_order_next_attempt"
     IN_ORDER_WAITS = "in_order_waits"
+    IN_ORDER_DEAD = "in_order_dead"
     BREAKER_OPEN = "breaker_open"
     BREAKER_HALF_OPEN = "breaker_half_open"
     LIMIT_CLOSED = "limit_closed"
@@ -46,12 +47,14 @@ class WaitReason(StrEnum):
     DUE = "due"
     DUE_NO_WORKER = "due_no_worker"
     PAUSED = "paused"
+    SUSPENDED = "suspended"
     NO_WORKER = "no_worker"
     NOT_SERVED = "not_served"
     BEHIND = "behind"
     BEHIND_MANY = "behind_many"
     FIRST = "first"
     RUNS = "runs"
+    IN_HAND = "in_hand"
     CANCEL_REQUESTED = "cancel_requested"
     WORKER_SILENT = "worker_silent"
     WORKER_GONE = "worker_gone"
@@ -67,12 +70,17 @@ class WaitExplanation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunFacts:
-    """The worker of a running job. ``worker`` None: its row was deleted; ``is_alive``: neither lost nor stopped."""
+    """The worker of a running job. ``worker`` None: its row was deleted; ``is_alive``: neither lost nor stopped.
+
+    ``claimed_at`` is None for a row edited by hand, ``run_started_at`` if the function had not begun at the worker's
+    last report.
+    """
 
     worker: str | None
     is_alive: bool = True
     heartbeat_at: datetime | None = None
-    started_at: datetime | None = None
+    claimed_at: datetime | None = None
+    run_started_at: datetime | None = None
     cancel_requested_at: datetime | None = None
 
 
@@ -109,6 +117,7 @@ class WaitFacts:
 
     served: the queues of each living worker, None for all.
     ahead: number of ready jobs before this one, up to MAX_COUNTED + 1.
+    turn_at: about when its turn comes behind those, at the earliest if there are more; None if nobody can tell.
     last_outcome: that of the last attempt.
     waits_for: ids and states of jobs that a blocked one waits for, dead ones first, up to MAX_NAMED + 1.
     is_limited: it needs permits; limit: the limit at which it waits, None before a worker has admitted it there.
@@ -125,8 +134,10 @@ class WaitFacts:
     last_outcome: AttemptOutcome | None = None
     paused_at: datetime | None = None
     paused_by: str = ""
+    suspended_until: datetime | None = None
     served: tuple[frozenset[str] | None, ...] = ()
     ahead: int = 0
+    turn_at: datetime | None = None
     run: RunFacts | None = None
     is_limited: bool = False
     limit: LimitFacts | None = None
@@ -207,6 +218,8 @@ def _order_obstacle(holder: HolderFacts) -> tuple[WaitReason, dict[str, Any]]:
     match holder.state:
         case State.RUNNING:
             return WaitReason.IN_ORDER_RUNNING, values
+        case State.DEAD:
+            return WaitReason.IN_ORDER_DEAD, values
         case State.SCHEDULED if holder.run_after is not None:
             return WaitReason.IN_ORDER_NEXT_ATTEMPT, {**values, "due": holder.run_after}
         case _:
@@ -248,14 +261,16 @@ def _ready(facts: WaitFacts) -> WaitExplanation:
     if facts.paused_at is not None:
         values = {"queue": queue, "since": facts.paused_at, "by": facts.paused_by}
         return WaitExplanation(why=WaitReason.PAUSED, values=values)
+    if facts.suspended_until is not None:
+        return WaitExplanation(why=WaitReason.SUSPENDED, values={"queue": queue, "due": facts.suspended_until})
     if not facts.served:
         return WaitExplanation(why=WaitReason.NO_WORKER)
     if not any(queues is None or queue in queues for queues in facts.served):
         return WaitExplanation(why=WaitReason.NOT_SERVED, values={"queue": queue})
-    if facts.ahead > MAX_COUNTED:
-        return WaitExplanation(why=WaitReason.BEHIND_MANY, values={"queue": queue, "number": MAX_COUNTED})
     if facts.ahead > 0:
-        return WaitExplanation(why=WaitReason.BEHIND, values={"queue": queue, "number": facts.ahead})
+        why = WaitReason.BEHIND_MANY if facts.ahead > MAX_COUNTED else WaitReason.BEHIND
+        turn = {"turn": facts.turn_at} if facts.turn_at else {}
+        return WaitExplanation(why=why, values={"queue": queue, "number": min(facts.ahead, MAX_COUNTED), **turn})
     if facts.unknown_since is not None:
         return WaitExplanation(
             why=WaitReason.NAME_UNKNOWN_DUE, values={"name": facts.name, "since": facts.unknown_since}
@@ -267,11 +282,13 @@ def _running(facts: WaitFacts, stale_after: timedelta) -> WaitExplanation:
     run = facts.run or RunFacts(worker=None)
     if run.worker is None or not run.is_alive:
         return WaitExplanation(why=WaitReason.WORKER_GONE, values={"worker": run.worker or "-"})
-    started = run.started_at or facts.now
-    heard = run.heartbeat_at or started
-    values = {"worker": run.worker, "since": started, "heard": heard}
+    since = run.run_started_at or run.claimed_at or facts.now
+    heard = run.heartbeat_at or since
+    values = {"worker": run.worker, "since": since, "heard": heard}
     if heard < facts.now - stale_after:
         return WaitExplanation(why=WaitReason.WORKER_SILENT, values=values)
+    if run.run_started_at is None and run.claimed_at is not None:
+        return WaitExplanation(why=WaitReason.IN_HAND, values=values)
     if run.cancel_requested_at is not None:
         return WaitExplanation(why=WaitReason.CANCEL_REQUESTED, values={**values, "asked": run.cancel_requested_at})
     return WaitExplanation(why=WaitReason.RUNS, values=values)

@@ -37,8 +37,11 @@ class DatabaseClock:
         self._offset = min(max(self._offset, earliest), latest)
 
     def seconds(self) -> float:
-        """Return the seconds since the epoch by the database's clock."""
-        return time.monotonic() + self._offset
+        """Return the seconds since the epoch by the database's clock, in whole microseconds.
+
+        Python and a database round what is between two of them differently.
+        """
+        return int((time.monotonic() + self._offset) * 1_000_000) / 1_000_000
 
     def now(self) -> datetime:
         """Return the instant by the database's clock."""

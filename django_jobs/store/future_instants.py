@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Manager, Q
 
-from ..models import AlertHistory, Batch, RollupPosition
+from ..models import AlertHistory, Batch, Deploy, RollupPosition
 from ..policy.batches import BatchState
 from ..policy.clock_steps import TOLERANCE
 from .clock import DatabaseNow
@@ -44,6 +44,7 @@ def future_instants(*, unknown_delay: timedelta) -> tuple[FutureInstants, ...]:
         FutureInstants("next ticks of schedules", clamp_schedules, 0),
         FutureInstants("activity of batches", _column(Batch.objects, "last_activity_at", Q(state=BatchState.OPEN))),
         FutureInstants("alerts", _column(AlertHistory.objects, "alerted_at")),
+        FutureInstants("deploys", _column(Deploy.objects, "first_seen_at")),
         FutureInstants("positions of the rollup", _column(RollupPosition.objects, "seen_at")),
     )
 

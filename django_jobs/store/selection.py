@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
-from django.db.models import Q, QuerySet
+from django.db.models import Model, Q, QuerySet
 
+from ..conf import get_settings
 from ..models import DeadLetter, Job
 from ..policy.states import State
 from .dialects.shared.by_id import InIds
@@ -21,6 +22,21 @@ DeadLetterTarget = DeadLetter | int | QuerySet[DeadLetter] | Q
 
 Target = JobTarget | DeadLetter | QuerySet[DeadLetter] | Q
 """Jobs, or the jobs of open dead letters. A number is the id of a job."""
+
+
+def alias_of(target: object, using: str | None) -> str | None:
+    """Return ``using``, or else, if jobs are in several databases, the one from which the target was read.
+
+    The number of a row means another row elsewhere.
+    """
+    if using is not None or not get_settings().has_many_databases:
+        return using
+    match target:
+        case Model():
+            return target._state.db
+        case QuerySet():
+            return target.db
+    return None
 
 
 def job_ids_in_chunks(target: Target, *, states: frozenset[State], using: str) -> Iterator[list[int]]:

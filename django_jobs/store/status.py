@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from ..models import Attempt, DeadLetter, Job
+from ..policy.error_text import error_text
 from ..policy.states import FINAL_STATES, State
 from .clock import DatabaseNow
 from .dialects import open_dialect
@@ -81,6 +82,6 @@ def last_error(job_id: int, *, using: str | None = None) -> str | None:
     _, connection = open_dialect(using)
     dead_letter = DeadLetter.objects.using(connection.alias).filter(job=job_id).order_by("pk").last()
     if dead_letter is not None:
-        return ": ".join(filter(None, (dead_letter.error_class or dead_letter.reason, dead_letter.error_message)))
+        return error_text(dead_letter.error_class or dead_letter.reason, dead_letter.error_message)
     attempt = Attempt.objects.using(connection.alias).filter(job=job_id).order_by("claim_number").last()
     return attempt.error if attempt is not None else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from typing import Any, TypeVar
 
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connections, transaction
 from django.db.models import Model, QuerySet
 
 from .dialects import is_conflict, open_dialect
@@ -52,19 +52,24 @@ def savepoint(*, using: str | None = None) -> AbstractContextManager[Any]:
 def after_commit(work: Callable[[], object], *, using: str) -> None:
     """Call ``work`` once the caller's transaction has committed, at once if there is none.
 
-    Its error is logged: what the caller did is committed, and the hooks behind this one are called. All hooks of the
-    engine are registered here, and Django gets a plain function: with ``robust=True`` it logs the name of one that
-    raises, which a ``functools.partial`` does not have (Django 5.2).
+    Its error is logged: what the caller did is committed, and the callbacks behind this one are called. All of the
+    engine's callbacks are registered here, and Django gets a plain function: with ``robust=True`` it logs the name of
+    one that raises, which a ``functools.partial`` does not have (Django 5.2).
+
+    With autocommit off Django takes callbacks in atomic blocks only, and calls them once autocommit is on again.
     """
 
     def run_after_commit() -> None:
         try:
             work()
         except Exception:
-            name = getattr(work.func if isinstance(work, partial) else work, "__qualname__", "a hook")
+            name = getattr(work.func if isinstance(work, partial) else work, "__qualname__", "a callback")
             logger.warning("%s failed after a commit on %r; workers make up for it", name, using, exc_info=True)
 
-    transaction.on_commit(run_after_commit, using=using, robust=True)
+    connection = connections[using]
+    is_manual = not connection.in_atomic_block and not connection.get_autocommit()
+    with transaction.atomic(using=using, savepoint=False) if is_manual else nullcontext():
+        transaction.on_commit(run_after_commit, using=using, robust=True)
 
 
 def read_latest(rows: QuerySet[M]) -> M | None:
@@ -72,8 +77,11 @@ def read_latest(rows: QuerySet[M]) -> M | None:
 
     If only a locking read sees it, the row stays locked until the commit.
     """
-    dialect, connection = open_dialect(rows.db)
-    if not dialect.keys.sees_latest(connection):
-        rows = rows.select_for_update()
-    found = list(rows[:1])
+    found = list(latest_rows(rows)[:1])
     return found[0] if found else None
+
+
+def latest_rows(rows: QuerySet[M]) -> QuerySet[M]:
+    """Return ``rows`` so that the newest committed ones are read, if need be by a locking read."""
+    dialect, connection = open_dialect(rows.db)
+    return rows if dialect.keys.sees_latest(connection) else rows.select_for_update()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from enum import Enum, auto
+from typing import Any
 
 from django.db.models import Count, Max, Q, QuerySet
 
+from ..conf.readers import MAX_RELEASE_LENGTH
 from ..models import Attempt, Job, Worker
 from ..models.base import MAX_ACTOR_LENGTH
 from ..policy.clock_steps import TOLERANCE
@@ -25,6 +27,7 @@ class HeartbeatStatus(Enum):
 
     ALIVE = auto()
     STOP_REQUESTED = auto()
+    KILL_REQUESTED = auto()
     LOST = auto()
 
 
@@ -35,6 +38,7 @@ def register_worker(
     queues: Sequence[str] | None,
     concurrency: int,
     version: str,
+    release: str = "",
     using: str | None = None,
 ) -> int:
     """Insert the row of a worker process and return its id. ``queues`` None: all queues."""
@@ -45,32 +49,50 @@ def register_worker(
         queues=list(queues or []),
         concurrency=concurrency,
         version=version[:50],
+        release=release[:MAX_RELEASE_LENGTH],
         started_at=DatabaseNow(),
         heartbeat_at=DatabaseNow(),
     )
     return worker.pk
 
 
-def record_heartbeat(worker_id: int, *, memory_bytes: int | None = None, using: str | None = None) -> HeartbeatStatus:
+def record_heartbeat(
+    worker_id: int,
+    *,
+    memory_bytes: int | None = None,
+    activity: dict[str, Any] | None = None,
+    using: str | None = None,
+) -> HeartbeatStatus:
     """Renew the heartbeat and return whether the worker is alive, should stop, or is lost.
 
-    One guarded statement; a second one if a stop was requested or the worker is lost.
+    ``activity``: what it runs, as ``policy/activity.py`` writes it. One guarded statement; two more if a stop was
+    requested or the worker is lost.
     """
+    return _renew(worker_id, {"memory_bytes": memory_bytes, "activity": activity}, using)
+
+
+def renew_heartbeat(worker_id: int, *, using: str | None = None) -> HeartbeatStatus:
+    """Renew the heartbeat of a worker that cannot do it itself: what it reported before stays."""
+    return _renew(worker_id, {}, using)
+
+
+def _renew(worker_id: int, report: dict[str, Any], using: str | None) -> HeartbeatStatus:
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
     undisturbed = alive.filter(Q(stop_requested_at__isnull=True) | Q(state=Worker.State.STOPPING))
-    if undisturbed.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
+    if undisturbed.filter(kill_requested_at__isnull=True).update(heartbeat_at=DatabaseNow(), **report):
         return HeartbeatStatus.ALIVE
-    if alive.update(heartbeat_at=DatabaseNow(), memory_bytes=memory_bytes):
-        return HeartbeatStatus.STOP_REQUESTED
-    return HeartbeatStatus.LOST
+    if not alive.update(heartbeat_at=DatabaseNow(), **report):
+        return HeartbeatStatus.LOST
+    is_killed = is_kill_requested(worker_id, using=connection.alias)
+    return HeartbeatStatus.KILL_REQUESTED if is_killed else HeartbeatStatus.STOP_REQUESTED
 
 
-def renew_heartbeat(worker_id: int, *, using: str | None = None) -> bool:
-    """Renew the heartbeat of a worker that cannot do it itself; False if it is not alive. One guarded statement."""
+def report_activity(worker_id: int, activity: dict[str, Any], *, using: str | None = None) -> None:
+    """Save what a living worker runs, between two heartbeats. One guarded statement."""
     _, connection = open_dialect(using)
     alive = Worker.objects.using(connection.alias).filter(pk=worker_id, state__in=Worker.ALIVE_STATES)
-    return bool(alive.update(heartbeat_at=DatabaseNow()))
+    alive.update(activity=activity)
 
 
 def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
@@ -84,6 +106,25 @@ def stop_worker(worker_id: int, *, by: str = "", using: str | None = None) -> bo
         pk=worker_id, state__in=Worker.ALIVE_STATES, stop_requested_at__isnull=True
     )
     return bool(running.update(stop_requested_at=DatabaseNow(), stop_requested_by=by[:MAX_ACTOR_LENGTH]))
+
+
+def request_kill(worker_id: int, *, by: str = "", using: str | None = None) -> bool:
+    """Request a living worker to end at once; return False if it is not alive or was requested before.
+
+    One guarded statement. Its next heartbeat tells it, or its supervisor, if the worker cannot run Python code.
+    """
+    _, connection = open_dialect(using)
+    alive = Worker.objects.using(connection.alias).filter(
+        pk=worker_id, state__in=Worker.ALIVE_STATES, kill_requested_at__isnull=True
+    )
+    return bool(alive.update(kill_requested_at=DatabaseNow(), kill_requested_by=by[:MAX_ACTOR_LENGTH]))
+
+
+def is_kill_requested(worker_id: int, *, using: str | None = None) -> bool:
+    """Tell whether an end at once of this worker was requested."""
+    _, connection = open_dialect(using)
+    requested = Worker.objects.using(connection.alias).filter(pk=worker_id, kill_requested_at__isnull=False)
+    return requested.exists()
 
 
 def is_stop_requested(worker_id: int, *, using: str | None = None) -> bool:
@@ -163,18 +204,6 @@ def mark_lost_workers(*, stale_after: timedelta, exclude_id: int | None = None, 
     clamp_heartbeats(using=using)
     stale = _others_alive(exclude_id, using).filter(heartbeat_at__lt=DatabaseNow(-stale_after))
     return stale.update(state=Worker.State.LOST, stopped_at=DatabaseNow())
-
-
-def time_until_stale(
-    *, stale_after: timedelta, exclude_id: int | None = None, using: str | None = None
-) -> timedelta | None:
-    """Return the time until the next living worker becomes stale without a heartbeat; None: there is none.
-
-    ``exclude_id`` is left out. One statement, by the database's clock.
-    """
-    others = _others_alive(exclude_id, using).annotate(now=DatabaseNow()).order_by("heartbeat_at")
-    first = others.values_list("heartbeat_at", "now").first()
-    return None if first is None else first[0] + stale_after - first[1]
 
 
 def _others_alive(exclude_id: int | None, using: str | None) -> QuerySet[Worker]:

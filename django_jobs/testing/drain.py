@@ -1,156 +1,121 @@
-"""Run enqueued jobs in the calling thread, inside the caller's transaction."""
+"""Run enqueued jobs in the calling thread, inside the test's transaction, until none is left."""
 
 from __future__ import annotations
 
-import os
-import socket
+from asyncio import CancelledError
 from collections.abc import Sequence
-from contextlib import suppress
-from contextvars import Context
-from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypedDict, Unpack
 
-from asgiref.sync import async_to_sync
-from django.db import connections
+from asgiref.sync import sync_to_async
+from django.utils import timezone
 
-from .. import __version__, registry
-from ..conf import get_settings
-from ..models import Job, Worker
-from ..policy.claim_cursors import ClaimCursors
-from ..policy.states import State
-from ..store.batches.apply_deltas import apply_pending_deltas
-from ..store.dialects.base.jobs import Claim, FinishedRun
-from ..store.lifecycle.claim import claim_by_priority, refresh_cursors
-from ..store.lifecycle.finish import bound_interruptions, finish
-from ..store.lifecycle.progress import save_progress
-from ..store.lifecycle.promote import promote
-from ..store.lifecycle.run_now import run_now
-from ..store.lifecycle.signals import send_signals
-from ..store.limits.admit import admit
-from ..store.logs import save_log
-from ..store.workers import register_worker, set_worker_state
-from ..worker.execution.atomic import resolve_commits
-from ..worker.execution.events import CommittedRun, LogUpdate, ProgressUpdate
-from ..worker.execution.run import aexecute, execute
-from ..worker.execution.runtime import RunContext
-from ..worker.threads.sessions import keep_settings
+from ..exceptions import ConfigurationError
+from ..models import Job
+from ..options import check_option_names
+from ..policy.durations import Duration, read_duration
+from ..worker.execution.classify import is_kind
+from .clock import test_now
+from .engine import running_engine
+from .result import Drained
+from .targets import check_queues
 
 MAX_RUNS = 10_000
 
 
-@dataclass(slots=True, kw_only=True)
-class DrainResult:
-    """Number of runs by their resulting state, and the job ids in the order of the runs."""
+class DrainOptions(TypedDict, total=False):
+    """The options of ``drain``."""
 
-    runs: dict[State, int] = field(default_factory=dict)
-    job_ids: list[int] = field(default_factory=list)
-
-    @property
-    def succeeded(self) -> int:
-        """Number of runs that succeeded."""
-        return self.runs.get(State.SUCCEEDED, 0)
-
-    @property
-    def dead(self) -> int:
-        """Number of runs that made a dead letter."""
-        return self.runs.get(State.DEAD, 0)
-
-    @property
-    def retried(self) -> int:
-        """Number of runs that will be retried."""
-        return self.runs.get(State.SCHEDULED, 0)
+    queues: Sequence[str] | None
+    run_scheduled: bool
+    until: datetime | Duration | None
+    raise_errors: bool
+    max_runs: int
 
 
-def drain(*, queues: Sequence[str] | None = None, run_scheduled: bool = False, max_runs: int = MAX_RUNS) -> DrainResult:
+def drain(**options: Unpack[DrainOptions]) -> Drained:
     """Run ready and due jobs, and those they enqueue, until none is left; return how they ended.
 
-    The real engine claims, runs and finishes, one job after another, in this thread and with this
-    thread's connection: it works inside ``TestCase``, and exceptions of jobs are recorded, not raised. As in a worker,
-    each job has a context of its own: language, time zone and context variables of the test do not reach it.
-    ``run_scheduled`` runs delayed jobs and retries at once too. More than ``max_runs`` runs raise
-    RuntimeError, because a job then enqueues itself for ever.
+    The real engine claims, runs and finishes, one job after another, in this thread and with this thread's connections.
+    Waiting jobs of one ``Chunk`` are run in one call, without its wait.
+    As in a worker, each job has a context of its own: language, time zone and context variables of the test do not
+    reach it. In a transaction of the test each run has a savepoint: what it wrote stays, unless a database error broke
+    the transaction. Its ``on_commit`` callbacks are called where a worker calls them, and never those of the test.
+    Exceptions of jobs are saved and logged as a worker does, and listed in ``Drained.errors``.
+
+    Due is what ``timezone.now()`` says: time that time-machine, freezegun or a patch has moved is the engine's, too.
+
+    queues: run jobs of these queues only.
+    run_scheduled: run delayed jobs and retries at once, too; once each if no code here knows the name.
+    until: run also what falls due by then, retries included, in the order of the times: an aware datetime, or a
+    timedelta or seconds from now. The engine's clock moves to each of the times, that of Python does not.
+    raise_errors: raise the first of the errors, once its run is saved, and run no further job. What ends the test
+    itself is raised in any case: Ctrl-C, ``pytest.fail()``, a timeout of pytest-timeout.
+    max_runs: raise RuntimeError for more than so many runs (10,000), because a job then enqueues itself for ever.
     """
-    settings = get_settings()
-    worker_id = register_worker(
-        hostname=socket.gethostname(),
-        pid=os.getpid(),
-        queues=queues,
-        concurrency=1,
-        version=__version__,
-        using=settings.database,
-    )
-    events = _SaveAtOnce(worker_id, settings.database)
-    context = RunContext(settings=settings, events=events, worker_id=worker_id, log_saver=None)
-    drained = DrainResult()
-    try:
-        while (claim := _next(context, queues=queues, run_scheduled=run_scheduled)) is not None:
-            if len(drained.job_ids) == max_runs:
-                raise RuntimeError(f"drain() stopped after {max_runs} runs; the last was of {claim.name}")
-            _run_and_finish(claim, context, drained)
-    finally:
-        set_worker_state(worker_id, Worker.State.STOPPED, using=settings.database)
+    check_options("drain", options)
+    drained = Drained()
+    drain_into(drained, **options)
     return drained
 
 
-class _SaveAtOnce:
-    """RunEvents that are saved in the calling thread."""
-
-    def __init__(self, worker_id: int, using: str) -> None:
-        self._worker_id = worker_id
-        self._using = using
-
-    def progress(self, update: ProgressUpdate | LogUpdate) -> None:
-        """Save an update now."""
-        if isinstance(update, LogUpdate):
-            save_log(update.claim, update.lines(), worker_id=self._worker_id, using=self._using)
-        else:
-            save_progress(update.claim, update.fields, worker_id=self._worker_id, using=self._using)
+async def adrain(**options: Unpack[DrainOptions]) -> Drained:
+    """Do what ``drain`` does, in an async test."""
+    return await sync_to_async(drain)(**options)
 
 
-def _next(context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
-    """Claim a job; if none is left, complete finished batches, which would otherwise wait for the test's commit."""
-    claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)
-    if claim is None and apply_pending_deltas(using=context.using):
-        claim = _claim_next(context, queues=queues, run_scheduled=run_scheduled)
-    return claim
+def check_options(caller: str, options: DrainOptions) -> None:
+    """Raise ConfigurationError for options that ``drain`` does not have, or not together."""
+    check_option_names(caller, options, DrainOptions)
+    check_queues(f"{caller}(queues)", options.get("queues"))
+    max_runs = options.get("max_runs", MAX_RUNS)
+    if type(max_runs) is not int or max_runs < 1:
+        raise ConfigurationError(f"{caller}(max_runs): expected 1 or more, got {max_runs!r}")
+    if options.get("run_scheduled") and options.get("until") is not None:
+        raise ConfigurationError(f"{caller}: expected run_scheduled or until, got both")
 
 
-def _claim_next(context: RunContext, *, queues: Sequence[str] | None, run_scheduled: bool) -> Claim | None:
-    using = context.using
-    promote(using=using)
-    while admit(using=using).more:
-        pass
-    if run_scheduled:
-        scheduled = Job.objects.using(using).filter(state=State.SCHEDULED)
-        run_now(scheduled if queues is None else scheduled.filter(queue_name__in=queues), using=using)
-    cursors = ClaimCursors()
-    context.clock.set(refresh_cursors(cursors, queues=queues, using=using).now)
-    claims = claim_by_priority(cursors, limit=1, worker_id=context.worker_id, using=using)
-    return claims[0] if claims else None
+def drain_into(
+    drained: Drained,
+    *,
+    queues: Sequence[str] | None = None,
+    run_scheduled: bool = False,
+    until: datetime | Duration | None = None,
+    raise_errors: bool = False,
+    max_runs: int = MAX_RUNS,
+) -> None:
+    """Drain, and add the runs to ``drained``, also those before an error."""
+    end = None if until is None else _read_until(until)
+    stopped_by: BaseException | None = None
+    with running_engine(queues=queues) as engine:
+        while (claim := engine.claim(run_scheduled=run_scheduled, until=end)) is not None:
+            if len(drained.job_ids) >= max_runs:
+                raise RuntimeError(
+                    f"drain() stopped after {max_runs} runs; the last was of {claim.name}. Does a job enqueue or"
+                    " snooze itself for ever? For more runs give max_runs"
+                )
+            claims = engine.claim_chunk(claim, limit=max_runs - len(drained.job_ids))
+            errors: list[BaseException] = []
+            for one, run in zip(claims, engine.run_together(claims), strict=True):
+                drained.add(one.job_id, run)
+                errors += run.errors
+            stopped_by = next((error for error in errors if raise_errors or _ends_test(error)), None)
+            if stopped_by is not None:
+                break
+        found = Job.objects.using(engine.using).in_bulk(drained.job_ids)
+    drained.jobs = [found[job_id] for job_id in drained.job_ids if job_id in found]
+    if stopped_by is not None:
+        raise stopped_by
 
 
-def _run_and_finish(claim: Claim, context: RunContext, drained: DrainResult) -> None:
-    definition = registry.find(claim.name)
-    is_async = definition is not None and definition.is_async
-    with keep_settings(connections[context.using]) as restore_settings:
-        if is_async:
-            ended: list[FinishedRun | CommittedRun] = []
-            with suppress(GeneratorExit):  # the job's, which is reported
-                Context().run(async_to_sync(aexecute), claim, context, ended.append)
-            run = ended[0]
-        else:
-            run = Context().run(execute, claim, context)
-        restore_settings()
-    if isinstance(run, CommittedRun) and run.otherwise is not None:
-        _, otherwise = resolve_commits([run], worker_id=context.worker_id, using=context.using)
-        run = otherwise[0] if otherwise else run
-    if isinstance(run, CommittedRun):
-        finished = run.finished
-    else:
-        (run,) = bound_interruptions([run], using=context.using)
-        saved = finish([run], worker_id=context.worker_id, using=context.using)
-        finished = run if saved else None
-    drained.job_ids.append(claim.job_id)
-    if finished is not None:
-        state = finished.decision.state
-        drained.runs[state] = drained.runs.get(state, 0) + 1
-        send_signals([finished], using=context.using)
+def _ends_test(error: BaseException) -> bool:
+    """Tell whether an error means the test, not the job: Ctrl-C, or what ``pytest.fail()`` raises."""
+    return not is_kind(error, Exception, SystemExit, GeneratorExit, CancelledError)
+
+
+def _read_until(until: datetime | Duration) -> datetime:
+    if not isinstance(until, datetime):
+        return test_now() + read_duration("drain(until)", until)
+    if timezone.is_naive(until):
+        raise ValueError(f"drain(until): expected an aware datetime, or a timedelta or seconds, got {until!r}")
+    return until

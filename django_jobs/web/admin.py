@@ -17,26 +17,39 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from .. import registry
-from ..admin.site.labels import format_timestamp
 from ..admin.site.page_admin import ReadOnlyAdmin, actor
+from ..admin.site.times import format_timestamp
+from ..builtin_jobs import has_fixed_arguments
 from .models import Token
 from .tokens import create_token, revoke_token
 
 ADD, REVOKE = "django_jobs_web.add_token", "django_jobs_web.revoke_token"
 
 
+def _names_of_project() -> list[str]:
+    """Return the names of all jobs but those of django_jobs, whose arguments can do what permissions guard."""
+    return [one.name for one in registry.all_definitions() if not has_fixed_arguments(one.name)]
+
+
 class TokenForm(forms.ModelForm):  # type: ignore[type-arg]  # generic for the type checker only
-    """A new token: its name and the jobs that it may enqueue."""
+    """A new token: its name and the jobs that it may enqueue, or that it may read metrics."""
 
     job_names = forms.MultipleChoiceField(
         label=_("May enqueue"),
+        required=False,
         widget=forms.CheckboxSelectMultiple,
-        choices=lambda: [(definition.name, definition.name) for definition in registry.all_definitions()],
+        choices=lambda: [(name, name) for name in _names_of_project()],
     )
 
     class Meta:
         model = Token
-        fields = ("name", "job_names")
+        fields = ("name", "job_names", "reads_metrics")
+
+    def clean(self) -> None:
+        """Refuse a token that may do nothing."""
+        super().clean()
+        if not self.errors and not self.cleaned_data["job_names"] and not self.cleaned_data["reads_metrics"]:
+            self.add_error("job_names", _("Choose a job, or metrics."))
 
 
 @admin.register(Token)
@@ -49,7 +62,7 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
     search_fields = ("name", "key")
     actions = ("revoke_selected",)
     form = TokenForm
-    readonly_fields = ("status_display", "may_enqueue", "created", "last_used")
+    readonly_fields = ("status_display", "may_enqueue", "reads_metrics", "created", "last_used")
 
     class Media:
         css = {"all": ("django_jobs/admin.css",)}
@@ -64,7 +77,9 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> list[Any]:
         """Return the fields of the form, or those shown of a token; never the hash of its secret."""
-        return ["name", "job_names"] if obj is None else ["name", "key", *self.readonly_fields]
+        if obj is None:
+            return ["name", "job_names", "reads_metrics"]
+        return ["name", "key", *self.readonly_fields]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> list[str]:
         """Return all fields of an existing token."""
@@ -83,19 +98,16 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
 
     def save_model(self, request: HttpRequest, obj: Token, form: Any, change: bool) -> None:
         """Create the token; its text reaches only the page that answers this request."""
-        token, text = create_token(obj.name, job_names=obj.job_names, by=actor(request))
+        token, text = create_token(
+            obj.name, job_names=obj.job_names, reads_metrics=obj.reads_metrics, by=actor(request)
+        )
         obj.__dict__.update(token.__dict__)
         obj.plaintext_token = text  # type: ignore[attr-defined]
 
     def response_add(self, request: HttpRequest, obj: Token, post_url_continue: str | None = None) -> HttpResponse:
         """Show the text of the new token, this one time."""
-        context = {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
-            "title": _("The new token"),
-            "token": obj,
-            "text": obj.plaintext_token,  # type: ignore[attr-defined]
-        }
+        text = obj.plaintext_token  # type: ignore[attr-defined]
+        context = self.page_context(request, title=_("The new token"), token=obj, text=text)
         response = TemplateResponse(request, "admin/django_jobs_web/token/created.html", context)
         response["Cache-Control"] = "no-store"
         return response
@@ -159,9 +171,9 @@ class TokenAdmin(ReadOnlyAdmin[Token]):
         return format_html_join(", ", "{}", ((name,) for name in token.job_names)) or "-"
 
     @admin.display(description=_("created"))
-    def created(self, token: Token) -> str:
+    def created(self, token: Token) -> SafeString:
         """Return when it was created, and by whom."""
-        return f"{format_timestamp(token.created_at)} {token.created_by}".rstrip()
+        return format_html("{} {}", format_timestamp(token.created_at), token.created_by)
 
     @admin.display(description=_("last used"))
     def last_used(self, token: Token) -> str:

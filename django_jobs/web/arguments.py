@@ -13,13 +13,7 @@ from typing import Any
 from django.core.exceptions import RequestDataTooBig
 from django.http import HttpRequest, UnreadablePostError
 
-from ..arguments.signature import VAR_POSITIONAL_KEY
-from ..callables import type_hints
-from ..conf import get_settings
-from ..policy.redact import MASK
-from ..redaction import redact_for_job
-from ..registry import DefinedJob
-from .json_schema import (
+from ..arguments.json_schema import (
     KEY_PATTERN,
     Schema,
     TypeMismatchError,
@@ -28,6 +22,12 @@ from .json_schema import (
     parse_json_value,
     schema_of,
 )
+from ..arguments.signature import VAR_POSITIONAL_KEY
+from ..conf import get_settings
+from ..functions.callables import type_hints
+from ..policy.redact import MASK
+from ..redaction import redact_for_job
+from ..registry import DefinedJob
 from .problem_kinds import ProblemKind
 from .problems import Problem
 

@@ -13,16 +13,18 @@ SECRET_HASH_LENGTH = 64
 
 
 class Token(models.Model):
-    """The jobs that one service may enqueue: those in ``job_names``; an empty list allows nothing.
+    """The jobs that one service may enqueue: those in ``job_names``; an empty list allows none.
 
-    Of the secret only its hash is stored. A revoked token stays as a record. Written by ``web.tokens`` only.
+    ``reads_metrics``: it may read the metrics of the service. Of the secret only its hash is stored. A revoked token
+    stays as a record. Written by ``web.tokens`` only.
     """
 
     id = models.BigAutoField(primary_key=True)
-    name = models.CharField(max_length=MAX_TOKEN_NAME_LENGTH)
-    key = NameField(max_length=KEY_LENGTH, unique=True)
+    name = models.CharField(_("name"), max_length=MAX_TOKEN_NAME_LENGTH)
+    key = NameField(_("key"), max_length=KEY_LENGTH, unique=True)
     secret_hash = models.CharField(max_length=SECRET_HASH_LENGTH)
     job_names = models.JSONField(default=list)
+    reads_metrics = models.BooleanField(_("may read metrics"), default=False)
     created_at = models.DateTimeField()
     created_by = models.CharField(max_length=MAX_ACTOR_LENGTH, default="")
     last_used_at = models.DateTimeField(null=True)

@@ -12,6 +12,7 @@ from ..registry import DefinedJob
 from .arguments import arguments_schema
 from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
 from .links import reverse_url
+from .metrics import FORMATS
 from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problem_responses
 from .problem_kinds import ProblemKind
 from .problems import check_method, handle_problems
@@ -19,6 +20,10 @@ from .token_auth import authenticate
 
 NAME = "openapi.json"
 _TOKEN_PROBLEMS = (ProblemKind.NO_TOKEN, ProblemKind.WRONG_TOKEN, ProblemKind.TOKEN_REVOKED)
+_METRICS_PROBLEMS = (
+    *_TOKEN_PROBLEMS, ProblemKind.METRICS_NOT_ALLOWED, ProblemKind.WRONG_QUERY, ProblemKind.NEEDS_PROMETHEUS,
+    ProblemKind.WRONG_METHOD,
+)  # fmt: skip
 _ENQUEUE_PROBLEMS = (
     ProblemKind.WRONG_BODY, *_TOKEN_PROBLEMS, ProblemKind.JOB_NOT_ALLOWED, ProblemKind.JOB_UNKNOWN,
     ProblemKind.WRONG_METHOD, ProblemKind.TOO_LARGE, ProblemKind.WRONG_CONTENT_TYPE, ProblemKind.WRONG_ARGUMENTS,
@@ -53,6 +58,7 @@ def document(definitions: list[DefinedJob]) -> Part:
             f"/{NAME}": _own_path(),
             **{_path_of(definition.name): _enqueue_path(definition) for definition in definitions},
             **({} if definitions else {"/enqueue/{name}/": _any_enqueue_path()}),
+            "/metrics/": _metrics_path(),
             **job_paths(max_wait=max_wait),
         },
         "components": {
@@ -78,6 +84,28 @@ def _own_path() -> Part:
                     "content": {"application/json": {"schema": {"type": "object"}}},
                 },
                 **problem_responses(*_TOKEN_PROBLEMS, ProblemKind.WRONG_METHOD),
+            },
+        }
+    }
+
+
+def _metrics_path() -> Part:
+    names = {"format": {"type": "string", "enum": list(FORMATS)}, "queue": {"type": "string", "maxLength": 100}}
+    return {
+        "get": {
+            "operationId": "metrics",
+            "summary": "The gauges of the service, or of one queue; by staff, or a token with the right to metrics",
+            "security": [{"token": []}],
+            "parameters": [{"name": name, "in": "query", "schema": schema} for name, schema in names.items()],
+            "responses": {
+                "200": {
+                    "description": "The gauges.",
+                    "content": {
+                        "text/plain": {"schema": {"type": "string"}},
+                        "application/json": {"schema": {"type": "object"}},
+                    },
+                },
+                **problem_responses(*_METRICS_PROBLEMS),
             },
         }
     }

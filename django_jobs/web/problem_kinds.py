@@ -53,6 +53,10 @@ class ProblemKind(Enum):
         HTTPStatus.CONFLICT,
         "The idempotency key was used for other arguments",
     )
+    # Metrics
+    METRICS_NOT_ALLOWED = ("metrics-not-allowed", HTTPStatus.FORBIDDEN, "You may not read metrics")
+    WRONG_QUERY = ("wrong-query", HTTPStatus.BAD_REQUEST, "The format or the queue is not valid")
+    NEEDS_PROMETHEUS = ("needs-prometheus", HTTPStatus.NOT_IMPLEMENTED, "This server lacks the package for this format")
     # Any address
     WRONG_METHOD = ("wrong-method", HTTPStatus.METHOD_NOT_ALLOWED, "The method is not allowed here")
 

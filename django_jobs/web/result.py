@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse
 
 from .. import registry
 from ..exceptions import ResultExpiredError, ResultUnreadableError, SerializationError
+from ..log_records import log_job
 from ..models import Job
 from ..policy.states import State
 from ..redaction import is_secret_job, redact_job_value
@@ -78,7 +79,7 @@ def _plain_result(job: Job) -> Any:
             "the job has succeeded; its result has expired",
         ) from error
     except ResultUnreadableError as error:
-        logger.exception("the result of job %s (%s) cannot be read", job.pk, job.name)
+        log_job(logger, logging.ERROR, job, "has a result that cannot be read", exc_info=True)
         raise lost if error.is_gone else _unreadable() from error
     except SerializationError as error:
         raise lost from error

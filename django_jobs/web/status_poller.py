@@ -24,6 +24,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..conf import get_settings
+from ..conf.database import current_database
+from ..policy.plurals import counted
 from ..store.status import JobStatus, read_statuses
 
 logger = logging.getLogger("django_jobs.web")
@@ -100,7 +102,7 @@ class StatusPoller:
 
     def _run(self) -> None:
         pause = threading.Event()
-        alias = get_settings().database
+        alias = current_database()
         try:
             while not pause.wait(get_settings().status.poll_interval.total_seconds()):
                 with self._lock:
@@ -121,7 +123,7 @@ class StatusPoller:
             statuses = read_statuses({waiter.job_id for waiter in waiters}, using=alias)
         except DatabaseError as error:
             # Clients are answered when their time is over; a broken connection is opened again.
-            logger.warning("cannot poll jobs for %s waiting clients: %s", len(waiters), error)
+            logger.warning("cannot poll jobs for %s: %s", counted(len(waiters), "waiting client"), error)
             connections[alias].close()
             return
         connections[alias].queries_log.clear()  # DEBUG logs each statement, and no request ends here

@@ -13,7 +13,7 @@ from .tokens import find_token
 
 CHALLENGE = 'Bearer realm="jobs"'
 _INVALID = {"WWW-Authenticate": f'{CHALLENGE}, error="invalid_token"'}
-_INSUFFICIENT = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
+INSUFFICIENT = {"WWW-Authenticate": f'{CHALLENGE}, error="insufficient_scope"'}
 
 
 def authenticate(request: HttpRequest) -> Token:
@@ -48,7 +48,7 @@ def allowed_definition(token: Token, job_name: str) -> DefinedJob:
         raise Problem(
             ProblemKind.JOB_NOT_ALLOWED,
             f"the token {token} does not allow a job of this name",
-            headers=_INSUFFICIENT,
+            headers=INSUFFICIENT,
         )
     definition = registry.find(job_name)
     if definition is None:

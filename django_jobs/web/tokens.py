@@ -19,7 +19,9 @@ LAST_USED_PRECISION = timedelta(minutes=1)
 _UNKNOWN_KEY_HASH = hash_secret("")
 
 
-def create_token(name: str, *, job_names: Iterable[str], by: str = "", using: str | None = None) -> tuple[Token, str]:
+def create_token(
+    name: str, *, job_names: Iterable[str] = (), reads_metrics: bool = False, by: str = "", using: str | None = None
+) -> tuple[Token, str]:
     """Insert a token and return it with its text, which is stored nowhere."""
     _, connection = open_dialect(using)
     key, secret = get_random_string(KEY_LENGTH), secrets.token_urlsafe(SECRET_BYTES)
@@ -28,6 +30,7 @@ def create_token(name: str, *, job_names: Iterable[str], by: str = "", using: st
         key=key,
         secret_hash=hash_secret(secret),
         job_names=sorted(set(job_names)),
+        reads_metrics=reads_metrics,
         created_at=database_now(using=connection.alias),
         created_by=by[:MAX_ACTOR_LENGTH],
     )

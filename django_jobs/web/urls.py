@@ -13,7 +13,9 @@ if not apps.is_installed("django_jobs.web"):  # before the imports below, which 
     )
 
 from .enqueue import enqueue
+from .metrics import metrics
 from .openapi import NAME, openapi
+from .push import push
 from .result import result
 from .status import status
 from .stream import events
@@ -31,6 +33,8 @@ app_name = "django_jobs"
 urlpatterns = [
     path(NAME, openapi, name="openapi"),
     path("enqueue/<django_jobs_name:name>/", enqueue, name="enqueue"),
+    path("push/<str:name>/", push, name="push"),
+    path("metrics/", metrics, name="metrics"),
     path("<str:key>/", status, name="status"),
     path("<str:key>/result/", result, name="result"),
     path("<str:key>/events/", events, name="events"),

@@ -4,7 +4,7 @@
 
     supervisor ─ spawns, watches, replaces ─> worker process
                                                 │
-    notifier ──wakes──> claimer ──claims──> executors ──finished runs──> finisher
+    notifier ──pauses─> claimer ──claims──> executors ──finished runs──> finisher
                           store/claim         run.py                      store/finish
     beside them: heartbeat (lease), maintenance (rescue, prune, alerts), scheduler, announcer (signals)
 

@@ -8,36 +8,43 @@ import sys
 from importlib.util import find_spec
 from typing import Any, NoReturn
 
-from .console import log_to_terminal
-from .exit_codes import EXIT_UNGUARDED
 from .options import WorkerOptions
+from .system.console import log_to_terminal
+from .system.exit_codes import EXIT_UNGUARDED
+from .system.fork_server import is_forked
 
 CONFIGURATIONS_VARIABLE = "DJANGO_CONFIGURATION"
 
 
 def set_up_process(options: WorkerOptions) -> None:
-    """Set Django up in this fresh interpreter, and its logging; call it before anything that needs settings.
+    """Set Django up if this is a fresh interpreter, and logging; call it before anything that needs settings.
 
     What ``manage.py`` does beyond naming the settings is done by the function of WORKER["PROCESS_SETUP"], or, with
     django-configurations, by its own.
     """
-    import django
-    from django.utils.module_loading import import_string
-
-    if options.process_setup is not None:
-        import_string(options.process_setup)()
-    elif os.environ.get(CONFIGURATIONS_VARIABLE) and find_spec("configurations") is not None:
-        import_string("configurations.setup")()
     from django.apps import apps
 
-    if not apps.ready:
-        django.setup()
+    if not is_forked():
+        _set_up_django(options)
     app: Any = apps.get_app_config("django_jobs")
     app.enable_loggers()  # the project may have configured logging since
     from .execution.log_capture import capture_logs
 
     log_to_terminal(options.verbosity)
     capture_logs()
+
+
+def _set_up_django(options: WorkerOptions) -> None:
+    import django
+    from django.apps import apps
+    from django.utils.module_loading import import_string
+
+    if options.process_setup is not None:
+        import_string(options.process_setup)()
+    elif os.environ.get(CONFIGURATIONS_VARIABLE) and find_spec("configurations") is not None:
+        import_string("configurations.setup")()
+    if not apps.ready:
+        django.setup()
 
 
 def refuse_import_of_main() -> None:

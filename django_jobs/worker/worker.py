@@ -12,32 +12,39 @@ from typing import Protocol
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ..conf import get_settings
+from ..conf import Settings, get_settings
+from ..hooks import around_hooks
+from ..log_records import log_job
 from ..models import Worker as WorkerRow
+from ..observers import listeners, tell_runs_ended
 from ..policy.outcomes import Outcome, Released
+from ..policy.plurals import counted
 from ..store.dialects.base.jobs import Claim, FinishedRun
-from ..store.lifecycle.signals import has_receivers
+from ..store.lifecycle.signals import announced
+from ..store.readiness import reason_of
+from .duties.activity import ActivityReport
 from .duties.cancel_requests import CancelWatcher
 from .duties.heartbeat import Heartbeat
 from .duties.maintenance import Maintenance
-from .duties.notifiers import create_notifier
+from .duties.notifiers import PollingOnly, create_notifier
 from .duties.scheduler import Scheduler
-from .execution.classify import outcome_of_timeout, timeout_seconds
+from .execution.classify import outcome_of_cancellation, outcome_of_timeout, timeout_seconds
 from .execution.finalize import finalize
 from .execution.runtime import WorkerContext
 from .execution.timeouts import Watchdog
-from .executors.base import take_unstarted
+from .executors.base import running_claims, take_unstarted
 from .executors.event_loop import EventLoopExecutor
 from .executors.threads import ThreadExecutor
-from .exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
-from .liveness import SharedLiveness
 from .options import WorkerOptions
 from .pipeline.announcer import Announcer
 from .pipeline.claimer import Claimer
 from .pipeline.finisher import Finisher
-from .threads.connections import set_network_timeouts, use_own_connections
+from .shared_parts import SharedParts
+from .system.exit_codes import EXIT_DONE, EXIT_FAILED, EXIT_RECYCLE
+from .system.liveness import SharedLiveness
+from .threads.connections import name_job_sessions, set_network_timeouts, use_own_connections
 from .threads.db_outage import DatabaseOutage
-from .threads.loop import Loop, LoopSpec
+from .threads.loop import IDLE_CLOSE_SECONDS, Loop, LoopSpec
 from .threads.sessions import observe_connections
 from .threads.watched_thread import WatchedThread
 
@@ -47,6 +54,7 @@ BURST_POLL_SECONDS = 0.02
 DRAIN_POLL_SECONDS = 0.1
 MAINTENANCE_TIMEOUT_FACTOR = 20
 """Maintenance deletes thousands of rows and may take this many times longer than other loops."""
+LISTEN_SECONDS = 60.0
 GUARD_INTERVAL_SECONDS = 1.0
 FLUSH_TIMEOUT_SECONDS = 10.0
 """How long a stopping worker waits for the database to take its last finishes."""
@@ -61,11 +69,16 @@ class Host(Protocol):
     def stop(self, reason: str, exit_code: int) -> None:
         """The worker should be drained and closed; called once, from any thread."""
 
+    def kill(self, reason: str) -> None:
+        """The worker should be closed at once; from any thread, perhaps more than once."""
+
 
 class Worker:
     """The pipeline of one process: start, drain and close. Implements the ``WorkerEvents`` of its parts.
 
-    ``record_start`` is called with the id of each job that starts. ``is_failed``: a part is broken.
+    ``record_start`` is called with the id of each job that starts; ``settings``: in place of the project's, for tests
+    and for one of several databases, whose workers have ``shared`` parts.
+    ``is_failed``: a part is broken.
     After ``close``, ``stop_requested`` tells whether staff requested a stop, whatever the reason of the end was.
     """
 
@@ -75,10 +88,14 @@ class Worker:
         host: Host,
         record_start: Callable[[int], None],
         liveness: SharedLiveness,
+        *,
+        settings: Settings | None = None,
+        shared: SharedParts | None = None,
     ) -> None:
-        settings = get_settings()
+        settings = settings or get_settings()
         use_own_connections()
         set_network_timeouts(settings.database)
+        name_job_sessions(settings.database)
         observe_connections()
         self.options = options
         self.is_failed = False
@@ -91,9 +108,11 @@ class Worker:
             settings=settings, options=options, events=self, watchdog=Watchdog(liveness.timeout_changed)
         )
         self._finisher = Finisher(context)
-        self._announcer = Announcer(using=context.using)
-        self._threads = ThreadExecutor(context)
-        self._event_loop = EventLoopExecutor(context)
+        self._announcer = Announcer(context)
+        if shared is not None:
+            context.run_times = shared.run_times
+        self._threads = ThreadExecutor(context, None if shared is None else shared.thread_capacity)
+        self._event_loop = EventLoopExecutor(context, None if shared is None else shared.async_capacity)
         self._notifier = create_notifier(context)
         self._claimer = Claimer(
             context,
@@ -102,17 +121,19 @@ class Worker:
             finisher=self._finisher,
             notifier=self._notifier,
         )
-        self._heartbeat = Heartbeat(context)
+        self._activity = ActivityReport(context, threads=self._threads, event_loop=self._event_loop)
+        self._heartbeat = Heartbeat(context, self._activity)
         self._cancel_watcher = CancelWatcher(context, (self._threads, self._event_loop))
         self._scheduler = Scheduler(settings, self._notifier, started=options.started)
         self._maintenance = Maintenance(context)
         self.registered, self.job_started = host.registered, record_start
         self.progress = self.run_finished = self._finisher.queue.put
-        self.capacity_freed = self._claimer.capacity_freed
+        self.runs_finished = self._finisher.queue.put_all
+        self.capacity_freed, self.batch_saved = self._claimer.capacity_freed, self._claimer.batch_saved
         self.work_enqueued, self.work_due_in = self._claimer.work_enqueued, self._claimer.work_due_in
         self.schedules_changed = self._scheduler.wake.set
         self._step_timeout = 2 * settings.worker.stale_after.total_seconds()
-        self._outage = DatabaseOutage()
+        self._outage = DatabaseOutage() if shared is None else DatabaseOutage(f"database {settings.database!r}")
         self._loops = self._create_loops()
         self._next_heartbeat_at = 0.0
         self._claim_deadline = math.inf
@@ -122,14 +143,24 @@ class Worker:
     def _create_loops(self) -> dict[str, Loop]:
         timeout = self._step_timeout
         maintenance_timeout = MAINTENANCE_TIMEOUT_FACTOR * timeout
+        finisher, announcer, scheduler = self._finisher, self._announcer, self._scheduler
+        idle = IDLE_CLOSE_SECONDS
         specs = (
             LoopSpec("heartbeat", self._renew_heartbeat, step_timeout=timeout),
-            LoopSpec("finisher", self._finisher.step, wait=self._finisher.collect, step_timeout=timeout),
-            LoopSpec("announcer", self._announcer.step, wait=self._announcer.collect, runs_project_code=True),
-            LoopSpec("notifier", self._notifier.step, durable=True if self._notifier.uses_connection else None),
+            LoopSpec("finisher", finisher.step, wait=finisher.collect, step_timeout=timeout, idle_close_seconds=idle),
+            LoopSpec(
+                "announcer", announcer.step, wait=announcer.collect, runs_project_code=True, idle_close_seconds=idle
+            ),
             LoopSpec("maintenance", self._maintenance.step, step_timeout=maintenance_timeout),
-            LoopSpec("scheduler", self._scheduler.step, wake=self._scheduler.wake, step_timeout=maintenance_timeout),
-            LoopSpec("claimer", self._claim, wake=self._claimer.wake, durable=False, step_timeout=timeout),
+            LoopSpec(
+                "scheduler",
+                scheduler.step,
+                wake=scheduler.wake,
+                step_timeout=maintenance_timeout,
+                idle_close_seconds=idle,
+            ),
+            LoopSpec("claimer", self._claim, wake=self._notifier, durable=False, step_timeout=timeout),
+            LoopSpec("notifier", self._listen, wake=self._notifier, step_timeout=timeout),
         )
         using, outage = self._context.using, self._outage
         return {spec.name: Loop(spec, using=using, outage=outage, on_death=self.died) for spec in specs}
@@ -137,6 +168,7 @@ class Worker:
     def start(self) -> None:
         """Start the heartbeat, which registers the process, however long the database takes, and starts the rest."""
         self._liveness.interpreter_ran()
+        self._context.hooks = around_hooks()  # a receiver of worker_started may have added one
         self._loops["heartbeat"].start()
         WatchedThread(self._guard, role="guard", on_death=self.died).start()
 
@@ -176,6 +208,18 @@ class Worker:
         self._closed.set()
         return signed_off
 
+    def end_threads(self, seconds: float) -> bool:
+        """After ``close``: end the threads that else end with the process; tell whether all did within ``seconds``."""
+        deadline = time.monotonic() + seconds
+        self._context.end_threads()
+        self._threads.chunks.close()
+        self._event_loop.chunks.close()
+        for loop in self._loops.values():
+            loop.stop()
+        ended = [loop.join(max(deadline - time.monotonic(), 0)) for loop in self._loops.values()]
+        self._notifier.close()
+        return all(ended)
+
     def died(self, role: str) -> None:
         """Fail as a whole because one of the process's threads died."""
         self.failed(f"its {role} died")
@@ -187,14 +231,20 @@ class Worker:
     def runs_saved(self, runs: Sequence[FinishedRun]) -> None:
         """Let the claimer look for jobs that waited for these runs, and send signals that have receivers."""
         self._claimer.runs_saved(runs)
-        for run in runs:
-            if has_receivers(run.decision):
-                self._announcer.queue.put(run)
+        if listeners:
+            tell_runs_ended(runs)
+        for run in announced(runs):
+            self._announcer.queue.put(run)
 
     def stop(self, reason: str, exit_code: int) -> None:
         """Ask the host to drain and close the worker; the first reason counts."""
         if self._stop_lock.acquire(blocking=False):
             self._host.stop(reason, exit_code)
+
+    def kill(self, reason: str) -> None:
+        """Find out which running jobs are to be cancelled, and ask the host for an end at once."""
+        self._cancel_watcher.check()
+        self._host.kill(reason)
 
     def failed(self, reason: str) -> None:
         """Ask the host for an end with an error."""
@@ -202,18 +252,21 @@ class Worker:
         self.stop(reason, EXIT_FAILED)
 
     def _renew_heartbeat(self) -> float:
-        """Renew the heartbeat if it is due, and check for cancellation requests."""
+        """Renew the heartbeat if it is due, or report long runs, and check for cancellation requests."""
         if time.monotonic() >= self._next_heartbeat_at:
             self._liveness.heartbeat_attempted()
             if self._heartbeat.is_file_replaced():
                 self._leave_old_file()
                 return self._settings.worker.heartbeat_interval.total_seconds()
             if not self._context.worker_id:
+                self._maintenance.prepare()  # first: if it fails, the next step does both again
                 self._heartbeat.register()
                 self._start_loops()
             delay = self._heartbeat.step()
             self._next_heartbeat_at = time.monotonic() + delay
             self._liveness.heartbeat_saved()
+        else:
+            self._activity.step()
         return min(self._cancel_watcher.step(), max(self._next_heartbeat_at - time.monotonic(), 0))
 
     def _leave_old_file(self) -> None:
@@ -228,7 +281,7 @@ class Worker:
             self.stop("the database's file was replaced", EXIT_RECYCLE)
 
     def _start_loops(self) -> None:
-        for name in ("finisher", "announcer", "notifier", "maintenance"):
+        for name in ("finisher", "announcer", "maintenance"):
             self._loops[name].start()
         if self.options.schedules:
             self._loops["scheduler"].start()
@@ -237,11 +290,20 @@ class Worker:
             self._event_loop.start()
             self._loops["claimer"].start()
         else:
+            self._loops["notifier"].start()
             self._liveness.claimer_stopped()
+
+    def _listen(self) -> float | None:
+        """In a worker that claims nothing, hear of changed schedules; the others do so in the claimer's pauses."""
+        if isinstance(self._notifier, PollingOnly):
+            return None
+        self._notifier.listen()
+        return LISTEN_SECONDS
 
     def _claim(self) -> float:
         """Do a round of the claimer and check whether there is a reason to end."""
         self._liveness.claimer_ran()
+        self._notifier.listen()
         self._liveness.queues_checked(self._claimer.checked_at)
         self._check_timeouts()
         quiet, last_snapshot = not self._context.active_claims, self._claimer.last_snapshot
@@ -249,7 +311,7 @@ class Worker:
         # This very round may have claimed the last jobs.
         quiet = quiet and not self._context.active_claims
         if quiet and self._claimer.is_max_jobs_reached:
-            self.stop(f"{self.options.max_jobs} jobs", EXIT_RECYCLE)
+            self.stop(counted(self.options.max_jobs or 0, "job"), EXIT_RECYCLE)
         if self.options.burst:
             if quiet and self._claimer.last_snapshot is not last_snapshot and self._claimer.has_no_work:
                 self.stop("nothing is ready or due", EXIT_DONE)
@@ -280,22 +342,26 @@ class Worker:
         for name in ("claimer", "scheduler"):
             self._loops[name].join(max(self._claim_deadline - time.monotonic(), 0))
         self._liveness.claimer_stopped()
-        for claim in take_unstarted(self._threads) + take_unstarted(self._event_loop):
-            self.claim_released(claim)
+        for executor in (self._threads, self._event_loop):
+            for claim in executor.chunks.take_all() + take_unstarted(executor):
+                self.claim_released(claim)
 
     def _abandon(self, claim: Claim, since: float) -> None:
-        """Finish a run that goes on: as timed out if it hangs, else as released."""
+        """Finish a run that goes on: as timed out if it hangs, as cancelled if that was requested, else as released."""
         started = self._context.clock.seconds() - (time.monotonic() - since)
         outcome: Outcome
         if self._is_past_timeout(claim, since):
             outcome = outcome_of_timeout(claim, self._context)
+        elif self._cancel_watcher.was_requested(claim):
+            log_job(logger, logging.WARNING, claim, "did not end after its cancellation was requested; it is cancelled")
+            outcome = outcome_of_cancellation(claim)
         else:
-            logger.warning("job %s (%s) did not end in time and is released", claim.job_id, claim.name)
+            log_job(logger, logging.WARNING, claim, "did not end in time and is released")
             outcome = Released(started=True)
         self.run_finished(finalize(claim, outcome, self._context, started=started))
 
     def _running(self) -> list[tuple[Claim, float]]:
-        return self._threads.running() + self._event_loop.running()
+        return running_claims(self._threads) + running_claims(self._event_loop)
 
     def _join_executors(self, deadline: float) -> bool:
         return self._threads.join(deadline) and self._event_loop.join(deadline)
@@ -311,7 +377,7 @@ class Worker:
             if self._context.worker_id:
                 self.stop_requested = self._heartbeat.save_state(state)
         except DatabaseError as error:
-            logger.warning("the database did not take the state %s of this worker: %s", state, error)
+            logger.warning("the database did not take the state %s of this worker: %s", state, reason_of(error))
             return False
         finally:
             connections.close_all()

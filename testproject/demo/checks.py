@@ -17,7 +17,7 @@ from django_jobs.models import Attempt, DeadLetter, Job, Tick
 from django_jobs.policy.outcomes import AttemptOutcome, DeathReason
 from django_jobs.policy.schedule import TickOutcome
 from django_jobs.policy.states import State
-from testproject.shop.jobs import BESTSELLERS, book_shipment, charge_card, follow_parcel
+from testproject.shop.jobs import BESTSELLERS, ORDER_PLACED, book_shipment, charge_card, follow_parcel
 from testproject.shop.models import Account, Customer, Invoice, Order, Payment, Picture, Shipment
 from testproject.shop.resizing import WIDTHS
 from testproject.shop.webhooks import LISTENERS
@@ -49,7 +49,9 @@ def look_at_all(
         _orders(orders, refused_request),
         *_mails(mail_server),
         _invoices(media, mail_server),
+        _packing_slips(media),
         _pictures(media),
+        _messages(),
         *_shipments(partners),
         _listeners(partners),
         *_payments(partners),
@@ -75,7 +77,7 @@ def _orders(orders: int, refused_request: str) -> Check:
     found = Order.objects.count()
     if found != orders:
         return Check(what=what, wrong=f"{found} orders are in the database")
-    left = Job.objects.filter(metadata__request=refused_request).count()
+    left = Job.objects.filter(metadata__request_id=refused_request).count()
     return Check(what=what, wrong=f"{left} jobs of the refused order exist" if left else "")
 
 
@@ -128,6 +130,13 @@ def _invoices(media: Path, mail_server: MailServer) -> Check:
     return Check(what=f"{len(invoices)} invoices are PDF files, the same as those mailed", wrong=_some(wrong))
 
 
+def _packing_slips(media: Path) -> Check:
+    names = {f"order-{pk:05}.txt" for pk in Order.objects.values_list("pk", flat=True)}
+    found = {path.name for path in (media / "packing").glob("*.txt") if path.read_text().count("\n") > 1}
+    wrong = f"expected {_some(names)}, found {_some(found)}" if names != found else ""
+    return Check(what=f"{len(names)} packing slips were written by a Task of Django's", wrong=wrong)
+
+
 def _pictures(media: Path) -> Check:
     wrong = []
     pictures = list(Picture.objects.all())
@@ -143,6 +152,15 @@ def _pictures(media: Path) -> Check:
                     wrong.append(f"{name} is {smaller.width} x {smaller.height}")
     widths = ", ".join(map(str, WIDTHS))
     return Check(what=f"{len(pictures)} pictures are there in {widths} pixels", wrong=_some(wrong))
+
+
+def _messages() -> Check:
+    jobs = Job.objects.filter(name=book_shipment.name, metadata__message__name=ORDER_PLACED)
+    came = Counter(jobs.values_list("arguments__order_id", flat=True))
+    return Check(
+        what=f"{came.total()} orders were told by a message, and each message became the job that ships it",
+        wrong=_difference(Counter(Order.objects.values_list("pk", flat=True)), came),
+    )
 
 
 def _shipments(partners: Partners) -> Iterator[Check]:
@@ -245,8 +263,8 @@ def _tries() -> Check:
 
 def _ticks() -> Check:
     """Look whether the cache was warmed on schedule, each tick by one job."""
-    ticks = Tick.objects.filter(outcome=TickOutcome.FIRED)
-    jobs = set(ticks.values_list("job", flat=True))
+    ticks = list(Tick.objects.filter(outcome=TickOutcome.FIRED))  # read once: meanwhile a schedule may fire
+    jobs = {tick.job_id for tick in ticks}
     wrong = "" if cache.get(BESTSELLERS) else "there are no bestsellers in the cache"
     if len(jobs) != len(ticks):
         wrong = f"{len(ticks)} ticks fired {len(jobs)} jobs"

@@ -21,6 +21,7 @@ class OutputFolder:
         self.media = self.path / "media"
         self.mails = self.path / "mails"
         self.worker_log = self.path / "worker.log"
+        self.consumer_log = self.path / "consumer.log"
         self.web_log = self.path / "web.log"
         self._mark: IO[str] | None = None
 

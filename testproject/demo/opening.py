@@ -15,18 +15,19 @@ from .shopper import Shopper
 
 def open_shop(shop: ShopAtWork, console: Console, *, pictures: int, port: int = 0) -> Shopper:
     """Migrate, load samples, start worker and web server, and return somebody who buys."""
+    say(console, f"Migrating a new SQLite database in {shop.folder.path} ...")
     call_command("migrate", verbosity=0)
     call_command("createcachetable")
     samples.add_staff()
     samples.add_products()
-    say(console, f"Migrated a new SQLite database in {shop.folder.path}")
     _add_pictures(shop, console, pictures)
+    say(console, "Starting a worker and a web server ...")
     shop.start_worker()
     shop.start_web(port)
     shopper = Shopper(shop.web_port)
     shopper.get_home()
     shop.wait_for_worker()
-    say(console, f"Started mail server, partners, worker, and a web server at {shop.url}")
+    say(console, f"Started mail server, partners, worker, and a web server at {shop.url}, each with its log")
     return shopper
 
 
@@ -51,10 +52,10 @@ def say(console: Console, text: str, style: str = "") -> None:
 
 
 def _add_pictures(shop: ShopAtWork, console: Console, number: int) -> None:
+    width, height = samples.PICTURE_SIZE
+    say(console, f"Painting {number} pictures of {width} x {height} pixels ...")
     began = time.monotonic()
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         task = progress.add_task("Painting pictures", total=number)
         samples.add_pictures(number, media=shop.folder.media, advance=lambda: progress.advance(task))
-    width, height = samples.PICTURE_SIZE
-    seconds = time.monotonic() - began
-    say(console, f"Painted {number} pictures of {width} x {height} pixels in {seconds:.1f} s")
+    say(console, f"Painted after {time.monotonic() - began:.1f} s")

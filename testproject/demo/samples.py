@@ -18,7 +18,7 @@ from testproject.shop.models import Account, Customer, Picture, Product
 
 from .partners import UNREACHABLE_CITY
 
-PICTURE_SIZE = (6000, 4000)
+PICTURE_SIZE = (3000, 2000)
 STAFF = "staff"
 PEOPLE = [
     ("Ada Lovelace", "London"),
@@ -89,7 +89,7 @@ def paint(path: Path, *, seed: int) -> None:
     picture = Image.merge("RGB", grounds).resize(PICTURE_SIZE, Image.Resampling.BILINEAR)
     draw = ImageDraw.Draw(picture)
     for _ in range(60):
-        x, y, radius = chance.randrange(width), chance.randrange(height), chance.randrange(100, 700)
+        x, y, radius = chance.randrange(width), chance.randrange(height), chance.randrange(50, 350)
         colour = tuple(chance.randrange(40, 256) for _ in range(3))
         draw.ellipse((x - radius, y - radius, x + radius, y + radius), fill=colour)
     picture.save(path, "JPEG", quality=85)

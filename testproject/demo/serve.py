@@ -41,7 +41,8 @@ def _welcome(shop: ShopAtWork, console: Console) -> None:
         f"Dead letters   {shop.url}admin/django_jobs/deadletter/   redrive that of charge_card\n"
         f"Schedules      {shop.url}admin/django_jobs/cronschedule/\n"
         f"Mails          {shop.folder.mails}\n"
-        "To stop        Ctrl-C"
+        + (f"Metrics        {shop.metrics_url}\n" if shop.metrics_url else "")
+        + "To stop        Ctrl-C"
     )
     if console.is_terminal:
         console.print(Panel(text, title="Open", title_align="left", expand=False))

@@ -8,15 +8,17 @@ from django.db.models import Q
 from rich.console import Console
 from rich.rule import Rule
 
-from django_jobs.models import DeadLetter
+from django_jobs.models import DeadLetter, Job
 from django_jobs.operations import redrive
+from django_jobs.policy.states import State
 from testproject.shop.jobs import charge_card
 
 from .checks import ACTOR, Check, alerts_received, alerts_wanted, look_at_all, look_at_export
 from .display import display_for
 from .errors import DemoFailed
-from .events import Events
+from .events import Events, plain_name
 from .limit_checks import look_at_limits
+from .metrics_check import look_at_metrics
 from .opening import open_shop, place_orders, say
 from .shop_at_work import ShopAtWork
 from .summary import print_checks, print_dead_letters, print_files, print_requests, print_work
@@ -24,7 +26,7 @@ from .watch import watch
 
 REFUSED_REQUEST = "more-than-there-is"
 SECONDS_TO_SETTLE = 120
-SECONDS_FOR_ALERTS = 15
+SECONDS_FOR_ALERTS = 60
 
 
 def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> bool:
@@ -36,6 +38,7 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
     place_orders(shopper, console, orders=orders, refused_request=REFUSED_REQUEST)
 
     _headline(console, "The worker works")
+    _show_first_job(shop, console)
     _work(shop, console, events)
 
     _headline(console, "Dead letters")
@@ -53,7 +56,8 @@ def tell(shop: ShopAtWork, console: Console, *, orders: int, pictures: int) -> b
         orders=orders,
         refused_request=REFUSED_REQUEST,
     )
-    checks += [*look_at_limits(shop.partners), export, _stop_worker(shop)]
+    metrics = [look_at_metrics(shop.metrics_url)] if shop.metrics_url else []
+    checks += [*look_at_limits(shop.partners), export, *metrics, _stop_worker(shop)]
     print_work(console)
     print_requests(console, shopper.replies)
     print_checks(console, checks)
@@ -68,6 +72,20 @@ def _headline(console: Console, text: str) -> None:
         console.print(Rule(text, align="left", style="bold"))
     else:
         say(console, f"== {text}")
+
+
+def _show_first_job(shop: ShopAtWork, console: Console) -> None:
+    """Wait for the first job that has succeeded and tell of it."""
+    deadline = time.monotonic() + SECONDS_TO_SETTLE
+    while not (job := Job.objects.filter(state=State.SUCCEEDED).order_by("finished_at", "pk").first()):
+        shop.check()
+        if time.monotonic() > deadline:
+            raise DemoFailed(f"no job has succeeded within {SECONDS_TO_SETTLE} s")
+        time.sleep(0.05)
+    seconds = (job.finished_at - job.enqueued_at).total_seconds() if job.finished_at else 0.0
+    say(
+        console, f"The first job has finished: {plain_name(job.name)} #{job.pk}, {seconds:.1f} s after it was enqueued."
+    )
 
 
 def _work(shop: ShopAtWork, console: Console, events: Events) -> None:

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from django_jobs.models import Attempt, DeadLetter
+from django_jobs.policy.error_text import class_text
 from django_jobs.policy.outcomes import AttemptOutcome
 
 from .checks import Check
@@ -75,7 +76,7 @@ def print_dead_letters(console: Console, letters: Iterable[DeadLetter]) -> None:
                 ("  dead letter  ", "red bold"),
                 f"{plain_name(letter.job_name)} #{letter.job_id}: {letter.reason} after {letter.attempt}"
                 f" {'try' if letter.attempt == 1 else 'tries'}\n",
-                f"               {letter.error_class}: {short(letter.error_message, 100)}\n",
+                f"               {class_text(letter.error_class)}: {short(letter.error_message, 100)}\n",
                 (
                     f"               fingerprint {letter.fingerprint}, by which equal errors are grouped",
                     "dim",

@@ -10,10 +10,12 @@ from django.db import transaction
 from django.db.models import F
 
 from django_jobs import chain
+from django_jobs.brokers import publish
 from django_jobs.models import Job
 
-from .jobs import announce_order, book_shipment, charge_card, render_invoice, send_invoice
+from .jobs import ORDER_PLACED, announce_order, charge_card, render_invoice, send_invoice
 from .models import Customer, Order, OrderLine, Payment, Product
+from .tasks import write_packing_slip
 
 
 class OutOfStock(Exception):
@@ -37,7 +39,10 @@ def place_order(customer: Customer, wanted: Sequence[Wanted], *, card: str, requ
             for one in wanted
         )
         payment = Payment.objects.create(order=order, card=card, amount=order.total)
-        jobs = _enqueue_work(order, payment, metadata={"order": order.pk, "request": request_id})
+        metadata = {"order": order.pk, "request_id": request_id}
+        jobs = _enqueue_work(order, payment, metadata=metadata)
+        # A Task is part of the transaction as well: there is no need for on_commit.
+        write_packing_slip.using(metadata=metadata).enqueue(order.pk)
         # Last on purpose: where it fails, the jobs above are rolled back with everything else.
         _take_from_stock(wanted)
     return order, jobs
@@ -50,7 +55,8 @@ def _enqueue_work(order: Order, payment: Payment, *, metadata: dict[str, Any]) -
             render_invoice.using(metadata=metadata).s(order.pk),
             send_invoice.using(metadata=metadata).s(order.pk).without_result(),
         ).enqueue(),
-        book_shipment.using(metadata=metadata).enqueue(order.pk),
+        # Shipping is told of the order, and is another's business: here that of ``jobs.book_shipment``.
+        *publish("events", ORDER_PLACED, {"order_id": order.pk}, key=str(order.customer_id)),
         announce_order.using(metadata=metadata).enqueue(order.pk),
     ]
 

@@ -22,6 +22,7 @@ from django.utils import timezone
 from django_jobs import Discard, Snooze, chord, current_job, group, job, once, schedule
 from django_jobs.backoff import Exponential
 from django_jobs.batches import completed_batch
+from django_jobs.brokers import consumes
 from django_jobs.context import JobContext
 from django_jobs.exceptions import RateLimited
 from django_jobs.limits import CircuitBreaker, Concurrency, RateLimit
@@ -36,6 +37,8 @@ from .partner import PartnerBusy, PartnerRefused, PartnerUnavailable, post_json
 from .resizing import WIDTHS, resize
 from .webhooks import post_to_all
 
+ORDER_PLACED = "orders.placed"
+"""What is told to whom it may concern; to RabbitMQ it is the name of a queue."""
 BESTSELLERS = "bestsellers"
 # Half a second to begin with: in a demo nobody wants to wait for the default's 5 s, 25 s, 125 s.
 SOON = Exponential(first=timedelta(seconds=0.5), factor=2, maximum=timedelta(seconds=5))
@@ -142,8 +145,9 @@ def make_contact_sheet(sizes: list[list[str]]) -> str:
     rate_limit=CARRIER_RATE,
     breaker=CARRIER_BREAKER,
 )
+@consumes("events", ORDER_PLACED)
 def book_shipment(order_id: int) -> str:
-    """Have the carrier fetch the parcel and return the tracking number."""
+    """Have the carrier fetch the parcel of an order that was placed, and return the tracking number."""
     order = Order.objects.select_related("customer").get(pk=order_id)
     try:
         answer = _ask_carrier("shipments", {"order": order.pk, "city": order.customer.city}, key=f"order-{order.pk}")
@@ -154,7 +158,7 @@ def book_shipment(order_id: int) -> str:
             order=order, defaults={"tracking_number": answer["tracking_number"]}
         )
         if is_new:
-            follow_parcel.using(metadata=current_job().metadata).enqueue(order.pk)
+            follow_parcel.using(metadata={"order": order.pk}).enqueue(order.pk)
     return shipment.tracking_number
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 
 from django.db import models
+from django.db.models import Q
 
 from django_jobs.models import Job
 
@@ -43,6 +45,12 @@ class Picture(models.Model):
         return self.original.name or ""
 
 
+def jobs_of(orders: Iterable[int]) -> models.QuerySet[Job]:
+    """Return the jobs of these orders. A job that a message became has the number as its argument."""
+    numbers = list(orders)
+    return Job.objects.filter(Q(metadata__order__in=numbers) | Q(arguments__order_id__in=numbers)).order_by("pk")
+
+
 class Order(models.Model):
     """What a customer ordered, once it is placed."""
 
@@ -59,8 +67,8 @@ class Order(models.Model):
 
     @property
     def jobs(self) -> models.QuerySet[Job]:
-        """All background work for this order: each job carries the order's number in its metadata."""
-        return Job.objects.filter(metadata__order=self.pk).order_by("pk")
+        """All background work for this order: each job carries the order's number, in metadata or arguments."""
+        return jobs_of([self.pk])
 
 
 class OrderLine(models.Model):

@@ -19,7 +19,7 @@ from PIL import Image
 
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
-from django_jobs.testing import drain
+from django_jobs.testing import assert_enqueued, drain, enqueued
 
 from .contact_sheet import SHEET
 from .jobs import (
@@ -35,6 +35,7 @@ from .jobs import (
 )
 from .models import Account, Customer, Invoice, Order, Payment, Picture, Product
 from .resizing import WIDTHS
+from .tasks import write_packing_slip
 
 NOBODY_LISTENS = "http://127.0.0.1:9"
 
@@ -102,6 +103,15 @@ class CreateOrderTests(ShopTestCase):
         assert {job.state for job in order.jobs} == {State.READY, State.BLOCKED}
         assert Product.objects.get().stock == 2
 
+    def test_order_is_told_by_a_message_that_becomes_the_job_that_ships_it(self) -> None:
+        self.order()
+
+        order = Order.objects.get()
+        (shipping,) = Job.objects.filter(name=book_shipment.name)
+        assert shipping.arguments == {"order_id": order.pk}
+        assert shipping.metadata["message"] == {"broker": "events", "name": "orders.placed"}
+        assert shipping in order.jobs
+
     def test_order_that_is_rolled_back_enqueues_nothing(self) -> None:
         response = self.order(lines=[{"sku": "lamp", "quantity": 4}])
 
@@ -154,7 +164,7 @@ class ExportTests(ShopTestCase):
         self.order()
 
         page = self.client.get(f"/orders/{Order.objects.get().pk}/", headers={"accept": "text/html"})
-        self.assertContains(page, "progressbar", count=5)
+        self.assertContains(page, "progressbar", count=6)
 
 
 class JobTests(ShopTestCase):
@@ -242,13 +252,13 @@ class JobTests(ShopTestCase):
         assert [one["is_on_its_way"] for one in answers] == [False, True, True]
         assert len({one["jobs"][0]["id"] for one in answers}) == 1
         assert [one.body for one in mail.outbox] == ["RECEIPT-1"]
-        assert {job.result for job in Job.objects.filter(name=send_receipt.name)} == {"RECEIPT-1"}
+        assert {job.result for job in enqueued(send_receipt)} == {"RECEIPT-1"}
 
     def test_pictures_are_resized_by_one_job_where_somebody_clicks_twice(self) -> None:
         for _ in range(2):
             assert self.client.post("/pictures/resize/").status_code == 202
 
-        assert Job.objects.filter(name=resize_pictures.name).count() == 1
+        assert_enqueued(resize_pictures, count=1)
 
     def test_digest_counts_the_orders_of_a_day(self) -> None:
         self.order()
@@ -273,6 +283,24 @@ class JobTests(ShopTestCase):
         self.assertContains(page, "20 of 21 mails are sent, 1 could not be; failed.")
         assert [one.subject for one in mail.outbox].count("News") == 20
         assert any("20 of 21 mails were sent" in one.body for one in mail.outbox)
+
+    def test_packing_slip_is_written_by_a_task(self) -> None:
+        self.order()
+        order = Order.objects.get()
+
+        drain(queues=["documents"])
+
+        slip = self.media / f"packing/order-{order.pk:05}.txt"
+        assert slip.read_text().splitlines() == [f"order {order.pk} for Ada, London", "1 x Lamp"]
+
+    def test_packing_slip_of_a_task_is_found_by_its_result(self) -> None:
+        (order,) = self.orders(1)
+        enqueued = write_packing_slip.enqueue(order.pk)
+
+        drain()
+
+        result = write_packing_slip.get_result(enqueued.id)
+        assert (self.media / result.return_value).exists()
 
     def test_bestsellers_are_cached_and_shown(self) -> None:
         self.order()

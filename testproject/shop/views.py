@@ -18,14 +18,17 @@ from django.views.decorators.http import require_GET, require_POST
 from django_jobs import Batch
 from django_jobs.models import Batch as BatchRow
 from django_jobs.models import Job
+from django_jobs.policy.states import State
 from django_jobs.web import accepted, status_url
 
 from .checkout import OutOfStock, Wanted, place_order
 from .jobs import BESTSELLERS, enqueue_receipt, export_orders, resize_pictures
-from .models import Customer, Order, Payment, Picture, Product
+from .models import Customer, Order, Payment, Picture, Product, jobs_of
 from .newsletter import start_newsletter
 
 ORDERS_SHOWN = 25
+BARS_SHOWN = 3
+"""Each bar has an event stream of its own, and a browser opens six at most to one server."""
 
 
 class BadOrder(ValueError):
@@ -111,9 +114,12 @@ def home(request: HttpRequest) -> HttpResponse:
         Order.objects.select_related("customer", "invoice", "shipment", "payment").order_by("-pk")[:ORDERS_SHOWN]
     )
     jobs_by_order: dict[int, list[tuple[str, Job]]] = defaultdict(list)
-    for job in Job.objects.filter(metadata__order__in=[order.pk for order in orders]).order_by("pk"):
-        jobs_by_order[job.metadata["order"]].append((job.name.rpartition(".")[2], job))
+    for job in jobs_of(order.pk for order in orders):
+        number = job.metadata.get("order") or job.arguments["order_id"]
+        jobs_by_order[number].append((job.name.rpartition(".")[2], job))
+    at_work = [job for jobs in jobs_by_order.values() for _, job in jobs if not job.is_final]
     context = {
+        "at_work": sorted(at_work, key=lambda job: job.state != State.RUNNING)[:BARS_SHOWN],
         "rows": [(order, jobs_by_order[order.pk]) for order in orders],
         "pictures": Picture.objects.aggregate(all=Count("pk"), resized=Count("pk", filter=~Q(sizes={}))),
         "bestsellers": cache.get(BESTSELLERS, []),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.contrib.auth.models import Permission, User
 from django.test import Client
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
+
+INDEX = reverse_lazy("admin:app_list", args=["django_jobs"])
+"""The dashboard."""
 
 
 def log_in(client: Client, *permissions: str) -> User:

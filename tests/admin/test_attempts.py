@@ -52,7 +52,7 @@ def test_an_attempts_page_shows_all_of_it(admin_client: Client) -> None:
     job = factories.make_job(State.DEAD, name="shop.pay")
     attempt = factories.make_attempt(
         job,
-        error_class="ValueError",
+        error_class="builtins.ValueError",
         error_message=HOSTILE,
         traceback="".join(f"line {n}\n" for n in range(99_999)),
     )
@@ -69,7 +69,7 @@ def test_without_the_permission_errors_are_hidden(client: Client) -> None:
     log_in(client, "view_attempt")
     attempt = factories.make_attempt(
         factories.make_job(State.DEAD),
-        error_class="ValueError",
+        error_class="builtins.ValueError",
         error_message="visible?",
         traceback="visible?",
     )

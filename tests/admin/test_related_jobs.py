@@ -108,7 +108,8 @@ def test_no_jobs_and_no_row_are_reported(admin_client: Client) -> None:
     row = Customer.objects.create(name="ada")
     assert "No jobs." in admin_client.get(address(row)).content.decode()
     row.delete()
-    assert admin_client.get(reverse("admin:sampleapp_customer_jobs", args=[4711])).status_code == 404
+    for odd in (4711, "a\0b", "9" * 30):
+        assert admin_client.get(reverse("admin:sampleapp_customer_jobs", args=[odd])).status_code == 404
 
 
 @pytest.mark.parametrize("number", [10, 60])

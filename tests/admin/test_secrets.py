@@ -24,7 +24,7 @@ from django_jobs.policy.states import State
 from django_jobs.testing import drain
 from django_jobs.web import status_url
 from tests import factories
-from tests.admin.staff import url
+from tests.admin.staff import INDEX, url
 from tests.misbehaving import jobs as misbehaving
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -214,3 +214,14 @@ def test_an_argument_that_the_job_has_lost_is_masked(admin_client: Client) -> No
 def test_a_key_made_by_a_function_of_secrets_is_masked(admin_client: Client) -> None:
     limit = factories.make_limit(RateLimit(10), name=limited_charge.name, key=SECRET)
     assert SECRET not in admin_client.get(url("limit_change", limit.pk)).content.decode()
+
+
+def test_messages_of_progress_are_for_who_may_see_arguments(client: Client) -> None:
+    fields: dict[str, Any] = {"progress_done": 3, "progress_message": f"card {SECRET}"}
+    job = factories.make_job(State.RUNNING, progress_total=9, **fields)
+    uncounted = factories.make_job(State.RUNNING, **fields)
+    pages = [url("job_changelist"), url("job_change", job.pk), url("job_change", uncounted.pk), INDEX]
+    _login(client, "view_job")
+    assert not [address for address in pages if SECRET in client.get(address).content.decode()]
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_job_arguments"))
+    assert [SECRET in client.get(address).content.decode() for address in pages] == [True, True, True, False]

@@ -8,8 +8,8 @@ import pytest
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
-from django.utils.timezone import localtime
 
+from django_jobs.admin.site.times import format_timestamp
 from django_jobs.models import DeadLetter, Job, Queue
 from django_jobs.policy.states import State
 from tests import factories
@@ -37,7 +37,9 @@ def _act(client: Client, model: str, action: str, *ids: Any, **answer: Any) -> s
 def test_every_list_and_detail_page_is_shown(staff: Client, model: str) -> None:
     dead_letter = factories.make_letter()
     assert dead_letter.job is not None
-    factories.make_attempt(dead_letter.job, error_class="ValueError", error_message="<b>no</b>", traceback="Traceback")
+    factories.make_attempt(
+        dead_letter.job, error_class="builtins.ValueError", error_message="<b>no</b>", traceback="Traceback"
+    )
     rows = {
         "job": dead_letter.job,
         "deadletter": dead_letter,
@@ -62,14 +64,14 @@ def test_nothing_is_added_or_deleted_by_form(staff: Client, model: str) -> None:
 
 def test_a_jobs_page_shows_its_timeline(staff: Client) -> None:
     job = factories.make_job(State.DEAD, arguments={"user_id": 7}, result_data=None, progress_done=3, progress_total=9)
-    factories.make_attempt(job, error_class="ValueError", error_message="no card", traceback="Traceback: here")
+    factories.make_attempt(job, error_class="builtins.ValueError", error_message="no card", traceback="Traceback: here")
     page = staff.get(reverse("admin:django_jobs_job_change", args=[job.pk])).content.decode()
     assert "<strong>Attempt 1</strong>" in page
     assert "<bdi>ValueError: no card</bdi>" in page
     assert "Traceback: here</pre></details>" in page
     assert "&quot;user_id&quot;: 7" in page
     assert '<progress value="3" max="9"' in page
-    assert f"{localtime(job.enqueued_at):%Y-%m-%d %H:%M:%S.%f}" in page
+    assert format_timestamp(job.enqueued_at, is_precise=True, is_relative=False) in page
     assert "Name unknown since" not in page
 
 

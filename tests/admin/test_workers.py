@@ -41,10 +41,21 @@ def _stop(client: Client, pk: int) -> Any:
 def test_the_list_tells_who_lives_and_what_each_runs(client: Client) -> None:
     worker = factories.make_worker(hostname="web-1", memory_bytes=50 << 20)
     job = factories.make_job(State.RUNNING, worker=worker, name="shop.send_mail")
-    page = _page(_login(client, "view_worker"), LIST)
+    page = _page(_login(client, "view_worker", "view_job"), LIST)
     assert "web-1:1" in page
     assert f"shop.send_mail #{job.pk}</a>" in page
     assert "50.0\xa0MB" in page
+
+
+def test_the_release_of_a_worker_is_in_the_list_and_on_its_page(client: Client) -> None:
+    sha = "4f2c1a7" + "0" * 33
+    worker = factories.make_worker(hostname="web-1", release=sha)
+    factories.make_worker(hostname="web-2", release="<b>2</b>")
+    client = _login(client, "view_worker")
+    page = _page(client, LIST)
+    assert 'web-1:1 <span class="jobs-minor">4f2c1a7</span>' in page
+    assert "&lt;b&gt;2&lt;/b&gt;" in page
+    assert sha in _page(client, "admin:django_jobs_worker_change", worker.pk)
 
 
 def test_a_worker_without_a_heartbeat_is_marked(client: Client) -> None:

@@ -14,6 +14,8 @@ import os
 import signal
 import subprocess
 import sys
+import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +23,21 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path[0] = str(ROOT)
 
 from testproject.bootstrap import DEVELOPMENT, ensure_environment  # noqa: E402 - python3 tests/benchmarks puts that folder first
+from tests.benchmarks.markdown import MEASURES_OF_THE_PAGE, as_markdown, write_into  # noqa: E402 - see above
 from tests.benchmarks.names import MEASURES  # noqa: E402 - see above
-from tests.benchmarks.options import Options, parse  # noqa: E402 - see above
+from tests.benchmarks.options import STANDARD_OUTPUT, Options, parse  # noqa: E402 - see above
 from tests.benchmarks.report import as_json, as_table  # noqa: E402 - see above
 from tests.databases import TITLES, VENDORS, why_not  # noqa: E402 - see above
 
-DATABASE_NAME = "django_jobs_benchmark"
+DATABASE_NAME = f"django_jobs_benchmark_{zlib.crc32(str(ROOT).encode()):08x}"
+"""A checkout's own: two of them may measure on one server at once."""
 
 
 def main(arguments: list[str]) -> int:
     """Measure, print, and return the exit code: 0 however fast or slow it was."""
     options = parse(arguments, measures=list(MEASURES))
+    if options.markdown and not options.only:
+        options = replace(options, only=MEASURES_OF_THE_PAGE)
     ensure_environment(DEVELOPMENT)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     measured: dict[str, Any] = {}
@@ -42,8 +48,20 @@ def main(arguments: list[str]) -> int:
             print(f"{TITLES[vendor]}: skipped, {reason}", file=sys.stderr, flush=True)
             continue
         measured[vendor] = measure(vendor, options)
-    print(as_json(measured, skipped, options) if options.as_json else as_table(measured, skipped, options))
+    show(measured, skipped, options)
     return 0 if measured and all(measured.values()) else 1
+
+
+def show(measured: dict[str, Any], skipped: dict[str, str], options: Options) -> None:
+    """Print the figures in the form that was asked for, or write them into a page."""
+    if options.markdown not in (None, STANDARD_OUTPUT):
+        write_into(Path(options.markdown), measured, options)
+    elif options.markdown:
+        print(as_markdown(measured, options))
+    elif options.as_json:
+        print(as_json(measured, skipped, options))
+    else:
+        print(as_table(measured, skipped, options))
 
 
 def measure(vendor: str, options: Options) -> dict[str, Any] | None:

@@ -15,8 +15,8 @@ from django.db.models import Model
 
 from django_jobs.models import Attempt, Job
 
-from .jobs import OTHER_QUEUE, QUEUE
 from .options import Sizes
+from .queue_names import OTHER_QUEUE, QUEUE
 from .servers import Server
 
 DIGITS = " UNION ALL ".join(f"SELECT {digit} AS d" for digit in range(10))
@@ -55,10 +55,24 @@ def scheduled(server: Server, sizes: Sizes, prefix: str) -> None:
 
 def finished(server: Server, sizes: Sizes, prefix: str) -> None:
     """Succeeded a day ago, each with its attempt: too young to be pruned."""
-    ended = {"started_at": server.instant(f"-{DAY}"), "finished_at": server.instant(f"-{DAY}")}
-    columns = {"state": "'succeeded'", "attempt": "1", "claim_number": "1", "enqueued_at": f"-{DAY}"} | ended
-    columns |= {"enqueued_at": server.instant(f"-{DAY}")} | _ready(server, DAY)
-    fill_jobs(server, prefix, sizes.finished, columns)
+    _finished(server, prefix, sizes.finished, DAY)
+
+
+def pruning(server: Server, sizes: Sizes, prefix: str) -> None:
+    """Succeeded long ago, each with its attempt: the worker prunes them."""
+    _finished(server, prefix, sizes.pruning, 40 * DAY)
+
+
+def not_pruning(server: Server, sizes: Sizes, prefix: str) -> None:
+    """As many, but too young."""
+    _finished(server, prefix, sizes.pruning, DAY)
+
+
+def _finished(server: Server, prefix: str, number: int, age: int) -> None:
+    then = server.instant(f"-{age}")
+    columns = {"state": "'succeeded'", "attempt": "1", "claim_number": "1", "enqueued_at": then}
+    columns |= {"started_at": then, "finished_at": then} | _ready(server, age)
+    fill_jobs(server, prefix, number, columns)
     attempt = {
         "job_id": "job.id",
         "claim_number": "1",
@@ -69,7 +83,8 @@ def finished(server: Server, sizes: Sizes, prefix: str) -> None:
     }
     if prefix != "limit":
         attempt = defaults(Attempt) | {"number": "1"} | attempt
-    execute(server, [insert(f"{prefix}_attempt", attempt, f"{prefix}_job AS job")])
+    jobs = f"{prefix}_job AS job WHERE job.state = 'succeeded'"
+    execute(server, [insert(f"{prefix}_attempt", attempt, jobs)])
 
 
 def _ready(server: Server, seconds: int) -> Columns:
@@ -127,7 +142,13 @@ def nothing(server: Server, sizes: Sizes, prefix: str) -> None:
     """Leave the tables empty."""
 
 
-FILLS: Mapping[str, Fill] = {"waiting": waiting, "scheduled": scheduled, "finished": finished}
+FILLS: Mapping[str, Fill] = {
+    "waiting": waiting,
+    "scheduled": scheduled,
+    "finished": finished,
+    "pruning": pruning,
+    "not_pruning": not_pruning,
+}
 
 
 @functools.cache

@@ -32,7 +32,7 @@ def main(options: Options) -> dict[str, Any]:
         call_command("migrate", verbosity=0)
         from tests.benchmarks.measures import TAKEN, Place
 
-        place = Place(vendor=vendor, server=server, sizes=options.sizes)
+        place = Place(vendor=vendor, server=server, sizes=options.sizes, brokers=options.brokers)
         figures: dict[str, Any] = {}
         for name in MEASURES:
             if not options.only or name in options.only:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+
 from tests.databases import chosen_vendor, database
 
 SECRET_KEY = "of the benchmark only"
@@ -38,5 +41,19 @@ TEMPLATES = [
         },
     }
 ]
-DJANGO_JOBS = {"SCHEDULABLE": ["tests.benchmarks.jobs.noop"]}
+TASKS = {"default": {"BACKEND": "django_jobs.contrib.tasks.JobsBackend", "QUEUES": []}}
+BROKER = "measured"
+BROKER_VARIABLE = "DJANGO_JOBS_BENCHMARK_BROKER"
+"""The settings of the broker that is measured, as JSON, for the workers that are started."""
+NOTIFIER_VARIABLE = "DJANGO_JOBS_BENCHMARK_NOTIFIER"
+"""The URL of the Redis that wakes the workers that are started."""
+RETENTION_VARIABLE = "DJANGO_JOBS_BENCHMARK_RETENTION"
+"""How many seconds succeeded jobs are kept by the workers that are started."""
+DJANGO_JOBS = {
+    "NOTIFIER": os.environ.get(NOTIFIER_VARIABLE),
+    "SCHEDULABLE": ["tests.benchmarks.jobs.noop"],
+    "BROKERS": {BROKER: json.loads(os.environ[BROKER_VARIABLE])} if BROKER_VARIABLE in os.environ else {},
+}
+if RETENTION_VARIABLE in os.environ:
+    DJANGO_JOBS["RETENTION"] = {"SUCCEEDED": int(os.environ[RETENTION_VARIABLE])}
 DATABASES = {"default": database(chosen_vendor())}

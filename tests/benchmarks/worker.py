@@ -1,7 +1,8 @@
-"""Start ``python -m django runworker`` as a user would, and read from outside what it uses."""
+"""Start ``python -m django runworker`` as a user would, or the limit's program, and read what it uses from outside."""
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -9,46 +10,45 @@ import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Literal, Self
+
+from . import proc
 
 START_SECONDS = 30.0
 STOP_SECONDS = 60.0
-PROC = Path("/proc")
+POLL_SECONDS = 0.01
 
 
-class WorkerProcess:
-    """One ``runworker`` with one worker process, as a context manager."""
+class Program:
+    """A program in a process of its own, as a context manager that waits until it has started."""
 
-    def __init__(
-        self, *queues: str, arguments: Sequence[str] = (), environment: Mapping[str, str] | None = None
-    ) -> None:
-        self._arguments = [*(["--queues", ",".join(queues)] if queues else []), *arguments]
+    title = "the program"
+
+    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
+        self._arguments = arguments
         self._environment = {**os.environ, **(environment or {})}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - goes with the object
 
     def __enter__(self) -> Self:
-        from django_jobs.models import Worker
-
-        known = set(Worker.objects.values_list("pk", flat=True))
+        self.started_at = time.time()
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "django", "runworker", *self._arguments],
+            [sys.executable, *self._arguments],
             env=self._environment,
+            stdin=subprocess.PIPE,
             stdout=self._log,
             stderr=subprocess.STDOUT,
         )
         deadline = time.monotonic() + START_SECONDS
         try:
-            while not (row := Worker.objects.exclude(pk__in=known).first()):
+            while not self.has_started():
                 self.check()
                 if time.monotonic() > deadline:
-                    raise RuntimeError(f"the worker did not register within {START_SECONDS} s:\n{self._output()}")
-                time.sleep(0.02)
+                    raise RuntimeError(f"{self.title} did not start within {START_SECONDS} s:\n{self.output()}")
+                time.sleep(POLL_SECONDS)
         except BaseException:
             self._stop()
             raise
-        self.child_pid = row.pid
         return self
 
     def __exit__(
@@ -59,24 +59,31 @@ class WorkerProcess:
     ) -> None:
         self._stop()
 
+    def has_started(self) -> bool:
+        """Tell whether it has said that it is ready."""
+        return "ready" in self.output().splitlines()
+
     def check(self) -> None:
-        """Raise where the worker has ended, with what it said."""
+        """Raise where it has ended, with what it said."""
         if self._process.poll() is not None:
-            raise RuntimeError(f"the worker ended with code {self._process.returncode}:\n{self._output()}")
+            raise RuntimeError(f"{self.title} ended with code {self._process.returncode}:\n{self.output()}")
 
     def cpu_seconds(self) -> float | None:
-        """Return the processor time that all its processes have used; None where there is no /proc."""
-        pids = self._pids()
-        return sum(map(_cpu_seconds, pids)) if pids else None
+        """Return the CPU time that all its processes have used; None where there is no /proc."""
+        return proc.cpu_seconds(proc.descendants(self._process.pid))
 
-    def resident_mib(self) -> float | None:
-        """Return the memory that all its processes have in use now, shared pages counted in each."""
-        pids = self._pids()
-        return sum(_status_mib(pid, "VmRSS") for pid in pids) if pids else None
+    def pss_mib(self) -> float | None:
+        """Return the memory that all its processes have in use now, shared pages counted once."""
+        return proc.pss_mib(proc.descendants(self._process.pid))
 
-    def peak_mib(self) -> float | None:
-        """Return the most memory that the process which runs jobs has ever had in use."""
-        return _status_mib(self.child_pid, "VmHWM") if PROC.exists() else None
+    def processes(self) -> int:
+        """Return how many processes it is."""
+        return len(proc.descendants(self._process.pid))
+
+    def output(self) -> str:
+        """Return the end of what it has said."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")[-4_000:]
 
     def _stop(self) -> None:
         if self._process.poll() is None:
@@ -86,43 +93,72 @@ class WorkerProcess:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
-
-    def _output(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")[-4_000:]
-
-    def _pids(self) -> list[int]:
-        """Return the process and its descendants."""
-        if not PROC.exists():
-            return []
-        parents = {int(stat.parent.name): _parent(stat) for stat in PROC.glob("[0-9]*/stat")}
-        found = [self._process.pid]
-        for pid in found:
-            found += [child for child, parent in parents.items() if parent == pid]
-        return found
+        if self._process.stdin:
+            self._process.stdin.close()
 
 
-def _parent(stat: Path) -> int:
-    fields = _fields(stat)
-    return int(fields[1]) if fields else 0
+class WorkerProcess(Program):
+    """One ``runworker``, which has started once each of its worker processes is registered."""
+
+    title = "the worker"
+
+    def __init__(
+        self,
+        *queues: str,
+        arguments: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+        workers: int = 1,
+    ) -> None:
+        served = ["--queues", ",".join(queues)] if queues else []
+        super().__init__(["-m", "django", "runworker", *served, *arguments], environment)
+        self._workers = workers
+
+    def __enter__(self) -> Self:
+        from django_jobs.models import Worker
+
+        self._known = set(Worker.objects.values_list("pk", flat=True))
+        return super().__enter__()
+
+    def has_started(self) -> bool:
+        from django_jobs.models import Worker
+
+        pids = list(Worker.objects.exclude(pk__in=self._known).values_list("pid", flat=True))
+        if len(pids) < self._workers:
+            return False
+        self.child_pid = pids[0]
+        return True
+
+    def peak_mib(self) -> float | None:
+        """Return the most memory that the process which runs jobs has ever had in use."""
+        return proc.peak_mib(self.child_pid)
 
 
-def _cpu_seconds(pid: int) -> float:
-    fields = _fields(PROC / str(pid) / "stat")
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+class LimitWorker(Program):
+    """The limit's program in a process of its own, at tables that another has made."""
+
+    title = "the limit's program"
+
+    def __init__(self, vendor: str, *, way: Literal["serve", "drain"] = "serve") -> None:
+        super().__init__(["-m", "tests.benchmarks.limit_worker", vendor, os.environ["DJANGO_JOBS_TEST_NAME"], way])
+
+    def go(self) -> None:
+        """Let it drain what is there."""
+        assert self._process.stdin
+        self._process.stdin.write(b"\n")
+        self._process.stdin.flush()
+
+    def told(self) -> tuple[float, float, int]:
+        """Wait for its end and return when it began and ended, and how many jobs it had."""
+        if self._process.wait():
+            raise RuntimeError(f"{self.title} ended with code {self._process.returncode}:\n{self.output()}")
+        began, ended, jobs = json.loads(self.output().splitlines()[-1])
+        return began, ended, jobs
 
 
-def _fields(stat: Path) -> list[str]:
-    """Return what follows the command's name, which may itself hold spaces: proc(5), state first."""
-    try:
-        return stat.read_text().rpartition(")")[2].split()
-    except OSError:
-        return []
+class BareDjango(Program):
+    """A process that has set up Django with the benchmark's settings, and waits."""
 
+    title = "the process with Django"
 
-def _status_mib(pid: int, name: str) -> float:
-    try:
-        lines = (PROC / str(pid) / "status").read_text().splitlines()
-    except OSError:
-        return 0.0
-    return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{name}:"))
+    def __init__(self) -> None:
+        super().__init__(["-c", "import django; django.setup(); print('ready', flush=True); input()"])

@@ -34,7 +34,7 @@ def _is_read_live(visitor: Visitor, tmp_path: Path, picture: str) -> None:
     assert not visitor.scrolls_sideways()
 
     (tmp_path / "second").touch()
-    visitor.page.wait_for_selector("#job-running", state="detached", timeout=20_000)
+    visitor.page.wait_for_selector("#job-running", state="detached", timeout=60_000)
     visitor.page.locator("details:has-text('the second line') > summary").last.click()
     visitor.wait_for_text("<b>the second line</b>")
     visitor.picture(f"{picture}-ended")

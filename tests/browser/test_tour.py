@@ -136,8 +136,10 @@ def test_the_tour_goes_from_the_dashboard_to_a_job(visitor: Visitor, dead: Job) 
     visitor.picture("tour-dashboard")
     assert visitor.mislaid() == []
     visitor.go("django_jobs_deadlettergroups")
-    row = visitor.page.inner_text(".jobs-table tr:has-text('BankUnavailable')")
-    assert "17	17" in row, "how many are open, and how many in all"
+    row = visitor.page.inner_text(".triage-row:has-text('BankUnavailable')")
+    assert "17 open" in row
+    visitor.page.click(".triage-row:has-text('BankUnavailable')")
+    visitor.page.wait_for_selector("#triage-evidence:not([aria-busy]) .triage-title:has-text('BankUnavailable')")
     visitor.picture("tour-groups")
     visitor.go("django_jobs_job_change", dead.pk)
     visitor.wait_for_text("no line to the issuer")

@@ -8,14 +8,13 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
-from itertools import pairwise
 
 from django_jobs.policy.rollup import ALL_QUEUES
 
 from . import audit_groups, audit_limits
 from . import jobs as kinds
 from .records import Facts
-from .runs import first_waits, named, sure_runs
+from .runs import named, sure_runs
 
 COUNTED = {"succeeded", "failed", "timed_out", "retried", "discarded"}
 """Outcomes of attempts that use one up."""
@@ -65,12 +64,10 @@ def an_idempotency_key_has_one_job(facts: Facts) -> Iterator[str]:
 
 
 def of_a_unique_job_one_waits(facts: Facts) -> Iterator[str]:
-    """No two wait for their first run at a time."""
-    for kind in (kinds.single, kinds.debounced):
-        for key, waits in first_waits(facts, kind.name).items():
-            for (_, until, first), (since, _, second) in pairwise(sorted(waits)):
-                if until is None or since < until:
-                    yield f"{kind.name}, key {key}: job {second} was enqueued at {since}, job {first} waited to {until}"
+    """No two wait for their first run at a time; a second can only come into being by an enqueue."""
+    for promise in facts.promises:
+        if len(promise.waiting) > 1:
+            yield f"{promise.kind}, key {promise.key}: after promise {promise.number} waited {promise.waiting}"
 
 
 def a_unique_job_runs_after_each_enqueue(facts: Facts) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -14,6 +14,8 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 
 from django_jobs import Batch, chord, group
 from django_jobs.batches import current_batch
+from django_jobs.models import Job
+from django_jobs.policy.states import WAITING_STATES
 from django_jobs.workflows import Graph
 
 from . import jobs as kinds
@@ -29,7 +31,8 @@ class RolledBack(Exception):
 class Promise:
     """One transaction of enqueues. ``committed`` None: it failed, and whether it was committed is not known.
 
-    ``key``: of a unique job; ``at``: the moment before the enqueue.
+    ``key``: of a unique job; ``at``: the moment before the enqueue; ``waiting``: the jobs of this key that waited for
+    their first run after the commit.
     """
 
     number: int
@@ -38,6 +41,7 @@ class Promise:
     ids: list[int] = field(default_factory=list)
     committed: bool | None = None
     key: str = ""
+    waiting: Sequence[int] = ()
 
 
 class Load:
@@ -56,7 +60,7 @@ class Load:
             getattr(self, kind)()
         except (OperationalError, InterfaceError) as error:
             self._note(f"enqueueing {kind} failed: {error}")
-            if not connection.is_usable():
+            if connection.connection is not None and not connection.is_usable():
                 connection.close()
 
     def harmless(self) -> None:
@@ -203,6 +207,8 @@ class Load:
             key = self._dice.choice(KEYS)
             with self._promise(kind.name, key=key) as promise:
                 promise.ids.append(kind.enqueue(self._path, key).pk)
+            first_waits = Job.objects.filter(name=kind.name, state__in=WAITING_STATES, claim_number=0)
+            promise.waiting = list(first_waits.filter(arguments__key=key).values_list("pk", flat=True))
 
     @staticmethod
     def _tag(promise: Promise, kind: Any) -> Any:

@@ -1,10 +1,9 @@
-"""Jobs by name, runs and waits by key: what the audit compares."""
+"""Jobs by name, runs by key: what the audit compares."""
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable
-from datetime import datetime
 from typing import Any
 
 from django_jobs.models import Job
@@ -48,19 +47,3 @@ def most_at_once(runs: Iterable[Run]) -> int:
         number += change
         most = max(most, number)
     return most
-
-
-Wait = tuple[datetime, datetime | None, int]
-
-
-def first_waits(facts: Facts, name: str) -> dict[str, list[Wait]]:
-    """Return from when to when each job of this name waited for its first run, by key; None: it never began.
-
-    Jobs are left out whose first claim has no attempt: its worker died before the function began.
-    """
-    started = {attempt.job_id: attempt.started_at for attempt in facts.attempts if attempt.claim_number == 1}
-    waits: dict[str, list[Wait]] = defaultdict(list)
-    for job in facts.jobs.values():
-        if job.name == name and (job.claim_number == 0 or job.pk in started):
-            waits[job.arguments["key"]].append((job.enqueued_at, started.get(job.pk, job.finished_at), job.pk))
-    return waits

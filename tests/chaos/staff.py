@@ -6,13 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.db import InterfaceError, OperationalError, connection
 
 from django_jobs import operations
 from django_jobs.models import Batch, CronSchedule, DeadLetter, Job, Queue
 from django_jobs.policy.overlap import Overlap
+from django_jobs.store.clock import database_now
 from tests.factories import make_schedule
 
 from . import jobs as kinds
@@ -35,10 +36,12 @@ class Staff:
         self._dice = random.Random()
         self._claims: dict[int, int] = {}
         operations.set_max_running(kinds.capped.options.resolve("queue_name"), kinds.CAP)
+        first_tick = _next_whole_second()
         for overlap in Overlap:
             make_schedule(
                 overlap.value,
                 every=timedelta(seconds=1),
+                next_due_at=first_tick,
                 overlap=overlap.value,
                 job_name=kinds.ticked.name,
                 arguments={"path": path},
@@ -120,3 +123,8 @@ class Staff:
     @staticmethod
     def _claim_numbers() -> dict[int, int]:
         return dict(Job.objects.filter(queue_name="default").values_list("pk", "claim_number"))
+
+
+def _next_whole_second() -> datetime:
+    """Return when a schedule of one second fires next: at whole seconds, whenever it was made."""
+    return database_now().replace(microsecond=0) + timedelta(seconds=1)

@@ -1,6 +1,6 @@
-"""Write docs/reference/settings.md from the declarations in django_jobs/conf/settings.py.
+"""Write docs/reference/settings.md from the declarations in django_jobs/conf.
 
-``python -m tests.docs.settings_page`` after a change to a setting; tests/docs/test_settings_page.py compares the two.
+``python -m tests.docs`` after a change to a setting; tests/docs/test_made.py compares the two.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "settings.md
 INTRODUCTION = """\
 # Settings
 
-<!-- Made from django_jobs/conf/settings.py by: python -m tests.docs.settings_page -->
+<!-- Made from django_jobs/conf by: python -m tests.docs -->
 
 One dict, everything optional. Durations are timedeltas or seconds. An unknown key or a wrong value is an error that
-says what was expected; `manage.py check` shows it as `django_jobs.E001`.
+says what was expected, all of them at once; `manage.py check` shows each as `django_jobs.E001`.
 
 ```python
 DJANGO_JOBS = {

@@ -15,9 +15,9 @@ from django_jobs import registry
 from django_jobs.models import Job, Limit
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.run_now import run_now
-from django_jobs.store.limits.admit import admit
 from django_jobs.testing import drain
 from tests import factories, sampleapp
+from tests.admission import admit_all
 from tests.databases import ROOT
 from tests.sampleapp.models import Customer
 
@@ -50,13 +50,12 @@ def jobs_of(section: str) -> list[types.ModuleType]:
 
 
 def let_in(*jobs: Job) -> list[str]:
-    while admit().more:
-        pass
+    admit_all()
     return [job.refresh().state for job in jobs]
 
 
 def test_ten_calls_are_let_in_and_jobs_of_one_name_share_them() -> None:
-    plain, shared, keyed = jobs_of("The partner allows ten calls a second")
+    plain, shared, keyed = jobs_of("Rate limits")
     states = let_in(*plain.send_order.enqueue_many([(at,) for at in range(12)]))
     assert states.count(State.READY) == 10
 
@@ -90,7 +89,7 @@ def busy_partner() -> Iterator[str]:
 
 
 def test_a_429_holds_all_calls_back_and_uses_up_no_try(busy_partner: str) -> None:
-    (module,) = jobs_of("The partner answers 429")
+    (module,) = jobs_of("Pauses after 429")
     first, second = module.fetch.enqueue_many([(busy_partner,)] * 2)
     drain()
     assert (first.refresh().state, first.attempt) == (State.SCHEDULED, 0)
@@ -101,7 +100,7 @@ def test_a_429_holds_all_calls_back_and_uses_up_no_try(busy_partner: str) -> Non
 
 
 def test_three_pdfs_are_drawn_at_a_time_and_one_export_for_each_customer() -> None:
-    (module,) = jobs_of("Only three PDFs at a time")
+    (module,) = jobs_of("Concurrency limits")
     assert let_in(*module.render_pdf.enqueue_many([(at,) for at in range(5)])).count(State.READY) == 3
     exports = module.export.enqueue_many([(at % 2, 2026) for at in range(4)])
     assert let_in(*exports) == [State.READY, State.READY, State.BLOCKED, State.BLOCKED]
@@ -110,7 +109,7 @@ def test_three_pdfs_are_drawn_at_a_time_and_one_export_for_each_customer() -> No
 def test_runs_of_one_customer_come_one_after_another(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "shop", types.ModuleType("shop"))
     monkeypatch.setitem(sys.modules, "shop.models", sampleapp.models)
-    plain, keyed = jobs_of("Two invoice runs of one customer must not meet")
+    plain, keyed = jobs_of("Order by key")
     runs = plain.run_invoices.enqueue_many([(7, "2026-02"), (7, "2026-03"), (8, "2026-02")])
     assert let_in(*runs) == [State.READY, State.BLOCKED, State.READY]
     assert plain.recount.options.limits[0].release_on_retry
@@ -121,7 +120,7 @@ def test_runs_of_one_customer_come_one_after_another(monkeypatch: pytest.MonkeyP
 
 
 def test_a_partner_that_is_down_is_not_asked_after_five_failures() -> None:
-    (module,) = jobs_of("The partner is down: stop asking")
+    (module,) = jobs_of("Circuit breakers")
     jobs = module.ask.enqueue_many([(NOBODY_LISTENS, at) for at in range(8)])
     drain()
     assert [job.refresh().attempts.count() for job in jobs] == [1] * 5 + [0] * 3

@@ -61,6 +61,14 @@ def count_files(path: str, total: int) -> int:
     return total
 
 
+@job
+def loop_for_ever(path: str) -> None:
+    """Be code that never looks whether it should end."""
+    _say_started(path)
+    while True:
+        pass
+
+
 def _say_started(path: str) -> None:
     Path(f"{path}.started").write_text(str(os.getpid()))
 

@@ -77,9 +77,9 @@ def test_the_error_is_that_of_the_last_attempt():
     assert job.error is None
     assert job.last_attempt is None
 
-    make_attempt(job, claim_number=1, error_class="KeyError", error_message="'a'")
+    make_attempt(job, claim_number=1, error_class="builtins.KeyError", error_message="'a'")
     make_attempt(job, claim_number=10, error_class="shop.NoOrder", error_message="")
-    make_attempt(job, claim_number=9, error_class="ValueError", error_message="no")
+    make_attempt(job, claim_number=9, error_class="builtins.ValueError", error_message="no")
 
     assert job.last_attempt.claim_number == 10
     assert job.error == "shop.NoOrder"
@@ -92,7 +92,7 @@ def test_the_error_is_that_of_the_last_attempt():
 
 def test_a_successful_attempt_leaves_no_error():
     job = make_job()
-    make_attempt(job, claim_number=1, error_class="KeyError")
+    make_attempt(job, claim_number=1, error_class="builtins.KeyError")
     make_attempt(job, claim_number=2, outcome="succeeded")
 
     assert job.error is None

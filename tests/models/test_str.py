@@ -19,7 +19,8 @@ from tests.admin.staff import log_in, url
 SECRET = "4929-1234"
 NAMES = frozenset(
     ("name", "job_name", "queue_name", "error_class", "reason", "status", "state", "outcome", "source", "fingerprint")
-    + ("hostname", "description", "timezone", "job_names")
+    + ("hostname", "description", "timezone", "job_names", "release", "project")
+    + ("broker", "group", "partition")
 )
 """Fields that name things; none holds a value that a job was given, or made."""
 MODELS = list(apps.get_app_config("django_jobs").get_models())

@@ -9,13 +9,16 @@ import signal
 import socket
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tests.concurrency import wait_until
 
 STOP_SECONDS = 60
+
+S = TypeVar("S", bound="PrivateServer")
 
 
 class PrivateServer:
@@ -26,11 +29,12 @@ class PrivateServer:
     """
 
     user: str
+    START_SECONDS = 30
     FAST, IMMEDIATE = signal.SIGTERM, signal.SIGTERM
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="django_jobs_"))
-        self.port = _free_port()
+        self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         if os.geteuid() == 0:
             shutil.chown(self.folder, self.user, pwd.getpwnam(self.user).pw_gid)
@@ -71,7 +75,7 @@ class PrivateServer:
                 raise AssertionError(f"the server ended by itself:\n{(self.folder / 'server.log').read_text()}")
             return self.answers()
 
-        wait_until(is_up, f"a server at port {self.port}")
+        wait_until(is_up, f"a server at port {self.port}", seconds=self.START_SECONDS)
 
     def stop(self, *, immediately: bool = False) -> None:
         """Shut it down, by default in the good order that does not wait for clients, and wait for the end."""
@@ -109,6 +113,16 @@ class PrivateServer:
         return {"user": self.user, "group": pwd.getpwnam(self.user).pw_gid, "extra_groups": []}
 
 
+@contextmanager
+def running(server: S) -> Iterator[S]:
+    """Start a server, and remove it at the end of the block."""
+    try:
+        server.start()
+        yield server
+    finally:
+        server.remove()
+
+
 def find_program(name: str, *folders: str) -> str | None:
     """Return where a program is: in PATH, in a folder for root's programs, or in the newest of ``folders``."""
     found = shutil.which(name) or shutil.which(name, path="/usr/sbin:/usr/local/sbin")
@@ -120,6 +134,7 @@ def _by_version(path: Path) -> list[int]:
     return [int(part) for part in path.parts if part.isdecimal()]
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port of 127.0.0.1 at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as one:
         return int(one.getsockname()[1])

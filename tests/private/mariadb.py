@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import MySQLdb
+from MySQLdb.cursors import DictCursor
 
 from tests.required import is_missing
 
@@ -13,9 +14,13 @@ from .base import PrivateServer, find_program
 
 
 class PrivateMariaDB(PrivateServer):
-    """Root has no password; the buffer is small, all else is the server's default."""
+    """Root has no password; the buffer is small, all else is the server's default, but for ``options``."""
 
     user = "mysql"
+
+    def __init__(self, *options: str) -> None:
+        self.options = options
+        super().__init__()
 
     def _make(self) -> None:
         self._mariadbd = find_program("mariadbd")
@@ -32,8 +37,19 @@ class PrivateMariaDB(PrivateServer):
         return [
             self._mariadbd, "--no-defaults", f"--datadir={self.folder / 'data'}", f"--port={self.port}",
             f"--socket={self.folder / 'socket'}", f"--pid-file={self.folder / 'pid'}", "--bind-address=127.0.0.1",
-            "--skip-name-resolve", "--innodb-buffer-pool-size=32M",
+            "--skip-name-resolve", "--innodb-buffer-pool-size=32M", *self.options,
         ]  # fmt: skip
+
+    def execute(self, *statements: str) -> dict[str, Any]:
+        """Execute statements as root; return the first row of the last one by its columns, empty if there is none."""
+        connection = self._connect()
+        try:
+            with connection.cursor(DictCursor) as cursor:
+                for statement in statements:
+                    cursor.execute(statement)
+                return dict(cursor.fetchone() or {})
+        finally:
+            connection.close()
 
     def settings(self) -> dict[str, str]:
         return {"HOST": "127.0.0.1", "PORT": str(self.port), "USER": "root", "PASSWORD": ""}

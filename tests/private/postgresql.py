@@ -52,6 +52,11 @@ class PrivatePostgreSQL(PrivateServer):
         with self._connect("postgres") as connection:
             connection.execute(f'CREATE DATABASE "{name}"')
 
+    def execute(self, statement: str) -> None:
+        """Execute a statement as the superuser, outside of a transaction."""
+        with self._connect("postgres") as connection:
+            connection.execute(statement)
+
     def crash(self) -> None:
         """Kill the postmaster and its children; these would go on for a while and keep the folder."""
         assert self._process is not None
@@ -66,8 +71,36 @@ class PrivatePostgreSQL(PrivateServer):
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(
-            host="127.0.0.1", port=self.port, user="postgres", dbname=name, autocommit=True, connect_timeout=5
+            host="127.0.0.1",
+            port=self.port,
+            user="postgres",
+            dbname=name,
+            autocommit=True,
+            connect_timeout=5,
+            target_session_attrs="any",  # whatever the environment says
         )
+
+
+class PostgreSQLStandby(PrivatePostgreSQL):
+    """A copy of a primary that runs, which follows it by streaming replication."""
+
+    def __init__(self, primary: PrivatePostgreSQL) -> None:
+        self._primary = primary
+        super().__init__()
+
+    def _make(self) -> None:
+        self._postgres = find_program("postgres", "usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+        copy = find_program("pg_basebackup", "usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
+        if not self._postgres or not copy:
+            is_missing("PostgreSQL's own programs, postgres and pg_basebackup (Debian: postgresql)")
+        self._run(
+            copy, "--host=127.0.0.1", f"--port={self._primary.port}", "--username=postgres", "--write-recovery-conf",
+            "--checkpoint=fast", "--no-sync", "--pgdata", str(self.folder / "data"),
+        )  # fmt: skip
+
+    def promote(self) -> None:
+        """Make a primary of it, and wait until it takes writes."""
+        self.execute("SELECT pg_promote()")
 
 
 def _children(pid: int) -> list[str]:

@@ -21,7 +21,7 @@ from .sessions import sessions, wait_until_ended
 StartWorker = Callable[..., RunningWorker]
 
 
-ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs"}
+ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs", "test_tasks"}
 """What a version of Python or Django may well change: signals, threads, tasks, logging, the command itself."""
 
 
@@ -72,7 +72,7 @@ def start_worker(worker_environment: dict[str, str]) -> Iterator[StartWorker]:
 PRIVATE_DATABASE = "private"
 
 
-def _environment(server: PrivateServer) -> dict[str, str]:
+def environment_of(server: PrivateServer) -> dict[str, str]:
     """Tell a program that its database is on the private server."""
     prefix = f"DJANGO_JOBS_TEST_{chosen_vendor().upper()}_"
     where = {f"{prefix}{key}": value for key, value in server.settings().items()}
@@ -89,7 +89,7 @@ def migrated_server() -> Iterator[PrivateServer]:
         environment = {
             **os.environ,
             "DJANGO_SETTINGS_MODULE": "testproject.test_settings",
-            **_environment(server),
+            **environment_of(server),
         }
         migrate = [sys.executable, "-m", "django", "migrate", "--run-syncdb", "--verbosity", "0"]
         subprocess.run(migrate, env=environment, cwd=ROOT, check=True)
@@ -103,7 +103,7 @@ def server(
     worker_environment: dict[str, str], migrated_server: PrivateServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[PrivateServer]:
     """The private server, empty, with this process and the workers of the test connected to it."""
-    worker_environment |= _environment(migrated_server)
+    worker_environment |= environment_of(migrated_server)
     with monkeypatch.context() as patch:
         connection.close()
         for key, value in (migrated_server.settings() | {"NAME": PRIVATE_DATABASE}).items():

@@ -16,12 +16,13 @@ class Proxy:
 
     ``lose_answer_to(*words)``: the first connection that sends these words, one after the other, is closed before it
     gets the answer to the last of them, which the server has obeyed by then. ``delay_seconds``: before anything is
-    forwarded, either way.
+    forwarded, either way. ``is_refusing``: new connections end at once, as if nobody listened.
     """
 
     def __init__(self, host: str, port: int, *, delay_seconds: float = 0.0) -> None:
         self._delay_seconds = delay_seconds
         self.silent: set[str] = set()
+        self.is_refusing = False
         self.is_bell_muted = False
         self.muted_rings = 0
         self.lost_answers = 0
@@ -36,6 +37,10 @@ class Proxy:
         """Do so once from now on; whether letters are large or small does not matter."""
         self._words = tuple(word.lower() for word in words)
 
+    def lead_to(self, port: int) -> None:
+        """Connect those who come from now on to another server of this host."""
+        self._target = ("127.0.0.1", port)
+
     def cut(self) -> int:
         """End all connections, whatever is under way on them, and return how many there were."""
         ends = [end for end in self._open[1:] if end.fileno() >= 0]
@@ -49,6 +54,9 @@ class Proxy:
         with suppress(OSError):
             while True:
                 client, _ = self._listener.accept()
+                if self.is_refusing:
+                    client.close()
+                    continue
                 try:
                     server = socket.create_connection(self._target)
                 except OSError:
@@ -79,11 +87,23 @@ class Proxy:
                         self.lost_answers += 1
                         return
                     if is_bell and self.is_bell_muted and way == TO_CLIENT:
-                        self.muted_rings += 1
-                    elif way in self.silent or source in deaf:
+                        data = self._without_notifications(data)
+                    if way in self.silent or source in deaf:
                         deaf.add(source)
                     else:
                         target.sendall(data)
+
+    def _without_notifications(self, data: bytes) -> bytes:
+        """Leave out NotificationResponse; PostgreSQL manual, "Message Formats". Its messages come whole here."""
+        kept = b""
+        while data:
+            end = 1 + int.from_bytes(data[1:5], "big")
+            if data[:1] == b"A":
+                self.muted_rings += 1
+            else:
+                kept += data[:end]
+            data = data[end:]
+        return kept
 
     def close(self) -> None:
         for one in self._open:

@@ -68,11 +68,13 @@ class RunningWorker:
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
-    def wait(self) -> int:
-        """Wait for the end and return the exit code."""
+    def wait(self, seconds: float = DEADLINE_SECONDS) -> int:
+        """Wait for the end and return the exit code. One that does not end shows what its threads wait for."""
         try:
-            code = self.process.wait(DEADLINE_SECONDS)
+            code = self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            os.killpg(self.process.pid, signal.SIGABRT)
+            self._reader.join(DEADLINE_SECONDS)
             raise AssertionError(f"the worker has not ended:\n{self.output}") from None
         self._reader.join(DEADLINE_SECONDS)
         return code

@@ -12,19 +12,22 @@ import pytest
 from django.db import connection
 from django.db.models import Count
 
-from django_jobs.builtin_jobs import purge_matching, redrive_matching
+from django_jobs.builtin_jobs import move_jobs_matching, purge_matching, redrive_matching
 from django_jobs.models import Attempt, DeadLetter, Job, Worker
 from django_jobs.policy.states import State
 from tests import factories
 from tests.concurrency import wait_until
+from tests.databases import chosen_vendor
 from tests.lock_waits import LOCK, session, wait_for_waiters
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
 from .running import RunningWorker, ended, outcomes
 
-LETTERS = 3_000
-"""Six steps."""
+STEP = 500
+LETTERS = 2 * STEP
+HALTED_AT = LETTERS - STEP // 2
+"""A letter in the middle of the second step."""
 BULK = ("--queues", "bulk")
 ENDLESS = (
     "CREATE VIEW endless AS WITH RECURSIVE number(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM number)"
@@ -63,7 +66,7 @@ def _make_letters() -> list[int]:
             queue_name="default",
             reason="attempts_used_up",
             attempt=5,
-            error_class="RuntimeError",
+            error_class="builtins.RuntimeError",
             error_message="it broke",
             fingerprint="f" * 32,
             died_at=now,
@@ -75,15 +78,15 @@ def _make_letters() -> list[int]:
 
 @contextmanager
 def _held_up(bulk: Job, dead: list[int], start: Callable[[], RunningWorker]) -> Iterator[RunningWorker]:
-    """Start a worker that comes to a halt in the middle of ``bulk``'s fourth step, all the block long."""
+    """Start a worker that comes to a halt in the middle of ``bulk``'s second step, all the block long."""
     if connection.vendor == "sqlite":
-        letter = DeadLetter.objects.get(job=dead[LETTERS // 2])
+        letter = DeadLetter.objects.get(job=dead[HALTED_AT])
         with connection.cursor() as cursor:
             cursor.execute(ENDLESS)
             cursor.execute(HALT.format(letter_id=letter.pk))
             worker = start()
             try:
-                wait_until(lambda: _done(bulk) == LETTERS // 2, "three steps")
+                wait_until(lambda: _done(bulk) == STEP, "a step")
                 yield worker
             finally:
                 worker.kill()
@@ -91,7 +94,7 @@ def _held_up(bulk: Job, dead: list[int], start: Callable[[], RunningWorker]) -> 
                 cursor.execute("DROP VIEW endless")
         return
     with session() as other:
-        other.execute(LOCK, dead[LETTERS // 2])
+        other.execute(LOCK, dead[HALTED_AT])
         worker = start()
         wait_for_waiters(other.number)
         yield worker
@@ -106,6 +109,28 @@ def _open() -> int:
     return DeadLetter.objects.filter(status="open").count()
 
 
+@pytest.mark.skipif(chosen_vendor() == "sqlite", reason="the next test halts a step on SQLite")
+def test_a_bulk_action_on_jobs_goes_on_under_another_worker_and_lets_the_moved_ones_run(
+    start_worker: StartWorker,
+) -> None:
+    """Killed in the middle, each job is moved once; a worker of their new queue runs them, each once."""
+    jobs = sample.echo.using(queue_name="default").enqueue_many([(at,) for at in range(LETTERS)])
+    bulk = move_jobs_matching.using(queue_name="bulk").enqueue({"queue": "default"}, to="mail", by="ada")
+    with session() as other:
+        other.execute(LOCK, jobs[0].pk)
+        first = start_worker(*BULK, **QUICK)
+        wait_for_waiters(other.number)
+        assert 0 < _done(bulk) < len(jobs)
+        os.kill(Worker.objects.get(state="running").pid, signal.SIGKILL)
+        first.kill()
+        other.rollback()
+    start_worker("--queues", "bulk,mail", **QUICK)
+    assert ended(bulk) == ["succeeded"]
+    assert bulk.refresh().result == {"done": len(jobs)}
+    wait_until(lambda: Job.objects.filter(queue_name="mail", state=State.SUCCEEDED).count() == len(jobs), "all to run")
+    assert Attempt.objects.filter(job__queue_name="mail").count() == len(jobs)
+
+
 @pytest.mark.parametrize(("verb", "status"), [(redrive_matching, "redriven"), (purge_matching, "purged")])
 def test_a_bulk_job_killed_between_its_steps_is_ended_by_another_worker(
     start_worker: StartWorker, verb: Any, status: str
@@ -114,7 +139,7 @@ def test_a_bulk_job_killed_between_its_steps_is_ended_by_another_worker(
     bulk = verb.using(queue_name="bulk").enqueue({"fingerprint": "f" * 32}, by="ada", total=LETTERS)
     with _held_up(bulk, dead, lambda: start_worker(*BULK, **QUICK)) as first:
         done = _done(bulk)
-        assert (done, bulk.refresh().state, _open()) == (LETTERS // 2, "running", LETTERS // 2)
+        assert (done, bulk.refresh().state, _open()) == (STEP, "running", LETTERS - STEP)
         os.kill(Worker.objects.get(state="running").pid, signal.SIGKILL)
         first.kill()
     before = dict(DeadLetter.objects.filter(status=status).values_list("pk", "resolved_at"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from django_jobs.models import Job
+from django_jobs.policy.states import State
+from tests import factories
 from tests.process.conftest import StartWorker
 from tests.sampleapp import jobs as sample
 
@@ -33,3 +35,13 @@ def test_a_burst_leaves_nothing_behind_of_what_it_claimed(start_worker: StartWor
     assert start_worker("--burst", "--concurrency", "8").wait() == 0
 
     assert set(Job.objects.values_list("state", flat=True)) == {"succeeded"}
+
+
+def test_a_burst_runs_what_a_worker_with_older_code_holds(start_worker: StartWorker) -> None:
+    held = factories.make_job(
+        State.SCHEDULED, name=sample.do_nothing.name, run_after=factories.ago(hours=-1), unknown_since=factories.ago()
+    )
+
+    assert start_worker("--burst", UNKNOWN_JOB_RETRY_DELAY=7200).wait() == 0
+
+    assert held.refresh().state == "succeeded"

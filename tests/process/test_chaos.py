@@ -1,7 +1,8 @@
 """Chaos: all features at once while workers and their database have a bad day; then every promise is audited.
 
 A seed's plan is always the same; when a process hears of what happens is up to the operating system.
-``DJANGO_JOBS_TEST_SEEDS=1-20`` chooses seeds, ``DJANGO_JOBS_TEST_CHAOS_SECONDS=600`` is a long day.
+Each database has a seed of its own; ``DJANGO_JOBS_TEST_SEEDS=1-20`` chooses others.
+``DJANGO_JOBS_TEST_CHAOS_SECONDS=600`` is a long day.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ from tests.process.conftest import StartWorker
 from tests.results import storing
 
 SECONDS = float(os.environ.get("DJANGO_JOBS_TEST_CHAOS_SECONDS", "3"))
-FIRST, _, LAST = os.environ.get("DJANGO_JOBS_TEST_SEEDS", "1-2").partition("-")
+ONE_SEED = {"sqlite": "1", "postgresql": "2", "mysql": "3"}
+FIRST, _, LAST = os.environ.get("DJANGO_JOBS_TEST_SEEDS", ONE_SEED[chosen_vendor()]).partition("-")
 REPEAT = (
     "DJANGO_JOBS_TEST_SEEDS={seed} DJANGO_JOBS_TEST_CHAOS_SECONDS={seconds:g} python3 tests --database {vendor} {file}"
 )

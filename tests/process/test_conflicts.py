@@ -39,7 +39,7 @@ def _wait_until_waiting(session: Session, *, on: int) -> None:
 def _check_calm(worker: RunningWorker) -> None:
     assert worker.stop() == 0
     assert "the database failed" not in worker.output, worker.output
-    assert "was lost" not in worker.output, worker.output
+    assert "has lost claim" not in worker.output, worker.output
 
 
 def test_a_finish_that_was_a_deadlocks_victim_is_saved_once(start_worker: StartWorker, tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ def test_jobs_whose_claim_was_never_answered_are_run_all_the_same(
     (tmp_path / "go").touch()
     assert (ended(running), outcomes(running)) == (["succeeded"], ["succeeded"])
     assert worker.stop() == 0
-    assert "was lost" not in worker.output, worker.output
+    assert "has lost claim" not in worker.output, worker.output
 
 
 def test_a_finish_that_was_never_answered_is_known_to_be_saved(
@@ -60,4 +60,4 @@ def test_a_finish_that_was_never_answered_is_known_to_be_saved(
 
     assert (ended(running), outcomes(running)) == (["succeeded"], ["succeeded"])
     assert worker.stop() == 0
-    assert "was lost" not in worker.output, worker.output
+    assert "has lost claim" not in worker.output, worker.output

@@ -124,7 +124,7 @@ def test_a_backoff_of_none_is_dead_now_and_one_that_fails_falls_back_to_the_defa
     assert (dead.state, dead.attempt) == ("dead", 1)
     assert dead.dead_letters.get().reason == "not_retryable"
     assert again.state == "scheduled"
-    assert "backoff of tests.misbehaving.jobs.bad_backoff failed; the default is used" in output
+    assert "(tests.misbehaving.jobs.bad_backoff) has a backoff that failed; the default is used" in output
 
 
 @pytest.mark.parametrize("pool", [(), ("--pool", "processes")], ids=["threads", "processes"])

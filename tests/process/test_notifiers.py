@@ -6,9 +6,11 @@ from datetime import timedelta
 
 import pytest
 from django.db import connection
+from django.test import override_settings
 
 from django_jobs.models import Worker
 from tests.concurrency import wait_until
+from tests.private.redis import PrivateRedis
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
@@ -41,3 +43,24 @@ def test_without_a_notifier_the_poll_finds_the_job(start_worker: StartWorker) ->
     assert connection.vendor in {"sqlite", "postgresql", "mysql"}
     _idle_worker(start_worker, NOTIFY=False, POLL_INTERVAL=0.1, POLL_INTERVAL_WITHOUT_NOTIFY=0.1)
     assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
+
+
+def test_an_enqueue_wakes_an_idle_worker_by_redis(start_worker: StartWorker) -> None:
+    if connection.vendor == "sqlite":
+        pytest.skip("SQLite's workers hear each commit by its file")
+    server = PrivateRedis()
+    try:
+        server.start()
+        notifier = {"NOTIFIER": f"redis://127.0.0.1:{server.port}"}
+        start_worker(settings=notifier, POLL_INTERVAL=600, POLL_INTERVAL_WITHOUT_NOTIFY=0.05)
+        channel = f"django_jobs:{connection.settings_dict['NAME']}"
+        with server.connect() as client:
+            wait_until(lambda: client.pubsub_numsub(channel)[0][1] == 1)
+        with override_settings(DJANGO_JOBS=notifier):
+            for _ in range(5):
+                assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
+        server.crash()
+        # Nothing wakes it now, so it polls.
+        assert ended(sample.do_nothing.enqueue()) == ["succeeded"]
+    finally:
+        server.remove()

@@ -19,6 +19,7 @@ from django_jobs.web.signing import sign_job_id
 from django_jobs.web.tokens import create_token
 from tests.databases import chosen_vendor
 from tests.factories import make_job, make_letter
+from tests.programs import environment_of_programs
 from tests.required import is_missing
 from tests.sampleapp import jobs as sample
 from tests.serving import serving
@@ -35,10 +36,16 @@ checks.positive_data_acceptance.enabled = false
 WAITS_BRIEFLY = json.dumps({"STATUS": {"POLL_INTERVAL": 0.02, "MAX_WAIT": 0.1}})
 
 
-@pytest.fixture
-def server(worker_environment: dict[str, str]) -> Iterator[str]:
-    with serving("asgi", {**worker_environment, "DJANGO_JOBS_TEST_OPTIONS": WAITS_BRIEFLY}) as address:
+@pytest.fixture(scope="module")
+def address(django_db_setup: None) -> Iterator[str]:
+    """Serve all tests of this file."""
+    with serving("asgi", {**environment_of_programs(), "DJANGO_JOBS_TEST_OPTIONS": WAITS_BRIEFLY}) as address:
         yield address
+
+
+@pytest.fixture
+def server(address: str, transactional_db: None) -> str:
+    return address
 
 
 def _fuzz(server: str, *options: str, folder: Path, config: str = "") -> None:
@@ -70,7 +77,7 @@ def test_requests_without_a_token_enqueue_nothing(server: str, tmp_path: Path) -
 
 
 @pytest.mark.skipif(chosen_vendor() != "sqlite", reason="the pages are the same on every database")
-@pytest.mark.parametrize("state", [State.RUNNING, State.SUCCEEDED, State.DEAD])
+@pytest.mark.parametrize("state", [pytest.param(State.RUNNING, marks=pytest.mark.release), State.SUCCEEDED, State.DEAD])
 def test_the_pages_of_a_job_answer_as_described(server: str, tmp_path: Path, state: State) -> None:
     job = make_job(state, progress_done=1, progress_message="first")
     if state is State.DEAD:

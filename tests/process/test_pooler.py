@@ -56,7 +56,9 @@ def test_sessions_are_shared_and_listen_is_deaf(pooler: PrivatePgBouncer) -> Non
     assert numbers[0] == numbers[1]
 
 
-def test_a_worker_behind_a_pooler_does_all_its_work_by_polling(start_worker: StartWorker) -> None:
+def test_a_worker_behind_a_pooler_does_all_its_work_by_polling(
+    start_worker: StartWorker, pooler: PrivatePgBouncer
+) -> None:
     customer = Customer.objects.create(name="Ada")
     worker = start_worker("--concurrency", "3", POLL_INTERVAL=0.1, HEARTBEAT_INTERVAL=0.1, STALE_AFTER=10)
     wait_until(lambda: Worker.objects.filter(state="running").exists(), "the worker to register")
@@ -76,6 +78,7 @@ def test_a_worker_behind_a_pooler_does_all_its_work_by_polling(start_worker: Sta
     assert worker.stop() == 0, worker.output
     assert "the database failed" not in worker.output, worker.output
     assert Worker.objects.get().state == "stopped"
+    pooler.command("RECONNECT")  # or its sessions outlive the worker
 
 
 def test_the_doctor_finds_that_listen_hears_nothing_and_says_what_to_do(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -94,8 +95,9 @@ MANAGE = """
     """
 
 
+@pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_workers_of_a_project_with_configurations_are_configured(
-    project: Path, worker_environment: dict[str, str]
+    project: Path, worker_environment: dict[str, str], method: str
 ) -> None:
     """The package, in what matters here: the settings are attributes of a class that it loads."""
     _write(
@@ -104,7 +106,11 @@ def test_workers_of_a_project_with_configurations_are_configured(
         classes=CLASSES,
         manage=MANAGE.format(module="configurations", function="setup"),
     )
-    worker_environment |= {"DJANGO_SETTINGS_MODULE": "of_class", "DJANGO_CONFIGURATION": "Dev"}
+    worker_environment |= {
+        "DJANGO_SETTINGS_MODULE": "of_class",
+        "DJANGO_CONFIGURATION": "Dev",
+        "DJANGO_JOBS_TEST_OPTIONS": json.dumps({"WORKER": {"START_METHOD": method}}),
+    }
     jobs = [sample.add.enqueue(1, 2), misbehaving.tell_process.enqueue()]
     type(jobs[1]).objects.filter(pk=jobs[1].pk).update(worker_deaths=2)  # runs in a job process
     code, output = _run(project, worker_environment, str(project / "manage.py"), "runworker", "--burst")
@@ -122,7 +128,7 @@ def test_workers_are_configured_by_the_function_that_the_settings_name(
                 from testproject import test_settings
                 if not settings.configured:
                     values = {name: value for name, value in vars(test_settings).items() if name.isupper()}
-                    worker = {"WORKER": {"PROCESS_SETUP": "shop_setup.configure"}}
+                    worker = {"WORKER": {"PROCESS_SETUP": "shop_setup.configure", "START_METHOD": "spawn"}}
                     settings.configure(**{**values, "DJANGO_JOBS": worker})
                     import django, logging.config
                     django.setup()
@@ -170,6 +176,7 @@ def test_a_script_whose_import_breaks_workers_is_a_clear_error(
     project: Path, worker_environment: dict[str, str], script: str, error: str
 ) -> None:
     _write(project, script=script)
+    worker_environment["DJANGO_JOBS_TEST_OPTIONS"] = json.dumps({"WORKER": {"START_METHOD": "spawn"}})
     code, output = _run(project, worker_environment, str(project / "script.py"))
     assert code == 1
     assert error in output

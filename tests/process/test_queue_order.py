@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from django_jobs.models import Attempt
+from django_jobs.policy.priorities import BACKGROUND_PRIORITY
 from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
@@ -19,11 +20,12 @@ def test_strict_order_takes_nothing_of_a_later_queue_before_the_earlier_is_empty
     start_worker: StartWorker,
 ) -> None:
     sample.echo.using(queue_name="later", priority=50).enqueue_many([(at,) for at in range(30)])
+    sample.echo.using(queue_name="earlier", priority=BACKGROUND_PRIORITY).enqueue_many([(at,) for at in range(10)])
     sample.echo.using(queue_name="earlier").enqueue_many([(at,) for at in range(30)])
     worker = start_worker("--queues", "earlier,later", "--strict", "--burst", "--concurrency", "1")
     worker.wait_for_line("earlier, later, strictly in this order")
     assert worker.wait() == 0
-    assert order_of_queues() == ["earlier"] * 30 + ["later"] * 30
+    assert order_of_queues() == ["earlier"] * 30 + ["later"] * 30 + ["earlier"] * 10, "the background comes last"
 
 
 def test_under_weights_no_queue_starves_whatever_its_jobs_priority(start_worker: StartWorker) -> None:

@@ -124,11 +124,7 @@ def test_a_worker_fires_what_is_due_and_runs_it(start_worker: StartWorker) -> No
     assert {one.job_id for one in ticks if one.outcome == "fired"} == set(Job.objects.values_list("pk", flat=True))
 
 
-def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
-    """It sleeps for an hour; on PostgreSQL it is woken, elsewhere it looks every POLL_INTERVAL."""
-    make_schedule("later", next_due_at=datetime.now(UTC) + timedelta(hours=1))
-    start_worker()
-    wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
+def _save_one_due_soon() -> None:
     save_schedule(
         ScheduleSpec(
             timing=Timing(name="soon", every=timedelta(seconds=1)),
@@ -140,7 +136,25 @@ def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
             max_attempts=1,
         )
     )
+
+
+def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
+    """It sleeps for an hour; on PostgreSQL it is woken, elsewhere it looks every POLL_INTERVAL."""
+    make_schedule("later", next_due_at=datetime.now(UTC) + timedelta(hours=1))
+    start_worker()
+    wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
+    _save_one_due_soon()
     wait_until(lambda: Job.objects.filter(state="succeeded").exists(), seconds=10)
+
+
+@pytest.mark.skipif(chosen_vendor() != "postgresql", reason="elsewhere it is not woken")
+def test_a_change_wakes_a_process_that_only_fires_schedules(start_worker: StartWorker) -> None:
+    make_schedule("later", next_due_at=datetime.now(UTC) + timedelta(hours=1))
+    worker = start_worker("--scheduler-only", POLL_INTERVAL=600)
+    wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
+    _save_one_due_soon()
+    wait_until(Tick.objects.exists, seconds=10)
+    assert worker.stop() == 0, worker.output
 
 
 def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: StartWorker) -> None:
@@ -172,7 +186,7 @@ def test_a_worker_that_only_schedules_runs_no_job_and_is_not_counted_on(start_wo
     assert (row.state, row.concurrency) == ("running", 0)
     health = start_worker("health", command=("jobs",))
     assert health.wait() == 1
-    assert "no worker" in health.output
+    assert "No workers are running" in health.output
     assert worker.stop() == 0
     assert Worker.objects.get().state == "stopped"
     assert waiting.refresh().state == "ready"

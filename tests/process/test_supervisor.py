@@ -13,7 +13,7 @@ import pytest
 
 from django_jobs.models import Worker
 from django_jobs.worker.process import health_server
-from tests.concurrency import wait_until
+from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.misbehaving import jobs as misbehaving
 from tests.sampleapp import jobs as sample
 
@@ -66,8 +66,8 @@ def test_what_cannot_be_started_for_a_moment_is_started_later(start_worker: Star
 
 
 def test_a_supervisor_gives_up_if_no_process_comes_to_work(start_worker: StartWorker, broken_app: Path) -> None:
-    worker = start_worker("--processes", "2")
-    assert worker.wait() == 1
+    worker = start_worker("--processes", "2", START_METHOD="spawn")
+    assert worker.wait(3 * DEADLINE_SECONDS) == 1, "each process that is started loads the project"
     worker.wait_for_line(
         r"CommandError: \d worker processes in a row died before their first heartbeat; giving up\. The last: worker"
         r" process \d+ died: exit code 1: LookupError: no key for the vault"
@@ -75,9 +75,9 @@ def test_a_supervisor_gives_up_if_no_process_comes_to_work(start_worker: StartWo
 
 
 def test_a_supervisor_does_not_give_up_what_works(start_worker: StartWorker, broken_app: Path, tmp_path: Path) -> None:
-    """A deploy that cannot be loaded takes one process after another; the last goes on."""
+    """New code that cannot be loaded takes one process after another; the last goes on."""
     broken_app.unlink()
-    worker = start_worker("--processes", "2")
+    worker = start_worker("--processes", "2", START_METHOD="spawn")
     wait_until(lambda: Worker.objects.count() == 2, "both to register")
     broken_app.touch()
     first = Worker.objects.earliest("pk").pid
@@ -95,7 +95,7 @@ def test_a_supervisor_whose_only_process_had_worked_tries_for_longer(
 ) -> None:
     """A process that is started, and then lacks memory, threads or files, is no reason to give up at once."""
     broken_app.unlink()
-    worker = start_worker("--processes", "1")
+    worker = start_worker("--processes", "1", START_METHOD="spawn")
     assert ended(sample.add.enqueue(1, 2)) == ["succeeded"]
     broken_app.touch()
     os.kill(Worker.objects.get().pid, signal.SIGKILL)

@@ -65,7 +65,7 @@ def test_a_frozen_worker_finds_its_claim_lost_and_goes_on(start_worker: StartWor
     job.cancel()
     os.kill(pid, signal.SIGCONT)
     (tmp_path / "go").touch()
-    worker.wait_for_line("claim 1 was lost; the outcome of this run is not saved")
+    worker.wait_for_line("has lost claim 1; the outcome of this run is not saved")
     worker.wait_for_line(f"worker {first.pk} was declared lost")
     assert (job.refresh().state, job.result, outcomes(job)) == ("cancelled", None, ["lost"])
     again = sample.add.enqueue(1, 1)
@@ -111,7 +111,7 @@ def test_an_atomic_job_that_lost_its_claim_leaves_no_write(start_worker: StartWo
     rescue_worker(Worker.objects.get().pk, rules=RULES)
     job.refresh().cancel()
     (tmp_path / "go").touch()
-    worker.wait_for_line("claim 1 was lost; the outcome of this run is not saved")
+    worker.wait_for_line("has lost claim 1; the outcome of this run is not saved")
     assert not Customer.objects.filter(name="must not stay").exists()
     assert job.refresh().state == "cancelled"
 
@@ -225,11 +225,11 @@ def test_reload_starts_the_workers_anew_with_the_changed_code(
     worker = start_worker("--reload")
     import django_jobs
 
-    first = django_jobs.enqueue("reloaded.answer")
+    first = django_jobs.find_job("reloaded.answer", unknown="allow").enqueue()
     assert ended(first) == ["succeeded"]
     (app / "jobs.py").write_text(code.format("40 + 2"))
     worker.wait_for_line("jobs.py changed; restarting the workers")
     wait_until(lambda: Worker.objects.filter(state="stopped").exists())
-    second = django_jobs.enqueue("reloaded.answer")
+    second = django_jobs.find_job("reloaded.answer", unknown="allow").enqueue()
     assert ended(second) == ["succeeded"]
     assert (first.result, second.result) == (41, 42)

@@ -111,14 +111,32 @@ def test_a_job_that_uses_up_its_tries_is_a_dead_letter(start_worker: StartWorker
     assert ended(job) == ["dead"]
     letter = job.dead_letters.get()
     assert (letter.status, letter.reason, letter.attempt) == ("open", "attempts_used_up", 2)
-    assert (letter.error_class, letter.error_message) == ("RuntimeError", "broken for good")
+    assert (letter.error_class, letter.error_message) == ("builtins.RuntimeError", "broken for good")
     assert "raise RuntimeError(message)" in letter.traceback
     assert "django_jobs/worker" not in letter.traceback
     worker.wait_for_line(r"ERROR .*is dead \(attempts_used_up\) after 2 attempts: RuntimeError: broken for good")
+    worker.wait_for_line(r"INFO .* ready: jobs are taken")
+    assert worker.output.count("raise RuntimeError(message)") == 2, "each failure once"
+
+
+@pytest.mark.parametrize("pool", ["threads", "processes"])
+def test_a_job_that_does_its_work_is_one_line_to_those_who_ask_for_it(start_worker: StartWorker, pool: str) -> None:
+    sample.echo.enqueue(7)
+    quiet = start_worker("--burst", "--pool", pool)
+    assert quiet.wait() == 0, quiet.output
+    assert "echo) " not in quiet.output
+    assert "ready:" not in quiet.output, "a burst ends; nobody waits for it to take jobs"
+    job = sample.echo.enqueue(8)
+    talking = start_worker("--burst", "--pool", pool, "-v", "2")
+    assert talking.wait() == 0, talking.output
+    lines = [line for line in talking.lines if "echo) " in line]
+    assert len(lines) == 1, lines
+    (line,) = lines
+    assert re.search(rf"DEBUG .* job {job.pk} \({sample.echo.name}\) succeeded in \d\.\d\d\d s$", line)
 
 
 def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> None:
-    job = django_jobs.enqueue("elsewhere.unknown", number=1)
+    job = django_jobs.find_job("elsewhere.unknown", unknown="allow").enqueue(number=1)
     worker = start_worker("--burst", UNKNOWN_JOB_RETRY_DELAY=60)
     assert worker.wait() == 0
     job.refresh()
@@ -128,7 +146,7 @@ def test_an_unknown_job_is_held_and_costs_no_try(start_worker: StartWorker) -> N
 
 
 def test_an_unknown_job_is_dead_after_its_time(start_worker: StartWorker) -> None:
-    job = django_jobs.enqueue("elsewhere.unknown")
+    job = django_jobs.find_job("elsewhere.unknown", unknown="allow").enqueue()
     start_worker(UNKNOWN_JOB_RETRY_DELAY=0.05, UNKNOWN_JOB_TTL=0.2)
     assert ended(job) == ["dead"]
     assert job.dead_letters.get().reason == "unknown_job"

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from django.db import IntegrityError
 from django.db.models import F
@@ -21,7 +21,7 @@ from django_jobs.context import JobContext
 from django_jobs.limits import CircuitBreaker, Concurrency, Ordering, RateLimit
 from django_jobs.uniqueness import Unique
 
-from . import calls  # noqa: F401 - registers its jobs
+from . import calls, chunked, consumed  # noqa: F401 - registers their jobs
 from .models import Customer
 
 
@@ -61,6 +61,33 @@ def count_visit(customer_id: int) -> None:
 def count_visit_once(customer_id: int) -> None:
     """Do the same, together with the finish."""
     Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
+
+
+@job(atomic=True)
+def count_visit_here(customer_id: int) -> str:
+    """Do the same in the job's own database, and have the next job go there too, of several; return which it is."""
+    alias = current_job().database
+    Customer.objects.using(alias).filter(pk=customer_id).update(visits=F("visits") + 1)
+    do_nothing.enqueue()
+    return alias
+
+
+@job
+def count_running(folder: str) -> int:
+    """Return how many of these jobs run at this moment, of all databases and workers on the folder."""
+    own = Path(folder) / uuid4().hex
+    own.touch()
+    time.sleep(0.02)
+    running = len(list(Path(folder).iterdir()))
+    own.unlink()
+    return running
+
+
+@job
+async def name_database() -> list[str]:
+    """Return the job's database, and that of a job which it enqueues."""
+    enqueued = await do_nothing.aenqueue()
+    return [current_job().database, enqueued._state.db or ""]
 
 
 @job(discard_on=Customer.DoesNotExist)
@@ -145,6 +172,21 @@ async def echo_async(value: Any = None) -> Any:
 def digest(region: str = "eu", limit: int = 10) -> str:
     """Do what staff may schedule."""
     return f"{region} {limit}"
+
+
+@job
+def typed(
+    number: int,
+    text: str,
+    when: date,
+    *,
+    flag: bool,
+    size: Literal["small", "large"] = "small",
+    share: float = 0.5,
+    data: dict[str, Any] | None = None,
+    **options: Any,
+) -> None:
+    """Take an argument of each kind that has a form field of its own."""
 
 
 @job

@@ -12,6 +12,9 @@ from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from django_jobs.store.bulk import take_step
 from django_jobs.store.dead_letters.resolve import resolve
+from django_jobs.store.lifecycle.cancel import cancel
+from django_jobs.store.lifecycle.move import move
+from django_jobs.store.lifecycle.prioritize import set_priority
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.replay import replay_chunk
@@ -76,6 +79,25 @@ def test_a_step_that_fails_moves_nothing() -> None:
     with pytest.raises(RuntimeError, match="half-way"):
         take_step(job.pk, redrive_and_fail, position=None, next_position=1)
     assert (_open().count(), _place(job)) == (1, (None, 0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "verb", [lambda jobs: sum(cancel(jobs)), partial(move, to="mail"), partial(set_priority, priority=7)]
+)
+def test_killed_anywhere_a_step_of_jobs_is_done_and_counted_or_neither(verb: Any) -> None:
+    def prepare() -> tuple[Job, list[int]]:
+        return factories.make_job(State.RUNNING), [job.pk for job in factories.make_jobs(3)]
+
+    def act(prepared: tuple[Job, list[int]]) -> None:
+        bulk, ids = prepared
+        take_step(bulk.pk, lambda: verb(Job.objects.filter(pk__in=ids)), position=None, next_position="x")
+
+    seen = set()
+    for _, (bulk, ids) in crash_at_every_point(prepare, act):
+        as_before = Job.objects.filter(pk__in=ids, state=State.READY, queue_name="default", priority=0).count()
+        seen.add((as_before, _place(bulk)))
+    assert seen == {(3, (None, 0)), (0, ("x", 3))}
 
 
 @pytest.mark.slow

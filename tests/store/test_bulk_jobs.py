@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from django_jobs import builtin_jobs as engine_jobs
-from django_jobs.builtin_jobs import purge_matching, redrive_matching, resolve_matching
+from django_jobs import bulk_steps
+from django_jobs.builtin_jobs import purge_matching, redrive_matching, resolve_matching, retry_jobs_matching
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.dead_letter_filter import DeadLetterFilter
 from django_jobs.policy.states import State
 from django_jobs.store.bulk import take_step
+from django_jobs.store.clock import DatabaseNow
 from django_jobs.store.dead_letters import search
 from django_jobs.store.dead_letters.search import (
     count_open_dead_letters,
@@ -86,7 +87,7 @@ def test_a_run_that_another_is_ahead_of_goes_on_behind_it(monkeypatch: pytest.Mo
         return take_step(job_id, work, **places)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine_jobs, "take_step", overtaken)
+        patch.setattr(bulk_steps, "take_step", overtaken)
         _run(job)
     assert (job.refresh().state, job.attempt, _ready()) == ("scheduled", 0, 2)
     _run(job)
@@ -103,6 +104,21 @@ def test_with_a_rate_a_run_does_one_step_and_snoozes_without_using_up_an_attempt
         _run(job)
     assert (job.refresh().state, _ready()) == ("succeeded", 5)
     assert job.result == {"done": 5}
+
+
+def test_a_job_that_fails_again_is_retried_once_by_a_bulk_job() -> None:
+    """Scheduled jobs are read by their time: what fails meanwhile is due later, and comes again behind the position."""
+    jobs = [factories.make_job(State.SCHEDULED, run_after=ago(minutes=-minute)) for minute in (1, 2, 3)]
+    bulk = retry_jobs_matching.enqueue({"state": "scheduled"}, per_second=1)
+    _run(bulk)
+    assert [job.refresh().state for job in jobs] == ["ready", "scheduled", "scheduled"]
+    Job.objects.filter(pk=jobs[0].pk).update(
+        state=State.SCHEDULED, started_at=DatabaseNow(), run_after=ago(minutes=-10), ready_at=None, attempt=1
+    )
+    for _ in range(4):
+        _run(bulk)
+    assert [job.refresh().state for job in jobs] == ["scheduled", "ready", "ready"]
+    assert bulk.refresh().result == {"done": 3}
 
 
 def test_a_bulk_job_between_two_steps_can_be_stopped() -> None:

@@ -9,9 +9,9 @@ from django_jobs.models import Job, Queue
 from django_jobs.policy.outcomes import SUCCEEDED, Lost
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.queues import pause, set_max_running
+from django_jobs.store.queues import end_suspension, pause, set_max_running, suspend
 from tests.concurrency import run_together
-from tests.factories import ended, make_jobs, make_worker, take
+from tests.factories import ago, ended, make_jobs, make_worker, take
 
 pytestmark = pytest.mark.django_db
 
@@ -114,3 +114,71 @@ def test_workers_that_claim_at_the_same_moment_stay_within_the_cap_together():
     assert Job.objects.filter(state=State.RUNNING).count() == sum(map(len, taken))
     taken.append(take(workers[0]))
     assert sum(map(len, taken)) == 5
+
+
+def test_nothing_is_claimed_from_a_suspended_queue_and_one_job_as_a_test_after_that():
+    make_jobs(5)
+    make_jobs(1, queue_name="mail")
+    suspend("default", 60)
+    worker = make_worker()
+    assert [claim.queue_name for claim in take(worker)] == ["mail"]
+
+    Queue.objects.filter(pk="default").update(suspended_until=ago(seconds=1))
+    assert len(take(worker)) == 1
+    assert take(worker) == []  # until the test has ended, or its worker has had a minute
+    assert Queue.objects.get(pk="default").suspended_until > ago(seconds=-50)
+
+    assert end_suspension("default") is True
+    assert len(take(worker)) == 4
+    assert end_suspension("default") is False
+
+
+def test_a_suspension_applies_to_workers_that_refreshed_before():
+    from django_jobs.policy.claim_cursors import ClaimCursors
+    from django_jobs.store.lifecycle.claim import claim, refresh_cursors
+
+    make_jobs(5)
+    cursors, worker = ClaimCursors(), make_worker()
+    refresh_cursors(cursors, queues=None)
+    suspend("default", 60)
+
+    assert claim(cursors, cursors.known[0], limit=5, worker_id=worker.pk) == []
+
+
+def test_an_empty_queue_stays_due_for_its_test():
+    suspend("default", 60)
+    Queue.objects.filter(pk="default").update(suspended_until=ago(seconds=1))
+    worker = make_worker()
+    assert take(worker) == []
+    make_jobs(2)
+    assert len(take(worker)) == 1
+
+
+def test_a_suspension_that_was_saved_before_the_clock_was_set_back_does_not_last():
+    make_jobs(5)
+    suspend("default", 3600)
+    assert len(take(make_worker())) == 1
+
+
+def test_a_suspended_queue_is_due_when_its_suspension_ends():
+    from django_jobs.policy.claim_cursors import ClaimCursors
+    from django_jobs.store.lifecycle.claim import refresh_cursors
+
+    make_jobs(1)
+    suspend("default", 60)
+    snapshot = refresh_cursors(ClaimCursors(), queues=None)
+
+    assert snapshot.lanes == []
+    assert snapshot.next_due == Queue.objects.get().suspended_until
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_workers_make_one_test():
+    make_jobs(5)
+    suspend("default", 60)
+    Queue.objects.filter(pk="default").update(suspended_until=ago(seconds=1))
+    workers = [make_worker() for _ in range(2)]
+
+    claims = run_together(*(lambda worker=worker: len(take(worker)) for worker in workers))
+
+    assert sorted(claims) == [0, 1]

@@ -11,6 +11,7 @@ from django_jobs.models import (
     AlertHistory,
     Batch,
     CronSchedule,
+    Deploy,
     EnqueueKey,
     Job,
     Limit,
@@ -24,13 +25,15 @@ from django_jobs.policy.outcomes import SUCCEEDED, Snoozed
 from django_jobs.policy.schedule import ScheduleSpec, TickPolicy, Timing
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
+from django_jobs.store.deploys import newest_deploys, record_deploy
 from django_jobs.store.future_instants import future_instants
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.rescue import rescue
-from django_jobs.store.limits.admit import admit
 from django_jobs.store.schedules.definitions import sync_schedules
 from django_jobs.store.schedules.tick import tick
 from django_jobs.store.workers import mark_lost_workers
+from tests.admission import admit_all
+from tests.concurrency import wait_until
 from tests.factories import (
     RULES,
     ago,
@@ -70,7 +73,7 @@ def clamp(*, dry: bool = False) -> dict[str, int]:
 
 def set_back() -> None:
     """Do what a clock that is set back by an hour does: move all that was written an hour ahead of it."""
-    for model in (AlertHistory, Batch, CronSchedule, EnqueueKey, Job, Limit, Permit, RollupPosition, Worker):
+    for model in (AlertHistory, Batch, CronSchedule, Deploy, EnqueueKey, Job, Limit, Permit, RollupPosition, Worker):
         columns = [field.name for field in model._meta.fields if field.get_internal_type() == "DateTimeField"]
         for row in model._base_manager.values("pk", *columns):
             later = {name: row[name] + HOUR for name in columns if row[name] is not None}
@@ -81,11 +84,6 @@ def set_back() -> None:
     for job in Job.objects.all():
         for attempt in job.attempts:
             job.attempts.filter(pk=attempt.pk).update(finished_at=attempt.finished_at + HOUR)
-
-
-def admit_all() -> None:
-    while admit().more:
-        pass
 
 
 def run(outcome=SUCCEEDED) -> None:
@@ -252,6 +250,21 @@ def test_alerts_and_rollups_go_on():
     set_back()
     assert clamp() == {"alerts": 1, "positions of the rollup": 1}
     assert clamp() == {}
+
+
+def test_a_deploy_ahead_of_the_clock_hides_none_that_comes_after_it():
+    def deploy(release: str) -> bool:
+        return record_deploy(release, projects=["shop"], running_for=timedelta(0), stale_after=15 * SECOND)
+
+    assert deploy("1")
+    assert deploy("2")
+    set_back()
+    assert clamp() == {"deploys": 2}
+    clamped = newest_deploys(limit=1)[0].first_seen_at
+    wait_until(lambda: database_now() > clamped)  # SQLite's clock has milliseconds
+    assert deploy("1"), "taken back"
+    assert deploy("3")
+    assert [found.release for found in newest_deploys(limit=5)] == ["3", "1", "2", "1"]
 
 
 class TestSchedules:

@@ -1,10 +1,14 @@
+from contextlib import nullcontext, suppress
+
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.test import override_settings
 
+from django_jobs.policy.notifications import CHANNEL, read_payload, write_payload
 from django_jobs.policy.states import State
 from django_jobs.store import notify
-from django_jobs.store.dialects.postgresql.channels import CHANNEL
+from django_jobs.store.lifecycle.move import move
+from django_jobs.store.lifecycle.prioritize import set_priority
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.run_now import run_now
 from django_jobs.store.notify import notify_workers
@@ -39,7 +43,81 @@ def test_an_enqueue_notifies_for_its_queue_after_its_commit(notified):
         named.enqueue(1)
         assert notified() == []
 
-    assert notified() == ["documents"]
+    assert notified() == ["10 documents"]
+
+
+@pytest.mark.usefixtures("_always")
+def test_a_notification_names_the_priority_of_jobs_that_are_ready_at_once(notified):
+    named.using(priority=-7).enqueue(1)
+    named.using(run_after=5).enqueue(1)
+
+    assert notified() == ["-7 documents", "- documents"]
+
+
+@pytest.mark.parametrize("enqueue", [lambda: named.enqueue(1), lambda: named.enqueue_many([(1,), (2,)])])
+def test_in_autocommit_the_inserting_statement_notifies(notified, monkeypatch, enqueue):
+    monkeypatch.setattr(notify, "notify_workers", None)
+
+    enqueue()
+
+    assert notified() == ["10 documents"]
+
+
+def test_an_enqueue_whose_commit_outlasts_the_window_notifies(notified, monkeypatch):
+    monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 3_600)
+    named.enqueue(1)
+    assert notified() == ["10 documents"]
+
+    def commit_slowly(execute, *arguments):
+        done = execute(*arguments)
+        monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 0)
+        return done
+
+    with connection.execute_wrapper(commit_slowly):
+        named.enqueue(2)
+
+    assert notified() == ["10 documents"]
+
+
+@pytest.mark.parametrize("is_inside", [False, True])
+def test_a_notification_that_failed_suppresses_no_other(notified, monkeypatch, is_inside):
+    monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 3_600)
+
+    def fail(execute, sql, *arguments):
+        if "pg_notify" in sql:
+            raise OperationalError("the server is gone")
+        return execute(sql, *arguments)
+
+    with (
+        connection.execute_wrapper(fail),
+        suppress(OperationalError),
+        transaction.atomic() if is_inside else nullcontext(),
+    ):
+        named.enqueue(1)
+    assert notified() == []
+    named.enqueue(2)
+
+    assert notified() == ["10 documents"]
+
+
+def test_each_priority_of_a_queue_is_notified_for_itself(notified, monkeypatch):
+    monkeypatch.setattr(notify, "DEBOUNCE_SECONDS", 3_600)
+
+    for priority in (1, 2, 1):
+        named.using(priority=priority).enqueue(1)
+
+    assert notified() == ["1 documents", "2 documents"]
+
+
+@pytest.mark.parametrize("priority", [0, -7, 32_767, None])
+@pytest.mark.parametrize("queue_name", ["default", "two words", "5 o clock", "-"])
+def test_a_payload_is_read_as_it_was_written(queue_name, priority):
+    assert read_payload(write_payload(queue_name, priority)) == (queue_name, priority)
+
+
+@pytest.mark.parametrize("payload", ["default", "doctor 7", ""])
+def test_any_other_payload_is_the_name_of_a_queue(payload):
+    assert read_payload(payload) == (payload, None)
 
 
 def test_an_enqueue_that_is_rolled_back_does_not_notify(notified):
@@ -58,7 +136,7 @@ def test_many_jobs_in_a_short_window_are_one_notification(notified, monkeypatch)
     echo.enqueue_many([(1,)] * 100)
     named.enqueue(1)
 
-    assert notified() == ["default", "documents"]
+    assert notified() == ["0 default", "10 documents"]
 
 
 @pytest.mark.usefixtures("_always")
@@ -66,17 +144,28 @@ def test_a_job_made_ready_by_hand_notifies(notified):
     pause("mail")
     assert notified() == []
     resume("mail")
-    assert notified() == ["mail"]
+    assert notified() == ["- mail"]
 
     redrive(make_letter())
-    assert notified() == ["default"]
+    assert notified() == ["- default"]
 
 
 @pytest.mark.usefixtures("_always")
 def test_run_now_of_a_scheduled_job_notifies(notified):
     run_now(make_job(State.SCHEDULED, queue_name="mail"))
 
-    assert notified() == ["mail"]
+    assert notified() == ["- mail"]
+
+
+@pytest.mark.usefixtures("_always")
+def test_jobs_in_another_lane_notify_the_workers_of_that_queue(notified):
+    job = make_job(State.READY, queue_name="mail")
+    move(job, to="documents")
+    assert notified() == ["- documents"]
+    set_priority(job, priority=3)
+    assert notified() == ["- documents"]
+    assert move(job, to="documents") == set_priority(job, priority=3) == 0
+    assert notified() == []
 
 
 @pytest.mark.usefixtures("_always")
@@ -87,7 +176,7 @@ def test_a_queue_resumed_in_a_transaction_notifies_after_the_commit(notified):
         resume("mail")
         assert notified() == []
 
-    assert notified() == ["mail"]
+    assert notified() == ["- mail"]
 
 
 @override_settings(DJANGO_JOBS={"WORKER": {"NOTIFY": False}})

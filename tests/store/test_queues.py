@@ -3,10 +3,12 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.models import Queue
+from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.queues import ensure_queues, pause, resume
+from django_jobs.store.queues import ensure_queues, pause, register_queues, resume
+from django_jobs.store.stats.counts import known_queues
 from tests.concurrency import run_together
-from tests.factories import make_queue
+from tests.factories import make_job, make_queue
 
 pytestmark = pytest.mark.django_db
 
@@ -79,3 +81,29 @@ def test_a_pause_by_two_people_at_once_is_done_once():
 
     assert sorted(paused) == [False, True]
     assert Queue.objects.get().paused_by == ("anna" if paused[0] else "bert")
+
+
+@pytest.mark.parametrize("state", State)
+def test_a_queue_is_known_and_gets_a_row_while_jobs_wait_in_it(state, django_assert_num_queries):
+    make_queue("mail")
+    make_job(queue_name="mail")
+    make_job(state, queue_name="reports")
+    is_waiting = state in {State.READY, State.SCHEDULED, State.BLOCKED}
+    expected = ["reports"] if is_waiting else []
+
+    assert known_queues() == ["mail", *expected]
+    assert not Queue.objects.filter(name="reports").exists()
+    assert register_queues() == expected
+    assert set(Queue.objects.values_list("name", flat=True)) == {"mail", *expected}
+    with django_assert_num_queries(3):
+        assert register_queues() == []
+
+
+def test_many_jobs_scheduled_before_it_do_not_hide_a_new_queue(monkeypatch):
+    monkeypatch.setattr("django_jobs.store.queues.MAX_READ", 2)
+    make_job(State.SCHEDULED, queue_name="first", run_after=database_now())
+    for _ in range(3):
+        make_job(State.SCHEDULED, queue_name="mail", run_after=database_now() + timedelta(days=1))
+    make_job(State.BLOCKED, queue_name="last")
+
+    assert register_queues() == ["first", "last", "mail"]

@@ -23,6 +23,8 @@ from django_jobs.store.enqueue.prune_keys import prune_keys, prune_once
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.move import move
+from django_jobs.store.lifecycle.prioritize import set_priority
 from django_jobs.store.lifecycle.progress import save_progress
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.prune import prune, prune_records
@@ -125,6 +127,7 @@ CALLS = {
     "redrive": lambda: redrive(DeadLetter.objects.all()),
     "redrive a letter": lambda: redrive(DeadLetter.objects.first()),
     "purge": lambda: purge(Job.objects.all()),
+    "move": lambda: (move(Job.objects.all(), to="mail"), set_priority(Job.objects.all(), priority=1)),
     "run now": lambda: run_now(Job.objects.all()),
     "prune": lambda: prune(RETENTION),
     "prune records": lambda: prune_records(RETENTION, alerted_for=timedelta(days=1)),

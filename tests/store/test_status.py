@@ -48,7 +48,7 @@ def test_two_statuses_with_the_same_values_are_equal():
 def test_the_error_is_that_of_the_newest_dead_letter():
     job = make_job(State.DEAD)
     make_letter(job, error_class="OldError", error_message="old")
-    make_letter(job, error_class="NewError", error_message="new")
+    make_letter(job, error_class="builtins.NewError", error_message="new")
     assert last_error(job.pk) == "NewError: new"
 
 

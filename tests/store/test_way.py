@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, connections
 
 from tests.architecture import PACKAGE, drawn_way
 from tests.databases import ROOT
@@ -16,7 +16,9 @@ MAX_FILES_TO_THE_INSERT = 5
 
 
 @pytest.mark.django_db
-def test_a_plain_enqueue_passes_at_most_five_files_to_its_insert_and_they_are_drawn():
+def test_a_plain_enqueue_passes_at_most_five_files_to_its_insert_and_they_are_drawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     passed: list[str] = []
 
     def record(execute: Any, sql: str, *rest: Any) -> Any:
@@ -24,8 +26,9 @@ def test_a_plain_enqueue_passes_at_most_five_files_to_its_insert_and_they_are_dr
             passed.extend(_files_on_the_stack())
         return execute(sql, *rest)
 
-    with connection.execute_wrapper(record):
-        sample.echo.enqueue(7)
+    # Without those of django_jobs.testing.
+    monkeypatch.setattr(connections[connection.alias], "execute_wrappers", [record])
+    sample.echo.enqueue(7)
 
     vendor = connection.vendor
     assert passed == [file.replace("<vendor>", vendor) for file in drawn_way("enqueue")]

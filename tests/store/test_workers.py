@@ -12,7 +12,6 @@ from django_jobs.store.workers import (
     register_worker,
     set_worker_state,
     stop_worker,
-    time_until_stale,
 )
 from tests.factories import ago, make_worker
 
@@ -165,22 +164,3 @@ def test_a_worker_that_was_frozen_does_not_mark_itself_lost():
     itself.refresh_from_db()
     other.refresh_from_db()
     assert (itself.state, other.state) == ("running", "lost")
-
-
-def test_the_next_to_be_stale_is_the_living_worker_with_the_oldest_heartbeat():
-    own = make_worker(heartbeat_at=ago(seconds=14))
-    make_worker(state="stopped", heartbeat_at=ago(seconds=14))
-    make_worker(heartbeat_at=ago(seconds=3))
-    make_worker(state="stopping", heartbeat_at=ago(seconds=12))
-
-    until_stale = time_until_stale(stale_after=STALE_AFTER, exclude_id=own.pk)
-
-    assert until_stale is not None
-    assert until_stale <= timedelta(seconds=3.1)
-
-
-def test_a_worker_alone_waits_for_nobody_to_be_stale():
-    own = make_worker()
-    make_worker(state="lost")
-
-    assert time_until_stale(stale_after=STALE_AFTER, exclude_id=own.pk) is None

@@ -10,6 +10,8 @@ import pytest
 from tests import architecture
 from tests.databases import ROOT, VENDORS
 
+pytestmark = pytest.mark.one_version
+
 
 def test_no_modules_import_one_another_in_a_circle() -> None:
     assert architecture.circles(architecture.imports()) == []

@@ -78,12 +78,6 @@ GOOD = facts(
 )
 
 
-def unique(**fields):
-    """Return two jobs of one key; the first waited for half a second."""
-    first = job(1, kinds.single, arguments={"key": "a"}, enqueued_at=NOON - SECOND / 2)
-    return first, job(2, kinds.single, arguments={"key": "a"}, **fields)
-
-
 def of_key(*runs, kind):
     """Return two jobs of one key that ran so."""
     return facts(job(1, kind), job(2, kind), runs=list(runs))
@@ -139,9 +133,11 @@ BROKEN = {
         job(2, kinds.idempotent),
         promises=[Promise(number=0, kind="idempotent", at=0.0, ids=[1, 2], committed=True, key="a")],
     ),
-    "of_a_unique_job_one_waits": facts(*unique(enqueued_at=NOON - SECOND)),
+    "of_a_unique_job_one_waits": replace(
+        GOOD, promises=[Promise(number=0, kind=kinds.single.name, at=0.0, committed=None, key="a", waiting=[1, 2])]
+    ),
     "a_unique_job_runs_after_each_enqueue": facts(
-        unique()[0],
+        job(1, kinds.single, arguments={"key": "a"}),
         runs=[run(1, key="a")],
         promises=[Promise(number=0, kind=kinds.single.name, at=0.5, ids=[1], committed=True, key="a")],
     ),

@@ -36,13 +36,41 @@ def test_the_settings_of_the_tests_pass():
     assert ids() == []
 
 
-@override_settings(DJANGO_JOBS={"WORKERS": 4})
-def test_wrong_settings_are_an_error_that_says_what_is_wrong():
-    [message] = messages()
+@override_settings(DJANGO_JOBS={"WORKERS": 4, "WORKER": {"CONCURENCY": 3, "NOTIFY": "no"}})
+def test_each_wrong_setting_is_an_error_that_says_what_is_wrong():
+    assert {(message.id, message.level) for message in messages()} == {("django_jobs.E001", checks.ERROR)}
+    assert [message.msg for message in messages()] == [
+        "DJANGO_JOBS: unknown key 'WORKERS'; did you mean WORKER?",
+        "DJANGO_JOBS['WORKER']: unknown key 'CONCURENCY'; did you mean ASYNC_CONCURRENCY?",
+        "DJANGO_JOBS['WORKER']['NOTIFY']: expected True or False, got 'no'",
+    ]
 
-    assert message.id == "django_jobs.E001"
-    assert message.level == checks.ERROR
-    assert message.msg.startswith("DJANGO_JOBS: unknown key 'WORKERS'; known are ")
+
+@override_settings(DJANGO_JOBS={"DATABASE": 5})
+def test_one_that_is_no_dict_of_settings_is_one_error():
+    assert ids() == ["django_jobs.E001"]
+
+
+@pytest.mark.parametrize("given", [None, []])
+def test_no_dict_at_all_is_an_error(given):
+    with override_settings(DJANGO_JOBS=given):
+        assert ids() == ["django_jobs.E001"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("given", [None, {"WORKERS": 4}, {"HOOKS": "shop.hooks.Tenant"}, {"DATABASE": "nowhere"}])
+def test_a_wrong_setting_is_an_error_of_manage_py_check_too_which_runs_the_checks_of_databases(given):
+    with override_settings(DJANGO_JOBS=given):
+        found = checks.run_checks(databases=["default"])
+    assert [message.id for message in found if message.id.startswith("django_jobs.")] == ["django_jobs.E001"]
+
+
+@override_settings(DJANGO_JOB={}, DJANGO_JOBS_WORKER={"NOTIFY": False}, TASKS={})
+def test_a_setting_whose_name_looks_like_ours_is_a_warning():
+    assert [(message.id, message.level, message.msg) for message in messages()] == [
+        ("django_jobs.W005", checks.WARNING, "The setting DJANGO_JOB is not read."),
+        ("django_jobs.W005", checks.WARNING, "The setting DJANGO_JOBS_WORKER is not read."),
+    ]
 
 
 @override_settings(USE_TZ=False)

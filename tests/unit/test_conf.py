@@ -1,12 +1,13 @@
+import pickle
 from datetime import timedelta
 
 import pytest
 from django.test import override_settings
 
 from django_jobs.backoff import Constant, Exponential
-from django_jobs.conf import Settings, get_settings, read_settings
+from django_jobs.conf import Settings, get_settings, is_like_setting, read_settings
 from django_jobs.conf.fields import declarations
-from django_jobs.exceptions import ConfigurationError
+from django_jobs.exceptions import ConfigurationError, SettingsError
 from django_jobs.policy.decide import DecisionSettings
 from django_jobs.policy.states import State
 
@@ -31,6 +32,7 @@ def test_every_setting_is_read():
     settings = read_settings(
         {
             "DATABASE": "default",
+            "RELEASE": "4f2c1a",
             "JOB_DEFAULTS": {"queue_name": "slow", "priority": 7, "max_attempts": 1, "timeout": 60},
             "QUEUES": {"mail": {"priority": 3, "backoff": [5, 6]}},
             "ENQUEUE": {"MAX_PAYLOAD_BYTES": 10, "IDEMPOTENCY_WINDOW": 7},
@@ -54,12 +56,21 @@ def test_every_setting_is_read():
             "RESULTS": {"MAX_BYTES": 11, "STORAGE": "results", "TTL": 3600},
             "LOGS": {"MAX_LINES": 8, "MAX_LINE_LENGTH": 900},
             "STATUS": {"ACCESS_CHECK": "shop.owns", "MAX_WAITERS": 14, "MAX_WAITERS_WSGI": 0},
-            "ALERTS": {"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": HOUR},
+            "ALERTS": {"MAIL_ADMINS": True, "MAIL_ADMINS_PERIOD": HOUR, "BASE_URL": "https://shop.example:8443/"},
+            "MAIL": {"BACKEND": "shop.mail.Backend", "QUEUE_NAME": "mails", "MAX_ATTEMPTS": 3},
+            "METRICS": {"PROMETHEUS": True},
+            "HOOKS": ["shop.hooks.Tenant"],
             "REDACT": ["pin"],
             "SCHEDULABLE": ["shop.digest"],
         }
     )
 
+    assert settings.release == "4f2c1a"
+    assert (settings.mail.backend, settings.mail.queue_name, settings.mail.max_attempts) == (
+        "shop.mail.Backend",
+        "mails",
+        3,
+    )
     assert settings.job_defaults.queue_name == "slow"
     assert settings.job_defaults.timeout == timedelta(minutes=1)
     assert settings.queues["mail"]["priority"] == 3
@@ -86,8 +97,10 @@ def test_every_setting_is_read():
     assert (settings.status.max_waiters, settings.status.max_waiters_wsgi) == (14, 0)
     assert settings.alerts.mail_admins is True
     assert settings.alerts.mail_admins_period == HOUR
+    assert settings.alerts.base_url == "https://shop.example:8443"
+    assert settings.metrics.prometheus is True
     assert settings.redact == ("pin",)
-    assert settings.schedulable == ("shop.digest",)
+    assert (settings.schedulable, settings.hooks) == (("shop.digest",), ("shop.hooks.Tenant",))
 
 
 def test_what_was_read_cannot_be_changed():
@@ -106,37 +119,79 @@ def test_what_was_read_cannot_be_changed():
 
 
 @pytest.mark.parametrize(
-    ("given", "unknown", "known"),
+    ("path", "key", "says"),
     [
-        ({"WORKERS": {}}, "DJANGO_JOBS: unknown key 'WORKERS'", "WORKER"),
-        ({"POLL_INTERVAL": 1}, "DJANGO_JOBS: unknown key 'POLL_INTERVAL'", "WORKER"),
-        (
-            {"WORKER": {"POOL_INTERVAL": 1}},
-            "DJANGO_JOBS['WORKER']: unknown key 'POOL_INTERVAL'",
-            "POLL_INTERVAL",
-        ),
-        ({"WORKER": {"notify": True}}, "DJANGO_JOBS['WORKER']: unknown key 'notify'", "NOTIFY"),
-        (
-            {"JOB_DEFAULTS": {"retries": 1}},
-            "DJANGO_JOBS['JOB_DEFAULTS']: unknown key 'retries'",
-            "max_attempts",
-        ),
-        (
-            {"QUEUES": {"mail": {"queue_name": "x"}}},
-            "DJANGO_JOBS['QUEUES']['mail']: unknown key 'queue_name'",
-            "priority",
-        ),
-        ({"RETENTION": {"READY": 1}}, "DJANGO_JOBS['RETENTION']: unknown key 'READY'", "SUCCEEDED"),
+        ("", "WORKERS", "did you mean WORKER?"),
+        ("", "SHUTDOWN_GRACE", "SHUTDOWN_GRACE is an option of DJANGO_JOBS['WORKER']"),
+        ("WORKER", "POOL_INTERVAL", "did you mean POLL_INTERVAL?"),
+        ("WORKER", "CONCURENCY", "did you mean ASYNC_CONCURRENCY?"),
+        ("WORKER", "notify", "did you mean NOTIFY?"),
+        ("JOB_DEFAULTS", "retries", "did you mean max_attempts? It counts the first attempt too: 3 retries are"),
+        ("QUEUES.mail", "time_limit", "did you mean timeout?"),
+        ("QUEUES.mail", "queue_name", "known are backoff, max_attempts, priority, timeout"),
+        ("RETENTION", 5, "known are CANCELLED, DEAD, INBOX, ONCE, SUCCEEDED, TICKS"),
     ],
 )
-def test_an_unknown_key_is_refused_with_the_list_of_the_known(given, unknown, known):
+def test_an_unknown_key_is_refused_with_the_nearest_or_all_that_are_known(path, key, says):
+    given, steps = {key: {}}, [step for step in path.split(".") if step]
+    for step in reversed(steps):
+        given = {step: given}
+
     with pytest.raises(ConfigurationError) as caught:
         read_settings(given)
 
-    message, _, listed = str(caught.value).partition("; known are ")
-    assert message == unknown
-    assert known in listed.split(", ")
-    assert listed.split(", ") == sorted(listed.split(", "))
+    where = "DJANGO_JOBS" + "".join(f"[{step!r}]" for step in steps)
+    assert str(caught.value).startswith(f"{where}: unknown key {key!r}; {says}")
+
+
+def test_all_that_is_wrong_is_said_at_once():
+    with pytest.raises(SettingsError) as caught:
+        read_settings(
+            {
+                "WORKR": {},
+                "DATABASE": "elsewhere",
+                "JOB_DEFAULTS": {"priority": 1000, "timeout": "long", "max_attempts": 3},
+                "QUEUES": {"a,b": {}, "mail": {"priority": "high", "retries": 3}, "slow": 5},
+                "WORKER": {"HEARTBEAT_INTERVAL": 10, "STALE_AFTER": 1},
+                "RETENTION": [],
+            }
+        )
+
+    assert str(caught.value) == "\n".join(caught.value.problems)
+    assert [problem.partition(":")[0] for problem in caught.value.problems] == [
+        "DJANGO_JOBS",
+        "DJANGO_JOBS['DATABASE']",
+        "DJANGO_JOBS['JOB_DEFAULTS']['priority']",
+        "DJANGO_JOBS['JOB_DEFAULTS']['timeout']",
+        "DJANGO_JOBS['QUEUES']['a,b']",
+        "DJANGO_JOBS['QUEUES']['mail']['priority']",
+        "DJANGO_JOBS['QUEUES']['mail']",
+        "DJANGO_JOBS['QUEUES']['slow']",
+        "DJANGO_JOBS['WORKER']['STALE_AFTER']",
+        "DJANGO_JOBS['RETENTION']",
+    ]
+    copied = pickle.loads(pickle.dumps(caught.value))
+    assert (copied.problems, str(copied)) == (caught.value.problems, str(caught.value))
+
+
+@pytest.mark.parametrize(
+    ("name", "is_like"),
+    [
+        ("DJANGO_JOB", True),
+        ("DJANGOJOBS", True),
+        ("DJANGO_JOBS_WORKER", True),
+        ("DJANGO_JOSB", True),
+        ("DJNAGO_JOBS", True),
+        ("JANGO_JOBS", True),
+        ("TASKS", False),
+        ("DJANGO_TASKS", False),
+        ("DJANGO_LOGS", False),
+        ("DJANGO_SETTINGS_MODULE", False),
+        ("JOBS", False),
+    ],
+)
+def test_the_name_of_a_setting_that_was_meant_to_be_ours_is_known(name, is_like):
+    assert is_like_setting(name) is is_like
 
 
 DURATIONS = [
@@ -159,7 +214,11 @@ DURATIONS_OR_NONE = [
     "RETENTION.DEAD",
     "RETENTION.TICKS",
     "RETENTION.ONCE",
+    "RETENTION.INBOX",
     "STATUS.URL_MAX_AGE",
+    "RESULTS.TTL",
+    "JOB_DEFAULTS.timeout",
+    "QUEUES.mail.timeout",
 ]
 COUNTS = [
     "ENQUEUE.MAX_PAYLOAD_BYTES",
@@ -169,20 +228,21 @@ COUNTS = [
     "WORKER.MAX_WORKER_DEATHS",
 ]
 COUNTS_FROM_ZERO = ["STATUS.MAX_WAITERS", "STATUS.MAX_WAITERS_WSGI"]
-GROUPS = ["ENQUEUE", "WORKER", "RETENTION", "RESULTS", "LOGS", "STATUS", "ALERTS", "JOB_DEFAULTS"]
-NO_NUMBERS = ["5", None, True, float("nan"), 1e300, [5]]
+GROUPS = ["ENQUEUE", "WORKER", "RETENTION", "RESULTS", "LOGS", "STATUS", "ALERTS", "MAIL", "METRICS", "JOB_DEFAULTS"]
+NO_DURATIONS = ["5", True, float("nan"), float("inf"), 1e300, timedelta.max, [5], -1]
 
 BAD_VALUES = [
     *(("PROJECT", bad, "expected a name of 1 to") for bad in ("", "a\nb", "x" * 1_000, ("shop", ""), 5, None)),
     *(
-        (path, bad, "expected a timedelta or seconds")
-        for path in [*DURATIONS, *DURATIONS_FROM_ZERO]
-        for bad in NO_NUMBERS
+        (path, bad, f"expected a timedelta or seconds, {bound}, at most 3650 days; got ")
+        for paths, more, bound in (
+            (DURATIONS, (0, timedelta(0), None), "above zero"),
+            (DURATIONS_OR_NONE, (0, timedelta(0)), "above zero"),
+            (DURATIONS_FROM_ZERO, (None,), "zero or more"),
+        )
+        for path in paths
+        for bad in (*NO_DURATIONS, *more)
     ),
-    *((path, bad, "expected a positive duration") for path in DURATIONS for bad in (0, -1, timedelta(0))),
-    *((path, -1, "expected a duration of zero or more") for path in DURATIONS_FROM_ZERO),
-    *((path, bad, "expected a timedelta or seconds") for path in DURATIONS_OR_NONE for bad in ("long", True, [5])),
-    *((path, 0, "expected a positive duration") for path in DURATIONS_OR_NONE),
     *((path, bad, "expected a whole number of at least 1") for path in COUNTS for bad in (0, -1, 1.5, "5", True, None)),
     *(
         (path, bad, "expected a whole number of zero or more")
@@ -193,7 +253,7 @@ BAD_VALUES = [
     *(("LOGS.MAX_LINE_LENGTH", bad, "expected a whole number from 100") for bad in ("5", None, 99, 100_001)),
     *(
         (path, bad, "expected True or False")
-        for path in ("WORKER.NOTIFY", "ALERTS.MAIL_ADMINS")
+        for path in ("WORKER.NOTIFY", "ALERTS.MAIL_ADMINS", "METRICS.PROMETHEUS")
         for bad in (1, "yes", None)
     ),
     *(
@@ -201,8 +261,18 @@ BAD_VALUES = [
         for path in ("REDACT", "SCHEDULABLE")
         for bad in ("token", None, [5], [""], 7)
     ),
-    *(("RESULTS.TTL", bad, "expected a timedelta or seconds") for bad in ("5", True, [5])),
-    *(("RESULTS.TTL", bad, "at most 3650 days") for bad in (0, -1, timedelta.max)),
+    *(
+        ("ALERTS.BASE_URL", bad, "expected a scheme and host")
+        for bad in (
+            5,
+            "",
+            "shop.example",
+            "ftp://shop.example",
+            "https://shop.example/admin/",
+            "https://a b",
+            "https://",
+        )
+    ),
     *(("RESULTS.STORAGE", bad, "expected a name") for bad in (5, "", True)),
     ("RESULTS.STORAGE", "x" * 101, "expected an alias of up to 100 characters"),
     (
@@ -218,9 +288,29 @@ BAD_VALUES = [
         ("WORKER.PROCESS_SETUP", bad, "expected a dotted path such as 'shop.setup.configure', or None")
         for bad in ("configure", "", ".a", "a b.c", 5, print)
     ),
+    *(("WORKER.START_METHOD", bad, "expected 'fork', 'spawn' or None") for bad in ("forkserver", "", 5, [])),
+    *(
+        ("MAIL.BACKEND", bad, "expected the dotted path of a backend that sends")
+        for bad in (None, "", 5, "smtp", "django_jobs.contrib.mail.EmailBackend")
+    ),
+    ("MAIL.QUEUE_NAME", "a,b", "expected 1 to 100 printable characters without commas"),
+    ("MAIL.MAX_ATTEMPTS", 0, "expected a whole number from 1 to 10000"),
     *(("DATABASE", bad, "expected a name") for bad in ("", None, 5)),
     *(("PROJECT", bad, "expected a name of 1 to") for bad in ("", None, 5, [5], "a\nb", "x" * 1_000)),
+    *(("NOTIFIER", bad, "expected a URL such as redis://") for bad in (5, True, [])),
+    ("NOTIFIER", "http://host", "expected a URL that begins with redis:// or rediss://, got http:"),
+    ("NOTIFIER", "redis://a,b", "expected a URL with one host, such as redis://"),
+    *(("BROKERS", bad, "expected a dict of brokers by name") for bad in (None, [], "kafka://host")),
+    *(
+        ("RELEASE", bad, "expected the name of a release, 1 to 100 printable characters such as a Git SHA")
+        for bad in (5, True, ["a"], "x" * 101, "a\nb", " a", "\x00")
+    ),
     ("DATABASE", "elsewhere", "expected an alias of DATABASES (default), got 'elsewhere'"),
+    *(("DATABASES", bad, "expected a list of aliases of DATABASES") for bad in ("default", None, [], 5)),
+    ("DATABASES", ["default", "eu"], "[1]: expected an alias of DATABASES (default), got 'eu'"),
+    ("DATABASES", ["default", "default"], "expected each alias once, got 'default' again"),
+    ("CHOOSE_DATABASE", 5, "expected a dotted path"),
+    ("SCHEDULES_DATABASE", "eu", "expected an alias of DATABASES (default), got 'eu'"),
     *((path, bad, "expected a dict") for path in [*GROUPS, "QUEUES"] for bad in (None, [], "x")),
     ("QUEUES", {"": {}}, "expected 1 to 100 printable characters without commas, got ''"),
     ("QUEUES", {5: {}}, "expected 1 to 100 printable characters without commas, got 5"),
@@ -229,8 +319,10 @@ BAD_VALUES = [
     ("JOB_DEFAULTS.queue_name", "a,b", "expected 1 to 100 printable characters without commas"),
     ("JOB_DEFAULTS.priority", "high", "expected a whole number from -100 to 100"),
     ("JOB_DEFAULTS.max_attempts", 0, "expected a whole number from 1 to 10000"),
-    ("JOB_DEFAULTS.backoff", "slow", "backoff: expected Exponential, Linear"),
-    ("JOB_DEFAULTS.timeout", 0, "expected a positive timeout, got 0"),
+    ("JOB_DEFAULTS.backoff", "slow", "['backoff']: expected Exponential, Linear"),
+    ("HOOKS", "shop.hooks.Tenant", "expected a list of dotted paths such as 'shop.hooks.Tenant'; got "),
+    ("HOOKS", [None], "['HOOKS'][0]: expected a dotted path such as 'shop.hooks.Tenant'; got None"),
+    ("HOOKS", ["shop.Tenant", "shop.Tenant"], "expected dotted paths, each once; got "),
 ]
 
 
@@ -247,6 +339,12 @@ def test_a_bad_value_is_refused_naming_the_key_what_was_expected_and_what_came(p
     assert message.startswith("DJANGO_JOBS" + "".join(f"[{key!r}]" for key in path.split(".")))
     assert expected in message
     assert "got " in message
+
+
+@pytest.mark.parametrize("key", [None, 1, b"HOOKS", ""])
+def test_a_key_that_is_no_name_gets_no_guess(key):
+    with pytest.raises(ConfigurationError, match=r"unknown key .*; known are ALERTS, BROKERS, CHOOSE_DATABASE"):
+        read_settings({key: {}})
 
 
 def test_there_is_a_bad_value_for_every_setting():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 
-from django_jobs.worker.exit_codes import describe_exit
+from django_jobs.worker.system.exit_codes import describe_exit
 
 
 def test_the_end_by_any_signal_has_a_description() -> None:

@@ -16,9 +16,11 @@ def test_jobs_of_installed_apps_are_found_without_being_imported_by_anybody():
 
 
 def test_an_unknown_name_is_none_to_find_and_an_error_that_lists_the_known_to_get():
-    assert registry.find("sample.gone") is None
-    with pytest.raises(UnknownJobError, match=r"no job is named 'sample.gone'; known are .*sample\.named"):
-        registry.get("sample.gone")
+    assert registry.find("gone") is None
+    with pytest.raises(UnknownJobError, match=r"^no job is named 'gone'; known are .*sample\.named"):
+        registry.get("gone")
+    with pytest.raises(UnknownJobError, match=r"^no job is named 'sample\.nmaed'; did you mean 'sample\.named'\?$"):
+        registry.get("sample.nmaed")
 
 
 def test_an_empty_registry_says_that_none_is_known(monkeypatch):

@@ -3,11 +3,15 @@
 import ast
 from pathlib import Path
 
+import pytest
+
 import django_jobs
 from tests.databases import VENDORS
 
+pytestmark = pytest.mark.one_version
+
 PACKAGE = Path(django_jobs.__file__).parent
-NOTIFIER = "worker/duties/notifiers.py"
+NOTIFIER = "worker/duties/notifiers/__init__.py"
 """Chooses how idle workers are woken."""
 
 

@@ -19,6 +19,8 @@ from django.core.management import load_command_class
 
 from tests.databases import ROOT
 
+pytestmark = pytest.mark.one_version
+
 PACKAGE = ROOT / "django_jobs"
 
 DENIED_NAMES = {
@@ -40,7 +42,6 @@ DENIED_NAMES = {
     "give_back": "release",
     "heed": "on_finished",
     "hold_back": "revoke",
-    "inbox": "batch_queue",
     "lease": "heartbeat",
     "let_go": "release, or delete",
     "letter": "dead_letter",
@@ -78,6 +79,7 @@ DENIED_NAMES = {
 """Word, or words in a row, of an identifier -> what to say instead."""
 
 ALLOWED_NAMES = {
+    "celery_beat",
     "dead_letter",
     "dead_letters",
     "look_up",

@@ -9,6 +9,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.urls import reverse
 
+from django_jobs.builtin_jobs import purge_jobs_matching
+from django_jobs.contrib.mail.jobs import SEND_MAIL
 from django_jobs.web.models import Token
 from django_jobs.web.tokens import create_token, find_token
 from tests.admin.staff import log_in
@@ -43,9 +45,25 @@ def test_a_new_token_is_shown_once_and_works(client: Client) -> None:
         assert found.secret_hash not in content
 
 
+def test_a_token_for_metrics_needs_no_job(client: Client) -> None:
+    log_in(client, "add_token", "view_token")
+    client.post(url("add"), {"name": "monitoring", "reads_metrics": "on"})
+    token = Token.objects.get()
+    assert (token.job_names, token.reads_metrics) == ([], True)
+    assert "May read metrics" in client.get(url("change", token.pk)).content.decode()
+
+
 @pytest.mark.parametrize(
     "form",
-    [{"name": "billing"}, {"job_names": [sample.add.name]}, {"name": "billing", "job_names": ["no.such"]}],
+    [
+        {"name": "billing"},
+        {"job_names": [sample.add.name]},
+        {"name": "billing", "job_names": ["no.such"]},
+        # A job of django_jobs itself can do what permissions guard.
+        {"name": "billing", "job_names": [purge_jobs_matching.name]},
+        # A mail may name a server, which is sent the login of the settings.
+        {"name": "billing", "job_names": [SEND_MAIL]},
+    ],
 )
 def test_a_token_without_a_name_or_with_unknown_jobs_is_refused(client: Client, form: dict[str, object]) -> None:
     log_in(client, "add_token", "view_token")

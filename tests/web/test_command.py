@@ -67,10 +67,17 @@ def test_a_token_is_revoked_once() -> None:
         (("create", "x" * 101, "--job", sample.add.name), "expected 1 to 100 printable characters"),
         (("create", "", "--job", sample.add.name), "expected 1 to 100 printable characters"),
         (("revoke", "nobody"), "no token has the key 'nobody'"),
-        ((), "ACTION"),
+        ((), "VERB"),
     ],
 )
 def test_wrong_arguments_are_errors(arguments: tuple[str, ...], said: str) -> None:
     with pytest.raises(CommandError, match=said):
         _token(*arguments)
     assert not Token.objects.exists()
+
+
+def test_a_token_may_read_metrics_alone_but_not_do_nothing() -> None:
+    made = _json("create", "monitoring", "--metrics")
+    assert (made["job_names"], made["reads_metrics"]) == ([], True)
+    with pytest.raises(CommandError, match="--job NAME, --metrics, or both"):
+        _token("create", "idle")

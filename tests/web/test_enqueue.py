@@ -55,6 +55,12 @@ def test_a_job_is_enqueued_and_can_be_followed(token: str, client: Client) -> No
     assert client.get(f"{where}result/").json() == {"result": 3}
 
 
+def test_hooks_add_to_its_metadata(token: str, settings: Any) -> None:
+    settings.DJANGO_JOBS = {"HOOKS": ["tests.sampleapp.hooks.Stamp"]}
+    _post(token, ADD, {"first": 1})
+    assert sorted(Job.objects.get().metadata) == ["enqueued_by", "stamp"]
+
+
 def test_the_job_names_its_token_and_the_token_its_last_use(token: str) -> None:
     _post(token, ADD, {"first": 1})
     used = Token.objects.get()

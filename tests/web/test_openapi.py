@@ -9,7 +9,7 @@ from django.test import Client
 from openapi_spec_validator import validate
 
 from django_jobs import registry
-from django_jobs.web.json_schema import DECIMAL_PATTERN, KEY_PATTERN
+from django_jobs.arguments.json_schema import DECIMAL_PATTERN, KEY_PATTERN
 from django_jobs.web.problem_kinds import ProblemKind
 from django_jobs.web.tokens import create_token
 from tests.databases import ROOT

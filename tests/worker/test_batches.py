@@ -142,7 +142,7 @@ class TestWait:
     def test_it_waits_for_the_end(self) -> None:
         with Batch() as batch:
             sample.echo.enqueue()
-        with pytest.raises(WaitTimeoutError, match=rf"batch {batch.id}: 1 jobs have not ended after 0.01 s"):
+        with pytest.raises(WaitTimeoutError, match=rf"batch {batch.id}: 1 job not ended after 0.01 s"):
             batch.wait(timedelta(milliseconds=10))
         drain()
         assert batch.wait(1).succeeded == 1

@@ -13,10 +13,10 @@ from ...models import Batch
 from ...operations import Progress, batch_progress_by_id
 from ...store.search.keyset_pages import KeysetPage
 from ..site.detail import DetailAdmin
-from ..site.labels import format_timestamp
 from ..site.page_admin import column, needs
 from ..site.paging import PagedChangeList
 from ..site.permissions import CANCEL
+from ..site.times import format_timestamp
 from . import page
 from .labels import batch_progress_bar, batch_state_badge
 

@@ -6,16 +6,10 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ...models.labels import BATCH_STATE_LABELS
 from ...policy.batches import BatchState, Callback
 from ...store.batches.batch import Progress
 
-BATCH_STATE_LABELS = {
-    BatchState.OPEN: _("open"),
-    BatchState.RUNNING: _("running"),
-    BatchState.SUCCEEDED: _("succeeded"),
-    BatchState.FAILED: _("failed"),
-    BatchState.CANCELLED: _("cancelled"),
-}
 CALLBACK_LABELS = {
     Callback.ON_SUCCESS: _("All succeeded"),
     Callback.ON_FAILURE: _("All finished, one or more dead"),

@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
+from django.utils.formats import number_format
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -16,9 +17,11 @@ from ...operations import Progress, batch_progress, cancel_batch
 from ...policy.batches import FINAL_BATCH_STATES
 from ...policy.states import State
 from ...store.batches.batch import count_jobs_by_state
-from ..site.labels import format_timestamp, known_details, page_link, state_label
+from ..site.labels import known_details, state_label
+from ..site.links import list_url, may_open, page_link
 from ..site.page_admin import PageAdmin, actor
-from ..site.permissions import CANCEL, has_permission, require_permission
+from ..site.permissions import CANCEL, REDRIVE, has_permission, require_permission
+from ..site.times import format_timestamp
 from .labels import CALLBACK_LABELS, batch_progress_bar, batch_state_badge
 
 MAX_CHILD_BATCHES = 50
@@ -39,7 +42,7 @@ def detail(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) ->
         state=batch_state_badge(progress.state),
         bar=batch_progress_bar(progress),
         details=_details(model_admin, request, batch),
-        counts=_counts(model_admin, batch, progress),
+        counts=_counts(model_admin, request, batch, progress),
         children=[
             (child, model_admin.url("batch_change", child.pk), batch_state_badge(child.state))
             for child in children[:MAX_CHILD_BATCHES]
@@ -50,7 +53,9 @@ def detail(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) ->
             for callback, label in CALLBACK_LABELS.items()
             if (stored := getattr(batch, callback.value)) is not None
         ],
-        jobs_url=_jobs_url(model_admin, batch),
+        jobs_url=_jobs_url(model_admin, request, batch),
+        redrive_url=_redrive_url(model_admin, request, batch) if progress.dead else None,
+        dead=number_format(progress.dead, force_grouping=True),
         cancel_url=model_admin.url("batch_cancel", batch.pk) if can_cancel else None,
     )
     return TemplateResponse(request, "admin/django_jobs/batch/detail.html", context)
@@ -109,8 +114,13 @@ def _details(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) 
     )
 
 
-def _counts(model_admin: PageAdmin[Batch], batch: Batch, progress: Progress) -> list[tuple[str, int, str]]:
-    """Return (state, number, address of these jobs): each state of a small batch, the counted ones of a huge one."""
+def _counts(
+    model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch, progress: Progress
+) -> list[tuple[str, int, str]]:
+    """Return (state, number, address of these jobs): each state of a small batch, the counted ones of a huge one.
+
+    The address is empty for users who may not view jobs.
+    """
     counted = count_jobs_by_state(batch)
     if counted is not None:
         found = [(str(state), state_label(state), counted[state]) for state in State if counted.get(state)]
@@ -122,9 +132,16 @@ def _counts(model_admin: PageAdmin[Batch], batch: Batch, progress: Progress) -> 
         }
         found = [(str(state), state_label(state), number) for state, number in final.items() if number]
         found += [("", gettext("not finished"), progress.waiting)] if progress.waiting else []
-    return [(label, number, _jobs_url(model_admin, batch, state)) for state, label, number in found]
+    return [(label, number, _jobs_url(model_admin, request, batch, state)) for state, label, number in found]
 
 
-def _jobs_url(model_admin: PageAdmin[Batch], batch: Batch, state: str = "") -> str:
+def _redrive_url(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) -> str | None:
+    """Return the address that asks before the batch's dead jobs are redriven, for users who may do that."""
+    if not (has_permission(request, REDRIVE) and may_open(request, model_admin.admin_site, "deadletter")):
+        return None
+    return f"{model_admin.url('deadletter_bulk_start', 'redrive')}?batch={batch.pk}"
+
+
+def _jobs_url(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch, state: str = "") -> str:
     of_state = f"&state={state}" if state else ""
-    return f"{model_admin.url('job_changelist')}?batch={batch.pk}{of_state}"
+    return list_url(request, model_admin.admin_site, "job", f"batch={batch.pk}{of_state}")

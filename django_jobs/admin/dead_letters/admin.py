@@ -7,23 +7,27 @@ from typing import Any
 from django.contrib import admin, messages
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ...models import DeadLetter
+from ...policy.error_text import class_name
 from ...policy.filter_values import FilterError
 from ...store.dead_letters.search import id_bounds
 from ...store.search.keyset_pages import KeysetPage
 from ...store.search.newest_first import newest_first
+from ..bulk.urls import bulk_paths
 from ..site.detail import DetailAdmin
+from ..site.labels import death_reason_label
+from ..site.links import page_link, request_of
 from ..site.page_admin import column, needs, selection_fields
 from ..site.paging import PagedChangeList
 from ..site.permissions import PURGE_DEAD_LETTERS, REDRIVE, RESOLVE, VIEW_ARGUMENTS, has_permission
-from . import bulk_actions, exports, groups, page
+from ..site.times import format_timestamp
+from . import bulk_actions, exports, group_actions, groups, page
 from .actions import ACTIONS, apply
-from .filters import FILTERS, read_dead_letter_filter, reason_label
+from .filters import FILTERS, read_dead_letter_filter
 
 UNLIMITED_SCAN = 2**62
 
@@ -39,7 +43,7 @@ class DeadLetterChangeList(PagedChangeList):
         if has_status and set(wanted.to_query()) <= {"fingerprint"} and not self.query:
             return newest_first(rows, after=after, limit=limit, scan=UNLIMITED_SCAN, is_indexed=True)
         above, below = id_bounds(wanted)
-        return newest_first(rows, after=after, below=below, above=above, limit=limit)
+        return self.search(newest_first, rows, after=after, below=below, above=above)
 
 
 @admin.register(DeadLetter)
@@ -47,7 +51,7 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
     """Lists dead letters, newest first; those of one error are a group with a page of its own."""
 
     detail_page = page
-    list_display = ("died_at", "job_name", "error", "reason_display", "status", "job_link")
+    list_display = ("died", "job_name", "error", "reason_display", "status", "job_link")
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER
     search_fields = ("job_name",)
@@ -56,22 +60,25 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
     actions = ("redrive_selected", "resolve_selected", "purge_selected")
 
     class Media:
-        css = {"all": ("django_jobs/dead_letters.css",)}
+        css = {"all": ("django_jobs/dead_letters.css", "django_jobs/triage.css")}
 
     has_redrive_permission = needs(REDRIVE)
     has_resolve_permission = needs(RESOLVE)
     has_purge_permission = needs(PURGE_DEAD_LETTERS)
+
+    @property
+    def section_url(self) -> str:
+        """The groups by error."""
+        return self.url("deadlettergroups")
 
     def get_urls(self) -> list[Any]:
         """Add the groups, the actions on one, a group or all that match, and the exports."""
         return [
             self.page_path("groups/", groups.groups_view, "deadlettergroups"),
             self.page_path("groups/<str:fingerprint>/", groups.group_view, "deadlettergroup"),
-            self.page_path("groups/<str:fingerprint>/<slug:key>/", groups.action_view, "deadlettergroup_act"),
-            self.page_path("bulk/<int:pk>/", bulk_actions.progress_view, "deadletter_bulk"),
-            self.page_path("bulk/<int:pk>/now/", bulk_actions.progress_json_view, "deadletter_bulk_now"),
-            self.page_path("bulk/<int:pk>/stop/", bulk_actions.stop_view, "deadletter_bulk_stop"),
-            self.page_path("bulk/<slug:key>/", bulk_actions.confirm_view, "deadletter_bulk_start"),
+            self.page_path("groups/<str:fingerprint>/evidence/", groups.evidence_view, "deadlettergroup_evidence"),
+            self.page_path("groups/<str:fingerprint>/<slug:key>/", group_actions.action_view, "deadlettergroup_act"),
+            *bulk_paths(self, bulk_actions.SUBJECT),
             self.page_path("export/<slug:form>/", exports.export_view, "deadletter_export"),
             self.page_path("<int:pk>/act/<slug:key>/", page.action_view, "deadletter_act"),
             self.page_path("<int:pk>/text/", page.text_view, "deadletter_text"),
@@ -117,16 +124,14 @@ class DeadLetterAdmin(DetailAdmin[DeadLetter]):
         line = dead_letter.error_message.partition("\n")[0]
         return f"{self.error_name(dead_letter)}: {line if len(line) <= 80 else line[:77] + '...'}"
 
-    error_name = column(_("error"), lambda dead_letter: dead_letter.error_class.rpartition(".")[2])
-    reason_display = column(_("reason"), lambda dead_letter: reason_label(dead_letter.reason))
+    died = column(_("died at"), lambda dead_letter: format_timestamp(dead_letter.died_at))
+    error_name = column(_("error"), lambda dead_letter: class_name(dead_letter.error_class))
+    reason_display = column(_("reason"), lambda dead_letter: death_reason_label(dead_letter.reason))
 
     @admin.display(description=_("job"))
     def job_link(self, dead_letter: DeadLetter) -> str | SafeString:
         """Return a link to the job while it exists."""
-        if dead_letter.job_id is None:
-            return "-"
-        job_url = self.url("job_change", dead_letter.job_id)
-        return format_html('<a href="{}">{}</a>', job_url, dead_letter.job_id)
+        return page_link(request_of(dead_letter), self.admin_site, "job", dead_letter.job_id, dead_letter.job_id)
 
     @admin.action(description=_("Redrive: run the jobs again with all their attempts"), permissions=["redrive"])
     def redrive_selected(self, request: HttpRequest, dead_letters: QuerySet[DeadLetter]) -> None:

@@ -14,24 +14,11 @@ from django.utils.translation import gettext_lazy as _
 from ... import registry
 from ...models import DeadLetter
 from ...policy.dead_letter_filter import DeadLetterFilter
-from ...policy.outcomes import DeathReason
-from ...store.dead_letters.search import died_within
+from ...policy.filter_values import as_id
+from ...store.dead_letters.search import died_within, of_batch
 from ..site.filters import PERIODS, FieldFilter, ParametersFilter, queue_choices
+from ..site.labels import DEATH_REASON_LABELS
 from ..site.permissions import VIEW_ARGUMENTS, has_permission
-
-REASON_LABELS = {
-    DeathReason.ATTEMPTS_USED_UP: _("attempts used up"),
-    DeathReason.NOT_RETRYABLE: _("not retryable"),
-    DeathReason.DISCARDED: _("discarded by the job"),
-    DeathReason.UNKNOWN_JOB: _("unknown job"),
-    DeathReason.UNREADABLE: _("unreadable"),
-    DeathReason.QUARANTINED: _("killed its workers"),
-}
-
-
-def reason_label(reason: str) -> str:
-    """Return why a job died in the current language."""
-    return str(REASON_LABELS[DeathReason(reason)]) if reason in set(DeathReason) else reason
 
 
 def read_dead_letter_filter(request: HttpRequest) -> DeadLetterFilter:
@@ -76,7 +63,7 @@ class ReasonFilter(FieldFilter):
 
     def values(self) -> list[tuple[str, Any]]:
         """Return the reasons."""
-        return [(reason.value, label) for reason, label in REASON_LABELS.items()]
+        return [(reason.value, label) for reason, label in DEATH_REASON_LABELS.items()]
 
 
 class JobNameFilter(FieldFilter):
@@ -130,6 +117,18 @@ class ErrorTextFilter(FingerprintFilter):
         return queryset.filter(Q(error_class__icontains=text) | Q(error_message__icontains=text))
 
 
+class BatchFilter(FingerprintFilter):
+    """By batch of their jobs, shown only if the address has it."""
+
+    title = _("batch")
+    parameters = ("batch",)
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        """Return the dead letters of the batch's jobs."""
+        batch_id = as_id("batch", self.value())
+        return queryset if batch_id is None else of_batch(queryset, batch_id)
+
+
 class TimesForm(forms.Form):
     """Typed times; ``policy/filter_values.py`` checks them."""
 
@@ -177,4 +176,5 @@ FILTERS: tuple[type[ParametersFilter], ...] = (
     QueueFilter,
     FingerprintFilter,
     ErrorTextFilter,
+    BatchFilter,
 )

@@ -10,17 +10,23 @@ from django.template.response import TemplateResponse
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from ...models import DeadLetter
+from ...models import Attempt, DeadLetter
 from ...operations import set_dead_letter_note
+from ...policy.error_text import class_name, class_text, error_text
+from ...policy.poison import READ_MESSAGE
 from ...policy.project_frames import project_frame
 from ...policy.truncate import truncate
+from ...store.logs import logs_of
 from ...worker.execution.errors import is_project_file
-from ..site.labels import format_timestamp, known_details, page_link
+from ..site.job_arguments import arguments_text
+from ..site.job_log import log_context
+from ..site.labels import death_reason_label, known_details
+from ..site.links import page_link
 from ..site.page_admin import PageAdmin
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission, require_permission
 from ..site.text import text_response
+from ..site.times import format_timestamp
 from .actions import ACTIONS, apply
-from .filters import reason_label
 
 MAX_TEXT_CHARS = 20_000
 
@@ -31,30 +37,54 @@ def detail(model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter
     is_open = dead_letter.status == DeadLetter.Status.OPEN
     traceback = dead_letter.traceback if can_view_arguments else ""
     is_truncated = len(traceback) + len(dead_letter.error_message) > MAX_TEXT_CHARS
+    group_url = model_admin.url("deadlettergroup", dead_letter.fingerprint)
     context = model_admin.page_context(
         request,
         title=gettext("Dead letter %(id)s") % {"id": dead_letter.pk},
         subtitle=dead_letter.job_name,
+        trail=[(group_url, class_name(dead_letter.error_class) or death_reason_label(dead_letter.reason))],
         original=dead_letter,
         details=_details(model_admin, request, dead_letter),
         show_errors=can_view_arguments,
-        error=dead_letter.error_class,
+        error=class_text(dead_letter.error_class),
         message=truncate(dead_letter.error_message, MAX_TEXT_CHARS) if can_view_arguments else "",
         frame=project_frame(traceback, is_project=is_project_file) if traceback else None,
         traceback=truncate(traceback, MAX_TEXT_CHARS),
+        arguments=_arguments(dead_letter) if can_view_arguments else "",
+        log=_log(dead_letter) if can_view_arguments else None,
         full_url=model_admin.url("deadletter_text", dead_letter.pk) if is_truncated else None,
         buttons=[
-            (key, action.label, model_admin.url("deadletter_act", dead_letter.pk, key))
+            (key, _label(key, action.label, dead_letter), model_admin.url("deadletter_act", dead_letter.pk, key))
             for key, action in ACTIONS.items()
             if is_open and has_permission(request, action.permission)
         ],
         note_url=model_admin.url("deadletter_act", dead_letter.pk, "note")
         if has_permission(request, RESOLVE)
         else None,
-        group_url=model_admin.url("deadlettergroup", dead_letter.fingerprint),
+        group_url=group_url,
         history_url=model_admin.url("deadletter_history", dead_letter.pk),
     )
     return TemplateResponse(request, "admin/django_jobs/deadletter/detail.html", context)
+
+
+def _label(key: str, label: Any, dead_letter: DeadLetter) -> Any:
+    """Return the text of a button: to redrive a message that could not become a job is to read it again."""
+    return _("Read again") if key == "redrive" and dead_letter.job_name == READ_MESSAGE else label
+
+
+def _arguments(dead_letter: DeadLetter) -> str:
+    """Return the arguments of the job while it exists, secrets masked."""
+    return "" if dead_letter.job is None else truncate(arguments_text(dead_letter.job), MAX_TEXT_CHARS)
+
+
+def _log(dead_letter: DeadLetter) -> dict[str, Any] | None:
+    """Return the log of the attempt of which the job died; None if it logged nothing, or is gone."""
+    attempts = Attempt.objects.filter(job=dead_letter.job_id, finished_at=dead_letter.died_at)
+    claim = attempts.order_by("-claim_number").values_list("claim_number", flat=True).first()
+    if dead_letter.job_id is None or claim is None:
+        return None
+    log = logs_of(dead_letter.job_id, [claim]).get(claim)
+    return None if log is None else log_context(log)
 
 
 def _details(
@@ -63,7 +93,7 @@ def _details(
     pk = dead_letter.job_id
     return known_details(
         (_("Status"), dead_letter.get_status_display()),
-        (_("Reason"), reason_label(dead_letter.reason)),
+        (_("Reason"), death_reason_label(dead_letter.reason)),
         (_("Job"), page_link(request, model_admin.admin_site, "job", pk, f"#{pk}")),
         (_("Queue"), dead_letter.queue_name),
         (_("Attempts"), dead_letter.attempt),
@@ -79,7 +109,8 @@ def text_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int)
     dead_letter = DeadLetter.objects.filter(pk=pk).first()
     if dead_letter is None:
         raise Http404(gettext("No such dead letter."))
-    return text_response(f"{dead_letter.error_class}: {dead_letter.error_message}\n\n{dead_letter.traceback}")
+    error = error_text(dead_letter.error_class, dead_letter.error_message)
+    return text_response(f"{error}\n\n{dead_letter.traceback}")
 
 
 def action_view(model_admin: PageAdmin[DeadLetter], request: HttpRequest, pk: int, key: str) -> HttpResponse:
@@ -132,7 +163,7 @@ def confirm_purge(
         request,
         title=gettext("Purge dead letters"),
         text=ACTIONS["purge"].warning,
-        rows=[f"{dead_letter.job_name}: {dead_letter.error_class} #{dead_letter.pk}" for dead_letter in dead_letters],
+        rows=[f"{row.job_name}: {class_text(row.error_class)} #{row.pk}" for row in dead_letters],
         label=gettext("Yes, purge"),
         is_destructive=True,
         back=back,

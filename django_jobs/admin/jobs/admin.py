@@ -7,17 +7,25 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
 from ...policy.filter_values import FilterError
 from ...policy.states import State
+from ..bulk.urls import bulk_paths
+from ..finder.views import finder_urls
+from ..job_types.enqueue import enqueue_view
+from ..job_types.list import types_view
+from ..job_types.page import type_view
 from ..site.detail import DetailAdmin
 from ..site.labels import format_duration, progress_bar, run_duration, state_label, wait_duration
+from ..site.links import link_to, type_url
 from ..site.page_admin import column, needs, selection_fields
 from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY
-from . import copy, log, page, replay
+from ..site.times import format_timestamp
+from . import bulk_actions, copy, live, page, replay
 from .actions import ACTIONS, apply, report_many
 from .changelist import JobChangeList, read_at
 from .filters import FILTERS, read_filter
@@ -29,8 +37,7 @@ class JobAdmin(DetailAdmin[Job]):
 
     detail_page = page
     list_display = (
-        "id", "state_display", "name", "queue_name", "attempts_used", "progress", "waited", "ran", "worker_display",
-        "enqueued_at",
+        "id", "state_display", "call", "queue_name", "attempts_used", "waited", "ran", "enqueued",
     )  # fmt: skip
     list_filter = FILTERS
     show_facets = admin.ShowFacets.NEVER
@@ -46,12 +53,17 @@ class JobAdmin(DetailAdmin[Job]):
     has_enqueue_permission = needs(ENQUEUE)
 
     def get_urls(self) -> list[Any]:
-        """Add the addresses of a job's actions, its log and its full texts."""
+        """Add the addresses of the search of everything, of a job's actions, its log and its full texts."""
         return [
+            *finder_urls(self),
+            *bulk_paths(self, bulk_actions.SUBJECT),
+            self.page_path("types/", types_view, "job_types"),
+            self.page_path("types/type/", type_view, "job_type"),
+            self.page_path("types/enqueue/", enqueue_view, "job_type_enqueue"),
             self.page_path("replay/", replay.replay_view, "job_replay"),
             self.page_path("<int:pk>/act/<slug:key>/", page.action_view, "job_act"),
             self.page_path("<int:pk>/copy/", copy.copy_view, "job_copy"),
-            self.page_path("<int:pk>/log/", log.log_view, "job_log"),
+            self.page_path("<int:pk>/log/", live.log_view, "job_log"),
             self.page_path("<int:pk>/purge/", page.purge_view, "job_purge"),
             self.page_path("<int:pk>/text/<slug:name>/", page.text_view, "job_text"),
             *super().get_urls(),
@@ -72,19 +84,37 @@ class JobAdmin(DetailAdmin[Job]):
             except FilterError as error:
                 return self.redirect_invalid(request, error)
         replay_url = replay.replay_url(self, request)
-        tools = [(replay_url, _("Enqueue copies of all matching jobs"))] if replay_url else []
+        tools = bulk_actions.bulk_action_links(self, request) if self.has_view_permission(request) else []
+        tools += [(address, _("Job type"))] if (address := self._type_address(request)) else []
+        tools += [(replay_url, _("Enqueue copies of all matching jobs"))] if replay_url else []
         response: HttpResponse = super().changelist_view(request, {"tools": tools, **(extra_context or {})})
         return response
+
+    def _type_address(self, request: HttpRequest) -> str:
+        """Return the address of the type by which the list is filtered, empty if it is not."""
+        name = request.GET.get("name", "").strip()
+        return type_url(request, self.admin_site, name) if name else ""
 
     state_display = column(
         _("state"),
         lambda job: format_html('<span class="job-state job-{}">{}</span>', job.state, state_label(job.state)),
     )
     attempts_used = column(_("attempts"), lambda job: f"{job.attempt} / {job.max_attempts}")
-    progress = column(_("progress"), progress_bar)
     waited = column(_("wait time"), lambda job: format_duration(wait_duration(job, now=read_at(job))))
     ran = column(_("run time"), lambda job: format_duration(run_duration(job, now=read_at(job))))
-    worker_display = column(_("worker"), lambda job: str(job.worker or "-") if job.state == State.RUNNING else "")
+    enqueued = column(_("enqueued at"), lambda job: format_timestamp(job.enqueued_at, now=read_at(job)))
+
+    @admin.display(description=_("job"))
+    def call(self, job: Job) -> SafeString:
+        """Return a link to the type; below it the arguments for who may see them, while it runs progress and worker."""
+        below = [vars(job).get("arguments_text", "")]
+        if job.state == State.RUNNING:
+            below += [progress_bar(job, show_message=vars(job).get("show_message", False)), str(job.worker or "")]
+        return format_html(
+            "{}{}",
+            link_to(vars(job).get("type_url", ""), format_html('<bdi class="job-name">{}</bdi>', job.name)),
+            format_html_join("", '<div class="jobs-minor"><bdi>{}</bdi></div>', ((text,) for text in below if text)),
+        )
 
     @admin.action(description=_("Retry dead jobs, run scheduled jobs now"), permissions=["retry"])
     def retry_selected(self, request: HttpRequest, jobs: QuerySet[Job]) -> None:

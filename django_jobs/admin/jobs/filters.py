@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -14,9 +15,9 @@ from django.utils.translation import gettext_lazy as _
 
 from ... import registry
 from ...models import CronSchedule
+from ...models.labels import STATE_LABELS
 from ...policy.job_filter import JobFilter
 from ..site.filters import MAX_CHOICES, PERIODS, ChoicesFilter, ParametersFilter, queue_choices
-from ..site.labels import STATE_LABELS
 from ..site.permissions import VIEW_ARGUMENTS, has_permission
 
 
@@ -29,7 +30,8 @@ def read_filter(request: HttpRequest) -> JobFilter:
     wanted = JobFilter.from_query(request.GET.dict(), zone=get_current_timezone())
     if (wanted.wanted_arguments or wanted.error) and not has_permission(request, VIEW_ARGUMENTS):
         raise PermissionDenied(f"the permission django_jobs.{VIEW_ARGUMENTS} is needed to search for these")
-    return wanted
+    job_id = registry.job_id_of(wanted.q)
+    return wanted if job_id is None else replace(wanted, q=str(job_id))
 
 
 class StateFilter(ChoicesFilter):

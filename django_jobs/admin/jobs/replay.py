@@ -18,8 +18,10 @@ from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ...store.clock import database_now
 from ...store.search.jobs import find_jobs
+from ..bulk.subject import shown_details
 from ..site.page_admin import PageAdmin, log_rows
 from ..site.permissions import ENQUEUE, VIEW_ARGUMENTS, has_permission, require_permission
+from .bulk_actions import SUBJECT
 from .filters import read_filter
 
 MAX_COUNTED = 1_000
@@ -54,7 +56,8 @@ def replay_view(model_admin: PageAdmin[Job], request: HttpRequest) -> HttpRespon
     if request.method == "POST":
         total = None if is_more else len(found.rows)
         job = replay_matching.enqueue(jobs=wanted.to_query(), total=total)
-        text = gettext("Copies of all matching jobs: %(filter)s") % {"filter": wanted.to_query()}
+        details = {name: str(value) for name, value in shown_details(SUBJECT, wanted, None)}
+        text = gettext("Copies of all matching jobs: %(filter)s") % {"filter": details}
         log_rows(request, [job], ADDITION, text)
         return HttpResponseRedirect(model_admin.url("job_change", job.pk))
     number = number_format(len(found.rows), force_grouping=True) + ("+" if is_more else "")

@@ -10,12 +10,15 @@ from django.db.models.functions import Left, Length, Right
 from django.utils.translation import gettext, pgettext
 
 from ...models import Attempt, Job, JobLog
+from ...policy.error_text import class_text, error_text
 from ...policy.project_frames import Frame, project_frame
 from ...policy.states import WAITING_STATES, State
 from ...policy.truncate import truncate
 from ...store.logs import logs_of
 from ...worker.execution.errors import is_project_file
-from ..site.labels import format_duration, format_timestamp, outcome_label
+from ..site.job_log import log_context
+from ..site.labels import format_duration, outcome_label
+from ..site.times import format_timestamp
 
 MAX_ATTEMPTS_SHOWN = 20
 TRACEBACK_TAIL_CHARS = 50_000
@@ -38,7 +41,12 @@ class Step:
     claim_number: int | None = None
     attempt_id: int | None = None
     is_truncated: bool = False
-    log: JobLog | None = None
+    log: dict[str, Any] | None = None
+
+    @property
+    def time(self) -> str:
+        """The instant, with milliseconds: a job's steps lie close together."""
+        return format_timestamp(self.instant, is_precise=True)
 
     @property
     def text_key(self) -> str:
@@ -48,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeline:
-    """The steps in order. ``has_earlier``: older attempts are left out."""
+    """The steps, the newest first. ``has_earlier``: older attempts are left out."""
 
     steps: list[Step]
     has_earlier: bool
@@ -66,7 +74,7 @@ def timeline(job: Job, *, show_errors: bool) -> Timeline:
     logs = logs_of(job.pk, claims) if claims else {}
     steps += [_attempt_step(attempt, show_errors=show_errors, log=logs.get(attempt.claim_number)) for attempt in newest]
     steps += _expiry_steps(job) or _current_steps(job)
-    return Timeline(steps=steps, has_earlier=len(attempts) > MAX_ATTEMPTS_SHOWN)
+    return Timeline(steps=steps[::-1], has_earlier=len(attempts) > MAX_ATTEMPTS_SHOWN)
 
 
 def _attempts(job: Job, *, show_errors: bool) -> Any:
@@ -95,8 +103,8 @@ def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Ste
         "details": details,
         "claim_number": attempt.claim_number,
         "attempt_id": attempt.pk,
-        "error": attempt.error_class,
-        "log": log,
+        "error": class_text(attempt.error_class),
+        "log": log and log_context(log),
     }
     if show_errors and attempt.error_class:
         step |= _error_fields(attempt)
@@ -106,9 +114,8 @@ def _attempt_step(attempt: Any, *, show_errors: bool, log: JobLog | None) -> Ste
 def _error_fields(attempt: Any) -> dict[str, Any]:
     message = attempt.message_head
     is_truncated = len(message) > MAX_MESSAGE_CHARS or attempt.traceback_size > MAX_TRACEBACK_CHARS
-    error = f"{attempt.error_class}: {truncate(message, MAX_MESSAGE_CHARS)}" if message else attempt.error_class
     return {
-        "error": error,
+        "error": error_text(attempt.error_class, truncate(message, MAX_MESSAGE_CHARS)),
         "frame": project_frame(attempt.traceback_end, is_project=is_project_file),
         "traceback": truncate(attempt.traceback_end, MAX_TRACEBACK_CHARS),
         "is_truncated": is_truncated,
@@ -120,10 +127,12 @@ def _current_steps(job: Job) -> list[Step]:
     state = job.state
     if state == State.RUNNING:
         details: list[tuple[str, Any]] = [(gettext("worker"), job.worker or f"#{job.worker_id}")]
-        if job.ready_at and job.started_at:
-            details.append((gettext("wait time"), format_duration(job.started_at - job.ready_at)))
-        title = gettext("Attempt %(number)s running") % {"number": job.attempt}
-        steps = [Step(title=title, instant=job.started_at, kind="running", details=details)]
+        began_at = job.run_started_at
+        if job.ready_at and began_at:
+            details.append((gettext("wait time"), format_duration(began_at - job.ready_at)))
+        title = gettext("Attempt %(number)s running") if began_at else gettext("Attempt %(number)s claimed, not begun")
+        kind, title = "running" if began_at else "waiting", title % {"number": job.attempt}
+        steps = [Step(title=title, instant=began_at or job.started_at, kind=kind, details=details)]
         return steps + _cancel_requested_steps(job)
     if state == State.READY:
         return [Step(title=gettext("Ready"), instant=job.ready_at, kind="waiting")]

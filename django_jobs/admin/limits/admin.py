@@ -17,10 +17,11 @@ from ...store.limits.search import LimitFilter, LimitStatus, limits_page
 from ...store.search.keyset_pages import KeysetPage
 from ..site.detail import DetailAdmin
 from ..site.filters import ChoicesFilter
-from ..site.labels import LIMIT_KIND_LABELS, format_timestamp
+from ..site.labels import LIMIT_KIND_LABELS
 from ..site.page_admin import column, needs, selection_fields
 from ..site.paging import PagedChangeList
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission
+from ..site.times import format_timestamp
 from . import page
 from .labels import format_capped_count, limit_status_badge, rule_text, usage_text
 
@@ -67,7 +68,7 @@ class LimitChangeList(PagedChangeList):
 
     def read_page(self, request: HttpRequest, after: str) -> KeysetPage[LimitStatus]:
         """Read one page of limits with their figures."""
-        return limits_page(read_filter(request, self.query), after=after, limit=self.list_per_page)
+        return self.search(limits_page, read_filter(request, self.query), after=after)
 
     def page_rows(self) -> list[Any]:
         """Return the limits, each with its figures attached."""

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...policy.limits import LimitKind, LimitRule
 from ...store.limits.search import MAX_COUNTED, LimitStatus
-from ..site.labels import format_timestamp
+from ..site.times import format_timestamp
 
 
 def rule_text(rule: LimitRule) -> str:
@@ -18,6 +18,8 @@ def rule_text(rule: LimitRule) -> str:
     match rule.kind:
         case LimitKind.ORDER if rule.release_on_retry:
             return gettext("one at a time; released on retry")
+        case LimitKind.ORDER if rule.hold_when_dead:
+            return gettext("one at a time; a dead job holds the others back")
         case LimitKind.ORDER:
             return gettext("one at a time")
         case LimitKind.CONCURRENCY:

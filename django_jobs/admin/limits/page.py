@@ -18,9 +18,11 @@ from ...operations import reopen_limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
-from ..site.labels import LIMIT_KIND_LABELS, format_timestamp, known_details, page_link, state_label
+from ..site.labels import LIMIT_KIND_LABELS, known_details, state_label
+from ..site.links import page_link
 from ..site.page_admin import PageAdmin
 from ..site.permissions import REOPEN, VIEW_ARGUMENTS, has_permission, require_permission
+from ..site.times import format_timestamp
 from .labels import format_capped_count, limit_status_badge, rule_text, usage_text
 
 

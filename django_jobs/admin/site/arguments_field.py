@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django import forms
@@ -27,6 +28,8 @@ class ArgumentsField(forms.JSONField):
     def bound_data(self, data: Any, initial: Any) -> Any:
         """Return the typed text, unparsed if it cannot be read."""
         try:
-            return super().bound_data(data, initial)
+            parsed = super().bound_data(data, initial)
+            json.dumps(parsed, ensure_ascii=False).encode()  # a lone surrogate, which no page can show
         except (RecursionError, ValueError):
             return InvalidJSONInput(data)
+        return parsed

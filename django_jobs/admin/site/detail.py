@@ -18,10 +18,6 @@ class DetailAdmin(PagedAdmin[M]):
     detail_page: Any
     """The module of the page: ``detail(model_admin, request, row)``, and ``missing_text(pk)`` for a deleted row."""
 
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False
-
     def change_view(
         self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
     ) -> HttpResponse:

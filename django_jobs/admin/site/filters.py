@@ -12,7 +12,8 @@ from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
-from ...models import Queue
+from ...conf.database import current_database
+from ...store.stats.counts import known_queues
 
 MAX_CHOICES = 100
 PERIODS = (("PT1H", _("Last hour")), ("P1D", _("Last day")), ("P7D", _("Last week")))
@@ -22,6 +23,11 @@ class ParametersFilter(admin.ListFilter):
     """Takes its parameters out of those that Django would look up as fields."""
 
     parameters: tuple[str, ...]
+
+    @property
+    def parameter_name(self) -> str:
+        """The first parameter: themes read the name that Django's own filters have."""
+        return self.parameters[0]
 
     def __init__(self, request: HttpRequest, params: dict[str, Any], model: Any, model_admin: Any) -> None:
         super().__init__(request, params, model, model_admin)
@@ -83,6 +89,6 @@ class FieldFilter(ChoicesFilter):
 
 
 def queue_choices() -> list[tuple[str, Any]]:
-    """Return up to a hundred queues that workers have served; those of the jobs would take a read of all jobs."""
-    names = Queue.objects.order_by("name").values_list("name", flat=True)[:MAX_CHOICES]
+    """Return up to a hundred queues that have a row, and those in which jobs wait before a worker serves them."""
+    names = known_queues(limit=MAX_CHOICES, using=current_database())
     return [(name, name) for name in names]

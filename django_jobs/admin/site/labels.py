@@ -1,4 +1,4 @@
-"""Labels, durations, links and badges that several pages share."""
+"""Labels, durations and badges that several pages share."""
 
 from __future__ import annotations
 
@@ -6,41 +6,25 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.admin import AdminSite
-from django.http import HttpRequest
-from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
-from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ...models import Job
+from ...models.labels import ATTEMPT_OUTCOME_LABELS, STATE_LABELS
 from ...policy.filter_values import FilterError
 from ...policy.limits import LimitKind
-from ...policy.outcomes import AttemptOutcome
+from ...policy.outcomes import AttemptOutcome, DeathReason
 from ...policy.states import State
 
-STATE_LABELS = {
-    State.BLOCKED: _("blocked"),
-    State.SCHEDULED: _("scheduled"),
-    State.READY: _("ready"),
-    State.RUNNING: _("running"),
-    State.SUCCEEDED: _("succeeded"),
-    State.CANCELLED: _("cancelled"),
-    State.DEAD: _("dead"),
-}
-OUTCOME_LABELS = {
-    AttemptOutcome.SUCCEEDED: _("succeeded"),
-    AttemptOutcome.FAILED: _("failed"),
-    AttemptOutcome.TIMED_OUT: _("timed out"),
-    AttemptOutcome.RETRIED: _("retry requested"),
-    AttemptOutcome.DISCARDED: _("discarded"),
-    AttemptOutcome.SNOOZED: _("snoozed"),
-    AttemptOutcome.RELEASED: _("released"),
-    AttemptOutcome.CANCELLED: _("cancelled"),
-    AttemptOutcome.LOST: _("worker lost"),
-    AttemptOutcome.UNREADABLE: _("unreadable"),
+DEATH_REASON_LABELS = {
+    DeathReason.ATTEMPTS_USED_UP: _("attempts used up"),
+    DeathReason.NOT_RETRYABLE: _("not retryable"),
+    DeathReason.DISCARDED: _("discarded by the job"),
+    DeathReason.UNKNOWN_JOB: _("unknown job"),
+    DeathReason.UNREADABLE: _("unreadable"),
+    DeathReason.QUARANTINED: _("killed its workers"),
 }
 LIMIT_KIND_LABELS = {
     LimitKind.ORDER: _("ordering"),
@@ -57,7 +41,12 @@ def state_label(state: str) -> str:
 
 def outcome_label(outcome: str) -> str:
     """Return the outcome of an attempt in the current language, an unknown one unchanged."""
-    return str(OUTCOME_LABELS[AttemptOutcome(outcome)]) if outcome in set(AttemptOutcome) else outcome
+    return str(ATTEMPT_OUTCOME_LABELS[AttemptOutcome(outcome)]) if outcome in set(AttemptOutcome) else outcome
+
+
+def death_reason_label(reason: str) -> str:
+    """Return why a job died in the current language."""
+    return str(DEATH_REASON_LABELS[DeathReason(reason)]) if reason in set(DeathReason) else reason
 
 
 def format_duration(duration: timedelta | None) -> str:
@@ -83,25 +72,27 @@ def wait_duration(job: Job, *, now: datetime) -> timedelta | None:
         return None
     if job.state == State.READY:
         return now - job.ready_at
-    return job.started_at - job.ready_at if job.started_at else None
+    ended_at = (job.run_started_at or now) if job.state == State.RUNNING else job.started_at
+    return ended_at - job.ready_at if ended_at else None
 
 
 def run_duration(job: Job, *, now: datetime) -> timedelta | None:
-    """Return how long the job's last run took, or has taken so far."""
+    """Return how long the job's last run took, or has taken so far; None for one that was claimed and has not begun."""
     if job.started_at is None:
         return None
     if job.state == State.RUNNING:
-        return now - job.started_at
+        return now - job.run_started_at if job.run_started_at else None
     is_over = job.finished_at is not None and job.state in {State.SUCCEEDED, State.DEAD}
     return job.finished_at - job.started_at if is_over and job.finished_at else None
 
 
-def progress_bar(job: Job) -> str | SafeString:
-    """Return a progress bar, empty if the job reports no progress."""
+def progress_bar(job: Job, *, show_message: bool) -> str | SafeString:
+    """Return a progress bar, empty if the job reports no progress. Its message is text of the job, as arguments are."""
     if job.progress_done is None:
         return ""
+    message = job.progress_message if show_message else ""
     if not job.progress_total:
-        return f"{job.progress_done} {job.progress_message}".strip()
+        return f"{job.progress_done} {message}".strip()
     return format_html(
         '<progress value="{}" max="{}" aria-label="{}"></progress> {}/{} {}',
         max(job.progress_done, 0),
@@ -109,22 +100,8 @@ def progress_bar(job: Job) -> str | SafeString:
         _("progress"),
         job.progress_done,
         job.progress_total,
-        job.progress_message,
+        message,
     )
-
-
-def page_link(request: HttpRequest | None, site: AdminSite, model: str, pk: Any, text: Any) -> str | SafeString:
-    """Return a link to a row's page; the text alone if the user may not view it, "-" if there is no row."""
-    if pk is None:
-        return "-"
-    if request is not None and not request.user.has_perm(f"django_jobs.view_{model}"):
-        return str(text)
-    return format_html('<a href="{}">{}</a>', reverse(f"{site.name}:django_jobs_{model}_change", args=[pk]), text)
-
-
-def format_timestamp(value: datetime | None) -> str:
-    """Return an instant in the current time zone to the millisecond, which Django's own formats leave out."""
-    return "-" if value is None else localtime(value).isoformat(sep=" ", timespec="milliseconds")
 
 
 def render_json(value: Any) -> SafeString:

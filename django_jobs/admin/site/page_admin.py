@@ -5,18 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
+import django
 from django.contrib import admin, messages
-from django.contrib.admin import helpers
+from django.contrib.admin import AdminSite, helpers
 from django.contrib.admin.models import LogEntry
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.text import capfirst
 
-from ...conf import get_settings
+from ...conf.database import current_database
 from ...policy.filter_values import FilterError
 from .labels import filter_error_text
+from .links import BACK_FIELD, attach_request, previous_page
+from .menu import arrange_menu
+from .odd_input import guard_pattern
 from .permissions import has_permission
 
 M = TypeVar("M", bound=Model)
@@ -41,9 +46,25 @@ class PageAdmin(_ModelAdmin[M]):
     class Media:
         css: ClassVar[Any] = {"all": ("django_jobs/admin.css", "django_jobs/job.css")}
 
+    def __init__(self, model: type[M], admin_site: AdminSite) -> None:
+        super().__init__(model, admin_site)
+        arrange_menu(admin_site)
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[M]:
         """Read the jobs' own database."""
-        return super().get_queryset(request).using(get_settings().database)
+        return super().get_queryset(request).using(current_database())
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
+        """Return the row, whose columns know the request."""
+        row = super().get_object(request, object_id, from_field)
+        attach_request([] if row is None else [row], request)
+        return row
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """Return the list, whose rows' columns know the request."""
+        changelist = super().get_changelist_instance(request)
+        attach_request(changelist.result_list, request)
+        return changelist
 
     def url(self, name: str, *args: Any) -> str:
         """Return the address of one of this app's pages on this site."""
@@ -53,6 +74,24 @@ class PageAdmin(_ModelAdmin[M]):
     def changelist_url(self) -> str:
         """The address of the list."""
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist")
+
+    @property
+    def section_url(self) -> str:
+        """The address to which the menu leads, the first of the trail above a page: the list, unless overridden."""
+        return self.changelist_url
+
+    @property
+    def urls(self) -> list[Any]:
+        """The addresses of this admin; each answers what no page can use, such as a NUL character, with a message.
+
+        Control characters of what is shown are symbols in each.
+        """
+        return [guard_pattern(pattern, self.refuse, key=self.opts.pk) for pattern in self.get_urls()]
+
+    def refuse(self, request: HttpRequest, text: str) -> HttpResponse:
+        """Go to the unfiltered list and say what was wrong."""
+        self.message_user(request, text, messages.ERROR)
+        return HttpResponseRedirect(self.changelist_url)
 
     def page_path(self, route: str, view: Callable[..., HttpResponseBase], name: str) -> URLPattern:
         """Return the address of ``view(self, request, **parts)`` for users who may view the model.
@@ -75,13 +114,10 @@ class PageAdmin(_ModelAdmin[M]):
         self, request: HttpRequest, *, title: Any, trail: Sequence[tuple[str, Any]] = (), **context: Any
     ) -> dict[str, Any]:
         """Return the context of ``admin/django_jobs/base.html``; ``trail`` are the (address, text) above the page."""
-        changelist = (self.changelist_url, str(self.opts.verbose_name_plural).capitalize())
-        return {
-            **self.admin_site.each_context(request),
-            "opts": self.opts,
+        section = (self.section_url, capfirst(self.opts.verbose_name_plural))
+        trail = (section, *trail)
+        return page_frame(request, self.admin_site, self.opts, title=title, trail=trail) | {
             "media": self.media,
-            "title": title,
-            "breadcrumbs": [changelist, *trail],
             **context,
         }
 
@@ -89,8 +125,11 @@ class PageAdmin(_ModelAdmin[M]):
         """Return the page that asks before an action; ``label`` is the text of its button.
 
         Optional context: ``headline``, ``text``, ``rows``, ``details`` as (name, value), ``notes``, ``form_fields``,
-        hidden ``fields`` as (name, value), ``is_destructive``, ``trail``.
+        hidden ``fields`` as (name, value), ``is_destructive``, ``trail``. "No" leads to the page of this app from which
+        the user came, to ``back`` if that is unknown.
         """
+        back = previous_page(request, self.admin_site, back)
+        context["fields"] = [*context.get("fields", ()), (BACK_FIELD, back)]
         context = self.page_context(request, title=title, label=label, back=back, **context)
         return TemplateResponse(request, "admin/django_jobs/confirm.html", context)
 
@@ -101,8 +140,24 @@ class PageAdmin(_ModelAdmin[M]):
 
     def redirect_invalid(self, request: HttpRequest, error: FilterError) -> HttpResponse:
         """Go to the unfiltered list and say which parameter of the address is invalid."""
-        self.message_user(request, filter_error_text(error), messages.ERROR)
-        return HttpResponseRedirect(self.changelist_url)
+        return self.refuse(request, filter_error_text(error))
+
+
+def page_frame(
+    request: HttpRequest, site: AdminSite, opts: Any, *, title: Any, trail: Sequence[tuple[str, Any]]
+) -> dict[str, Any]:
+    """Return what ``admin/django_jobs/base.html`` needs on any site and Django."""
+    return site.each_context(request) | own_frame(opts, title=title, trail=trail)
+
+
+def own_frame(opts: Any, *, title: Any, trail: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the part of ``page_frame`` that is not the site's."""
+    return {
+        "opts": opts,
+        "title": title,
+        "breadcrumbs": trail,
+        "breadcrumbs_are_a_list": django.VERSION >= (6, 1),
+    }
 
 
 class ReadOnlyAdmin(PageAdmin[M]):
@@ -110,6 +165,10 @@ class ReadOnlyAdmin(PageAdmin[M]):
 
     def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         """Refuse."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse: actions change rows, each with a permission of its own."""
         return False
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -8,10 +8,12 @@ from django.http import HttpRequest
 APP = "django_jobs"
 
 VIEW_ARGUMENTS = "view_job_arguments"
-RETRY, CANCEL, PURGE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "enqueue_job"
+RETRY, CANCEL, PURGE, MOVE, ENQUEUE = "retry_job", "cancel_job", "purge_job", "move_job", "enqueue_job"
+ENQUEUE_NEW = "enqueue_new_job"
 REDRIVE, PURGE_DEAD_LETTERS, RESOLVE = "redrive_deadletter", "purge_deadletter", "resolve_deadletter"
-PAUSE, STOP = "pause_queue", "stop_worker"
+PAUSE, STOP, KILL = "pause_queue", "stop_worker", "kill_worker"
 REOPEN = "reopen_limit"
+PAUSE_SOURCE = "pause_messagesource"
 
 
 def has_permission(request: HttpRequest, codename: str) -> bool:

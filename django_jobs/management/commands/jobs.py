@@ -3,38 +3,55 @@
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
+from argparse import SUPPRESS, ArgumentParser
+from contextlib import nullcontext
 from dataclasses import asdict
 from textwrap import indent
-from typing import Any, Literal
+from typing import Any, Literal, TextIO, cast
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 
 from ... import operations
+from ...conf.database import use_database
 from ...conf.readers import as_priority, as_queue_name
-from ...exceptions import JobsError
 from ...management import verbs
+from ...management.brokers import add_broker_arguments, print_brokers
+from ...management.consume import add_replay_arguments, print_replay, run_consumers
 from ...management.doctor import run_doctor
 from ...management.rows import JOB_COLUMNS, SCHEDULE_COLUMNS, as_json, as_lines, as_table
-from ...management.worker_options import add_worker_arguments, positive_int, run_workers
+from ...management.top.run import as_interval, run_top
+from ...management.verb_command import VerbCommand
+from ...management.worker_options import (
+    NumberInDatabase,
+    add_worker_arguments,
+    as_alias,
+    job_id,
+    positive_int,
+    run_workers,
+)
 from ...policy.doctor import Severity
+from ...policy.error_text import error_text
+from ...policy.plurals import counted
 from ...policy.printable import printable, printable_lines
 from ...policy.states import State
+from ...store.search.optional_indexes import INDEX_NAMES
+
+OF_ONE_DATABASE = (
+    "status", "health", "top", "doctor", "list", "show", "stop-worker", "kill-worker", "prune", "index", "brokers"
+)  # fmt: skip
+"""Verbs that act on one database, besides those that change jobs and queues; schedules are in one of their own."""
+
+Verb = Literal["retry", "purge", "move", "set_priority"]
 
 
-class Command(BaseCommand):
+class Command(VerbCommand):
     """Dispatches to one method per verb; each prints text, or JSON with ``--json``."""
 
     help = "Shows and manages background jobs."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        verbs_ = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
-
-        def add(verb: str, text: str) -> ArgumentParser:
-            added: ArgumentParser = verbs_.add_parser(verb, help=text, description=text)
-            added.add_argument("--json", action="store_true", help="Print JSON.")
-            return added
-
+        super().add_arguments(parser)
+        add = self.add_verb
         add("status", "Show queues, workers and open dead letters.")
         add(
             "health", "Exit with 0 if every queue is served in time, else print the reasons and exit with 1."
@@ -45,23 +62,44 @@ class Command(BaseCommand):
             metavar="SECONDS",
             help="Longest time that a job may be ready before that is a problem (default 300).",
         )
+        top = add(
+            "top", "Show health, queues, running jobs, workers and errors, live in a terminal. Ends by q or Ctrl-C."
+        )
+        top.add_argument(
+            "--interval", default="2", metavar="SECONDS", help="Time between two reads (default 2; 0.1 to 3600)."
+        )
+        top.add_argument("--once", action="store_true", help="Print it once and exit.")
+        top.add_argument("--plain", action="store_true", help="Without colours, although rich is installed.")
         add("doctor", "Check tables, jobs and database for problems and print advice.")
         listing = add("list", "List jobs, newest first.")
         _add_filter(listing)
         listing.add_argument(
             "--limit", type=positive_int, default=20, metavar="N", help="Maximum number of jobs (default 20)."
         )
-        add("show", "Show one job with its attempts.").add_argument("id", type=int)
+        add("show", "Show one job with its attempts.").add_argument("id", type=job_id)
         retry = add("retry", "Redrive dead jobs and run scheduled ones now, retries included.")
         cancel = add("cancel", "Cancel waiting jobs and request cancellation of running ones.")
         purge = add("purge", "Delete finished jobs.")
-        for changing in (retry, cancel, purge):
-            changing.add_argument("ids", type=int, nargs="*", metavar="ID")
+        move = add("move", "Move waiting jobs to another queue.")
+        set_priority = add("set-priority", "Give waiting jobs another priority.")
+        for changing in (retry, cancel, purge, move, set_priority):
+            changing.add_argument("ids", type=job_id, nargs="*", metavar="ID")
             _add_filter(changing)
             changing.add_argument("--all", action="store_true", help="Select all jobs to which the verb applies.")
             changing.add_argument("--dry-run", action="store_true", help="Count the jobs and change nothing.")
+        for with_priority in (retry, set_priority):
+            with_priority.add_argument(
+                "--priority",
+                type=int,
+                required=with_priority is set_priority,
+                metavar="N",
+                help="-100 to 100; higher runs first, -100 when no other job waits.",
+            )
+        move.add_argument("--to", required=True, metavar="QUEUE", help="The queue that they go to.")
+        move.add_argument("--create", action="store_true", help="Allow a queue that nobody knows yet.")
         enqueue = add("enqueue", "Enqueue a job by name.")
         enqueue.add_argument("name")
+        enqueue.add_argument("surplus", nargs="*", help=SUPPRESS)
         enqueue.add_argument(
             "--arguments", default="{}", metavar="JSON", help="Keyword arguments, such as '{\"user_id\": 7}'."
         )
@@ -76,17 +114,52 @@ class Command(BaseCommand):
         max_running = add("max-running", "Limit the running jobs of a queue over all workers.")
         for with_queue in (pause, resume, max_running):
             with_queue.add_argument("queue")
+        for creating in (pause, max_running):
+            creating.add_argument("--create", action="store_true", help="Also if nobody knows a queue of that name.")
         max_running.add_argument("limit", help="A whole number, or 'none' for no limit.")
+        stop = add("stop-worker", "Have a worker end once its running jobs have ended; no other takes its place.")
+        kill = add("kill-worker", "End a worker at once: its running jobs are released, and another takes its place.")
+        for with_worker in (stop, kill):
+            with_worker.add_argument("id", type=positive_int)
+        kill.add_argument("--job", type=job_id, metavar="ID", help="Cancel this running job of the worker instead.")
         add("schedules", "List schedules with their next and last tick.")
         add("tick", "Fire the due schedules once and exit, for hosts without a permanent process.")
         add("prune", "Delete everything older than its retention now.")
+        index = add("index", "Create an optional index with which searches find jobs in the whole table.")
+        index.add_argument("kind", choices=sorted(INDEX_NAMES), help="What to index; arguments: on PostgreSQL only.")
+        index.add_argument("--drop", action="store_true", help="Drop it instead.")
+        importing = add("import-django-tasks-db", "Move the tasks that wait in the table of django-tasks-db into jobs.")
+        importing.add_argument("--dry-run", action="store_true", help="Count the tasks and change nothing.")
+        importing = add("import-celery-beat", "Make schedules and jobs of the entries of django-celery-beat.")
+        importing.add_argument("--dry-run", action="store_true", help="Say what would be made and change nothing.")
+        importing.add_argument(
+            "--database", default="default", metavar="ALIAS", help="Where its tables are (default: default)."
+        )
+        add_broker_arguments(add("brokers", "Show what waits to be sent to brokers, and how far sources are read."))
+        consume = add("consume", "Read messages of brokers and make them jobs, until it is stopped.")
+        consume.add_argument(
+            "names",
+            nargs="*",
+            metavar="NAME",
+            help="A broker, BROKER/SOURCE, or a job (default: all that is consumed).",
+        )
+        add_replay_arguments(consume)
         add_worker_arguments(add("work", "Run workers, as 'manage.py runworker' does."))
 
+        for acting in (*OF_ONE_DATABASE, retry, cancel, purge, move, set_priority, enqueue, pause, resume, max_running):
+            verb = self.verb_parsers()[acting] if isinstance(acting, str) else acting
+            verb.add_argument(
+                "--database",
+                type=as_alias,
+                metavar="ALIAS",
+                help="Of several databases of jobs, the one to act on (default: the first).",
+            )
+
     def handle(self, *, verb: str, **options: Any) -> None:
-        try:
-            getattr(self, f"_{verb.replace('-', '_')}")(options)
-        except JobsError as error:
-            raise CommandError(printable_lines(str(error))) from error
+        act = getattr(self, f"_{verb.replace('-', '_')}")
+        self.database = database = _named_database(options) if verb != "import-celery-beat" else None
+        with nullcontext() if database is None else use_database(database):
+            act(options)
 
     def _print(self, text: str) -> None:
         """Print text for a terminal. What a job, a row or a caller has chosen must not act there."""
@@ -97,18 +170,25 @@ class Command(BaseCommand):
         if options["json"]:
             self.stdout.write(as_json(status))
             return
+        for sentence in status["health"]:
+            self._print(printable(f"{sentence['severity']}: {sentence['text']}"))
+        self._print("")
         if status["queues"]:
             states = [state.value for state in State]
-            self._print(as_table(status["queues"], ["name", *states, "oldest_ready_at", "paused"]))
+            rows = [{**row, "forecast": row["forecast"]["text"]} for row in status["queues"]]
+            self._print(as_table(rows, ["name", *states, "oldest_ready_at", "paused", "forecast"]))
         else:
             self._print("no queues yet")
         self._print("")
         if status["workers"]:
-            columns = ["id", "hostname", "pid", "state", "queues", "concurrency", "heartbeat_at"]
+            columns = ["id", "hostname", "pid", "release", "state", "queues", "concurrency", "heartbeat_at"]
             self._print(as_table(status["workers"], columns))
         else:
             self._print("no workers are alive; start one with 'manage.py runworker'")
-        self._print(f"\n{status['open_dead_letters']} open dead letters")
+        if status["deploys"]:
+            self._print("")
+            self._print(as_table(status["deploys"], ["project", "release", "first_seen_at", "last_seen_at"]))
+        self._print(f"\n{counted(status['open_dead_letters'], 'open dead letter')}")
 
     def _health(self, options: dict[str, Any]) -> None:
         problems = verbs.find_problems(wait_within=options["max_wait"])
@@ -118,6 +198,16 @@ class Command(BaseCommand):
             self._print("\n".join(map(printable, problems)) or "healthy")
         if problems:
             sys.exit(1)
+
+    def _top(self, options: dict[str, Any]) -> None:
+        self.stdout.ending = ""
+        run_top(
+            cast("TextIO", self.stdout),
+            interval=as_interval(options["interval"]),
+            is_once=options["once"],
+            is_plain=options["plain"],
+            is_json=options["json"],
+        )
 
     def _doctor(self, options: dict[str, Any]) -> None:
         findings = run_doctor()
@@ -129,7 +219,8 @@ class Command(BaseCommand):
                 what = printable(f"{finding.about}: {finding.what}")
                 self.stdout.write(f"{finding.severity:<8} {what}\n{'':8} -> {finding.advice}\n")
             hints = len(findings) - problems
-            self._print(f"{problems} problems, {hints} hints" if findings else "no problems found")
+            summary = f"{counted(problems, 'problem')}, {counted(hints, 'hint')}"
+            self._print(summary if findings else "no problems found")
         if problems:
             sys.exit(1)
 
@@ -156,18 +247,18 @@ class Command(BaseCommand):
 
     def _print_error(self, attempt: dict[str, Any]) -> None:
         """Print the traceback behind a bar: a line of the error's message must not look like one of this command."""
-        error = attempt["traceback"] or printable(f"{attempt['error_class']}: {attempt['error_message']}")
+        error = attempt["traceback"] or printable(error_text(attempt["error_class"], attempt["error_message"]))
         self._print(indent(error, "  | ", lambda _line: True))
 
     def _print_log(self, log: dict[str, Any] | None) -> None:
         for number, line in enumerate(log["lines"] if log else []):
             if log and log["omitted"] and number == log["head"]:
-                self._print(f"  ... {log['omitted']} lines omitted ...")
+                self._print(f"  ... {counted(log['omitted'], 'line')} omitted ...")
             message = f"{line['logger']}: {line['message']}" if line["logger"] else line["message"]
             self._print(f"  {line['at']} {printable(line['level']):<7} {printable(message)}")
 
     def _retry(self, options: dict[str, Any]) -> None:
-        self._change(options, "retry", "retried")
+        self._change(options, "retry", "retried", **_priority(options))
 
     def _cancel(self, options: dict[str, Any]) -> None:
         result = verbs.cancel_jobs(dry_run=options["dry_run"], **self._selected(options))
@@ -175,20 +266,28 @@ class Command(BaseCommand):
             self.stdout.write(as_json({**result._asdict(), "dry_run": options["dry_run"]}))
             return
         would_be = "would be " if options["dry_run"] else ""
-        text = f"{result.cancelled} jobs {would_be}cancelled"
+        text = f"{counted(result.cancelled, 'job')} {would_be}cancelled"
         if result.requested:
-            text += f", cancellation of {result.requested} running jobs {would_be}requested"
+            text += f", cancellation of {counted(result.requested, 'running job')} {would_be}requested"
         self._print(text)
 
     def _purge(self, options: dict[str, Any]) -> None:
         self._change(options, "purge", "purged")
 
-    def _change(self, options: dict[str, Any], verb: Literal["retry", "purge"], past: str) -> None:
-        changed = verbs.change_jobs(verb, dry_run=options["dry_run"], **self._selected(options))
+    def _move(self, options: dict[str, Any]) -> None:
+        to = verbs.check_queue(options["to"], create=options["create"])
+        self._change(options, "move", "moved", f" to queue {to}", to=to)
+
+    def _set_priority(self, options: dict[str, Any]) -> None:
+        priority = _priority(options)
+        self._change(options, "set_priority", "changed", f" to priority {priority['priority']}", **priority)
+
+    def _change(self, options: dict[str, Any], verb: Verb, past: str, where: str = "", **change: Any) -> None:
+        changed = verbs.change_jobs(verb, dry_run=options["dry_run"], change=change, **self._selected(options))
         if options["json"]:
             self.stdout.write(as_json({past: changed, "dry_run": options["dry_run"]}))
         else:
-            self._print(f"{changed} jobs {'would be ' if options['dry_run'] else ''}{past}")
+            self._print(f"{counted(changed, 'job')} {'would be ' if options['dry_run'] else ''}{past}{where}")
 
     def _selected(self, options: dict[str, Any]) -> dict[str, Any]:
         selected = {"ids": options["ids"], **_filter(options)}
@@ -197,6 +296,11 @@ class Command(BaseCommand):
         return selected
 
     def _enqueue(self, options: dict[str, Any]) -> None:
+        if options["surplus"]:
+            raise CommandError(
+                f"enqueue: expected one name, got {options['surplus'][0]!r} after it; arguments are given by keyword:"
+                " --arguments '{\"user_id\": 7}'"
+            )
         row = verbs.enqueue(
             options["name"],
             options["arguments"],
@@ -211,7 +315,10 @@ class Command(BaseCommand):
         )
 
     def _pause(self, options: dict[str, Any]) -> None:
-        changed = operations.pause(as_queue_name("queue", options["queue"]), by=verbs.actor())
+        queue = as_queue_name("queue", options["queue"])
+        if not options["create"]:
+            verbs.require_queue(queue)
+        changed = operations.pause(queue, by=verbs.actor())
         self._print_queue(options, "paused", changed)
 
     def _resume(self, options: dict[str, Any]) -> None:
@@ -219,17 +326,31 @@ class Command(BaseCommand):
 
     def _max_running(self, options: dict[str, Any]) -> None:
         queue = as_queue_name("queue", options["queue"])
+        if not options["create"]:
+            verbs.require_queue(queue)
         limit = verbs.set_max_running(queue, options["limit"])
         if options["json"]:
             self.stdout.write(as_json({"queue": queue, "max_running": limit}))
         else:
-            self._print(f"queue {queue}: {'no limit' if limit is None else f'at most {limit} running jobs'}")
+            rule = "no limit" if limit is None else f"at most {counted(limit, 'running job')}"
+            self._print(f"queue {queue}: {rule}")
 
     def _print_queue(self, options: dict[str, Any], past: str, changed: bool) -> None:
         if options["json"]:
             self.stdout.write(as_json({past: options["queue"] if changed else None}))
         else:
             self._print(f"queue {options['queue']} {'is' if changed else 'was already'} {past}")
+
+    def _stop_worker(self, options: dict[str, Any]) -> None:
+        verbs.stop_worker(options["id"])
+        self._print_worker(options, "stop_requested", "ends once its running jobs have ended")
+
+    def _kill_worker(self, options: dict[str, Any]) -> None:
+        verbs.kill_worker(options["id"], blamed=options["job"])
+        self._print_worker(options, "kill_requested", "ends at its next heartbeat, and its running jobs are released")
+
+    def _print_worker(self, options: dict[str, Any], past: str, text: str) -> None:
+        self.stdout.write(as_json({past: options["id"]}) if options["json"] else f"worker {options['id']} {text}")
 
     def _schedules(self, options: dict[str, Any]) -> None:
         rows = verbs.list_schedules()
@@ -253,10 +374,66 @@ class Command(BaseCommand):
 
     def _prune(self, options: dict[str, Any]) -> None:
         deleted = operations.prune()
-        self.stdout.write(as_json({"pruned": deleted}) if options["json"] else f"{deleted} jobs pruned")
+        self.stdout.write(as_json({"pruned": deleted}) if options["json"] else f"{counted(deleted, 'job')} pruned")
+
+    def _index(self, options: dict[str, Any]) -> None:
+        changed = verbs.change_index(options["kind"], drop=options["drop"])
+        past = "dropped" if options["drop"] else "created"
+        if options["json"]:
+            self.stdout.write(as_json({past: options["kind"] if changed else None}))
+        else:
+            self._print(f"the index of {options['kind']} {'is' if changed else 'was already'} {past}")
+
+    def _import_django_tasks_db(self, options: dict[str, Any]) -> None:
+        imported, dry_run = verbs.import_django_tasks_db(dry_run=options["dry_run"]), options["dry_run"]
+        if options["json"]:
+            self.stdout.write(as_json({**imported, "dry_run": dry_run}))
+            return
+        self._print(f"{counted(imported['moved'], 'task')} {'would be ' if dry_run else ''}moved")
+        for path, number in imported["left"].items():
+            self._print(f"{number} left: {path} is no Task of a backend of django_jobs")
+
+    def _import_celery_beat(self, options: dict[str, Any]) -> None:
+        dry_run = options["dry_run"]
+        imported = verbs.import_celery_beat(database=options["database"], dry_run=dry_run)
+        if options["json"]:
+            self.stdout.write(as_json({**imported, "dry_run": dry_run}))
+        else:
+            made = f"{counted(len(imported['schedules']), 'schedule')} and {counted(len(imported['jobs']), 'job')}"
+            self._print(f"{made} {'would be ' if dry_run else ''}made; {len(imported['present'])} here already")
+            for name, reason in imported["not_needed"].items():
+                self._print(f"not needed: {name}: {reason}")
+            for name, reason in imported["left"].items():
+                self._print(f"left: {name}: {reason}")
+        if imported["left"]:
+            sys.exit(1)
+
+    def _brokers(self, options: dict[str, Any]) -> None:
+        print_brokers(self, options)
+
+    def _consume(self, options: dict[str, Any]) -> None:
+        if options["replay"]:
+            print_replay(self, options)
+        else:
+            run_consumers(self, options)
 
     def _work(self, options: dict[str, Any]) -> None:
-        run_workers(options, self.stdout)
+        run_workers(self, options)
+
+
+def _priority(options: dict[str, Any]) -> dict[str, Any]:
+    return {"priority": None if options["priority"] is None else as_priority("--priority", options["priority"])}
+
+
+def _named_database(options: dict[str, Any]) -> str | None:
+    """Return the database of ``--database``, or of ids such as ``eu:4711``. Raises CommandError for two."""
+    ids = [options.get("id"), options.get("job"), *(options.get("ids") or ())]
+    named = [given.database for given in ids if isinstance(given, NumberInDatabase)]
+    if options.get("database") is not None:
+        named.append(options["database"])
+    if other := next((alias for alias in named if alias != named[0]), None):
+        raise CommandError(f"expected jobs of one database, got {named[0]!r} and {other!r}")
+    return named[0] if named else None
 
 
 def _add_filter(parser: ArgumentParser) -> None:

@@ -12,6 +12,7 @@
 
     const language = document.documentElement.lang;
     const chartBox = document.getElementById("jobs-chart");
+    const backlogBox = document.getElementById("jobs-backlog");
     const timesBox = document.getElementById("jobs-times");
     const state = document.getElementById("jobs-state");
     const figures = document.getElementById("jobs-figures");
@@ -21,15 +22,36 @@
     let timer = null;
     let seenAt = figures.querySelector("[data-seen]").dataset.seen;
 
+    /* As they hold for the charts: a theme may set them further in than on the root. */
     function colour(name) {
-        return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+        return getComputedStyle(chartBox).getPropertyValue(name).trim();
     }
 
-    /* Bars stand on one another: the tallest, all three together, is drawn first. */
+    /* Bars stand on one another: the tallest, all three together, is drawn first; the line of arrivals last. */
     function stacked() {
         const upTo = (last) => data.at.map((_, i) => PARTS.slice(0, last).reduce((sum, part) => sum + data[part][i], 0));
-        return [data.at, upTo(3), upTo(2), upTo(1)];
+        return [data.at, upTo(3), upTo(2), upTo(1), data.arrived];
     }
+
+    function backlog() {
+        return [data.at, data.waiting];
+    }
+
+    /* A level for the whole of each span: as wide as the bars. */
+    function steps(box, name, fill) {
+        return {
+            label: box.dataset[name],
+            stroke: colour(`--jobs-${name}`),
+            fill,
+            width: 2,
+            points: {show: false},
+            paths: uPlot.paths.stepped({align: 1}),
+            value: (_, value) => (value === null || value === undefined ? "–" : value.toLocaleString(language)),
+        };
+    }
+
+    const countScale = {range: (_, __, max) => [0, Math.max(max * 1.1, 1)]};
+    const countAxis = {values: (_, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString(language) : ""))};
 
     function series(part) {
         return {
@@ -52,6 +74,38 @@
         };
     }
 
+    /* A line at each deploy, the newest first. A label without room is left out; the list below the charts has all. */
+    function deployLines() {
+        return {hooks: {draw: [(chart) => {
+            const {ctx, bbox} = chart;
+            const ratio = devicePixelRatio;
+            let end = bbox.left + bbox.width;
+            ctx.save();
+            ctx.strokeStyle = ctx.fillStyle = colour("--jobs-deploy");
+            ctx.lineWidth = 2 * ratio;
+            ctx.setLineDash([6 * ratio, 3 * ratio]);
+            ctx.font = `600 ${11 * ratio}px system-ui, sans-serif`;
+            ctx.textAlign = "left";
+            ctx.textBaseline = "top";
+            for (const {at, label} of data.deploys) {
+                const x = Math.round(chart.valToPos(at, "x", true));
+                ctx.beginPath();
+                ctx.moveTo(x, bbox.top);
+                ctx.lineTo(x, bbox.top + bbox.height);
+                ctx.stroke();
+                const text = label.length > 14 ? label.slice(0, 13) + "…" : label;
+                const width = ctx.measureText(text).width + 6 * ratio;
+                const isLast = end === bbox.left + bbox.width;
+                const start = isLast && x + width > end ? x - width : x + 4 * ratio;
+                if (start + width <= end) {
+                    ctx.fillText(text, start, bbox.top + 2 * ratio);
+                }
+                end = Math.min(x, start);
+            }
+            ctx.restore();
+        }]}};
+    }
+
     /* What both charts share. The legend's time is the start of a span, wherever in it something is drawn. */
     function options(where, y, yAxis, lines) {
         return {
@@ -71,9 +125,10 @@
                 ]},
                 {...axis(), size: 60, ...yAxis},
             ],
+            plugins: [deployLines()],
             legend: {markers: {dash: (self, i) => (self.series[i].dash?.length ? "dashed" : "solid")}},
             series: [
-                {value: (_, __, ___, i) => (i === null || i === undefined ? "" : new Date(data.at[i] * 1000).toLocaleString(language, {timeZone: chartBox.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
+                {label: chartBox.dataset.time, value: (_, __, ___, i) => (i === null || i === undefined ? "" : new Date(data.at[i] * 1000).toLocaleString(language, {timeZone: chartBox.dataset.zone, dateStyle: "short", timeStyle: "short"}))},
                 ...lines,
             ],
         };
@@ -105,11 +160,12 @@
         charts.forEach((chart) => chart.destroy());
         charts = [
             new uPlot(options(
-                chartBox,
-                {range: (_, __, max) => [0, Math.max(max * 1.1, 1)]},
-                {values: (_, values) => values.map((value) => (Number.isInteger(value) ? value.toLocaleString(language) : ""))},
-                [series("dead"), series("retried"), series("succeeded")],
+                chartBox, countScale, countAxis,
+                [series("dead"), series("retried"), series("succeeded"), steps(chartBox, "arrived")],
             ), stacked(), chartBox),
+            new uPlot(options(
+                backlogBox, countScale, countAxis, [steps(backlogBox, "waiting", `${colour("--jobs-waiting")}33`)],
+            ), backlog(), backlogBox),
             new uPlot(options(
                 timesBox,
                 {distr: 3, range: (_, min, max) => (min > 0 ? [STEPS.findLast((step) => step <= min), STEPS.find((step) => step > max)] : [0.001, 1])},
@@ -148,7 +204,16 @@
         timer = setTimeout(refresh, REFRESH_MS);
     }
 
+    /** Tell whether text in what a refresh replaces is selected: it is about to be copied. */
+    function isSelected() {
+        const {isCollapsed, anchorNode} = getSelection();
+        return !isCollapsed && (figures.contains(anchorNode) || now.contains(anchorNode));
+    }
+
     function show(status) {
+        if (isSelected()) {
+            return;
+        }
         const isOpen = now.querySelector(".jobs-as-table").open;
         const isInside = figures.contains(document.activeElement) || now.contains(document.activeElement);
         const focused = isInside ? document.activeElement.getAttribute("href") : null;
@@ -161,14 +226,15 @@
         }
         data = status.chart;
         charts[0].setData(stacked());
-        charts[1].setData(times());
+        charts[1].setData(backlog());
+        charts[2].setData(times());
     }
 
     draw();
     setStatus(state.dataset.fresh, false);
     timer = setTimeout(refresh, REFRESH_MS);
     document.addEventListener("visibilitychange", refresh);
-    new ResizeObserver(() => charts.forEach((chart, i) => chart.setSize({width: [chartBox, timesBox][i].clientWidth, height: CHART_HEIGHT}))).observe(chartBox);
+    new ResizeObserver(() => charts.forEach((chart, i) => chart.setSize({width: [chartBox, backlogBox, timesBox][i].clientWidth, height: CHART_HEIGHT}))).observe(chartBox);
     new MutationObserver(draw).observe(document.documentElement, {attributes: true, attributeFilter: ["data-theme"]});
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
 })();

@@ -35,8 +35,12 @@
         timer = setTimeout(refresh, REFRESH_MS);
     }
 
-    /* Keeps the scroll position of the log, or its end if that was visible. */
+    /* Keeps the scroll position of the log, or its end if that was visible; and text that is selected to be copied. */
     function show(html) {
+        const {isCollapsed, anchorNode} = getSelection();
+        if (!isCollapsed && live.contains(anchorNode)) {
+            return;
+        }
         const before = live.querySelector(".job-log");
         const isFocused = before !== null && before === document.activeElement;
         const top = before === null ? 0 : before.scrollTop;

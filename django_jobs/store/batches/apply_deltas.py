@@ -8,8 +8,9 @@
       │
     add the deltas to the row, delete them, decide, enqueue callbacks, commit  ──> check again
 
-A delta that commits while another transaction holds the row is seen by the holder's next check. If the process dies
-between its commit and the check, maintenance finds the batch by its deltas (``apply_pending_deltas``). Only the holder
+A delta that commits while another transaction holds the row is seen by the holder's next check: whoever locks the row
+of a batch checks it after the commit (``apply_deltas_on_commit``). If the process dies between its commit and the
+check, or the holder rolls back, maintenance finds the batch by its deltas (``apply_pending_deltas``). Only the holder
 of the row enqueues callbacks; the outcome that records it commits with them.
 """
 
@@ -17,6 +18,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, Sum
@@ -31,6 +33,7 @@ from ..dialects import open_dialect
 from ..dialects.base.jobs import NewJob
 from ..dialects.shared.by_id import delete_rows
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
+from ..transactions import retry_on_conflict
 
 MANY_DELTAS = 100
 """Number of deltas applied even if the batch is not complete, so that a check stays short."""
@@ -42,7 +45,7 @@ def apply_deltas(batch_ids: Iterable[int], *, using: str) -> None:
     pending = list(batch_ids)
     for batch_id in pending:  # grows during the walk
         while _needs_applying(batch_id, using):
-            parent = _apply_deltas(batch_id, using)
+            parent = retry_on_conflict(partial(_apply_deltas, batch_id, using), using=using)
             if parent is None:
                 break
             pending += [parent] if parent else []

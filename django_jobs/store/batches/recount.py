@@ -4,7 +4,8 @@ Invariant, for each batch::
 
     its row's counts + its pending deltas = its members by state, apart from ended members that were pruned
 
-Its row is locked meanwhile, so that deltas are inserted only; if one was, the batch is checked the next time.
+Its row is locked meanwhile, so that deltas are inserted only; if one was, the counts are checked the next time. Who
+inserted it did not wait for the row, so the batch is evaluated after the commit, whatever was found.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from ...models import Batch, BatchCountDelta, Job
 from ...policy.batches import BatchState, Counts, are_wrong
 from ...policy.states import State
 from ..dialects import open_dialect
-from .count_deltas import record_count_delta
+from .count_deltas import apply_deltas_on_commit
 
 BATCHES_PER_CALL = 20
 _STATES = {"succeeded": State.SUCCEEDED, "dead": State.DEAD, "cancelled": State.CANCELLED}
@@ -42,13 +43,13 @@ def _recount(batch_id: int, alias: str) -> bool:
         batch = locked.filter(pk=batch_id, state__in=[BatchState.OPEN, BatchState.RUNNING]).first()
         if batch is None:
             return False
+        apply_deltas_on_commit([batch_id], using=alias)
         number, pending = _pending(batch_id, alias)
         members = _count_members(batch_id, alias)
         if _pending(batch_id, alias)[0] != number or not are_wrong(batch.counts.plus(pending), members=members):
             return False
         counts = members.plus(Counts(*(-change for change in pending)))
         Batch.objects.using(alias).filter(pk=batch_id).update(**counts._asdict())
-        record_count_delta(batch_id, Counts(), using=alias)
     return True
 
 

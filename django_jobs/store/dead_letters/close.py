@@ -1,4 +1,4 @@
-"""Close and delete dead letters, in the transactions of redrive, purge, resolve and prune."""
+"""Close, reopen and delete dead letters, in the transactions of redrive, purge, resolve and prune."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from .group_counts import count_closed
 
 def dead_letter_ids_of(job_ids: Collection[int], *, using: str) -> list[int]:
     """Return the ids of all dead letters of these jobs, without locks."""
-    return list(DeadLetter.objects.using(using).filter(job__in=job_ids).values_list("pk", flat=True))
+    dead_letters = DeadLetter.objects.using(using).filter(InIds("job_id", job_ids, index=None))
+    return list(dead_letters.values_list("pk", flat=True))
 
 
 def close_dead_letters(
@@ -35,6 +36,22 @@ def close_dead_letters(
     )
     count_closed(Counter(is_open.values()), using=using)
     return len(is_open)
+
+
+def reopen_dead_letters(ids: Collection[int], *, using: str) -> int:
+    """Open the resolved ones of these dead letters again and return how many; locks them and their groups.
+
+    The caller has locked their jobs and found them dead.
+    """
+    resolved = {
+        pk: fingerprint for pk, status, fingerprint in _locked(ids, using=using) if status == DeadLetter.Status.RESOLVED
+    }
+    if resolved:
+        DeadLetter.objects.using(using).filter(InIds("pk", resolved)).update(
+            status=DeadLetter.Status.OPEN, resolved_at=None, resolved_by=""
+        )
+        count_closed({key: -number for key, number in Counter(resolved.values()).items()}, using=using)
+    return len(resolved)
 
 
 def delete_dead_letters(ids: Collection[int], *, using: str) -> int:

@@ -25,6 +25,7 @@ from ...models.rollup import MAX_SAMPLE_LENGTH
 from ..clock import database_now
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import delete_rows
+from .regressions import note_regressions
 
 MAX_PRUNED_PER_CALL = 1_000
 
@@ -53,6 +54,7 @@ class RollupDeadLetter(NamedTuple):
     fingerprint: str
     died_at: datetime
     queue_name: str
+    job_name: str
 
 
 def count_closed(fingerprints: Mapping[str, int], *, using: str) -> None:
@@ -82,6 +84,7 @@ def add_dead_letters(dead_letters: Collection[RollupDeadLetter], *, using: str) 
         if dead_letter.died_at >= group.last_died_at:
             group.last_died_at = dead_letter.died_at
             newest[dead_letter.fingerprint] = dead_letter
+    note_regressions(groups, dead_letters, using=using)
     samples = read_samples([dead_letter.pk for dead_letter in newest.values()], using=using)
     for fingerprint, dead_letter in newest.items():
         if sample := samples.get(dead_letter.pk):
@@ -97,6 +100,7 @@ def add_dead_letters(dead_letters: Collection[RollupDeadLetter], *, using: str) 
             "last_died_at",
             "total",
             "open",
+            "regressed_at",
         ],
         using=using,
     )

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from django.db.models import Max, Min, Q, QuerySet
 
-from ...models import DeadLetter
+from ...models import BatchJob, DeadLetter
 from ...policy.dead_letter_filter import DeadLetterFilter
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..search.keyset_pages import hide_selectivity
+from .groups import count_by_groups
 
 IDS_PER_STEP = 500
 """Ids yielded at a time. ``SCAN_FACTOR`` times as many are scanned, so that rare matches are found."""
@@ -27,11 +29,15 @@ BOUNDARY_SAMPLE = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoundedCount:
-    """Number of matches, counted up to a limit, and the highest id at the time of the count."""
+    """Number of matches, counted up to a limit, in all and by queue, and the highest id at the time of the count.
+
+    If more were counted exactly, ``by_queue`` is in the proportion of those up to the limit.
+    """
 
     number: int
     is_more: bool
     up_to_id: int
+    by_queue: Mapping[str, int]
 
 
 def open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> QuerySet[DeadLetter]:
@@ -54,9 +60,16 @@ def filter_dead_letters(wanted: DeadLetterFilter, *, using: str) -> QuerySet[Dea
     dead_letters = died_within(dead_letters, wanted)
     if wanted.up_to_id is not None:
         dead_letters = dead_letters.filter(pk__lte=wanted.up_to_id)
+    if wanted.batch is not None:
+        dead_letters = of_batch(dead_letters, wanted.batch)
     if wanted.ids is not None:
         dead_letters = dead_letters.filter(pk__in=wanted.ids)
     return dead_letters
+
+
+def of_batch(dead_letters: QuerySet[DeadLetter], batch_id: int) -> QuerySet[DeadLetter]:
+    """Return the dead letters of the jobs of a batch."""
+    return dead_letters.filter(job__in=BatchJob.objects.using(dead_letters.db).filter(batch=batch_id).values("job"))
 
 
 def died_within(dead_letters: QuerySet[DeadLetter], wanted: DeadLetterFilter) -> QuerySet[DeadLetter]:
@@ -105,7 +118,7 @@ def _within_ids(wanted: DeadLetterFilter, of_status: Q, above: int, up_to: int, 
 def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = None) -> BoundedCount:
     """Count the open dead letters of a filter among the newest 200,000 of its time, up to 10,000.
 
-    Two to four statements.
+    All of them, or all of a group, are counted exactly. Two to five statements.
     """
     _, connection = open_dialect(using)
     newest = DeadLetter.objects.using(connection.alias).aggregate(newest=Max("pk"))["newest"] or 0
@@ -116,9 +129,20 @@ def count_open_dead_letters(wanted: DeadLetterFilter, *, using: str | None = Non
         found = open_dead_letters(wanted, using=connection.alias)
     else:
         found = _within_ids(wanted, OPEN, max(highest - COUNT_SCAN, above), highest, using=connection.alias)
-    number = found.order_by("-pk").values("pk")[: MAX_COUNTED + 1].count()
-    is_more = number > MAX_COUNTED or (not is_indexed and highest - above > COUNT_SCAN)
-    return BoundedCount(number=min(number, MAX_COUNTED), is_more=is_more, up_to_id=highest)
+    by_queue = Counter(found.order_by("-pk").values_list("queue_name", flat=True)[: MAX_COUNTED + 1])
+    number = by_queue.total()
+    if number > MAX_COUNTED and is_indexed and wanted.up_to_id is None:
+        exact = count_by_groups(wanted.fingerprint, using=connection.alias)
+        if exact is not None:
+            shares = {queue: round(exact * share / number) for queue, share in by_queue.items()}
+            return BoundedCount(number=exact, is_more=False, up_to_id=highest, by_queue=shares)
+    is_more = number > MAX_COUNTED or (not is_indexed and _is_any(above, highest - COUNT_SCAN, using=connection.alias))
+    return BoundedCount(number=min(number, MAX_COUNTED), is_more=is_more, up_to_id=highest, by_queue=by_queue)
+
+
+def _is_any(above: int, up_to: int, *, using: str) -> bool:
+    """Tell whether any dead letter, of whatever status, lies in a range of ids; no statement for an empty range."""
+    return above < up_to and DeadLetter.objects.using(using).filter(pk__gt=above, pk__lte=up_to).exists()
 
 
 def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str | None = None) -> list[int]:
@@ -132,14 +156,20 @@ def newest_dead_letter_ids(wanted: DeadLetterFilter, limit: int, *, using: str |
 
 
 def iter_dead_letter_ids(
-    wanted: DeadLetterFilter, *, after: int = 0, status: str | None = "open", using: str | None = None
+    wanted: DeadLetterFilter,
+    *,
+    after: int = 0,
+    status: str | None = "open",
+    limit: int | None = None,
+    using: str | None = None,
 ) -> Iterator[tuple[list[int], int]]:
     """Yield up to 500 ids of the filter's dead letters at a time, oldest first, with the id up to which was searched.
 
-    ``status`` None: of any status. Each step scans 20,000 ids, so that a rare match never blocks the database; a step
-    may find none.
+    ``limit``: yield so many at a time, if that is less. ``status`` None: of any status. Each step scans 20,000 ids, so
+    that a rare match never blocks the database; a step may find none.
     """
     _, connection = open_dialect(using)
+    size = IDS_PER_STEP if limit is None else min(limit, IDS_PER_STEP)
     of_status = Q() if status is None else Q(status=status)
     whole = DeadLetter.objects.using(connection.alias).filter(of_status)
     above, below = id_bounds(wanted, using=connection.alias)
@@ -154,6 +184,6 @@ def iter_dead_letter_ids(
             return
         until = min(first + IDS_PER_STEP * SCAN_FACTOR - 1, last_id)
         matching = _within_ids(wanted, of_status, after, until, using=connection.alias)
-        ids = list(matching.order_by("pk").values_list("pk", flat=True)[:IDS_PER_STEP])
-        after = ids[-1] if len(ids) == IDS_PER_STEP else until
+        ids = list(matching.order_by("pk").values_list("pk", flat=True)[:size])
+        after = ids[-1] if len(ids) == size else until
         yield ids, after

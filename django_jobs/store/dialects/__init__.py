@@ -9,19 +9,24 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...conf import get_settings
+from ...conf.database import current_database
 from ...exceptions import ConfigurationError
+from .base.clock import ServerClock
 from .base.dialect import Dialect
 from .base.errors import REFUSED_BY_DRIVER
 from .base.sessions import SessionStatements
 
 __all__ = [
     "Dialect",
+    "ServerClock",
+    "clock_of",
     "is_conflict",
     "is_idle",
     "is_outage",
     "is_refusal",
     "is_supported",
+    "is_unmigrated",
+    "name_option",
     "network_timeouts",
     "open_dialect",
     "sessions_of",
@@ -49,7 +54,7 @@ def _find_dialect(vendor: str) -> Dialect | None:
 
 def open_dialect(using: str | None = None) -> tuple[Dialect, BaseDatabaseWrapper]:
     """Return the dialect of the jobs' database and this thread's connection to it."""
-    connection = connections[using or get_settings().database]
+    connection = connections[using or current_database()]
     dialect = _find_dialect(connection.vendor)
     if dialect is None:
         raise ConfigurationError(
@@ -76,6 +81,12 @@ def is_outage(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
     return dialect is not None and isinstance(error, DatabaseError) and dialect.is_outage(error)
 
 
+def is_unmigrated(connection: BaseDatabaseWrapper, error: BaseException) -> bool:
+    """Tell whether the database has no such table or column: migrations of this code are not applied."""
+    dialect = _find_dialect(connection.vendor)
+    return dialect is not None and isinstance(error, DatabaseError) and dialect.is_unmigrated(error)
+
+
 def is_refusal(connection: BaseDatabaseWrapper, error: Exception) -> bool:
     """Tell whether the database, or its driver, does not take a statement's data; False for an outage."""
     if isinstance(error, REFUSED_BY_DRIVER):
@@ -90,10 +101,22 @@ def is_idle(connection: BaseDatabaseWrapper) -> bool:
     return dialect is None or dialect.is_idle(connection.connection)
 
 
+def name_option(connection: BaseDatabaseWrapper) -> str | None:
+    """Return the driver's option that names a session for people, None if there is none."""
+    dialect = _find_dialect(connection.vendor)
+    return None if dialect is None else dialect.name_option
+
+
 def network_timeouts(connection: BaseDatabaseWrapper) -> Mapping[str, int]:
     """Return the driver's options with which a dead network ends as an error; empty for an unknown database."""
     dialect = _find_dialect(connection.vendor)
     return {} if dialect is None else dialect.network_timeouts
+
+
+def clock_of(connection: BaseDatabaseWrapper) -> ServerClock | None:
+    """Return how statements read the clock of a database, None for one that cannot hold jobs."""
+    dialect = _find_dialect(connection.vendor)
+    return None if dialect is None else dialect.clock
 
 
 def sessions_of(connection: BaseDatabaseWrapper) -> SessionStatements:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import chain
 
 from django.apps import apps
-from django.db.migrations.executor import MigrationExecutor
 
 from ...policy.doctor import SchemaFacts
 from ..dialects import open_dialect
+from ..readiness import unapplied_migrations
 
 PACKAGE = "django_jobs"
 """The package whose installed apps are checked: ``django_jobs`` and, if it is installed, ``django_jobs.web``."""
@@ -17,14 +17,8 @@ PACKAGE = "django_jobs"
 def read_schema(*, using: str | None = None) -> SchemaFacts:
     """Return what is missing. If migrations are not applied only they are returned: they explain the rest."""
     dialect, connection = open_dialect(using)
-    executor = MigrationExecutor(connection)
     ours = {config.label: config for config in apps.get_app_configs() if config.name.split(".")[0] == PACKAGE}
-    leaves = [node for node in executor.loader.graph.leaf_nodes() if node[0] in ours]
-    unapplied = [
-        f"{migration.app_label}.{migration.name}"
-        for migration, _ in executor.migration_plan(leaves)
-        if migration.app_label in ours
-    ]
+    unapplied = [name for label in ours for name in unapplied_migrations(label, using=using)]
     if unapplied:
         return SchemaFacts(unapplied=unapplied)
     tables = []
@@ -35,4 +29,8 @@ def read_schema(*, using: str | None = None) -> SchemaFacts:
             existing = connection.introspection.get_constraints(cursor, model._meta.db_table)
             wanted = [*model._meta.indexes, *model._meta.constraints]
             missing += [item.name for item in wanted if item.name not in existing]
-    return SchemaFacts(missing=missing, invalid=dialect.server.read_invalid_indexes(connection, tables))
+    return SchemaFacts(
+        missing=missing,
+        invalid=dialect.server.read_invalid_indexes(connection, tables),
+        untuned=dialect.server.read_lost_table_options(connection),
+    )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from django.db.models import QuerySet
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
 
 from ...conf import get_settings
 from ...models import Attempt, Job, Queue, Worker
 from ...policy.flags import JobFlag
+from ...policy.forecast import turn_at
 from ...policy.outcomes import AttemptOutcome
 from ...policy.states import FINAL_STATES, State
 from ...policy.why_not_running import (
@@ -22,7 +25,8 @@ from ..dependencies.successors import pending_predecessors
 from ..dialects import open_dialect
 from ..limits.facts import limit_facts
 from ..search.jobs import in_state
-from ..workers import served_queues
+from ..selection import alias_of
+from ..stats.queue_loads import Slots, read_loads, read_slots
 
 
 def why_not_running(job: Job, *, using: str | None = None) -> WaitExplanation | None:
@@ -32,7 +36,7 @@ def why_not_running(job: Job, *, using: str | None = None) -> WaitExplanation | 
     """
     if job.state in FINAL_STATES:
         return None
-    _, connection = open_dialect(using)
+    _, connection = open_dialect(alias_of(job, using))
     return explain_wait(_facts(job, connection.alias), stale_after=get_settings().worker.stale_after)
 
 
@@ -45,12 +49,15 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         found = pending_predecessors(job.pk, limit=MAX_NAMED + 1, using=alias)
         if found:
             return WaitFacts(state=state, now=now, waits_for=tuple((pk, State(value)) for pk, _, value in found))
-    paused = None
-    ahead = 0
+    stopped = None
+    slots = read_slots(using=alias)
+    ahead, turn = 0, None
     is_limited = state is State.BLOCKED and bool(job.flags & JobFlag.LIMITED)
     if state is State.READY:
-        paused = Queue.objects.using(alias).filter(pk=job.queue_name, paused_at__isnull=False).first()
-        ahead = 0 if paused else count_ahead(job, using=alias)
+        is_stopped = Q(paused_at__isnull=False) | Q(suspended_until__isnull=False)
+        stopped = Queue.objects.using(alias).filter(is_stopped, pk=job.queue_name).first()
+        ahead = 0 if stopped else count_ahead(job, using=alias)
+        turn = _turn_at(job, ahead, slots, now, alias) if ahead and slots else None
     return WaitFacts(
         state=state,
         now=now,
@@ -61,10 +68,12 @@ def _facts(job: Job, alias: str) -> WaitFacts:
         max_attempts=job.max_attempts,
         unknown_since=job.unknown_since,
         last_outcome=_last_outcome(job, alias) if state is State.SCHEDULED else None,
-        paused_at=paused.paused_at if paused else None,
-        paused_by=paused.paused_by if paused else "",
-        served=tuple(served_queues(stale_after=get_settings().worker.stale_after, using=alias)),
+        paused_at=stopped.paused_at if stopped else None,
+        paused_by=stopped.paused_by if stopped else "",
+        suspended_until=stopped.suspended_until if stopped else None,
+        served=tuple(queues or None for queues in slots),
         ahead=ahead,
+        turn_at=turn,
         is_limited=is_limited,
         limit=limit_facts(job.pk, now=now, using=alias) if is_limited else None,
     )
@@ -72,11 +81,14 @@ def _facts(job: Job, alias: str) -> WaitFacts:
 
 def _run(job: Job, alias: str) -> RunFacts:
     worker = Worker.objects.using(alias).filter(pk=job.worker_id or 0).first()
+    if worker is not None:
+        job.worker = worker  # the one of the same moment tells when the run began
     return RunFacts(
         worker=str(worker) if worker else None,
         is_alive=worker is not None and worker.state in Worker.ALIVE_STATES,
         heartbeat_at=worker.heartbeat_at if worker else None,
-        started_at=job.started_at,
+        claimed_at=job.started_at,
+        run_started_at=job.run_started_at,
         cancel_requested_at=job.cancel_requested_at,
     )
 
@@ -106,6 +118,12 @@ def count_ahead(job: Job, *, using: str | None = None) -> int:
         if number > MAX_COUNTED:
             break
     return number
+
+
+def _turn_at(job: Job, ahead: int, slots: Slots, now: datetime, alias: str) -> datetime | None:
+    """Return about when its turn comes. Two statements."""
+    loads = read_loads({}, (), slots, [job.queue_name], now=now, using=alias)
+    return turn_at(ahead, loads[job.queue_name], now=now)
 
 
 def _count(jobs: QuerySet[Job], *, limit: int) -> int:

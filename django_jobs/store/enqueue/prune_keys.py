@@ -6,23 +6,23 @@ from datetime import timedelta
 
 from ...models import EnqueueKey, Job, OnceRecord
 from ...policy.uniqueness import UNIQUE_KEY_TTL, UNIQUE_STATES, KeyKind
-from ..clock import DatabaseNow, database_now
+from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import delete_rows
+from ..old_rows import WINDOW, delete_old
 
-WINDOW = 2_000
 
-
-def prune_keys(*, using: str | None = None) -> int:
+def prune_keys(*, windows: int | None = None, using: str | None = None) -> int:
     """Delete idempotency keys whose window is over and unique keys whose job has ended; return how many.
 
-    2,000 a transaction, by the index of ``expires_at``. The key of a job that has not ended is checked again a day
-    later. A key that another transaction has locked to take it over is skipped.
+    At most ``windows`` transactions (None: all) of 2,000, by the index of ``expires_at``. The key of a job that has not
+    ended is checked again a day later. A key that another transaction has locked to take it over is skipped.
     """
     dialect, connection = open_dialect(using)
     keys, jobs = EnqueueKey.objects.using(connection.alias), Job.objects.using(connection.alias)
     deleted, checked = 0, WINDOW
-    while checked == WINDOW:
+    while checked == WINDOW and windows != 0:
+        windows = None if windows is None else windows - 1
         with dialect.write_transaction(connection):
             over = keys.filter(expires_at__lt=DatabaseNow()).order_by("expires_at", "digest")
             rows = list(over.select_for_update(skip_locked=True).values_list("digest", "kind", "job_id")[:WINDOW])
@@ -41,15 +41,6 @@ def prune_keys(*, using: str | None = None) -> int:
     return deleted
 
 
-def prune_once(period: timedelta | None, *, using: str | None = None) -> int:
-    """Delete records of ``once`` older than ``period`` (None: keep all) and return how many; 2,000 a statement."""
-    if period is None:
-        return 0
-    _, connection = open_dialect(using)
-    records = OnceRecord.objects.using(connection.alias)
-    old = records.filter(recorded_at__lt=database_now(using=connection.alias) - period)
-    deleted = 0
-    while digests := list(old.order_by("recorded_at", "digest").values_list("pk", flat=True)[:WINDOW]):
-        delete_rows(records.filter(pk__in=digests))
-        deleted += len(digests)
-    return deleted
+def prune_once(period: timedelta | None, *, windows: int | None = None, using: str | None = None) -> int:
+    """Delete records of ``once`` older than ``period`` (None: keep all), in ``windows`` (None: all) of 2,000."""
+    return delete_old(OnceRecord, "recorded_at", period, windows=windows, using=using)

@@ -56,11 +56,12 @@ def enqueue_unique(
     rule: ConflictRule,
     *,
     needs: Sequence[Sequence[RequiredPermit]] = (),
+    metadata: Sequence[str] = (),
     using: str | None = None,
 ) -> list[Job]:
     """Enqueue one job for each of ``arguments`` under its key and return the jobs, duplicates marked, in that order.
 
-    ``needs``: the limits of each; empty if none of the jobs is under a limit.
+    ``needs``: the limits of each; empty if none of the jobs is under a limit. ``metadata``: as for ``enqueue``.
 
     On PostgreSQL one statement for a new job, at most four for a duplicate. Several jobs are inserted in one
     transaction, in the order of their keys, so that two such enqueues do not deadlock.
@@ -69,8 +70,9 @@ def enqueue_unique(
     check_metadata_size(new)
     dialect, connection = open_dialect(using)
     needed = needs or [()] * len(keys)
+    news = [new._replace(metadata=text) for text in metadata] or [new] * len(keys)
     asked = [
-        _Request(as_limited(new) if needed[at] else new, arguments[at], texts[at], key, rule, needed[at])
+        _Request(as_limited(news[at]) if needed[at] else news[at], arguments[at], texts[at], key, rule, needed[at])
         for at, key in enumerate(keys)
     ]
     return retry_on_conflict(lambda: _enqueue_all(dialect, connection, asked), using=using)

@@ -11,12 +11,13 @@ from django.db.models import F
 from ...models import Job
 from ...policy.cancellation import CancelResult
 from ...policy.flags import JobFlag
+from ...policy.plurals import counted
 from ...policy.states import APPLICABLE_STATES, State
 from ..clock import DatabaseNow
 from ..dependencies.mark_cancelled import mark_cancelled
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import InIds
-from ..selection import Target, job_ids_in_chunks
+from ..selection import Target, alias_of, job_ids_in_chunks
 from ..transactions import retry_on_conflict
 from .after_finish import handle_cancelled
 
@@ -31,13 +32,15 @@ def cancel(target: Target, *, by: str = "", using: str | None = None) -> CancelR
     again, however its run ends. ``by`` names the actor in the log. One transaction per 1,000 jobs; each is locked while
     its state is read, so a concurrent claim or finish is either seen or waits.
     """
-    _, connection = open_dialect(using)
+    _, connection = open_dialect(alias_of(target, using))
     alias = connection.alias
     result = CancelResult()
     for ids in job_ids_in_chunks(target, states=APPLICABLE_STATES["cancel"], using=alias):
         result = result.plus(retry_on_conflict(partial(_cancel, ids, alias), using=alias))
     if by and result:
-        logger.info("%d jobs cancelled, cancellation of %d requested by %s", *result, by)
+        logger.info(
+            "%s cancelled, cancellation of %d requested by %s", counted(result.cancelled, "job"), result.requested, by
+        )
     return result
 
 

@@ -9,6 +9,7 @@ from ...policy.cancellation import CancelResult
 from ..batches.count_deltas import record_count_delta
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
+from ..selection import alias_of
 from .cancel import cancel
 
 
@@ -19,7 +20,7 @@ def cancel_batch(target: Batch | int, *, by: str = "", using: str | None = None)
     even if the builder has not closed the batch, which ends as cancelled with its last job. A batch that has ended is
     left alone. ``by`` is stored as ``cancelled_by``.
     """
-    dialect, connection = open_dialect(using)
+    dialect, connection = open_dialect(alias_of(target, using))
     alias = connection.alias
     result = CancelResult()
     pending = [target.pk if isinstance(target, Batch) else target]

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...models import Queue
 from ...policy.claim_cursors import ClaimCursors, Lane
+from ...policy.outage_pauses import TEST_SECONDS
 from ...policy.queue_order import FairOrder
 from ..dialects import Dialect, open_dialect
 from ..dialects.base.jobs import Claim, Position, QueueSnapshot
 from ..dialects.shared.reads import count_running
+from ..queues import lock_capped_queue, suspend
 
 __all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors"]
 
@@ -55,18 +56,24 @@ def _claim_capped(
     limit: int,
     worker_id: int,
 ) -> list[Claim]:
-    """Claim from a queue with a maximum of running jobs. The queue's lock lets one worker count and claim."""
+    """Claim from a queue with a maximum of running jobs, or one job, as a test, from one whose suspension is over.
+
+    The queue's lock lets one worker count and claim.
+    """
     with dialect.write_transaction(connection):
-        queues = Queue.objects.using(connection.alias).select_for_update()
-        queue = queues.filter(pk=lane.queue_name, paused_at__isnull=True, max_running__isnull=False).first()
-        if queue is None or queue.max_running is None:
+        queue = lock_capped_queue(lane.queue_name, using=connection.alias)
+        if queue is None:
             return []
-        free = queue.max_running - count_running(connection, lane.queue_name)
-        if free < 1:
+        if queue.max_running is not None:
+            limit = min(limit, queue.max_running - count_running(connection, lane.queue_name))
+        if queue.suspended_until is not None:
+            limit = min(limit, 1)
+        if limit < 1:
             return []
-        return dialect.jobs.claim(
-            connection, lane, after=after, limit=min(limit, free), worker_id=worker_id, capped=True
-        )
+        claims = dialect.jobs.claim(connection, lane, after=after, limit=limit, worker_id=worker_id, capped=True)
+        if claims and queue.suspended_until is not None:
+            suspend(lane.queue_name, TEST_SECONDS, using=connection.alias)
+        return claims
 
 
 def claim_by_priority(cursors: ClaimCursors, *, limit: int, worker_id: int, using: str | None = None) -> list[Claim]:

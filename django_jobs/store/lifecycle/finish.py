@@ -8,9 +8,10 @@ from collections.abc import Iterator, Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ...log_records import log_job
 from ...models import Attempt
 from ...models.attempt import CLAIM_INDEX
-from ...policy.decide import MAX_INTERRUPTIONS
+from ...policy.decide import MAX_INTERRUPTIONS, SUCCEEDED_WITHOUT_RESULT
 from ...policy.fingerprint import fingerprint
 from ...policy.outcomes import AttemptOutcome
 from ..dialects import Dialect, open_dialect
@@ -18,6 +19,7 @@ from ..dialects.base.jobs import Claim, FinishedRun
 from ..dialects.shared.by_id import InIds
 from ..results.retention import delete_unsaved_result, record_retention
 from .after_finish import handle_finished
+from .end_log import log_end
 from .trim_attempts import TRIM_EVERY, trim_attempts
 
 MAX_CHARS_PER_STATEMENT = 1_000_000
@@ -40,9 +42,11 @@ def finish(
     """
     dialect, connection = open_dialect(using)
     saved: set[int] = set()
-    for chunk in _chunks(ended):
+    # Nearly all runs succeed without a result, and so without text, error or retention.
+    others = [run for run in ended if run.decision is not SUCCEEDED_WITHOUT_RESULT]
+    for chunk in _chunks(ended) if others else filter(None, [ended]):
         saved |= _save(dialect, connection, chunk, worker_id)
-    repeated = [run for run in ended if run.decision.gives_back_attempt and run.claim.claim_number % TRIM_EVERY == 0]
+    repeated = [run for run in others if run.decision.gives_back_attempt and run.claim.claim_number % TRIM_EVERY == 0]
     if repeated:
         trim_attempts([run.claim for run in repeated if run.claim.job_id in saved], using=connection.alias)
     if is_retry:
@@ -51,12 +55,8 @@ def finish(
     if len(saved) < len(ended):
         for run in ended:
             if run.claim.job_id not in saved:
-                logger.warning(
-                    "job %s (%s): claim %s was lost; the outcome of this run is not saved",
-                    run.claim.job_id,
-                    run.claim.name,
-                    run.claim.claim_number,
-                )
+                text = "has lost claim %s; the outcome of this run is not saved"
+                log_job(logger, logging.WARNING, run.claim, text, run.claim.claim_number)
                 delete_unsaved_result(run)
     return saved
 
@@ -93,12 +93,16 @@ def bound_interruptions(ended: list[FinishedRun], *, using: str | None = None) -
     attempts = Attempt.objects.using(connection.alias).filter(InIds("job_id", ids, index=CLAIM_INDEX))
     interrupted = attempts.filter(outcome=AttemptOutcome.RELEASED).exclude(error_class="")
     counts = Counter(interrupted.values_list("job_id", flat=True))
-    return [
-        run._replace(decision=run.decision.after_interruptions)
-        if run.decision.after_interruptions is not None and counts[run.claim.job_id] >= MAX_INTERRUPTIONS
-        else run
-        for run in ended
-    ]
+    return [_bounded(run) if counts[run.claim.job_id] >= MAX_INTERRUPTIONS else run for run in ended]
+
+
+def _bounded(run: FinishedRun) -> FinishedRun:
+    """Return an interrupted run with its own failure as its end, and log that end."""
+    if run.decision.after_interruptions is None:
+        return run
+    run = run._replace(decision=run.decision.after_interruptions)
+    log_end(run)
+    return run
 
 
 def _flagged(chunk: Sequence[FinishedRun], flags: dict[int, int]) -> list[FinishedRun]:

@@ -14,7 +14,8 @@ from ..dialects.base.jobs import Claim
 def save_progress(claim: Claim, values: dict[str, Any], *, worker_id: int, using: str | None = None) -> bool:
     """Write progress or metadata columns of the job and tell whether the claim was still valid. One guarded statement.
 
-    The keys of ``values`` are ``progress_done``, ``progress_total``, ``progress_message`` and ``metadata``.
+    The keys of ``values`` are ``progress_done``, ``progress_total``, ``progress_message``, ``metadata`` and
+    ``max_attempts``.
     """
     _, connection = open_dialect(using)
     claimed = Job.objects.using(connection.alias).filter(

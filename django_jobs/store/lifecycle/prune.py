@@ -18,7 +18,7 @@ from ...policy.uniqueness import KeyKind
 from ..clock import database_now
 from ..dead_letters.close import dead_letter_ids_of, delete_dead_letters
 from ..dialects import open_dialect
-from ..dialects.shared.by_id import delete_rows
+from ..dialects.shared.by_id import InIds, delete_rows
 from .deletable import lock_deletable
 from .purge import delete_jobs
 
@@ -77,8 +77,8 @@ def prune(
 
 
 def _without_idempotency_keys(ids: list[int], *, now: datetime, using: str) -> list[int]:
-    keys = EnqueueKey.objects.using(using).filter(job_id__in=ids, kind=KeyKind.IDEMPOTENCY, expires_at__gt=now)
-    kept = set(keys.values_list("job_id", flat=True))
+    keys = EnqueueKey.objects.using(using).filter(InIds("job_id", ids, index=None))
+    kept = set(keys.filter(kind=KeyKind.IDEMPOTENCY, expires_at__gt=now).values_list("job_id", flat=True))
     return [pk for pk in ids if pk not in kept]
 
 

@@ -12,7 +12,7 @@ from ..dialects import open_dialect
 from ..dialects.shared.by_id import InIds, delete_rows
 from ..limits.permits import delete_permits
 from ..logs import delete_logs
-from ..selection import Target, job_ids_in_chunks
+from ..selection import Target, alias_of, job_ids_in_chunks
 from ..transactions import retry_on_conflict
 from .deletable import lock_deletable
 
@@ -24,7 +24,7 @@ def purge(target: Target, *, by: str = "", using: str | None = None) -> int:
     are jobs whose result a dependent may still read. Dependents of a purged dead job are cancelled. ``by`` is stored
     with its dead letters. One transaction per 1,000 jobs.
     """
-    _, connection = open_dialect(using)
+    _, connection = open_dialect(alias_of(target, using))
     alias = connection.alias
     return sum(
         retry_on_conflict(partial(_purge, ids, by, alias), using=alias)

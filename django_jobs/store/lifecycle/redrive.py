@@ -6,6 +6,7 @@ from functools import partial
 
 from django.db.models import F
 
+from ...conf.readers import as_priority
 from ...models import DeadLetter, Job
 from ...policy.flags import PERSISTENT_FLAGS, JobFlag
 from ...policy.states import source_states
@@ -15,26 +16,29 @@ from ..dialects import open_dialect
 from ..enqueue.expiry import delete_expiries
 from ..limits.permits import make_ready
 from ..notify import notify_on_commit
-from ..selection import Target, job_ids_in_chunks, lock_jobs
+from ..selection import Target, alias_of, job_ids_in_chunks, lock_jobs
 from ..transactions import retry_on_conflict
 
 
-def redrive(target: Target, *, by: str = "", using: str | None = None) -> int:
+def redrive(target: Target, *, by: str = "", priority: int | None = None, using: str | None = None) -> int:
     """Make the target's dead jobs ready again and return how many.
 
     ``target`` is a job, its id, a queryset of jobs, or dead letters. A job under limits waits until it is admitted. Its
     expiry is dropped. Jobs that are no longer dead are left alone, so concurrent redrives run a job once. ``by`` and
-    the time are stored with the dead letters. One transaction per 1,000 jobs.
+    the time are stored with the dead letters. ``priority`` None: each job keeps its own. One transaction per 1,000
+    jobs. Raises ConfigurationError for a wrong priority.
     """
-    _, connection = open_dialect(using)
+    if priority is not None:
+        priority = as_priority("priority", priority)
+    _, connection = open_dialect(alias_of(target, using))
     alias = connection.alias
     return sum(
-        retry_on_conflict(partial(_redrive, ids, by, alias), using=alias)
+        retry_on_conflict(partial(_redrive, ids, by, priority, alias), using=alias)
         for ids in job_ids_in_chunks(target, states=source_states("redrive"), using=alias)
     )
 
 
-def _redrive(ids: list[int], by: str, alias: str) -> int:
+def _redrive(ids: list[int], by: str, priority: int | None, alias: str) -> int:
     dialect, connection = open_dialect(alias)
     with dialect.write_transaction(connection):
         locked = lock_jobs(ids, states=source_states("redrive"), using=alias)
@@ -45,6 +49,7 @@ def _redrive(ids: list[int], by: str, alias: str) -> int:
         make_ready(
             locked,
             using=alias,
+            priority=priority,
             attempt=0,
             worker_deaths=0,
             finished_at=None,

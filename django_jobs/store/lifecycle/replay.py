@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -13,8 +13,9 @@ from django.db.models import QuerySet
 
 from ... import signals
 from ...exceptions import PayloadTooLargeError, ResultNotPassedError
+from ...log_records import log_job
 from ...models import Job
-from ...policy.metadata import copied_metadata
+from ...policy.metadata import MetadataSource, copied_metadata, no_metadata
 from ...policy.states import State
 from ..clock import DatabaseNow
 from ..dialects import open_dialect
@@ -22,7 +23,7 @@ from ..dialects.base.jobs import NewJob
 from ..enqueue.insert import enqueue_payloads, serialize_arguments
 from ..notify import notify_on_commit
 from ..results.inputs import with_results
-from ..selection import JobTarget
+from ..selection import JobTarget, alias_of
 from ..transactions import after_commit
 
 logger = logging.getLogger("django_jobs.store")
@@ -30,25 +31,21 @@ logger = logging.getLogger("django_jobs.store")
 CHUNK_SIZE = 500
 
 
-def replay(target: JobTarget, *, using: str | None = None) -> list[int]:
-    """Enqueue a copy of each of the target's jobs; return the copies' ids in the order of the originals.
-
-    ``target`` is a job, its id, or a queryset of jobs without a slice. A copy has the same name, queue, priority,
-    maximum of attempts, arguments and metadata, with ``copy_of`` added. It depends on no other job: results passed to
-    the original are among its arguments. Jobs enqueued after the start are not copied. One transaction per 500 jobs.
-    Raises ResultNotPassedError if such a result no longer exists.
-    """
-    dialect, connection = open_dialect(using)
+def replay(target: JobTarget, *, metadata_source: MetadataSource = no_metadata, using: str | None = None) -> list[int]:
+    """Enqueue copies, as ``operations.replay`` describes; ``metadata_source`` returns what hooks add to them."""
+    dialect, connection = open_dialect(alias_of(target, using))
     copies: list[int] = []
     for originals in _chunks(target, connection.alias):
         with dialect.write_transaction(connection):
             for original in originals:
                 original.arguments = _with_results(original, connection.alias)
-            copies += _copy(originals, connection)
+            copies += _copy(originals, metadata_source, connection)
     return copies
 
 
-def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
+def replay_chunk(
+    originals: QuerySet[Job], *, metadata_source: MetadataSource = no_metadata, using: str | None = None
+) -> int:
     """Copy the first 500 of these jobs in one transaction and return how many.
 
     A job whose passed results no longer exist is skipped and logged.
@@ -56,7 +53,7 @@ def replay_chunk(originals: QuerySet[Job], *, using: str | None = None) -> int:
     dialect, connection = open_dialect(using)
     with dialect.write_transaction(connection):
         chunk = list(_copyable(originals.using(connection.alias).order_by("pk")[:CHUNK_SIZE], connection.alias))
-        return len(_copy(chunk, connection)) if chunk else 0
+        return len(_copy(chunk, metadata_source, connection)) if chunk else 0
 
 
 def _chunks(target: JobTarget, alias: str) -> Iterator[list[Job]]:
@@ -80,7 +77,7 @@ def _copyable(originals: Iterable[Job], alias: str) -> Iterator[Job]:
         try:
             original.arguments = _with_results(original, alias)
         except ResultNotPassedError as error:
-            logger.warning("job %s (%s) is not copied: %s", original.pk, original.name, error)
+            log_job(logger, logging.WARNING, original, "is not copied: %s", error)
         else:
             yield original
 
@@ -98,10 +95,11 @@ def _with_results(original: Job, alias: str) -> Any:
     return filled
 
 
-def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
-    alias = connection.alias
+def _copy(originals: list[Job], source: MetadataSource, connection: BaseDatabaseWrapper) -> list[int]:
+    alias, added = connection.alias, cache(source)
+    new = [_copied(job, copied_metadata(job.metadata, original_id=job.pk, added=added(job.name))) for job in originals]
     if connection.features.can_return_rows_from_bulk_insert:
-        copies = Job.objects.using(alias).bulk_create([_copied(original) for original in originals])
+        copies = Job.objects.using(alias).bulk_create(new)
         ids = [copy.pk for copy in copies]
         notify_on_commit({original.queue_name for original in originals}, using=alias)
         if signals.job_enqueued.has_listeners(Job):
@@ -109,31 +107,29 @@ def _copy(originals: list[Job], connection: BaseDatabaseWrapper) -> list[int]:
         return ids
     return [
         job_id
-        for original in originals
-        for job_id in enqueue_payloads(
-            _as_new(original), [serialize_arguments(original.name, original.arguments)], using=alias
-        )
+        for copy in new
+        for job_id in enqueue_payloads(_as_new(copy), [serialize_arguments(copy.name, copy.arguments)], using=alias)
     ]
 
 
-def _copied(job: Job) -> Job:
+def _copied(job: Job, metadata: dict[str, object]) -> Job:
     return Job(
         name=job.name,
         queue_name=job.queue_name,
         priority=job.priority,
         state=State.READY,
         arguments=job.arguments,
-        metadata=copied_metadata(job.metadata, original_id=job.pk),
+        metadata=metadata,
         max_attempts=job.max_attempts,
         enqueued_at=DatabaseNow(),
         ready_at=DatabaseNow(),
     )
 
 
-def _as_new(job: Job) -> NewJob:
+def _as_new(copy: Job) -> NewJob:
     """Return a copy to insert one by one, for MySQL, which cannot return the ids of many rows."""
-    metadata = json.dumps(copied_metadata(job.metadata, original_id=job.pk), ensure_ascii=False)
-    return NewJob(job.name, job.queue_name, job.priority, job.max_attempts, metadata)
+    metadata = json.dumps(copy.metadata, ensure_ascii=False)
+    return NewJob(copy.name, copy.queue_name, copy.priority, copy.max_attempts, metadata)
 
 
 def _send_enqueued(ids: list[int], alias: str) -> None:

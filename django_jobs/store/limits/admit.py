@@ -49,7 +49,8 @@ def admit(*, using: str | None = None) -> AdmitResult:
         signals = _consume_signals(alias)
     with dialect.write_transaction(connection):
         now = dialect.now(connection)
-        due = Limit.objects.using(alias).filter(check_at__lte=now).order_by("check_at")
+        # Not ``lte=now``: Django writes a whole second for SQLite as a text that sorts before that of SQLite's clock.
+        due = Limit.objects.using(alias).filter(check_at__lt=now + timedelta.resolution).order_by("check_at")
         limits = lock_limits(due.values_list("pk", flat=True)[:LIMITS_PER_ROUND], using=alias, wait=False)
         granted = grant_permits(
             [limit for limit in limits if limit.check_at and limit.check_at <= now], now=now, using=alias

@@ -11,7 +11,7 @@ from itertools import groupby
 
 from ...models import Job, LimitSignal, Permit
 from ...policy.flags import JobFlag
-from ...policy.limits import PermitPhase, RequiredPermit, urgency
+from ...policy.limits import LimitKind, PermitPhase, RequiredPermit, urgency
 from ...policy.states import State
 from ..clock import DatabaseNow
 from ..dialects.shared.by_id import InIds, delete_rows
@@ -57,18 +57,28 @@ def split_limited(ids: Collection[int], *, using: str) -> tuple[list[int], list[
     return [pk for pk in ids if pk not in limited], sorted(limited)
 
 
-def make_ready(ids: Collection[int], *, using: str, **fields: object) -> None:
+def make_ready(ids: Collection[int], *, using: str, priority: int | None = None, **fields: object) -> None:
     """Make jobs, locked by the caller, ready; those under a limit become blocked until it admits them.
 
-    ``fields`` are written to the jobs too.
+    ``fields`` are written to the jobs too, and ``priority`` unless it is None.
     """
     plain, limited = split_limited(ids, using=using)
+    if priority is not None:
+        fields["priority"] = priority
+        set_urgency(limited, priority=priority, using=using)
     jobs = Job.objects.using(using)
     if plain:
         jobs.filter(InIds("pk", plain)).update(state=State.READY, ready_at=DatabaseNow(), **fields)
     if limited:
         jobs.filter(InIds("pk", limited)).update(state=State.BLOCKED, ready_at=None, **fields)
         wait_at_next_limit(limited, using=using)
+
+
+def set_urgency(job_ids: Collection[int], *, priority: int, using: str) -> None:
+    """Let jobs, locked by the caller, wait at their limits as jobs of this priority do."""
+    if job_ids:
+        permits = Permit.objects.using(using).filter(InIds("job_id", job_ids), run=0)
+        permits.exclude(kind=LimitKind.ORDER).update(urgency=urgency(LimitKind.CONCURRENCY, priority))
 
 
 def wait_at_next_limit(job_ids: Collection[int], *, using: str) -> None:
@@ -109,8 +119,12 @@ def cancel_permits(job_ids: Collection[int], *, using: str) -> None:
 
 
 def delete_permits(job_ids: Collection[int], *, using: str) -> None:
-    """Delete the permits of deleted jobs; a use that still counts stays."""
-    delete_rows(Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(phase=PermitPhase.COOLING))
+    """Delete the permits of deleted jobs, and signal the orderings that dead ones held; a use that counts stays."""
+    permits = Permit.objects.using(using).filter(InIds("job_id", job_ids)).exclude(phase=PermitPhase.COOLING)
+    rows = list(permits.order_by().values_list("limit_id", "phase"))
+    if rows:
+        delete_rows(permits)
+        signal_limits({limit_id for limit_id, phase in rows if phase == PermitPhase.HELD}, using=using)
 
 
 def signal_limits(limit_ids: Iterable[int], *, using: str) -> None:

@@ -17,12 +17,15 @@ from ..dialects import open_dialect
 from ..dialects.shared.by_id import InIds, delete_rows
 from ..notify import notify_on_commit
 from ..selection import lock_jobs
+from .open_limits import read_limits
 from .permits import signal_limits, wait_at_next_limit
 
 WINDOW = 2_000
 
 NeedsResolver = Callable[[Job], Sequence[RequiredPermit] | None]
 """Returns the permits that a job needs by the code; None if this code cannot tell."""
+_Turn = tuple[int, int]
+"""A job, and the ordering whose turn is its."""
 
 
 class _Row(NamedTuple):
@@ -39,7 +42,7 @@ def repair_permits(*, after: int, resolve: NeedsResolver, using: str | None = No
     Permits of deleted and ended jobs are deleted, those of postponed ones released, missing limits inserted again. A
     permit of a limit that the code does not define for its job any more is deleted, and the job goes on. A limit at
     which jobs wait for no run and no check is checked. None at the end. Three statements if nothing is wrong, and one
-    or two more if jobs wait for runs to end.
+    or two more if jobs wait for runs to end, or dead ones keep their turn: those are loaded, for ``resolve``.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
@@ -49,9 +52,12 @@ def repair_permits(*, after: int, resolve: NeedsResolver, using: str | None = No
     states = _states({row.job_id for row in rows}, alias)
     ids = {row.limit_id for row in rows}
     check_at = dict(Limit.objects.using(alias).filter(InIds("pk", ids)).values_list("pk", "check_at"))
-    wrong = {row.job_id for row in rows if _corrected(row, states) != row.phase}
+    holding = _holding_when_dead(rows, states, alias)
+    given_up = _given_up(holding, resolve, alias)
+    holding -= given_up
+    wrong = {row.job_id for row in rows if _corrected(row, states, holding) != row.phase}
     lacking = [row for row in rows if row.limit_id not in check_at and row.job_id not in wrong]
-    repaired = _correct(wrong, alias) if wrong else 0
+    repaired = _correct(wrong, given_up, alias) if wrong else 0
     repaired += _restore_limits(lacking, resolve, alias) if lacking else 0
     unchecked = [row for row in rows if row.phase == PermitPhase.WAITING and check_at.get(row.limit_id, row) is None]
     repaired += _check_idle_limits(unchecked, alias) if unchecked else 0
@@ -73,12 +79,42 @@ def _states(job_ids: Collection[int], alias: str) -> dict[int, str]:
     return dict(Job.objects.using(alias).filter(InIds("pk", job_ids)).values_list("pk", "state"))
 
 
-def _corrected(row: _Row, states: dict[int, str]) -> PermitPhase | None:
+def _holding_when_dead(rows: Iterable[_Row], states: dict[int, str], alias: str) -> set[_Turn]:
+    """Return the turns that dead jobs keep by the rule in the ordering's row. No statement if there is none."""
+    turns = {
+        (row.job_id, row.limit_id)
+        for row in rows
+        if row.phase == PermitPhase.HELD and states.get(row.job_id) == State.DEAD
+    }
+    if not turns:
+        return set()
+    limits = read_limits({limit_id for _, limit_id in turns}, using=alias)
+    holding = {limit.id for limit in limits if limit.rule.hold_when_dead}
+    return {(job_id, limit_id) for job_id, limit_id in turns if limit_id in holding}
+
+
+def _given_up(turns: Collection[_Turn], resolve: NeedsResolver, alias: str) -> set[_Turn]:
+    """Return those of the turns that dead jobs keep no longer by the code of now: no later job may bring its rule."""
+    jobs = Job.objects.using(alias).in_bulk({job_id for job_id, _ in turns}) if turns else {}
+    needs = {pk: resolve(job) for pk, job in jobs.items()}
+    return {(job_id, limit_id) for job_id, limit_id in turns if not _may_hold(limit_id, needs.get(job_id))}
+
+
+def _may_hold(limit_id: int, needs: Sequence[RequiredPermit] | None) -> bool:
+    return needs is None or any(need.limit_id == limit_id and need.rule.hold_when_dead for need in needs)
+
+
+def _corrected(row: _Row, states: dict[int, str], holding: Collection[_Turn]) -> PermitPhase | None:
     state = states.get(row.job_id)
-    return corrected_phase(LimitKind(row.kind), PermitPhase(row.phase), State(state) if state else None)
+    return corrected_phase(
+        LimitKind(row.kind),
+        PermitPhase(row.phase),
+        State(state) if state else None,
+        holds_when_dead=(row.job_id, row.limit_id) in holding,
+    )
 
 
-def _correct(job_ids: Collection[int], alias: str) -> int:
+def _correct(job_ids: Collection[int], given_up: Collection[_Turn], alias: str) -> int:
     """Delete the permits of jobs that need none, and release those of jobs that are not due."""
     dialect, connection = open_dialect(alias)
     permits = Permit.objects.using(alias).filter(InIds("job_id", job_ids))
@@ -86,8 +122,9 @@ def _correct(job_ids: Collection[int], alias: str) -> int:
         locked = Job.objects.using(alias).filter(InIds("pk", job_ids)).select_for_update().order_by("pk")
         states = dict(locked.values_list("pk", "state"))
         rows = [_Row(*row) for row in permits.values_list(*_Row._fields)]
-        wrong = [row for row in rows if _corrected(row, states) != row.phase]
-        gone = {row.job_id for row in wrong if _corrected(row, states) is None}
+        holding = _holding_when_dead(rows, states, alias).difference(given_up)
+        wrong = [row for row in rows if _corrected(row, states, holding) != row.phase]
+        gone = {row.job_id for row in wrong if _corrected(row, states, holding) is None}
         asleep = {row.job_id for row in wrong} - gone
         delete_rows(permits.filter(InIds("job_id", gone)).exclude(phase=PermitPhase.COOLING))
         for row in wrong:

@@ -109,6 +109,7 @@ def limits_page(
         rows=_with_status(page.rows, connection.alias),
         next_cursor=page.next_cursor,
         is_truncated=page.is_truncated,
+        scanned=page.scanned,
     )
 
 

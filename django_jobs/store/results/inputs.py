@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from ...arguments.serialization import (
@@ -27,26 +26,42 @@ def with_results(job_id: int, arguments: Any, *, using: str | None = None) -> An
     """
     if not has_result_placeholders(arguments):
         return arguments
+    return fill_in_results(arguments, [result.read for result in predecessor_results(job_id, using=using)])
+
+
+def predecessor_results(job_id: int, *, limit: int | None = None, using: str | None = None) -> list[PredecessorResult]:
+    """Return the results of the jobs that a job waits for, in the order of their numbers. Two statements."""
     _, connection = open_dialect(using)
     edges = Dependency.objects.using(connection.alias).filter(is_met__in=MET_OR_UNMET, job=job_id)
-    predecessors = list(edges.order_by("position").values_list("predecessor_id", flat=True))
+    predecessors = list(edges.order_by("position").values_list("predecessor_id", flat=True)[:limit])
     columns = ("pk", "name", "state", "result_data")
     rows = Job.objects.using(connection.alias).filter(pk__in=predecessors).values_list(*columns)
     found = {pk: (name, state, result) for pk, name, state, result in rows}
-    return fill_in_results(arguments, [_Result(predecessor, found) for predecessor in predecessors])
+    return [PredecessorResult(predecessor, found.get(predecessor)) for predecessor in predecessors]
 
 
-class _Result:
-    """One predecessor's result, read when a placeholder needs it."""
+class PredecessorResult:
+    """A predecessor's result, read when a placeholder needs it. ``row``: name, state and result, None if deleted."""
 
-    def __init__(self, job_id: int, found: Mapping[int, tuple[str, str, Any]]) -> None:
-        self._job_id, self._found = job_id, found
+    def __init__(self, job_id: int, row: tuple[str, str, Any] | None) -> None:
+        self.job_id, self.row = job_id, row
 
-    def __call__(self) -> Any:
-        if self._job_id not in self._found:
-            raise ResultNotPassedError(f"the result of job {self._job_id} cannot be passed on: the job is deleted")
-        name, state, result = self._found[self._job_id]
-        what = f"the result of job {self._job_id} ({name}) cannot be passed on"
+    @property
+    def name(self) -> str:
+        """The name of the job, empty if it is deleted."""
+        return self.row[0] if self.row else ""
+
+    @property
+    def is_in_file(self) -> bool:
+        """True if the result must be read from a file."""
+        return self.row is not None and parse_result_file(self.row[2]) is not None
+
+    def read(self) -> Any:
+        """Return the result as JSON. Raises ResultNotPassedError and ResultUnreadableError."""
+        if self.row is None:
+            raise ResultNotPassedError(f"the result of job {self.job_id} cannot be passed on: the job is deleted")
+        name, state, result = self.row
+        what = f"the result of job {self.job_id} ({name}) cannot be passed on"
         if state != State.SUCCEEDED:
             raise ResultNotPassedError(f"{what}: the job is {state}")
         if result == RESULT_NOT_STORABLE:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from django.db.models import Q
 
-from ...conf import project_name, project_names
+from ...conf import get_settings, project_name, project_names
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Tick
 from ...models.base import MAX_ACTOR_LENGTH
@@ -17,6 +17,7 @@ from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.shared.by_id import delete_rows
 from ..notify import notify_schedulers_on_commit
+from ..selection import alias_of
 from .queued_ticks import QUEUED_TICK_CHECK_INTERVAL, has_queued_ticks, skip_queued_ticks
 
 ROWS_PER_STATEMENT = 1_000
@@ -48,7 +49,7 @@ def save_schedule(
     Its ticks stay; if its times have changed it is next due after now. Raises ConfigurationError if the name is taken,
     the row was deleted, or code defines it.
     """
-    dialect, connection = open_dialect(using)
+    dialect, connection = open_dialect(alias_of(replaces, using) or get_settings().database_of_schedules)
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
     with dialect.write_transaction(connection):
         row = rows.filter(pk=replaces.pk).first() if replaces is not None else CronSchedule()
@@ -68,7 +69,7 @@ def save_schedule(
 
 def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = None) -> bool:
     """Pause a schedule; return False if it was paused before. Its jobs go on, queued ticks are skipped."""
-    dialect, connection = open_dialect(using)
+    dialect, connection = open_dialect(alias_of(schedule, using))
     rows = CronSchedule.objects.using(connection.alias).filter(pk=schedule.pk, paused_at__isnull=True)
     with dialect.write_transaction(connection):
         changed = rows.update(
@@ -83,7 +84,7 @@ def pause_schedule(schedule: CronSchedule, *, by: str = "", using: str | None = 
 
 def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool:
     """Resume a schedule, next due after now; return False if it was not paused."""
-    dialect, connection = open_dialect(using)
+    dialect, connection = open_dialect(alias_of(schedule, using))
     rows = CronSchedule.objects.using(connection.alias).select_for_update()
     with dialect.write_transaction(connection):
         row = rows.filter(pk=schedule.pk, paused_at__isnull=False).first()
@@ -98,7 +99,7 @@ def resume_schedule(schedule: CronSchedule, *, using: str | None = None) -> bool
 
 def delete_schedule(schedule: CronSchedule, *, using: str | None = None) -> None:
     """Delete a schedule with its ticks; its jobs stay. Raises ConfigurationError if code defines it."""
-    dialect, connection = open_dialect(using)
+    dialect, connection = open_dialect(alias_of(schedule, using))
     rows = CronSchedule.objects.using(connection.alias)
     if rows.filter(pk=schedule.pk, is_from_code=True, disabled_at__isnull=True).exists():
         raise ConfigurationError(f"schedule {schedule.name!r} is defined in code; remove it there, or pause it")

@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
-from ...conf.readers import MAX_ATTEMPTS_BOUND, MAX_PRIORITY, MIN_PRIORITY
+from ...conf.readers import MAX_ATTEMPTS_BOUND
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Job, Tick
 from ...policy.flags import JobFlag
+from ...policy.metadata import SCHEDULE_KEY, MetadataSource
 from ...policy.overlap import Overlap, OverlapDecision, decide_overlap
+from ...policy.plurals import counted
+from ...policy.priorities import MAX_PRIORITY, MIN_PRIORITY
 from ...policy.schedule import TickOutcome, plan_ticks
 from ...policy.states import FINAL_STATES
 from ..dialects import open_dialect
@@ -55,12 +59,18 @@ class _Tick:
 
 
 class TickRound:
-    """Decides on ``schedules``, locked by the caller's transaction, and saves in that transaction."""
+    """Decides on ``schedules``, locked by the caller's transaction, and saves in that transaction.
 
-    def __init__(self, schedules: Sequence[CronSchedule], *, now: datetime, using: str) -> None:
+    ``metadata_source`` is asked once for each job that is fired.
+    """
+
+    def __init__(
+        self, schedules: Sequence[CronSchedule], *, now: datetime, metadata_source: MetadataSource, using: str
+    ) -> None:
         self.schedules = schedules
         self._now = now
         self._using = using
+        self._added_metadata = cache(metadata_source)
         self._payloads: dict[int, str] = {}
         self._decided: list[_Tick] = []
         self._fired: list[tuple[CronSchedule, _Tick]] = []
@@ -160,7 +170,7 @@ class TickRound:
                 tick.is_open = True
                 self._record(tick, TickOutcome.WAITING, self._reason(running))
             case OverlapDecision.SKIP:
-                more = f", and {len(waiting)} ticks are queued" if waiting else ""
+                more = f", queued: {counted(len(waiting), 'tick')}" if waiting else ""
                 self._record(tick, TickOutcome.SKIPPED, self._reason(running) + more)
 
     def _fire(self, schedule: CronSchedule, tick: _Tick) -> None:
@@ -221,9 +231,15 @@ class TickRound:
             groups[_new_job(schedule, tick.due_at)].append((schedule, tick))
         for new, members in groups.items():
             payloads = [self._payloads[schedule.pk] for schedule, _ in members]
-            ids = enqueue_payloads(new, payloads, using=self._using)
+            metadata = [self._metadata_of(schedule, tick) for schedule, tick in members]
+            ids = enqueue_payloads(new, payloads, metadata=metadata, using=self._using)
             for (_, tick), job_id in zip(members, ids, strict=True):
                 tick.job_id = job_id
+
+    def _metadata_of(self, schedule: CronSchedule, tick: _Tick) -> str:
+        added = self._added_metadata(schedule.job_name)
+        own = {SCHEDULE_KEY: schedule.name, "due_at": tick.due_at.isoformat()}
+        return json.dumps({**added, **own}, ensure_ascii=False)
 
     def _count(self) -> TickResult:
         number = dict.fromkeys(TickOutcome, 0)
@@ -272,7 +288,7 @@ def _new_job(schedule: CronSchedule, due_at: datetime) -> NewJob:
         queue_name=schedule.queue_name,
         priority=schedule.priority,
         max_attempts=schedule.max_attempts,
-        metadata=json.dumps({"due_at": due_at.isoformat()}),
+        metadata="{}",
         flags=int(JobFlag.NONE if expires is None else JobFlag.EXPIRES),
         expires_at=None if expires is None else due_at + schedule.jitter + expires,
     )

@@ -60,16 +60,6 @@ def _shapes(value: Any) -> Iterator[Any]:
         yield {TAG: "model", "pk": {"value": value}}
 
 
-def has_argument_index(rows: Jobs) -> bool:
-    """Tell whether PostgreSQL's optional GIN index of arguments is there. One or two statements of the catalogue."""
-    dialect, connection = open_dialect(rows.db)
-    if not dialect.supports_argument_index:
-        return False
-    with connection.cursor() as cursor:
-        constraints = connection.introspection.get_constraints(cursor, Job._meta.db_table)
-    return any(index.get("type") == "gin" and index["columns"] == ["arguments"] for index in constraints.values())
-
-
 def prefilter_by_object(jobs: Jobs, target: Model, *, argument: str | None) -> Jobs:
     """Return jobs whose arguments contain the name of the row's model and its key, or the key under a name.
 

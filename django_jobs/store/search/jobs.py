@@ -11,18 +11,21 @@ running        the index of running jobs                               newest fi
 ready          the index of ready jobs                                 queue, priority, the newest of each first
 scheduled      the index of scheduled jobs                             earliest due first
 dead           the index of dead letters by status                     latest death first
-an argument    PostgreSQL's optional GIN index                         newest first
+an argument    PostgreSQL's optional index of arguments                newest first
+a name         the optional index of names                             newest first
 others         a bounded range of ids                                  newest first
 =============  =====================================================  ==========================================
 
-Other conditions are checked on a bounded number of entries of that index; ``is_truncated`` says so.
+Other conditions are checked on a bounded number of entries of that index; ``is_truncated`` says so. With a time
+(``within``) the search goes on, step by step, until the page is full or the time is used up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import cached_property, partial
 from typing import Any
 
 from django.db.models import Model, OuterRef, Q, QuerySet, Subquery
@@ -35,10 +38,12 @@ from ...policy.job_filter import JobFilter
 from ...policy.states import State
 from ..clock import database_now
 from ..dialects import open_dialect
-from .arguments import filter_by_argument, has_argument_index, prefilter_by_object, references_object
+from .arguments import filter_by_argument, prefilter_by_object, references_object
 from .id_checkpoints import id_after, id_before
 from .keyset_pages import PAGE_SIZE, SCAN_LIMIT, KeysetPage, decode_cursor, keyset_page, read_keyset_page
 from .newest_first import newest_first
+from .optional_indexes import has_argument_index, has_name_index
+from .search_time import SearchTime, search_on
 
 __all__ = ["FilterError", "JobFilter", "find_jobs", "find_jobs_of_object", "in_state", "iter_pages"]
 
@@ -48,6 +53,8 @@ MAX_INDEXED = 10_000
 """If more jobs match an argument, ranges of ids are searched instead: they are not rare."""
 LOOKUP_COST = 10
 """Factor by which fewer entries are scanned if the job of each is read by its key."""
+MAX_LOOKUPS = 20_000
+"""Jobs read by key in one statement."""
 
 NEWEST_FIRST = ("-id",)
 _ORDERS = {
@@ -65,13 +72,17 @@ def find_jobs(
     after: str = "",
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
+    within: SearchTime | None = None,
+    only: tuple[str, ...] = (),
     using: str | None = None,
 ) -> KeysetPage[Job]:
-    """Return up to ``limit`` of the jobs that match, behind the cursor ``after``; at most six statements.
+    """Return up to ``limit`` of the jobs that match, behind the cursor ``after``.
 
-    Their arguments, metadata and results are deferred. Raises FilterError if ``after`` is not a cursor of this filter.
+    One step of at most six statements, or with ``within`` as many steps as that allows, until the page is full.
+    Their arguments, metadata and results are deferred; with ``only`` all other fields but the state and those of the
+    order. Raises FilterError if ``after`` is not a cursor of this filter.
     """
-    return _Search(wanted, limit=limit, scan=scan, using=using).page(after)
+    return _Search(wanted, limit=limit, scan=scan, only=only, using=using).page(after, within)
 
 
 def iter_pages(
@@ -93,6 +104,7 @@ def find_jobs_of_object(
     after: str = "",
     limit: int = PAGE_SIZE,
     scan: int = SCAN_LIMIT,
+    within: SearchTime | None = None,
     using: str | None = None,
 ) -> KeysetPage[Job]:
     """Return jobs whose arguments refer to a row at any depth, or have its key as the argument of the given name.
@@ -101,9 +113,14 @@ def find_jobs_of_object(
     """
     _, connection = open_dialect(using)
     jobs = prefilter_by_object(Job.objects.using(connection.alias), target, argument=argument)
-    page = newest_first(jobs, after=after, limit=limit, scan=scan)
-    rows = [job for job in page.rows if references_object(job.arguments, target, argument=argument)]
-    return replace(page, rows=rows)
+
+    def read(after: str, limit: int, scan: int) -> KeysetPage[Job]:
+        page = newest_first(jobs, after=after, limit=limit, scan=scan)
+        rows = [job for job in page.rows if references_object(job.arguments, target, argument=argument)]
+        return replace(page, rows=rows)
+
+    page = search_on(read, after=after, limit=limit, scan=scan, within=within)
+    return page if within is None else _with_time(page, connection.alias)
 
 
 def in_state(jobs: QuerySet[Job], state: State) -> QuerySet[Job]:
@@ -116,35 +133,60 @@ def _defer_large(jobs: QuerySet[Job]) -> QuerySet[Job]:
     return jobs.defer("arguments", "metadata", "result_data")
 
 
+def _with_time(page: KeysetPage[Job], alias: str) -> KeysetPage[Job]:
+    """Return the page with the time to which a search by ranges of ids has looked back. One statement if it is cut."""
+    if not (page.is_truncated and page.lowest):
+        return page
+    oldest = Job.objects.using(alias).filter(pk__gte=page.lowest).order_by("pk")
+    return replace(page, back_to=oldest.values_list("enqueued_at", flat=True).first())
+
+
 class _Search:
     """One search for the jobs of a filter."""
 
-    def __init__(self, wanted: JobFilter, *, limit: int, scan: int, using: str | None) -> None:
+    def __init__(
+        self, wanted: JobFilter, *, limit: int, scan: int, using: str | None, only: tuple[str, ...] = ()
+    ) -> None:
         _, connection = open_dialect(using)
         self.alias = connection.alias
         if isinstance(wanted.since, timedelta):
             wanted = wanted.frozen(database_now(using=self.alias))
         self.wanted, self.limit, self.scan = wanted, limit, scan
         self.jobs: QuerySet[Job] = _defer_large(Job.objects.using(self.alias))
+        if only:
+            order = _ORDERS.get(wanted.state, NEWEST_FIRST) if wanted.state else NEWEST_FIRST
+            self.jobs = Job.objects.using(self.alias).only("state", *only, *(key.removeprefix("-") for key in order))
         self.dead_letters = DeadLetter.objects.using(self.alias)
 
-    def page(self, after: str) -> KeysetPage[Job]:
+    def page(self, after: str, within: SearchTime | None) -> KeysetPage[Job]:
         """Return the page, read by the index that serves the filter best."""
+        read = self._reader()
+
+        def step(after: str, limit: int, scan: int) -> KeysetPage[Job]:
+            self.limit, self.scan = limit, scan
+            return read(after)
+
+        page = search_on(step, after=after, limit=self.limit, scan=self.scan, within=within)
+        return page if within is None else _with_time(page, self.alias)
+
+    def _reader(self) -> Callable[[str], KeysetPage[Job]]:
+        """Return what reads the step behind a cursor."""
         ids = self._ids()
         if ids is not None:
-            return self._by_index(self._narrow(self.jobs.filter(pk__in=ids)), NEWEST_FIRST, after, is_narrow=False)
+            named = self._narrow(self.jobs.filter(pk__in=ids))
+            return lambda after: self._by_index(named, NEWEST_FIRST, after, is_narrow=False)
         if self.wanted.batch is not None:
-            return self._in_batch(after)
+            return self._in_batch
         state = self.wanted.state
         if state in _ORDERS:
-            return self._in_state(state, after)
+            return partial(self._in_state, state)
         if state is State.DEAD:
-            return self._dead(after)
+            return self._dead
         if self.wanted.wanted_arguments and has_argument_index(self.jobs):
-            found = self._by_arguments(after)
-            if found is not None:
-                return found
-        return self._in_window(after)
+            return lambda after: self._by_arguments(after) or self._in_window(after)
+        if self.wanted.name and has_name_index(self.jobs):
+            return self._by_name
+        return self._in_window
 
     def _ids(self) -> set[int] | None:
         """Return the ids in the filter, None if it has none."""
@@ -170,7 +212,7 @@ class _Search:
         start = decode_cursor(Job, NEWEST_FIRST, after)
         members = self._members(self.wanted.batch or 0)
         members = members if start is None else members.filter(job__lt=start[0])
-        max_members = max(self.scan // LOOKUP_COST, self.limit) if self._is_narrow(besides={"batch"}) else self.limit
+        max_members = self._max_lookups if self._is_narrow(besides={"batch"}) else self.limit
         ids = list(members.order_by("-job").values_list("job_id", flat=True)[: max_members + 1])
         matching = self._narrow(self.jobs.filter(pk__in=ids[:max_members])).order_by(*NEWEST_FIRST)
         rows = list(matching[: self.limit + 1])
@@ -178,7 +220,12 @@ class _Search:
         if len(rows) > self.limit:
             rows = rows[: self.limit]
             last_entry = (rows[-1].pk,)
-        return keyset_page(rows, last_entry, limit=self.limit)
+        return keyset_page(rows, last_entry, limit=self.limit, scanned=max_members)
+
+    @property
+    def _max_lookups(self) -> int:
+        """How many entries are scanned if the job of each is read by its key."""
+        return max(min(self.scan // LOOKUP_COST, MAX_LOOKUPS), self.limit)
 
     def _in_state(self, state: State, after: str) -> KeysetPage[Job]:
         jobs = in_state(self.jobs, state)
@@ -204,7 +251,7 @@ class _Search:
         jobs read by key: a join is planned by estimates, and may read all jobs.
         """
         of_jobs = self._is_narrow(besides={"state", "queue", "name"})
-        limit = max(self.scan // LOOKUP_COST, self.limit) if of_jobs else self.limit
+        limit = self._max_lookups if of_jobs else self.limit
         is_named = bool(self.wanted.queue or self.wanted.name)
         pages = [
             read_keyset_page(
@@ -231,7 +278,8 @@ class _Search:
         if len(seen) > self.limit:
             seen = seen[: self.limit]
             last_entry = (seen[-1].pk,)
-        return keyset_page(self._dead_jobs(seen), last_entry, limit=self.limit)
+        scanned = limit if of_jobs else self.scan
+        return keyset_page(self._dead_jobs(seen), last_entry, limit=self.limit, scanned=scanned)
 
     def _matching(self, dead_letters: list[DeadLetter]) -> set[int]:
         """Return the ids of the dead letters' jobs that match. The text of an error may be in the dead letter only."""
@@ -269,15 +317,32 @@ class _Search:
         last_entry = (ids[self.limit - 1],) if len(ids) > self.limit else None
         return keyset_page(rows, last_entry, limit=self.limit)
 
+    def _by_name(self, after: str) -> KeysetPage[Job]:
+        """Return jobs by the optional index of names; other conditions are checked on a bounded number of them."""
+        return read_keyset_page(
+            self.jobs,
+            NEWEST_FIRST,
+            narrow=self._narrow if self._is_narrow(besides={"name"}) else None,
+            after=after,
+            limit=self.limit,
+            scan=self.scan,
+            within=("name", self.wanted.name),
+        )
+
     def _in_window(self, after: str) -> KeysetPage[Job]:
         wanted = self.wanted
-        above = id_before(wanted.since, using=self.alias) if isinstance(wanted.since, datetime) else 0
         below = None
         if wanted.until is not None and not after:
             highest = id_after(wanted.until, using=self.alias)
             below = None if highest is None else highest + 1
         rows = self._narrow(self.jobs)
-        return newest_first(rows, after=after, below=below, above=above, limit=self.limit, scan=self.scan)
+        return newest_first(rows, after=after, below=below, above=self._above, limit=self.limit, scan=self.scan)
+
+    @cached_property
+    def _above(self) -> int:
+        """An id up to which no job is of the filter's time."""
+        since = self.wanted.since
+        return id_before(since, using=self.alias) if isinstance(since, datetime) else 0
 
     def _is_narrow(self, *, besides: set[str]) -> bool:
         served = besides | ({"queue"} if self.wanted.state is State.READY else set())
@@ -287,9 +352,10 @@ class _Search:
         """Add every condition of the filter."""
         rows = self._add(self._named(jobs, "queue_name", "name"))
         if self.wanted.error:
-            rows = rows.alias(failed=self._attempt_subquery(_error_contains(self.wanted.error))).filter(
-                failed__isnull=False
-            )
+            # A job that was never claimed has no attempt that would have to be looked for.
+            rows = rows.filter(claim_number__gt=0)
+            rows = rows.alias(failed=self._attempt_subquery(_error_contains(self.wanted.error)))
+            rows = rows.filter(failed__isnull=False)
         return rows if self.wanted.state is None else in_state(rows, self.wanted.state)
 
     def _named_dead_letters(self, dead_letters: QuerySet[DeadLetter]) -> QuerySet[DeadLetter]:

@@ -30,7 +30,7 @@ from django.db.models.fields.tuple_lookups import (
     TupleLessThanOrEqual,
 )
 
-from ...policy.filter_values import FilterError
+from ...policy.filter_values import MAX_YEAR, MIN_YEAR, FilterError, is_storable
 from ...policy.messages import gettext_noop
 from ..dialects import open_dialect
 
@@ -50,7 +50,8 @@ class KeysetPage(Generic[R]):
     """One page of rows.
 
     ``next_cursor`` is ``after`` of the next page, None at the end. ``lowest`` and ``highest`` are the ids between
-    which the page was searched, 0 and 0 if it was read along another index.
+    which the page was searched, 0 and 0 if it was read along another index. ``scanned`` is how many ids, or entries of
+    the index, were looked at for a page that is not full, ``back_to`` when the oldest of them was enqueued, if known.
     """
 
     rows: list[R]
@@ -59,6 +60,8 @@ class KeysetPage(Generic[R]):
     """The scan ended before the page was full: later rows may match, too."""
     lowest: int = 0
     highest: int = 0
+    scanned: int = 0
+    back_to: datetime | None = None
 
 
 def read_keyset_page(
@@ -95,7 +98,7 @@ def read_keyset_page(
     found = list(rows[: limit + 1])
     if len(found) > limit:
         last_entry = tuple(getattr(found[limit - 1], name) for name in names)
-    return keyset_page(found[:limit], last_entry, limit=limit)
+    return keyset_page(found[:limit], last_entry, limit=limit, scanned=scan)
 
 
 def hide_selectivity(rows: QuerySet[M], *, served: int = 0) -> QuerySet[M]:
@@ -116,15 +119,23 @@ def hide_selectivity(rows: QuerySet[M], *, served: int = 0) -> QuerySet[M]:
 
 
 def keyset_page(
-    rows: list[R], last_entry: tuple[Any, ...] | None, *, limit: int, lowest: int = 0, highest: int = 0
+    rows: list[R],
+    last_entry: tuple[Any, ...] | None,
+    *,
+    limit: int,
+    lowest: int = 0,
+    highest: int = 0,
+    scanned: int = 0,
 ) -> KeysetPage[R]:
     """Return the page of ``rows`` that ends at ``last_entry``, or at the end of the index."""
+    is_truncated = last_entry is not None and len(rows) < limit
     return KeysetPage(
         rows=rows,
         next_cursor=None if last_entry is None else encode_cursor(last_entry),
-        is_truncated=last_entry is not None and len(rows) < limit,
+        is_truncated=is_truncated,
         lowest=lowest,
         highest=highest,
+        scanned=scanned if is_truncated else 0,
     )
 
 
@@ -157,12 +168,12 @@ def _typed(model: type[Model], key: str, value: Any) -> Any:
     field = model._meta.get_field(key.removeprefix("-"))
     if isinstance(field, DateTimeField):
         instant = datetime.fromisoformat(value)
-        if instant.tzinfo is None:
+        if instant.tzinfo is None or not MIN_YEAR <= instant.year <= MAX_YEAR:
             raise ValueError
         return instant
     if isinstance(field, UUIDField):
         return UUID(value)
-    if isinstance(value, str) and field.get_internal_type() == "CharField":
+    if isinstance(value, str) and field.get_internal_type() == "CharField" and is_storable(value):
         return value
     if type(value) is int and -(2**63) < value < 2**63 and field.get_internal_type() != "CharField":
         return value

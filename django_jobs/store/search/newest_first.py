@@ -51,4 +51,11 @@ def newest_first(
         return keyset_page(found[:limit], (lowest,), limit=limit, lowest=lowest, highest=highest)
     # Not exists(): PostgreSQL answers that by reading the table from its start.
     is_more = bounds.filter(pk__lt=lowest).aggregate(highest=Max("pk"))["highest"] is not None
-    return keyset_page(found, (lowest,) if is_more else None, limit=limit, lowest=lowest, highest=highest)
+    return keyset_page(
+        found,
+        (lowest,) if is_more else None,
+        limit=limit,
+        lowest=lowest,
+        highest=highest,
+        scanned=highest - lowest + 1,
+    )

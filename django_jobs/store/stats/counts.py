@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db.models import Count, Min
 
 from ...models import CronSchedule, DeadLetter, Job, Queue
-from ...policy.health import WaitingQueue
+from ...policy.service_facts import LateSchedule, QueueFacts
 from ...policy.states import State
-from ..clock import database_now
+from ..clock import DatabaseNow
 from ..dialects import open_dialect
 from ..dialects.shared.reads import count_running, read_oldest_ready
+from ..queues import waiting_names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,29 +56,46 @@ def queue_stats(*, using: str | None = None) -> list[QueueStats]:
     ]
 
 
-def waiting_queues(*, using: str | None = None) -> list[WaitingQueue]:
-    """Return the unpaused queues that have ready jobs, with how long their oldest job has been ready.
+def waiting_queues(*, using: str | None = None) -> list[QueueFacts]:
+    """Return the unpaused queues that have ready jobs, each as one with one job, and how long its oldest is ready.
 
     One index lookup per queue and priority, many in one statement, however many jobs wait.
     """
     dialect, connection = open_dialect(using)
     snapshot = dialect.jobs.read_snapshot(connection, None)
     oldest = read_oldest_ready(connection, snapshot.lanes)
-    caps = Queue.objects.using(connection.alias).filter(
-        pk__in=snapshot.capped & oldest.keys(), max_running__isnull=False
-    )
+    capped = {row.name: row for row in Queue.objects.using(connection.alias).filter(pk__in=snapshot.capped)}
+    caps = [row for name, row in capped.items() if name in oldest and row.max_running is not None]
     full = {queue.name for queue in caps if count_running(connection, queue.name) >= (queue.max_running or 0)}
     return [
-        WaitingQueue(name=name, waited=max((snapshot.now - at).total_seconds(), 0), is_full=name in full)
+        QueueFacts(
+            name=name,
+            waiting=1,
+            waited_seconds=max((snapshot.now - at).total_seconds(), 0),
+            is_full=name in full,
+            is_suspended=name in capped and capped[name].suspended_until is not None,
+        )
         for name, at in sorted(oldest.items())
     ]
 
 
-def overdue_schedules(*, by: timedelta, using: str | None = None) -> int:
-    """Return the number of schedules that were due longer than ``by`` ago and have not been checked."""
+def known_queues(*, limit: int | None = None, using: str | None = None) -> list[str]:
+    """Return the queues that have a row, up to ``limit``, or jobs that wait, sorted. Three bounded statements."""
     _, connection = open_dialect(using)
-    schedules = CronSchedule.objects.using(connection.alias)
-    return schedules.filter(next_check_at__lt=database_now(using=connection.alias) - by).count()
+    rows = Queue.objects.using(connection.alias).order_by("name").values_list("name", flat=True)
+    return sorted({*rows[:limit], *waiting_names(using=connection.alias)})
+
+
+def late_schedules(*, limit: int, using: str | None = None) -> list[LateSchedule]:
+    """Return up to ``limit`` schedules whose check is due, the latest first. One statement over an index."""
+    _, connection = open_dialect(using)
+    schedules = CronSchedule.objects.using(connection.alias).filter(next_check_at__lt=DatabaseNow())
+    rows = schedules.annotate(now=DatabaseNow()).order_by("next_check_at", "pk")[:limit]
+    return [
+        LateSchedule(schedule_id=pk, name=name, seconds=(now - check_at).total_seconds())
+        for pk, name, check_at, now in rows.values_list("pk", "name", "next_check_at", "now")
+        if check_at is not None
+    ]
 
 
 def open_dead_letter_count(*, using: str | None = None) -> int:

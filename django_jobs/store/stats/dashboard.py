@@ -3,34 +3,39 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from django.db.models import Count, Min, OuterRef, Q, Subquery, Sum
+from django.db.models import QuerySet
 
-from ...conf import get_settings
-from ...models import Attempt, CronSchedule, DeadLetter, Job, Queue, Rollup, RollupPosition, Worker
+from ...models import CronSchedule, Queue, Rollup, Worker
+from ...policy.backlog import Level, count_arrivals
 from ...policy.claim_cursors import Lane
+from ...policy.durations import Duration, read_duration
+from ...policy.forecast import Forecast, QueueLoad, forecast_queue
 from ...policy.histogram import percentile
 from ...policy.rollup import ALL_QUEUES, span_start
-from ...policy.states import State
+from ...policy.service_facts import BrokerFacts, Some
 from ..dead_letters.groups import GroupSummary, groups_page
+from ..deploys import DeployedRelease
 from ..dialects import open_dialect
-from ..dialects.base.jobs import state_literal
 from ..dialects.shared.reads import ReadyCount, read_ready_counts
+from ..dialects.shared.service_figures import Figure, read_service_figures
+from ..messages.status import read_broker_facts
+from .live_workers import MAX_WORKERS, WorkerStatus, claimed_jobs, live_workers
+from .queue_loads import RATE_MINUTES, Slots, count_slots, is_stopped, read_recent_minutes, read_slots
+from .since_deploy import COMPARED_COLUMNS, TYPES, DeployToCompare, SinceDeploy, compare, deploy_to_compare, with_types
 
 PERIODS = {timedelta(hours=1): 60, timedelta(hours=24): 600, timedelta(days=7): 3600}
 """Periods of the dashboard, with the seconds of a span in each."""
 
 MAX_COUNTED = 10_000
 MAX_QUEUES = 100
-MAX_WORKERS = 100
-MAX_RUNNING = 1_000
 MAX_TICKS = 10
 MAX_GROUPS = 10
-RATE_MINUTES = 10
+MAX_DEPLOYS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,12 +58,18 @@ class Durations:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """Attempts that ended in one span of time, with their wait and run times."""
+    """Attempts that ended in one span of time, with their wait and run times, and the backlog in it.
+
+    ``arrived``: jobs that became ready, None if that is not known, as before the span is over. ``waiting``: the most
+    ready jobs of its samples, None if there are none.
+    """
 
     starts_at: datetime
     succeeded: int = 0
     retried: int = 0
     dead: int = 0
+    arrived: int | None = None
+    waiting: int | None = None
     wait: Durations = Durations()
     run: Durations = Durations()
 
@@ -67,6 +78,7 @@ class Point:
 class QueueStatus:
     """Current status of a queue. ``per_minute``: attempts that ended per minute, over the last ten full minutes.
 
+    ``is_suspended``: its broker is down, and no more than one job is claimed, as a test.
     ``oldest_seconds`` of a paused queue with more than 10,000 waiting jobs is that of the oldest job read.
     """
 
@@ -77,48 +89,19 @@ class QueueStatus:
     per_minute: float
     paused_at: datetime | None
     paused_by: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunningJob:
-    """A job that a worker runs now."""
-
-    job_id: int
-    name: str
-    queue_name: str
-    since: datetime | None
-    progress_done: int | None
-    progress_total: int | None
-    progress_message: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WorkerStatus:
-    """A worker that is not known to have ended; ``is_stale``: its heartbeat has stopped."""
-
-    worker_id: int
-    hostname: str
-    pid: int
-    state: str
-    is_stale: bool
-    queues: list[str]
-    concurrency: int
-    version: str
-    memory_bytes: int | None
-    started_at: datetime
-    heartbeat_at: datetime
-    stop_requested_at: datetime | None
-    running: list[RunningJob]
+    is_suspended: bool
+    forecast: Forecast
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NextTick:
-    """The next tick of a schedule."""
+    """The next tick of a schedule, and when a scheduler checks it: later, if the tick before has not ended."""
 
     schedule_id: int
     schedule_name: str
     job_name: str
     due_at: datetime
+    check_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +109,11 @@ class DashboardSnapshot:
     """The dashboard at one moment.
 
     ``series`` has the attempts that ended before ``rolled_up_until``, None before the first rollup.
-    ``are_queues_truncated`` and ``are_workers_truncated``: there are more than the list has; with
-    ``is_running_truncated`` jobs are missing from the workers' lists. ``retries`` and ``scheduled`` count among the
-    10,000 scheduled jobs that are due next.
+    ``are_queues_truncated`` and ``are_workers_truncated``: there are more than the list has. ``in_hand``: jobs that a
+    worker has claimed and, by its last report, not begun. ``retries`` and ``scheduled`` count among the 10,000
+    scheduled jobs that are due next. ``died_recently`` counts open dead letters of the last hour, up to 1,000,
+    ``open_breakers`` circuit breakers at which jobs wait. ``clock_skew_seconds``: this host's clock minus the
+    database's.
     """
 
     now: datetime
@@ -144,28 +129,45 @@ class DashboardSnapshot:
     workers: list[WorkerStatus]
     are_workers_truncated: bool
     running: int
-    is_running_truncated: bool
+    in_hand: int
     scheduled: BoundedCount
     retries: BoundedCount
     next_retry_at: datetime | None
     ticks: list[NextTick]
     open_dead_letters: BoundedCount
     groups: list[GroupSummary]
+    died_recently: int
+    unknown_jobs: Some
+    broken_schedules: Some
+    open_breakers: Some
+    clock_skew_seconds: float
+    deploys: list[DeployedRelease]
+    since_deploy: SinceDeploy | None
+    brokers: BrokerFacts
 
 
-def dashboard_snapshot(*, period: timedelta = timedelta(hours=1), using: str | None = None) -> DashboardSnapshot:
+def dashboard_snapshot(*, period: Duration = timedelta(hours=1), using: str | None = None) -> DashboardSnapshot:
     """Read everything that the dashboard shows. Raises ValueError if the period is not one of ``PERIODS``."""
+    period = read_duration("period", period)
     if period not in PERIODS:
         raise ValueError(f"expected one of {', '.join(map(str, PERIODS))} as the period, got {period}")
     dialect, connection = open_dialect(using)
     alias = connection.alias
+    asked_at = datetime.now(UTC)
     snapshot = dialect.jobs.read_snapshot(connection, None)
-    rows = _sums(snapshot.now, period, alias)
-    series = _series(rows, snapshot.now, period)
-    running, number_by_queue = _running(alias)
-    queues = _queues(snapshot.now, snapshot.lanes, number_by_queue, alias)
-    workers = _workers(snapshot.now, running, alias)
-    listed = sum(len(worker.running) for worker in workers[:MAX_WORKERS])
+    clock_skew_seconds = _skew(asked_at, snapshot.now, datetime.now(UTC))
+    figures, deploys = read_service_figures(connection, now=snapshot.now, limit=MAX_COUNTED + 1, deploys=MAX_DEPLOYS)
+    rolled_up = (figures["rolled_up"].at or snapshot.now) if figures["rolled_up"].number else None
+    claimed, number_by_queue = claimed_jobs(using=alias)
+    workers = live_workers(snapshot.now, claimed, using=alias)
+    released = [DeployedRelease(**deploy._asdict()) for deploy in deploys]
+    running = {worker.release for worker in workers if not worker.is_stale}
+    compared = deploy_to_compare(released, running=running, now=snapshot.now, using=alias)
+    rows, type_sums = _sums(snapshot.now, period, compared, alias)
+    series = _series(rows, snapshot.now, period, rolled_up)
+    groups = groups_page(now=snapshot.now, using=alias).rows
+    queues = _queues(snapshot.now, snapshot.lanes, number_by_queue, _slots(workers), alias)
+    in_hand = sum(worker.load.in_hand for worker in workers)
     return DashboardSnapshot(
         now=snapshot.now,
         period=period,
@@ -179,48 +181,66 @@ def dashboard_snapshot(*, period: timedelta = timedelta(hours=1), using: str | N
         ),
         wait=_durations(row.waits for row in rows),
         run=_durations(row.runs for row in rows),
-        rolled_up_until=rolled_up_until(using=alias),
+        rolled_up_until=rolled_up,
         queues=queues[:MAX_QUEUES],
         are_queues_truncated=len(queues) > MAX_QUEUES,
         workers=workers[:MAX_WORKERS],
         are_workers_truncated=len(workers) > MAX_WORKERS,
-        running=number_by_queue.total(),
-        is_running_truncated=listed < number_by_queue.total(),
-        **_scheduled(alias),
+        running=max(number_by_queue.total() - in_hand, 0),
+        in_hand=in_hand,
+        **_scheduled(figures["retries"]),
         ticks=_ticks(alias),
-        open_dead_letters=_open_dead_letters(alias),
-        groups=groups_page(limit=MAX_GROUPS, now=snapshot.now, using=alias).rows,
+        brokers=read_broker_facts(using=alias),
+        open_dead_letters=_open_dead_letters(figures),
+        groups=groups[:MAX_GROUPS],
+        died_recently=figures["died"].other,
+        unknown_jobs=Some(number=figures["unknown"].number, example=figures["unknown"].name),
+        broken_schedules=_some(figures["broken"]),
+        open_breakers=_some(figures["breakers"]),
+        clock_skew_seconds=clock_skew_seconds,
+        deploys=released,
+        since_deploy=None if compared is None else compare(compared, type_sums, groups, using=alias),
     )
 
 
 def queue_statuses(*, using: str | None = None) -> list[QueueStatus]:
-    """Return the current status of the first 100 queues, sorted by name; five statements however many."""
+    """Return the current status of the first 100 queues, sorted by name; six statements however many."""
     dialect, connection = open_dialect(using)
     snapshot = dialect.jobs.read_snapshot(connection, None)
-    _, number_by_queue = _running(connection.alias)
-    return _queues(snapshot.now, snapshot.lanes, number_by_queue, connection.alias)[:MAX_QUEUES]
+    _, number_by_queue = claimed_jobs(using=connection.alias)
+    slots = read_slots(using=connection.alias)
+    return _queues(snapshot.now, snapshot.lanes, number_by_queue, slots, connection.alias)[:MAX_QUEUES]
 
 
-def rolled_up_until(*, using: str | None = None) -> datetime | None:
-    """Return the time up to which ended attempts are rolled up, None before the first rollup."""
-    _, connection = open_dialect(using)
-    newest_counted = Attempt.objects.using(connection.alias).filter(pk__lte=OuterRef("done_id")).order_by("-pk")
-    positions = RollupPosition.objects.using(connection.alias).filter(pk=RollupPosition.Source.ATTEMPTS)
-    position = positions.annotate(ended_at=Subquery(newest_counted.values("finished_at")[:1])).first()
-    if position is None:
-        return None
-    return position.seen_at if position.done_id >= position.seen_id else position.ended_at
+def _skew(before: datetime, database: datetime, after: datetime) -> float:
+    """Return by how many seconds this host's clock is ahead, negative if behind, at least.
+
+    The database read its clock at some moment between ``before`` and ``after``.
+    """
+    if database < before:
+        return (before - database).total_seconds()
+    return min((after - database).total_seconds(), 0.0)
 
 
-def _sums(now: datetime, period: timedelta, alias: str) -> list[Rollup]:
-    seconds = PERIODS[period]
-    return list(
-        Rollup.objects.using(alias).filter(
-            span_seconds=seconds,
-            starts_at__gte=_first_start(now, period),
-            starts_at__lte=now,
-            queue_name=ALL_QUEUES,
-        )
+def _some(figure: Figure) -> Some:
+    return Some(number=figure.number, example_id=figure.other or None, example=figure.name)
+
+
+def _sums(
+    now: datetime, period: timedelta, compared: DeployToCompare | None, alias: str
+) -> tuple[list[Rollup], list[Sequence[Any]]]:
+    """Return the sums of each span, and the rows of job types around the deploy to compare. One statement."""
+    sums = Rollup.objects.using(alias).filter(
+        span_seconds=PERIODS[period],
+        starts_at__gte=_first_start(now, period),
+        starts_at__lte=now,
+        queue_name=ALL_QUEUES,
+    )
+    rows: QuerySet[Any, Any] = sums.values_list(*COMPARED_COLUMNS)
+    found = list(rows if compared is None else with_types(rows, compared, using=alias))
+    return (
+        [Rollup(**dict(zip(COMPARED_COLUMNS, row, strict=True))) for row in found if row[0] != TYPES],
+        [row for row in found if row[0] == TYPES],
     )
 
 
@@ -230,22 +250,45 @@ def _first_start(now: datetime, period: timedelta) -> datetime:
     return span_start(now.timestamp(), seconds) - period + timedelta(seconds=seconds)
 
 
-def _series(rows: Iterable[Rollup], now: datetime, period: timedelta) -> list[Point]:
+def _series(rows: Iterable[Rollup], now: datetime, period: timedelta, rolled_up: datetime | None) -> list[Point]:
     by_start = {row.starts_at: row for row in rows}
     first, span = _first_start(now, period), timedelta(seconds=PERIODS[period])
     starts = [first + index * span for index in range(period // span)]
-    return [_point(row) if (row := by_start.get(start)) else Point(starts_at=start) for start in starts]
+    return [
+        _point(
+            start,
+            by_start.get(start),
+            by_start.get(start + span),
+            is_whole=bool(rolled_up and start + span <= rolled_up),
+        )
+        for start in starts
+    ]
 
 
-def _point(row: Rollup) -> Point:
-    return Point(
-        starts_at=row.starts_at,
+def _point(start: datetime, row: Rollup | None, following: Rollup | None, *, is_whole: bool) -> Point:
+    """Return a span; ``is_whole``: it is over, and all that ended in it is rolled up."""
+    ended = row.succeeded + row.retried + row.dead if row else 0
+    point = Point(
+        starts_at=start, arrived=count_arrivals(_level(row), _level(following), ended=ended) if is_whole else None
+    )
+    if row is None:
+        return point
+    return replace(
+        point,
         succeeded=row.succeeded,
         retried=row.retried,
         dead=row.dead,
+        waiting=row.max_waiting,
         wait=_durations([row.waits]),
         run=_durations([row.runs]),
     )
+
+
+def _level(row: Rollup | None) -> Level | None:
+    """Return the level at a span's start; None if it was not sampled, or not all was counted."""
+    if row is None or row.waiting is None:
+        return None
+    return Level(waiting=row.waiting, running=row.running or 0)
 
 
 def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:
@@ -260,135 +303,78 @@ def _durations(histograms: Iterable[Mapping[str, int]]) -> Durations:
     )
 
 
-def _running(alias: str) -> tuple[list[Job], Counter[str]]:
-    """Return running jobs, oldest first and up to a limit, and the number of running jobs in each queue."""
-    jobs = Job.objects.using(alias).filter(state=state_literal(State.RUNNING))
-    rows = list(
-        jobs.order_by("pk").only(
-            "name",
-            "queue_name",
-            "worker_id",
-            "started_at",
-            "progress_done",
-            "progress_total",
-            "progress_message",
-        )[: MAX_RUNNING + 1]
-    )
-    if len(rows) <= MAX_RUNNING:
-        return rows, Counter(job.queue_name for job in rows)
-    numbers = jobs.order_by().values_list("queue_name").annotate(number=Count("pk"))
-    return rows[:MAX_RUNNING], Counter(dict(numbers))
+def _slots(workers: Iterable[WorkerStatus]) -> Slots:
+    slots: Counter[frozenset[str]] = Counter()
+    for worker in workers:
+        if worker.state == Worker.State.RUNNING and not worker.is_stale:
+            slots[frozenset(worker.queues)] += worker.concurrency
+    return slots
 
 
-def _queues(now: datetime, lanes: list[Lane], running: Counter[str], alias: str) -> list[QueueStatus]:
+def _queues(now: datetime, lanes: list[Lane], running: Counter[str], slots: Slots, alias: str) -> list[QueueStatus]:
     _, connection = open_dialect(alias)
-    rates = _rates(now, alias)
+    minutes = read_recent_minutes(now, using=alias)
+    rates = minutes.rates()
     rows = {queue.name: queue for queue in Queue.objects.using(alias).order_by("name")[: MAX_QUEUES + 1]}
     names = sorted(set(rows) | {lane.queue_name for lane in lanes} | set(running) | set(rates))
     names = names[: MAX_QUEUES + 1]
     waiting = read_ready_counts(connection, queues=names[:MAX_QUEUES], heads=lanes, limit=MAX_COUNTED + 1)
-    nothing = ReadyCount(0, None)
-    return [
-        _queue(name, rows.get(name), waiting.get(name, nothing), now, running[name], rates.get(name, 0))
-        for name in names
-    ]
-
-
-def _queue(name: str, row: Queue | None, waiting: ReadyCount, now: datetime, running: int, ended: int) -> QueueStatus:
-    return QueueStatus(
-        name=name,
-        waiting=_bounded(waiting.number),
-        oldest_seconds=max((now - waiting.oldest).total_seconds(), 0) if waiting.oldest else None,
-        running=running,
-        per_minute=ended / RATE_MINUTES,
-        paused_at=row.paused_at if row else None,
-        paused_by=row.paused_by if row else "",
-    )
-
-
-def _rates(now: datetime, alias: str) -> dict[str, int]:
-    """Return the number of attempts that ended in each queue in the last ten full minutes."""
-    this_minute = span_start(now.timestamp(), 60)
-    rows = Rollup.objects.using(alias).filter(
-        span_seconds=60,
-        starts_at__gte=this_minute - timedelta(minutes=RATE_MINUTES),
-        starts_at__lt=this_minute,
-    )
-    sums = rows.order_by().values_list("queue_name").annotate(Sum("succeeded"), Sum("retried"), Sum("dead"))
-    return {name: sum(numbers) for name, *numbers in sums if name not in {ALL_QUEUES, ""}}
-
-
-def _workers(now: datetime, running: Iterable[Job], alias: str) -> list[WorkerStatus]:
-    """Return the workers that are not known to have ended, up to one more than the limit."""
-    stale_before = now - get_settings().worker.stale_after
-    jobs: dict[int | None, list[RunningJob]] = {}
-    for job in running:
-        jobs.setdefault(job.worker_id, []).append(
-            RunningJob(
-                job_id=job.pk,
-                name=job.name,
-                queue_name=job.queue_name,
-                since=job.started_at,
-                progress_done=job.progress_done,
-                progress_total=job.progress_total,
-                progress_message=job.progress_message,
+    statuses = []
+    for name in names:
+        count, row = waiting.get(name, ReadyCount(0, None)), rows.get(name)
+        bounded = _bounded(count.number)
+        load = QueueLoad(
+            waiting=bounded.number,
+            is_more=bounded.is_more,
+            slots=count_slots(name, slots),
+            minutes=minutes.of(name),
+            is_stopped=is_stopped(row),
+        )
+        statuses.append(
+            QueueStatus(
+                name=name,
+                waiting=bounded,
+                oldest_seconds=max((now - count.oldest).total_seconds(), 0) if count.oldest else None,
+                running=running[name],
+                per_minute=rates.get(name, 0) / RATE_MINUTES,
+                paused_at=row.paused_at if row else None,
+                paused_by=row.paused_by if row else "",
+                is_suspended=row is not None and row.suspended_until is not None,
+                forecast=forecast_queue(load, now=now),
             )
         )
-    rows = Worker.objects.using(alias).filter(state__in=Worker.ALIVE_STATES).order_by("pk")[: MAX_WORKERS + 1]
-    return [
-        WorkerStatus(
-            worker_id=row.pk,
-            hostname=row.hostname,
-            pid=row.pid,
-            state=row.state,
-            is_stale=row.heartbeat_at < stale_before,
-            queues=row.queues,
-            concurrency=row.concurrency,
-            version=row.version,
-            memory_bytes=row.memory_bytes,
-            started_at=row.started_at,
-            heartbeat_at=row.heartbeat_at,
-            stop_requested_at=row.stop_requested_at,
-            running=jobs.get(row.pk, []),
-        )
-        for row in rows
-    ]
+    return statuses
 
 
-def _scheduled(alias: str) -> dict[str, Any]:
-    is_retry = Q(attempt__gt=0)
-    first = (
-        Job.objects.using(alias)
-        .filter(state=state_literal(State.SCHEDULED), run_after__isnull=False)  # MariaDB's index holds all jobs
-        .order_by("run_after", "pk")
-        .values("pk", "run_after", "attempt")[: MAX_COUNTED + 1]
-    )
-    found = first.aggregate(
-        number=Count("pk"),
-        retries=Count("pk", filter=is_retry),
-        next_retry_at=Min("run_after", filter=is_retry),
-    )
-    scheduled = _bounded(found["number"])
+def _scheduled(figure: Figure) -> dict[str, Any]:
+    scheduled = _bounded(figure.number)
     return {
         "scheduled": scheduled,
-        "retries": BoundedCount(number=min(found["retries"], MAX_COUNTED), is_more=scheduled.is_more),
-        "next_retry_at": found["next_retry_at"],
+        "retries": BoundedCount(number=min(figure.other, MAX_COUNTED), is_more=scheduled.is_more),
+        "next_retry_at": figure.at,
     }
 
 
 def _ticks(alias: str) -> list[NextTick]:
     rows = CronSchedule.objects.using(alias).filter(next_check_at__isnull=False, next_due_at__isnull=False)
     ticks = [
-        NextTick(schedule_id=row.pk, schedule_name=row.name, job_name=row.job_name, due_at=row.next_due_at)
+        NextTick(
+            schedule_id=row.pk,
+            schedule_name=row.name,
+            job_name=row.job_name,
+            due_at=row.next_due_at,
+            check_at=row.next_check_at,
+        )
         for row in rows.order_by("next_check_at", "pk")[:MAX_TICKS]
-        if row.next_due_at is not None
+        if row.next_due_at is not None and row.next_check_at is not None
     ]
     return sorted(ticks, key=lambda tick: (tick.due_at, tick.schedule_id))
 
 
-def _open_dead_letters(alias: str) -> BoundedCount:
-    dead_letters = DeadLetter.objects.using(alias).filter(status=DeadLetter.Status.OPEN).order_by("pk")
-    return _bounded(dead_letters.values("pk")[: MAX_COUNTED + 1].aggregate(number=Count("pk"))["number"])
+def _open_dead_letters(figures: Mapping[str, Figure]) -> BoundedCount:
+    """Return the number of open dead letters: above the limit by the groups' counts, exactly, if there are any yet."""
+    exact = figures.get("in_groups")
+    return _bounded(figures["open"].number) if exact is None else BoundedCount(number=exact.number)
 
 
 def _bounded(number: int) -> BoundedCount:

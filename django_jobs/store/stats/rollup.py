@@ -17,16 +17,18 @@ a frozen server) is missing from the sums; so is an attempt that is purged withi
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime, timedelta
 
 from django.db.models import Max, Min
 
 from ...models import Attempt, DeadLetter, DeadLetterHour, Rollup, RollupPosition
 from ...policy.rollup import SPAN_RETENTION, AttemptCount, Span, SpanTotals, span_start, totals_by_span
+from ...policy.type_rollup import totals_by_type
 from ..clock import DatabaseNow, database_now
 from ..dead_letters.group_counts import DIED_AT, RollupDeadLetter, add_dead_letters, parse_died_at
 from ..dialects import open_dialect
+from .type_rollup import add_to_types
 
 MIN_AGE = timedelta(seconds=10)
 ATTEMPTS_PER_RANGE = 10_000
@@ -146,14 +148,14 @@ def _read_dead_letters(above: int, upto: int, alias: str) -> list[RollupDeadLett
     rows = DeadLetter.objects.using(alias).filter(pk__gt=above, pk__lte=upto).order_by("pk")
     now = database_now(using=alias)
     return [
-        RollupDeadLetter(pk, fingerprint, parse_died_at(died_at) or now, queue_name)
-        for pk, fingerprint, died_at, queue_name in rows.values_list("pk", "fingerprint", DIED_AT, "queue_name")
+        RollupDeadLetter(pk, fingerprint, parse_died_at(died_at) or now, *names)
+        for pk, fingerprint, died_at, *names in rows.values_list("pk", "fingerprint", DIED_AT, "queue_name", "job_name")
     ]
 
 
 def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str) -> bool:
     """Lock both positions and advance one; False if another process has advanced it."""
-    locked = list(RollupPosition.objects.using(alias).select_for_update().order_by("pk"))
+    locked = list(RollupPosition.objects.using(alias).filter(pk__in=SOURCES).select_for_update().order_by("pk"))
     if not any(position.source == source and position.done_id == done_id for position in locked):
         return False
     RollupPosition.objects.using(alias).filter(pk=source).update(done_id=upto)
@@ -161,13 +163,21 @@ def _advance(source: RollupPosition.Source, done_id: int, upto: int, alias: str)
 
 
 def _count_deaths(dead_letters: Iterable[RollupDeadLetter]) -> list[AttemptCount]:
-    numbers = Counter((int(row.died_at.timestamp() // 60), row.queue_name) for row in dead_letters)
-    return [AttemptCount(minute, queue, "dead", None, None, number) for (minute, queue), number in numbers.items()]
+    numbers = Counter((int(row.died_at.timestamp() // 60), row.queue_name, row.job_name) for row in dead_letters)
+    return [
+        AttemptCount(minute, queue, job_name, number, dead=number)
+        for (minute, queue, job_name), number in numbers.items()
+    ]
 
 
-def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
-    """Add to the rows of the three spans; the caller has locked the positions, so nobody else writes them."""
-    sums = totals_by_span(counted, now=database_now(using=alias))
+def _add_to_rollups(counted: Collection[AttemptCount], alias: str) -> None:
+    """Add to the rows of the spans; the caller has locked the positions, so nobody else writes them."""
+    now = database_now(using=alias)
+    _add_to_queues(totals_by_span(counted, now=now), alias)
+    add_to_types(totals_by_type(counted, now=now), using=alias)
+
+
+def _add_to_queues(sums: dict[Span, SpanTotals], alias: str) -> None:
     stored = _read_sums(sums, alias)
     rows = []
     for span, added in sums.items():
@@ -181,12 +191,16 @@ def _add_to_rollups(counted: Iterable[AttemptCount], alias: str) -> None:
         row.runs = _merge_histograms(row.runs, added.runs)
         row.pk = None
         rows.append(row)
-    _upsert(
-        rows,
-        unique=["span_seconds", "starts_at", "queue_name"],
-        fields=["succeeded", "retried", "dead", "waits", "runs"],
-        alias=alias,
-    )
+    upsert_rollups(rows, fields=["succeeded", "retried", "dead", "waits", "runs"], alias=alias)
+
+
+def upsert_rollups(rows: list[Rollup], *, fields: list[str], alias: str) -> None:
+    """Insert rows, or overwrite only these fields of those that exist.
+
+    In one order, for two write the same rows: the roll-up and the sample of the backlog would wait for each other.
+    """
+    rows = sorted(rows, key=lambda row: (row.span_seconds, row.starts_at, row.queue_name))
+    _upsert(rows, unique=["span_seconds", "starts_at", "queue_name"], fields=fields, alias=alias)
 
 
 def _read_sums(sums: dict[Span, SpanTotals], alias: str) -> dict[Span, Rollup]:

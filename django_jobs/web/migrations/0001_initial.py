@@ -14,10 +14,11 @@ class Migration(migrations.Migration):
             name="Token",
             fields=[
                 ("id", models.BigAutoField(primary_key=True, serialize=False)),
-                ("name", models.CharField(max_length=100)),
-                ("key", django_jobs.models.base.NameField(max_length=12, unique=True)),
+                ("name", models.CharField(max_length=100, verbose_name="name")),
+                ("key", django_jobs.models.base.NameField(max_length=12, unique=True, verbose_name="key")),
                 ("secret_hash", models.CharField(max_length=64)),
                 ("job_names", models.JSONField(default=list)),
+                ("reads_metrics", models.BooleanField(default=False, verbose_name="may read metrics")),
                 ("created_at", models.DateTimeField()),
                 ("created_by", models.CharField(default="", max_length=150)),
                 ("last_used_at", models.DateTimeField(null=True)),

@@ -9,10 +9,11 @@ from __future__ import annotations
 import logging
 import time
 
+from ...log_records import log_job
 from ...store.dialects.base.jobs import Claim
 from ...store.lifecycle.cancel import cancel_requested_ids
 from ..execution.runtime import WorkerContext
-from ..executors.base import Executor
+from ..executors.base import Executor, take_waiting
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -36,8 +37,16 @@ class CancelWatcher:
         """Check if it is worthwhile."""
         latest_start = time.monotonic() - MIN_RUNNING_SECONDS
         if any(since <= latest_start for executor in self._executors for _, since in executor.running()):
-            self._check(self._context.active_claims.copy())
+            self.check()
         return CHECK_INTERVAL_SECONDS
+
+    def check(self) -> None:
+        """Check now, however long the jobs have been running."""
+        self._check(self._context.active_claims.copy())
+
+    def was_requested(self, claim: Claim) -> bool:
+        """Tell whether a check has found the request to cancel this run; no statement."""
+        return self._notified.get(claim.job_id) is claim
 
     def _check(self, claims: dict[int, Claim]) -> None:
         self._notified = {pk: claim for pk, claim in self._notified.items() if claims.get(pk) is claim}
@@ -46,12 +55,10 @@ class CancelWatcher:
             claim = claims[job_id]
             if any(self._deliver(executor, claim) for executor in self._executors):
                 self._notified[job_id] = claim
-                logger.info("job %s (%s): cancellation was requested", job_id, claim.name)
+                log_job(logger, logging.DEBUG, claim, "is told that its cancellation was requested")
 
     def _deliver(self, executor: Executor, claim: Claim) -> bool:
-        try:
-            executor.waiting.remove(claim)
-        except (ValueError, IndexError):  # it is not there, or another thread took some claims meanwhile
+        if not take_waiting(executor, claim):
             return executor.interrupt(claim)
         self._context.events.claim_released(claim)
         return True

@@ -6,20 +6,19 @@ import logging
 import time
 
 from ...policy.clock_steps import ClockReading, step_back, step_forward
-from ...store.clock import database_now
 from ...store.future_instants import future_instants
 from ..execution.runtime import WorkerContext
 from .table_walk import TableWalk, Walk
 
 logger = logging.getLogger("django_jobs.worker")
 
-PASS_INTERVAL_SECONDS = 15.0
+PASS_INTERVAL_SECONDS = 300.0
 
 
 class ClockSteps:
     """``step`` compares the database's clock with this host's monotonic one, and checks the next windows of tables.
 
-    A pass begins with the worker, every quarter of a minute, for steps that nobody has seen, and at a step.
+    A pass begins with the worker, at a step, and every five minutes, for steps that nobody has seen.
     """
 
     def __init__(self, context: WorkerContext) -> None:
@@ -29,15 +28,12 @@ class ClockSteps:
             interval_seconds=PASS_INTERVAL_SECONDS,
             using=context.using,
         )
-        self._using = context.using
         self._last: ClockReading | None = None
         self._stale_after = context.settings.worker.stale_after
         self._distrust_until = 0.0
 
-    def step(self) -> None:
+    def step(self, reading: ClockReading) -> None:
         """Do one round."""
-        before = time.monotonic()
-        reading = ClockReading(before, database_now(using=self._using), time.monotonic())
         last, self._last = self._last, reading
         if last is not None:
             self._compare(last, reading)

@@ -33,13 +33,17 @@ class ConsistencyCheck:
     """``step`` checks the next window of each table; a pass begins with the worker, and again after an interval."""
 
     def __init__(self, context: WorkerContext) -> None:
-        permits = Walk("repaired %s permits without a job or a limit", partial(repair_permits, resolve=needs_of_job), 0)
+        permits = Walk(
+            "repaired permits without a job or a limit: %s", partial(repair_permits, resolve=needs_of_job), 0
+        )
         counts = (
             Walk(
-                "released %s blocked jobs that waited for nothing", partial(release_unblocked, resolve=needs_of_job), 0
+                "released jobs that were blocked for nothing: %s",
+                partial(release_unblocked, resolve=needs_of_job),
+                0,
             ),
-            Walk("corrected the counts of %s batches", recount_batches, 0),
-            Walk("corrected the numbers of open dead letters of %s groups", recount_groups, ""),
+            Walk("corrected the counts of batches: %s", recount_batches, 0),
+            Walk("corrected the numbers of open dead letters of groups: %s", recount_groups, ""),
         )
         self.walks = (
             TableWalk([permits], interval_seconds=PERMITS_INTERVAL_SECONDS, using=context.using),

@@ -8,14 +8,23 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Mapping
 from datetime import datetime, timedelta
+from functools import partial
 
 from ...conf import Settings, project_name
+from ...hooks import hook_metadata_by_name, load_hooks
+from ...log_records import record_fields
+from ...observers import listeners, tell_ticks_decided
+from ...policy.plurals import counted
+from ...policy.schedule import TickOutcome
 from ...schedules import all_schedules, spec_from_row
 from ...store.clock import database_now
 from ...store.schedules.definitions import SyncResult, sync_schedules
 from ...store.schedules.tick import seconds_until_next_check, tick
 from ...store.schedules.tick_round import TickResult
+from ...store.transactions import savepoint
+from ..system.forked_copies import end_copy_since, fork_count
 from .notifiers import Notifier
 
 logger = logging.getLogger("django_jobs.scheduler")
@@ -50,6 +59,8 @@ class Scheduler:
         left = seconds_until_next_check(using=using)
         while left == 0:
             ticked = fire_due(using=using)
+            if listeners:
+                tell_ticks_decided(count_ticks(ticked))
             log_ticks(ticked)
             left = seconds_until_next_check(using=using)
             if left == 0 and not ticked.checked:
@@ -73,9 +84,9 @@ def sync_code_schedules(*, using: str, started: float) -> SyncResult:
 
 def fire_due(*, using: str) -> TickResult:
     """Fire all due schedules, round by round; return the sum of the rounds."""
-    total = TickResult()
+    total, metadata_source = TickResult(), partial(_metadata_of_tick, using=using)
     while True:
-        ticked = tick(using=using)
+        ticked = tick(metadata_source=metadata_source, using=using)
         total = TickResult(
             fired=total.fired + ticked.fired,
             waiting=total.waiting + ticked.waiting,
@@ -87,6 +98,22 @@ def fire_due(*, using: str) -> TickResult:
         )
         if not ticked.full:
             return total
+
+
+def _metadata_of_tick(name: str, *, using: str) -> Mapping[str, object]:
+    """Return what hooks add to a tick's job. If one fails, the tick fires without: there is no caller to tell."""
+    forks = fork_count()
+    try:
+        if not load_hooks():
+            return {}
+        with savepoint(using=using):
+            return hook_metadata_by_name(name)
+    except BaseException:  # a hook may raise anything
+        text = "job %s: a hook failed; the schedule enqueues it without metadata of the hooks"
+        logger.exception(text, name, extra=record_fields(job_name=name))
+        return {}
+    finally:
+        end_copy_since(forks)
 
 
 def log_sync(synced: SyncResult) -> None:
@@ -104,12 +131,23 @@ def log_sync(synced: SyncResult) -> None:
         logger.error("a schedule cannot be fired until it is corrected: %s", problem)
 
 
+def count_ticks(ticked: TickResult) -> dict[str, int]:
+    """Return the number of ticks of each outcome that occurred."""
+    numbers = {
+        TickOutcome.FIRED: ticked.fired,
+        TickOutcome.WAITING: ticked.waiting,
+        TickOutcome.SKIPPED: ticked.skipped,
+        TickOutcome.MISSED: ticked.missed,
+    }
+    return {outcome.value: number for outcome, number in numbers.items() if number}
+
+
 def log_ticks(ticked: TickResult) -> None:
     """Log the result of a round, with warnings for missed ticks."""
     for problem in ticked.problems:
         logger.error("a schedule cannot be fired until it is corrected: %s", problem)
     if ticked.missed:
-        logger.warning("%s ticks were missed while no scheduler was running", ticked.missed)
+        logger.warning("missed %s while no scheduler was running", counted(ticked.missed, "tick"))
     if ticked.fired or ticked.skipped or ticked.waiting:
         logger.debug(
             "fired %s, skipped %s, waiting %s, latest %s late",

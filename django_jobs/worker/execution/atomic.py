@@ -12,9 +12,10 @@ from functools import partial
 from django.db import connections, transaction
 
 from ...exceptions import ClaimLostError
+from ...log_records import log_job
 from ...policy.outcomes import Outcome, Succeeded
 from ...store.dialects import is_refusal
-from ...store.dialects.base.jobs import FinishedRun
+from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.lifecycle.finish import finish, saved_before
 from ...store.logs import save_log
 from ...store.results.retention import delete_unsaved_result
@@ -23,7 +24,7 @@ from ..threads.sessions import keep_settings
 from .classify import outcome_from_stray
 from .errors import traceback_of
 from .events import CommittedRun
-from .finalize import finalize_run
+from .finalize import decide_end, log_run
 from .result_offload import delete_offloaded
 from .runtime import Run
 
@@ -34,46 +35,52 @@ def execute_atomic(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | Co
     """Do ``call`` and the finish of its success in one transaction; any other outcome rolls it back.
 
     An error of the commit, for example of a deferred constraint, is the job's failure. An error after the commit, of a
-    hook that the job gave to ``on_commit``, is logged: the success stays. The finish does not depend on settings of the
-    session that the job changed, such as PostgreSQL's ``search_path``.
+    callback that the job gave to ``on_commit``, is logged: the success stays. The finish does not depend on settings of
+    the session that the job changed, such as PostgreSQL's ``search_path``.
     """
+    ended = _execute_in_transaction(run, call)
+    known = ended if isinstance(ended, FinishedRun) else ended.otherwise or ended.finished
+    if known is not None:
+        log_run(run, known)
+    return ended
+
+
+def _execute_in_transaction(run: Run, call: Callable[[Run], Outcome]) -> FinishedRun | CommittedRun:
     context = run.context
     outcome: Outcome | None = None
     finished: FinishedRun | None = None
     commits: list[bool] = []
     try:
         with keep_settings(connections[context.using]) as restore_settings, savepoint(using=context.using):
-            # Before all hooks of the job: the first that raises drops those behind it.
+            # Before all callbacks of the job: the first that raises drops those behind it.
             after_commit(partial(commits.append, True), using=context.using)
             outcome = call(run)
-            finished = finalize_run(run, outcome)
+            finished = decide_end(run, outcome)
             if not isinstance(outcome, Succeeded):
                 transaction.set_rollback(True, using=context.using)
                 run.end_log()
                 return finished
             restore_settings()
-            _save_log(run)
-            if not finish([_in_ascii(finished)], worker_id=context.worker_id, using=context.using):
+            save_log_before_finish(run)
+            if not finish([in_ascii(finished)], worker_id=context.worker_id, using=context.using):
                 raise ClaimLostError
     except ClaimLostError:
         return CommittedRun(run.claim, None)
-    except BaseException as error:  # noqa: BLE001 - the commit may raise anything, and so may hooks after it
+    except BaseException as error:  # noqa: BLE001 - the commit may raise anything, and so may callbacks after it
         if not commits:
             return _after_failed_transaction(run, outcome, finished, error)
-        _log_failed_hook(run, error)
+        context.report_exception(run.claim, error)
+        log_failed_callback(run.claim, error)
     if run.log is not None:
         run.log.close()
     return CommittedRun(run.claim, finished)
 
 
-def _log_failed_hook(run: Run, error: BaseException) -> None:
+def log_failed_callback(claim: Claim, error: BaseException) -> None:
+    """Log the error of a callback that was called after the commit. Never raises."""
     with suppress(BaseException):  # a handler of the project may raise anything, and the job has succeeded
-        logger.error(
-            "job %s (%s) succeeded and is committed; a hook that it gave to on_commit failed",
-            run.claim.job_id,
-            run.claim.name,
-            exc_info=(type(error), error, traceback_of(error)),
-        )
+        text = "succeeded and is committed; a callback that it gave to on_commit failed"
+        log_job(logger, logging.ERROR, claim, text, exc_info=(type(error), error, traceback_of(error)))
 
 
 def _after_failed_transaction(
@@ -83,14 +90,14 @@ def _after_failed_transaction(
     run.end_log()
     if finished is not None and not isinstance(outcome, Succeeded):
         return finished  # only the rollback failed
-    failed = finalize_run(run, outcome_from_stray(error, run))
+    failed = decide_end(run, outcome_from_stray(error, run))
     if finished is not None and failed.decision.after_interruptions is not None:
         return CommittedRun(run.claim, finished, otherwise=failed)
     delete_offloaded(outcome)
     return failed
 
 
-def _in_ascii(run: FinishedRun) -> FinishedRun:
+def in_ascii(run: FinishedRun) -> FinishedRun:
     """Return a success with the same JSON in ASCII, which any column takes: a refusal rolls back the job's work."""
     result = run.decision.result
     if result is None or result.isascii():
@@ -98,7 +105,7 @@ def _in_ascii(run: FinishedRun) -> FinishedRun:
     return run._replace(decision=replace(run.decision, result=json.dumps(json.loads(result), separators=(",", ":"))))
 
 
-def _save_log(run: Run) -> None:
+def save_log_before_finish(run: Run) -> None:
     """Save the log before the finish: after it the claim is no longer valid."""
     kept = None if run.log is None else run.log.kept()
     if kept is None or not kept.lines:
@@ -110,7 +117,7 @@ def _save_log(run: Run) -> None:
     except Exception as error:
         if not is_refusal(connections[context.using], error):
             raise
-        logger.exception("job %s: log could not be saved", run.claim.job_id)
+        log_job(logger, logging.ERROR, run.claim, "has a log that could not be saved", exc_info=True)
 
 
 def resolve_commits(

@@ -54,7 +54,12 @@ class InterruptibleTask:
 
 
 class Interrupts:
-    """The runs of this process that can be interrupted at this moment."""
+    """The runs of this process that can be interrupted at this moment.
+
+    ``reach_calls``: also those of plain functions.
+    """
+
+    reach_calls = False
 
     def __init__(self) -> None:
         self._tasks: dict[RunKey, InterruptibleTask] = {}

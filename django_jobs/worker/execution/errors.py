@@ -7,9 +7,12 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
+from ...log_records import ExceptionInfo
 from ...models.attempt import MAX_ERROR_CLASS_LENGTH
+from ...policy.error_text import class_text
 from ...policy.fingerprint import fingerprint
 from ...policy.outcomes import Error
+from ...policy.printable import escape_unstorable
 from ...policy.truncate import truncate
 
 MAX_MESSAGE_LENGTH = 10_000
@@ -33,8 +36,8 @@ def describe_exception(exception: BaseException, *, job_name: str, message: str 
     try:
         return _describe(exception, job_name=job_name, message=message)
     except BaseException as error:  # noqa: BLE001 - a user's class may raise anything
-        text = f"(the exception could not be described: {_kind_name(type(error))})"
-        name = _kind_name(type(exception))
+        text = f"(the exception could not be described: {class_text(_class_path(type(error)))})"
+        name = _class_path(type(exception))
         return Error(
             error_class=name,
             message=text,
@@ -43,12 +46,20 @@ def describe_exception(exception: BaseException, *, job_name: str, message: str 
         )
 
 
+def exception_info(exception: BaseException) -> ExceptionInfo:
+    """Return what a logger takes as ``exc_info``. Never raises.
+
+    As in the stored form, the traceback starts at the first frame below the engine's own; there may be none.
+    """
+    return type(exception), exception, _skip_engine_frames(traceback_of(exception))
+
+
 def message_of(exception: BaseException) -> str:
     """Return the text of an exception, storable and of any length. Never raises."""
     try:
         text = str(exception)
     except BaseException as error:  # noqa: BLE001 - a user's __str__ may raise anything
-        return f"(its __str__ raised {_kind_name(type(error))})"
+        return f"(its __str__ raised {class_text(_class_path(type(error)))})"
     return escape_unstorable(text)
 
 
@@ -63,15 +74,11 @@ def is_project_file(path: str) -> bool:
     return not path.startswith(_NON_PROJECT_PREFIXES)
 
 
-def escape_unstorable(text: str) -> str:
-    """Return ``text`` with NUL and lone surrogates, which PostgreSQL refuses, as escapes; always a plain str."""
-    return str.replace(text, "\0", "\\x00").encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _describe(exception: BaseException, *, job_name: str, message: str | None) -> Error:
-    name = _kind_name(type(exception))
+    name = _class_path(type(exception))
     text = truncate(message_of(exception) if message is None else message, MAX_MESSAGE_LENGTH)
-    frames = _skip_engine_frames(traceback_of(exception))
+    whole = traceback_of(exception)
+    frames = _skip_engine_frames(whole) or whole
     return Error(
         error_class=name,
         message=text,
@@ -80,11 +87,10 @@ def _describe(exception: BaseException, *, job_name: str, message: str | None) -
     )
 
 
-def _kind_name(kind: type[BaseException]) -> str:
-    """Return the name as Python knows it; a metaclass may lie about it, or raise."""
+def _class_path(kind: type[BaseException]) -> str:
+    """Return the path as Python knows it; a metaclass may lie about it, or raise."""
     try:
-        module, name = _MODULE(kind), _QUALNAME(kind)
-        full = name if module == "builtins" else f"{module}.{name}"
+        full = f"{_MODULE(kind)}.{_QUALNAME(kind)}"
     except BaseException:  # noqa: BLE001 - ``__module__`` may be any object
         full = "(a class without a name)"
     return escape_unstorable(full)[:MAX_ERROR_CLASS_LENGTH]
@@ -94,14 +100,14 @@ def _format(exception: BaseException, frames: TracebackType | None) -> str:
     try:
         return "".join(traceback.format_exception(type(exception), exception, frames))
     except BaseException as error:  # noqa: BLE001 - as above, in a chained exception or a source file
-        return f"(the traceback could not be written: {_kind_name(type(error))})"
+        return f"(the traceback could not be written: {class_text(_class_path(type(error)))})"
 
 
 def _skip_engine_frames(frames: TracebackType | None) -> TracebackType | None:
     first = frames
     while first is not None and first.tb_frame.f_code.co_filename.startswith(_ENGINE_DIR):
         first = first.tb_next
-    return first or frames
+    return first
 
 
 def _project_frame(frames: TracebackType | None) -> str:

@@ -53,6 +53,9 @@ class WorkerEvents(RunEvents, Protocol):
     def run_finished(self, run: FinishedRun | CommittedRun) -> None:
         """A run has ended and is to be saved."""
 
+    def runs_finished(self, runs: Sequence[FinishedRun | CommittedRun]) -> None:
+        """These runs have ended and are to be saved together."""
+
     def claim_released(self, claim: Claim) -> None:
         """A claimed job will not be started here; another worker can have it."""
 
@@ -62,17 +65,23 @@ class WorkerEvents(RunEvents, Protocol):
     def runs_saved(self, runs: Sequence[FinishedRun]) -> None:
         """The finishes of these runs are committed."""
 
+    def batch_saved(self) -> None:
+        """The finisher has saved a batch and no longer holds its claims."""
+
     def work_due_in(self, seconds: float) -> None:
         """A job was scheduled that is due after ``seconds``."""
 
-    def work_enqueued(self, poll_seconds: float, queue_name: str | None = None) -> None:
-        """Jobs were enqueued, in any queue if it is None; claim now, and poll often for ``poll_seconds``."""
+    def work_enqueued(self, poll_seconds: float, queue_name: str | None = None, priority: int | None = None) -> None:
+        """Jobs were enqueued; claim now, and poll often for ``poll_seconds``. None: in any queue, of any priority."""
 
     def schedules_changed(self) -> None:
         """A schedule was changed."""
 
     def stop(self, reason: str, exit_code: int) -> None:
         """The process should drain and end; the first reason counts."""
+
+    def kill(self, reason: str) -> None:
+        """The process should end at once; running jobs are released, or cancelled if that was requested."""
 
     def failed(self, reason: str) -> None:
         """A part of the worker is broken; the process should drain and end with an error."""

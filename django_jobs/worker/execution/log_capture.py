@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from ...context import current_job_or_none
 from ...exceptions import Cancel, JobTimeoutError
@@ -39,6 +41,19 @@ def capture_logs() -> None:
     root = logging.getLogger()
     if not any(isinstance(handler, JobLogHandler) for handler in root.handlers):
         root.addHandler(JobLogHandler())
+
+
+@contextmanager
+def capturing_logs() -> Iterator[None]:
+    """Keep the log records of jobs in the block."""
+    root, before = logging.getLogger(), list(logging.getLogger().handlers)
+    capture_logs()
+    try:
+        yield
+    finally:
+        for handler in [handler for handler in root.handlers if isinstance(handler, JobLogHandler)]:
+            if handler not in before:
+                root.removeHandler(handler)
 
 
 def _is_unhandled(record: logging.LogRecord) -> bool:

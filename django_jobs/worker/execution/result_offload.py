@@ -6,6 +6,7 @@ import json
 import logging
 from dataclasses import replace
 
+from ...log_records import log_job
 from ...policy.outcomes import Outcome, Succeeded
 from ...result_storage import delete_result, write_result
 from .classify import RESULT_LOST
@@ -35,13 +36,9 @@ def offload(outcome: Outcome, run: Run) -> Outcome:
             day=run.context.clock.now().date(),
             storage=retention.storage,
         )
-    except BaseException:  # a storage may raise anything
-        logger.exception(
-            "job %s (%s) succeeded; result could not be written to STORAGES[%r] and is lost",
-            run.claim.job_id,
-            run.claim.name,
-            retention.storage,
-        )
+    except BaseException:  # noqa: BLE001 - a storage may raise anything
+        text = "succeeded; result could not be written to STORAGES[%r] and is lost"
+        log_job(logger, logging.ERROR, run.claim, text, retention.storage, exc_info=True)
         return RESULT_LOST
     return Succeeded(result=json.dumps(file.reference()), result_retention=replace(retention, file_name=file.name))
 

@@ -16,24 +16,36 @@ import asyncio
 import logging
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from typing import Any
 
 from asgiref.sync import sync_to_async
 
-from ... import registry, signals
+from ... import registry
 from ...arguments.serialization import TAG, decode, loads, read_json
-from ...context import CANCEL_REQUESTED_MESSAGE, activate_context
-from ...exceptions import Cancel, JobTimeoutError, LimitKeyError, SerializationError
+from ...context import CANCEL_REQUESTED_MESSAGE, activate, activate_context, deactivate
+from ...exceptions import ArgumentsError, Cancel, JobTimeoutError, LimitKeyError, SerializationError
+from ...log_records import log_job
 from ...policy.flags import JobFlag
-from ...policy.outcomes import Cancelled, Discarded, Expired, Outcome, PermitsMissing, UnknownJob, Unreadable
+from ...policy.outcomes import SUCCEEDED, Discarded, Expired, Outcome, PermitsMissing, UnknownJob, Unreadable
 from ...store.dialects.base.jobs import Claim, FinishedRun
 from ...store.enqueue.expiry import is_past_expiry
-from ...store.lifecycle.signals import send_started_signal
+from ...store.lifecycle import signals as announcements
 from ...store.results.inputs import with_results
-from ..forked_copies import end_copy_since
+from ..system.forked_copies import end_copy_since
+from .around import acall_inside, call_inside
 from .atomic import execute_atomic
-from .classify import is_kind, outcome_from_exception, outcome_from_stray, outcome_from_value, timeout_seconds
-from .errors import describe_exception, traceback_of
+from .cancellation import InterruptibleTask
+from .classify import (
+    defined_timeout_seconds,
+    describe_end,
+    is_kind,
+    outcome_from_exception,
+    outcome_from_stray,
+    outcome_from_value,
+    outcome_of_cancellation,
+)
+from .errors import traceback_of
 from .events import CommittedRun
 from .finalize import finalize_run
 from .result_offload import needs_offload, offload
@@ -69,11 +81,13 @@ async def aexecute(claim: Claim, context: RunContext, report: Callable[[Finished
     """
     run, task = Run(claim, context, context.clock.seconds()), asyncio.current_task()
     try:
-        reads = TAG in claim.arguments or (claim.flags and claim.flags & JobFlag.EXPIRES)
+        reads = TAG in claim.arguments or (claim.flags and claim.flags & JobFlag.EXPIRES) or _context_needs_read(claim)
         outcome = await sync_to_async(prepare)(run) if reads else prepare(run)
         if outcome is None:
-            if signals.job_started.receivers:
+            if announcements.start_may_block(claim.name):
                 await sync_to_async(announce_start)(run)
+            else:
+                announce_start(run)
             outcome = await acall_function(run)
             run.end_log()
         finished = finalize_run(run, outcome)
@@ -101,7 +115,7 @@ def check_flags(run: Run) -> Outcome | None:
     if not claim.flags:
         return None
     if claim.flags & JobFlag.CANCEL_REQUESTED:
-        return Cancelled(error=describe_exception(Cancel(CANCEL_REQUESTED_MESSAGE), job_name=claim.name))
+        return outcome_of_cancellation(claim)
     if claim.flags & JobFlag.EXPIRES and is_past_expiry(claim.job_id, using=run.context.using):
         return Expired()
     return None
@@ -113,10 +127,10 @@ def look_up(run: Run) -> Outcome | None:
     if definition is None:
         return UnknownJob()
     run.definition = definition
-    run.timeout_seconds = timeout_seconds(run.claim)
+    run.timeout_seconds = defined_timeout_seconds(definition, run.claim)
     try:
         run.log = create_run_log(run.claim, run.context)
-        run.job = create_job_context(run.claim, run.context, log=run.log)
+        run.job = run.context_argument = create_job_context(run.claim, run.context, log=run.log)
     except SerializationError as error:
         return _unreadable(run, error)
     return None
@@ -132,12 +146,16 @@ def load_arguments(run: Run) -> Outcome | None:
         else:
             run.arguments = loads(claim.arguments)
         run.args, run.kwargs = run.definition.signature.call_arguments(run.arguments)
+        if run.definition.options.takes_context or run.definition.context_needs_read:
+            run.context_argument = run.definition.context_argument(run.job, run.as_started())
+        if run.definition.options.takes_context:
+            run.args.insert(0, run.context_argument)
     except SerializationError as error:
         return _unreadable(run, error)
+    except ArgumentsError as error:
+        return Discarded(error=describe_end(error, run))
     except Exception as error:  # noqa: BLE001 - loading a model instance may raise anything
         return outcome_from_exception(error, run)
-    if run.definition.options.takes_context:
-        run.args.insert(0, run.job)
     return None
 
 
@@ -148,16 +166,18 @@ def check_permits(run: Run) -> Outcome | None:
     try:
         needs = run.definition.needs(run.arguments)
     except LimitKeyError as error:
-        return Discarded(error=describe_exception(error, job_name=run.claim.name))
+        return Discarded(error=describe_end(error, run))
     return PermitsMissing(needs=needs) if needs else None
 
 
 def announce_start(run: Run) -> None:
-    """Send ``job_started``."""
+    """Send ``job_started``, and tell the job's observer."""
+    if not announcements.is_start_announced(run.claim.name):
+        return
     try:
-        send_started_signal(run.claim, using=run.context.using)
-    except BaseException:  # a receiver's SystemExit ends neither job nor worker
-        logger.exception("job %s: the signal job_started could not be sent", run.claim.job_id)
+        announcements.announce_start(run.as_started(), using=run.context.using)
+    except BaseException:  # noqa: BLE001 - a receiver's SystemExit ends neither job nor worker
+        log_job(logger, logging.ERROR, run.claim, "starts; that could not be announced", exc_info=True)
     finally:
         end_copy_since(run.forks)
 
@@ -166,18 +186,27 @@ def call_function(run: Run) -> Outcome:
     """Call the function within its time limit and classify what it returns or raises."""
     run.is_called = True
     try:
-        with (
-            activate_context(run.job),
-            _time_limit(run),
-            run.context.interrupts.interruptible_call(run.claim),
-        ):
-            try:
-                value = run.definition.function(*run.args, **run.kwargs)
-            finally:
-                end_copy_since(run.forks)
-        return offload(outcome_from_value(value, run), run)
+        token = activate(run.job)
+        try:
+            if run.timeout_seconds is None and not run.context.interrupts.reach_calls:
+                value = _call(run)
+            else:
+                with time_limit(run), run.context.interrupts.interruptible_call(run.claim):
+                    value = _call(run)
+        finally:
+            deactivate(token)
+        return SUCCEEDED if value is None else offload(outcome_from_value(value, run), run)
     except BaseException as error:  # noqa: BLE001 - SystemExit and KeyboardInterrupt end the job, not the worker
         return outcome_from_exception(error, run)
+
+
+def _call(run: Run) -> Any:
+    try:
+        if hooks := run.context.hooks:
+            return call_inside(hooks, run)
+        return run.definition.function(*run.args, **run.kwargs)
+    finally:
+        end_copy_since(run.forks)
 
 
 async def acall_function(run: Run) -> Outcome:
@@ -186,31 +215,48 @@ async def acall_function(run: Run) -> Outcome:
     limit = asyncio.timeout(run.timeout_seconds)
     task = run.context.interrupts.interruptible_task(run.claim)
     try:
-        with activate_context(run.job), _reported_limit(run):
+        with activate_context(run.job), reported_limit(run):
             async with limit:
                 with task:
                     try:
-                        value = await run.definition.coroutine_function(*run.args, **run.kwargs)
+                        if hooks := run.context.hooks:
+                            value = await acall_inside(hooks, run, partial(reason_of, limit=limit, task=task))
+                        else:
+                            value = await run.definition.coroutine_function(*run.args, **run.kwargs)
                     finally:
                         end_copy_since(run.forks)
         outcome = outcome_from_value(value, run)
         return await sync_to_async(offload)(outcome, run) if needs_offload(outcome) else outcome
     except BaseException as error:  # noqa: BLE001 - as above; a cancelled task is a failed job
-        if is_kind(error, TimeoutError, asyncio.CancelledError) and limit.expired():
-            error = JobTimeoutError().with_traceback(traceback_of(error))
-        elif is_kind(error, asyncio.CancelledError) and task.was_interrupted:
-            error = Cancel(CANCEL_REQUESTED_MESSAGE).with_traceback(traceback_of(error))
-        return outcome_from_exception(error, run)
+        return outcome_from_exception(reason_of(error, limit=limit, task=task), run)
 
 
-def _time_limit(run: Run) -> AbstractContextManager[None]:
+def reason_of(error: BaseException, *, limit: asyncio.Timeout, task: InterruptibleTask) -> BaseException:
+    """Return what asyncio's exception stands for, after a timeout or a request to cancel; any other as it is."""
+    if is_kind(error, TimeoutError, asyncio.CancelledError) and limit.expired():
+        return JobTimeoutError().with_traceback(traceback_of(error))
+    if is_kind(error, asyncio.CancelledError) and task.was_interrupted:
+        return Cancel(CANCEL_REQUESTED_MESSAGE).with_traceback(traceback_of(error))
+    return error
+
+
+def time_limit(run: Run) -> AbstractContextManager[None]:
+    """Return the block in which JobTimeoutError is raised once the run's time is over."""
     seconds = run.timeout_seconds
     return _NO_LIMIT if seconds is None else run.context.watchdog.limit(seconds, job_id=run.claim.job_id)
 
 
-def _reported_limit(run: Run) -> AbstractContextManager[None]:
+def reported_limit(run: Run) -> AbstractContextManager[None]:
+    """Return the block whose time limit the event loop enforces."""
     seconds = run.timeout_seconds
     return _NO_LIMIT if seconds is None else run.context.watchdog.report_only(seconds, job_id=run.claim.job_id)
+
+
+def _context_needs_read(claim: Claim) -> bool:
+    if claim.claim_number == 1:
+        return False
+    definition = registry.find(claim.name)
+    return definition is not None and definition.context_needs_read
 
 
 def _is_current(task: asyncio.Task[Any] | None) -> bool:
@@ -221,4 +267,4 @@ def _is_current(task: asyncio.Task[Any] | None) -> bool:
 
 
 def _unreadable(run: Run, error: SerializationError) -> Outcome:
-    return Unreadable(error=describe_exception(error, job_name=run.claim.name))
+    return Unreadable(error=describe_end(error, run))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import threading
 
-from ...conf.settings import LogSettings
+from ...conf.kept_settings import LogSettings
 from ...policy.log_lines import LogBuffer, LogExcerpt, LogLine
+from ...policy.printable import escape_unstorable
 from ...policy.truncate import truncate
 from ...store.clock import DatabaseClock
 from ...store.dialects.base.jobs import Claim
 from ..threads.batch_queue import BatchQueue
-from .errors import escape_unstorable
 from .events import LogUpdate, RunEvents
 
 SAVE_INTERVAL_SECONDS = 0.5
@@ -21,6 +21,18 @@ MAX_BATCH_SIZE = 1_000
 
 class RunLog:
     """The log lines of one run. ``saver`` None: they are saved only at the end."""
+
+    __slots__ = (
+        "_claim",
+        "_clock",
+        "_events",
+        "_is_ended",
+        "_is_save_requested",
+        "_lines",
+        "_saved",
+        "_saver",
+        "_settings",
+    )
 
     def __init__(
         self,
@@ -103,8 +115,13 @@ class LogSaver:
         for thread in self._unstarted:
             thread.start()
 
+    def close(self) -> None:
+        """End the thread."""
+        self._queue.close()
+        self._pause.set()
+
     def _serve(self) -> None:
-        while True:
+        while not self._queue.is_ended:
             for log in set(self._queue.take()):
                 log.save()
             self._pause.wait(SAVE_INTERVAL_SECONDS)

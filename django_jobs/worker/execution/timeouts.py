@@ -64,6 +64,7 @@ class Watchdog:
         self._numbers = itertools.count()
         self._wakeups: SimpleQueue[None] = SimpleQueue()
         self._thread: threading.Thread | None = None
+        self._is_closed = False
 
     def limit(self, seconds: float, *, job_id: int = 0) -> _Limit:
         """Return a context manager that raises JobTimeoutError inside its block once ``seconds`` have passed."""
@@ -99,6 +100,11 @@ class Watchdog:
             limit.left = True
             self._lift(limit)
 
+    def close(self) -> None:
+        """End the thread; limits that are left do not fire."""
+        self._is_closed = True
+        self._wakeups.put(None)
+
     def _put_in_force(self, limit: object, due: float, job_id: int) -> None:
         self._in_force[limit] = (due, job_id)
         self._report(*min(self._in_force.values()))
@@ -108,7 +114,7 @@ class Watchdog:
         self._report(*min(self._in_force.values(), default=(math.inf, 0)))
 
     def _watch(self) -> None:
-        while True:
+        while not self._is_closed:
             wait = self._fire_due()
             try:
                 self._wakeups.get(timeout=wait)

@@ -20,24 +20,30 @@ import logging
 import multiprocessing
 import threading
 import time
+from collections.abc import Sequence
 from multiprocessing.connection import Connection, wait
 from typing import NamedTuple
 
+from ...log_records import log_job
 from ...policy.outcomes import Lost, Outcome
+from ...policy.plurals import counted
 from ...store.dialects.base.jobs import Claim, FinishedRun
-from ..child_process import CHECK_SECONDS, ChildProcess
 from ..execution.classify import outcome_of_timeout, timeout_seconds
 from ..execution.events import CommittedRun, LogUpdate, ProgressUpdate
 from ..execution.finalize import finalize
 from ..execution.runtime import WorkerContext
-from ..forked_copies import close_in_copies
+from ..process_signals import STOPPING_SECONDS
+from ..system.child_process import CHECK_SECONDS, ChildProcess, start_process
+from ..system.forked_copies import close_in_copies
 from .job_process_interrupts import INTERRUPT_SIGNAL, create_shared_run_key
 from .job_process_main import Assignment, LogSnapshot, RunReport, run_job_process
 
 logger = logging.getLogger("django_jobs.worker")
 
 CLOSE_TIMEOUT_SECONDS = 1.0
-"""How long an idle process may take to end."""
+"""How long a process may take to end, once the receivers of ``worker_stopping`` have returned."""
+SLOW_START_SECONDS = 30.0
+"""A process that is not ready after so long is warned of: something that it does at its start may hang."""
 KILL_TIMEOUT_SECONDS = 5.0
 """How long a killed process may take to end: the kernel keeps one that waits for a device."""
 
@@ -58,34 +64,51 @@ class JobProcessFailed(Exception):
 class JobProcess:
     """Runs claims, one at a time, in a process that it starts when none is alive. Used by one thread.
 
-    The process is kept for the next job only if all jobs are isolated. ``interrupt`` and ``close`` may be called from
-    any thread.
+    ``is_due_to_end`` after a run: the process is not kept, or has reached its limit of jobs or memory; report the run,
+    and then call ``stop_idle``. ``is_starting``: not yet ready for a job. ``interrupt`` and ``close`` may be called
+    from any thread. Without a ``context`` it is shared: ``serve`` names one before each run.
     """
 
-    def __init__(self, context: WorkerContext) -> None:
-        self._context = context
+    def __init__(self, context: WorkerContext | None = None) -> None:
+        if context is not None:
+            self._context = context
         self._live: _RunningProcess | None = None
         self._claim: Claim | None = None
         self._requested_run = create_shared_run_key()
         self._jobs = 0
+        self.is_due_to_end = False
+        self.is_starting = context is not None and context.isolates_all
         self._is_closed = False
         self._lock = threading.Lock()
 
-    def start(self) -> None:
-        """Start a process and wait until it is ready. Raises JobProcessFailed, or JobProcessClosed after ``close``."""
-        self._ensure_ready()
+    def serve(self, context: WorkerContext) -> None:
+        """Run claims of this context's database from now on."""
+        self._context = context
+
+    def start(self) -> bool:
+        """Start a process if none is alive, and wait until it is ready; tell whether one was started.
+
+        Raises JobProcessFailed, or JobProcessClosed after ``close``.
+        """
+        before = self._live
+        return self._ensure_ready() is not before
 
     def run(self, claim: Claim) -> FinishedRun | CommittedRun:
         """Run a claimed job and return how it ended, also if its process died.
 
         Raises JobProcessClosed if ``close`` is called meanwhile, JobProcessFailed if no process can be started.
         """
+        return self.run_chunk([claim])[0]
+
+    def run_chunk(self, claims: Sequence[Claim]) -> list[FinishedRun | CommittedRun]:
+        """Run claims of one job together, and return how each ended; see ``run``."""
+        claim = claims[0]
         live = self._ensure_ready()
         context = self._context
         started, deadline = context.clock.seconds(), self._deadline(claim)
-        self._set_current_claim(claim)
+        self._set_current_claim(claim if len(claims) == 1 else None)
         try:
-            live.pipe.send(Assignment(claim, context.worker_id, context.clock.now()))
+            live.pipe.send(Assignment(claims, context.worker_id, context.clock.now(), context.using))
             while isinstance(message := _receive(live, deadline), ProgressUpdate | LogSnapshot):
                 context.events.progress(message if isinstance(message, ProgressUpdate) else _as_log_update(message))
         except OSError:
@@ -93,10 +116,10 @@ class JobProcess:
         finally:
             self._set_current_claim(None)
         if isinstance(message, RunReport):
-            self._retire_if_due(live, message)
-            return message.run
+            self.is_due_to_end = self._is_limit_reached(live, message)
+            return message.runs
         outcome = self._outcome_without_report(live, claim, deadline)
-        return finalize(claim, outcome, context, started=started)
+        return [finalize(each, outcome, context, started=started) for each in claims]
 
     def interrupt(self, claim: Claim) -> None:
         """Raise ``Cancel`` in the function of a run, if that is the current run here."""
@@ -117,7 +140,7 @@ class JobProcess:
         """End the idle process."""
         if self._live is not None:
             self._live.pipe.close()
-            self._live.process.wait(CLOSE_TIMEOUT_SECONDS)
+            self._live.process.wait(STOPPING_SECONDS + CLOSE_TIMEOUT_SECONDS)
             self._discard()
 
     def _set_current_claim(self, claim: Claim | None) -> None:
@@ -129,14 +152,30 @@ class JobProcess:
         if self._live is not None and self._live.process.is_alive():
             return self._live
         self._discard()
+        self.is_starting = True
         live = self._spawn()
-        if _receive(live, None) is None:
+        if not self._is_ready(live):
             exit_ = _describe_exit(live)
             self._discard()
             if self._is_closed:
                 raise JobProcessClosed
             raise JobProcessFailed(f"a job process ended before it was ready: {exit_}")
+        self.is_starting = False
         return live
+
+    def _is_ready(self, live: _RunningProcess) -> bool:
+        """Wait until the process is ready, however long that takes; False if it has died."""
+        if _receive(live, time.monotonic() + SLOW_START_SECONDS) is not None:
+            return True
+        if not live.process.is_alive():
+            return False
+        logger.warning(
+            "job process %s is not ready after %.0f s; its thread of the worker runs no jobs until it is. Look at what"
+            " receivers of worker_started do",
+            live.process.pid,
+            SLOW_START_SECONDS,
+        )
+        return _receive(live, None) is not None
 
     def _spawn(self) -> _RunningProcess:
         pipe, far_end = multiprocessing.Pipe()
@@ -145,8 +184,11 @@ class JobProcess:
         with self._lock:
             if self._is_closed:
                 raise JobProcessClosed
-            process = ChildProcess(
-                run_job_process, (self._context.options, far_end, self._requested_run), name="django_jobs job process"
+            process = start_process(
+                run_job_process,
+                (self._context.options, far_end, self._requested_run),
+                name="django_jobs job process",
+                dies_with_parent=True,
             )
             self._live = live = _RunningProcess(process, pipe)
         far_end.close()
@@ -160,16 +202,10 @@ class JobProcess:
         pid = live.process.pid
         if deadline is not None and time.monotonic() >= deadline and live.process.is_alive():
             self._discard()
-            logger.error(
-                "job %s (%s) went on after its timeout; its process %s was killed",
-                claim.job_id,
-                claim.name,
-                pid,
-            )
+            log_job(logger, logging.ERROR, claim, "went on after its timeout; its process %s was killed", pid)
             return outcome_of_timeout(claim, self._context)
         reason = f"its process {pid} died: {_describe_exit(live)}"
         self._discard()
-        logger.error("job %s (%s): %s", claim.job_id, claim.name, reason)
         return Lost(reason=reason)
 
     def _deadline(self, claim: Claim) -> float | None:
@@ -178,23 +214,25 @@ class JobProcess:
             return None
         return time.monotonic() + timeout + self._context.settings.worker.timeout_grace.total_seconds()
 
-    def _retire_if_due(self, live: _RunningProcess, report: RunReport) -> None:
-        """End a process that is not kept, or that has reached its limit of jobs or memory."""
-        self._jobs += 1
+    def _is_limit_reached(self, live: _RunningProcess, report: RunReport) -> bool:
+        """Count a run, and tell whether it was the last of its process."""
+        self._jobs += len(report.runs)
         options = self._context.options
         if not self._context.isolates_all:
-            self.stop_idle()
-        elif options.max_jobs is not None and self._jobs >= options.max_jobs:
-            logger.info("job process %s ends: %s jobs", live.process.pid, self._jobs)
-            self.stop_idle()
-        elif options.max_memory_bytes is not None and report.resident_bytes > options.max_memory_bytes:
+            return True
+        if options.max_jobs is not None and self._jobs >= options.max_jobs:
+            logger.info("job process %s ends: %s", live.process.pid, counted(self._jobs, "job"))
+            return True
+        if options.max_memory_bytes is not None and report.resident_bytes > options.max_memory_bytes:
             logger.info("job process %s ends: %s MB of memory", live.process.pid, report.resident_bytes >> 20)
-            self.stop_idle()
+            return True
+        return False
 
     def _discard(self) -> None:
         """Kill the process, if there is one, and forget it."""
         with self._lock:
             live, self._live = self._live, None
+        self.is_due_to_end = False
         if live is not None:
             live.pipe.close()
             live.process.kill()

@@ -78,6 +78,8 @@ class JobProcessInterrupts(Interrupts):
     The block ``uninterruptible`` may be entered from any thread and has an effect in the main one.
     """
 
+    reach_calls = True
+
     def __init__(self, requested_run: SharedRunKey) -> None:
         super().__init__()
         self._requested_run = requested_run

@@ -12,20 +12,23 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
+from dataclasses import replace
 from datetime import datetime
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...policy.log_lines import LogExcerpt
-from ..child_process import wait_as_child
-from ..exit_codes import EXIT_DONE
-from ..forked_copies import call_in_copies, close_in_copies, end_copy_since, fork_count, isolate_copies
-from ..memory import resident_bytes
 from ..options import WorkerOptions
 from ..process_setup import set_up_process
+from ..process_signals import JOB_PROCESS, send_worker_started, send_worker_stopping
+from ..system.child_process import wait_as_child
+from ..system.exit_codes import EXIT_DONE
+from ..system.fork_server import is_forked
+from ..system.forked_copies import call_in_copies, close_in_copies, end_copy_since, fork_count, isolate_copies
+from ..system.memory import resident_bytes
 
 if TYPE_CHECKING:
     from ...store.dialects.base.jobs import Claim, FinishedRun
@@ -42,11 +45,12 @@ HANDLED_BY_JOBS = (
 
 
 class Assignment(NamedTuple):
-    """Order to run a claim: with the worker's id and the database's time."""
+    """Order to run claims, several of a chunk: with the worker's id, the database's time and its alias."""
 
-    claim: Claim
+    claims: Sequence[Claim]
     worker_id: int
     now: datetime
+    database: str
 
 
 class LogSnapshot(NamedTuple):
@@ -57,9 +61,9 @@ class LogSnapshot(NamedTuple):
 
 
 class RunReport(NamedTuple):
-    """A finished run, and the bytes of memory that the job process uses after it."""
+    """The finished runs of an assignment, and the bytes of memory that the job process uses after them."""
 
-    run: FinishedRun | CommittedRun
+    runs: list[FinishedRun | CommittedRun]
     resident_bytes: int
 
 
@@ -83,10 +87,10 @@ class _WorkerPipe:
         with self._uninterruptible, self._sending:
             self._pipe.send(LogSnapshot(update.claim, update.lines()) if isinstance(update, LogUpdate) else update)
 
-    def report(self, run: FinishedRun | CommittedRun) -> None:
-        """Send the finished run."""
+    def report(self, runs: list[FinishedRun | CommittedRun]) -> None:
+        """Send the finished runs."""
         with self._uninterruptible, self._sending:
-            self._pipe.send(RunReport(run, resident_bytes()))
+            self._pipe.send(RunReport(runs, resident_bytes()))
 
     def _leave_in_copy(self) -> None:
         """Send nothing from a copy of this process, and let signals end it as they would end any program."""
@@ -108,12 +112,21 @@ def run_job_process(options: WorkerOptions, pipe: Connection, requested_run: Sha
     os.set_inheritable(pipe.fileno(), False)  # or programs that jobs start would hold it open
     isolate_copies()
     set_up_process(options)
-    from ..threads.connections import use_own_connections
+    from ...conf import get_settings
+    from ..threads.connections import name_job_sessions, use_own_connections
     from ..threads.sessions import observe_connections
 
     use_own_connections()
+    for alias in get_settings().aliases:
+        name_job_sessions(alias)
     observe_connections(in_this_thread=True)
+    send_worker_started(JOB_PROCESS, options)
     _serve(pipe, requested_run)
+    send_worker_stopping(JOB_PROCESS, options)
+    # Threads that a job left behind must not hold up the end.
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(EXIT_DONE)
 
 
 def _ignore(*_: object) -> None:
@@ -136,18 +149,16 @@ def _serve(pipe: Connection, requested_run: SharedRunKey) -> None:
         try:
             assignment: Assignment = pipe.recv()
         except EOFError:
-            break
+            return
+        if assignment.database != context.using:
+            context = replace(context, settings=get_settings().for_database(assignment.database))
         context.worker_id = assignment.worker_id
         context.clock.set(assignment.now)
-        finished = _run(assignment.claim, context, runner)
+        finished = _run(assignment.claims, context, runner)
         end_copy_since(forks)
         interrupts.disarm()
         _restore_signals(handlers)
         events.report(finished)
-    # Threads that a job left behind must not hold up the end.
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(EXIT_DONE)
 
 
 def _restore_signals(handlers: Mapping[signal.Signals, Any]) -> None:
@@ -159,38 +170,46 @@ def _restore_signals(handlers: Mapping[signal.Signals, Any]) -> None:
             signal.signal(number, handler)
 
 
-def _run(claim: Claim, context: RunContext, runner: asyncio.Runner) -> FinishedRun | CommittedRun:
+def _run(claims: Sequence[Claim], context: RunContext, runner: asyncio.Runner) -> list[FinishedRun | CommittedRun]:
     from asgiref.sync import sync_to_async
 
     from ... import registry
+    from ...conf.database import set_database
     from ...policy.outcomes import Released
+    from ..execution.chunk import aexecute_chunk, is_chunk_job
     from ..execution.finalize import finalize
     from ..execution.run import aexecute
     from ..threads.connections import check_shared_connections, reset_async_connections
-    from .isolation import has_failed, run_isolated
+    from .isolation import has_failed, run_chunk_isolated
     from .keep_running import keep_running
 
+    claim = claims[0]
     ended: list[FinishedRun | CommittedRun] = []
 
     async def run_and_reset() -> None:
         check_shared_connections()
         with suppress(GeneratorExit):  # the job's, which is reported
-            await aexecute(claim, context, ended.append)
+            if is_chunk_job(claim):
+                await aexecute_chunk(claims, context, ended.extend)
+            else:
+                await aexecute(claim, context, ended.append)
         await sync_to_async(reset_async_connections)({claim.job_id: all(map(has_failed, ended))})
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:
         loop = runner.get_loop()
-        task = loop.create_task(run_and_reset(), context=Context())
+        own = Context()
+        own.run(set_database, context.using)
+        task = loop.create_task(run_and_reset(), context=own)
         task.add_done_callback(lambda _: loop.stop())
         keep_running(loop, task.done)
-        return ended[0] if ended else finalize(claim, Released(started=False), context)
-    return run_isolated(claim, context)
+        return ended or [finalize(each, Released(started=False), context) for each in claims]
+    return run_chunk_isolated(claims, context)
 
 
 def _die_with_parent() -> None:
-    """End when the worker does; on Linux the kernel sees to it, also for code that holds the GIL."""
-    if sys.platform == "linux":
+    """End when the worker does; on Linux the kernel or the fork server kills it, also if code holds the GIL."""
+    if sys.platform == "linux" and not is_forked():
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     threading.Thread(target=_watch_parent, name="jobs-parent-watch", daemon=True).start()
 

@@ -17,15 +17,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ...policy.outcomes import AttemptOutcome
-from ...policy.states import State
+from ...log_records import log_job
 from ...store.dialects import is_conflict, is_refusal
 from ...store.dialects.base.jobs import FinishedRun
 from ...store.lifecycle.finish import bound_interruptions, finish
@@ -81,10 +80,11 @@ class Finisher:
         """Return how many runs and updates wait to be saved."""
         return len(self.queue) + len(self._batch)
 
-    def collect(self) -> None:
-        """Wait for a batch, or keep the last one if it could not be saved."""
+    def collect(self, seconds: float | None = None) -> bool:
+        """Wait for a batch, or keep the last one if it could not be saved; tell whether there is a step to do."""
         if not self._batch and not self.queue.is_ended:
-            self._batch = self.queue.take(seconds=RETRY_ASIDE_SECONDS if self._aside else None)
+            self._batch = self.queue.take(seconds=RETRY_ASIDE_SECONDS if self._aside else seconds)
+        return bool(self._batch or self._aside or self.queue.is_ended)
 
     def step(self) -> float | None:
         """Save the batch."""
@@ -98,6 +98,7 @@ class Finisher:
         self._failures.clear()
         for entry in self._due_for_retry():
             self._retry_aside(entry)
+        self._context.events.batch_saved()
         return None if self.queue.is_ended else 0
 
     def _save(self, items: list[FinisherItem]) -> None:
@@ -112,13 +113,17 @@ class Finisher:
         saved_ids = self._finish(finished, is_retry=self._rounds > 1)
         finished = self._without_aside(finished)
         self._release(finished, committed)
-        self._after_saved([run for run in finished if run.claim.job_id in saved_ids])
+        saved_all = len(saved_ids) == len(finished)
+        self._after_saved(finished if saved_all else [run for run in finished if run.claim.job_id in saved_ids])
         self._after_saved([run.finished for run in committed if run.finished is not None])
 
     def _release(self, finished: list[FinishedRun], committed: list[CommittedRun]) -> None:
-        """Forget the claims of runs that have ended."""
+        """Forget the claims of runs that have ended, and no newer one: the claimer may have claimed a job again."""
+        active = self._context.active_claims
         for claim in [run.claim for run in finished] + [run.claim for run in committed]:
-            self._context.active_claims.pop(claim.job_id, None)
+            known = active.pop(claim.job_id, claim)
+            if known is not claim and known.claim_number > claim.claim_number:
+                active[claim.job_id] = known
         self.saved += len(finished) + len(committed)
 
     def _save_one_by_one(self) -> None:
@@ -141,15 +146,11 @@ class Finisher:
         if isinstance(item, FinishedRun):
             self._set_aside(item, error)
         else:
-            logger.error("job %s: an update could not be saved: %s", item.claim.job_id, error)
+            log_job(logger, logging.ERROR, item.claim, "has an update that could not be saved: %s", error)
 
     def _set_aside(self, run: FinishedRun, error: Exception) -> None:
-        logger.error(
-            "job %s (%s): its end cannot be saved alone either; it is set aside and repeated: %s",
-            run.claim.job_id,
-            run.claim.name,
-            error,
-        )
+        text = "has an end that cannot be saved alone either; it is set aside and repeated: %s"
+        log_job(logger, logging.ERROR, run.claim, text, error)
         self._aside.append(_SetAside(run, error, self.saved, time.monotonic() + RETRY_ASIDE_SECONDS))
 
     def _without_aside(self, runs: list[FinishedRun]) -> list[FinishedRun]:
@@ -216,7 +217,8 @@ class Finisher:
         except Exception as error:
             if not self._is_refusal(error):
                 raise
-            logger.exception("job %s: its progress or log could not be saved", update.claim.job_id)
+            text = "has progress or a log that could not be saved"
+            log_job(logger, logging.ERROR, update.claim, text, exc_info=True)
 
     def _finish(self, runs: list[FinishedRun], *, is_retry: bool) -> set[int]:
         """Save a batch. If the database refuses its data, halve it until the run at fault is alone."""
@@ -239,12 +241,8 @@ class Finisher:
                 if not self._is_refusal(second):
                     raise
                 continue
-            logger.error(
-                "job %s (%s): the database refused its result or error; saved without the refused text: %s",
-                run.claim.job_id,
-                run.claim.name,
-                error,
-            )
+            text = "has a result or an error that the database refused; saved without the refused text: %s"
+            log_job(logger, logging.ERROR, run.claim, text, error)
             if version.decision.result_retention is None:
                 delete_unsaved_result(run)
             return saved
@@ -257,57 +255,24 @@ class Finisher:
         return is_refusal(connections[self._using], error)
 
     def _after_saved(self, runs: list[FinishedRun]) -> None:
-        """Record run times, log, and report the saved runs and their retries."""
-        self._context.run_times.record(
-            (run.claim.name, run.claim.queue_name, run.finished - run.started)
-            for run in runs
-            if run.started is not None
-        )
+        """Record run times, and report the saved runs and their retries."""
+        seconds: dict[tuple[str, str], list[float]] = defaultdict(list)
+        for claim, _, started, finished, _ in runs:
+            if started is not None:
+                seconds[claim.name, claim.queue_name].append(finished - started)
+        self._context.run_times.record(seconds)
         self._context.events.runs_saved(runs)
-        for run in runs:
-            if run.decision.state is not State.SUCCEEDED:
-                _log(run)
-            if run.decision.delay is not None:
-                self._context.events.work_due_in(run.decision.delay.total_seconds())
-        if logger.isEnabledFor(logging.DEBUG):
-            for run in runs:
-                if run.decision.state is State.SUCCEEDED and run.started is not None:
-                    seconds = run.finished - run.started
-                    logger.debug("job %s (%s) succeeded in %.3f s", run.claim.job_id, run.claim.name, seconds)
-
-
-def _log(run: FinishedRun) -> None:
-    claim, decision = run.claim, run.decision
-    job = f"job {claim.job_id} ({claim.name})"
-    error = f"{decision.error.error_class}: {decision.error.message[:200]}" if decision.error else ""
-    if decision.state is State.DEAD:
-        logger.error("%s is dead (%s) after %s attempts: %s", job, decision.death, claim.attempt, error)
-    elif decision.name_unknown:
-        logger.warning(
-            "%s: no job of this name is registered; retry in %s. Jobs are registered by the modules <app>/jobs.py"
-            " of INSTALLED_APPS",
-            job,
-            decision.delay,
-        )
-    elif decision.after_interruptions is not None or (decision.delay is not None and decision.attempt_outcome is None):
-        logger.warning("%s: the database went away under it; it runs again, and no attempt counts: %s", job, error)
-    elif decision.attempt_outcome is AttemptOutcome.SNOOZED:
-        logger.info("%s snoozed for %s", job, decision.delay)
-    elif decision.state is State.SCHEDULED:
-        logger.warning(
-            "%s failed (attempt %s of %s); retry in %s: %s",
-            job,
-            claim.attempt,
-            claim.max_attempts,
-            decision.delay,
-            error,
-        )
+        for delay in [run.decision.delay for run in runs if run.decision.delay is not None]:
+            self._context.events.work_due_in(delay.total_seconds())
 
 
 def _first_finish_per_job(items: list[FinisherItem]) -> list[FinishedRun]:
     """Return the finished runs; if one run ended twice (it ended while it was released), the first end counts."""
-    first: dict[int, FinishedRun] = {}
-    for item in items:
-        if isinstance(item, FinishedRun) and first.setdefault(item.claim.job_id, item) is not item:
-            delete_unsaved_result(item)
-    return list(first.values())
+    runs = [item for item in items if isinstance(item, FinishedRun)]
+    first = {run.claim.job_id: run for run in reversed(runs)}
+    if len(first) == len(runs):
+        return runs
+    for run in runs:
+        if first[run.claim.job_id] is not run:
+            delete_unsaved_result(run)
+    return [run for run in runs if first[run.claim.job_id] is run]

@@ -14,7 +14,7 @@ from ...context import MAX_PROGRESS_MESSAGE_LENGTH
 from ...models.attempt import MAX_ERROR_CLASS_LENGTH
 from ...policy.decide import Decision
 from ...policy.log_lines import LogExcerpt
-from ...policy.outcomes import AttemptOutcome, DeathReason, Error
+from ...policy.outcomes import AttemptOutcome, DeathReason, Error, UnraisedError
 from ...policy.states import State
 from ...store.dialects.base.jobs import FinishedRun
 from ..execution.classify import RESULT_LOST
@@ -93,7 +93,7 @@ def _dead(run: FinishedRun, reason: Exception) -> FinishedRun:
     decision = Decision(
         state=State.DEAD,
         attempt_outcome=AttemptOutcome.UNREADABLE,
-        error=Error(error_class="NotStorable", message=message, traceback="", fingerprint=""),
+        error=Error.unraised(UnraisedError.NOT_STORABLE, message),
         death=DeathReason.UNREADABLE,
     )
     return run._replace(decision=decision, fingerprint="")

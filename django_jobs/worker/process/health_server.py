@@ -7,7 +7,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +15,7 @@ from typing import Any
 
 from ...exceptions import ConfigurationError
 from ...policy.health import Health
+from .health_pages import HealthPage
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -29,12 +30,12 @@ ACCEPT_RETRY_SECONDS = 0.1
 class HealthServer:
     """Serves in threads of its own. Raises ConfigurationError if the port is taken.
 
-    Status 200 or 503, with a body such as ``{"ok": false, "reasons": ["..."]}``.
+    Status 200 or 503, with a body such as ``{"ok": false, "reasons": ["..."]}``; and the ``pages`` of other packages.
     """
 
-    def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
+    def __init__(self, address: str, port: int, judge: Callable[[], Health], pages: Sequence[HealthPage] = ()) -> None:
         try:
-            self._server = _Server(address, port, judge)
+            self._server = _Server(address, port, judge, {page.path: page for page in pages})
         except OSError as error:
             raise ConfigurationError(
                 f"--health-port: expected a free port at {address}, got {port}: {error.strerror or error};"
@@ -68,9 +69,10 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = MAX_CLIENTS
 
-    def __init__(self, address: str, port: int, judge: Callable[[], Health]) -> None:
+    def __init__(self, address: str, port: int, judge: Callable[[], Health], pages: Mapping[str, HealthPage]) -> None:
         self.address_family = socket.AF_INET6 if ":" in address else socket.AF_INET
         self.judge = judge
+        self.pages = pages
         self._clients: dict[socket.socket, None] = {}
         self._clients_lock = threading.Lock()
         super().__init__((address, port), _Handler)
@@ -112,14 +114,20 @@ class _Handler(BaseHTTPRequestHandler):
     sys_version = ""
 
     def do_GET(self) -> None:
-        """Answer with the reasons, or 404 for any other path."""
+        """Answer with the reasons, with another package's page, or 404 for any other path."""
+        path = self.path.partition("?")[0]
+        if (page := self.server.pages.get(path)) is not None:
+            return self._answer_page(page)
         health = self.server.judge()
-        reasons = {"/live": health.not_live, "/ready": health.not_ready}.get(self.path.partition("?")[0])
+        reasons = {"/live": health.not_live, "/ready": health.not_ready}.get(path)
         if reasons is None:
-            self._answer(HTTPStatus.NOT_FOUND, {"ok": False, "reasons": ["expected the path /live or /ready"]})
+            paths = " or ".join(["/live", "/ready", *self.server.pages])
+            self._answer(HTTPStatus.NOT_FOUND, {"ok": False, "reasons": [f"expected the path {paths}"]})
         else:
             status = HTTPStatus.SERVICE_UNAVAILABLE if reasons else HTTPStatus.OK
-            self._answer(status, {"ok": not reasons, "reasons": reasons})
+            degraded = {"degraded": health.degraded} if health.degraded else {}
+            self._answer(status, {"ok": not reasons, "reasons": reasons} | degraded)
+        return None
 
     do_HEAD = do_GET  # noqa: N815 - the base class looks for this name
 
@@ -127,10 +135,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Log at debug level: probes come every few seconds."""
         logger.debug("health: " + format, *args)  # noqa: G003 - as above
 
+    def _answer_page(self, page: HealthPage) -> None:
+        try:
+            content, content_type = page.render()
+        except Exception:
+            logger.exception("%s could not be rendered", page.path)
+            reason = f"{page.path} could not be rendered; the log of this runworker tells why"
+            self._answer(HTTPStatus.INTERNAL_SERVER_ERROR, {"ok": False, "reasons": [reason]})
+        else:
+            self._send(HTTPStatus.OK, content, content_type)
+
     def _answer(self, status: HTTPStatus, body: dict[str, Any]) -> None:
-        content = json.dumps(body).encode()
+        self._send(status, json.dumps(body).encode(), "application/json")
+
+    def _send(self, status: HTTPStatus, content: bytes, content_type: str) -> None:
         self.send_response(status)
-        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Type", content_type)
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Cache-Control", "no-store")
         self.end_headers()

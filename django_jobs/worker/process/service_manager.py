@@ -1,7 +1,8 @@
 """Notify the service manager by systemd's protocol (sd_notify(3)), if NOTIFY_SOCKET is set.
 
 READY=1 once the worker is ready, WATCHDOG=1 while it is live, STOPPING=1 at the first signal, and a line of
-STATUS. One datagram each; there is no answer.
+STATUS. One datagram each; there is no answer. As long as the database cannot be used, the start may take longer
+than TimeoutStartSec (EXTEND_TIMEOUT_USEC): a restart would not help.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from ...policy.health import Health
 logger = logging.getLogger("django_jobs.worker")
 
 CHECK_INTERVAL_SECONDS = 0.5
+START_EXTENSION_SECONDS = 30
+"""How long a start may go on after the last notification that the worker waits for its database."""
 
 
 class ServiceManager:
@@ -54,8 +57,11 @@ class ServiceManager:
         health = self._judge()
         if not health.not_live:
             self._send("WATCHDOG=1")
+        if health.waits_for:
+            self._send(f"EXTEND_TIMEOUT_USEC={START_EXTENSION_SECONDS * 1_000_000}\nSTATUS=Waiting: {health.waits_for}")
         if not health.not_ready:
-            self._send_once("READY=1\nSTATUS=Serving.")
+            status = f"Serving, but {'; '.join(health.degraded)}" if health.degraded else "Serving."
+            self._send_once(f"READY=1\nSTATUS={status}")
 
     def _send_once(self, message: str) -> None:
         if self._address and message not in self._sent:

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import Iterable
 
-from ..forked_copies import call_in_copies
+from ..system.forked_copies import call_in_copies
 
 POKE = 0
 """The byte that ``poke`` writes; no signal has this number."""
@@ -24,18 +24,19 @@ class SignalPipe:
         os.set_blocking(self._read, False)
         os.set_blocking(self._write, False)
         self._caught = tuple(catch)
+        # First the pipe, or a signal between the two would be heard by a handler that does nothing.
+        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         self._before = {number: signal.signal(number, lambda *_: None) for number in self._caught}
         self._before |= {number: signal.signal(number, signal.SIG_IGN) for number in ignore}
-        self._wakeup_before = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         call_in_copies(self._leave_in_copy)
 
     def fileno(self) -> int:
         """Return the descriptor to wait on."""
         return self._read
 
-    def poke(self) -> None:
-        """Make the pipe readable, from any thread."""
-        os.write(self._write, bytes([POKE]))
+    def poke(self, number: int = POKE) -> None:
+        """Make the pipe readable, from any thread; with the number of a signal, as if that had come."""
+        os.write(self._write, bytes([number]))
 
     def take(self) -> list[int]:
         """Return the signals received since the last call."""
@@ -46,9 +47,9 @@ class SignalPipe:
 
     def close(self) -> None:
         """Restore the former handlers."""
-        signal.set_wakeup_fd(self._wakeup_before)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        signal.set_wakeup_fd(self._wakeup_before)
         self._close_pipe()
 
     def _leave_in_copy(self) -> None:

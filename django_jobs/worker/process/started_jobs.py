@@ -7,11 +7,11 @@ others were only claimed and are released without a trace. A start costs one sto
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 from collections.abc import Callable
 from ctypes import c_longlong
+from multiprocessing.sharedctypes import RawArray
 
-BUFFER_SIZE = 8_192
+BUFFER_SIZE = 32_768
 """More than a process can have started and not yet saved: the claimer stops long before."""
 
 
@@ -19,7 +19,7 @@ class StartedJobs:
     """A ring buffer of job ids, shared with a child process by passing it at the spawn."""
 
     def __init__(self) -> None:
-        self._ids = multiprocessing.get_context("spawn").RawArray(c_longlong, BUFFER_SIZE)
+        self._ids = RawArray(c_longlong, BUFFER_SIZE)
 
     def writer(self) -> Callable[[int], None]:
         """Return a function to be called with the id of each job that starts, from any thread."""

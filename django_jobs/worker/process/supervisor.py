@@ -1,45 +1,49 @@
 """The first process: start the worker processes, watch them, rescue and replace those that die.
 
-It runs no job and keeps no database connection. Workers are spawned, not forked: each is a fresh
-interpreter, so no lock, socket or connection is shared, and a replacement has the code as it is on disk by then.
+It runs no job and keeps no database connection. Worker processes are forked by a fork server, which exists before any
+thread and connection of this process, or are spawned (``start_method``).
 """
 
 from __future__ import annotations
 
 import logging
-import multiprocessing
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from multiprocessing.connection import Connection, wait
-from pathlib import Path
 
 from django.core.management.base import CommandError
-from django.utils import autoreload
 
 from ... import registry
 from ...conf import get_settings
-from ...policy.health import Health, check_health
-from ..child_process import CHECK_SECONDS, ChildProcess
-from ..exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, EXIT_UNGUARDED
-from ..liveness import SharedLiveness
+from ...log_records import record_fields
+from ...policy.health import Health, check_health, combine_health
 from ..options import WorkerOptions
 from ..process_setup import refuse_import_of_main, unguarded_message
+from ..process_signals import STOPPING_SECONDS
+from ..system.child_process import CHECK_SECONDS, check_fork_server
+from ..system.exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, EXIT_UNGUARDED
+from ..system.fork_server import stop_fork_server
 from ..worker import FLUSH_TIMEOUT_SECONDS
+from .database_wait import DatabaseWait
+from .file_times import file_times
+from .health_pages import HealthPage, open_health_pages
 from .health_server import HealthServer
-from .process_main import run_worker_process
 from .rescues import LostWorker, Rescues
 from .service_manager import ServiceManager
 from .signal_pipe import SignalPipe
-from .started_jobs import StartedJobs
+from .start_method import choose_start_method
+from .starting import served_databases, start_worker_process
+from .startup_message import health_lines, startup_message
 from .witness import Witness
 from .worker_child import WorkerChild
 
 logger = logging.getLogger("django_jobs.worker")
 
 INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 30.0
-MAX_SPAWN_PAUSE_SECONDS = 5.0
+MAX_START_PAUSE_SECONDS = 5.0
 """The pause while the system has no process or descriptor to give."""
 MIN_UPTIME_SECONDS = 5.0
 """A process that died sooner than this is replaced after growing pauses."""
@@ -49,6 +53,7 @@ FAILED_STARTS_SECONDS = 300.0
 """So long it goes on trying if processes had worked before: the system may lack memory or threads for a while."""
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
+READY_CHECK_SECONDS = 0.2
 LIVENESS_STALE_FACTOR = 4
 """A process whose loops did not turn for this many times WORKER["STALE_AFTER"] is not live."""
 
@@ -56,25 +61,37 @@ LIVENESS_STALE_FACTOR = 4
 class Supervisor:
     """Keeps ``options.processes`` worker processes alive, minus those that staff stop, until it is told to stop.
 
-    ``failure``: why it gave up, if it did.
+    ``failure``: why it gave up, if it did. ``on_ready`` is called once the database can be used, from another thread.
     """
 
-    def __init__(self, options: WorkerOptions) -> None:
+    def __init__(self, options: WorkerOptions, *, on_ready: Callable[[], None] = lambda: None) -> None:
         self.on_stop: Callable[[], None] = lambda: None
         self.failure: str | None = None
         self._options = options
         self._children: list[WorkerChild] = []
         self._target_processes = options.processes
-        self._to_spawn: list[float] = [0.0] * options.processes
-        self._rescues = Rescues()
-        self._witness = Witness(lambda: list(self._children))
-        self._pause_seconds = self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
+        self._to_start: list[float] = [0.0] * options.processes
+        self._aliases = served_databases(options)
+        self._waits = {alias: self._create_wait(alias, on_ready) for alias in self._aliases}
+        self._rescues = {alias: Rescues(alias) for alias in self._aliases}
+        self._witnesses = [Witness(lambda: list(self._children), alias) for alias in self._aliases]
+        self._pause_seconds = self._start_pause_seconds = INITIAL_PAUSE_SECONDS
         self._failed_starts = 0
         self._may_fail_until = 0.0
         self._stops = 0
+        self._was_ready = options.burst  # which says how it ended, often before it could say this
         self._kill_at: float | None = None
-        self._files = _snapshot() if options.reload else {}
+        self._files = file_times() if options.reload else {}
         self._signals: SignalPipe | None = None
+
+    def _create_wait(self, alias: str, on_ready: Callable[[], None]) -> DatabaseWait:
+        return DatabaseWait(
+            alias,
+            name="the database" if len(self._aliases) == 1 else f"database {alias!r}",
+            on_change=self._wake,
+            on_death=self._thread_died,
+            on_ready=on_ready if alias == self._aliases[0] else _do_nothing,
+        )
 
     def run(self) -> int:
         """Run until stopped, until the burst is over, or until it is given up; return the exit code.
@@ -83,55 +100,100 @@ class Supervisor:
         """
         signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # if ignored, as may be inherited, no exit code is told
         self._signals = signals = SignalPipe(catch=[signal.SIGTERM, signal.SIGINT, signal.SIGQUIT])
-        self._witness.start()
+        for witness in self._witnesses:
+            witness.start()
+        for database in self._waits.values():
+            database.start()
         try:
-            while self.failure is None and (self._children or (self._to_spawn and not self._stops)):
-                self._spawn_due()
+            while self.failure is None and (self._children or (self._to_start and not self._stops)):
+                self._start_due()
                 self._wait(signals)
                 self._handle_signals(signals.take())
                 for child in [child for child in self._children if not child.process.is_alive()]:
                     self._reap(child)
-                self._rescues.step()
+                self._log_ready()
+                self._rescue()
+                check_fork_server()
                 self._reload_changed()
                 self._kill_overdue()
+            self._finish_rescues()
         finally:
-            self._witness.close()
+            for database in self._waits.values():
+                database.stop()
+            for witness in self._witnesses:
+                witness.close()
             for child in self._children:
                 child.process.kill()
             signals.close()
-        return 0 if not self._rescues.pending and self.failure is None else 1
+        return 0 if not self._has_pending_rescues and self.failure is None else 1
 
     def health(self) -> Health:
         """Return the health of this ``runworker`` as a whole; from any thread."""
+        return combine_health({alias: self._health_of(alias) for alias in self._aliases})
+
+    def _health_of(self, alias: str) -> Health:
         settings = get_settings()
         stale_seconds = settings.worker.stale_after.total_seconds()
         poll_interval = max(settings.worker.poll_interval, settings.worker.poll_interval_without_notify)
         return check_health(
-            [child.liveness.read(child.process.pid) for child in list(self._children)],
+            [child.of(alias).liveness.read(child.process.pid) for child in list(self._children)],
             wanted=self._target_processes,
             stopping=self._stops > 0,
+            waits_for=self._waits[alias].reason,
             live_within=LIVENESS_STALE_FACTOR * stale_seconds,
             ready_within=stale_seconds,
             check_within=max(stale_seconds, 2 * poll_interval.total_seconds()),
         )
 
-    def _spawn_due(self) -> None:
+    def _start_due(self) -> None:
         """Start the processes that are due; what the system refuses for the moment is tried again later."""
         now = time.monotonic()
-        for due in [due for due in self._to_spawn if due <= now and not self._stops]:
-            self._to_spawn.remove(due)
+        for due in [due for due in self._to_start if due <= now and self._may_start]:
+            self._to_start.remove(due)
             try:
-                child = _spawn(self._options)
+                child = start_worker_process(self._options, self._aliases)
             except (OSError, MemoryError) as error:
-                pause = self._spawn_pause_seconds
-                self._spawn_pause_seconds = min(2 * pause, MAX_SPAWN_PAUSE_SECONDS)
-                self._to_spawn.append(time.monotonic() + pause)
+                pause = self._start_pause_seconds
+                self._start_pause_seconds = min(2 * pause, MAX_START_PAUSE_SECONDS)
+                self._to_start.append(time.monotonic() + pause)
                 logger.error("a worker process could not be started; trying again in %.1f s: %s", pause, error)
             else:
-                self._spawn_pause_seconds = INITIAL_PAUSE_SECONDS
+                self._start_pause_seconds = INITIAL_PAUSE_SECONDS
                 self._children.append(child)
                 # The first ones are in the start-up message.
                 logger.log(logging.INFO if due else logging.DEBUG, "worker process %s started", child.process.pid)
+
+    @property
+    def _may_start(self) -> bool:
+        return any(database.is_over for database in self._waits.values()) and not self._stops
+
+    @property
+    def _has_pending_rescues(self) -> bool:
+        return any(rescues.pending for rescues in self._rescues.values())
+
+    def _rescue(self) -> None:
+        """Rescue the claims of dead processes; with several databases in threads, so that none delays the others."""
+        for rescues in self._rescues.values():
+            if len(self._rescues) == 1:
+                rescues.step()
+            else:
+                rescues.step_in_thread()
+
+    def _finish_rescues(self) -> None:
+        """Wait for rescues that go on in threads: the process is about to end."""
+        deadline = time.monotonic() + FLUSH_TIMEOUT_SECONDS
+        for rescues in self._rescues.values() if len(self._rescues) > 1 else ():
+            rescues.finish(max(deadline - time.monotonic(), 0))
+
+    def _wake(self) -> None:
+        """End the wait of the main thread, from another thread."""
+        if self._signals is not None:
+            with suppress(OSError):  # it has ended meanwhile
+                self._signals.poke()
+
+    def _thread_died(self, role: str) -> None:
+        self.failure = f"the {role} died"
+        self._wake()
 
     def _wait(self, signals: SignalPipe) -> None:
         """Wait for a signal, a message or death of a child, or until something else is due."""
@@ -146,14 +208,23 @@ class Supervisor:
 
     def _seconds_until_due(self) -> float:
         now = time.monotonic()
-        waits = [CHECK_SECONDS, *(max(due - now, 0) for due in self._to_spawn if not self._stops)]
-        if self._rescues.pending:
+        waits = [CHECK_SECONDS, *(max(due - now, 0) for due in self._to_start if self._may_start)]
+        if self._children and not self._was_ready:
+            waits.append(READY_CHECK_SECONDS)
+        if self._has_pending_rescues:
             waits.append(RESCUE_RETRY_SECONDS)
         if self._options.reload:
             waits.append(RELOAD_CHECK_SECONDS)
         if self._kill_at is not None:
             waits.append(max(self._kill_at - now, 0))
         return min(waits)
+
+    def _log_ready(self) -> None:
+        """Log once that all processes take jobs, or fire schedules."""
+        if self._was_ready or not all(child.has_polled() for child in self._children) or self.health().not_ready:
+            return
+        self._was_ready = True
+        logger.info("ready: %s", "jobs are taken" if self._options.works else "schedules are fired")
 
     def _handle_signals(self, numbers: list[int]) -> None:
         """Stop in good order at the first signal, at once at the second or at SIGQUIT."""
@@ -170,7 +241,7 @@ class Supervisor:
             )
             self._signal_children(signal.SIGQUIT if urgent else signal.SIGTERM)
             grace = 0.0 if urgent else get_settings().worker.shutdown_grace.total_seconds()
-            self._kill_at = time.monotonic() + grace + 3 * FLUSH_TIMEOUT_SECONDS
+            self._kill_at = time.monotonic() + grace + 3 * FLUSH_TIMEOUT_SECONDS + STOPPING_SECONDS
 
     def _signal_children(self, number: signal.Signals) -> None:
         for child in self._children:
@@ -179,17 +250,20 @@ class Supervisor:
     def _reap(self, child: WorkerChild) -> None:
         """Handle the end of a child: have its claims rescued if it died, and start another if one is wanted."""
         child.receive_messages()
-        code = child.process.exit_code
+        code = child.exit_code
         self._children.remove(child)
         child.reader.close()
-        died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE}
+        died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE} and not self._ended_while_starting(child)
         if died:
             reason = _describe_end(child)
-            logger.error("%s", reason)
-            ran = child.started_jobs.job_ids()
-            self._rescues.pending += [
-                LostWorker(worker_id, ran, reason, child.timed_out_job) for worker_id in child.worker_ids
-            ]
+            timed_out = child.timed_out_job
+            logger.error("%s", reason, extra=record_fields(job_id=None if timed_out is None else timed_out.job_id))
+            for served in child.databases:
+                ran = served.started_jobs.job_ids()
+                self._rescues[served.alias].pending += [
+                    LostWorker(worker_id, ran, reason, timed_out, child.is_kill_requested)
+                    for worker_id in served.worker_ids
+                ]
             self._count_failed_start(child, reason)
         child.process.close()
         if code == EXIT_STOP_REQUESTED:
@@ -203,16 +277,20 @@ class Supervisor:
             self._pause_seconds = min(2 * pause, MAX_PAUSE_SECONDS)
         else:
             self._pause_seconds = INITIAL_PAUSE_SECONDS
-        self._to_spawn.append(time.monotonic() + pause)
+        self._to_start.append(time.monotonic() + pause)
+
+    def _ended_while_starting(self, child: WorkerChild) -> bool:
+        """Tell whether the signal to stop ended a process that could not handle it yet, and had claimed nothing."""
+        return self._stops > 0 and not child.has_registered and child.exit_code in {-signal.SIGTERM, -signal.SIGQUIT}
 
     def _count_failed_start(self, child: WorkerChild, reason: str) -> None:
         """Give up if the script is wrong, or process after process dies before its first heartbeat and no other lives.
 
         The first heartbeat registers a process. If some have worked before, those that fail get more time.
         """
-        if child.process.exit_code == EXIT_UNGUARDED:
+        if child.exit_code == EXIT_UNGUARDED:
             self.failure = unguarded_message()
-        if child.worker_ids or any(other.worker_ids for other in self._children):
+        if child.has_registered or any(other.has_registered for other in self._children):
             self._failed_starts = 0
             self._may_fail_until = time.monotonic() + FAILED_STARTS_SECONDS
             return
@@ -228,7 +306,7 @@ class Supervisor:
     def _reload_changed(self) -> None:
         if not self._options.reload or self._stops:
             return
-        files = _snapshot()
+        files = file_times()
         # A newly imported module is no change.
         changed = sorted(str(path) for path, before in self._files.items() if files.get(path) != before)
         self._files = files
@@ -237,38 +315,34 @@ class Supervisor:
             self._signal_children(signal.SIGTERM)
 
     def _kill_overdue(self) -> None:
-        """Kill processes that do not stop, and those in which a job past its timeout holds the interpreter."""
+        """Kill processes that do not stop, and those in which a job holds the interpreter past timeout or request."""
         if self._kill_at is not None and time.monotonic() >= self._kill_at:
             for child in self._children:
                 child.process.kill()
         grace_seconds = get_settings().worker.timeout_grace.total_seconds()
         for child in self._children:
-            if child.timed_out_job is None and (job_id := child.job_past_timeout(grace_seconds)) is not None:
-                child.timed_out_job = job_id
+            if child.is_kill_requested:
+                child.process.kill()
+            elif child.timed_out_job is None and (timed_out := child.job_past_timeout(grace_seconds)) is not None:
+                child.timed_out_job = timed_out
                 child.process.kill()
 
 
-def _spawn(options: WorkerOptions) -> WorkerChild:
-    """Start a worker process. Raises OSError or MemoryError if there is no descriptor, process or memory for it."""
-    reader, writer = multiprocessing.Pipe(duplex=False)
-    try:
-        started_jobs, liveness = StartedJobs(), SharedLiveness()
-        arguments = (options, writer, started_jobs, liveness)
-        process = ChildProcess(run_worker_process, arguments, name="django_jobs worker")
-    except BaseException:
-        reader.close()
-        raise
-    finally:
-        writer.close()
-    return WorkerChild(process, reader, started_jobs, liveness)
+def _do_nothing() -> None:
+    """Stand for ``on_ready``, in another process: the project's migrations are checked once."""
 
 
 def _describe_end(child: WorkerChild) -> str:
+    if child.is_kill_requested:
+        return (
+            f"worker process {child.process.pid} was killed: staff requested an end at once, and C code of a job holds"
+            " the interpreter"
+        )
     if child.timed_out_job is None:
         return f"worker process {child.process.pid} died: {child.process.describe_exit()}"
     return (
-        f"worker process {child.process.pid} was killed: job {child.timed_out_job} went on after its timeout, in C code"
-        " that holds the interpreter"
+        f"worker process {child.process.pid} was killed: job {child.timed_out_job.job_id} went on after its timeout, in"
+        " C code that holds the interpreter"
     )
 
 
@@ -282,35 +356,43 @@ def _refuse_jobs_of_main() -> None:
         )
 
 
-def _snapshot() -> dict[Path, float]:
-    """Return the files of all imported modules and their times of change."""
-    times: dict[Path, float] = {}
-    for path in autoreload.iter_all_python_module_files():
-        try:
-            times[path] = path.stat().st_mtime
-        except OSError:
-            continue
-    return times
-
-
-def supervise(options: WorkerOptions, *, say: Callable[[str], None]) -> int:
+def supervise(
+    options: WorkerOptions, *, say: Callable[[str], None], on_ready: Callable[[], None] = lambda: None
+) -> int:
     """Print the startup message, then run the supervisor and return its exit code.
 
-    Raises ConfigurationError if ``--health-port`` is taken, CommandError if no worker process can work.
+    ``on_ready`` is called once the database can be used, from another thread. Raises ConfigurationError if
+    ``--health-port`` is taken, CommandError if no worker process can work.
     """
-    from .startup_message import startup_message
-
     refuse_import_of_main()
     _refuse_jobs_of_main()
-    supervisor = Supervisor(replace(options, process_setup=get_settings().worker.process_setup))
+    options_of_processes = replace(options, process_setup=get_settings().worker.process_setup)
+    # Before the fork: its modules, the dialect among them, are loaded once for all.
+    message = startup_message(options)
+    with ExitStack() as closing:
+        pages = open_health_pages(closing) if options.health_port is not None else []
+        closing.callback(stop_fork_server)
+        choose_start_method(options)  # before the first thread
+        return _supervise(options, Supervisor(options_of_processes, on_ready=on_ready), pages, message, say)
+
+
+def _supervise(
+    options: WorkerOptions,
+    supervisor: Supervisor,
+    pages: Sequence[HealthPage],
+    message: list[str],
+    say: Callable[[str], None],
+) -> int:
     server = None
     if options.health_port is not None:
-        server = HealthServer(options.health_address, options.health_port, supervisor.health)
+        server = HealthServer(options.health_address, options.health_port, supervisor.health, pages)
+        for page in pages:
+            page.start()
         server.start()
     service_manager = ServiceManager(supervisor.health)
     supervisor.on_stop = service_manager.stopping
     service_manager.start()
-    for line in startup_message(options, health_url=server.url if server else None):
+    for line in [*message, *(health_lines(server.url, pages) if server else [])]:
         say(line)
     try:
         code = supervisor.run()

@@ -19,7 +19,8 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ...conf import get_settings
-from ...store.workers import renew_heartbeat
+from ...store.readiness import reason_of
+from ...store.workers import HeartbeatStatus, renew_heartbeat
 from .process_state import read_process_state
 from .worker_child import SILENT_SECONDS, WorkerChild
 
@@ -41,10 +42,11 @@ class _Silence:
 
 
 class Witness:
-    """Watches the ``children`` in a thread of its own, with a connection of its own while one is silent."""
+    """Watches the ``children`` in a thread of its own, with a connection to ``alias`` while one is silent."""
 
-    def __init__(self, children: Callable[[], Iterable[WorkerChild]]) -> None:
+    def __init__(self, children: Callable[[], Iterable[WorkerChild]], alias: str) -> None:
         self._children = children
+        self._alias = alias
         self._stopped = threading.Event()
         self._silences: dict[WorkerChild, _Silence] = {}
 
@@ -64,7 +66,7 @@ class Witness:
             try:
                 self._check(overdue_after=interval + spare)
             except (DatabaseError, OSError) as error:
-                logger.warning("the heartbeat of a worker process could not be renewed for it: %s", error)
+                logger.warning("the heartbeat of a worker process could not be renewed for it: %s", reason_of(error))
             except Exception:
                 logger.critical("the supervisor could not check whether its worker processes are silent", exc_info=True)
 
@@ -73,11 +75,13 @@ class Witness:
             children = list(self._children())
             self._silences = {child: silence for child, silence in self._silences.items() if child in children}
             for child in children:
-                age = child.liveness.read(child.process.pid).heartbeat_attempt_age
-                if age is None or age < overdue_after or not child.worker_ids:
+                served = child.of(self._alias)
+                age = served.liveness.read(child.process.pid).heartbeat_attempt_age
+                if age is None or age < overdue_after or not served.worker_ids:
                     self._silences.pop(child, None)
                 elif self._is_alive(child):
-                    renew_heartbeat(child.worker_ids[-1], using=get_settings().database)
+                    status = renew_heartbeat(served.worker_ids[-1], using=self._alias)
+                    child.is_kill_requested |= status is HeartbeatStatus.KILL_REQUESTED
         finally:
             if not self._silences:
                 connections.close_all()
@@ -90,7 +94,7 @@ class Witness:
         silence = self._silences.get(child)
         if silence is None:
             silence = self._silences[child] = _Silence(state.ticks, now)
-        if not silence.is_reported and child.liveness.silent_seconds() >= SILENT_SECONDS:
+        if not silence.is_reported and child.silent_seconds() >= SILENT_SECONDS:
             silence.is_reported = True
             logger.warning(
                 "worker process %s runs no Python code; C code of a job holds the interpreter. Its heartbeat is renewed"

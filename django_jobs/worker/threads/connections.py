@@ -17,14 +17,24 @@ from types import MappingProxyType
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
-from ...store.dialects import is_idle, network_timeouts, sessions_of
-from ..forked_copies import close_in_copies
-from .sessions import NO_JOB, SessionObserver, find_observer, shared_observers
+from ...log_records import record_fields
+from ...store.dialects import is_idle, name_option, network_timeouts, sessions_of
+from ..system.forked_copies import close_in_copies
+from .sessions import (
+    NO_JOB,
+    SessionObserver,
+    connections_used_here,
+    find_observer,
+    forget_connections_used_here,
+    shared_observers,
+)
 
 logger = logging.getLogger("django_jobs.worker")
 
 IDLE_SECONDS = 5.0
 """A connection that was idle for this long is checked before the next job uses it."""
+
+JOB_SESSION = "django_jobs job"
 
 _thread = threading.local()
 
@@ -35,9 +45,12 @@ def reset_connections(ended: Mapping[int, bool] = MappingProxyType({})) -> None:
     That is, with an open or broken transaction, autocommit off, settings or locks that a job left, or of a job that
     failed. ``ended``: ids of the jobs that have ended in this thread, and whether they failed.
     """
-    for connection in connections.all(initialized_only=True):
-        _reset(connection, find_observer(connection), ended)
-    _thread.last_used = time.monotonic()
+    if any(ended.values()):
+        forget_connections_used_here()
+    if used := connections_used_here():
+        for connection in used:
+            _reset(connection, find_observer(connection), ended)
+        _thread.last_used = time.monotonic()
 
 
 def reset_async_connections(ended: Mapping[int, bool], running: Collection[int] = ()) -> None:
@@ -65,10 +78,11 @@ def check_idle_connections() -> None:
     That is, if they were idle for long, or if the server has sent unrequested data: the end of the
     connection. Checking for such data costs no round trip.
     """
-    idle = time.monotonic() - getattr(_thread, "last_used", 0.0) >= IDLE_SECONDS
-    for connection in connections.all(initialized_only=True):
-        if idle or _has_unread(connection):
-            _demand_check(connection)
+    if used := connections_used_here():
+        idle = time.monotonic() - getattr(_thread, "last_used", 0.0) >= IDLE_SECONDS
+        for connection in used:
+            if idle or _has_unread(connection):
+                _demand_check(connection)
 
 
 def check_shared_connections() -> None:
@@ -129,6 +143,27 @@ def set_network_timeouts(alias: str) -> None:
         options.setdefault(option, value)
 
 
+def name_job_sessions(alias: str) -> None:
+    """Name sessions of this process at the server, which are those of jobs, unless the project names them.
+
+    The name is part of the connection's start: no round trip more.
+    """
+    connection = connections[alias]
+    option = name_option(connection)
+    options = connection.settings_dict.setdefault("OPTIONS", {})
+    if option is not None and "service" not in options and "PGAPPNAME" not in os.environ:
+        options.setdefault(option, JOB_SESSION)
+
+
+def name_loop_session(alias: str, name: str) -> None:
+    """Name sessions of this thread after its loop, if those of the process have a name of ours."""
+    connection = connections[alias]
+    option, options = name_option(connection), connection.settings_dict.get("OPTIONS", {})
+    if option is not None and options.get(option) == JOB_SESSION:
+        # Threads share the settings, but not this copy.
+        connection.settings_dict = {**connection.settings_dict, "OPTIONS": {**options, option: f"django_jobs {name}"}}
+
+
 def close_shared_connections() -> None:
     """Close, from any thread, the connections of async jobs' threads, unless a job still uses them."""
     for observer in shared_observers():
@@ -157,7 +192,7 @@ def _reset(connection: BaseDatabaseWrapper, observer: SessionObserver | None, en
     connection.queries_log.clear()
     if connection.connection is None:
         return
-    if _has_open_transaction(connection) or (observer is not None and _is_unclean(observer, ended)):
+    if _has_open_transaction(connection, ended) or (observer is not None and _is_unclean(observer, ended)):
         _discard(connection, observer)
     elif connection.errors_occurred:
         connection.errors_occurred = False
@@ -180,15 +215,21 @@ def _has_unread(connection: BaseDatabaseWrapper) -> bool:
         return True
 
 
-def _has_open_transaction(connection: BaseDatabaseWrapper) -> bool:
+def _has_open_transaction(connection: BaseDatabaseWrapper, ended: Collection[int]) -> bool:
     """Tell, without a round trip, whether a job left a transaction open or broken, and say so."""
     if connection.in_atomic_block or connection.needs_rollback or not connection.get_autocommit():
-        logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
+        _warn("a job left a transaction open on %r; it is rolled back", connection, ended)
         return True
     if not is_idle(connection):
-        logger.warning("a job left a transaction open, or no connection, on %r", connection.alias)
+        _warn("a job left a transaction open, or no connection, on %r", connection, ended)
         return True
     return False
+
+
+def _warn(text: str, connection: BaseDatabaseWrapper, job_ids: Collection[int]) -> None:
+    """Log what a job did to a connection, with the job's id if it can only be one."""
+    known = [job_id for job_id in job_ids if job_id != NO_JOB]
+    logger.warning(text, connection.alias, extra=record_fields(job_id=known[0] if len(known) == 1 else None))
 
 
 def _is_unclean(observer: SessionObserver, ended: Mapping[int, bool]) -> bool:
@@ -198,12 +239,12 @@ def _is_unclean(observer: SessionObserver, ended: Mapping[int, bool]) -> bool:
     return any(failed and job_id in observer.used_by for job_id, failed in ended.items())
 
 
-def _release(connection: BaseDatabaseWrapper) -> None:
+def _release(connection: BaseDatabaseWrapper, changed_by: Collection[int]) -> None:
     """Release what a changed session has, and say so if that is a transaction of which the driver does not know."""
     sessions = sessions_of(connection)
     try:
         if sessions.has_transaction(connection):
-            logger.warning("a job left a transaction open on %r; it is rolled back", connection.alias)
+            _warn("a job left a transaction open on %r; it is rolled back", connection, changed_by)
         sessions.release(connection)
     except Exception:  # the server is gone, or refuses; the end of the connection releases it, too
         logger.debug("releasing %r failed", connection.alias, exc_info=True)
@@ -212,7 +253,7 @@ def _release(connection: BaseDatabaseWrapper) -> None:
 def _discard(connection: BaseDatabaseWrapper, observer: SessionObserver | None = None) -> None:
     """Close without a commit, even inside an atomic block, and reset the block; release locks of a job at once."""
     if observer is not None and observer.changed_by:
-        _release(connection)
+        _release(connection, observer.changed_by)
     if connection.in_atomic_block:
         connection.in_atomic_block = False
         connection.atomic_blocks = []

@@ -17,40 +17,49 @@ from django.db import Error as DatabaseError
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ...conf.database import set_database
 from ...store.dialects import is_conflict, open_dialect
-from ..forked_copies import end_copy_since, fork_count
-from .connections import duplicate_socket, reset_connections
-from .db_outage import DatabaseOutage
+from ...store.readiness import reason_of
+from ..system.forked_copies import end_copy_since, fork_count
+from .connections import duplicate_socket, name_loop_session, reset_connections
+from .db_outage import Outage
 from .sessions import exclude_this_thread, find_observer
+from .wake import Wake
 from .watched_thread import WatchedThread
 
 logger = logging.getLogger("django_jobs.worker")
 
 INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.05, 5.0
+IDLE_CLOSE_SECONDS = 5.0
+"""A new connection costs a few milliseconds: nothing, if that happens once in so long."""
 WARN_AFTER_CONFLICTS = 5
 _random = random.SystemRandom()
 
 Step = Callable[[], float | None]
 """Does one round of work and returns the seconds until the next; None ends the loop."""
+Wait = Callable[[float | None], bool]
+"""Waits for work, up to the seconds if given, and tells whether there is some."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoopSpec:
     """One loop of a worker.
 
-    ``wait`` comes before each step and may take for ever; it does not use the database. Setting ``wake`` ends the
+    ``wait`` comes before each step, without a limit in the end; it does not use the database. Setting ``wake`` ends the
     pause between two steps. A step that lasts longer than ``step_timeout`` seconds has its connection shut down.
     ``durable`` False: its commits do not wait for the disk; None: it needs no connection. ``runs_project_code``: each
-    step has a context of its own, and connections are reset after it, as for a job.
+    step has a context of its own, and connections are reset after it, as for a job. A loop that has nothing to do for
+    ``idle_close_seconds`` has no connection meanwhile.
     """
 
     name: str
     step: Step
-    wait: Callable[[], None] | None = None
-    wake: threading.Event = field(default_factory=threading.Event)
+    wait: Wait | None = None
+    wake: Wake = field(default_factory=threading.Event)
     durable: bool | None = True
     step_timeout: float = math.inf
     runs_project_code: bool = False
+    idle_close_seconds: float = math.inf
 
 
 class Loop:
@@ -62,7 +71,7 @@ class Loop:
     error is a bug: it ends the loop and calls ``on_death`` with its name.
     """
 
-    def __init__(self, spec: LoopSpec, *, using: str, outage: DatabaseOutage, on_death: Callable[[str], None]) -> None:
+    def __init__(self, spec: LoopSpec, *, using: str, outage: Outage, on_death: Callable[[str], None]) -> None:
         self.name = spec.name
         self._spec = spec
         self._wake = spec.wake
@@ -118,22 +127,25 @@ class Loop:
     def _run(self) -> None:
         if not self._spec.runs_project_code:
             exclude_this_thread()
+        name_loop_session(self._using, self.name)
+        set_database(self._using)
         try:
             while not self._stopping:
                 self._wake.clear()
                 delay = self._step_or_pause()
                 if delay is None:
                     break
+                if delay >= self._spec.idle_close_seconds:
+                    self._close_idle()
                 if delay > 0 and not self._stopping:
                     self._wake.wait(delay)
         finally:
-            self._outage.ends(self.name)
+            self._outage.ends(self.name, recovered=False)
             self._close_handle()
             connections.close_all()
 
     def _step_or_pause(self) -> float | None:
-        if self._spec.wait is not None:
-            self._spec.wait()
+        self._wait_for_work()
         try:
             delay = self._timed_step()
         except (DatabaseError, OSError) as error:
@@ -143,6 +155,15 @@ class Loop:
         self._on_answer()
         self._conflicts = 0
         return delay
+
+    def _wait_for_work(self) -> None:
+        if (wait := self._spec.wait) is None:
+            return
+        if self._spec.idle_close_seconds < math.inf:
+            if wait(self._spec.idle_close_seconds):
+                return
+            self._close_idle()
+        wait(None)
 
     def _on_answer(self) -> None:
         if self._failures:
@@ -154,12 +175,16 @@ class Loop:
         try:
             if self._spec.durable is not None:
                 self._prepare(durable=self._spec.durable)
-            return Context().run(self._spec.step) if self._spec.runs_project_code else self._spec.step()
+            return Context().run(self._step_of_project) if self._spec.runs_project_code else self._spec.step()
         finally:
             end_copy_since(forks)
             with self._handle_lock:
                 self._step_started_at = None
             self._tidy()
+
+    def _step_of_project(self) -> float | None:
+        set_database(self._using)
+        return self._spec.step()
 
     def _tidy(self) -> None:
         """Forget logged queries, which DEBUG keeps, and what code of the project left in a session."""
@@ -191,14 +216,13 @@ class Loop:
             logging.WARNING if self._conflicts > WARN_AFTER_CONFLICTS else logging.INFO,
             "the %s conflicted with another transaction and was rolled back; retrying: %s",
             self.name,
-            str(error).strip(),
+            reason_of(error),
         )
         max_pause = min(INITIAL_PAUSE_SECONDS * 2**self._conflicts, MAX_PAUSE_SECONDS)
         return _random.uniform(0, max_pause)
 
     def _pause_after(self, error: Exception) -> float:
-        if not self._failures:
-            self._outage.begins(self.name, error)
+        self._outage.begins(self.name, error)
         self._prepared = False
         self._abandon_connection()
         pause: float = min(INITIAL_PAUSE_SECONDS * 2**self._failures, MAX_PAUSE_SECONDS)
@@ -218,9 +242,18 @@ class Loop:
         if handle is not None:
             handle.close()
 
+    def _close_idle(self) -> None:
+        """Close all connections of this thread, those of the project's code too; the next step opens another."""
+        self._prepared = False
+        self._close_handle()
+        for connection in connections.all(initialized_only=True):
+            self._close(connection)
+
     def _abandon_connection(self) -> None:
         self._close_handle()
-        connection = connections[self._using]
+        self._close(connections[self._using])
+
+    def _close(self, connection: BaseDatabaseWrapper) -> None:
         try:
             connection.close()
         except Exception:  # a driver may fail to close a broken connection

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from inspect import currentframe, unwrap
 from typing import Any
 
+from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
@@ -29,6 +30,8 @@ _CONNECT = unwrap(BaseDatabaseWrapper.connect).__code__
 _shared: weakref.WeakSet[SessionObserver] = weakref.WeakSet()
 _shared_lock = threading.Lock()
 _thread = threading.local()
+_observing: list[object | None] = [None]
+"""What stands for the present time of observation, None outside of one: what a thread noted in another is not used."""
 
 
 class SessionObserver:
@@ -108,14 +111,45 @@ class SessionObserver:
             self.changed_by.add(job_id)
 
 
+def connections_used_here() -> list[BaseDatabaseWrapper]:
+    """Return the connections of this thread that may be open: those of its first call, and those opened since.
+
+    To ask Django looks up each alias in a thread-local, which costs as much as a run that uses no database.
+    """
+    known: tuple[object, list[weakref.ref[BaseDatabaseWrapper]]] | None = getattr(_thread, "used", None)
+    if known is None or known[0] is not _observing[0]:
+        found = list(connections.all(initialized_only=True))
+        _thread.used = None if _observing[0] is None else (_observing[0], [weakref.ref(each) for each in found])
+        return found
+    references = known[1]
+    if not references:
+        return []
+    found = [each for reference in references if (each := reference()) is not None]
+    if len(found) < len(references):
+        references[:] = [weakref.ref(each) for each in found]
+    return found
+
+
+def forget_connections_used_here() -> None:
+    """Have ``connections_used_here`` ask Django at its next call: an attempt to connect may have failed half-way."""
+    _thread.used = None
+
+
 def observe_connections(*, in_this_thread: bool = False) -> None:
     """Have connections observed that the process opens from now on: in all threads but the main one and loops.
 
     ``in_this_thread``: in this one in any case.
     """
     connection_created.connect(_on_connected, dispatch_uid="django_jobs.observe_connections")
+    _observing[0] = _observing[0] or object()
     if in_this_thread:
         _thread.is_observed = True
+
+
+def stop_observing() -> None:
+    """Have connections that are opened from now on not observed."""
+    connection_created.disconnect(dispatch_uid="django_jobs.observe_connections")
+    _observing[0] = None
 
 
 def exclude_this_thread() -> None:
@@ -172,6 +206,8 @@ def shared_observers() -> list[SessionObserver]:
 
 
 def _on_connected(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    if (known := getattr(_thread, "used", None)) is not None and connection not in [each() for each in known[1]]:
+        known[1].append(weakref.ref(connection))
     if getattr(_thread, "is_observed", threading.current_thread() is not threading.main_thread()):
         observe(connection).connected(connection)
 

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections.abc import Callable
 
-from ..forked_copies import end_copy_since, fork_count
+from ..system.forked_copies import end_copy_since, fork_count
 
 logger = logging.getLogger("django_jobs.worker")
 

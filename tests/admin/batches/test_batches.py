@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from django_jobs import Batch
@@ -171,3 +172,16 @@ class TestTheJobsOfABatch:
         job = batch.jobs.get()
         log_in(client, "view_job", "view_batch")
         assert f'<a href="{url("batch_change", batch.id)}">a newsletter #' in shown(client, url("job_change", job.pk))
+
+
+def test_the_dead_jobs_of_a_failed_batch_are_offered_to_be_redriven(client: Client) -> None:
+    batch = factories.make_batch(total=2, dead=2, state="failed")
+    fine = factories.make_batch(total=2, succeeded=2, state="succeeded")
+    user = log_in(client, "view_batch", "redrive_deadletter")
+    assert "Redrive" not in shown(client, url("batch_change", batch.pk))
+    user.user_permissions.add(Permission.objects.get(codename="view_deadletter"))
+    address = f"{url('deadletter_bulk_start', 'redrive')}?batch={batch.pk}"
+    assert f'<a href="{address}" class="button">Redrive its dead jobs (2)</a>' in shown(
+        client, url("batch_change", batch.pk)
+    )
+    assert "Redrive" not in shown(client, url("batch_change", fine.pk))

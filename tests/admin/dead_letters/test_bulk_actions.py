@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from typing import Any
 
 import pytest
@@ -11,7 +12,8 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 from django.utils.translation import override
 
-from django_jobs.models import DeadLetter, Job
+from django_jobs.models import DeadLetter, Job, Rollup
+from django_jobs.policy.histogram import bucket_of
 from django_jobs.policy.states import State
 from django_jobs.testing import drain
 from tests import factories
@@ -112,12 +114,103 @@ def test_a_sample_is_redriven_first_and_then_the_rest(client: Client) -> None:
     assert list(DeadLetter.objects.filter(status="open").values_list("pk", flat=True)) == [died_again]
 
 
+def test_redriven_at_its_defaults_dead_letters_wait_behind_live_jobs_of_all_queues(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    high = factories.make_job(State.DEAD, priority=50)
+    factories.make_letter(high, fingerprint=PRINT)
+    _letters(3)
+    page = client.get(url("deadletter_bulk_start", "redrive") + f"?fingerprint={PRINT}")
+    defaults = {field.name: field.value() for field in page.context["form_fields"] if field.value() is not None}
+    assert defaults == {"again_at": -100}
+    _start(client, "redrive", **defaults)
+    _run_bulk()
+    lanes = [("default", 0), ("default", -99), ("mail", 0), ("mail", -99)]
+    later = [factories.make_job(queue_name=queue, priority=priority) for queue, priority in lanes]
+    claims = factories.take(factories.make_worker())
+    assert {claim.job_id for claim in claims[:4]} == {job.pk for job in later}
+    assert {(claim.name, claim.priority) for claim in claims[4:]} == {("sample", -100)}
+    assert len(claims) == 8
+    assert high.refresh().priority == -100
+
+
+def test_without_a_priority_each_keeps_its_own(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    job = factories.make_job(State.DEAD, priority=50)
+    factories.make_letter(job, fingerprint=PRINT)
+    _start(client, "redrive", again_at="")
+    _run_bulk()
+    assert (job.refresh().state, job.priority) == ("ready", 50)
+
+
+def test_above_a_thousand_a_sample_is_proposed_and_the_queues_are_foretold(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter", "resolve_deadletter")
+    _letters(1, queue_name="slow")
+    letter = DeadLetter.objects.get()
+    names = [field.attname for field in DeadLetter._meta.concrete_fields if not field.primary_key]
+    values = {name: getattr(letter, name) for name in names}
+    DeadLetter.objects.bulk_create(DeadLetter(**values) for _ in range(1_000))
+    factories.make_job(queue_name="slow")
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert 'name="first" value="10"' in page
+    assert "try the newest few first" in page
+    assert "Queue slow: 1 waiting, no worker. No worker serves it" in page
+    factories.make_worker(queues=["slow"], concurrency=4)
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert "None of its jobs has ended in the last hour" in page
+    runs = {str(bucket_of(3.6)): 2_000}
+    Rollup.objects.create(span_seconds=600, starts_at=factories.ago(minutes=20), queue_name="slow", runs=runs)
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert re.search(
+        r"These 1,001 take about 2[0-9] min .* s: a run takes 3\.[0-9] s on average, and live work", page
+    ), page
+    assert "Queue slow: 1 waiting, not known yet. " in page
+    factories.make_backlog({"slow": [500 - 20 * at for at in range(10)]})
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert re.search(
+        r"Queue slow: 1 waiting, empty at [^<]*?[0-9:]{5}\. These 1,001 take about 50 min .* behind", page
+    ), page
+    factories.make_backlog({"slow": [500 + 20 * at for at in range(10)]})
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert "Queue slow: 1 waiting, growing by 20 a minute. Nobody can tell how long these take" in page
+    factories.make_queue("slow", paused_at=factories.ago(minutes=5))
+    page = client.get(url("deadletter_bulk_start", "redrive")).content.decode()
+    assert "Queue slow: 1 waiting, paused. It is paused: all of them wait until it is resumed." in page
+    assert 'name="first" value="10"' not in client.get(url("deadletter_bulk_start", "resolve")).content.decode()
+    rest = f"?up_to_id={DeadLetter.objects.latest('pk').pk}"
+    assert 'name="first" value="10"' not in client.get(url("deadletter_bulk_start", "redrive") + rest).content.decode()
+
+
 @pytest.mark.parametrize("up_to_id", ["x", "-1", "9" * 19, "٣"])
 def test_a_bound_that_is_not_an_id_is_reported(client: Client, up_to_id: str) -> None:
     log_in(client, *VIEW, "redrive_deadletter")
     _letters(1)
     page = client.get(url("deadletter_bulk_start", "redrive"), {"up_to_id": up_to_id}, follow=True)
     assert "Up_to_id: expected an id, got" in page.content.decode()
+
+
+def test_a_list_offers_bulk_actions_only_if_they_mean_its_rows(client: Client) -> None:
+    """A bulk action has no search by text, and changes open dead letters only."""
+    log_in(client, *VIEW, *VERBS.values())
+    _letters(1)
+    for query, is_offered in (
+        ({}, True), ({"status": "open"}, True), ({"status": "all"}, True), ({"status": "resolved"}, False),
+        ({"q": "sample"}, False), ({"q": " "}, True),
+    ):  # fmt: skip
+        page = client.get(url("deadletter_changelist"), query).content.decode()
+        for verb in VERBS:
+            assert (url("deadletter_bulk_start", verb) in page) is is_offered, query
+
+
+def test_a_filter_that_a_user_may_not_use_is_refused_and_not_left_out(client: Client) -> None:
+    """Without it the action would change more than the address says."""
+    log_in(client, "view_deadletter", *VERBS.values())
+    _letters(1)
+    for verb in VERBS:
+        address = url("deadletter_bulk_start", verb)
+        assert client.get(address, {"error": "4711"}).status_code == 403
+        assert client.post(address, {"error": "4711"}).status_code == 403
+        assert client.get(address).status_code == 200
+    assert client.get(url("deadletter_changelist"), {"error": "4711"}).status_code == 200
 
 
 def test_the_highest_bound_is_none(client: Client) -> None:

@@ -6,12 +6,15 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 
-from django_jobs.models import DeadLetter, Job
+from django_jobs.models import DeadLetter, Job, JobLog
 from django_jobs.policy.states import State
+from django_jobs.testing import drain
 from tests import factories
 from tests.concurrency import run_together
+from tests.sampleapp import jobs as sample
 
 from ..staff import log_in, url
 
@@ -62,6 +65,10 @@ def test_the_list_shows_open_dead_letters_by_default(client: Client) -> None:
         (f"fingerprint={'a' * 32}", "fingerprint", "a" * 32),
         ("error=no+card", "error_message", "there is no card left"),
         ("q=NoCard", "error_class", "shop.NoCard"),
+        ("q=KeyError", "error_class", "builtins.KeyError"),
+        ("q=builtins.KeyError", "error_class", "builtins.KeyError"),
+        ("error=KeyError", "error_class", "builtins.KeyError"),
+        ("error=builtins.KeyError", "error_class", "builtins.KeyError"),
     ],
 )
 def test_each_filter_is_an_address(client: Client, query: str, field: str, value: str) -> None:
@@ -212,3 +219,40 @@ def test_a_dead_job_whose_dead_letter_was_resolved_stays_dead(client: Client) ->
     _act(client, dead_letter, "resolve")
     assert dead_letter.job is not None
     assert dead_letter.job.refresh().state == State.DEAD
+
+
+def test_a_page_has_the_arguments_and_the_log_of_its_attempt(client: Client) -> None:
+    log_in(client, "view_deadletter")
+    died_at = factories.ago(hours=1)
+    job = factories.make_job(State.DEAD, name=sample.digest.name, arguments={"region": "eu", "api_key": "hunter2"})
+    dead_letter = factories.make_letter(job, died_at=died_at)
+    for claim, finished_at in ((1, factories.ago(hours=2)), (2, died_at), (3, factories.ago())):
+        factories.make_attempt(job, claim_number=claim, finished_at=finished_at)
+        JobLog.objects.create(job=job, claim_number=claim, data=[[0, "INFO", "", f"line {claim}"]], head=1, total=1)
+    page = _page(client, dead_letter)
+    assert "line 2" not in page
+    assert "region" not in page
+    User.objects.get().user_permissions.add(Permission.objects.get(codename="view_job_arguments"))
+    page = _page(client, dead_letter)
+    assert "&quot;region&quot;: &quot;eu&quot;" in page
+    assert "hunter2" not in page
+    assert [f"line {claim}" in page for claim in (1, 2, 3)] == [False, True, False]
+
+
+def test_those_of_a_batch_are_found_and_redriven(client: Client) -> None:
+    log_in(client, *VIEW, "redrive_deadletter")
+    batch = factories.make_batch()
+    inside = factories.make_letter(factories.make_batch_job(batch, State.DEAD, name="shop.inside"))
+    factories.make_letter(job_name="shop.outside")
+    page = _list(client, f"?batch={batch.pk}")
+    assert "shop.inside" in page
+    assert "shop.outside" not in page
+    wrong = client.get(url("deadletter_changelist"), {"batch": "x"}, follow=True)
+    assert "Batch: expected an id" in wrong.content.decode()
+    start = url("deadletter_bulk_start", "redrive")
+    assert "1 open dead letter matches." in client.get(f"{start}?batch={batch.pk}").content.decode()
+    client.post(start, {"batch": batch.pk})
+    drain()
+    inside.refresh_from_db()
+    assert inside.status == "redriven"
+    assert DeadLetter.objects.filter(status="open").count() == 1

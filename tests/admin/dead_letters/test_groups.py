@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 from django.test import Client
 
-from django_jobs.admin.dead_letters.groups import sparkline
+from django_jobs.admin.site.sparkline import sparkline
 from django_jobs.models import DeadLetterGroup
+from django_jobs.policy.states import State
 from django_jobs.store.stats.rollup import roll_up
 from tests import factories
+from tests.sampleapp import jobs as sample
 
 from ..staff import log_in, url
 
@@ -36,7 +38,7 @@ def test_a_group_is_shown_with_its_numbers_before_and_after_it_is_counted(client
         roll_up(min_age=timedelta(0))
     page = _get(client, url("deadlettergroups"))
     assert url("deadlettergroup", PRINT) in page
-    assert "<td>3</td><td>3</td>" in page
+    assert "<span>3 open</span>" in page
     assert "no card 2" in page
     assert 'aria-label="3 in the last day"' in page
 
@@ -46,6 +48,7 @@ def test_a_groups_page_lists_its_newest_open_dead_letters(client: Client) -> Non
     one = factories.make_letter(fingerprint=PRINT)
     other = factories.make_letter(fingerprint="b" * 32)
     page = _get(client, url("deadlettergroup", PRINT))
+    assert "<bdi>RuntimeError: it broke</bdi>" in page
     assert url("deadletter_change", one.pk) in page
     assert url("deadletter_change", other.pk) not in page
 
@@ -57,7 +60,7 @@ def test_a_muted_group_leaves_the_open_ones_and_comes_back(client: Client) -> No
     client.post(url("deadlettergroup_act", PRINT, "mute"))
     assert group not in _get(client, url("deadlettergroups"))
     assert group in _get(client, url("deadlettergroups") + "?status=muted")
-    assert "Muted by" in _get(client, group)
+    assert "Muted by bo" in _get(client, group)
     client.post(url("deadlettergroup_act", PRINT, "unmute"))
     assert group in _get(client, url("deadlettergroups"))
 
@@ -72,7 +75,7 @@ def test_a_note_is_kept_with_who_wrote_it(client: Client) -> None:
     assert "the bank knows" in _get(client, url("deadlettergroups"))
 
 
-@pytest.mark.parametrize("verb", ["mute", "unmute", "note"])
+@pytest.mark.parametrize("verb", ["mute", "unmute", "note", "resolve", "undo"])
 def test_a_viewer_is_refused(client: Client, verb: str) -> None:
     log_in(client, *VIEW)
     factories.make_letter(fingerprint=PRINT)
@@ -100,11 +103,48 @@ def test_the_list_takes_the_same_few_queries_however_many_groups(
     for at in range(number):
         factories.make_letter(fingerprint=f"{at:032}")
     roll_up(min_age=timedelta(0))
+    factories.make_letter(fingerprint=PRINT)
     with django_assert_max_num_queries(15):
         _get(client, url("deadlettergroups"))
+    with django_assert_max_num_queries(20):
+        _get(client, url("deadlettergroup", PRINT))
 
 
 def test_a_sparks_bars_are_as_high_as_their_hours() -> None:
-    drawn = sparkline((0, 1, 4, 0))
-    assert [(x, height) for x, _, _, height in drawn["bars"]] == [(24.0, 6), (48.0, 24)]
-    assert sparkline((0,) * 24)["bars"] == []
+    assert sparkline((0, 1, 4, 0))["path"] == "M24.0 24V18H47.0V24ZM48.0 24V0H71.0V24Z"
+    assert sparkline((0,) * 24)["path"] == ""
+
+
+def _make_dead(region: str, at: int, **fields: Any) -> None:
+    arguments = {"region": region, "limit": at, "api_key": "hunter2"}
+    job = factories.make_job(State.DEAD, name=sample.digest.name, arguments=arguments)
+    factories.make_letter(job, fingerprint=PRINT, **fields)
+
+
+def test_a_groups_page_has_the_newest_traceback_and_the_commonest_arguments(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    log_in(client, *VIEW)
+    for at in range(8):
+        _make_dead("eu" if at else "us", at, traceback=f"Traceback of {at}: KeyError")
+    factories.make_letter(fingerprint=PRINT, job=None, traceback="Traceback of the newest", job_name=sample.digest.name)
+    huge = factories.make_job(State.DEAD, name=sample.digest.name, arguments={"region": "x" * 20_000})
+    factories.make_letter(huge, fingerprint="b" * 32)
+    with django_assert_max_num_queries(20):
+        page = _get(client, url("deadlettergroup", PRINT))
+    assert page.count("Traceback of") == 1
+    assert "Traceback of the newest" in page
+    assert '<code dir="ltr">&quot;eu&quot;</code> <span class="jobs-minor">7 of 8</span>' in page
+    assert "1 other value<" in page
+    assert "8 different values<" in page
+    assert "Of the newest 9 open dead letters." in page
+    assert "hunter2" not in page
+    assert "xxx" not in _get(client, url("deadlettergroup", "b" * 32))
+
+
+def test_evidence_is_for_who_may_see_arguments(client: Client) -> None:
+    log_in(client, "view_deadletter")
+    _make_dead("eu", 1, traceback="Traceback of it")
+    page = _get(client, url("deadlettergroup", PRINT))
+    assert "Traceback of it" not in page
+    assert "&quot;eu&quot;" not in page

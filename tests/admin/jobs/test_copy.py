@@ -12,6 +12,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 
 from django_jobs.arguments.serialization import encode
+from django_jobs.builtin_jobs import purge_jobs_matching
 from django_jobs.models import Job
 from django_jobs.policy.redact import MASK
 from django_jobs.policy.states import State
@@ -48,6 +49,14 @@ def test_a_form_submitted_twice_makes_one_copy_even_if_the_first_was_refused(
     assert LogEntry.objects.count() == 1
     admin_client.post(url("job_copy", job.pk), {**form({"first": 2, "second": 5}), "form_key": "another-page"})
     assert Job.objects.count() == 3
+
+
+def test_hooks_add_what_the_original_lacked(admin_client: Client, settings: Any) -> None:
+    settings.DJANGO_JOBS = {"HOOKS": ["tests.sampleapp.hooks.Stamp"]}
+    for metadata, expected in [({"x": 1}, {"x": 1, "stamp": sample.add.name}), ({"stamp": "old"}, {"stamp": "old"})]:
+        job = factories.make_job(State.SUCCEEDED, name=sample.add.name, metadata=metadata)
+        admin_client.post(url("job_copy", job.pk), form({"first": 2}))
+        assert Job.objects.latest("pk").metadata == {**expected, "copy_of": job.pk}
 
 
 def test_a_copy_has_the_forms_values_and_links_its_original(admin_client: Client) -> None:
@@ -215,3 +224,14 @@ def test_a_copy_of_a_unique_job_that_waits_already_is_none(admin_client: Client)
     assert f"No copy was enqueued: the job is unique and job {job.pk} is already waiting." in page
     assert Job.objects.count() == 1
     assert not LogEntry.objects.exists()
+
+
+def test_a_job_of_the_engine_is_not_copied(client: Client) -> None:
+    """Its arguments may purge what the user may not."""
+    job = purge_jobs_matching.enqueue({"name": "shop.pay"})
+    log_in(client, "view_job", "view_job_arguments", "enqueue_job")
+    assert url("job_copy", job.pk) not in client.get(url("job_change", job.pk)).content.decode()
+    page = client.post(url("job_copy", job.pk), form({"jobs": {}}), follow=True).content.decode()
+    assert "is a job of django_jobs itself" in page
+    client.post(url("job_changelist"), {"action": "copy_selected", "_selected_action": job.pk})
+    assert Job.objects.count() == 1

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import Permission
 from django.test import Client
 
 from django_jobs.models import Job
 from django_jobs.policy.states import State
 from tests import factories
 from tests.admin.staff import log_in, url
+from tests.sampleapp.jobs import echo
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +30,43 @@ def ids(client: Client, query: Any = None) -> list[int]:
     return [int(pk) for pk in re.findall(r'name="_selected_action" value="(\d+)"', page.content.decode())]
 
 
+def test_arguments_are_shown_short_and_redacted_to_those_who_may_see_them(client: Client) -> None:
+    factories.make_job(name=echo.name, arguments={"value": {"password": "hunter2", "order": 4711}})
+    factories.make_job(name=echo.name, arguments={"value": "x" * 10_000})
+    user = log_in(client, "view_job")
+    assert "4711" not in client.get(url(LIST)).content.decode()
+    user.user_permissions.add(Permission.objects.get(codename="view_job_arguments"))
+    page = client.get(url(LIST)).content.decode()
+    assert "&quot;order&quot;: 4711" in page
+    assert "hunter2" not in page
+    assert "xxx" not in page
+
+
+def test_each_row_links_to_the_page_of_its_type(admin_client: Client) -> None:
+    for name in ("shop.pay", "<shop>&mail"):
+        factories.make_job(name=name)
+    page = admin_client.get(url(LIST)).content.decode()
+    for name, text in (("shop.pay", "shop.pay"), ("%3Cshop%3E%26mail", "&lt;shop&gt;&amp;mail")):
+        assert f'<a href="{url("job_type")}?name={name}"><bdi class="job-name">{text}</bdi></a>' in page
+
+
+def test_times_that_no_job_of_the_page_has_are_no_column(admin_client: Client) -> None:
+    factories.make_job(State.SCHEDULED)
+    page = admin_client.get(url(LIST)).content.decode()
+    assert "column-enqueued" in page
+    assert "column-waited" not in page
+    assert "column-ran" not in page
+    factories.make_job(State.SUCCEEDED)
+    page = admin_client.get(url(LIST)).content.decode()
+    assert "column-waited" in page
+    assert "column-ran" in page
+
+
 def test_each_filter_is_an_address(admin_client: Client) -> None:
     worker, schedule = factories.make_worker(), factories.make_schedule()
     odd = factories.make_job(State.DEAD, name="shop.odd", queue_name="mail", arguments={"user_id": 7}, worker=worker)
     factories.make_letter(odd)
-    factories.make_attempt(odd, error_class="ValueError", error_message="no card")
+    factories.make_attempt(odd, error_class="builtins.ValueError", error_message="no card")
     factories.make_tick(schedule, job=odd)
     factories.make_jobs(3, enqueued_at=factories.ago(days=2))
     queries = [
@@ -44,6 +78,8 @@ def test_each_filter_is_an_address(admin_client: Client) -> None:
         {"q": "user_id=7"},
         {"argument": "user_id=7"},
         {"error": "no card"},
+        {"error": "ValueError"},
+        {"error": "builtins.ValueError"},
         {"worker": str(worker.pk)},
         {"schedule": str(schedule.pk)},
         {"since": "P1D"},
@@ -147,6 +183,45 @@ def test_a_list_takes_few_statements_at_any_size(
         admin_client.get(url(LIST), query)
 
 
+@pytest.mark.parametrize("number", [10, 60])
+@pytest.mark.parametrize(
+    "query", [{"name": "rare"}, {"state": "dead", "error": "y"}, {"since": "P1D", "argument": "a=1"}]
+)
+def test_a_search_that_goes_on_takes_few_statements_too(
+    admin_client: Client,
+    number: int,
+    query: dict[str, str],
+    django_assert_max_num_queries: Any,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("django_jobs.admin.jobs.changelist.SCAN_LIMIT", 1)
+    for _ in range(number):
+        factories.make_letter()
+    factories.make_job(State.RUNNING, worker=factories.make_worker(), name="rare")
+    with django_assert_max_num_queries(20):
+        admin_client.get(url(LIST), query)
+
+
+def test_a_search_says_how_far_it_has_looked_and_goes_on_from_there(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("django_jobs.admin.site.paging.PAGE_SECONDS", 0)
+    monkeypatch.setattr("django_jobs.admin.jobs.changelist.SCAN_LIMIT", 5)
+    rare = factories.make_job(State.SUCCEEDED, name="rare", enqueued_at=factories.ago(days=2))
+    factories.make_jobs(9, State.SUCCEEDED)
+    page = admin_client.get(url(LIST), {"name": "rare"}).content.decode()
+    assert "Looked at the newest 5 jobs, back to <time" in page
+    following = re.search(r'<a href="([^"]*)" rel="next">Go on from here</a>', page)
+    assert following
+    page = admin_client.get(url(LIST) + following[1].replace("&amp;", "&")).content.decode()
+    assert f'value="{rare.pk}"' in page
+    assert "Looked at" not in page
+    assert "Go on" not in page
+    assert "Nothing found." not in page
+    monkeypatch.undo()
+    assert "Nothing found." in admin_client.get(url(LIST), {"name": "none"}).content.decode()
+
+
 def test_text_from_jobs_is_escaped(admin_client: Client) -> None:
     factories.make_job(name=HOSTILE, queue_name=HOSTILE, progress_done=1, progress_message=HOSTILE)
     factories.make_queue(HOSTILE)
@@ -200,7 +275,7 @@ def test_copies_of_selected_jobs_leave_out_secrets_that_one_may_not_see(client: 
     assert (copy.arguments, copy.metadata, Job.objects.count()) == ({"n": 1}, {"copy_of": plain.pk}, 3)
     assert f"?ids={copy.pk}" in page
     page = client.post(url(LIST), {**posted, "_selected_action": [secret.pk]}, follow=True).content.decode()
-    assert "0 copies of 1 jobs enqueued." in page
+    assert "0 of 1 copy enqueued." in page
 
 
 def test_what_was_purged_meanwhile_is_no_error(admin_client: Client) -> None:

@@ -11,12 +11,13 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from django_jobs.admin.jobs.timeline import MAX_ATTEMPTS_SHOWN
-from django_jobs.admin.site.labels import format_timestamp
-from django_jobs.models import Job, JobLog
+from django_jobs.admin.site.times import time_text
+from django_jobs.models import Job, JobLog, MessageSource
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.states import State
 from tests import factories
 from tests.admin.staff import log_in, url
+from tests.sampleapp import chunked
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -65,7 +66,7 @@ def test_the_timeline_is_shown_step_by_step(admin_client: Client) -> None:
         ready_at=now - 3 * minute,
         started_at=now - minute,
         finished_at=now,
-        error_class="RuntimeError",
+        error_class="builtins.RuntimeError",
         error_message="it broke",
         traceback=TRACEBACK,
     )
@@ -98,11 +99,11 @@ def test_the_timeline_shows_a_coming_and_a_past_expiry(admin_client: Client) -> 
     page = shown(admin_client, dropped)
     assert "Expired" in page
     assert "deadline to start" in page
-    assert format_timestamp(until) in page
+    assert time_text(until) in page
     asked = factories.make_job(State.CANCELLED, cancel_requested_at=factories.ago(minutes=1))
     page = shown(admin_client, asked)
     assert "Expire" not in page
-    assert page.index("Cancellation requested") < page.rindex("Cancelled")
+    assert page.index("<strong>Cancelled<") < page.index("<strong>Cancellation requested<")
 
 
 def test_the_newest_attempts_are_shown_and_the_earlier_ones_linked(admin_client: Client) -> None:
@@ -180,7 +181,7 @@ def test_values_that_were_edited_by_hand_are_no_error(admin_client: Client, argu
 def test_without_the_permission_values_and_errors_are_hidden(client: Client) -> None:
     log_in(client, "view_job")
     job = factories.make_job(State.DEAD, arguments={"n": "visible?"}, result_data="visible?")
-    factories.make_attempt(job, error_class="ValueError", error_message="visible?", traceback="visible?")
+    factories.make_attempt(job, error_class="builtins.ValueError", error_message="visible?", traceback="visible?")
     page = shown(client, job)
     assert "visible?" not in page
     assert "ValueError" in page
@@ -378,3 +379,27 @@ def test_logs_are_for_those_who_may_see_arguments(client: Client) -> None:
         make_log(job, "a secret")
         assert "a secret" not in shown(client, job)
         assert client.get(url("job_log", job.pk)).status_code == 403
+
+
+def test_a_job_that_is_called_in_chunks_says_so(admin_client: Client) -> None:
+    assert "of up to 100, by tenant" in shown(admin_client, chunked.send.enqueue({"tenant": "a", "text": ""}))
+    assert "of up to 500<" in shown(admin_client, chunked.mark.enqueue("a"))
+    assert "Called in chunks" not in shown(admin_client, factories.make_job())
+
+
+def test_a_job_names_the_message_that_it_came_from(admin_client: Client, client: Client) -> None:
+    source = MessageSource.objects.create(broker="events", name="orders", group="shop", created_at=factories.ago())
+    place = {"broker": "events", "name": "orders", "group": "shop", "partition": "3", "position": "1207"}
+    job = factories.make_job(metadata={"message": {**place, "replay": True}})
+    page = shown(admin_client, job)
+    text = "events/orders@shop, partition 3, position 1207 (replay)"
+    assert f'<a href="{url("messagesource_change", source.pk)}">{text}</a>' in page
+    of_queue = {"broker": "rabbit", "name": "<b>", "id": "<i>7"}
+    job = factories.make_job(metadata={"message": of_queue})
+    assert "rabbit/&lt;b&gt;, id &lt;i&gt;7" in shown(admin_client, job)
+    for odd in ("text", {"broker": 7}, [1], {"id": "x"}):
+        assert shown(admin_client, factories.make_job(metadata={"message": odd}))
+    log_in(client, "view_job")
+    page = shown(client, job)
+    assert "rabbit/&lt;b&gt;" in page
+    assert "&lt;i&gt;7" not in page

@@ -9,6 +9,7 @@ from django.contrib.admin.models import LogEntry
 from django.test import Client
 
 from django_jobs import builtin_jobs as engine_jobs
+from django_jobs import bulk_steps
 from django_jobs.builtin_jobs import replay_matching
 from django_jobs.models import Job
 from django_jobs.policy.states import State
@@ -53,6 +54,15 @@ def test_the_list_of_what_succeeded_offers_it_and_the_job_copies_each_once(clien
     assert LogEntry.objects.count() == 1
 
 
+def test_the_log_has_the_filter_without_what_was_searched_in_arguments(client: Client) -> None:
+    log_in(client, *MAY)
+    factories.make_job(State.SUCCEEDED, name="shop.pay", arguments={"card": 4711})
+    client.post(url("job_replay") + "?state=succeeded&name=shop.pay&argument=card%3D4711")
+    text = LogEntry.objects.get().change_message
+    assert "shop.pay" in text
+    assert "4711" not in text
+
+
 def test_a_run_that_was_killed_goes_on_behind_what_it_has_copied(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_jobs, "CHUNK_SIZE", 2)
     done = factories.make_jobs(5, State.SUCCEEDED)
@@ -66,7 +76,7 @@ def test_a_run_that_was_killed_goes_on_behind_what_it_has_copied(monkeypatch: py
         return steps[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine_jobs, "take_step", killed_after_two)
+        patch.setattr(bulk_steps, "take_step", killed_after_two)
         assert _run(job).state == State.SCHEDULED
     assert len(_copies()) == 4
     Job.objects.filter(pk=job.pk).update(state=State.READY, ready_at=job.enqueued_at, run_after=None)

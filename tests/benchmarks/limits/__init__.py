@@ -6,18 +6,18 @@ from ..servers import Server
 from .base import Limit
 
 
-def open_limit(vendor: str, server: Server) -> Limit:
-    """Return the limit program of ``vendor``, with empty tables."""
+def open_limit(vendor: str, server: Server, *, makes_tables: bool = True) -> Limit:
+    """Return the limit program of ``vendor``, with empty tables or with those that are there."""
     match vendor:
         case "postgresql":
             from .postgresql import PostgreSQLLimit
 
-            return PostgreSQLLimit(server)
+            return PostgreSQLLimit(server, makes_tables=makes_tables)
         case "mysql":
             from .mysql import MySQLLimit
 
-            return MySQLLimit(server)
+            return MySQLLimit(server, makes_tables=makes_tables)
         case _:
             from .sqlite import SQLiteLimit
 
-            return SQLiteLimit(server)
+            return SQLiteLimit(server, makes_tables=makes_tables)

@@ -8,18 +8,23 @@ without waiting for the disk, inserts and finishes may not.
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from queue import Queue
 from typing import Any, NamedTuple, Protocol
 
-from ..jobs import QUEUE
+from ..queue_names import QUEUE
 
 BATCH = 500
+DELETED_BATCH = 50
+"""A crash loses what was deleted and has not run, so nobody takes out many at once."""
 WORKER_ID = 1
 POLL_SECONDS = 0.005
 """How often a limit program that nothing can wake looks for work."""
+IDLE_SECONDS = 5.0
+"""How often one looks that is woken by a notification."""
 BATCHES_AHEAD = 4
 
 
@@ -55,6 +60,9 @@ class Limit(Protocol):
     def claim(self, after: Row | None, number: int) -> list[Row]:
         """Take up to ``number`` ready jobs behind ``after``, in order."""
 
+    def claim_by_deleting(self, number: int) -> list[Row] | None:
+        """Take up to ``number`` ready jobs out of the table, durably, in order; None where no statement does that."""
+
     def finish(self, done: Sequence[Done]) -> None:
         """Save that these succeeded, and a try for each, durably."""
 
@@ -75,20 +83,35 @@ def noop(x: int) -> None:
     """Do nothing."""
 
 
-def drain(limit: Limit, number: int) -> list[tuple[float, int]]:
-    """Work off ``number`` jobs; return (monotonic seconds, jobs finished with it) of each commit.
+def drain(limit: Limit, number: int | None, *, batch: int = BATCH) -> list[tuple[float, int]]:
+    """Work off ``number`` jobs, or all; return (monotonic seconds, jobs finished with it) of each commit.
 
     In front of them stands the start of the first job, with no job finished.
     """
     stamps: list[tuple[float, int]] = []
     offset = limit.clock_offset()
-    batches = _claims(limit, number)
-    for rows in _ahead(batches) if limit.pipelined else batches:
+    batches = _claims(limit, number, batch)
+    for rows in _ahead(batches) if limit.pipelined and batch > 1 else batches:
         if not stamps:
             stamps.append((time.monotonic(), 0))
         limit.finish([_run(row, offset) for row in rows])
         stamps.append((time.monotonic(), len(rows)))
     return stamps
+
+
+def drain_by_deleting(limit: Limit, number: int) -> float | None:
+    """Work off ``number`` jobs of which nothing is kept; return the seconds, None where no statement does that."""
+    began = time.monotonic()
+    while number > 0:
+        rows = limit.claim_by_deleting(DELETED_BATCH)
+        if rows is None:
+            return None
+        if not rows:
+            raise RuntimeError(f"the limit program found no more jobs in queue {QUEUE}; {number} are missing")
+        for row in rows:
+            _run(row, 0.0)
+        number -= len(rows)
+    return time.monotonic() - began
 
 
 def serve(limit: Limit, number: int) -> None:
@@ -110,15 +133,18 @@ def _run(row: Row, offset: float) -> Done:
     return Done(row, started, time.time() + offset)
 
 
-def _claims(limit: Limit, number: int) -> Iterator[list[Row]]:
+def _claims(limit: Limit, number: int | None, batch: int) -> Iterator[list[Row]]:
     """Claim from a remembered position: the head of the index fills with dead entries under an old snapshot."""
     after: Row | None = None
-    while number > 0:
-        rows = limit.claim(after, min(BATCH, number))
+    left = sys.maxsize if number is None else number
+    while left > 0:
+        rows = limit.claim(after, min(batch, left))
         if not rows:
-            raise RuntimeError(f"the limit program found no more jobs in queue {QUEUE}; {number} are missing")
+            if number is None:
+                return
+            raise RuntimeError(f"the limit program found no more jobs in queue {QUEUE}; {left} are missing")
         after = rows[-1]
-        number -= len(rows)
+        left -= len(rows)
         yield rows
 
 

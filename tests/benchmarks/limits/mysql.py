@@ -11,7 +11,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 from typing import Any
 
-from ..jobs import QUEUE
+from ..queue_names import QUEUE
 from ..servers import Server
 from .base import POLL_SECONDS, WORKER_ID, Done, Row
 
@@ -36,10 +36,8 @@ CREATE TABLE limit_attempt (
     UNIQUE (job_id, claim_number)
 )
 """
-INSERT = f"""
-INSERT INTO limit_job (name, queue_name, priority, state, arguments, enqueued_at, ready_at)
-VALUES ('noop', '{QUEUE}', 0, 'ready', %s, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))
-"""
+INSERT = "INSERT INTO limit_job (name, queue_name, priority, state, arguments, enqueued_at, ready_at) VALUES "
+INSERT_ROW = f"('noop', '{QUEUE}', 0, 'ready', %s, UTC_TIMESTAMP(6), UTC_TIMESTAMP(6))"
 READY = f"""
 SELECT id, claim_number + 1, ready_at, arguments FROM limit_job FORCE INDEX (limit_ready)
 WHERE state = 'ready' AND queue_name = '{QUEUE}' AND priority = 0 {{behind}}
@@ -51,14 +49,18 @@ UPDATE limit_job SET state = 'running', attempt = attempt + 1, claim_number = cl
     worker_id = {WORKER_ID}, started_at = UTC_TIMESTAMP(6)
 WHERE id IN %s
 """
+DELETE = f"""
+DELETE FROM limit_job WHERE state = 'ready' AND queue_name = '{QUEUE}' AND priority = 0
+ORDER BY ready_at, id LIMIT {{number}} RETURNING id, claim_number + 1, ready_at, arguments
+"""
 FINISH = f"""
 UPDATE limit_job SET state = 'succeeded', finished_at = UTC_TIMESTAMP(6)
 WHERE id IN %s AND state = 'running' AND worker_id = {WORKER_ID} AND claim_number = 1
 """
-RECORD = f"""
-INSERT INTO limit_attempt (job_id, claim_number, worker_id, outcome, ready_at, started_at, finished_at)
-VALUES (%s, %s, {WORKER_ID}, 'succeeded', %s, %s, %s)
+RECORD = """
+INSERT INTO limit_attempt (job_id, claim_number, worker_id, outcome, ready_at, started_at, finished_at) VALUES
 """
+RECORD_ROW = f"(%s, %s, {WORKER_ID}, 'succeeded', %s, %s, %s)"
 DELAYS = """
 SELECT TIMESTAMPDIFF(MICROSECOND, job.enqueued_at, attempt.started_at) / 1e6
 FROM limit_attempt AS attempt JOIN limit_job AS job ON job.id = attempt.job_id
@@ -70,21 +72,21 @@ class MySQLLimit:
 
     pipelined = True
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, makes_tables: bool) -> None:
         self._producer = server.connect()
         self._claiming = server.connect()
         self._finishing = server.connect()
-        for statement in (DROP_TABLES, JOB_TABLE, ATTEMPT_TABLE):
+        for statement in (DROP_TABLES, JOB_TABLE, ATTEMPT_TABLE) if makes_tables else ():
             self._producer.query(statement)
 
     def insert(self, arguments: str) -> None:
         with self._producer.cursor() as cursor:
-            cursor.execute(INSERT, [arguments])
+            cursor.execute(INSERT + INSERT_ROW, [arguments])
 
     def insert_many(self, arguments: Sequence[str]) -> None:
         self._producer.begin()
         with self._producer.cursor() as cursor:
-            cursor.executemany(INSERT, [(one,) for one in arguments])
+            _insert(cursor, INSERT, INSERT_ROW, [(one,) for one in arguments])
         self._producer.commit()
 
     def claim(self, after: Row | None, number: int) -> list[Row]:
@@ -98,13 +100,23 @@ class MySQLLimit:
             self._claiming.commit()
         return rows
 
+    def claim_by_deleting(self, number: int) -> list[Row] | None:
+        """Only MariaDB's DELETE returns what it deletes, and none of the two skips rows that are locked."""
+        if "MariaDB" not in self._finishing.get_server_info():
+            return None
+        with self._finishing.cursor() as cursor:
+            cursor.execute(DELETE.format(number=number))
+            return list(map(Row._make, cursor.fetchall()))
+
     def finish(self, done: Sequence[Done]) -> None:
         with self._finishing.cursor() as cursor:
             self._finishing.begin()
             cursor.execute(FINISH, [[one.row.job_id for one in done]])
             assert cursor.rowcount == len(done)
-            cursor.executemany(
+            _insert(
+                cursor,
                 RECORD,
+                RECORD_ROW,
                 [
                     (
                         one.row.job_id,
@@ -138,6 +150,11 @@ class MySQLLimit:
         with closing(self._finishing.cursor()) as cursor:
             cursor.execute(statement)
             return cursor.fetchall()
+
+
+def _insert(cursor: Any, head: str, row: str, values: Sequence[tuple[Any, ...]]) -> None:
+    """Insert by one statement, as ``executemany`` does only where a row is nothing but placeholders."""
+    cursor.execute(head + ", ".join([row] * len(values)), [value for one in values for value in one])
 
 
 def _instant(seconds: float) -> datetime:

@@ -6,9 +6,9 @@ import time
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from ..jobs import QUEUE
+from ..queue_names import QUEUE
 from ..servers import Server
-from .base import WORKER_ID, Done, Row
+from .base import IDLE_SECONDS, WORKER_ID, Done, Row
 
 TABLES = """
 DROP TABLE IF EXISTS limit_job, limit_attempt;
@@ -30,14 +30,10 @@ CREATE TABLE limit_attempt (
 );
 """
 INSERT = f"""
-WITH job AS (
-    INSERT INTO limit_job (name, queue_name, priority, state, arguments, enqueued_at, ready_at)
-    VALUES ('noop', '{QUEUE}', 0, 'ready', %s, statement_timestamp(), statement_timestamp()) RETURNING id
-)
-SELECT id {{notify}} FROM job
+INSERT INTO limit_job (name, queue_name, priority, state, arguments, enqueued_at, ready_at)
+VALUES ('noop', '{QUEUE}', 0, 'ready', %s, statement_timestamp(), statement_timestamp()) RETURNING id
 """
-INSERT_ONLY = INSERT.format(notify="")
-INSERT_AND_NOTIFY = INSERT.format(notify=", pg_notify('limit_job', '')")
+INSERT_AND_NOTIFY = f"WITH job AS ({INSERT}) SELECT id, pg_notify('limit_job', '') FROM job"
 INSERT_MANY = f"""
 INSERT INTO limit_job (name, queue_name, priority, state, arguments, enqueued_at, ready_at)
 SELECT 'noop', '{QUEUE}', 0, 'ready', given::jsonb, statement_timestamp(), statement_timestamp()
@@ -52,6 +48,14 @@ WHERE id = ANY (ARRAY(
     ORDER BY ready_at, id LIMIT {{number}} FOR UPDATE SKIP LOCKED
 ))
 RETURNING id, claim_number, ready_at, arguments::text
+"""
+DELETE = f"""
+DELETE FROM limit_job
+WHERE id = ANY (ARRAY(
+    SELECT id FROM limit_job WHERE state = 'ready' AND queue_name = '{QUEUE}' AND priority = 0
+    ORDER BY ready_at, id LIMIT {{number}} FOR UPDATE SKIP LOCKED
+))
+RETURNING id, claim_number + 1, ready_at, arguments::text
 """
 # The guards are compared with columns, not constants: statistics that know of no running job would have the
 # planner expect one row and scan the arrays for each.
@@ -82,17 +86,18 @@ class PostgreSQLLimit:
 
     pipelined = True
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, makes_tables: bool) -> None:
         self._producer = server.connect()
         self._claiming = server.connect()
         self._finishing = server.connect()
         self._listening: Any = None
         self._server = server
-        self._producer.execute(TABLES)
+        if makes_tables:
+            self._producer.execute(TABLES)
         self._claiming.execute("SET synchronous_commit = off")
 
     def insert(self, arguments: str) -> None:
-        statement = INSERT_AND_NOTIFY if self._listening else INSERT_ONLY
+        statement = INSERT_AND_NOTIFY if self._listening else INSERT
         self._producer.execute(statement, [arguments]).fetchone()
 
     def insert_many(self, arguments: Sequence[str]) -> None:
@@ -106,7 +111,11 @@ class PostgreSQLLimit:
             [after.ready_at, after.job_id] if after else None,
             prepare=False,
         ).fetchall()
-        return sorted(map(Row._make, rows), key=lambda row: (row.ready_at, row.job_id))
+        return _in_order(rows)
+
+    def claim_by_deleting(self, number: int) -> list[Row]:
+        rows = self._finishing.execute(DELETE.format(number=number), prepare=False).fetchall()
+        return _in_order(rows)
 
     def finish(self, done: Sequence[Done]) -> None:
         cursor = self._finishing.execute(
@@ -126,7 +135,7 @@ class PostgreSQLLimit:
             self._listening = self._server.connect()
             self._listening.execute("LISTEN limit_job")
             return
-        for _ in self._listening.notifies(timeout=1.0, stop_after=1):
+        for _ in self._listening.notifies(timeout=IDLE_SECONDS, stop_after=1):
             pass
 
     def clock_offset(self) -> float:
@@ -142,6 +151,10 @@ class PostgreSQLLimit:
         for connection in (self._producer, self._claiming, self._finishing, self._listening):
             if connection is not None:
                 connection.close()
+
+
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+    return sorted(map(Row._make, rows), key=lambda row: (row.ready_at, row.job_id))
 
 
 def _array(values: Iterable[float]) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
-from ..jobs import QUEUE
+from ..queue_names import QUEUE
 from ..servers import Server
 from .base import POLL_SECONDS, WORKER_ID, Done, Row
 
@@ -43,6 +44,14 @@ WHERE id IN (
 )
 RETURNING id, claim_number, ready_at, arguments
 """
+DELETE = f"""
+DELETE FROM limit_job
+WHERE id IN (
+    SELECT id FROM limit_job WHERE state = 'ready' AND queue_name = '{QUEUE}' AND priority = 0
+    ORDER BY ready_at, id LIMIT {{number}}
+)
+RETURNING id, claim_number + 1, ready_at, arguments
+"""
 BEHIND = "AND (ready_at, id) > (?, ?)"
 FINISH = f"""
 UPDATE limit_job SET state = 'succeeded', started_at = ?, finished_at = ?
@@ -63,11 +72,12 @@ class SQLiteLimit:
 
     pipelined = False
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, server: Server, *, makes_tables: bool) -> None:
         self._producer = server.connect()
         self._claiming = server.connect()
         self._finishing = server.connect()
-        self._producer.executescript(DROP_TABLES + TABLES)
+        if makes_tables:
+            self._producer.executescript(DROP_TABLES + TABLES)
         self._claiming.execute("PRAGMA synchronous = NORMAL")
         self._version = 0
 
@@ -84,7 +94,10 @@ class SQLiteLimit:
             CLAIM.format(behind=BEHIND if after else "", number=number),
             [after.ready_at, after.job_id] if after else [],
         ).fetchall()
-        return sorted(map(Row._make, rows), key=lambda row: (row.ready_at, row.job_id))
+        return _in_order(rows)
+
+    def claim_by_deleting(self, number: int) -> list[Row]:
+        return _in_order(self._finishing.execute(DELETE.format(number=number)).fetchall())
 
     def finish(self, done: Sequence[Done]) -> None:
         stamps = [(_instant(one.started), _instant(one.finished)) for one in done]
@@ -117,6 +130,10 @@ class SQLiteLimit:
             connection.close()
         self._producer.executescript(DROP_TABLES)
         self._producer.close()
+
+
+def _in_order(rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+    return sorted(map(Row._make, rows), key=lambda row: (row.ready_at, row.job_id))
 
 
 def _instant(seconds: float) -> str:

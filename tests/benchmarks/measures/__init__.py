@@ -9,7 +9,22 @@ from collections.abc import Callable, Mapping
 from functools import partial
 
 from ..names import DRAINS, FEATURES
-from . import drain, enqueue, graphs, idle, latency, pages, queues, schedules
+from . import (
+    connections,
+    drain,
+    enqueue,
+    graphs,
+    idle,
+    latency,
+    memory,
+    messages,
+    pages,
+    pruning,
+    queues,
+    schedules,
+    soak,
+    start,
+)
 from .place import Figures, Place
 
 __all__ = ["TAKEN", "Figures", "Place", "Taken"]
@@ -25,14 +40,24 @@ TAKEN: Mapping[str, Taken] = {
     "enqueue_many": (enqueue.engine_many, enqueue.limit_many),
     "enqueue_stream": (enqueue.engine_stream, None),
     **{name: (partial(drain.engine, name), partial(drain.limit, name)) for name in DRAINS},
+    "drain_two_processes": (drain.engine_two, drain.limit_two),
     **{name: (partial(drain.engine, name), partial(drain.engine, "drain")) for name in FEATURES},
+    "pruning": (pruning.engine, pruning.limit),
+    "soak": (soak.engine, None),
     "queues": (queues.engine, None),
     "chain": (graphs.engine_chain, None),
     "graph": (graphs.engine_graph, None),
     "latency": (latency.engine, latency.limit),
     "latency_quiet": (latency.engine_quiet, latency.limit_quiet),
+    "latency_redis": (latency.engine_redis, latency.engine_quiet),
     "schedules": (schedules.engine_many, None),
     "on_time": (schedules.engine_on_time, None),
+    "publish": (messages.engine_publish, None),
+    "consume_log": (messages.engine_consume_log, None),
+    "consume_queue": (messages.engine_consume_queue, None),
     "pages": (pages.engine, None),
-    "idle": (idle.engine, None),
+    "idle": (idle.engine, idle.limit),
+    "connections": (connections.engine, None),
+    "memory": (memory.engine, memory.limit),
+    "start": (start.engine, start.limit),
 }

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 
 from ..jobs import noop, unique_noop
+from ..spent import Spent
 from .place import Figures, Place
 
 MANY_TIMES = 3
@@ -21,14 +22,20 @@ def engine_one(place: Place) -> Figures:
     """Enqueue one at a time in autocommit: a web request that has no other write."""
     place.empty_engine()
     noop.enqueue(0)
-    return _rate(place.sizes.enqueue, lambda: [noop.enqueue(x) for x in range(place.sizes.enqueue)])
+    with Spent(place.server) as spent:
+        for x in range(place.sizes.enqueue):
+            noop.enqueue(x)
+    return spent.per_job(place.sizes.enqueue)
 
 
 def limit_one(place: Place) -> Figures:
+    """Insert one at a time in autocommit, without waking anybody."""
     with place.limit() as limit:
         limit.insert('{"x": 0}')
-        texts = _texts(place.sizes.enqueue)
-        return _rate(place.sizes.enqueue, lambda: [limit.insert(text) for text in texts])
+        with Spent(place.server) as spent:
+            for x in range(place.sizes.enqueue):
+                limit.insert(json.dumps({"x": x}))
+        return spent.per_job(place.sizes.enqueue)
 
 
 def engine_unique(place: Place) -> Figures:

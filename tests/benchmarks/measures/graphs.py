@@ -14,7 +14,8 @@ from django.db.models import Max, Min
 from django_jobs import chain, group
 from django_jobs.models import Job
 
-from ..jobs import QUEUE, WARM_UP_QUEUE, noop
+from ..jobs import noop
+from ..queue_names import QUEUE, WARM_UP_QUEUE
 from ..worker import WorkerProcess
 from .place import Figures, Place
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from django.core.management import call_command
 
+from django_jobs.models import Job
+
 from ..limits import open_limit
 from ..limits.base import Limit
 from ..options import Sizes
 from ..servers import Server
+from ..worker import WorkerProcess
+
+LONGEST_SECONDS = 60.0
+POLL_SECONDS = 0.05
 
 Figures = dict[str, float | list[float] | None]
 
@@ -23,10 +30,22 @@ class Place:
     vendor: str
     server: Server
     sizes: Sizes
+    brokers: Sequence[str] = ()
+    """Those that are measured; empty: each that can be started."""
 
     def empty_engine(self) -> None:
         """Delete all rows of the engine's tables."""
         call_command("flush", interactive=False, verbosity=0)
+
+    def wait_until_done(self, worker: WorkerProcess) -> None:
+        """Wait until no job is left to run."""
+        left = Job.objects.exclude(state="succeeded")
+        deadline = time.monotonic() + LONGEST_SECONDS
+        while left.exists():
+            worker.check()
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{left.count()} jobs have not run within {LONGEST_SECONDS} s")
+            time.sleep(POLL_SECONDS)
 
     @contextmanager
     def limit(self) -> Iterator[Limit]:

@@ -13,7 +13,8 @@ from django.db.models import Max
 from django_jobs.models import CronSchedule, Job, Tick
 from django_jobs.store.clock import database_now
 
-from ..jobs import QUEUE, noop
+from ..jobs import noop
+from ..queue_names import QUEUE
 from ..worker import WorkerProcess
 from .latency import percentiles
 from .place import Figures, Place

@@ -42,5 +42,8 @@ class Server(Protocol):
     def statements(self) -> int | None:
         """Return a count that grows with each statement of any session; None where nobody counts."""
 
+    def session_tasks(self) -> list[int] | None:
+        """Return the server's process or thread of each session of this database; None where it has none of its own."""
+
     def instant(self, seconds: str) -> str:
         """Return SQL for the instant that many seconds (an SQL expression) from now."""

@@ -58,6 +58,15 @@ class MySQLServer:
             cursor.execute("SHOW GLOBAL STATUS LIKE 'Questions'")
             return int(cursor.fetchall()[0][1]) - self._own_counts
 
+    def session_tasks(self) -> list[int] | None:
+        """Return MariaDB's threads. MySQL tells them by the performance schema only, which may be off."""
+        with closing(self._connect("")) as connection, connection.cursor() as cursor:
+            try:
+                cursor.execute("SELECT tid FROM information_schema.processlist WHERE db = %s", [self._name])
+            except MySQLdb.Error:
+                return None
+            return [int(task) for (task,) in cursor.fetchall()]
+
     def instant(self, seconds: str) -> str:
         return f"TIMESTAMPADD(SECOND, {seconds}, UTC_TIMESTAMP(6))"
 

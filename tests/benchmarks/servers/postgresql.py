@@ -55,6 +55,13 @@ class PostgreSQLServer:
             ).fetchone()
         return int(row[0]) if row else None
 
+    def session_tasks(self) -> list[int] | None:
+        with self._connect("postgres") as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity WHERE datname = %s AND backend_type = 'client backend'", [self._name]
+            ).fetchall()
+        return [pid for (pid,) in rows]
+
     def instant(self, seconds: str) -> str:
         return f"statement_timestamp() + ({seconds}) * interval '1 second'"
 

@@ -48,5 +48,9 @@ class SQLiteServer:
     def statements(self) -> int | None:
         return None
 
+    def session_tasks(self) -> list[int] | None:
+        """Return None: SQLite works in the process that asks."""
+        return None
+
     def instant(self, seconds: str) -> str:
         return f"strftime('%Y-%m-%d %H:%M:%f', 'now', ({seconds}) || ' seconds')"

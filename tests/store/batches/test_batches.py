@@ -13,10 +13,11 @@ from django_jobs import Batch
 from django_jobs.exceptions import BatchEndedError
 from django_jobs.models import Attempt, BatchCountDelta, BatchJob, Job
 from django_jobs.models import Batch as BatchRow
-from django_jobs.policy.batches import BatchState
+from django_jobs.policy.batches import BatchState, Counts
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
 from django_jobs.store.batches import apply_deltas as sum_up_module
+from django_jobs.store.batches import count_deltas, recount
 from django_jobs.store.batches.apply_deltas import apply_deltas, apply_pending_deltas
 from django_jobs.store.batches.batch import (
     batch_of,
@@ -35,6 +36,7 @@ from django_jobs.store.lifecycle.rescue import rescue_worker
 from tests.concurrency import Background, elsewhere, run_together
 from tests.crashing import crash_at_every_point
 from tests.factories import RULES, ago, ended, failure, make_batch, make_job, make_worker, take
+from tests.lock_waits import session, wait_for_waiters
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -458,6 +460,47 @@ def test_a_finish_never_waits_for_the_batchs_row_and_its_holder_checks_again() -
     assert (state(batch), fired(batch)) == ("succeeded", ["on_success", "on_complete"])
 
 
+@needs_row_locks
+def test_a_batch_whose_last_job_finishes_while_its_counts_are_checked_ends_with_the_check(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    batch = make(1)
+    locked, go_on = threading.Event(), threading.Event()
+
+    def count_when_told(batch_id: int, alias: str) -> Counts:
+        locked.set()
+        assert go_on.wait(30)
+        return count_members(batch_id, alias)
+
+    count_members = recount._count_members
+    monkeypatch.setattr(recount, "_count_members", count_when_told)
+    check = Background(lambda: recount.recount_batches(after=0))
+    assert locked.wait(30)
+    run()
+    assert (state(batch), fired(batch)) == ("running", [])
+    go_on.set()
+    assert check.result() == (0, None)
+    assert (state(batch), fired(batch)) == ("succeeded", ["on_success", "on_complete"])
+
+
+@needs_row_locks
+def test_a_deadlocks_victim_applies_the_count_deltas_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = make(2)
+    with monkeypatch.context() as patched:
+        patched.setattr(count_deltas, "apply_deltas", lambda *_, **__: None)
+        assert run(number=1) + run(number=1) == 2
+    first, second = BatchCountDelta.objects.order_by("pk").values_list("pk", flat=True)
+    lock = f"SELECT id FROM {BatchCountDelta._meta.db_table} WHERE id = %s FOR UPDATE"
+    with session() as other:
+        other.execute(lock, second)
+        applying = Background(lambda: apply_deltas([batch.id], using="default"))
+        wait_for_waiters(other.number)
+        other.execute(lock, first)  # the server ends the deadlock by rolling back the other side
+        other.rollback()
+        applying.result()
+    assert (state(batch), fired(batch)) == ("succeeded", ["on_success", "on_complete"])
+
+
 def test_many_count_deltas_are_applied_before_the_batch_ends(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sum_up_module, "MANY_DELTAS", 3)
     batch = make(9)
@@ -476,8 +519,6 @@ def test_a_batch_whose_last_finish_was_killed_before_its_check_is_found(
     batch = make(1)
     worker = make_worker()
     claims = take(worker, queues=["default"])
-    from django_jobs.store.batches import count_deltas
-
     with monkeypatch.context() as patched:
         patched.setattr(count_deltas, "apply_deltas", lambda *_, **__: None)  # what a process does that is killed here
         finish([ended(one, SUCCEEDED) for one in claims], worker_id=worker.pk)

@@ -4,8 +4,9 @@ from datetime import timedelta
 import pytest
 
 from django_jobs.models import DeadLetter, DeadLetterGroup
+from django_jobs.policy.dead_letter_filter import DeadLetterFilter
 from django_jobs.policy.filter_values import FilterError
-from django_jobs.store.dead_letters import groups as groups_module
+from django_jobs.store.dead_letters import group_reads, search
 from django_jobs.store.dead_letters.groups import find_group, groups_page
 from django_jobs.store.dead_letters.mute import mute, set_group_note
 from django_jobs.store.dead_letters.resolve import resolve
@@ -42,7 +43,7 @@ def test_groups_show_their_newest_error_however_much_is_rolled_up(fold_some):
 
     one, other = groups_page().rows
 
-    assert (one.fingerprint, one.job_name, one.error_class) == (A, "sample", "RuntimeError")
+    assert (one.fingerprint, one.job_name, one.error_class) == (A, "sample", "builtins.RuntimeError")
     assert one.error_message == ("new " * 1_000)[:500]
     assert (one.first_died_at, one.last_died_at, one.total, one.open) == (first, last, 2, 2)
     assert (other.fingerprint, other.job_name, other.queue_name, other.open) == (B, "other", "mail", 1)
@@ -111,7 +112,7 @@ def test_open_all_and_muted_groups(fold_some):
 
 
 def test_a_page_scans_a_bounded_number_of_groups_and_the_next_continues_there(monkeypatch):
-    monkeypatch.setattr(groups_module, "SCAN_LIMIT", 3)
+    monkeypatch.setattr(group_reads, "SCAN_LIMIT", 3)
     for number in range(7):
         make_letter(fingerprint=f"{number:032}", died_at=ago(minutes=number), job_name=f"job {number}")
     roll_up(min_age=NOW)
@@ -125,7 +126,7 @@ def test_a_page_scans_a_bounded_number_of_groups_and_the_next_continues_there(mo
 
 
 def test_a_long_tail_is_read_up_to_a_bound_and_reported_as_truncated(monkeypatch):
-    monkeypatch.setattr(groups_module, "MAX_TAIL", 4)
+    monkeypatch.setattr(group_reads, "MAX_TAIL", 4)
     letters = [make_letter(fingerprint=A) for _ in range(4)]
     assert not groups_page().is_tail_truncated
     make_letter(fingerprint=A)
@@ -139,26 +140,50 @@ def test_a_long_tail_is_read_up_to_a_bound_and_reported_as_truncated(monkeypatch
 
 def test_a_concurrent_rollup_counts_nothing_twice(monkeypatch):
     make_letter(fingerprint=A)
-    read = groups_module._read_tail
+    read = group_reads._read_tail
 
     def folded_behind(now, alias):
         tail = read(now, alias)
         roll_up(min_age=NOW)
         return tail
 
-    monkeypatch.setattr(groups_module, "_read_tail", folded_behind)
+    monkeypatch.setattr(group_reads, "_read_tail", folded_behind)
 
     assert [group.open for group in groups_page().rows] == [1]
 
 
 @pytest.mark.parametrize("number", [10, 60])
-def test_a_page_is_nine_statements_however_many_groups(number, django_assert_max_num_queries, fold_some):
+def test_a_page_is_seven_statements_however_many_groups(number, django_assert_max_num_queries, fold_some):
     for at in range(number):
         make_letter(fingerprint=f"{at:032}")
     fold_some[0]()
     make_letter(fingerprint=A)
     fold_some[1]()
 
-    with django_assert_max_num_queries(9):
+    with django_assert_max_num_queries(7):
         assert len(groups_page().rows) == min(number + 1, 25)
     assert DeadLetterGroup.objects.count() <= number + 1
+
+
+def test_all_open_dead_letters_and_those_of_a_group_are_counted_exactly_above_the_bound(monkeypatch):
+    monkeypatch.setattr(search, "MAX_COUNTED", 2)
+    for at in range(8):
+        make_letter(fingerprint=f"{at % 2:032}", job_name="send")
+    group = DeadLetterFilter(fingerprint=f"{0:032}")
+    assert (search.count_open_dead_letters(group).number, search.count_open_dead_letters(group).is_more) == (2, True)
+    roll_up(min_age=NOW)
+    make_letter(fingerprint=f"{0:032}")
+    for wanted, number in ((group, 5), (DeadLetterFilter(), 9)):
+        counted = search.count_open_dead_letters(wanted)
+        assert (counted.number, counted.is_more, counted.by_queue) == (number, False, {"default": number})
+    assert search.count_open_dead_letters(DeadLetterFilter(job_name="send")).is_more
+
+
+def test_a_gap_between_ids_is_not_taken_for_dead_letters_that_were_not_read():
+    wanted = DeadLetterFilter(job_name="send")
+    make_letter(job_name="send", pk=3 * search.COUNT_SCAN)
+    counted = search.count_open_dead_letters(wanted)
+    assert (counted.number, counted.is_more, counted.up_to_id) == (1, False, 3 * search.COUNT_SCAN)
+    make_letter(job_name="send", pk=search.COUNT_SCAN)
+    counted = search.count_open_dead_letters(wanted)
+    assert (counted.number, counted.is_more) == (1, True)

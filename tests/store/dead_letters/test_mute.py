@@ -65,6 +65,6 @@ def test_nobody_is_mailed_about_a_muted_group():
     make_letter(fingerprint=B)
     mute([A])
 
-    assert [letter.fingerprint for letter, _ in take_alerts(period=DAY)] == [B]
+    assert [alert.dead_letter.fingerprint for alert in take_alerts(period=DAY)] == [B]
     unmute([A])
-    assert [letter.fingerprint for letter, _ in take_alerts(period=DAY)] == [A]
+    assert [alert.dead_letter.fingerprint for alert in take_alerts(period=DAY)] == [A]

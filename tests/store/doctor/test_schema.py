@@ -1,11 +1,16 @@
 """The migrations create the indexes and constraints on which the engine depends."""
 
+from io import StringIO
+
 import pytest
+from django.apps import apps
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
+from django.db.models import F
 
-from django_jobs.models import Attempt, Job
+from django_jobs.models import Attempt, Job, RollupPosition
 from django_jobs.policy.states import State
+from django_jobs.store.dialects.postgresql.table_options import TABLE_OPTIONS
 from tests.factories import make_attempt, make_job
 
 pytestmark = pytest.mark.django_db
@@ -75,3 +80,26 @@ def test_the_migrations_are_those_of_the_models(capsys):
     call_command("makemigrations", "django_jobs", "django_jobs_web", "--check", "--dry-run")
 
     assert "No changes detected" in capsys.readouterr().out
+
+
+@pytest.mark.skipif("connection.vendor == 'sqlite'", reason="Django prints no SQL for it within a transaction")
+def test_the_migration_prints_what_tunes_the_tables():
+    out = StringIO()
+    call_command("sqlmigrate", "django_jobs", "0001", stdout=out)
+
+    printed = [line for line in out.getvalue().splitlines() if " SET (" in line]
+    assert len(printed) == (len(TABLE_OPTIONS) if connection.vendor == "postgresql" else 0)
+    assert set(TABLE_OPTIONS) <= {model._meta.db_table for model in apps.get_app_config("django_jobs").get_models()}
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL tells")
+def test_counters_are_updated_without_their_indexes():
+    RollupPosition.objects.update_or_create(source=RollupPosition.Source.ATTEMPTS)
+
+    with connection.cursor() as cursor:
+        count = "SELECT pg_stat_get_xact_tuples_hot_updated('django_jobs_rollupposition'::regclass)"
+        cursor.execute(count)
+        (before,) = cursor.fetchone()
+        RollupPosition.objects.filter(pk=RollupPosition.Source.ATTEMPTS).update(done_id=F("done_id") + 1)
+        cursor.execute(count)
+        assert cursor.fetchone() == (before + 1,)

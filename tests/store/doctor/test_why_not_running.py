@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
-from django_jobs.models import Job, Limit, Permit, Worker
+from django_jobs.models import Job, Limit, Permit, Rollup, Worker
+from django_jobs.policy.histogram import bucket_of
 from django_jobs.policy.limits import PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import FINAL_STATES, State
 from django_jobs.policy.why_not_running import WaitExplanation, WaitReason
 from django_jobs.reasons import render_reason
+from django_jobs.store.clock import database_now
 from django_jobs.store.doctor import why_not_running as module
 from django_jobs.store.doctor.why_not_running import count_ahead, why_not_running
 from django_jobs.store.lifecycle.finish import finish
@@ -89,6 +91,31 @@ def test_a_job_is_behind_those_of_a_higher_priority_and_those_that_were_ready_be
     factories.make_job(ready_at=instant)
     factories.make_jobs(2)
     assert why(job) == WaitExplanation(why=WaitReason.BEHIND, values={"queue": "default", "number": 3})
+
+
+def test_a_job_behind_others_is_told_about_when_its_turn_comes() -> None:
+    """From its queue's minutes; before there are any, from the threads that live work leaves free."""
+    worker = factories.make_worker(queues=["mail"], concurrency=2)
+    factories.make_jobs(120, queue_name="mail")
+    job = factories.make_job(queue_name="mail")
+    now = database_now()
+    assert "turn" not in why(job).values
+
+    Rollup.objects.create(
+        span_seconds=600, starts_at=now - timedelta(minutes=20), queue_name="mail", runs={str(bucket_of(2.0)): 1}
+    )
+    turn = why(job).values["turn"]
+    assert turn.second == 0
+    assert timedelta(minutes=1) < turn - now < timedelta(minutes=5), "60 of them in a minute"
+
+    factories.make_backlog({"mail": [130] * 12}, ended=6, running=2)
+    turn = why(job).values["turn"]
+    assert timedelta(minutes=18) < turn - now < timedelta(minutes=23), "six of them in a minute"
+    said = render_reason(why(job), instant=lambda instant: f"{instant:%H:%M}")
+    assert said == f"Ready, behind 120 other jobs in the queue mail. Its turn comes at about {turn:%H:%M}."
+
+    Worker.objects.filter(pk=worker.pk).update(queues=["other"])
+    assert why(job).why is WaitReason.NOT_SERVED
 
 
 def test_jobs_ahead_are_counted_up_to_a_bound(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -225,5 +252,5 @@ def test_it_takes_few_statements(state: State, django_assert_max_num_queries: An
     factories.make_worker()
     factories.make_jobs(10)
     job = factories.make_job(state, run_after=factories.ago(seconds=0) + timedelta(hours=1))
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(8):
         assert (why_not_running(job) is None) == (state in FINAL_STATES)

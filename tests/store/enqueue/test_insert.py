@@ -9,10 +9,12 @@ from uuid import UUID
 import pytest
 from asgiref.sync import async_to_sync
 from django.db import DatabaseError, OperationalError, connection, connections, transaction
+from django.db.models.signals import post_init, pre_init
 from django.db.transaction import TransactionManagementError
 from django.test import override_settings
 
 import django_jobs
+from django_jobs.enqueueing import enqueue_bound
 from django_jobs.exceptions import PayloadTooLargeError
 from django_jobs.models import Job
 from django_jobs.policy.states import State
@@ -20,7 +22,8 @@ from django_jobs.store.clock import database_now
 from django_jobs.testing import drain
 from tests.concurrency import Background, elsewhere
 from tests.factories import make_worker, take
-from tests.sampleapp.jobs import add, echo, named
+from tests.sampleapp.consumed import ship
+from tests.sampleapp.jobs import add, echo, named, sync
 
 pytestmark = pytest.mark.django_db
 
@@ -52,10 +55,60 @@ def test_the_returned_job_equals_the_stored_one_in_every_column():
         echo.enqueue({"a": [1, "é", None]}),
         echo.using(run_after=timedelta(hours=1), metadata={"tenant": 3}, priority=-7).enqueue(),
         *echo.enqueue_many([(1,), (2,)]),
+        *echo.using(run_after=timedelta(hours=1)).enqueue_many([(1,), (2,)]),
+        *echo.using(run_after=datetime(2020, 1, 1, tzinfo=UTC)).enqueue_many([(1,), (2,)]),
     ):
         stored = Job.objects.get(pk=job.pk)
         for field in Job._meta.concrete_fields:
             assert getattr(job, field.attname) == getattr(stored, field.attname), field.attname
+
+
+@pytest.mark.parametrize("number", [1, 2, 5])
+@pytest.mark.parametrize("delay", [None, timedelta(hours=1)])
+def test_each_job_of_one_enqueue_may_have_metadata_of_its_own(number, delay, monkeypatch):
+    monkeypatch.setattr("django_jobs.store.enqueue.insert.ROWS_PER_STATEMENT", 2)
+    wide = echo.using(metadata={"tenant": 3}, run_after=delay)
+    own = [{"place": f'"{at}" \\ é', "at": {"n": at}} for at in range(number)]
+    jobs = enqueue_bound(wide, [{"value": at} for at in range(number)], metadata=list(map(json.dumps, own)))
+    stored = list(Job.objects.order_by("pk"))
+    assert [job.metadata for job in stored] == [{"tenant": 3, **one} for one in own]
+    assert [job.arguments["value"] for job in stored] == list(range(number))
+    for job, found in zip(jobs, stored, strict=True):
+        for field in Job._meta.concrete_fields:
+            assert getattr(job, field.attname) == getattr(found, field.attname), field.attname
+
+
+def test_jobs_under_limits_and_with_keys_have_metadata_of_their_own_too():
+    own = [json.dumps({"at": at}) for at in range(3)]
+    enqueue_bound(
+        ship,
+        [{"order_id": at, "customer": "ada" if at != 1 else None} for at in range(3)],
+        metadata=own,
+    )
+    enqueue_bound(sync, [sync.signature.bind((), {"user_id": at}) for at in range(3)], metadata=own)
+    for name in (ship.name, sync.name):
+        found = {at: job.metadata for job in Job.objects.filter(name=name) for at in [job.metadata["at"]]}
+        assert found == {at: {"at": at} for at in range(3)}
+    by_order = {job.arguments["order_id"]: job.metadata["at"] for job in Job.objects.filter(name=ship.name)}
+    assert by_order == {0: 0, 1: 1, 2: 2}
+
+
+@pytest.mark.parametrize("signal", [pre_init, post_init])
+def test_receivers_of_the_signals_of_init_are_called_for_enqueued_jobs(signal):
+    seen = []
+
+    def receiver(sender, **given):
+        seen.append(sender)
+
+    signal.connect(receiver, sender=Job)
+    try:
+        jobs = echo.enqueue_many([(1,), (2,)])
+    finally:
+        signal.disconnect(receiver, sender=Job)
+
+    assert seen == [Job, Job]
+    assert [job.arguments for job in jobs] == [{"value": 1}, {"value": 2}]
+    assert all(not job._state.adding and job._state.db == "default" for job in jobs)
 
 
 def test_options_of_one_enqueue_win_over_the_definition():
@@ -73,7 +126,7 @@ def test_a_job_can_be_enqueued_by_name_with_the_options_of_its_definition():
 
 
 def test_a_job_that_this_process_does_not_know_can_be_enqueued_by_name():
-    job = django_jobs.enqueue("other.service", 1, key="x").refresh()
+    job = django_jobs.find_job("other.service", unknown="allow").enqueue(1, key="x").refresh()
 
     assert (job.name, job.queue_name, job.state) == ("other.service", "default", State.READY)
     assert job.arguments == {"*": [1], "key": "x"}
@@ -235,6 +288,15 @@ def test_many_large_arguments_are_inserted_whatever_their_characters_need_in_a_s
     assert jobs[-1].refresh().arguments == {"value": character * length}
 
 
+def test_large_metadata_of_many_jobs_is_inserted_whatever_the_arguments_need_in_a_statement():
+    metadata = {"note": "x" * 900_000}
+
+    jobs = echo.using(metadata=metadata).enqueue_many([('"' * 110_000,)] * 19)
+
+    assert Job.objects.count() == 19
+    assert jobs[-1].refresh().metadata == metadata
+
+
 @override_settings(DJANGO_JOBS={"ENQUEUE": {"MAX_PAYLOAD_BYTES": 20_000_000}})
 def test_a_large_argument_is_carried_where_the_setting_allows_it():
     job = echo.enqueue("x" * 10_000_000)
@@ -280,12 +342,13 @@ HARD_VALUES = [
 
 
 def test_a_hard_value_comes_back_from_the_database_as_it_went():
-    jobs = [echo.enqueue(value) for value in HARD_VALUES]
+    jobs = [*map(echo.enqueue, HARD_VALUES), *echo.enqueue_many([(value,) for value in HARD_VALUES])]
     drain()
 
     read = [Job.objects.get(pk=job.pk).result for job in jobs]
-    assert read == HARD_VALUES
-    assert repr(read[1:]) == repr(HARD_VALUES[1:])
+    one_by_one, together = read[: len(HARD_VALUES)], read[len(HARD_VALUES) :]
+    assert one_by_one == together == HARD_VALUES
+    assert repr(one_by_one[1:]) == repr(together[1:]) == repr(HARD_VALUES[1:])
     assert {type(part) for item in read[0].items() for part in item} == {str, list, NoneType, dict}
 
 

@@ -10,16 +10,11 @@ from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.promote import promote
-from django_jobs.store.limits.admit import admit
+from tests.admission import admit_all
 from tests.factories import ago, ended, make_worker, take
 from tests.sampleapp.jobs import index_alone, render, sync_by_api
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-
-def let_in() -> None:
-    while admit().more:
-        pass
 
 
 def phases(job: Job) -> list[PermitPhase]:
@@ -30,7 +25,7 @@ def run_all() -> list[int]:
     worker = make_worker()
     claims = take(worker)
     finish([ended(claim, SUCCEEDED) for claim in claims], worker_id=worker.pk)
-    let_in()
+    admit_all()
     return [claim.job_id for claim in claims]
 
 
@@ -39,7 +34,7 @@ def test_an_idempotent_job_waits_at_its_limit_like_any_other() -> None:
     first, second = keyed.enqueue(1), keyed.enqueue(1)
     assert (first.state, second.pk, second.is_duplicate) == (State.BLOCKED, first.pk, True)
     assert phases(first) == [PermitPhase.WAITING]
-    let_in()
+    admit_all()
     assert run_all() == [first.pk]
     many = keyed.enqueue_many([(1,), (2,), (3,), (None,)])
     assert [job.is_duplicate for job in many] == [True, False, False, False]
@@ -48,7 +43,7 @@ def test_an_idempotent_job_waits_at_its_limit_like_any_other() -> None:
 
 def test_a_job_that_is_replaced_under_the_same_limit_keeps_its_permit_and_its_place() -> None:
     first = sync_by_api.enqueue(1, api="crm")
-    let_in()
+    admit_all()
     assert first.refresh().state == State.READY
     ready_at = first.ready_at
     second = sync_by_api.enqueue(1, api="crm")
@@ -59,12 +54,12 @@ def test_a_job_that_is_replaced_under_the_same_limit_keeps_its_permit_and_its_pl
 def test_a_job_that_is_replaced_under_another_limit_waits_at_that_and_frees_the_first() -> None:
     first = sync_by_api.enqueue(1, api="crm")
     behind = sync_by_api.enqueue(2, api="crm")
-    let_in()
+    admit_all()
     assert (first.refresh().state, behind.refresh().state) == (State.READY, State.BLOCKED)
 
     moved = sync_by_api.enqueue(1, api="erp")
     assert (moved.pk, moved.state, phases(first)) == (first.pk, State.BLOCKED, [PermitPhase.WAITING])
-    let_in()
+    admit_all()
     assert sorted(run_all()) == [first.pk, behind.pk]
     assert {job.arguments["api"] for job in Job.objects.all()} == {"crm", "erp"}
 
@@ -76,7 +71,7 @@ def test_a_job_that_is_replaced_under_no_limit_is_ready_and_one_that_gets_a_limi
     assert free.ready_at is not None
     again = sync_by_api.enqueue(1, api="erp")
     assert (again.pk, again.state, phases(first)) == (first.pk, State.BLOCKED, [PermitPhase.WAITING])
-    let_in()
+    admit_all()
     assert run_all() == [first.pk]
 
 
@@ -84,13 +79,13 @@ def test_a_burst_that_is_put_off_holds_no_permit_meanwhile() -> None:
     first, other = index_alone.enqueue(1), index_alone.enqueue(2)
     Job.objects.update(run_after=ago(seconds=1))
     promote()
-    let_in()
+    admit_all()
     assert {first.refresh().state, other.refresh().state} == {State.READY, State.BLOCKED}
     ready, blocked = sorted((first, other), key=lambda job: job.state, reverse=True)
 
     again = index_alone.enqueue(ready.arguments["user_id"])
     assert (again.pk, again.state, phases(again)) == (ready.pk, State.SCHEDULED, [PermitPhase.ASLEEP])
-    let_in()
+    admit_all()
     assert blocked.refresh().state == State.READY
     blocked_again = index_alone.using(run_after=ago(seconds=1)).enqueue(ready.arguments["user_id"])
     assert (blocked_again.pk, blocked_again.state) == (ready.pk, State.BLOCKED)

@@ -13,6 +13,8 @@ from django_jobs.store.dead_letters.resolve import resolve
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.claim import claim_by_priority, refresh_cursors
 from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.move import move
+from django_jobs.store.lifecycle.prioritize import set_priority
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.purge import purge
 from django_jobs.store.lifecycle.redrive import redrive
@@ -109,6 +111,19 @@ def test_an_open_finish_blocks_neither_claims_nor_other_finishes(number, outcome
 
 
 @pytest.mark.usefixtures("_many_writers")
+def test_a_large_finish_does_not_wait_for_an_open_one():
+    """Above 200 ids a server without a hint reads, and locks, every running job."""
+    make_jobs(251)
+    worker = make_worker()
+    done, running = take(worker, limit=1), take(worker, limit=250)
+
+    with elsewhere(lambda: finish([ended(claim, Succeeded()) for claim in done], worker_id=worker.pk)):
+        saved = soon(lambda: finish([ended(claim, Succeeded()) for claim in running], worker_id=worker.pk))
+
+    assert saved == set(ids(running))
+
+
+@pytest.mark.usefixtures("_many_writers")
 def test_jobs_locked_by_an_open_cancel_are_skipped():
     jobs = make_jobs(10)
     worker = make_worker()
@@ -170,6 +185,38 @@ def test_of_a_cancel_and_a_claim_in_the_same_instant_one_wins_each_job():
     assert Job.objects.filter(state=State.CANCELLED, worker__isnull=True, attempt=0).count() == cancelled
 
 
+def _move(jobs):
+    return move(jobs, to="mail")
+
+
+def _set_priority(jobs):
+    return set_priority(jobs, priority=7)
+
+
+@pytest.mark.parametrize(("verb", "lane"), [(_move, ("mail", 0)), (_set_priority, ("default", 7))])
+def test_of_a_change_of_the_lane_and_claims_in_the_same_instant_one_wins_each_job(verb, lane):
+    """What was claimed first keeps its lane; the rest is claimed once, from the new one."""
+    jobs = echo.enqueue_many([(number,) for number in range(60)])
+    workers = [make_worker() for _ in range(2)]
+
+    def change_backwards():
+        return sum(verb(Job.objects.filter(pk__in=[job.pk for job in jobs[at : at + 5]])) for at in range(55, -1, -5))
+
+    def claim_forwards(worker):
+        return [one for _ in range(12) for one in take(worker, limit=3)]
+
+    changed, *claimed = run_together(
+        change_backwards, *[lambda worker=worker: claim_forwards(worker) for worker in workers]
+    )
+
+    claims = list(chain(*claimed, take(workers[0])))
+    assert sorted(ids(claims)) == [job.pk for job in jobs]
+    assert [(one.queue_name, one.priority) for one in claims].count(lane) == changed
+    rows = dict(Job.objects.values_list("pk", "queue_name"))
+    assert {one.job_id: one.queue_name for one in claims} == rows, "a running job is of the queue it was claimed from"
+    assert set(Job.objects.values_list("state", "claim_number")) == {("running", 1)}
+
+
 def _linked(state, number, fingerprint):
     """Return jobs with all their related rows: attempts, dead letters, a batch, dependents."""
     jobs = []
@@ -201,6 +248,8 @@ def _resolve(jobs):
         (purge, State.DEAD),
         (purge, State.CANCELLED),
         (_cancel, State.READY),
+        (_move, State.READY),
+        (_set_priority, State.READY),
     ],
 )
 def test_an_operation_on_some_jobs_does_not_wait_for_the_same_operation_on_others(verb, state, number):

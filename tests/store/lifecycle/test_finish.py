@@ -88,7 +88,7 @@ def test_a_failure_is_scheduled_by_the_databases_clock_with_its_error_on_the_att
     assert attempt.error_class == "builtins.RuntimeError"
     assert attempt.error_message == "no \\ 'quotes' \"here\" %s {} 😀\nline two"
     assert attempt.traceback == "Traceback ..."
-    assert job.error == "builtins.RuntimeError: no \\ 'quotes' \"here\" %s {} 😀\nline two"
+    assert job.error == "RuntimeError: no \\ 'quotes' \"here\" %s {} 😀\nline two"
     assert not DeadLetter.objects.exists()
 
 

@@ -99,7 +99,7 @@ def test_of_a_mixed_batch_valid_claims_are_saved_and_lost_ones_logged(caplog):
     assert set(Attempt.objects.values_list("job_id", flat=True)) == saved
     assert not DeadLetter.objects.exists()
     assert [record.getMessage() for record in caplog.records] == [
-        f"job {job.pk} (sample): claim 1 was lost; the outcome of this run is not saved" for job in (jobs[1], jobs[3])
+        f"job {job.pk} (sample) has lost claim 1; the outcome of this run is not saved" for job in (jobs[1], jobs[3])
     ]
 
 

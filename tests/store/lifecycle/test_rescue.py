@@ -6,6 +6,8 @@ from django_jobs.store.lifecycle.rescue import rescue, rescue_worker
 from tests.concurrency import run_together
 from tests.factories import RULES, ago, make_job, make_jobs, make_worker
 
+WORKER_LOST = "django_jobs.exceptions.WorkerLostError"
+
 pytestmark = pytest.mark.django_db
 
 
@@ -23,7 +25,7 @@ def test_a_job_of_a_lost_worker_is_ready_again_at_its_old_position(state):
     [attempt] = job.attempts.all()
     assert (attempt.outcome, attempt.number, attempt.claim_number) == ("lost", 2, 4)
     assert attempt.worker_id == worker.pk
-    assert attempt.error == f"WorkerLost: worker {worker.pk} died or stopped responding while it had this job"
+    assert attempt.error == f"{WORKER_LOST}: worker {worker.pk} died or stopped responding while it had this job"
 
 
 def test_a_job_whose_worker_has_no_row_any_more_is_rescued():
@@ -64,7 +66,7 @@ def test_a_job_that_had_not_started_is_released_without_a_trace():
 
     assert rescue_worker(worker.pk, rules=RULES, ran={began.pk}, reason="it was killed") == 2
 
-    assert (began.refresh().attempt, began.worker_deaths, began.error) == (0, 1, "WorkerLost: it was killed")
+    assert (began.refresh().attempt, began.worker_deaths, began.error) == (0, 1, f"{WORKER_LOST}: it was killed")
     assert (waited.refresh().attempt, waited.worker_deaths, waited.last_attempt) == (0, 0, None)
 
 
@@ -86,10 +88,23 @@ def test_a_job_whose_workers_keep_dying_is_quarantined_with_a_dead_letter():
     assert (letter.job_id, letter.reason, letter.error_class, letter.attempt) == (
         job.pk,
         "quarantined",
-        "WorkerLost",
+        WORKER_LOST,
         3,
     )
     assert len(letter.fingerprint) == 32
+
+
+def test_a_job_that_was_claimed_by_a_worker_after_it_was_declared_lost_is_released():
+    """A process that was frozen claims before its next heartbeat tells it: no death of a worker."""
+    worker = make_worker(state="lost", stopped_at=ago(seconds=5))
+    before = make_job(State.RUNNING, worker=worker, attempt=1, started_at=ago(seconds=6))
+    after = make_job(State.RUNNING, worker=worker, attempt=1, started_at=ago(seconds=4))
+
+    assert rescue(rules=RULES) == 2
+
+    assert [(job.refresh().state, job.attempt) for job in (before, after)] == [(State.READY, 0)] * 2
+    assert [job.attempts.get().outcome for job in (before, after)] == ["lost", "released"]
+    assert (before.worker_deaths, after.worker_deaths) == (1, 0)
 
 
 def test_only_running_jobs_are_rescued():

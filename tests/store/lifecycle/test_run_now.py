@@ -3,7 +3,7 @@ import pytest
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.states import State
 from django_jobs.store.clock import database_now
-from django_jobs.store.lifecycle import run_now as run_now_module
+from django_jobs.store.lifecycle import locked_chunks
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.run_now import run_now
 from tests.factories import ago, make_job, make_jobs, make_letter, make_worker, take
@@ -25,7 +25,7 @@ def test_a_scheduled_job_is_ready_now_behind_those_that_are_ready_already():
 
 def test_a_job_claimed_between_the_two_reads_is_left_alone(monkeypatch):
     job = make_job(State.SCHEDULED, run_after=ago(seconds=1))
-    ids_in_chunks = run_now_module.job_ids_in_chunks
+    ids_in_chunks = locked_chunks.job_ids_in_chunks
 
     def claimed_meanwhile(*arguments, **options):
         for ids in ids_in_chunks(*arguments, **options):
@@ -33,7 +33,7 @@ def test_a_job_claimed_between_the_two_reads_is_left_alone(monkeypatch):
             assert len(take(make_worker())) == 1
             yield ids
 
-    monkeypatch.setattr(run_now_module, "job_ids_in_chunks", claimed_meanwhile)
+    monkeypatch.setattr(locked_chunks, "job_ids_in_chunks", claimed_meanwhile)
 
     assert run_now(job) == 0
     assert job.refresh().state == State.RUNNING

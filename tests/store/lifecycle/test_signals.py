@@ -10,11 +10,12 @@ from django_jobs import signals
 from django_jobs.models import DeadLetter, Job
 from django_jobs.policy.outcomes import Discarded, Lost, Released, Snoozed, Succeeded, UnknownJob
 from django_jobs.policy.states import State
+from django_jobs.store.dialects.base.jobs import StartedRun
 from django_jobs.store.lifecycle import rescue as rescue_module
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.rescue import rescue
-from django_jobs.store.lifecycle.signals import send_signals, send_started_signal
+from django_jobs.store.lifecycle.signals import announce_ends, announce_start
 from tests.factories import RULES, ended, failure, make_job, make_jobs, make_worker, take
 from tests.sampleapp.jobs import echo
 
@@ -67,7 +68,7 @@ def finish_one(outcome, **fields):
     [claim] = take(worker)
     batch = [ended(claim, outcome)]
     saved = finish(batch, worker_id=worker.pk)
-    send_signals([run for run in batch if run.claim.job_id in saved])
+    announce_ends([run for run in batch if run.claim.job_id in saved], worker_id=1)
     return claim.job_id
 
 
@@ -104,7 +105,7 @@ def test_a_start_sends_a_signal_with_the_job(ear):
     job = make_job()
     [claim] = take(make_worker())
 
-    send_started_signal(claim)
+    announce_start(StartedRun(claim, 1, 0.0))
 
     assert ear.heard == [("started", job.pk)]
 
@@ -170,8 +171,8 @@ def test_a_job_that_was_purged_meanwhile_is_skipped(ear):
     finish(batch, worker_id=worker.pk)
     Job.objects.filter(pk=claims[0].job_id)._raw_delete("default")
 
-    send_signals(batch)
-    send_started_signal(claims[0])
+    announce_ends(batch, worker_id=1)
+    announce_start(StartedRun(claims[0], 1, 0.0))
 
     assert ear.heard == [("succeeded", claims[1].job_id)]
 
@@ -182,10 +183,10 @@ def test_nothing_is_read_without_receivers(django_assert_num_queries):
     claims = take(worker)
 
     with django_assert_num_queries(0):
-        send_started_signal(claims[0])
+        announce_start(StartedRun(claims[0], 1, 0.0))
     batch = [ended(claims[0], Succeeded()), ended(claims[1], failure())]
     with django_assert_num_queries(0):
-        send_signals(batch)
+        announce_ends(batch, worker_id=1)
 
 
 @pytest.mark.usefixtures("_broken_receivers")

@@ -30,6 +30,8 @@ from django_jobs.policy.states import WAITING_STATES, State
 from django_jobs.store.dialects.base.jobs import Claim
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
+from django_jobs.store.lifecycle.move import move
+from django_jobs.store.lifecycle.prioritize import set_priority
 from django_jobs.store.lifecycle.promote import promote
 from django_jobs.store.lifecycle.redrive import redrive
 from django_jobs.store.lifecycle.rescue import rescue_worker
@@ -161,7 +163,7 @@ class JobLife(RuleBasedStateMachine):
             self.jobs[pk].state = State.READY
 
     @precondition(lambda self: self.jobs)
-    @rule(which=st.integers(0), verb=st.sampled_from(["cancel", "redrive", "run now"]))
+    @rule(which=st.integers(0), verb=st.sampled_from(["cancel", "redrive", "run now", "move"]))
     def staff(self, which: int, verb: str) -> None:
         pk = sorted(self.jobs)[which % len(self.jobs)]
         model, target = self.jobs[pk], Job.objects.filter(pk=pk)
@@ -174,6 +176,9 @@ class JobLife(RuleBasedStateMachine):
             if model.state is State.DEAD:
                 model.state, model.attempt, model.worker_deaths = State.READY, 0, 0
                 model.is_asked = False
+        elif verb == "move":
+            assert move(target, to="mail") in {0, int(model.state in WAITING_STATES)}
+            assert set_priority(target, priority=1) in {0, int(model.state in WAITING_STATES)}
         else:
             assert run_now(target) == (model.state is State.SCHEDULED)
             model.state = State.READY if model.state is State.SCHEDULED else model.state

@@ -11,12 +11,15 @@ from django.db import connection  # noqa: F401 - named by the marks below
 
 from django_jobs import JobDefinition
 from django_jobs.exceptions import LimitKeyError
-from django_jobs.limits import Concurrency, as_limits
-from django_jobs.models import Job, Limit, LimitSignal, Permit
+from django_jobs.limits import Concurrency, Ordering, as_limits
+from django_jobs.models import DeadLetter, Job, Limit, LimitSignal, Permit
 from django_jobs.policy.limits import LimitKind, PermitPhase
 from django_jobs.policy.outcomes import SUCCEEDED, Lost, Released, Snoozed
 from django_jobs.policy.states import State
+from django_jobs.policy.why_not_running import WaitReason
+from django_jobs.store.dead_letters.resolve import resolve
 from django_jobs.store.dialects.shared.by_id import InIds
+from django_jobs.store.doctor.why_not_running import why_not_running
 from django_jobs.store.lifecycle.cancel import cancel
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.lifecycle.promote import promote
@@ -28,19 +31,15 @@ from django_jobs.store.limits.definitions import sync_limits
 from django_jobs.store.limits.open_limits import lock_limits
 from django_jobs.store.limits.permits import insert_permits
 from django_jobs.store.limits.prune import prune_limits
+from django_jobs.store.limits.repair import repair_permits
 from django_jobs.testing import drain
+from tests.admission import admit_all
 from tests.concurrency import Background, elsewhere, run_together
 from tests.factories import ago, ended, failure, make_worker, take
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db
 needs_row_locks = pytest.mark.skipif("connection.vendor == 'sqlite'", reason="SQLite has one writer at a time")
-
-
-def admit_all() -> None:
-    """Admit jobs as a worker does, until no more are admitted."""
-    while admit().more:
-        pass
 
 
 @pytest.fixture
@@ -381,6 +380,81 @@ class TestOrder:
         with elsewhere(lambda: cancel(Job.objects.filter(pk=head.pk))):
             admit()
             assert second.refresh().state == State.BLOCKED
+
+
+class TestOrderOfDead:
+    """Of an ordering with ``hold_when_dead``."""
+
+    @pytest.fixture
+    def line(self, redefined) -> list[Job]:
+        """Three jobs of one key, of which the first is dead, and one of another key."""
+        held = redefined(sample.bill, ordering_key=Ordering("customer_id", hold_when_dead=True))
+        head, second, third = (held.enqueue(1) for _ in range(3))
+        other = held.enqueue(2)
+        admit_all()
+        worker = make_worker()
+        claims = take(worker)
+        assert [claim.job_id for claim in claims] == [head.pk, other.pk]
+        finish([ended(claims[0], failure(retry_in=None)), ended(claims[1], SUCCEEDED)], worker_id=worker.pk)
+        admit_all()
+        assert states([head, second, third, other]) == [State.DEAD, State.BLOCKED, State.BLOCKED, State.SUCCEEDED]
+        return [head, second, third]
+
+    def test_a_redriven_job_runs_first(self, line):
+        redrive(line[0])
+        admit_all()
+
+        assert states(line) == [State.READY, State.BLOCKED, State.BLOCKED]
+        assert [run_all() for _ in range(3)] == [[job.pk] for job in line]
+
+    @pytest.mark.parametrize("let_go", [purge, lambda job: resolve(DeadLetter.objects.get(job=job))])
+    def test_the_others_go_on_without_a_job_that_is_purged_or_resolved(self, line, let_go):
+        assert let_go(line[0]) == 1
+        admit_all()
+
+        assert states(line[1:]) == [State.READY, State.BLOCKED]
+
+    def test_a_resolved_job_that_is_redriven_waits_for_its_turn(self, line):
+        resolve(DeadLetter.objects.get(job=line[0]))
+        admit_all()
+        redrive(line[0])
+        admit_all()
+
+        assert states(line) == [State.BLOCKED, State.READY, State.BLOCKED]
+        run_all()
+        assert states(line) == [State.READY, State.SUCCEEDED, State.BLOCKED]
+
+    def test_the_repair_leaves_its_turn_to_a_dead_job_as_long_as_the_rule_says_so(self, line):
+        assert repair_permits(after=0, resolve=lambda _: None) == (0, None)
+        Limit.objects.update(rule=Ordering("customer_id").rule().as_json())
+
+        assert repair_permits(after=0, resolve=lambda _: None) == (1, None)
+        admit_all()
+        assert states(line[1:]) == [State.READY, State.BLOCKED]
+
+    def test_a_dead_job_gives_up_its_turn_if_the_code_does_not_say_so_any_more(self, line, redefined):
+        now = redefined(sample.bill, ordering_key=Ordering("customer_id"))
+        was = redefined(sample.bill, ordering_key=Ordering("customer_id", hold_when_dead=True))
+        assert repair_permits(after=0, resolve=lambda job: was.needs(job.arguments)) == (0, None)
+
+        assert repair_permits(after=0, resolve=lambda job: now.needs(job.arguments)) == (1, None)
+        admit_all()
+        assert states(line[1:]) == [State.READY, State.BLOCKED]
+
+    def test_a_job_that_it_holds_back_says_so(self, line):
+        reason = why_not_running(line[1].refresh())
+
+        assert (reason.why, reason.values["holder"]) == (WaitReason.IN_ORDER_DEAD, line[0].pk)
+
+    def test_a_function_of_the_arguments_says_which_jobs_hold(self, redefined):
+        ordering = Ordering("customer_id", hold_when_dead=lambda customer_id, number: customer_id == 1)
+        definition = redefined(sample.bill, ordering_key=ordering)
+        jobs = [definition.enqueue(customer) for customer in (1, 1, 2, 2)]
+        admit_all()
+        run_all(failure(retry_in=None))
+        admit_all()
+
+        assert states(jobs) == [State.DEAD, State.BLOCKED, State.DEAD, State.READY]
 
 
 class TestBreaker:

@@ -28,7 +28,8 @@ pytestmark = [
 WHOLE = re.compile(r"Seq Scan on django_jobs_(job|limit|permit)\b")
 ROWS = 30_000
 
-# One limit with 30,000 waiting jobs, and 30,000 others with a permit each.
+# One limit with 30,000 waiting jobs, and 30,000 others with four permits each: where one limit has half of the table,
+# PostgreSQL may rightly read it to count a third.
 FILL = """
 INSERT INTO django_jobs_limit (id, kind, name, key, rule, is_tripped, failures)
 SELECT n, 1 + n %% 4, 'name' || n %% 3, 'key ' || n, %s, false, '[]' FROM generate_series(1, %s) AS n;
@@ -38,8 +39,8 @@ SELECT 'sample', 'default', 0, 'blocked', '{}', '{}', 0, 5, 0, now(), 0, '', 1 F
 INSERT INTO django_jobs_permit (job_id, limit_id, run, kind, phase, urgency, since, is_last, free_at)
 SELECT id, %s, 0, 4, 1, 0, now(), true, NULL FROM django_jobs_job WHERE state = 'blocked';
 INSERT INTO django_jobs_permit (job_id, limit_id, run, kind, phase, urgency, since, is_last, free_at)
-SELECT n, n, 1, 4, CASE WHEN n %% 2 = 0 THEN 2 ELSE 3 END, 0, now(), true, now() + interval '1 hour'
-FROM generate_series(1, %s) AS n
+SELECT n, n, run, 4, CASE WHEN n %% 2 = 0 THEN 2 ELSE 3 END, 0, now(), true, now() + interval '1 hour'
+FROM generate_series(1, %s) AS n, generate_series(1, 4) AS run
 """
 
 
@@ -81,23 +82,23 @@ def test_no_page_of_limits_reads_a_whole_table(client: Client, busiest: Limit) -
     assert _scans(captured) == []
 
 
-@pytest.mark.parametrize(
-    "wanted",
-    [
-        LimitFilter(),
-        LimitFilter(kind=LimitKind.RATE),
-        LimitFilter(name="name1"),
-        LimitFilter(name="name1", kind=LimitKind.RATE),
-        LimitFilter(name="name1", kind=LimitKind.RATE, key_part="7"),
-        LimitFilter(key_part="no such key"),
-    ],
+FILTERS = (
+    LimitFilter(),
+    LimitFilter(kind=LimitKind.RATE),
+    LimitFilter(name="name1"),
+    LimitFilter(name="name1", kind=LimitKind.RATE),
+    LimitFilter(name="name1", kind=LimitKind.RATE, key_part="7"),
+    LimitFilter(key_part="no such key"),
 )
-def test_a_page_and_the_one_behind_it_are_found_by_the_index(busiest: Limit, wanted: LimitFilter) -> None:
-    with CaptureQueriesContext(connection) as captured:
-        page = limits_page(wanted, scan=1_000)
-        assert page.next_cursor is not None
-        limits_page(wanted, after=page.next_cursor, scan=1_000)
-    assert _scans(captured) == []
+
+
+def test_a_page_and_the_one_behind_it_are_found_by_the_index(busiest: Limit) -> None:
+    for wanted in FILTERS:
+        with CaptureQueriesContext(connection) as captured:
+            page = limits_page(wanted, scan=1_000)
+            assert page.next_cursor is not None, wanted
+            limits_page(wanted, after=page.next_cursor, scan=1_000)
+        assert _scans(captured) == [], wanted
 
 
 def test_saying_why_the_last_of_a_long_line_waits_reads_no_more_than_it_counts(busiest: Limit) -> None:

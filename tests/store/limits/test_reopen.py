@@ -9,18 +9,13 @@ from django_jobs.models import Job, Limit
 from django_jobs.policy.outcomes import Snoozed
 from django_jobs.policy.states import State
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.limits.admit import admit
 from django_jobs.store.limits.reopen import reopen_limit
 from tests import factories
+from tests.admission import admit_all
 from tests.concurrency import run_together
 from tests.sampleapp import jobs as sample
 
 pytestmark = pytest.mark.django_db
-
-
-def _admit_all() -> None:
-    while admit().more:
-        pass
 
 
 def _states(jobs: list[Job]) -> list[str]:
@@ -29,7 +24,7 @@ def _states(jobs: list[Job]) -> list[str]:
 
 def _open_the_breaker() -> list[Job]:
     jobs = sample.ask_partner.enqueue_many([("acme",)] * 5)
-    _admit_all()
+    admit_all()
     worker = factories.make_worker()
     claims = factories.take(worker, limit=2)
     finish([factories.ended(claim, factories.failure(retry_in=None)) for claim in claims], worker_id=worker.pk)
@@ -38,11 +33,11 @@ def _open_the_breaker() -> list[Job]:
 
 def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> None:
     waiting = _open_the_breaker()
-    _admit_all()
+    admit_all()
     assert _states(waiting) == [State.BLOCKED] * 3
 
     assert reopen_limit(Limit.objects.get().pk)
-    _admit_all()
+    admit_all()
 
     assert _states(waiting) == [State.READY] * 3
     limit = Limit.objects.get()
@@ -52,18 +47,18 @@ def test_a_breaker_that_is_open_lets_all_in_and_has_forgotten_the_failures() -> 
 def test_reopening_a_breaker_with_a_trial_run_admits_the_others() -> None:
     waiting = _open_the_breaker()
     Limit.objects.update(closed_until=factories.ago(seconds=1), check_at=factories.ago(seconds=1))
-    _admit_all()
+    admit_all()
     assert _states(waiting) == [State.READY, State.BLOCKED, State.BLOCKED]
 
     assert reopen_limit(Limit.objects.get().pk)
-    _admit_all()
+    admit_all()
 
     assert _states(waiting) == [State.READY] * 3
 
 
 def test_a_reopened_rate_limit_continues_and_its_uses_still_count() -> None:
     jobs = sample.call_api.enqueue_many([("stripe",)] * 4)
-    _admit_all()
+    admit_all()
     worker = factories.make_worker()
     (claim,) = factories.take(worker, limit=1)
     refused = Snoozed(delay=factories.RULES.unknown_retry_delay, closes_limit=True)
@@ -71,7 +66,7 @@ def test_a_reopened_rate_limit_continues_and_its_uses_still_count() -> None:
     assert _states(jobs[1:]) == [State.BLOCKED] * 3
 
     assert reopen_limit(Limit.objects.get().pk)
-    _admit_all()
+    admit_all()
 
     assert _states(jobs[1:]) == [State.READY, State.BLOCKED, State.BLOCKED]
 

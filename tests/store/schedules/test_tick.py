@@ -45,7 +45,7 @@ def test_what_is_due_fires_one_job_and_is_due_again_at_its_next_time() -> None:
     assert timedelta(0) <= one.late_by == ticked.max_lateness
     assert (job.name, job.arguments, job.queue_name) == (schedule.job_name, {"region": "us"}, "mail")
     assert (job.priority, job.max_attempts, job.state) == (7, 2, "ready")
-    assert job.metadata == {"due_at": one.due_at.isoformat()}
+    assert job.metadata == {"schedule": schedule.name, "due_at": one.due_at.isoformat()}
     schedule.refresh_from_db()
     assert schedule.next_due_at is not None
     assert timedelta(0) < schedule.next_due_at - database_now() <= timedelta(hours=1)

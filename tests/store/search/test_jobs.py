@@ -79,6 +79,16 @@ def test_the_pages_show_every_match_once(state: State, query: dict[str, str]) ->
         assert set(ids) == wanted
 
 
+@pytest.mark.parametrize("state", ["", *(state.value for state in State)])
+def test_of_counted_jobs_only_the_fields_asked_for_the_state_and_those_of_the_order_are_read(state: str) -> None:
+    job = factories.make_job(State(state) if state else State.READY)
+    if job.state == State.DEAD:
+        factories.make_letter(job)
+    (row,) = find_jobs(read({"state": state} if state else {}), only=("name", "queue_name")).rows
+    order = {"ready": {"priority", "ready_at"}, "scheduled": {"run_after"}}.get(state, set())
+    assert set(row.__dict__) - {"_state"} == {"id", "state", "name", "queue_name"} | order
+
+
 def test_ready_jobs_are_ordered_by_queue_and_priority_and_scheduled_ones_by_due_time() -> None:
     ready = [factories.make_job(priority=priority) for priority in (0, 5, 5)]
     late = factories.make_job(State.SCHEDULED, run_after=factories.ago(hours=-9))

@@ -122,7 +122,7 @@ def test_a_function_of_the_arguments_gives_the_key_one_at_a_time_or_in_bulk() ->
 
 def test_by_name_and_from_asynchronous_code_the_key_is_the_same() -> None:
     first = django_jobs.find_job("sample.named").using(idempotency_key="k").enqueue(value=1)
-    unknown = django_jobs.find_job("other.service").using(idempotency_key="k")
+    unknown = django_jobs.find_job("other.service", unknown="allow").using(idempotency_key="k")
 
     async def view() -> list[Job]:
         return [

@@ -17,11 +17,13 @@ from django_jobs.models import (
     Job,
     Rollup,
     RollupPosition,
+    TypeRollup,
 )
 from django_jobs.policy.histogram import SPANS, bucket_of
 from django_jobs.policy.outcomes import Succeeded
 from django_jobs.policy.rollup import ALL_QUEUES
 from django_jobs.policy.states import State
+from django_jobs.policy.type_rollup import type_totals
 from django_jobs.store.clock import database_now
 from django_jobs.store.lifecycle.finish import finish
 from django_jobs.store.stats import rollup
@@ -251,7 +253,7 @@ def test_dead_letters_make_their_group_and_its_hours():
     assert (group.job_name, group.queue_name, group.reason) == ("sample", "mail", "attempts_used_up")
     assert (group.first_died_at, group.last_died_at) == (first, last)
     assert (group.total, group.open) == (2, 2)
-    assert group.error_class == "RuntimeError"
+    assert group.error_class == "builtins.RuntimeError"
     assert group.error_message == ("new " * 1_000)[:500]
     hours = DeadLetterHour.objects.filter(fingerprint="a" * 32).values_list("starts_at", "number")
     assert dict(hours) == {time.replace(minute=0, second=0, microsecond=0): 1 for time in (first, last)}
@@ -315,28 +317,33 @@ def test_concurrent_rollups_count_each_row_once(monkeypatch):
 
 
 def _clear():
-    for model in (Rollup, RollupPosition, DeadLetterGroup, DeadLetterHour, Attempt, DeadLetter):
+    for model in (Rollup, TypeRollup, RollupPosition, DeadLetterGroup, DeadLetterHour, Attempt, DeadLetter):
         model.objects.all()._raw_delete("default")
 
 
 @pytest.mark.slow
 @pytest.mark.django_db(transaction=True)
-def test_a_killed_rollup_neither_loses_nor_doubles(monkeypatch):
-    monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 2)
-    monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 2)
-    job = make_job()
+@pytest.mark.parametrize(("succeeded", "dead"), [(2, 0), (0, 2)], ids=["attempts", "dead letters"])
+def test_a_killed_rollup_neither_loses_nor_doubles(monkeypatch, succeeded, dead):
+    monkeypatch.setattr(rollup, "ATTEMPTS_PER_RANGE", 1)
+    monkeypatch.setattr(rollup, "DEAD_LETTERS_PER_RANGE", 1)
+    job = make_job(name="mail")
 
     def prepare():
         _clear()
-        for number in range(3):
+        for number in range(succeeded):
             make_attempt(job, claim_number=number, outcome="succeeded")
+        for number in range(dead):
             make_letter(job, fingerprint=f"{number:032}")
 
     points = 0
     for _ in crash_at_every_point(prepare, lambda _: roll_up(min_age=NOW)):
         roll_up(min_age=NOW)
-        assert sums() == {"default": {"succeeded": 3, "dead": 3}}
-        assert sum(DeadLetterGroup.objects.values_list("open", flat=True)) == 3
+        assert sums() == {"default": +Counter(succeeded=succeeded, dead=dead)}
+        types = [type_totals(row.types["mail"]) for row in TypeRollup.objects.all()]
+        assert sum(totals.succeeded for totals in types) == succeeded
+        assert sum(totals.dead for totals in types) == dead
+        assert sum(DeadLetterGroup.objects.values_list("open", flat=True)) == dead
         points += 1
     assert points > 20
 

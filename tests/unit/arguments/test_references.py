@@ -9,8 +9,8 @@ from django.contrib.auth.models import AbstractBaseUser, User
 from django.db.models import Model
 
 from django_jobs.arguments.references import check_references
-from django_jobs.callables import type_hints
 from django_jobs.exceptions import SerializationError
+from django_jobs.functions.callables import type_hints
 from tests.sampleapp.models import Customer, Document
 
 Buyer = NewType("Buyer", Customer)

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy
 from hypothesis import given
 from hypothesis import strategies as st
 
-from django_jobs.arguments.serialization import MAX_DEPTH, RESULT_NOT_STORABLE, dumps, encode, loads
+from django_jobs.arguments.serialization import MAX_DEPTH, RESULT_NOT_STORABLE, TAG, dumps, encode, loads
 from django_jobs.exceptions import SerializationError
 from tests.sampleapp.models import Customer, Document
 
@@ -292,3 +292,10 @@ def test_what_cannot_be_read_back_is_said_to_be_so(text, message):
 def test_a_result_that_was_not_storable_has_no_reader():
     with pytest.raises(SerializationError, match="unknown tag 'not_storable'"):
         loads(json.dumps(RESULT_NOT_STORABLE))
+
+
+def test_a_row_edited_by_hand_may_have_spaces_around_it_and_escapes_in_its_tags() -> None:
+    text = dumps({"at": date(2026, 1, 2)}, what="arguments")
+    escaped = text.replace(TAG, "".join(f"\\u{ord(letter):04x}" for letter in TAG))
+    assert TAG not in escaped
+    assert loads(f" {escaped}\n") == loads(text) == {"at": date(2026, 1, 2)}

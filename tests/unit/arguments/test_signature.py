@@ -1,3 +1,5 @@
+import itertools
+
 import pytest
 
 from django_jobs.arguments.signature import CallSignature
@@ -114,6 +116,22 @@ def test_the_context_is_no_argument_of_the_caller():
         signature.bind((1,), {"context": 2})
 
 
+def test_the_context_is_no_surplus_keyword():
+    def function(context, **more):
+        return more
+
+    with pytest.raises(ArgumentsError, match="got an argument 'context', which is the context that the worker passes"):
+        signature_of(function, takes_context=True).bind((), {"context": 2})
+    assert signature_of(function).bind((1,), {"context_of": 2}) == {"context": 1, "context_of": 2}
+
+
+def test_a_context_without_a_name_leaves_it_to_keywords():
+    def function(context, /, **more):
+        return more
+
+    assert signature_of(function, takes_context=True).bind((), {"context": 2}) == {"context": 2}
+
+
 @pytest.mark.parametrize("function", [lambda: None, lambda *args: None, lambda *, context: None])
 def test_a_function_without_a_place_for_the_context_is_refused(function):
     with pytest.raises(
@@ -121,3 +139,23 @@ def test_a_function_without_a_place_for_the_context_is_refused(function):
         match=r"@job sample\.job: takes_context=True needs a first parameter for the context",
     ):
         signature_of(function, takes_context=True)
+
+
+def required_keyword(first, *, second):
+    return first, second
+
+
+KEYWORDS = [(), ("first",), ("second",), ("first", "second"), ("second", "first"), ("second", "third")]
+
+
+@pytest.mark.parametrize("function", [plain, surplus, by_position, required_keyword])
+def test_every_short_call_is_bound_as_python_binds_it(function):
+    for number, names in itertools.product(range(4), KEYWORDS):
+        args, kwargs = tuple(range(number)), dict.fromkeys(names, 7)
+        try:
+            expected = function(*args, **kwargs)
+        except TypeError:
+            with pytest.raises(ArgumentsError):
+                signature_of(function).bind(args, kwargs)
+        else:
+            assert called(function, *args, **kwargs) == expected

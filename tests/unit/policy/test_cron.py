@@ -291,6 +291,27 @@ def test_an_invalid_expression_is_refused(expression: str) -> None:
         check_expression(expression)
 
 
+@pytest.mark.parametrize(
+    ("expression", "said"),
+    [
+        ("75 * * * *", "minute: 75 is not 0-59"),
+        ("1,2,75 * * * *", "minute: 75 is not 0-59"),
+        ("0 9-25 * * *", "hour: 25 is not 0-23"),
+        ("0 0 32 * *", "day of month: 32 is not 1-31"),
+        ("0 0 1 jan-foo *", "month: 'jan-foo' is not 1-12"),
+        ("0 0 * * 8", "day of week: 8 is not 0-7"),
+        ("0 0 * * MON,1#9", "day of week: '1#9' is not 0-7"),
+        ("0 0 * * * 60", "second: 60 is not 0-59"),
+        ("*/0 24 * * *", "minute: '*/0' is not 0-59"),
+        ("H(70-80) * * * *", "minute: 70 is not 0-59"),
+    ],
+)  # fmt: skip
+def test_an_error_names_the_field_and_its_values(expression: str, said: str) -> None:
+    with pytest.raises(CronError) as raised:
+        check_expression(expression)
+    assert str(raised.value) == f"expected a cron expression, got {expression!r}: {said}"
+
+
 @pytest.mark.parametrize("zone", ["Europe/Berln", "", "../etc/passwd", None, 7, "a\0b"])
 def test_an_unknown_time_zone_is_refused(zone: object) -> None:
     with pytest.raises(CronError, match="Europe/Berlin"):

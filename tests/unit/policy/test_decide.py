@@ -139,7 +139,7 @@ def test_a_lost_job_is_ready_again_and_has_used_no_attempt(attempt):
     assert decision.gives_back_attempt
     assert decision.worker_died
     assert decision.attempt_outcome is AttemptOutcome.LOST
-    assert decision.error.error_class == "WorkerLost"
+    assert decision.error.error_class == "django_jobs.exceptions.WorkerLostError"
     assert decision.error.message == "worker 7 died"
 
 

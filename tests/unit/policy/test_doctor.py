@@ -41,6 +41,12 @@ def test_a_lost_notification_points_to_the_pooler():
     assert (finding.severity, "PgBouncer in transaction mode" in finding.advice) == (Severity.HINT, True)
 
 
+def test_a_notifier_that_does_not_answer_is_named():
+    finding = only(server=ServerFacts(notify_works=False, notifier="redis://:***@host:6379"))
+    assert finding.what == "a notification by redis://:***@host:6379 did not arrive"
+    assert "DJANGO_JOBS['NOTIFIER']" in finding.advice
+
+
 def test_a_held_snapshot_is_a_hint_until_it_costs():
     held = [VacuumBlocker(holder="process 7 (report)", age_seconds=7200, query="SELECT 1")]
     cheap = only(server=ServerFacts(vacuum_blockers=held, dead_rows=10, head_pages=4))

@@ -4,14 +4,7 @@ import math
 
 import pytest
 
-from django_jobs.policy.health import (
-    NOBODY_CLAIMS_SECONDS,
-    IdleWorker,
-    WaitingQueue,
-    WorkerLiveness,
-    check_health,
-    find_unserved,
-)
+from django_jobs.policy.health import Health, WorkerLiveness, check_health, combine_health
 
 
 def process(*, attempted=1.0, saved=1.0, polled=0.1, checked=0.1):
@@ -20,8 +13,16 @@ def process(*, attempted=1.0, saved=1.0, polled=0.1, checked=0.1):
     )
 
 
-def judged(*processes, wanted=1, stopping=False):
-    return check_health(processes, wanted=wanted, stopping=stopping, live_within=60, ready_within=15, check_within=15)
+def judged(*processes, wanted=1, stopping=False, waits_for=""):
+    return check_health(
+        processes,
+        wanted=wanted,
+        stopping=stopping,
+        waits_for=waits_for,
+        live_within=60,
+        ready_within=15,
+        check_within=15,
+    )
 
 
 def test_all_well():
@@ -36,6 +37,18 @@ def test_a_process_that_starts_is_live_and_not_ready():
 
     assert health.not_live == ()
     assert health.not_ready == ("worker process 7: has not reached the database yet",)
+
+
+def test_a_runworker_that_waits_for_its_database_is_live_and_not_ready():
+    health = judged(wanted=2, waits_for="the database is not migrated")
+
+    assert health.not_live == ()
+    assert health.not_ready == ("the database is not migrated",)
+    assert health.waits_for == "the database is not migrated"
+
+
+def test_a_runworker_that_stops_waits_for_nothing():
+    assert judged(wanted=2, waits_for="the database is not migrated", stopping=True).waits_for == ""
 
 
 def test_an_outage_of_the_database_is_no_reason_to_restart():
@@ -77,54 +90,35 @@ def test_a_missing_process_and_a_stop_are_not_ready():
     assert judged(process(), stopping=True).not_ready == ("it is stopping",)
 
 
-def neglect(*waiting, served=(None,)):
-    queues = [WaitingQueue(name=name, waited=waited) for name, waited in waiting]
-    return find_unserved(queues, served=served, wait_within=300)
+WELL = Health(not_live=(), not_ready=())
+CUT_OFF = Health(not_live=(), not_ready=("worker process 7: no heartbeat saved for 20 s",))
 
 
-def test_queues_that_are_served_are_no_problem():
-    assert neglect(("mail", 299), ("documents", 0), served=[frozenset({"mail"}), frozenset({"documents"})]) == []
-    assert neglect(("mail", 300)) == []
+def test_of_several_databases_one_that_is_served_makes_it_ready():
+    health = combine_health({"default": WELL, "eu": CUT_OFF})
+
+    assert (health.not_live, health.not_ready) == ((), ())
+    assert health.degraded == ("database 'eu': worker process 7: no heartbeat saved for 20 s",)
 
 
-def test_no_worker_at_all_is_one_problem_and_not_one_a_queue():
-    assert neglect(("mail", 1), served=[]) == ["no worker is alive; start one by 'manage.py runworker'"]
+def test_a_loop_of_one_database_that_is_stuck_makes_it_not_live():
+    stuck = Health(not_live=("stuck",), not_ready=("stuck",))
+    health = combine_health({"default": WELL, "eu": stuck})
+
+    assert health.not_live == health.not_ready == ("database 'eu': stuck",)
 
 
-def test_a_queue_that_nobody_serves_is_named():
-    problems = neglect(("mail", 1), served=[frozenset({"documents"})])
+def test_without_any_database_it_is_not_ready_and_says_once_what_is_true_of_all():
+    stopping = Health(not_live=(), not_ready=("it is stopping", *CUT_OFF.not_ready))
+    health = combine_health({"default": Health(not_live=(), not_ready=("it is stopping",)), "eu": stopping})
 
-    assert problems == ["queue mail: jobs are ready and no living worker serves it"]
-
-
-def test_a_queue_that_waits_too_long_is_named():
-    assert neglect(("mail", 301)) == ["queue mail: a job has been ready for 301 s, longer than 300 s"]
+    assert health.not_ready == ("it is stopping", f"database 'eu': {CUT_OFF.not_ready[0]}")
+    assert (health.degraded, health.waits_for) == ((), "")
 
 
-LONG = NOBODY_CLAIMS_SECONDS + 1
+def test_it_waits_while_all_databases_are_waited_for():
+    waiting = Health(not_live=(), not_ready=("no server",), waits_for="no server")
 
-
-def overlooked(*idle, waited=LONG, is_full=False):
-    queue = WaitingQueue(name="mail", waited=waited, is_full=is_full)
-    workers = [IdleWorker(queues=queues, seconds=seconds) for queues, seconds in idle]
-    return find_unserved([queue], served=[None], idle=workers, wait_within=300)
-
-
-def test_a_queue_that_idle_workers_overlook_is_named():
-    assert overlooked((None, LONG), (frozenset({"mail"}), LONG)) == [
-        "queue mail: a job has been ready for 31 s, and none of the 2 idle workers that serve it has claimed it"
-    ]
-
-
-@pytest.mark.parametrize(
-    "problems",
-    [
-        overlooked(),
-        overlooked((None, NOBODY_CLAIMS_SECONDS)),
-        overlooked((frozenset({"documents"}), LONG)),
-        overlooked((None, LONG), waited=NOBODY_CLAIMS_SECONDS),
-        overlooked((None, LONG), is_full=True),
-    ],
-)
-def test_a_queue_is_not_overlooked_if_nobody_could_have_claimed_by_now(problems):
-    assert problems == []
+    assert combine_health({"default": waiting, "eu": waiting}).waits_for == "no server"
+    assert combine_health({"default": WELL, "eu": waiting}).waits_for == ""
+    assert combine_health({"default": CUT_OFF}) is CUT_OFF

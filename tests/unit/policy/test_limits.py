@@ -61,7 +61,7 @@ def test_a_rate_out_of_bounds_is_refused_naming_what_was_expected(text):
         (lambda: RateLimit(0), "count"),
         (lambda: RateLimit(True), "count"),
         (lambda: RateLimit(5, per=timedelta(0)), "per"),
-        (lambda: RateLimit(5, per=1), "per"),
+        (lambda: RateLimit(5, per="1"), "per"),
         (lambda: RateLimit(5, burst=0), "burst"),
         (lambda: RateLimit(1, per=timedelta(days=300), burst=100), "burst"),
         (lambda: RateLimit(5, counts_from="middle"), "counts_from"),
@@ -71,11 +71,11 @@ def test_a_rate_out_of_bounds_is_refused_naming_what_was_expected(text):
         (lambda: Ordering(key=3), "key"),
         (lambda: CircuitBreaker(failures=0), "failures"),
         (lambda: CircuitBreaker(failures=3, within=timedelta(0)), "within"),
-        (lambda: CircuitBreaker(failures=3, open_for=60), "open_for"),
+        (lambda: CircuitBreaker(failures=3, open_for="60"), "open_for"),
     ],
 )
 def test_a_wrong_option_is_refused_by_name(make, option):
-    with pytest.raises(ValueError, match=rf"^{option}: expected .*, got "):
+    with pytest.raises(ValueError, match=rf"^{option}: expected .*[,;] got "):
         make()
 
 
@@ -228,3 +228,14 @@ class TestFate:
             is PermitPhase.ASLEEP
         )
         assert permit_transition(Ordering(key="a").rule(), RunEnding.DEAD).phase is PermitPhase.ASLEEP
+
+    def test_a_dead_job_keeps_its_turn_if_it_holds_when_dead(self):
+        rule = Ordering(key="a", hold_when_dead=True).rule()
+        assert permit_transition(rule, RunEnding.DEAD).phase is PermitPhase.HELD
+        assert permit_transition(rule, RunEnding.RETRY).phase is PermitPhase.HELD
+        assert permit_transition(rule, RunEnding.FINISHED).phase is None
+
+    @pytest.mark.parametrize("given", [{"hold_when_dead": 1}, {"hold_when_dead": True, "release_on_retry": True}])
+    def test_an_ordering_that_cannot_hold_is_refused(self, given):
+        with pytest.raises(ValueError, match="hold_when_dead: expected"):
+            Ordering(key="a", **given)

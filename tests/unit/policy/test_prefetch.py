@@ -71,10 +71,10 @@ def test_neither_kind_gets_more_than_its_limit(
 def test_run_times_are_learned_by_name_and_by_queue() -> None:
     times = RunTimes(unknown_seconds=HORIZON)
     assert times.expected("pdf") == times.typical("documents") == HORIZON
-    times.record([("pdf", "documents", 2.0), ("pdf", "documents", 4.0), ("stamp", "documents", 0.0)])
+    times.record({("pdf", "documents"): [2.0, 4.0], ("stamp", "documents"): [0.0]})
     assert times.expected("pdf") == 3.0
     assert times.expected("stamp") == 0.0
     assert times.typical("documents") == 2.0
-    times.record([("pdf", "documents", 8.0)])
+    times.record({("pdf", "documents"): [8.0]})
     assert times.expected("pdf") == pytest.approx(4.0)
     assert times.typical("default") == HORIZON

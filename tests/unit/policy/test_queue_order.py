@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from django_jobs.policy.claim_cursors import Lane
+from django_jobs.policy.priorities import BACKGROUND_PRIORITY
 from django_jobs.policy.queue_order import FairOrder, StrictOrder, WeightedOrder
 
 HIGH = Lane("default", 10)
@@ -61,6 +62,22 @@ def test_the_strict_order_has_later_queues_last_at_any_priority():
         LOW,
         DOCUMENTS,
     ]
+
+
+@pytest.mark.parametrize("order", [FairOrder(), StrictOrder(["mail"]), WeightedOrder({"mail": 1_000})])
+def test_in_every_order_the_background_of_a_queue_comes_behind_all_other_queues(order):
+    background = Lane("mail", BACKGROUND_PRIORITY)
+    assert order.order([background, MAIL, LOW])[-1] == background
+    order.record_claimed(MAIL, 1)
+    assert order.order([background, LOW]) == [LOW, background]
+
+
+def test_the_background_takes_nothing_of_its_queues_share():
+    mail, background = Lane("mail", 0), Lane("mail", BACKGROUND_PRIORITY)
+    order = WeightedOrder({})
+    order.record_claimed(background, 1_000)
+
+    assert claim_in_order(order, [mail, background, DOCUMENTS], rounds=100) == {"mail": 50, "documents": 50}
 
 
 @pytest.mark.parametrize("order", [FairOrder(), StrictOrder(["mail"]), WeightedOrder({"mail": 3})])

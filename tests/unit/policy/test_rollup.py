@@ -14,7 +14,9 @@ NOW = datetime(2026, 3, 4, 15, 47, 12, tzinfo=UTC)
 
 
 def counted(kind="succeeded", *, ago=timedelta(0), queue="default", wait=None, run=None, number=1):
-    return AttemptCount(int((NOW - ago).timestamp() // 60), queue, kind, wait, run, number)
+    minute = int((NOW - ago).timestamp() // 60)
+    buckets = {"waits": [wait] * number if wait else [], "runs": [str(run)] * number if run else []}
+    return AttemptCount(minute, queue, "sample", number, **{} if kind == "other" else {kind: number}, **buckets)
 
 
 def test_each_span_has_a_retention_longer_than_the_page_that_shows_it():

@@ -27,7 +27,7 @@ ALL = (None,)
 OWN = (frozenset({"mail"}), frozenset({"pay"}))
 WAITING = {"state": State.SCHEDULED, "run_after": SOON}
 READY = {"state": State.READY, "served": ALL}
-LIVE = RunFacts(worker="host:7 #1", heartbeat_at=NOW, started_at=LONG_AGO)
+LIVE = RunFacts(worker="host:7 #1", heartbeat_at=NOW, claimed_at=LONG_AGO, run_started_at=LONG_AGO)
 AT = "2026-03-01 12:05"
 AGO = "2026-03-01 11:55"
 NEXT_TRY = HolderFacts(job_id=17, state=State.SCHEDULED, run_after=SOON)
@@ -98,6 +98,11 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
         at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17),)),
         WaitReason.IN_ORDER_WAITS,
         "job 17 is ahead and has not started.",
+    ),
+    (
+        at(Ordering("customer"), used=1, holders=(HolderFacts(job_id=17, state=State.DEAD),)),
+        WaitReason.IN_ORDER_DEAD,
+        "job 17 is ahead and dead. Redrive it, or resolve",
     ),
     (
         at(CircuitBreaker(failures=5), LimitState(closed_until=SOON.timestamp(), tripped=True)),
@@ -173,6 +178,11 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
         WaitReason.PAUSED,
         f"The queue mail has been paused since {AGO}.",
     ),
+    (
+        {**READY, "suspended_until": LONG_AGO, "ahead": 3},
+        WaitReason.SUSPENDED,
+        f"The broker of the queue mail does not answer; one message is sent as a test at about {AGO}.",
+    ),
     ({**READY, "served": ()}, WaitReason.NO_WORKER, "Ready, but no worker is alive."),
     (
         {**READY, "served": (frozenset({"pay"}),), "ahead": 3},
@@ -182,6 +192,16 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
     ({**READY, "ahead": 3}, WaitReason.BEHIND, "Ready, behind 3 other jobs in the queue mail."),
     ({**READY, "ahead": 10_000}, WaitReason.BEHIND, "Ready, behind 10000 other jobs in the queue mail."),
     ({**READY, "ahead": 10_001}, WaitReason.BEHIND_MANY, "behind more than 10000 other jobs"),
+    (
+        {**READY, "ahead": 3, "turn_at": LONG_AGO},
+        WaitReason.BEHIND,
+        f"behind 3 other jobs in the queue mail. Its turn comes at about {AGO}.",
+    ),
+    (
+        {**READY, "ahead": 10_001, "turn_at": LONG_AGO},
+        WaitReason.BEHIND_MANY,
+        f"other jobs in the queue mail. Its turn comes at about {AGO} at the earliest.",
+    ),
     ({**READY, "served": OWN}, WaitReason.FIRST, "Ready and first in the queue mail"),
     (
         {**READY, "name": "pay", "unknown_since": LONG_AGO},
@@ -196,13 +216,18 @@ CASES: list[tuple[dict[str, Any], WaitReason, str]] = [
     (
         {
             "state": State.RUNNING,
-            "run": RunFacts(worker="w", heartbeat_at=NOW, started_at=LONG_AGO, cancel_requested_at=NOW),
+            "run": RunFacts(worker="w", heartbeat_at=NOW, run_started_at=LONG_AGO, cancel_requested_at=NOW),
         },
         WaitReason.CANCEL_REQUESTED,
         "Running since 2026-03-01 11:55 on w. Cancellation was requested at 2026-03-01 12:00.",
     ),
     (
-        {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=LONG_AGO, started_at=LONG_AGO)},
+        {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=NOW, claimed_at=LONG_AGO)},
+        WaitReason.IN_HAND,
+        "In hand: claimed by w at 2026-03-01 11:55, and not begun when that reported last, at 2026-03-01 12:00.",
+    ),
+    (
+        {"state": State.RUNNING, "run": RunFacts(worker="w", heartbeat_at=LONG_AGO, run_started_at=LONG_AGO)},
         WaitReason.WORKER_SILENT,
         f"The worker w has sent no heartbeat since {AGO}; the job is about to be rescued.",
     ),

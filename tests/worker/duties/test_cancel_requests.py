@@ -20,6 +20,7 @@ from django_jobs.worker.duties.cancel_requests import (
     MIN_RUNNING_SECONDS,
     CancelWatcher,
 )
+from django_jobs.worker.executors.chunks import ChunkQueue
 from tests import factories
 from tests.worker.contexts import RecordedEvents, make_context
 
@@ -34,6 +35,7 @@ class Executor:
 
     def __init__(self) -> None:
         self.waiting: deque[Claim] = deque()
+        self.chunks = ChunkQueue(submit=self.waiting.extend, on_death=pytest.fail)
         self.runs: list[tuple[Claim, float]] = []
         self.interrupted: list[int] = []
         self.is_reachable = True
@@ -45,6 +47,9 @@ class Executor:
         claim = self.waiting.popleft()
         self.runs.append((claim, time.monotonic() - seconds_ago))
         return claim
+
+    def busy(self) -> list[tuple[Claim, float]]:
+        return self.running()
 
     def running(self) -> list[tuple[Claim, float]]:
         return self.runs

@@ -16,10 +16,10 @@ from django_jobs.policy.outcomes import SUCCEEDED
 from django_jobs.policy.states import State
 from django_jobs.store import queues
 from django_jobs.store.lifecycle.finish import finish
-from django_jobs.store.limits.admit import admit
 from django_jobs.store.schedules.tick import tick
 from django_jobs.store.stats.rollup import roll_up
 from django_jobs.worker.duties.consistency import ConsistencyCheck
+from tests.admission import admit_all
 from tests.factories import (
     ago,
     ended,
@@ -46,8 +46,7 @@ def check(rounds: int = 1) -> ConsistencyCheck:
     duty = ConsistencyCheck(make_context(RecordedEvents()))
     for _ in range(rounds):
         duty.step()
-    while admit().more:
-        pass
+    admit_all()
     return duty
 
 
@@ -55,11 +54,6 @@ def erase(*models: type[Model], **where: object) -> None:
     """Delete rows behind the engine's back."""
     for model in models:
         model._base_manager.filter(**where)._raw_delete("default")
-
-
-def admit_all() -> None:
-    while admit().more:
-        pass
 
 
 def run(number: int, outcome=SUCCEEDED) -> None:
@@ -206,7 +200,7 @@ class TestPermits:
         duty = check(rounds=6)
         assert not Permit.objects.exists()
         assert duty.is_done
-        assert "repaired 1 permits without a job or a limit" in caplog.text
+        assert "repaired permits without a job or a limit: 1" in caplog.text
 
 
 class TestDependencies:

@@ -46,7 +46,7 @@ def _enqueue_wrongly() -> None:
 
 @job(name="tests.atomic.hooked", atomic=True, max_attempts=1)
 def hooked(name: str, result: str) -> str:
-    """Write, and give on_commit a hook that raises."""
+    """Write, and give on_commit a callback that raises."""
     Customer.objects.create(name="kept")
     transaction.on_commit(lambda: called.append(name))
     transaction.on_commit(_enqueue_wrongly if name == "enqueue" else lambda: _raise(name))
@@ -68,7 +68,7 @@ def closing() -> None:
 
 
 @pytest.mark.parametrize("name", [*ERRORS, "enqueue"])
-def test_a_hook_that_raises_after_the_commit_takes_nothing_back(
+def test_a_callback_that_raises_after_the_commit_takes_nothing_back(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     setup, called[:] = FinisherSetup(), []
@@ -84,8 +84,8 @@ def test_a_hook_that_raises_after_the_commit_takes_nothing_back(
         assert len(files(tmp_path)) == 1
     assert (called, Customer.objects.count()) == ([name], 1)
     assert [saved.claim.job_id for saved in setup.events.saved] == [claim.job_id], "its signals are sent"
-    assert "is committed; a hook that it gave to on_commit failed" in caplog.text
-    assert "was lost" not in caplog.text
+    assert "is committed; a callback that it gave to on_commit failed" in caplog.text
+    assert "has lost claim" not in caplog.text
 
 
 @pytest.fixture
@@ -137,7 +137,7 @@ def test_a_commit_without_an_answer_is_asked_for(
         assert len(files(tmp_path)) == came_through
     assert [saved.claim.job_id for saved in setup.events.saved] == [claim.job_id]
     assert setup.active_claims == {}
-    assert "was lost" not in caplog.text
+    assert "has lost claim" not in caplog.text
 
 
 def test_a_result_in_any_script_is_stored_with_the_jobs_writes() -> None:

@@ -1,10 +1,16 @@
 from __future__ import annotations
 
+import asyncio
+import json
+
 import pytest
+from django.utils.module_loading import import_string
 
 import django_jobs
+from django_jobs.exceptions import JobTimeoutError
+from django_jobs.policy.printable import escape_unstorable
 from django_jobs.policy.truncate import truncate
-from django_jobs.worker.execution.errors import describe_exception, escape_unstorable, is_project_file
+from django_jobs.worker.execution.errors import describe_exception, is_project_file
 
 
 def _raised(function: object) -> BaseException:
@@ -21,10 +27,18 @@ def _divide(number: int) -> float:
 
 def test_an_error_names_its_class_message_and_traceback() -> None:
     error = describe_exception(_raised(lambda: _divide(1)), job_name="sample")
-    assert error.error_class == "ZeroDivisionError"
+    assert error.error_class == "builtins.ZeroDivisionError"
     assert error.message == "division by zero"
     assert error.traceback.startswith("Traceback (most recent call last):\n")
     assert "return number / 0" in error.traceback
+
+
+@pytest.mark.parametrize(
+    "kind", [KeyError, UnicodeError, asyncio.CancelledError, json.JSONDecodeError, JobTimeoutError]
+)
+def test_the_class_of_an_error_can_be_imported(kind: type[BaseException]) -> None:
+    error = describe_exception(kind.__new__(kind), job_name="sample")
+    assert import_string(error.error_class) is kind
 
 
 def test_equal_errors_of_one_job_share_a_fingerprint() -> None:

@@ -112,7 +112,7 @@ def test_a_wait_that_makes_no_sense_is_the_jobs_backoff_and_said() -> None:
     snoozed = _run(odd.raise_odd, "bare snooze")
     assert snoozed.error is not None
     assert snoozed.error.message == (
-        "Snooze: expected a timedelta or seconds, got None; call super().__init__(delay) in a subclass"
+        "Snooze: expected a timedelta or seconds, zero or more; got None; call super().__init__(delay) in a subclass"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ from django_jobs.models import Job
 from django_jobs.policy.flags import JobFlag
 from django_jobs.policy.outcomes import Cancelled, Discarded, Outcome, Succeeded, UnknownJob, Unreadable
 from django_jobs.policy.states import State
-from django_jobs.store.dialects.base.jobs import Claim
+from django_jobs.store.clock import DatabaseClock
+from django_jobs.store.dialects.base.jobs import Claim, FinishedRun
 from django_jobs.worker.execution.atomic import execute_atomic
 from django_jobs.worker.execution.events import CommittedRun
 from django_jobs.worker.execution.run import call_function, execute, prepare
@@ -86,3 +88,16 @@ def test_an_atomic_run_that_does_not_succeed_is_finished_by_the_finisher() -> No
     assert not isinstance(finished, CommittedRun)
     assert finished.decision.state is State.DEAD
     assert Job.objects.get().state == State.RUNNING
+
+
+@pytest.mark.parametrize("changes", [{}, {"arguments": "{not JSON"}])
+def test_no_time_of_a_run_is_before_its_claim_by_a_clock_that_is_behind(changes: dict[str, Any]) -> None:
+    claim, context = _claimed(lambda: sample.add.enqueue(1))
+    assert isinstance(context.clock, DatabaseClock)
+    context.clock.set(claim.claimed_at - timedelta(milliseconds=2))
+
+    ended = execute(claim._replace(**changes), context)
+
+    assert isinstance(ended, FinishedRun)
+    assert ended.started in (None, claim.claimed)
+    assert ended.finished >= claim.claimed

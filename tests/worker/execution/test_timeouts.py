@@ -55,21 +55,21 @@ def test_a_limit_that_was_left_in_time_never_fires() -> None:
     assert fired <= 300
 
 
-def test_limits_fire_in_the_order_in_which_they_are_due() -> None:
-    watchdog, never = Watchdog(), threading.Event()
-    order: list[float] = []
+def test_a_limit_fires_though_a_later_one_was_set_before_it() -> None:
+    watchdog, is_set, enough = Watchdog(), threading.Event(), threading.Event()
 
-    def hang(seconds: float) -> None:
-        try:
-            with watchdog.limit(seconds):
-                _spin(never)
-        except JobTimeoutError:
-            order.append(seconds)
+    def hang_long() -> str:
+        with watchdog.limit(DEADLINE_SECONDS):
+            is_set.set()
+            _spin(enough)
+        return "ended"
 
-    running = [Background(lambda seconds=seconds: hang(seconds)) for seconds in (0.4, 0.05, 0.2)]
-    for one in running:
-        one.result()
-    assert order == [0.05, 0.2, 0.4]
+    long = Background(hang_long)
+    assert is_set.wait(DEADLINE_SECONDS)
+    with pytest.raises(JobTimeoutError), watchdog.limit(0.05):
+        _spin(enough)
+    enough.set()
+    assert long.result() == "ended"
 
 
 def test_a_batch_queue_returns_all_items_up_to_its_maximum() -> None:

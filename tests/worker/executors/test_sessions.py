@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import logging
+import threading
+import time
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 
+from django_jobs.store.dialects import open_dialect
 from django_jobs.testing import drain
+from django_jobs.testing.clock import MovableClock
+from django_jobs.worker.executors import event_loop
 from django_jobs.worker.options import PROCESSES
+from django_jobs.worker.threads.sessions import observe_connections
+from tests import factories
+from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.databases import chosen_vendor
 from tests.misbehaving import leftovers
+from tests.sampleapp.jobs import add
 from tests.sampleapp.models import Customer
+from tests.worker.contexts import RecordedEvents, make_context
 
 from .running import run_in_turn
 
@@ -121,6 +131,16 @@ def test_a_session_that_an_atomic_job_has_opened_is_observed_from_then_on() -> N
     assert jobs[1].result == before
 
 
+def test_a_thread_whose_first_jobs_used_no_database_looks_after_the_connections_of_later_ones() -> None:
+    change, read = LEFTOVERS[0]
+    before = _value(read)
+    jobs = run_in_turn(
+        add.enqueue(1), add.enqueue(2), leftovers.send_sql.enqueue(change), leftovers.send_sql.enqueue(read)
+    )
+    assert [job.state for job in jobs] == ["succeeded"] * 4
+    assert jobs[-1].result == before
+
+
 def test_a_session_in_a_job_process_is_not_the_next_jobs(
     worker_environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -200,11 +220,27 @@ SETTINGS_OF_THE_ENGINE = {
         "SET LOCAL search_path TO pg_catalog",
         "SELECT set_config('search_path', 'pg_catalog', true)",
         "SET ROLE pg_monitor",
-        "SET LOCAL statement_timeout TO 1",
     ],
     "mysql": ["USE information_schema"],
     "sqlite": ["PRAGMA case_sensitive_like = ON"],
 }[chosen_vendor()]
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL's sessions have time limits")
+@pytest.mark.parametrize("name", ["statement_timeout", "lock_timeout"])
+def test_a_time_limit_that_a_job_has_set_does_not_hold_for_its_finish(name: str) -> None:
+    dialect, _ = open_dialect("default")
+    read = f"SELECT current_setting('{name}')"
+    with transaction.atomic(), connection.cursor() as cursor:
+        settings = dialect.sessions.read_settings(connection)
+        cursor.execute(read)
+        before = cursor.fetchone()
+        cursor.execute(f"SET LOCAL {name} TO 54321")
+        cursor.execute(read)
+        assert cursor.fetchone() == ("54321ms",)
+        dialect.sessions.restore_settings(connection, settings)
+        cursor.execute(read)
+        assert cursor.fetchone() == before
 
 
 @pytest.mark.parametrize("by", WAYS)
@@ -223,4 +259,30 @@ def test_the_finish_of_an_atomic_job_does_not_depend_on_what_the_job_set(change:
 def test_a_drained_job_may_set_what_it_likes_and_leaves_no_observer(job: Any) -> None:
     jobs = [job.enqueue("SELECT 1", change) for change in SETTINGS_OF_THE_ENGINE]
     assert drain().succeeded == len(jobs)
-    assert connection.execute_wrappers == []
+    assert [wrapper for wrapper in connection.execute_wrappers if not isinstance(wrapper, MovableClock)] == []
+
+
+def test_the_loop_ends_after_its_connections_are_reset(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached, leave, asked = threading.Event(), threading.Event(), threading.Event()
+    reset = event_loop.reset_async_connections
+
+    def hold(*arguments: Any) -> None:
+        reached.set()
+        assert leave.wait(DEADLINE_SECONDS)
+        reset(*arguments)
+
+    monkeypatch.setattr(event_loop, "reset_async_connections", hold)
+    observe_connections()
+    leftovers.send_sql_async.enqueue(BEGINNINGS[0])
+    events, worker = RecordedEvents(), factories.make_worker()
+    executor = event_loop.EventLoopExecutor(make_context(events, worker_id=worker.pk))
+    executor.start()
+    executor.submit(factories.take(worker))
+    wait_until(lambda: events.finished, "the run to end")
+    assert reached.wait(DEADLINE_SECONDS)
+    executor.stop()
+    executor._loop.call_soon_threadsafe(executor._loop.call_soon, asked.set)
+    assert asked.wait(DEADLINE_SECONDS), "the loop goes on"
+    leave.set()
+    assert executor.join(time.monotonic() + DEADLINE_SECONDS)
+    assert not executor._resets

@@ -54,6 +54,16 @@ def test_a_saved_batch_is_no_longer_active() -> None:
     assert setup.finisher.backlog() == 0
 
 
+def test_a_released_job_that_is_claimed_again_at_once_stays_active() -> None:
+    """The claimer sees the release once it is committed, before the finisher forgets the claim."""
+    setup = FinisherSetup()
+    (claim,) = setup.claims(1)
+    setup.active_claims[claim.job_id] = again = claim._replace(claim_number=claim.claim_number + 1)
+    setup.save(factories.ended(claim, Released(started=False)))
+    assert Job.objects.get(pk=claim.job_id).state == "ready"
+    assert setup.active_claims == {claim.job_id: again}
+
+
 def test_a_result_that_the_database_refuses_is_lost_and_its_job_succeeds() -> None:
     setup = FinisherSetup()
     claims = setup.claims(8)

@@ -169,3 +169,37 @@ def test_queries_that_debug_logs_are_forgotten_after_each_step(runs_project_code
         loop.start()
         assert loop.join(DEADLINE_SECONDS)
     assert logged[1:] == [2] * 3  # the first step has prepared the connection, too
+
+
+def _used_after_pause(spec_of_wait: list[bool] | None, delays: list[float]) -> list[object]:
+    """Run a loop that closes idle connections; return its connection of each step."""
+    used: list[object] = []
+    answers = iter(spec_of_wait or ())
+
+    def step() -> float | None:
+        connection.ensure_connection()
+        used.append(connection.connection)
+        spec.wake.set()
+        return delays[len(used) - 1] if len(used) <= len(delays) else None
+
+    def wait(seconds: float | None) -> bool:
+        if seconds is None:
+            assert connection.connection is None, "a server that restarts meanwhile breaks nothing"
+            return True
+        return next(answers)
+
+    spec = LoopSpec("sampler", step, wait=None if spec_of_wait is None else wait, idle_close_seconds=60)
+    loop = Loop(spec, using="default", outage=DatabaseOutage(), on_death=used.append)
+    loop.start()
+    assert loop.join(DEADLINE_SECONDS)
+    return used
+
+
+def test_a_loop_that_will_sleep_for_long_has_no_connection_meanwhile() -> None:
+    first, second, third = _used_after_pause(None, [59, 60])
+    assert first is second is not third
+
+
+def test_a_loop_that_waits_for_work_for_long_has_no_connection_meanwhile() -> None:
+    first, second, third = _used_after_pause([True, True, False], [0, 0])
+    assert first is second is not third

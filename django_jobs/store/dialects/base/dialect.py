@@ -17,8 +17,10 @@ from django.db import Error as DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from .batches import BatchStatements
+from .clock import ServerClock
 from .dependencies import DependencyStatements
-from .jobs import JobStatements
+from .inbox import InboxStatements
+from .jobs import JobStatements, as_instant
 from .keys import KeyStatements
 from .limits import LimitStatements
 from .logs import LogStatements
@@ -34,6 +36,7 @@ class Dialect(ABC):
 
     __slots__ = ()
 
+    clock: ClassVar[ServerClock]
     jobs: ClassVar[JobStatements]
     keys: ClassVar[KeyStatements]
     limits: ClassVar[LimitStatements]
@@ -41,18 +44,23 @@ class Dialect(ABC):
     dependencies: ClassVar[DependencyStatements]
     schedules: ClassVar[ScheduleStatements]
     logs: ClassVar[LogStatements]
+    inbox: ClassVar[InboxStatements]
     stats: ClassVar[StatStatements]
     server: ClassVar[ServerStatements]
     sessions: ClassVar[SessionStatements]
 
+    title: ClassVar[str]
+    """The vendor's name for people; Django's asks a MySQL server whether it is MariaDB."""
     supports_notify: ClassVar[bool] = False
     """True if ``LISTEN`` and ``NOTIFY`` wake idle workers."""
-    supports_argument_index: ClassVar[bool] = False
-    """True if an index may serve a search by what a job's arguments contain."""
+    hears_commits: ClassVar[bool] = False
+    """True if workers notice every commit by themselves, whoever made it."""
     supports_tuple_ranges: ClassVar[bool] = True
     """True if an index of several columns serves a comparison of tuples as one range."""
     network_timeouts: ClassVar[Mapping[str, int]] = MappingProxyType({})
     """Connection options of the driver with which a dead network ends as an error, unless the project sets them."""
+    name_option: ClassVar[str | None] = None
+    """Connection option of the driver that names a session for people, None if it has none."""
 
     @abstractmethod
     def prepare(self, connection: BaseDatabaseWrapper, *, durable: bool) -> None:
@@ -62,9 +70,12 @@ class Dialect(ABC):
         """Open a transaction for several statements, or join the caller's."""
         return write_transaction(connection)
 
-    @abstractmethod
     def now(self, connection: BaseDatabaseWrapper) -> datetime:
-        """Return the database's time, aware."""
+        """Return the database's time, aware. One statement."""
+        with connection.cursor() as cursor:
+            cursor.execute(self.clock.statement)
+            now: datetime = as_instant(cursor.fetchone()[0])
+            return now
 
     @abstractmethod
     def is_conflict(self, error: DatabaseError) -> bool:
@@ -78,6 +89,10 @@ class Dialect(ABC):
         """
 
     @abstractmethod
+    def is_unmigrated(self, error: DatabaseError) -> bool:
+        """Tell whether the database has no such table or column: migrations of this code are not applied."""
+
+    @abstractmethod
     def is_outage(self, error: DatabaseError) -> bool:
         """Tell whether the connection is gone, or the server takes no connections or no writes for now."""
 
@@ -89,7 +104,9 @@ class Dialect(ABC):
         """Return device and number of the file that is at the database's path now; None: no file, or none there."""
         return None
 
-    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:  # noqa: B027 - optional
+    def notify(  # noqa: B027 - optional
+        self, connection: BaseDatabaseWrapper, queue_name: str, priority: int | None
+    ) -> None:
         """Wake idle workers if the database can; workers poll otherwise."""
 
     def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:  # noqa: B027 - optional

@@ -47,9 +47,15 @@ class NewJob(NamedTuple):
         """The values of ``GIVEN_COLUMNS``."""
         return self[: len(GIVEN_COLUMNS)]
 
+    @property
+    def given_but_metadata(self) -> tuple[Any, ...]:
+        """The values of ``GIVEN_COLUMNS`` for jobs each of which has metadata of its own."""
+        return self[:METADATA_AT] + self[METADATA_AT + 1 : len(GIVEN_COLUMNS)]
+
 
 GIVEN_COLUMNS = NewJob._fields[: NewJob._fields.index("run_after")]
 """The columns of a new job that every database stores as they are given."""
+METADATA_AT = GIVEN_COLUMNS.index("metadata")
 
 
 class Inserted(NamedTuple):
@@ -107,6 +113,14 @@ class Claim(NamedTuple):
         return from_epoch(self.claimed)
 
 
+class StartedRun(NamedTuple):
+    """A run whose function is about to be called; ``started`` in seconds since the epoch by the database's clock."""
+
+    claim: Claim
+    worker_id: int
+    started: float
+
+
 class FinishedRun(NamedTuple):
     """A finished run and its decision. Instants are seconds since the epoch by the database's clock."""
 
@@ -142,8 +156,20 @@ class Promoted(NamedTuple):
 class JobStatements(Protocol):
     """Insert, claim, promote and finish jobs."""
 
-    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
-        """Insert one job for each of ``arguments`` (JSON text), in their order."""
+    def insert_jobs(
+        self,
+        connection: BaseDatabaseWrapper,
+        new: NewJob,
+        arguments: Sequence[str],
+        *,
+        metadata: Sequence[str] = (),
+        notify: bool = False,
+    ) -> list[Inserted]:
+        """Insert one job for each of ``arguments`` (JSON text), in their order.
+
+        ``metadata``: that of each instead of ``new.metadata``; empty, or for more than one job.
+        ``notify``: have workers woken by the same commit; only if the dialect ``supports_notify``.
+        """
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read, without locks, the time, the next due instant and the lanes of unpaused queues with ready jobs."""

@@ -6,12 +6,16 @@ from typing import Any, Protocol
 
 from django.db import Error as DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Index
 
 from ....policy.doctor import ServerFacts, UnsafeSetting
 
 
 class ServerStatements(Protocol):
     """Read the server's state and its settings."""
+
+    builds_indexes_online: bool
+    """True if an index can be built while other transactions write to its table."""
 
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Return what the server tells this user; ``notify``: whether to try out notifications."""
@@ -24,6 +28,21 @@ class ServerStatements(Protocol):
 
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return the indexes of these tables that exist but are not usable."""
+
+    def has_index(self, connection: BaseDatabaseWrapper, table: str, name: str) -> bool:
+        """Tell whether the table has a usable index of this name."""
+
+    def has_argument_index(self, connection: BaseDatabaseWrapper) -> bool:
+        """Tell whether an index, of any name, serves a search by what a job's arguments contain."""
+
+    def argument_index(self, name: str) -> Index | None:
+        """Return the definition of such an index, None if the database cannot have one."""
+
+    def table_option_statements(self) -> list[str]:
+        """Return the statements of the migration that tune each table for the way it is used."""
+
+    def read_lost_table_options(self, connection: BaseDatabaseWrapper) -> list[str]:
+        """Return the tables that lack options which these statements set."""
 
 
 def readable_rows(connection: BaseDatabaseWrapper, statement: str, values: Any = None) -> list[Any]:

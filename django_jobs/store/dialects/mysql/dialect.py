@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -10,14 +9,14 @@ from django.db import Error as DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
+from ..base.clock import ServerClock
 from ..base.dialect import Dialect
-from ..base.jobs import as_instant
 from ..base.logs import LogStatements
-from ..base.stats import StatStatements
 from ..shared.by_id import COMPILERS
 from . import compilers
 from .dependencies import MySQLDependencies
-from .errors import CONFLICTS, error_number, is_away, is_server_refusal
+from .errors import CONFLICTS, UNMIGRATED, error_number, is_away, is_server_refusal
+from .inbox import MySQLInbox
 from .jobs import MySQLJobs
 from .keys import MySQLKeys
 from .limits import MySQLLimits
@@ -26,6 +25,7 @@ from .schedules import MySQLSchedules
 from .server import MySQLServer
 from .sessions import MySQLSessions
 from .statements import NOW
+from .stats import MySQLStats
 
 COMPILERS["mysql"] = compilers
 
@@ -35,8 +35,10 @@ class MySQL(Dialect):
 
     __slots__ = ()
 
+    title = "MySQL or MariaDB"
     supports_tuple_ranges = False
 
+    clock = ServerClock(reading=NOW, statement=f"SELECT {NOW}", literal="TIMESTAMP'{}'")
     jobs = MySQLJobs()
     keys = MySQLKeys()
     limits = MySQLLimits()
@@ -44,10 +46,12 @@ class MySQL(Dialect):
     dependencies = MySQLDependencies()
     schedules = MySQLSchedules()
     logs = LogStatements(merge=ON_DUPLICATE_KEY)
-    stats = StatStatements(
-        minute="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', finished_at) DIV 60000000",
-        waited="TIMESTAMPDIFF(MICROSECOND, ready_at, started_at) / 1e6",
-        ran="TIMESTAMPDIFF(MICROSECOND, started_at, finished_at) / 1e6",
+    inbox = MySQLInbox()
+    stats = MySQLStats(
+        minute="TIMESTAMPDIFF(MICROSECOND, '1970-01-01', attempt.finished_at) DIV 60000000",
+        waited="TIMESTAMPDIFF(MICROSECOND, attempt.ready_at, attempt.started_at) / 1e6",
+        ran="TIMESTAMPDIFF(MICROSECOND, attempt.started_at, attempt.finished_at) / 1e6",
+        joined="group_concat(CAST({} AS signed))",
     )
     server = MySQLServer()
     sessions = MySQLSessions()
@@ -59,13 +63,6 @@ class MySQL(Dialect):
         with connection.cursor() as cursor:
             cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
-    def now(self, connection: BaseDatabaseWrapper) -> datetime:
-        """Return the database's time."""
-        with connection.cursor() as cursor:
-            cursor.execute(f"SELECT {NOW}")
-            now: datetime = as_instant(cursor.fetchone()[0])
-            return now
-
     def is_conflict(self, error: DatabaseError) -> bool:
         """Compare the server's error number."""
         return error_number(error) in CONFLICTS
@@ -73,6 +70,10 @@ class MySQL(Dialect):
     def is_refusal(self, error: DatabaseError) -> bool:
         """Compare the server's error number."""
         return is_server_refusal(error)
+
+    def is_unmigrated(self, error: DatabaseError) -> bool:
+        """Compare the server's error number."""
+        return error_number(error) in UNMIGRATED
 
     def is_outage(self, error: DatabaseError) -> bool:
         """Compare the client's or the server's error number."""

@@ -8,6 +8,9 @@ from django.db import InterfaceError
 CONFLICTS = {1020, 1213}
 """ER_CHECKREAD (MariaDB: the row has changed since it was read) and ER_LOCK_DEADLOCK."""
 
+UNMIGRATED = frozenset({1054, 1146})
+"""ER_BAD_FIELD_ERROR and ER_NO_SUCH_TABLE."""
+
 _AWAY = frozenset(
     {
         *(1040, 1203),  # no connections left
@@ -16,12 +19,15 @@ _AWAY = frozenset(
         *(2002, 2003, 2004, 2005, 2006, 2012, 2013, 2026, 2055),  # the client found nobody, or lost the server
     }
 )
-_OUTAGES = _AWAY | frozenset(
-    {
+_OUTAGES = (
+    _AWAY
+    | UNMIGRATED
+    | {
         *(1021, 1026, 1037, 1038, 1041, 1206),  # no disk, no memory, no room for locks
         *(1129, 1130, 1226),  # no connections for this host or user
         *(1044, 1045, 1046, 1049, 1142, 1143, 1227),  # no rights, no database
-        *(1054, 1146, 1412),  # no such column or table: not migrated yet, or just now
+        *(1698, 1820, 1862, 3118, 4151),  # no log-in: another plug-in, an expired password, a locked account
+        1412,  # a table was migrated just now
         *(1192, 1205, 1223),  # waited too long for a lock
         *(1317, 1969, 3024),  # interrupted by an administrator or a time limit
     }

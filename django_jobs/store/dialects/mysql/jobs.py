@@ -24,29 +24,24 @@ from ..base.jobs import (
     Position,
     Promoted,
     QueueSnapshot,
-    as_inserted,
     as_record,
     execute_snapshot,
     is_plain_success,
 )
 from ..base.transactions import write_transaction
+from .insert import INSERTED, due_of, insert_of
 from .statements import (
     DUE,
     FINISH_OTHERWISE,
     FINISH_SUCCEEDED,
     INSERT_ATTEMPTS,
     INSERT_DEAD_LETTERS,
-    INSERT_JOBS,
     INSERT_SUCCEEDED_ATTEMPTS,
-    INSERTED,
-    NEW_ROW,
-    NOW,
     OWNED,
     PROMOTE,
     QUEUE_SNAPSHOT,
     READY_FROM_HEAD,
     READY_FROM_POSITION,
-    RETURNING,
     TAKE,
 )
 
@@ -54,20 +49,23 @@ from .statements import (
 class MySQLJobs:
     """Statements about jobs on MySQL 8 and MariaDB 10.6 and later."""
 
-    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
+    def insert_jobs(
+        self,
+        connection: BaseDatabaseWrapper,
+        new: NewJob,
+        arguments: Sequence[str],
+        *,
+        metadata: Sequence[str] = (),
+        notify: bool = False,
+    ) -> list[Inserted]:
         """Insert all in one statement; MySQL, which cannot return rows, needs a second to read them."""
-        due, due_values = _due(new)
-        row = NEW_ROW.format(due=due, state="blocked" if new.blocked else "ready")
-        statement = INSERT_JOBS.format(rows=",\n".join([row] * len(arguments)))
-        values = [value for payload in arguments for value in (*new.given, payload, *due_values * 4)]
+        due, returns = due_of(new), connection.features.can_return_columns_from_insert
+        statement, values = insert_of(new, due, arguments, metadata, returns=returns)
         with connection.cursor() as cursor:
-            if connection.features.can_return_columns_from_insert:
-                cursor.execute(statement + RETURNING, values)
-            else:
-                cursor.execute(statement, values)
-                cursor.execute(INSERTED, [cursor.lastrowid, len(arguments)])
-            rows = sorted(cursor.fetchall())
-        return [as_inserted(row) for row in rows]
+            cursor.execute(statement, values)
+            if not returns:
+                cursor.execute(INSERTED.format(decided=due.decided), [cursor.lastrowid, len(arguments)])
+            return due.inserted(cursor.fetchall())
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Read the lanes by a loose index scan (DISTINCT over the index's leading columns)."""
@@ -140,15 +138,6 @@ class MySQLJobs:
         ]
         if dead_letters:
             cursor.executemany(INSERT_DEAD_LETTERS, dead_letters)
-
-
-def _due(new: NewJob) -> tuple[str, list[Any]]:
-    """Return the expression of the instant from which a new job may run, and its values."""
-    if new.run_after is not None:
-        return "CAST(%s AS DATETIME(6))", [new.run_after.astimezone(UTC).replace(tzinfo=None)]
-    if new.delay_seconds is not None:
-        return f"TIMESTAMPADD(MICROSECOND, %s, {NOW})", [round(new.delay_seconds * 1_000_000)]
-    return "NULL", []
 
 
 def _micros(seconds: float | None) -> int | None:

@@ -15,8 +15,8 @@ INSERT INTO django_jobs_tick
     (schedule_id, due_at, decided_at, outcome, reason, job_id, is_open, requested_by)
 SELECT * FROM JSON_TABLE(%s, '$[*]' COLUMNS (
     schedule_id bigint PATH '$[0]', due_at datetime(6) PATH '$[1]', decided_at datetime(6) PATH '$[2]',
-    outcome varchar(10) PATH '$[3]', reason longtext PATH '$[4]', job_id bigint PATH '$[5]',
-    is_open tinyint PATH '$[6]', requested_by varchar(150) PATH '$[7]')) AS tick
+    outcome varchar(10) PATH '$[3]', reason longtext CHARACTER SET utf8mb4 PATH '$[4]', job_id bigint PATH '$[5]',
+    is_open tinyint PATH '$[6]', requested_by varchar(150) CHARACTER SET utf8mb4 PATH '$[7]')) AS tick
 """
 SET_SCHEDULE_TIMES = """
 UPDATE JSON_TABLE(%s, '$[*]' COLUMNS (

@@ -22,11 +22,17 @@ NARROW_COLUMNS = """
 SELECT table_name, column_name FROM information_schema.columns
 WHERE table_schema = database() AND table_name LIKE 'django\\_jobs\\_%%' AND character_set_name <> 'utf8mb4' LIMIT 1
 """
+HAS_INDEX = """
+SELECT 1 FROM information_schema.statistics
+WHERE table_schema = database() AND table_name = %s AND index_name = %s LIMIT 1
+"""
 FLUSH_AT_COMMIT = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit"
 
 
 class MySQLServer:
     """Questions to a MySQL or MariaDB server."""
+
+    builds_indexes_online = False
 
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Read the catalogue and the settings."""
@@ -55,4 +61,23 @@ class MySQLServer:
 
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return none: an index is built whole or not at all."""
+        return []
+
+    def has_index(self, connection: BaseDatabaseWrapper, table: str, name: str) -> bool:
+        """Ask the catalogue."""
+        return bool(readable_rows(connection, HAS_INDEX, [table, name]))
+
+    def has_argument_index(self, connection: BaseDatabaseWrapper) -> bool:
+        """Return False: no index serves such a search."""
+        return False
+
+    def argument_index(self, name: str) -> None:
+        """Return None."""
+
+    def table_option_statements(self) -> list[str]:
+        """Return none: space is freed by InnoDB's purge, which has no options of a table."""
+        return []
+
+    def read_lost_table_options(self, connection: BaseDatabaseWrapper) -> list[str]:
+        """Return none."""
         return []

@@ -2,35 +2,33 @@
 
 from __future__ import annotations
 
-from ..base.jobs import GIVEN_COLUMNS, snapshot_statement
+from ..base.jobs import snapshot_statement
 
 NOW = "UTC_TIMESTAMP(6)"
 
-INSERT_JOBS = """
-INSERT INTO django_jobs_job
-    ({columns}, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message)
-VALUES {{rows}}
-""".format(columns=", ".join(GIVEN_COLUMNS))
-NEW_ROW = f"""({"%s, " * len(GIVEN_COLUMNS)}%s,
- IF({{due}} > {NOW}, 'scheduled', '{{state}}'), {NOW}, IF({{due}} > {NOW}, {{due}}, NULL),
- IF({{due}} > {NOW} OR '{{state}}' = 'blocked', NULL, {NOW}), 0, 0, 0, '')"""
-RETURNING = " RETURNING id, state, enqueued_at, run_after, ready_at"
-INSERTED = """
-SELECT id, state, enqueued_at, run_after, ready_at FROM django_jobs_job WHERE id >= %s ORDER BY id LIMIT %s
-"""
+# An instant further ahead than any suspension lasts was saved before the clock was set back: it counts for nothing.
+SUSPENDED = f"(suspended_until > {NOW} AND suspended_until < {NOW} + INTERVAL 2 MINUTE)"
 
+# A few entries of indexes are read, however many jobs there are, as long as it is written like this. min() of the jobs'
+# times would read all of them; so would DISTINCT without the index's first column, and with state = 'ready' if the
+# statistics are wrong. No job has the state ''.
 # SYSDATE() is the time of its own evaluation, after all locks on tables were taken; NOW() is the statement's.
 QUEUE_SNAPSHOT = snapshot_statement(
-    times=f"""{NOW}, (SELECT min(run_after) FROM django_jobs_job WHERE run_after IS NOT NULL),
+    times=f"""{NOW}, (SELECT min(due) FROM (
+           (SELECT run_after AS due FROM django_jobs_job WHERE run_after IS NOT NULL ORDER BY run_after LIMIT 1)
+           UNION ALL SELECT min(suspended_until) FROM django_jobs_queue WHERE {SUSPENDED}
+       ) AS instant),
        (SELECT IF(EXISTS (SELECT 1 FROM django_jobs_limitsignal), {NOW}, min(check_at)) FROM django_jobs_limit)""",
-    lanes="""
+    lanes=f"""
     SELECT lane.queue_name, lane.priority,
-           (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
+           EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name
+                   AND (max_running IS NOT NULL OR suspended_until IS NOT NULL))
     FROM (
-        SELECT DISTINCT queue_name, priority FROM django_jobs_job FORCE INDEX (django_jobs_ready) WHERE state = 'ready'
+        SELECT DISTINCT state, queue_name, priority
+        FROM django_jobs_job FORCE INDEX (django_jobs_ready) WHERE state IN ('ready', '')
     ) AS lane
-    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL)""",
+    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue
+                      WHERE name = lane.queue_name AND (paused_at IS NOT NULL OR {SUSPENDED}))""",
     reading="UNIX_TIMESTAMP(SYSDATE(6))",
 )
 
@@ -41,7 +39,10 @@ FROM django_jobs_job FORCE INDEX (django_jobs_ready)
 WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
   AND NOT EXISTS (
       SELECT 1 FROM django_jobs_queue
-      WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
+      WHERE name = %(queue_name)s AND (
+          paused_at IS NOT NULL
+          OR ((max_running IS NOT NULL OR suspended_until IS NOT NULL) AND NOT %(capped)s)
+      )
   )
 ORDER BY ready_at, id
 LIMIT %(limit)s
@@ -78,8 +79,9 @@ SET state = IF(flags & 1, 'blocked', 'ready'), ready_at = IF(flags & 1, NULL, UT
 WHERE id IN %s
 """
 
+# By key: from 200 ids on the optimizer reads, and locks, every running job instead.
 OWNED = """
-SELECT id, claim_number, ready_at, flags FROM django_jobs_job
+SELECT id, claim_number, ready_at, flags FROM django_jobs_job FORCE INDEX (PRIMARY)
 WHERE id IN %s AND state = 'running' AND worker_id = %s
 FOR UPDATE
 """
@@ -87,10 +89,12 @@ FOR UPDATE
 _EPOCH = "TIMESTAMPADD(MICROSECOND, {}, TIMESTAMP'1970-01-01 00:00:00.000000')"
 
 # Rows are looked up by key, whatever the optimizer prefers: in a table of three jobs it would read, and lock, all.
-# A batch of successes is sent as one JSON text, in a fifth of the time that Python needs to write out values.
+# A batch of successes is sent as one JSON text, in a fifth of the time that Python needs to write out values. Its texts
+# are utf8mb4: without that JSON_TABLE's are in the database's default, and what that lacks becomes a question mark.
 _SUCCEEDED = """JSON_TABLE(%s, '$[*]' COLUMNS (
            job_id bigint PATH '$[0]', claim_number int PATH '$[1]', number smallint PATH '$[2]',
-           started bigint PATH '$[3]', finished bigint PATH '$[4]', result longtext PATH '$[5]')) AS ended
+           started bigint PATH '$[3]', finished bigint PATH '$[4]',
+           result longtext CHARACTER SET utf8mb4 PATH '$[5]')) AS ended
 STRAIGHT_JOIN django_jobs_job AS job FORCE INDEX (PRIMARY) ON job.id = ended.job_id"""
 
 FINISH_SUCCEEDED = f"""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
@@ -10,18 +9,20 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
+from ....policy.notifications import CHANNEL, SCHEDULERS_CHANNEL, write_payload
 from ..base.batches import BatchStatements
+from ..base.clock import ServerClock
 from ..base.dependencies import DependencyStatements
 from ..base.dialect import Dialect
 from ..base.logs import LogStatements
-from ..base.stats import StatStatements
-from .channels import CHANNEL, SCHEDULERS_CHANNEL
+from .inbox import PostgreSQLInbox
 from .jobs import PostgreSQLJobs
 from .keys import PostgreSQLKeys
 from .limits import PostgreSQLLimits
 from .schedules import PostgreSQLSchedules
 from .server import PostgreSQLServer
 from .sessions import PostgreSQLSessions
+from .stats import PostgreSQLStats
 
 CONFLICTS = {"40001", "40P01"}
 """serialization_failure and deadlock_detected; PostgreSQL manual, "Serialization Failure Handling"."""
@@ -30,6 +31,9 @@ OUTAGE_CLASSES = {"08", "25", "28", "3D", "40", "42", "53", "55", "57", "58", "F
 """Classes of errors that other data would not mend: no connection, read-only, no rights, no database, a conflict, not
 migrated, no resources, a lock, shut down or cut off, a broken disk, configuration or page; PostgreSQL manual, "Error
 Codes"."""
+
+UNMIGRATED = {"42P01", "42703"}
+"""undefined_table and undefined_column."""
 
 AWAY_CLASSES = {"08"}
 AWAY = {"57P01", "57P02", "57P03", "57P04", "57P05", "53300", "25006"}
@@ -47,6 +51,12 @@ class PostgreSQL(Dialect):
 
     __slots__ = ()
 
+    title = "PostgreSQL"
+    clock = ServerClock(
+        reading="statement_timestamp()",
+        statement="SELECT statement_timestamp()",
+        literal="'{}+00'::timestamptz",
+    )
     jobs = PostgreSQLJobs()
     keys = PostgreSQLKeys()
     limits = PostgreSQLLimits()
@@ -54,16 +64,20 @@ class PostgreSQL(Dialect):
     dependencies = DependencyStatements()
     schedules = PostgreSQLSchedules()
     logs = LogStatements(data="%(data)s::jsonb")
-    stats = StatStatements(
-        minute="floor(extract(epoch FROM finished_at) / 60)::bigint",
-        waited="extract(epoch FROM started_at - ready_at)::float8",
-        ran="extract(epoch FROM finished_at - started_at)::float8",
+    inbox = PostgreSQLInbox()
+    stats = PostgreSQLStats(
+        minute="floor(extract(epoch FROM attempt.finished_at) / 60)::bigint",
+        waited="extract(epoch FROM attempt.started_at - attempt.ready_at)::float8",
+        ran="extract(epoch FROM attempt.finished_at - attempt.started_at)::float8",
+        joined="string_agg(CAST(CAST({} AS integer) AS text), ',')",
+        job="LEFT JOIN LATERAL (SELECT queue_name, name FROM django_jobs_job WHERE id = attempt.job_id LIMIT 1) AS job"
+        " ON true",
     )
     server = PostgreSQLServer()
     sessions = PostgreSQLSessions()
 
     supports_notify = True
-    supports_argument_index = True
+    name_option = "application_name"
     network_timeouts = MappingProxyType(
         {
             "connect_timeout": 10,
@@ -81,13 +95,6 @@ class PostgreSQL(Dialect):
             if cursor.fetchone() != ("read committed",):
                 cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL READ COMMITTED")
 
-    def now(self, connection: BaseDatabaseWrapper) -> datetime:
-        """Return the database's time."""
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT statement_timestamp()")
-            now: datetime = cursor.fetchone()[0]
-            return now
-
     def is_conflict(self, error: DatabaseError) -> bool:
         """Compare the SQLSTATE; psycopg 3 and 2 name it differently."""
         return _sqlstate(error) in CONFLICTS
@@ -96,6 +103,10 @@ class PostgreSQL(Dialect):
         """Compare the class of the SQLSTATE, its first two characters; an error without one came from the client."""
         sqlstate = _sqlstate(error)
         return bool(sqlstate) and sqlstate[:2] not in OUTAGE_CLASSES
+
+    def is_unmigrated(self, error: DatabaseError) -> bool:
+        """Compare the SQLSTATE."""
+        return _sqlstate(error) in UNMIGRATED
 
     def is_outage(self, error: DatabaseError) -> bool:
         """Compare the SQLSTATE; without one, it is the client who has lost the connection."""
@@ -107,10 +118,10 @@ class PostgreSQL(Dialect):
         """Ask the driver: libpq knows both. 0 is ``TransactionStatus.IDLE`` in psycopg 2 and 3."""
         return not driver_connection.closed and driver_connection.info.transaction_status == 0
 
-    def notify(self, connection: BaseDatabaseWrapper, queue_name: str) -> None:
+    def notify(self, connection: BaseDatabaseWrapper, queue_name: str, priority: int | None) -> None:
         """Notify the workers that listen. NOTIFY locks the whole database at commit: call it seldom."""
         with connection.cursor() as cursor:
-            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, queue_name])
+            cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, write_payload(queue_name, priority)])
 
     def notify_schedulers(self, connection: BaseDatabaseWrapper) -> None:
         """Notify the schedulers that listen."""

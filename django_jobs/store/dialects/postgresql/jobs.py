@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.claim_cursors import Lane
+from ....policy.notifications import CHANNEL, write_payload
 from ..base.jobs import (
     Claim,
     FinishedRun,
@@ -22,34 +24,48 @@ from ..base.jobs import (
     Promoted,
     QueueSnapshot,
     as_record,
-    claim_order,
     execute_snapshot,
     is_plain_success,
 )
+from .insert import INSERT_MANY, INSERT_MANY_APART, NOTIFY, Due, due_of, insert_one
+from .prepared import execute_prepared, read_bigint, read_instant
 from .statements import (
     CLAIM_FROM_HEAD,
     CLAIM_FROM_POSITION,
     FINISH_OTHERWISE,
     FINISH_SUCCEEDED,
-    INSERT_JOBS,
     PROMOTE,
     QUEUE_SNAPSHOT,
 )
 
 
-def insert_values(new: NewJob, arguments: Sequence[str]) -> list[Any]:
-    """Return the values of ``INSERT``, with all arguments as one JSON text."""
-    return [*new.given, new.run_after, new.delay_seconds, new.blocked, f"[{','.join(arguments)}]"]
-
-
 class PostgreSQLJobs:
     """Statements about jobs on PostgreSQL 14 and later."""
 
-    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
-        """Insert all of ``arguments`` in one statement, sent as one JSON text: an array is escaped in Python."""
+    def insert_jobs(
+        self,
+        connection: BaseDatabaseWrapper,
+        new: NewJob,
+        arguments: Sequence[str],
+        *,
+        metadata: Sequence[str] = (),
+        notify: bool = False,
+    ) -> list[Inserted]:
+        """Insert all of ``arguments`` in one statement; many as one JSON text: an array is escaped in Python."""
+        due = due_of(new)
+        payload = [CHANNEL, write_payload(new.queue_name, new.priority)] if notify else []
+        if len(arguments) == 1:
+            return [_insert_one(connection, due, [*new.given, *arguments, *due.values, *payload], notify=notify)]
         with connection.cursor() as cursor:
-            cursor.execute(INSERT_JOBS, insert_values(new, arguments))
-            return sorted(map(Inserted._make, cursor.fetchall()))
+            statement = due.fill(INSERT_MANY_APART if metadata else INSERT_MANY, notify=NOTIFY if notify else "")
+            given = new.given_but_metadata if metadata else new.given
+            rows = [f"[{','.join(texts)}]" for texts in (arguments, metadata) if texts]
+            cursor.execute(statement, [*given, *due.values, *rows, *payload])
+            found, *decided = cursor.fetchone()
+        if notify:
+            del decided[-1]
+        first = due.inserted(0, decided)
+        return [Inserted(job_id, *first[1:]) for job_id in sorted(map(int, found.split(",")))]
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Skip through the index: one step a lane, however many jobs are in it."""
@@ -71,9 +87,9 @@ class PostgreSQLJobs:
             values["ready_at"], values["job_id"] = after
         with connection.cursor() as cursor:
             cursor.execute(CLAIM_FROM_HEAD if after is None else CLAIM_FROM_POSITION, values)
-            claims = list(map(Claim._make, cursor.fetchall()))
-        claims.sort(key=claim_order)
-        return claims
+            rows = cursor.fetchall()
+        rows.sort(key=_CLAIM_ORDER)
+        return _as_claims(rows)
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``."""
@@ -100,23 +116,50 @@ class PostgreSQLJobs:
         return saved
 
 
+def _insert_one(connection: BaseDatabaseWrapper, due: Due, values: Sequence[Any], *, notify: bool) -> Inserted:
+    """Insert one job; one that is due at once, as most are, by a prepared statement if that is possible."""
+    statement = insert_one(due, notify=notify)
+    if not due.values and (columns := execute_prepared(connection, statement, values)) is not None:
+        return due.inserted(read_bigint(columns[0]), [read_instant(columns[1])])
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        found, *decided = cursor.fetchone()
+    if notify:
+        del decided[-1]
+    return due.inserted(found, decided)
+
+
+_CLAIM_ORDER = itemgetter(Claim._fields.index("ready"), Claim._fields.index("job_id"))
+
+
+def _as_claims(rows: Iterable[tuple[Any, ...]]) -> list[Claim]:
+    """Return rows as claims, their instants in seconds. Written out: slices take half as long again."""
+    new, m = tuple.__new__, 1e6
+    return [
+        new(Claim, (i, no, name, queue, rank, run, most, args, meta, made / m, at / m, off and off / m, to / m, *more))
+        for i, no, name, queue, rank, run, most, args, meta, made, at, off, to, *more in rows
+    ]
+
+
 def _success_arrays(runs: Sequence[FinishedRun], worker_id: int) -> dict[str, Any]:
-    """Return the columns as array literals: joining digits is five times as fast as adapting lists."""
+    """Return the columns as array literals: joining digits is five times as fast as adapting lists.
+
+    Instants in whole microseconds: Python writes an integer nine times as fast as a float.
+    """
     results = [run.decision.result for run in runs]
     return {
         "worker_id": worker_id,
-        "ids": array_literal(run.claim.job_id for run in runs),
-        "claim_numbers": array_literal(run.claim.claim_number for run in runs),
-        "numbers": array_literal(run.claim.attempt for run in runs),
-        "started": array_literal(run.started for run in runs),
-        "finished": array_literal(run.finished for run in runs),
-        "results": results if any(result is not None for result in results) else [None] * len(runs),
+        "ids": array_literal([run.claim.job_id for run in runs]),
+        "claim_numbers": array_literal([run.claim.claim_number for run in runs]),
+        "started": array_literal([round((run.started or run.finished) * 1e6) for run in runs]),
+        "finished": array_literal([round(run.finished * 1e6) for run in runs]),
+        "results": results if results.count(None) < len(results) else [],  # unnest fills up with NULL
     }
 
 
-def array_literal(values: Iterable[float | None]) -> str:
+def array_literal(values: Iterable[int]) -> str:
     """Return numbers as an array literal."""
-    return "{" + ",".join(map(str, values)) + "}"
+    return f"{{{str(list(values))[1:-1]}}}"
 
 
 def _other_records(runs: Sequence[FinishedRun], worker_id: int) -> dict[str, Any]:

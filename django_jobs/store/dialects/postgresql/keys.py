@@ -17,12 +17,9 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ....policy.uniqueness import NewKey
 from ..base.jobs import Inserted, NewJob
 from ..base.keys import WAITING, KeyHolder, NewOnceRecord
-from .jobs import insert_values
-from .statements import INSERT
+from .insert import INSERT_HOLDER, due_of
 
 _NEXT_JOB = "nextval(pg_get_serial_sequence('django_jobs_job', 'id'))"
-
-_JOB = INSERT.format(id_column="id, ", id="holding.job_id, ", source="CROSS JOIN holding")
 
 INSERT_WITH_KEY = f"""
 WITH holding AS (
@@ -30,7 +27,7 @@ WITH holding AS (
     VALUES (%s, %s, %s, %s, {_NEXT_JOB}, statement_timestamp(), statement_timestamp() + %s * interval '1 second')
     ON CONFLICT (digest) DO NOTHING
     RETURNING job_id
-) {_JOB}
+) {INSERT_HOLDER}
 """
 HOLDER = """
 SELECT enqueue_key.job_id,
@@ -45,7 +42,7 @@ WITH holding AS (
         expires_at = statement_timestamp() + %s * interval '1 second'
     WHERE digest = %s AND job_id = %s
     RETURNING job_id
-) {_JOB}
+) {INSERT_HOLDER}
 """
 
 # Claims skip a row with a share lock; other skipped enqueues can share it.
@@ -69,17 +66,19 @@ class PostgreSQLKeys:
         self, connection: BaseDatabaseWrapper, new: NewJob, arguments: str, key: NewKey
     ) -> Inserted | KeyHolder | None:
         """Insert in one statement; read an existing key with a new snapshot."""
-        job = insert_values(new, [arguments])
+        due = due_of(new)
+        job = [*new.given, arguments, *due.values]
         with connection.cursor() as cursor:
-            cursor.execute(INSERT_WITH_KEY, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
+            statement = due.fill(INSERT_WITH_KEY)
+            cursor.execute(statement, [key.digest, key.kind, key.job_name, key.text, key.seconds, *job])
             if row := cursor.fetchone():
-                return Inserted._make(row)
+                return due.inserted(row[0], row[1:])
             cursor.execute(HOLDER, ["{" + ",".join(key.states) + "}", key.expires, key.digest])
             holder_id, is_free = cursor.fetchone() or (None, False)
             if is_free:
-                cursor.execute(TAKE_OVER, [key.text, key.seconds, key.digest, holder_id, *job])
+                cursor.execute(due.fill(TAKE_OVER), [key.text, key.seconds, key.digest, holder_id, *job])
                 row = cursor.fetchone()
-                return Inserted._make(row) if row else None
+                return due.inserted(row[0], row[1:]) if row else None
         return None if holder_id is None else KeyHolder(holder_id)
 
     def lock_waiting_job(self, connection: BaseDatabaseWrapper, job_id: int) -> bool:

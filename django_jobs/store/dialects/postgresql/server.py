@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 from typing import Any
 
+from django.db import DatabaseError, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.models import Index
 
 from ....policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
+from ....policy.notifications import CHANNEL
 from ..base.server import readable_rows
-from .channels import CHANNEL
+from . import table_options
 
 LISTEN_SECONDS = 2.0
 
@@ -42,10 +45,26 @@ JOIN pg_class AS index ON index.oid = pg_index.indexrelid
 JOIN pg_class AS jobs ON jobs.oid = pg_index.indrelid
 WHERE NOT pg_index.indisvalid AND jobs.relname = ANY(%s) AND pg_table_is_visible(jobs.oid)
 """
+HAS_INDEX = """
+SELECT 1 FROM pg_index
+JOIN pg_class AS index ON index.oid = pg_index.indexrelid
+JOIN pg_class AS jobs ON jobs.oid = pg_index.indrelid
+WHERE pg_index.indisvalid AND jobs.relname = %s AND index.relname = %s AND pg_table_is_visible(jobs.oid)
+"""
+HAS_ARGUMENT_INDEX = """
+SELECT 1 FROM pg_index
+JOIN pg_class AS index ON index.oid = pg_index.indexrelid
+JOIN pg_am ON pg_am.oid = index.relam
+JOIN pg_attribute AS part ON part.attrelid = pg_index.indrelid AND part.attnum = pg_index.indkey[0]
+WHERE pg_index.indisvalid AND pg_index.indpred IS NULL AND pg_index.indnatts = 1 AND pg_am.amname = 'gin'
+  AND part.attname = 'arguments' AND pg_index.indrelid = to_regclass('django_jobs_job')
+"""
 
 
 class PostgreSQLServer:
     """Questions to a PostgreSQL server."""
+
+    builds_indexes_online = True
 
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Read the catalogue and the settings, and measure a read of the queue's head."""
@@ -61,6 +80,8 @@ class PostgreSQLServer:
             unsafe.append(UnsafeSetting.NO_AUTOVACUUM)
         if not self.takes_all_text(connection):
             unsafe.append(UnsafeSetting.NARROW_TEXT)
+        if _refuses_transactions(connection):
+            unsafe.insert(0, UnsafeSetting.STATEMENT_POOLING)
         return ServerFacts(
             vacuum_blockers=[
                 VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in blockers
@@ -85,9 +106,42 @@ class PostgreSQLServer:
             cursor.execute(INVALID_INDEXES, [tables])
             return [name for (name,) in cursor.fetchall()]
 
+    def has_index(self, connection: BaseDatabaseWrapper, table: str, name: str) -> bool:
+        """Ask the catalogue; an index whose build has failed is none."""
+        return bool(readable_rows(connection, HAS_INDEX, [table, name]))
+
+    def has_argument_index(self, connection: BaseDatabaseWrapper) -> bool:
+        """Ask the catalogue for a GIN index of the arguments alone, whatever its name."""
+        return bool(readable_rows(connection, HAS_ARGUMENT_INDEX))
+
+    def argument_index(self, name: str) -> Index:
+        """Return a GIN index, which serves containment only and is smaller for it."""
+        from django.contrib.postgres.indexes import GinIndex  # needs PostgreSQL's driver
+
+        return GinIndex(fields=["arguments"], opclasses=["jsonb_path_ops"], name=name)
+
+    def table_option_statements(self) -> list[str]:
+        """Return an ALTER TABLE for each table whose autovacuum and fillfactor are not the defaults."""
+        return table_options.statements()
+
+    def read_lost_table_options(self, connection: BaseDatabaseWrapper) -> list[str]:
+        """Ask the catalogue."""
+        return table_options.lost_options(connection)
+
 
 def _pages(plan: dict[str, Any]) -> int:
     return int(plan.get("Shared Hit Blocks", 0) + plan.get("Shared Read Blocks", 0))
+
+
+def _refuses_transactions(connection: BaseDatabaseWrapper) -> bool:
+    """Begin a transaction: a pooler that has a session for one statement only ends the connection instead."""
+    try:
+        with transaction.atomic(using=connection.alias), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError as error:
+        connection.close()
+        return "statement pooling" in str(error)
+    return False
 
 
 def _receives_notifications(connection: BaseDatabaseWrapper) -> bool | None:
@@ -97,7 +151,9 @@ def _receives_notifications(connection: BaseDatabaseWrapper) -> bool | None:
     except ImportError:
         return None
     word = f"doctor {os.getpid()}"
-    with psycopg.connect(**connection.get_connection_params(), autocommit=True) as listening:
+    with connection.wrap_database_errors:
+        listening = psycopg.connect(**connection.get_connection_params(), autocommit=True)
+    with listening:
         listening.execute(f"LISTEN {CHANNEL}")
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_notify(%s, %s)", [CHANNEL, word])

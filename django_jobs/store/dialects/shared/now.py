@@ -29,7 +29,7 @@ class DatabaseNow(Func):
 
     def as_postgresql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
         """Return the expression for PostgreSQL."""
-        return "(STATEMENT_TIMESTAMP() + %s * interval '1 second')", [self.seconds]
+        return "(statement_timestamp() + %s * interval '1 second')", [self.seconds]
 
     def as_mysql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:
         """Return the expression for MySQL and MariaDB."""

@@ -1,4 +1,4 @@
-"""Reads that are the same on every database: running jobs by worker and queue, ready jobs by queue."""
+"""Reads that are the same on every database: running jobs by worker and queue, waiting jobs by queue."""
 
 from __future__ import annotations
 
@@ -44,6 +44,27 @@ def read_orphaned_ids(connection: BaseDatabaseWrapper, *, limit: int, worker_id:
     with connection.cursor() as cursor:
         cursor.execute(ORPHANED.format(of_worker=of_worker), {"limit": limit, "worker_id": worker_id})
         return [job_id for (job_id,) in cursor.fetchall()]
+
+
+# Jobs that wait and are not ready have no index of their queues: those that are due next and the newest tell.
+WAITING_QUEUES = """
+SELECT queue_name FROM (
+    SELECT queue_name FROM django_jobs_job WHERE state = 'scheduled' AND run_after IS NOT NULL
+    ORDER BY run_after, id LIMIT %(limit)s
+) AS due_next
+UNION
+SELECT queue_name FROM (
+    SELECT queue_name, state FROM django_jobs_job ORDER BY id DESC LIMIT %(limit)s
+) AS newest
+WHERE state IN ('scheduled', 'blocked')
+"""
+
+
+def read_waiting_queues(connection: BaseDatabaseWrapper, *, limit: int) -> set[str]:
+    """Return the queues of scheduled jobs, the ``limit`` due next, and of those that wait among the newest."""
+    with connection.cursor() as cursor:
+        cursor.execute(WAITING_QUEUES, {"limit": limit})
+        return {name for (name,) in cursor.fetchall()}
 
 
 # Ordered like the index, so that PostgreSQL reads a range of it and stops, however many rows it expects.
@@ -106,3 +127,35 @@ def read_oldest_ready(connection: BaseDatabaseWrapper, lanes: Sequence[Lane]) ->
                 if instant is not None:
                     oldest[name] = min(instant, oldest.get(name, instant))
     return oldest
+
+
+# Both are ordered like an index, so that no more rows are read than are counted.
+SCHEDULED_OF_QUEUES = """
+SELECT queue_name, count(*) FROM (
+    SELECT queue_name FROM django_jobs_job WHERE state = 'scheduled' AND run_after IS NOT NULL
+    ORDER BY run_after, id LIMIT %s
+) AS due_next
+GROUP BY queue_name
+"""
+OPEN_DEAD_LETTERS_OF_QUEUES = """
+SELECT queue_name, count(*) FROM (
+    SELECT queue_name FROM django_jobs_deadletter WHERE status = 'open' ORDER BY id DESC LIMIT %s
+) AS newest
+GROUP BY queue_name
+"""
+
+
+def read_scheduled_counts(connection: BaseDatabaseWrapper, *, limit: int) -> dict[str, int]:
+    """Count by queue the ``limit`` scheduled jobs that are due next."""
+    return _read_counts(connection, SCHEDULED_OF_QUEUES, limit)
+
+
+def read_open_dead_letters(connection: BaseDatabaseWrapper, *, limit: int) -> dict[str, int]:
+    """Count by queue the newest ``limit`` open dead letters."""
+    return _read_counts(connection, OPEN_DEAD_LETTERS_OF_QUEUES, limit)
+
+
+def _read_counts(connection: BaseDatabaseWrapper, statement: str, limit: int) -> dict[str, int]:
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [limit])
+        return {name: int(number) for name, number in cursor.fetchall()}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,22 +13,26 @@ from django.db import Error as DatabaseError
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ..base.batches import BatchStatements
+from ..base.clock import ServerClock
 from ..base.dependencies import DependencyStatements
 from ..base.dialect import Dialect
 from ..base.logs import LogStatements
 from ..base.stats import StatStatements
+from .inbox import SQLiteInbox
 from .jobs import SQLiteJobs
 from .keys import SQLiteKeys
 from .limits import SQLiteLimits
 from .schedules import SQLiteSchedules
 from .server import SQLiteServer
 from .sessions import SQLiteSessions
-from .statements import SINCE_EPOCH, WHOLE_SECONDS
+from .statements import NOW, SINCE_EPOCH, WHOLE_SECONDS
 from .transactions import write_transaction
 
 BUSY_SECONDS = 30
 REFUSALS = {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH}
 """Primary result codes; the others mean that the file is busy, full, read-only, broken or gone."""
+
+_UNMIGRATED = re.compile(r"no such (table|column):|table \S+ has no column named ")
 
 
 class SQLite(Dialect):
@@ -35,6 +40,14 @@ class SQLite(Dialect):
 
     __slots__ = ()
 
+    title = "SQLite"
+    hears_commits = True
+    clock = ServerClock(
+        reading="'now'",
+        statement=f"SELECT {NOW}",
+        literal="'{}'",
+        resolution=timedelta(milliseconds=1),
+    )
     jobs = SQLiteJobs()
     keys = SQLiteKeys()
     limits = SQLiteLimits()
@@ -42,11 +55,13 @@ class SQLite(Dialect):
     dependencies = DependencyStatements()
     schedules = SQLiteSchedules()
     logs = LogStatements()
+    inbox = SQLiteInbox()
     # SQLite's own instants are milliseconds: a shorter wait counts as none or as one of them.
     stats = StatStatements(
-        minute=f"CAST({WHOLE_SECONDS.format('finished_at')} AS integer) / 60",
-        waited=f"round({SINCE_EPOCH.format('started_at')} - {SINCE_EPOCH.format('ready_at')}, 6)",
-        ran=f"round({SINCE_EPOCH.format('finished_at')} - {SINCE_EPOCH.format('started_at')}, 6)",
+        minute=f"CAST({WHOLE_SECONDS.format('attempt.finished_at')} AS integer) / 60",
+        waited=f"round({SINCE_EPOCH.format('attempt.started_at')} - {SINCE_EPOCH.format('attempt.ready_at')}, 6)",
+        ran=f"round({SINCE_EPOCH.format('attempt.finished_at')} - {SINCE_EPOCH.format('attempt.started_at')}, 6)",
+        joined="group_concat(CAST({} AS integer))",
     )
     server = SQLiteServer()
     sessions = SQLiteSessions()
@@ -79,10 +94,6 @@ class SQLite(Dialect):
         """Open a transaction that has the write lock from its first statement, or join the caller's."""
         return write_transaction(connection)
 
-    def now(self, connection: BaseDatabaseWrapper) -> datetime:
-        """Return the database's time, which is this host's."""
-        return datetime.now(UTC)
-
     def is_conflict(self, error: DatabaseError) -> bool:
         """Return False: there is one writer, and a worker's transactions begin as one."""
         return False
@@ -90,7 +101,11 @@ class SQLite(Dialect):
     def is_refusal(self, error: DatabaseError) -> bool:
         """Compare SQLite's primary result code; a missing table or column has the same as malformed JSON."""
         code = getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF
-        return code in REFUSALS and not str(error).startswith("no such ")
+        return code in REFUSALS and not self.is_unmigrated(error)
+
+    def is_unmigrated(self, error: DatabaseError) -> bool:
+        """Compare the text: the code of malformed JSON is the same."""
+        return _UNMIGRATED.match(str(error)) is not None
 
     def is_outage(self, error: DatabaseError) -> bool:
         """Compare SQLite's primary result code: the file is gone, or its disk."""

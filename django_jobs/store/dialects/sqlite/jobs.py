@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -20,12 +19,11 @@ from ..base.jobs import (
     Position,
     Promoted,
     QueueSnapshot,
-    as_inserted,
     as_record,
     claim_order,
     execute_snapshot,
-    from_epoch,
 )
+from .insert import insert_statement
 from .statements import (
     CLAIM_FROM_HEAD,
     CLAIM_FROM_POSITION,
@@ -33,30 +31,31 @@ from .statements import (
     FINISH_JOB_SUCCEEDED,
     INSERT_ATTEMPT,
     INSERT_DEAD_LETTER,
-    INSERT_JOBS,
     OWNED,
     PROMOTE,
     QUEUE_SNAPSHOT,
 )
+from .texts import as_modifier, as_text, epoch_text
 from .transactions import write_transaction
 
 
 class SQLiteJobs:
     """Statements about jobs on SQLite 3.37 and later."""
 
-    def insert_jobs(self, connection: BaseDatabaseWrapper, new: NewJob, arguments: Sequence[str]) -> list[Inserted]:
+    def insert_jobs(
+        self,
+        connection: BaseDatabaseWrapper,
+        new: NewJob,
+        arguments: Sequence[str],
+        *,
+        metadata: Sequence[str] = (),
+        notify: bool = False,
+    ) -> list[Inserted]:
         """Insert all of ``arguments`` in one statement."""
-        values = [
-            *new.given,
-            _as_text(new.run_after),
-            _as_modifier(new.delay_seconds),
-            new.blocked,
-            json.dumps(arguments, ensure_ascii=False),
-        ]
+        statement = insert_statement(new, arguments, metadata)
         with write_transaction(connection), connection.cursor() as cursor:
-            cursor.execute(INSERT_JOBS, values)
-            rows = sorted(cursor.fetchall())
-        return [as_inserted(row) for row in rows]
+            cursor.execute(statement.text, statement.values)
+            return statement.inserted(cursor.fetchall())
 
     def read_snapshot(self, connection: BaseDatabaseWrapper, queues: Sequence[str] | None) -> QueueSnapshot:
         """Skip through the index: one step a lane, however many jobs are in it.
@@ -88,7 +87,7 @@ class SQLiteJobs:
 
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""
-        return _as_text(claim.ready_at), claim.job_id
+        return as_text(claim.ready_at), claim.job_id
 
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
@@ -117,8 +116,8 @@ def _rows_to_write(
     succeeded, otherwise, attempts, dead_letters = [], [], [], []
     for run in claimed:
         claim, decision = run.claim, run.decision
-        started = _epoch_text(run.started)
-        finished = _epoch_text(run.finished)
+        started = epoch_text(run.started)
+        finished = epoch_text(run.finished)
         if decision.state == "succeeded":
             succeeded.append((decision.result, started, finished, claim.job_id))
             attempts.append(
@@ -129,7 +128,7 @@ def _rows_to_write(
         record = as_record(run)
         otherwise.append(
             (record["state"], None, record["given_back"], record["worker_died"])
-            + (record["state"] == "scheduled", _as_modifier(record["delay"]))
+            + (record["state"] == "scheduled", as_modifier(record["delay"]))
             + (record["name_unknown"], record["keeps_unknown_since"], started)
             + (finished if decision.state in {"dead", "cancelled"} else None, claim.job_id)
         )
@@ -152,21 +151,3 @@ def _rows_to_write(
     ):
         if rows:
             yield statement, rows
-
-
-def _as_text(value: datetime | None) -> str | None:
-    return None if value is None else _naive_text(value.astimezone(UTC).replace(tzinfo=None))
-
-
-def _epoch_text(seconds: float | None) -> str | None:
-    return None if seconds is None else _naive_text(from_epoch(seconds).replace(tzinfo=None))
-
-
-def _naive_text(value: datetime) -> str:
-    """Write an instant as SQLite's ``strftime`` does if milliseconds are enough, so that equal times are equal text."""
-    text = value.isoformat(sep=" ", timespec="microseconds")
-    return text.removesuffix("000")
-
-
-def _as_modifier(seconds: float | None) -> str | None:
-    return None if seconds is None else f"{seconds:+.6f}"

@@ -9,11 +9,14 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from ....policy.doctor import ServerFacts, UnsafeSetting
 from ..base.server import readable_rows
 
+HAS_INDEX = "SELECT 1 FROM sqlite_master WHERE type = 'index' AND tbl_name = %s AND name = %s"
 _TAKES_LOCK = {"IMMEDIATE", "EXCLUSIVE"}
 
 
 class SQLiteServer:
     """Questions to SQLite."""
+
+    builds_indexes_online = False
 
     def read_facts(self, connection: BaseDatabaseWrapper, *, notify: bool) -> ServerFacts:
         """Read the connection's options, the journal mode and the file of the log."""
@@ -35,4 +38,23 @@ class SQLiteServer:
 
     def read_invalid_indexes(self, connection: BaseDatabaseWrapper, tables: list[str]) -> list[str]:
         """Return none: an index is built whole or not at all."""
+        return []
+
+    def has_index(self, connection: BaseDatabaseWrapper, table: str, name: str) -> bool:
+        """Ask the catalogue."""
+        return bool(readable_rows(connection, HAS_INDEX, [table, name]))
+
+    def has_argument_index(self, connection: BaseDatabaseWrapper) -> bool:
+        """Return False: no index serves such a search."""
+        return False
+
+    def argument_index(self, name: str) -> None:
+        """Return None."""
+
+    def table_option_statements(self) -> list[str]:
+        """Return none: SQLite frees the space of a row at once."""
+        return []
+
+    def read_lost_table_options(self, connection: BaseDatabaseWrapper) -> list[str]:
+        """Return none."""
         return []

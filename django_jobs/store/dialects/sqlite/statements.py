@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from ..base.jobs import GIVEN_COLUMNS, snapshot_statement
+from ..base.jobs import snapshot_statement
 
 NOW = "strftime('%Y-%m-%d %H:%M:%f', 'now')"
 SOON = "strftime('%Y-%m-%d %H:%M:%f', 'now', '1 second')"
 LATER = "strftime('%Y-%m-%d %H:%M:%f', 'now', %s || ' seconds')"
 
-INSERT_JOBS = """
-INSERT INTO django_jobs_job
-    ({columns}, arguments, state, enqueued_at, run_after, ready_at,
-     attempt, claim_number, worker_deaths, progress_message)
-SELECT {new}, given.value,
-       CASE WHEN new.due > new.now THEN 'scheduled' WHEN new.blocked THEN 'blocked' ELSE 'ready' END,
-       new.now,
-       CASE WHEN new.due > new.now THEN new.due END,
-       CASE WHEN new.due > new.now OR new.blocked THEN NULL ELSE new.now END,
-       0, 0, 0, ''
-FROM (SELECT {given}, {now} AS now, coalesce(%s, {later}) AS due, %s AS blocked) AS new
-CROSS JOIN json_each(%s) AS given
-ORDER BY given.key
-RETURNING id, state, enqueued_at, run_after, ready_at
-""".format(
-    columns=", ".join(GIVEN_COLUMNS),
-    new=", ".join(f"new.{column}" for column in GIVEN_COLUMNS),
-    given=", ".join(f"%s AS {column}" for column in GIVEN_COLUMNS),
-    now=NOW.replace("%", "%%"),
-    later=LATER.replace("%Y-%m-%d %H:%M:%f", "%%Y-%%m-%%d %%H:%%M:%%f"),
-)
-
+# An instant further ahead than any suspension lasts was saved before the clock was set back: it counts for nothing.
+SUSPENDED = f"(suspended_until > {NOW} AND suspended_until < strftime('%Y-%m-%d %H:%M:%f', 'now', '120 seconds'))"
 QUEUE_SNAPSHOT = (
     "WITH RECURSIVE "
     """lane (queue_name, priority) AS (
@@ -45,13 +25,19 @@ QUEUE_SNAPSHOT = (
 )"""
     + snapshot_statement(
         times=f"""{NOW}, (SELECT CASE WHEN julianday(due) IS NULL AND due IS NOT NULL THEN {SOON} ELSE due END
-               FROM (SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled')),
+               FROM (SELECT min(due) AS due FROM (
+                   SELECT min(run_after) AS due FROM django_jobs_job WHERE state = 'scheduled'
+                   UNION ALL SELECT min(suspended_until) FROM django_jobs_queue WHERE {SUSPENDED}
+               ))),
        (SELECT CASE WHEN EXISTS (SELECT 1 FROM django_jobs_limitsignal) THEN {NOW} ELSE min(check_at) END
         FROM django_jobs_limit)""",
-        lanes="""
-    SELECT queue_name, priority, (SELECT max_running FROM django_jobs_queue WHERE name = lane.queue_name) IS NOT NULL
+        lanes=f"""
+    SELECT queue_name, priority,
+           EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name
+                   AND (max_running IS NOT NULL OR suspended_until IS NOT NULL))
     FROM lane
-    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue WHERE name = lane.queue_name AND paused_at IS NOT NULL)""",
+    WHERE NOT EXISTS (SELECT 1 FROM django_jobs_queue
+                      WHERE name = lane.queue_name AND (paused_at IS NOT NULL OR {SUSPENDED}))""",
         reading="0",  # measured by the thread's processor time: the database runs in this process
     )
 )
@@ -65,7 +51,10 @@ WHERE id IN (
     WHERE state = 'ready' AND queue_name = %(queue_name)s AND priority = %(priority)s {behind_position}
       AND NOT EXISTS (
           SELECT 1 FROM django_jobs_queue
-          WHERE name = %(queue_name)s AND (paused_at IS NOT NULL OR (max_running IS NOT NULL AND NOT %(capped)s))
+          WHERE name = %(queue_name)s AND (
+              paused_at IS NOT NULL
+              OR ((max_running IS NOT NULL OR suspended_until IS NOT NULL) AND NOT %(capped)s)
+          )
       )
     ORDER BY ready_at, id
     LIMIT %(limit)s

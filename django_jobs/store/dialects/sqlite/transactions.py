@@ -39,7 +39,8 @@ def write_transaction(connection: BaseDatabaseWrapper) -> Iterator[None]:
     with _write_lock(connection):
         connection.transaction_mode = "IMMEDIATE"  # type: ignore[attr-defined]  # see above
         try:
-            with transaction.atomic(using=connection.alias):
+            # With autocommit off, the release of a savepoint would commit the caller's transaction.
+            with transaction.atomic(using=connection.alias, savepoint=False):
                 yield
         finally:
             connection.transaction_mode = mode  # type: ignore[attr-defined]  # see above

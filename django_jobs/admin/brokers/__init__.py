@@ -1,0 +1,1 @@
+"""The page Brokers: what waits to be sent, sources, pause, resume and replay."""

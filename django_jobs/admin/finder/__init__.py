@@ -1,0 +1,1 @@
+"""Search everything from any page: ids, names, errors, arguments and pages."""

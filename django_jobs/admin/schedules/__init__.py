@@ -1,0 +1,1 @@
+"""Admin pages of schedules and their ticks."""

@@ -1,0 +1,3 @@
+"""Home of the classes made for ``django_tasks``: ``roots`` makes them, and pickle imports them from here."""
+
+from . import roots  # noqa: F401 - it fills this module

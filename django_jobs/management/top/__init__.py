@@ -1,0 +1,1 @@
+"""``manage.py jobs top``: the dashboard, live in a terminal."""

@@ -1,0 +1,1 @@
+"""The import of django-celery-beat's entries, from its own tables."""

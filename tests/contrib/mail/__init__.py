@@ -1,0 +1,1 @@
+"""Mails as jobs, sent to a real SMTP server."""

@@ -1,0 +1,1 @@
+"""A shop's tasks for RQ, and moved by docs/how-to/rq.md."""
