@@ -21,7 +21,8 @@ from tests.sampleapp.models import Customer
 celery = pytest.importorskip("celery")
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
-BROKER = {"data_folder_in": "{folder}", "data_folder_out": "{folder}"}
+FOLDERS = {"data_folder_in": "messages", "data_folder_out": "messages", "control_folder": "control"}
+"""Options of the broker in files; without the last, every run of the tests would share one in the current folder."""
 FILES = {
     "settings.py": """
 from testproject.test_settings import *
@@ -92,10 +93,10 @@ def arrive(name):
 @pytest.fixture
 def broker(tmp_path: Path, worker_environment: dict[str, str]) -> Iterator[object]:
     """A sender of messages, as old processes of the project are, and a worker of Celery."""
-    folder = tmp_path / "broker"
-    options = {name: str(folder) for name in BROKER}
+    options = {option: str(tmp_path / folder) for option, folder in FOLDERS.items()}
     (tmp_path / "moving").mkdir()
-    folder.mkdir()
+    for folder in set(options.values()):
+        Path(folder).mkdir()
     for name, text in FILES.items():
         (tmp_path / "moving" / name).write_text(text.replace("{broker}", repr(options)))
     worker_environment["PYTHONPATH"] = os.pathsep.join([str(tmp_path), worker_environment["PYTHONPATH"]])
