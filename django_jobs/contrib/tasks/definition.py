@@ -1,6 +1,7 @@
 """The job that stands for a Task: registered under its ``module_path`` when the Task is built.
 
-A Task that is built again for the same function, as ``using`` does, changes nothing. Options belong to the function:
+A Task that is built again for the same function, as ``using`` does, changes nothing; one that is built for a wrapper of
+it, as a decorator of Tasks does, has the wrapper run for both. Options belong to the function:
 those of the alias, then those of ``@task(...)`` or ``with_options``, then those that OPTIONS["TASKS"] has for it.
 """
 
@@ -183,13 +184,20 @@ def or_invalid(step: Callable[[], T]) -> T:
 
 
 def _is_current(known: TaskJob, task: Any, backend: JobsAlias) -> bool:
-    built = (task.func, task.takes_context, root_of(task) or backend.root)
-    if built != (known.task.func, known.task.takes_context, known.results.root):
+    built = (task.takes_context, root_of(task) or backend.root)
+    if built != (known.task.takes_context, known.results.root) or not _wraps(known.task.func, task.func):
         return False
     given = getattr(task, "options", None)
     if given and given != getattr(known.task, "options", None):
         return False
     return known.task.backend != backend.alias or bool(known.alias_options == backend.options)
+
+
+def _wraps(function: Any, inner: Any) -> bool:
+    """Tell whether a function is another, or a wrapper of it that ``functools.wraps`` has marked."""
+    while function is not None and function is not inner:
+        function = getattr(function, "__wrapped__", None)
+    return function is not None
 
 
 def _define(task: Any, backend: JobsAlias) -> TaskJob:
@@ -210,7 +218,7 @@ def _define(task: Any, backend: JobsAlias) -> TaskJob:
         alias_options=backend.options,
     )
     known = registry.find_registered(name)
-    if isinstance(known, TaskJob) and known.task.func is task.func:  # its function may have a wrapper for ``redact``
+    if isinstance(known, TaskJob) and _wraps(task.func, known.task.func):  # known.function may be one for ``redact``
         registry.redefine(definition)
     else:
         registry.register(definition)

@@ -6,6 +6,7 @@ import pickle
 import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import wraps
 from types import ModuleType
 from typing import Any
 
@@ -480,6 +481,29 @@ def test_a_copy_by_staff_is_a_task_again(tasks: ModuleType) -> None:
     (copied,) = Job.objects.all().replay()
     copy = tasks.add.get_result(result_id(copied))
     assert (copy.status, copy.args, copy.kwargs) == ("READY", [1], {"other": 2})
+
+
+def test_a_task_of_a_wrapper_takes_the_place_of_the_tasks_of_its_function(tasks: ModuleType) -> None:
+    """As the monitors of Sentry that django-crontask puts around a Task, and a decorator below ``@cron``."""
+
+    @wraps(tasks.add.func)
+    def outer(one: int, other: int = 0) -> int:
+        return 100 + int(tasks.add.func(one, other))
+
+    assert ended(tasks.add.enqueue(1, other=2)).return_value == 3
+    wrapped = replace(tasks.add, func=outer)
+    assert ended(wrapped.enqueue(1, other=2)).return_value == 103
+    assert ended(tasks.add.enqueue(1, other=2)).return_value == 103
+
+
+def test_a_task_of_another_function_of_the_same_name_is_refused(tasks: ModuleType) -> None:
+    def add(one: int, other: int = 0) -> int:
+        return one
+
+    add.__module__, add.__qualname__ = tasks.add.func.__module__, tasks.add.func.__qualname__
+    tasks.add.enqueue(1)
+    with pytest.raises(InvalidTask, match="two jobs are named"):
+        replace(tasks.add, func=add)
 
 
 @pytest.mark.parametrize("queue_name", ["fast,slow", "x" * 101, " "])
