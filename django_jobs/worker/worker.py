@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -17,6 +18,7 @@ from ..hooks import around_hooks
 from ..log_records import log_job
 from ..models import Worker as WorkerRow
 from ..observers import listeners, tell_runs_ended
+from ..policy.heartbeats import overdue_after
 from ..policy.outcomes import Outcome, Released
 from ..policy.plurals import counted
 from ..store.dialects.base.jobs import Claim, FinishedRun
@@ -104,6 +106,7 @@ class Worker:
         self._host = host
         self._liveness = liveness
         self._settings = settings
+        self._shared = shared
         self._context = context = WorkerContext(
             settings=settings, options=options, events=self, watchdog=Watchdog(liveness.timeout_changed)
         )
@@ -331,8 +334,28 @@ class Worker:
             self._liveness.interpreter_ran()
             if was_silent:
                 continue  # C code held the interpreter, not the database: the loops did not get to the answers
+            self._lend_slots()
             for loop in self._loops.values():
                 loop.abort_if_unresponsive()
+
+    def _lend_slots(self) -> None:
+        """Give the other databases of this process their slots back if this one does not answer the heartbeat."""
+        if self._shared is None:
+            return
+        age, settings = self._liveness.read(os.getpid()).heartbeat_age, self._settings.worker
+        limit = overdue_after(interval=settings.heartbeat_interval, stale_after=settings.stale_after).total_seconds()
+        is_overdue = age is not None and age > limit
+        if not self._shared.set_overdue(self._context.using, is_overdue=is_overdue):
+            return
+        if is_overdue:
+            logger.warning(
+                "database %r has not answered the heartbeat for %.0f s; none of its jobs start until it does, and its"
+                " runs take no slots from other databases",
+                self._context.using,
+                age,
+            )
+        else:
+            logger.info("database %r answers the heartbeat again; its jobs start", self._context.using)
 
     def _stop_claiming(self) -> None:
         """Claim and schedule no more; wait once for loops that the database delays."""

@@ -13,6 +13,7 @@ from typing import Any
 
 from asgiref.sync import sync_to_async
 from django.db import connection, transaction
+from django.db.models import F
 
 from django_jobs import Batch, Cancel, Retry, current_job, job
 from django_jobs.backoff import Constant
@@ -34,6 +35,14 @@ def wait_for_file(path: str, leave: str = "") -> str:
     return leave
 
 
+@job(atomic=True)
+def count_visit_after(customer_id: int, path: str) -> None:
+    """Wait for ``path`` and then add one visit, in the job's own database."""
+    wait_for_file.function(path)
+    customers = Customer.objects.using(current_job().database)
+    customers.filter(pk=customer_id).update(visits=F("visits") + 1)
+
+
 @job(max_attempts=1)
 def build_and_wait(path: str) -> None:
     """Begin a batch, enqueue one job in it and wait for ``path`` before it is closed; do nothing the second time."""
@@ -49,6 +58,15 @@ async def wait_for_file_async(path: str) -> int:
     while not await asyncio.to_thread(os.path.exists, path):  # noqa: ASYNC110 - the event is in another process
         await asyncio.sleep(0.02)
     return os.getpid()
+
+
+@job
+async def read_visits_after(customer_id: int, path: str) -> int:
+    """Read in the job's own database, wait for ``path``, and read again on the same connection."""
+    customers = Customer.objects.using(current_job().database)
+    await customers.aget(pk=customer_id)
+    await wait_for_file_async.function(path)
+    return (await customers.aget(pk=customer_id)).visits
 
 
 @job

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import psycopg
 
@@ -68,6 +68,23 @@ class PrivatePostgreSQL(PrivateServer):
                 os.kill(child, signal.SIGKILL)
         super().crash()
         wait_until(lambda: not any(_is_there(child) for child in children), "all backends to be gone")
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all its processes within the block: connections stay open and new ones get no answer."""
+        assert self._process is not None
+        pids = [self._process.pid]
+        try:
+            os.kill(pids[0], signal.SIGSTOP)  # first: it starts no more
+            for child in _children(pids[0]):
+                with suppress(ProcessLookupError):
+                    os.kill(int(child), signal.SIGSTOP)
+                    pids.append(int(child))
+            yield
+        finally:
+            for pid in reversed(pids):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _connect(self, name: str) -> psycopg.Connection[tuple[object, ...]]:
         return psycopg.connect(

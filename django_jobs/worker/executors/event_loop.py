@@ -70,7 +70,7 @@ class EventLoopExecutor:
         self._thread = WatchedThread(self._serve, role=ROLE, on_death=self._on_death)
         self.chunks = ChunkQueue(self.submit, self._on_death)
         if shared is not None:
-            shared.join(self)
+            shared.join(context.using, self)
         call_in_copies(self._leave_in_copy)
 
     def start(self) -> None:
@@ -177,7 +177,7 @@ class EventLoopExecutor:
             return len(self._running) < self.capacity
         if self._grants < 1 and not self._has_requested:
             self._has_requested = True
-            self._shared.request(self._on_grant)
+            self._shared.request(self._context.using, self._on_grant)
         return self._grants > 0
 
     def _on_grant(self, granted: None) -> None:
@@ -206,7 +206,7 @@ class EventLoopExecutor:
 
     def _release_grant(self) -> None:
         if self._shared is not None:
-            self._shared.release(None)
+            self._shared.release(self._context.using, None)
 
     async def _run(self, claim: Claim) -> None:
         task = cast("asyncio.Task[None]", asyncio.current_task())

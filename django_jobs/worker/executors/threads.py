@@ -62,7 +62,7 @@ class ThreadExecutor:
         ]
         self.chunks = ChunkQueue(self.submit, self._on_death)
         if shared is not None:
-            shared.join(self)
+            shared.join(context.using, self)
         call_in_copies(self._leave_in_copy)
 
     @property
@@ -182,14 +182,15 @@ class ThreadExecutor:
         """Wait for a slot, and take a claim if there still is one; what waits for a slot can be released meanwhile."""
         if not self.waiting:
             return None
-        shared.request(state.granted.put)
+        database = self._context.using
+        shared.request(database, state.granted.put)
         if (job_process := state.granted.get()) is None:  # the executor stops
-            if not shared.withdraw(state.granted.put) and (late := state.granted.get()) is not None:
-                shared.release(late)
+            if not shared.withdraw(database, state.granted.put) and (late := state.granted.get()) is not None:
+                shared.release(database, late)
             return None
         claim = None if self._stopping else self._take()
         if claim is None:
-            shared.release(job_process)
+            shared.release(database, job_process)
         else:
             state.job_process = job_process
             job_process.serve(self._context)
@@ -199,7 +200,7 @@ class ThreadExecutor:
         if state.job_process.is_due_to_end:
             state.job_process.stop_idle()
         if self._shared is not None:
-            self._shared.release(state.job_process)
+            self._shared.release(self._context.using, state.job_process)
         if len(self.waiting) <= self.low_water_mark:
             self._events.capacity_freed()
         self._prepare(state)

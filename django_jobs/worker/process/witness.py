@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ...conf import get_settings
+from ...policy.heartbeats import spare_time
 from ...store.readiness import reason_of
 from ...store.workers import HeartbeatStatus, renew_heartbeat
 from .process_state import read_process_state
@@ -61,7 +62,7 @@ class Witness:
     def _watch(self) -> None:
         settings = get_settings().worker
         interval = settings.heartbeat_interval.total_seconds()
-        spare = (settings.stale_after.total_seconds() - interval) / 4
+        spare = spare_time(interval=settings.heartbeat_interval, stale_after=settings.stale_after).total_seconds()
         while not self._stopped.wait(spare):
             try:
                 self._check(overdue_after=interval + spare)
