@@ -71,6 +71,18 @@ async def send_sql_in_a_thread_async(*statements: str, by: str = "django", fail:
     return await asyncio.to_thread(send_sql.function, *statements, by=by, fail=fail)
 
 
+GATES: dict[str, asyncio.Event] = {}
+"""Where a job of this process waits until the test opens the gate."""
+
+
+@job(max_attempts=1)
+async def send_sql_in_a_thread_and_wait_async(gate: str) -> None:
+    """Use the session of a thread of the pool, and go on without it."""
+    await asyncio.to_thread(send, ["SELECT 1"])
+    GATES[gate] = asyncio.Event()
+    await GATES[gate].wait()
+
+
 @job(max_attempts=1)
 def write_customer(name: str) -> None:
     Customer.objects.create(name=name)

@@ -264,16 +264,18 @@ class EventLoopExecutor:
     async def _reset_connections(self) -> None:
         self._is_reset_due = False
         ended, self._ended = self._ended, {}
-        running = [claim.job_id for work, _ in self._running.values() for claim in claims_of(work)]
         self._resets += 1
         try:
-            await sync_to_async(reset_async_connections)(ended, running)
+            await sync_to_async(reset_async_connections)(ended, self._running_ids)
         finally:
             self._resets -= 1
             if not self._resets and not self._is_reset_due:
                 self._holds_back = False
             self._end_if_idle()
         self._call_or_fail(self._start_waiting)
+
+    def _running_ids(self) -> list[int]:
+        return [claim.job_id for work, _ in self.running() for claim in claims_of(work)]
 
     def _end_if_idle(self) -> None:
         """End the loop once nothing runs and no connection waits to be reset: it may have a transaction open."""

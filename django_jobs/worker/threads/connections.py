@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from types import MappingProxyType
 
 from django.db import connections
@@ -53,23 +53,28 @@ def reset_connections(ended: Mapping[int, bool] = MappingProxyType({})) -> None:
         _thread.last_used = time.monotonic()
 
 
-def reset_async_connections(ended: Mapping[int, bool], running: Collection[int] = ()) -> None:
+def reset_async_connections(ended: Mapping[int, bool], running: Callable[[], Collection[int]] = frozenset) -> None:
     """Do the same for jobs that have ended on the event loop, in the thread in which they use the database.
 
-    Then for connections of other threads, as of ``asyncio.to_thread``, unless one of the ``running`` jobs uses them.
+    Then for connections of other threads, as of ``asyncio.to_thread``, unless one of the ``running`` jobs uses them:
+    its own reset follows. It is asked for under the lock of each session: a job may have started after the reset.
     """
     reset_connections(ended)
     for observer in shared_observers():
         connection = observer.connection()
-        if connection is None or observer.is_executing or connection.in_atomic_block:
+        if connection is None:
             continue
-        if observer.used_by.isdisjoint(ended) or not observer.used_by.isdisjoint(running):
-            continue
-        connection.inc_thread_sharing()
-        try:
-            _reset(connection, observer, ended)
-        finally:
-            connection.dec_thread_sharing()
+        with observer.lock:
+            if observer.used_by.isdisjoint(ended):
+                continue
+            if _is_in_use(connection, observer) or not observer.used_by.isdisjoint(running()):
+                observer.leave_to_next_reset(ended, is_unclean=_is_unclean(observer, ended))
+                continue
+            connection.inc_thread_sharing()
+            try:
+                _reset(connection, observer, ended)
+            finally:
+                connection.dec_thread_sharing()
 
 
 def check_idle_connections() -> None:
@@ -168,13 +173,16 @@ def close_shared_connections() -> None:
     """Close, from any thread, the connections of async jobs' threads, unless a job still uses them."""
     for observer in shared_observers():
         connection = observer.connection()
-        if connection is None or observer.is_executing or connection.in_atomic_block:
+        if connection is None:
             continue
-        connection.inc_thread_sharing()
-        try:
-            _discard(connection)
-        finally:
-            connection.dec_thread_sharing()
+        with observer.lock:
+            if _is_in_use(connection, observer):
+                continue
+            connection.inc_thread_sharing()
+            try:
+                _discard(connection)
+            finally:
+                connection.dec_thread_sharing()
 
 
 def has_unclean_connections(ended: Mapping[int, bool]) -> bool:
@@ -186,6 +194,10 @@ def has_unclean_connections(ended: Mapping[int, bool]) -> bool:
         if _is_unclean(observer, ended) or connection.errors_occurred or not is_idle(connection):
             return True
     return False
+
+
+def _is_in_use(connection: BaseDatabaseWrapper, observer: SessionObserver) -> bool:
+    return observer.is_executing or connection.in_atomic_block
 
 
 def _reset(connection: BaseDatabaseWrapper, observer: SessionObserver | None, ended: Mapping[int, bool]) -> None:
@@ -266,3 +278,5 @@ def _discard(connection: BaseDatabaseWrapper, observer: SessionObserver | None =
     except Exception:  # a driver may fail to close a broken connection
         logger.debug("closing %r failed", connection.alias, exc_info=True)
         connection.connection = None
+    if observer is not None:
+        observer.forget_all()

@@ -37,7 +37,8 @@ _observing: list[object | None] = [None]
 class SessionObserver:
     """Execute wrapper of one connection. ``used_by`` and ``changed_by``: ids of jobs, since the connection was opened.
 
-    A session is changed by a statement that affects those after its transaction.
+    A session is changed by a statement that affects those after its transaction. ``lock``: held by a thread that resets
+    the session from outside, and taken before each statement. So a session is reset before it is used again, or not.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
@@ -45,6 +46,7 @@ class SessionObserver:
         self.changed_by: set[int] = set()
         self.last_used = time.monotonic()
         self.is_executing = False
+        self.lock = threading.RLock()
         self.has_connected = False
         self.connection = weakref.ref(connection)
         self._sessions = sessions_of(connection)
@@ -54,12 +56,9 @@ class SessionObserver:
     def __call__(self, execute: Callable[..., Any], sql: Any, params: Any, many: bool, context: dict[str, Any]) -> Any:
         """Note the statement, and execute it."""
         connection = context["connection"]
-        job_id = _job_id()
-        self.used_by.add(job_id)
-        effect = session_effect(_as_text(sql, connection), self._sessions.rules)
-        if effect is not SessionEffect.NONE:
-            self._note(effect, job_id, connection)
-        self.is_executing = True
+        with self.lock:
+            self._use(session_effect(_as_text(sql, connection), self._sessions.rules), connection)
+            self.is_executing = True
         try:
             return execute(sql, params, many, context)
         finally:
@@ -69,23 +68,43 @@ class SessionObserver:
     def connected(self, connection: BaseDatabaseWrapper) -> None:
         """Begin anew, with a new session."""
         self.has_connected = True
-        self.used_by.clear()
-        self.changed_by.clear()
+        self.forget_all()
         self.last_used = time.monotonic()
         self._sessions.observe_driver(connection.connection, self)
 
-    def driver_used(self, statement: str) -> None:
-        """Note a statement that was sent by the driver's own means."""
-        job_id = _job_id()
-        self.used_by.add(job_id)
+    @contextmanager
+    def driver_executes(self, statement: str) -> Iterator[None]:
+        """Note a statement that the block sends by the driver's own means."""
         effect = session_effect(statement, self._sessions.rules) if statement else SessionEffect.SESSION
-        if effect is not SessionEffect.NONE:
-            self._note(effect, job_id, None)
+        with self.lock:
+            self._use(effect, None)
+            self.is_executing = True
+        try:
+            yield
+        finally:
+            self.is_executing = False
+
+    def begins_use(self) -> None:
+        """Note that the job in this thread is about to use the session."""
+        with self.lock:
+            self._use(SessionEffect.NONE, None)
 
     def forget(self, job_ids: Iterable[int]) -> None:
         """Forget jobs that have ended."""
         self.used_by.difference_update(job_ids, (NO_JOB,))
         self.changed_by.difference_update(job_ids, (NO_JOB,))
+
+    def forget_all(self) -> None:
+        """Forget all jobs: the session has ended."""
+        self.used_by.clear()
+        self.changed_by.clear()
+
+    def leave_to_next_reset(self, job_ids: Iterable[int], *, is_unclean: bool) -> None:
+        """Forget jobs that have ended, but not that they left the session unclean: another job uses it now."""
+        self.used_by.difference_update(job_ids)
+        self.changed_by.difference_update(job_ids)
+        if is_unclean:
+            self.changed_by.add(NO_JOB)
 
     def keep_settings(self) -> None:
         """Read the settings that the engine depends on before the next statement that may change them."""
@@ -100,8 +119,10 @@ class SessionObserver:
         self._kept = None
         return kept
 
-    def _note(self, effect: SessionEffect, job_id: int, connection: BaseDatabaseWrapper | None) -> None:
-        if _is_connecting():
+    def _use(self, effect: SessionEffect, connection: BaseDatabaseWrapper | None) -> None:
+        job_id = _job_id()
+        self.used_by.add(job_id)
+        if effect is SessionEffect.NONE or _is_connecting():
             return
         if self._keeps_settings:
             self._keeps_settings = False
@@ -165,9 +186,21 @@ def observe(connection: BaseDatabaseWrapper) -> SessionObserver:
         # The first: Django's own context manager removes the last wrapper at its end.
         connection.execute_wrappers.insert(0, observer)
         if not isinstance(threading.current_thread(), WatchedThread):
+            _observe_autocommit(connection, observer)
             with _shared_lock:
                 _shared.add(observer)
     return observer
+
+
+def _observe_autocommit(connection: BaseDatabaseWrapper, observer: SessionObserver) -> None:
+    """Note the beginning of an atomic block, too: it switches autocommit off before it sends a statement."""
+    switch = connection.set_autocommit
+
+    def set_autocommit(*arguments: Any, **options: Any) -> None:
+        observer.begins_use()
+        switch(*arguments, **options)
+
+    connection.set_autocommit = set_autocommit  # type: ignore[method-assign]  # of this connection only
 
 
 def find_observer(connection: BaseDatabaseWrapper) -> SessionObserver | None:

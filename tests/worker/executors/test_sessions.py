@@ -5,19 +5,25 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 from django.db.backends.signals import connection_created
 
+from django_jobs.models import Worker
 from django_jobs.store.dialects import open_dialect
+from django_jobs.store.dialects.base.jobs import FinishedRun
 from django_jobs.testing import drain
 from django_jobs.testing.clock import MovableClock
 from django_jobs.worker.executors import event_loop
+from django_jobs.worker.executors.event_loop import EventLoopExecutor
+from django_jobs.worker.executors.isolation import has_failed
 from django_jobs.worker.options import PROCESSES
 from django_jobs.worker.threads.sessions import observe_connections
-from tests import factories
+from tests import factories, lock_waits
 from tests.concurrency import DEADLINE_SECONDS, wait_until
 from tests.databases import chosen_vendor
 from tests.misbehaving import leftovers
@@ -260,6 +266,88 @@ def test_a_drained_job_may_set_what_it_likes_and_leaves_no_observer(job: Any) ->
     jobs = [job.enqueue("SELECT 1", change) for change in SETTINGS_OF_THE_ENGINE]
     assert drain().succeeded == len(jobs)
     assert [wrapper for wrapper in connection.execute_wrappers if not isinstance(wrapper, MovableClock)] == []
+
+
+@pytest.fixture
+def loop_of_one_thread() -> Iterator[tuple[EventLoopExecutor, RecordedEvents, Worker]]:
+    """An executor whose jobs share one thread for ``asyncio.to_thread``, and so one session."""
+    observe_connections()
+    events, worker = RecordedEvents(), factories.make_worker()
+    executor = EventLoopExecutor(make_context(events, worker_id=worker.pk))
+    executor._loop.set_default_executor(ThreadPoolExecutor(1))
+    executor.start()
+    yield executor, events, worker
+    executor.stop()
+    assert executor.join(time.monotonic() + DEADLINE_SECONDS)
+    assert not events.stops
+
+
+@pytest.mark.skipif(chosen_vendor() == "sqlite", reason="a statement that waits for a row")
+@pytest.mark.parametrize("by", WAYS)
+def test_a_reset_spares_a_session_that_a_later_job_uses_and_its_own_reset_follows(
+    by: str,
+    loop_of_one_thread: tuple[EventLoopExecutor, RecordedEvents, Worker],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """The first job's reset comes late: the second, which started meanwhile, is inside a statement."""
+    executor, events, worker = loop_of_one_thread
+    held, leave = threading.Event(), threading.Event()
+    reset = event_loop.reset_async_connections
+
+    def hold(*arguments: Any) -> None:
+        held.set()
+        assert leave.wait(DEADLINE_SECONDS)
+        reset(*arguments)
+
+    monkeypatch.setattr(event_loop, "reset_async_connections", hold)
+    Customer.objects.create(name="locked")
+    change = "UPDATE sampleapp_customer SET visits = 7 WHERE name = 'locked'"
+    leftovers.write_customer_in_a_thread_async.enqueue("kept")
+    leftovers.send_sql_in_a_thread_async.enqueue(BEGINNINGS[0], change, by=by)
+    first, second = factories.take(worker)
+    with lock_waits.session() as holder, caplog.at_level(logging.WARNING):
+        holder.execute("SELECT id FROM sampleapp_customer WHERE name = 'locked' FOR UPDATE")
+        executor.submit([first])
+        wait_until(lambda: events.finished, "the first job to end")
+        assert held.wait(DEADLINE_SECONDS)
+        executor.submit([second])
+        lock_waits.wait_for_waiters(holder.number)
+        leave.set()
+        wait_until(lambda: not executor._resets, "the first job's reset")
+        assert "left a transaction open" not in caplog.text
+        holder.rollback()
+        wait_until(lambda: len(events.finished) == 2, "the second job to end")
+        wait_until(lambda: not executor._resets and not executor._is_reset_due, "the second job's reset")
+    assert not any(map(has_failed, events.finished))
+    assert caplog.text.count("a job left a transaction open") == 1
+    with transaction.atomic():
+        customer = Customer.objects.select_for_update(nowait=True).get(name="locked")
+    assert customer.visits == 0
+
+
+def test_what_a_job_left_in_a_session_that_another_used_is_gone_once_that_one_ends(
+    loop_of_one_thread: tuple[EventLoopExecutor, RecordedEvents, Worker],
+) -> None:
+    executor, events, worker = loop_of_one_thread
+    change, read = LEFTOVERS[0]
+    leftovers.send_sql_in_a_thread_async.enqueue(read)
+    leftovers.send_sql_in_a_thread_and_wait_async.enqueue("user")
+    leftovers.send_sql_in_a_thread_async.enqueue(change)
+    leftovers.send_sql_in_a_thread_async.enqueue(read)
+    before, user, changing, after = factories.take(worker)
+    executor.submit([before, user])
+    wait_until(lambda: leftovers.GATES, "the job that goes on")
+    gate = leftovers.GATES.pop("user")
+    executor.submit([changing])
+    wait_until(lambda: len(events.finished) == 2 and not executor._resets and not executor._is_reset_due, "its reset")
+    executor._loop.call_soon_threadsafe(gate.set)
+    wait_until(lambda: len(events.finished) == 3, "the other job to end")
+    executor.submit([after])
+    wait_until(lambda: len(events.finished) == 4, "the last job to end")
+    assert not any(map(has_failed, events.finished))
+    results = [run.decision.result for run in events.finished if isinstance(run, FinishedRun)]
+    assert results[3] == results[0]
 
 
 def test_the_loop_ends_after_its_connections_are_reset(monkeypatch: pytest.MonkeyPatch) -> None:

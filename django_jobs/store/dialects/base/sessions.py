@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from django.db.backends.base.base import BaseDatabaseWrapper
@@ -14,10 +15,10 @@ class DriverObserver(Protocol):
     """Receives the statements that bypass Django's cursors."""
 
     is_executing: bool
-    """True while one of Django's cursors executes a statement."""
+    """True while a statement is executed."""
 
-    def driver_used(self, statement: str) -> None:
-        """Record a statement, or its beginning; empty if it is not known."""
+    def driver_executes(self, statement: str) -> AbstractContextManager[None]:
+        """Record a statement, or its beginning, that the block sends; empty if it is not known."""
 
 
 class SessionStatements:

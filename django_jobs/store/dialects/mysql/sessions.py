@@ -38,9 +38,11 @@ class MySQLSessions(SessionStatements):
         send = driver_connection.query
 
         def query(statement: Any) -> None:
-            if not observer.is_executing:
-                observer.driver_used(bytes(statement[:MAX_STATEMENT_CHARS]).decode(errors="replace"))
-            send(statement)
+            if observer.is_executing:
+                send(statement)
+                return
+            with observer.driver_executes(bytes(statement[:MAX_STATEMENT_CHARS]).decode(errors="replace")):
+                send(statement)
 
         driver_connection.query = query
 

@@ -44,11 +44,11 @@ class PostgreSQLSessions(SessionStatements):
             return
 
         def wait(protocol: Any, *args: Any, **kwargs: Any) -> Any:
-            if not observer.is_executing:
-                statement = _statement_of(protocol)
-                if statement is not None:
-                    observer.driver_used(statement)
-            return send(protocol, *args, **kwargs)
+            statement = None if observer.is_executing else _statement_of(protocol)
+            if statement is None:
+                return send(protocol, *args, **kwargs)
+            with observer.driver_executes(statement):
+                return send(protocol, *args, **kwargs)
 
         driver_connection.wait = wait
 
