@@ -22,9 +22,10 @@ from .rows import as_json
 RANGE_OPTIONS = ("since", "until", "partition", "from", "to", "dry_run")
 
 
-def add_replay_arguments(parser: ArgumentParser) -> None:
-    """Add the options of a replay."""
+def add_consume_arguments(parser: ArgumentParser) -> None:
+    """Add what to read, and the options of a replay."""
     add = parser.add_argument
+    add("names", nargs="*", metavar="NAME", help="A broker, BROKER/SOURCE, or a job (default: all that is consumed).")
     add("--replay", action="store_true", help="Enqueue a range of one log again, and exit; its position stays.")
     add("--since", type=_instant, metavar="TIME", help="With --replay: messages from this time on (ISO 8601).")
     add("--until", type=_instant, metavar="TIME", help="With --replay: messages before this time.")
@@ -34,7 +35,15 @@ def add_replay_arguments(parser: ArgumentParser) -> None:
     add("--dry-run", action="store_true", help="With --replay: count the messages and enqueue nothing.")
 
 
-def run_consumers(command: BaseCommand, options: dict[str, Any]) -> None:
+def run_consume(command: BaseCommand, options: dict[str, Any]) -> None:
+    """Read sources until a signal stops it, or replay a range of one."""
+    if options["replay"]:
+        _print_replay(command, options)
+    else:
+        _run_consumers(command, options)
+
+
+def _run_consumers(command: BaseCommand, options: dict[str, Any]) -> None:
     """Read the sources that are named; exit with 1 if a thread has died. Raises ConfigurationError, CommandError."""
     if wrong := [name for name in RANGE_OPTIONS if options[name]]:
         raise CommandError(f"--{wrong[0].replace('_', '-')} belongs to --replay")
@@ -52,7 +61,7 @@ def run_consumers(command: BaseCommand, options: dict[str, Any]) -> None:
         sys.exit(code)
 
 
-def print_replay(command: BaseCommand, options: dict[str, Any]) -> None:
+def _print_replay(command: BaseCommand, options: dict[str, Any]) -> None:
     """Replay one source and print how many jobs that made. Raises ConfigurationError, CommandError."""
     selected = select_consumptions(options["names"]) if options["names"] else []
     if len(selected) != 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from itertools import takewhile
 from typing import Any
@@ -61,6 +61,10 @@ class VerbCommand(HintingCommand):
     def verb_parsers(self) -> Mapping[str, ArgumentParser]:
         return self._verbs.choices
 
+    def print_lines(self, text: str) -> None:
+        """Print text for a terminal. What a job, a row or a caller has chosen must not act there."""
+        self.stdout.write(printable_lines(text))
+
     def run_from_argv(self, argv: list[str]) -> None:
         use_own_connections()  # a pool hides the reason why it has no connection
         with suppress(ConfigurationError):  # which the system checks report
@@ -77,6 +81,12 @@ class VerbCommand(HintingCommand):
             if is_refusal(connection, error):
                 raise
             raise CommandError(printable_lines(explain(error, using=self.database))) from error
+
+
+Act = Callable[[VerbCommand, dict[str, Any]], None]
+"""What a verb does, with its options."""
+AddVerb = Callable[[str, Act, str], ArgumentParser]
+"""Adds a verb with what it does and a sentence about it, and returns its parser."""
 
 
 def find_wrong_option(

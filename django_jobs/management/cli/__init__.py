@@ -1,0 +1,1 @@
+"""Verbs of ``manage.py jobs`` by subject: the options of each, and what it prints."""

@@ -1,0 +1,110 @@
+"""The state of the whole service: ``status``, ``health``, ``top`` and ``doctor`` of ``manage.py jobs``."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from typing import Any, TextIO, cast
+
+from ...policy.doctor import Severity
+from ...policy.plurals import counted
+from ...policy.printable import printable
+from ...policy.states import State
+from .. import verbs
+from ..doctor import run_doctor
+from ..rows import as_json, as_table
+from ..top.run import as_interval, run_top
+from ..verb_command import AddVerb, VerbCommand
+from ..worker_options import positive_int
+
+
+def add_service_verbs(add: AddVerb) -> None:
+    """Add the verbs."""
+    add("status", print_status, "Show queues, workers and open dead letters.")
+    add(
+        "health", print_health, "Exit with 0 if every queue is served in time, else print the reasons and exit with 1."
+    ).add_argument(
+        "--max-wait",
+        type=positive_int,
+        default=300,
+        metavar="SECONDS",
+        help="Longest time that a job may be ready before that is a problem (default 300).",
+    )
+    top = add(
+        "top",
+        show_top,
+        "Show health, queues, running jobs, workers and errors, live in a terminal. Ends by q or Ctrl-C.",
+    )
+    top.add_argument(
+        "--interval", default="2", metavar="SECONDS", help="Time between two reads (default 2; 0.1 to 3600)."
+    )
+    top.add_argument("--once", action="store_true", help="Print it once and exit.")
+    top.add_argument("--plain", action="store_true", help="Without colours, although rich is installed.")
+    add("doctor", print_findings, "Check tables, jobs and database for problems and print advice.")
+
+
+def print_status(command: VerbCommand, options: dict[str, Any]) -> None:
+    """Print health, queues, workers and open dead letters."""
+    status = verbs.status()
+    if options["json"]:
+        command.stdout.write(as_json(status))
+        return
+    for sentence in status["health"]:
+        command.print_lines(printable(f"{sentence['severity']}: {sentence['text']}"))
+    command.print_lines("")
+    if status["queues"]:
+        states = [state.value for state in State]
+        rows = [{**row, "forecast": row["forecast"]["text"]} for row in status["queues"]]
+        command.print_lines(as_table(rows, ["name", *states, "oldest_ready_at", "paused", "forecast"]))
+    else:
+        command.print_lines("no queues yet")
+    command.print_lines("")
+    if status["workers"]:
+        columns = ["id", "hostname", "pid", "release", "state", "queues", "concurrency", "heartbeat_at"]
+        command.print_lines(as_table(status["workers"], columns))
+    else:
+        command.print_lines("no workers are alive; start one with 'manage.py runworker'")
+    if status["deploys"]:
+        command.print_lines("")
+        command.print_lines(as_table(status["deploys"], ["project", "release", "first_seen_at", "last_seen_at"]))
+    command.print_lines(f"\n{counted(status['open_dead_letters'], 'open dead letter')}")
+
+
+def print_health(command: VerbCommand, options: dict[str, Any]) -> None:
+    """Print the problems of the service; exit with 1 if there are any."""
+    problems = verbs.find_problems(wait_within=options["max_wait"])
+    if options["json"]:
+        command.stdout.write(as_json({"ok": not problems, "reasons": problems}))
+    else:
+        command.print_lines("\n".join(map(printable, problems)) or "healthy")
+    if problems:
+        sys.exit(1)
+
+
+def show_top(command: VerbCommand, options: dict[str, Any]) -> None:
+    """Show the live view, or print it once."""
+    command.stdout.ending = ""
+    run_top(
+        cast("TextIO", command.stdout),
+        interval=as_interval(options["interval"]),
+        is_once=options["once"],
+        is_plain=options["plain"],
+        is_json=options["json"],
+    )
+
+
+def print_findings(command: VerbCommand, options: dict[str, Any]) -> None:
+    """Print what the doctor finds; exit with 1 if there is a problem."""
+    findings = run_doctor()
+    problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
+    if options["json"]:
+        command.stdout.write(as_json([asdict(finding) for finding in findings]))
+    else:
+        for finding in findings:
+            what = printable(f"{finding.about}: {finding.what}")
+            command.stdout.write(f"{finding.severity:<8} {what}\n{'':8} -> {finding.advice}\n")
+        hints = len(findings) - problems
+        summary = f"{counted(problems, 'problem')}, {counted(hints, 'hint')}"
+        command.print_lines(summary if findings else "no problems found")
+    if problems:
+        sys.exit(1)
