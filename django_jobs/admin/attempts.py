@@ -19,6 +19,7 @@ from ..policy.outcomes import AttemptOutcome
 from ..policy.truncate import truncate
 from ..store.search.keyset_pages import KeysetPage
 from ..store.search.newest_first import newest_first
+from .site.databases import row_text
 from .site.filters import FieldFilter
 from .site.labels import format_duration, outcome_label
 from .site.links import link_to, may_open, page_link, request_of
@@ -130,7 +131,11 @@ class AttemptAdmin(PagedAdmin[Attempt]):
     def job_display(self, attempt: Attempt) -> str | SafeString:
         """Return a link to the job."""
         return page_link(
-            request_of(attempt), self.admin_site, "job", attempt.job_id, f"{attempt.job.name} #{attempt.job_id}"
+            request_of(attempt),
+            self.admin_site,
+            "job",
+            attempt.job_id,
+            f"{attempt.job.name} {row_text(attempt.job_id)}",
         )
 
     @admin.display(description=_("worker"))

@@ -31,6 +31,7 @@ from ..store.stats.dashboard import (
 )
 from ..store.stats.live_workers import WorkerStatus
 from ..store.stats.service_facts import describe_service
+from .database_sums import database_sums
 from .deploys import deploy_lines, deploys_context
 from .health import health_context
 from .running import idle_text, load_text, running_context
@@ -119,6 +120,7 @@ class Dashboard:
         links = {model: may_open(request, site, model) for model in ("worker", "cronschedule", "deadletter")}
         return {
             "links": links,
+            **database_sums(site),
             "figures": _figures(stats, can_view_groups=links["deadletter"]),
             "durations": [
                 (_("Wait time"), _percentiles(stats.wait)),

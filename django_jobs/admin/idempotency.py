@@ -17,6 +17,7 @@ from ..policy.uniqueness import KeyKind
 from ..redaction import secret_parts
 from ..store.search.keys import find_keys, find_once
 from ..store.search.keyset_pages import KeysetPage
+from .site.databases import row_text
 from .site.labels import render_json, state_label
 from .site.links import page_link, request_of
 from .site.page_admin import M, column
@@ -111,7 +112,9 @@ class EnqueueKeyAdmin(KeysAdmin[EnqueueKey]):
             job = key.job
         except Job.DoesNotExist:
             return _("#%(id)s (deleted)") % {"id": key.job_id}
-        return page_link(request_of(key), self.admin_site, "job", job.pk, f"#{job.pk} ({state_label(job.state)})")
+        return page_link(
+            request_of(key), self.admin_site, "job", job.pk, f"{row_text(job.pk)} ({state_label(job.state)})"
+        )
 
     since_display = column(_("since"), lambda key: format_timestamp(key.acquired_at))
     until_display = column(
@@ -133,7 +136,7 @@ class OnceRecordAdmin(KeysAdmin[OnceRecord]):
     @admin.display(description=_("job"))
     def job_display(self, record: OnceRecord) -> str | SafeString:
         """Return a link to the job that came first."""
-        return page_link(request_of(record), self.admin_site, "job", record.job_id, f"#{record.job_id}")
+        return page_link(request_of(record), self.admin_site, "job", record.job_id, row_text(record.job_id))
 
     recorded_display = column(_("recorded at"), lambda record: format_timestamp(record.recorded_at))
     stored_display = column(_("stored value"), lambda record: render_json(redact(record.stored, parts=secret_parts())))

@@ -18,6 +18,7 @@ from ..policy.states import State
 from ..store.clock import database_now
 from ..store.stats.live_workers import describe_workers
 from .running import load_text
+from .site.databases import row_text
 from .site.labels import format_duration
 from .site.links import may_open, page_url
 from .site.page_admin import PageAdmin, actor, log_rows
@@ -99,13 +100,13 @@ def _ask(
     others = [job for job in status.running if blamed is None or job.job_id != blamed.pk]
     details: list[tuple[Any, Any]] = [(gettext("Worker"), f"{worker}: {load_text(status)}")]
     if blamed is not None:
-        details.append((gettext("Cancelled"), f"{blamed.name} #{blamed.pk}"))
+        details.append((gettext("Cancelled"), f"{blamed.name} {row_text(blamed.pk)}"))
     text = gettext("The process ends now, whatever its threads do. Another takes its place.")
     return model_admin.confirm(
         request,
         title=gettext("Stop a worker at once"),
         text=f"{text} {_return_text(len(others))}" if others else text,
-        rows=[f"{job.name} #{job.job_id}" for job in others[:MAX_NAMED]],
+        rows=[f"{job.name} {row_text(job.job_id)}" for job in others[:MAX_NAMED]],
         details=details,
         notes=[gettext("What these jobs have done outside of a transaction stays done.")],
         fields=[("job", blamed.pk)] if blamed else [],

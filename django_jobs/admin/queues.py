@@ -23,6 +23,7 @@ from ..operations import pause, register_queues, resume, set_max_running
 from ..store.stats.dashboard import queue_statuses
 from .dashboard import Dashboard, dashboard_urls, queue_context
 from .site.app_index import dashboard_url, index_url, serve_dashboard
+from .site.databases import on_named_database
 from .site.links import link_to, list_url, may_open, request_of
 from .site.odd_input import guard_view
 from .site.page_admin import PageAdmin, ReadOnlyAdmin, actor, column, needs
@@ -74,9 +75,8 @@ class QueueAdmin(ReadOnlyAdmin[Queue]):
 
     def __init__(self, model: type[Queue], admin_site: AdminSite) -> None:
         super().__init__(model, admin_site)
-        serve_dashboard(
-            admin_site, self._index_context, partial(guard_view, refuse=self._refuse_index, key=self.opts.pk)
-        )
+        guard = partial(guard_view, refuse=self._refuse_index, key=self.opts.pk)
+        serve_dashboard(admin_site, self._index_context, lambda view: on_named_database(guard(view), self))
 
     def _index_context(self, request: HttpRequest) -> dict[str, Any] | None:
         """Return what the app's index shows; None if this site shows queues by another admin, or not at all."""

@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 
 from ..store.stats.live_workers import RunningJob, WorkerStatus
+from .site.databases import row_text
 from .site.labels import format_duration
 from .site.links import page_link
 from .site.page_admin import PageAdmin
@@ -57,7 +58,7 @@ def running_links(
         return idle_text(worker)
     site = model_admin.admin_site
     rows = (
-        (page_link(request, site, "job", job.job_id, f"{job.name} #{job.job_id}"), _since(job, now))
+        (page_link(request, site, "job", job.job_id, f"{job.name} {row_text(job.job_id)}"), _since(job, now))
         for job in worker.running[:limit]
     )
     links = format_html_join("", "<div>{} {}</div>", rows)

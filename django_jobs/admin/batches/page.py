@@ -17,6 +17,7 @@ from ...operations import Progress, batch_progress, cancel_batch
 from ...policy.batches import FINAL_BATCH_STATES
 from ...policy.states import State
 from ...store.batches.batch import count_jobs_by_state
+from ..site.databases import row_text, shown_id
 from ..site.labels import known_details, state_label
 from ..site.links import list_url, may_open, page_link
 from ..site.page_admin import PageAdmin, actor
@@ -37,14 +38,19 @@ def detail(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) ->
     )
     context = model_admin.page_context(
         request,
-        title=gettext("Batch %(id)s") % {"id": batch.pk},
+        title=gettext("Batch %(id)s") % {"id": shown_id(batch.pk)},
         subtitle=batch.description,
         state=batch_state_badge(progress.state),
         bar=batch_progress_bar(progress),
         details=_details(model_admin, request, batch),
         counts=_counts(model_admin, request, batch, progress),
         children=[
-            (child, model_admin.url("batch_change", child.pk), batch_state_badge(child.state))
+            (
+                row_text(child.pk),
+                child.description,
+                model_admin.url("batch_change", child.pk),
+                batch_state_badge(child.state),
+            )
             for child in children[:MAX_CHILD_BATCHES]
         ],
         has_more_children=len(children) > MAX_CHILD_BATCHES,
@@ -102,7 +108,7 @@ def _details(model_admin: PageAdmin[Batch], request: HttpRequest, batch: Batch) 
     def time(instant: datetime | None) -> str:
         return format_timestamp(instant) if instant else ""
 
-    parent = page_link(request, model_admin.admin_site, "batch", batch.parent_id, f"#{batch.parent_id}")
+    parent = page_link(request, model_admin.admin_site, "batch", batch.parent_id, row_text(batch.parent_id))
     return known_details(
         (_("Created"), time(batch.created_at)),
         (_("Closed"), time(batch.closed_at)),

@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
 from ...brokers.status import BrokerState, read_overview
+from ...conf import get_settings
 from ...conf.database import current_database
 from ...models import MessageSource
 from ...operations import pause_source, resume_source
@@ -69,6 +70,10 @@ class MessageSourceAdmin(ReadOnlyAdmin[MessageSource]):
     fieldsets = ((None, {"fields": DETAILS}),)
     change_list_template = "admin/django_jobs/messagesource/change_list.html"
     change_form_template = "admin/django_jobs/change_form.html"
+
+    def only_database(self) -> str | None:
+        """Return the first: what is consumed, and published, is there."""
+        return get_settings().database
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         """Return the list with the sources' state."""

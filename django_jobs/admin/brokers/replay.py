@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy as _
 
 from ...brokers.replay_jobs import COUNT_MESSAGES, REPLAY_MESSAGES, count_messages, replay_messages
 from ...brokers.subscriptions import find_consumption
+from ...conf.database import current_database
 from ...models import Job, MessageSource
 from ...models.message import MAX_POSITION_LENGTH
 from ...operations import cancel
@@ -108,7 +109,9 @@ def form_view(model_admin: PageAdmin[MessageSource], request: HttpRequest, pk: i
     form = RangeForm(request.POST if request.method == "POST" else None, partitions, zone=get_current_timezone_name())
     if request.method == "POST" and problem is None and form.is_valid():
         wanted = form.wanted()
-        job = count_messages.using(metadata={"by": actor(request)}).enqueue(source=key_of(source), wanted=wanted)
+        job = count_messages.using(metadata={"by": actor(request)}, database=current_database()).enqueue(
+            source=key_of(source), wanted=wanted
+        )
         text = gettext("Messages are counted for a replay: %(range)s") % {"range": wanted or "-"}
         log_rows(request, [source, job], CHANGE, text)
         return HttpResponseRedirect(model_admin.url("messagesource_replay_job", job.pk))
@@ -196,7 +199,10 @@ def confirm_view(model_admin: PageAdmin[MessageSource], request: HttpRequest, pk
     source = count.arguments["source"]
     if request.method == "POST":
         definition = replay_messages.using(
-            metadata={"by": actor(request)}, idempotency_key=f"count-{count.pk}", idempotency_window=KEPT
+            metadata={"by": actor(request)},
+            idempotency_key=f"count-{count.pk}",
+            idempotency_window=KEPT,
+            database=current_database(),
         )
         job = definition.enqueue(source=source, ranges=counted["ranges"], total=counted["jobs"])
         if not job.is_duplicate:

@@ -10,6 +10,7 @@ from django.utils.formats import number_format
 from django.utils.http import urlencode
 from django.utils.translation import gettext
 
+from ...conf.database import current_database
 from ...models import Job
 from ..site.page_admin import PageAdmin, actor, log_rows
 from ..site.permissions import has_permission, require_permission
@@ -105,7 +106,7 @@ def _enqueue_bulk_job(
         return None
     arguments = {**subject.as_argument(chosen), "by": actor(request), "total": total, **form.job_arguments()}
     metadata = {"filter": matches.chosen.to_query()}
-    job = action.job.using(metadata=metadata, **form.job_options()).enqueue(**arguments)
+    job = action.job.using(metadata=metadata, database=current_database(), **form.job_options()).enqueue(**arguments)
     details = {name: str(value) for name, value in shown_details(subject, matches.chosen, None)}
     text = gettext("%(action)s: %(number)s, filter %(filter)s") % {
         "action": action.label,

@@ -16,6 +16,7 @@ from ...models import Job
 from ...operations import cancel, why_not_running
 from ...policy.states import FINAL_STATES, State
 from ...reasons import render_reason
+from ..site.databases import row_text
 from ..site.labels import state_label
 from ..site.links import page_url
 from ..site.page_admin import PageAdmin, actor, log_rows
@@ -112,7 +113,7 @@ def _sample_status(
         "jobs": [
             {
                 "id": pk,
-                "name": f"{name} #{pk}",
+                "name": f"{name} {row_text(pk)}",
                 "state": state_label(state),
                 "url": page_url(request, model_admin.admin_site, "job", pk),
             }

@@ -22,6 +22,7 @@ from ...store.dead_letters.groups import GroupSummary
 from ...store.dead_letters.triage import TriagedGroup
 from ...store.deploys import DeployedRelease
 from ...worker.execution.errors import is_project_file
+from ..site.databases import row_text
 from ..site.links import list_url, type_url
 from ..site.page_admin import PageAdmin
 from ..site.permissions import RESOLVE, VIEW_ARGUMENTS, has_permission
@@ -52,7 +53,7 @@ def evidence_context(
     return {
         "group": group_context(request, triaged, now=now, deploys=deploys),
         "dead_letters": [
-            (model_admin.url("deadletter_change", pk), pk, format_timestamp(parse_died_at(died_at), now=now))
+            (model_admin.url("deadletter_change", pk), row_text(pk), format_timestamp(parse_died_at(died_at), now=now))
             for pk, died_at in newest
         ],
         "queues": newest_queues(group.fingerprint),

@@ -18,6 +18,7 @@ from ...policy.project_frames import project_frame
 from ...policy.truncate import truncate
 from ...store.logs import logs_of
 from ...worker.execution.errors import is_project_file
+from ..site.databases import row_text, shown_id
 from ..site.job_arguments import arguments_text
 from ..site.job_log import log_context
 from ..site.labels import death_reason_label, known_details
@@ -40,7 +41,7 @@ def detail(model_admin: PageAdmin[DeadLetter], request: HttpRequest, dead_letter
     group_url = model_admin.url("deadlettergroup", dead_letter.fingerprint)
     context = model_admin.page_context(
         request,
-        title=gettext("Dead letter %(id)s") % {"id": dead_letter.pk},
+        title=gettext("Dead letter %(id)s") % {"id": shown_id(dead_letter.pk)},
         subtitle=dead_letter.job_name,
         trail=[(group_url, class_name(dead_letter.error_class) or death_reason_label(dead_letter.reason))],
         original=dead_letter,
@@ -94,7 +95,7 @@ def _details(
     return known_details(
         (_("Status"), dead_letter.get_status_display()),
         (_("Reason"), death_reason_label(dead_letter.reason)),
-        (_("Job"), page_link(request, model_admin.admin_site, "job", pk, f"#{pk}")),
+        (_("Job"), page_link(request, model_admin.admin_site, "job", pk, row_text(pk))),
         (_("Queue"), dead_letter.queue_name),
         (_("Attempts"), dead_letter.attempt),
         (_("Died"), format_timestamp(dead_letter.died_at)),
@@ -163,7 +164,7 @@ def confirm_purge(
         request,
         title=gettext("Purge dead letters"),
         text=ACTIONS["purge"].warning,
-        rows=[f"{row.job_name}: {class_text(row.error_class)} #{row.pk}" for row in dead_letters],
+        rows=[f"{row.job_name}: {class_text(row.error_class)} {row_text(row.pk)}" for row in dead_letters],
         label=gettext("Yes, purge"),
         is_destructive=True,
         back=back,

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC
+from functools import partial
 from typing import Any
 
 from django.contrib.admin import AdminSite
@@ -17,12 +18,14 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from ... import registry
-from ...conf.database import current_database
+from ...conf import get_settings
+from ...conf.database import current_database, use_database
 from ...models import Job, Worker
 from ...models.labels import BATCH_STATE_LABELS
 from ...policy.error_text import class_name
 from ...policy.filter_values import FilterError
 from ...policy.job_filter import JobFilter
+from ...policy.job_ids import parse_job_id
 from ...policy.name_search import best_matches
 from ...policy.short_arguments import short_arguments
 from ...redaction import redact_arguments
@@ -40,9 +43,12 @@ from ...store.search.jobs import find_jobs
 from ...store.search.page_arguments import read_page_arguments
 from ...store.search.search_time import SearchTime
 from ...store.stats.counts import known_queues
+from ..site.databases import row_text
+from ..site.each_database import read_each
 from ..site.labels import filter_error_text, state_label
 from ..site.links import list_url, may_open, page_url
 from ..site.menu import first_page_url
+from ..site.named_addresses import name_database
 from ..site.permissions import APP, VIEW_ARGUMENTS, has_permission
 
 MAX_SHOWN = 5
@@ -94,18 +100,35 @@ class _Finder:
         )  # fmt: skip
 
     def jobs(self) -> Section:
-        """Return the job that an id stands for: its own, or that of another way, such as of a Task's result."""
-        job_id = registry.job_id_of(self.query) or JobFilter(q=self.query).job_id
-        found = None
-        if job_id is not None and self._may("job"):
-            found = find_job_by_id(job_id)
-        items = []
-        if found is not None:
-            text = f"#{found.pk} {found.name}"
-            items = [
-                Item(text=text, note=state_label(found.note), url=page_url(self.request, self.site, "job", found.pk))
-            ]
-        return Section(title=_("Jobs"), items=items)
+        """Return the job that an id stands for: its own, or that of another way, such as of a Task's result.
+
+        A number is looked for in each of the databases, that of the page first; ``eu:4711`` in the one that it names.
+        """
+        title = _("Jobs")
+        if not self._may("job"):
+            return Section(title=title, items=[])
+        aliases = get_settings().aliases
+        named = parse_job_id(self.query, databases=get_settings().databases)
+        job_id = registry.job_id_of(self.query) or (named.number if named else JobFilter(q=self.query).job_id)
+        if job_id is None:
+            return Section(title=title, items=[])
+        only = named.database if named else None
+        here, found = current_database(), {}
+        if only in (None, here):
+            found[here] = find_job_by_id(job_id)
+        others = [alias for alias in aliases if alias != here and only in (None, alias)]
+        found |= read_each(partial(find_job_by_id, job_id), others) if others else {}
+        items = [self._found_job(alias, row) for alias in (here, *others) if (row := found.get(alias))]
+        silent = ", ".join(alias for alias in others if alias not in found)
+        message = gettext("Without an answer: %(names)s") % {"names": silent} if silent else ""
+        return Section(title=title, items=items, message=message)
+
+    def _found_job(self, alias: str, found: Found) -> Item:
+        url = page_url(self.request, self.site, "job", found.pk)
+        with use_database(alias):
+            text = f"{row_text(found.pk)} {found.name}"
+        is_named = get_settings().has_many_databases
+        return Item(text=text, note=state_label(found.note), url=name_database(url, alias) if is_named else url)
 
     def arguments(self) -> Section:
         """Return jobs with an argument of this value, as far as they are found in time, and the list of all."""
@@ -206,7 +229,7 @@ class _Finder:
     def _job_item(self, job: Job, stored: Any) -> Item:
         arguments = short_arguments(redact_arguments(job.name, stored)) if isinstance(stored, dict) else ""
         url = page_url(self.request, self.site, "job", job.pk)
-        return Item(text=f"#{job.pk} {job.name}", note=f"{state_label(job.state)} {arguments}", url=url)
+        return Item(text=f"{row_text(job.pk)} {job.name}", note=f"{state_label(job.state)} {arguments}", url=url)
 
     def _list_item(self, query: dict[str, str]) -> Item:
         text = gettext("Search the list of jobs for “%s”") % self.query

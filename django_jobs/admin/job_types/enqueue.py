@@ -27,6 +27,7 @@ from ... import registry
 from ...arguments.serialization import encode
 from ...arguments.signature import VAR_KEYWORD_KEY, VAR_POSITIONAL_KEY
 from ...builtin_jobs import has_fixed_arguments
+from ...conf.database import current_database
 from ...functions.callables import type_hints
 from ...models import Job
 from ...registry import DefinedJob
@@ -75,7 +76,9 @@ class NewJobForm(EnqueueForm):
         """Enqueue the job. Raises JobsError if its definition refuses it."""
         args, kwargs = self.cleaned_data["call"]
         options = self.definition.using(
-            queue_name=self.cleaned_data["queue_name"], priority=self.cleaned_data["priority"]
+            queue_name=self.cleaned_data["queue_name"],
+            priority=self.cleaned_data["priority"],
+            database=current_database(),
         )
         return options.enqueue(*args, **kwargs)
 

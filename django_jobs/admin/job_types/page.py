@@ -28,6 +28,7 @@ from ...registry import DefinedJob
 from ...store.dead_letters.groups import groups_page
 from ...store.search.jobs import find_jobs
 from ...store.stats.job_types import TypeFigures, TypeTable, read_types
+from ..site.databases import row_text
 from ..site.labels import LIMIT_KIND_LABELS
 from ..site.links import list_url, may_open, page_url
 from ..site.page_admin import PageAdmin
@@ -67,7 +68,7 @@ def type_view(model_admin: PageAdmin[Job], request: HttpRequest) -> HttpResponse
         before_name=BEFORE_NAMES[period],
         trend=trend_context(figures, compare(figures.now, figures.before)) if table.types else None,
         heat=_heat_context(table, figures),
-        dead=[(page_url(request, site, "job", job.pk), job.pk, _ended(job)) for job in dead],
+        dead=[(page_url(request, site, "job", job.pk), row_text(job.pk), _ended(job)) for job in dead],
         dead_url=list_url(request, site, "job", urlencode({"name": name, "state": State.DEAD.value})),
         groups=_groups(model_admin, request, name),
         schedules=_schedules(model_admin, request, name),

@@ -6,13 +6,15 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ...conf import get_settings
 from ...models import Job
 from ...policy.filter_values import FilterError
+from ...policy.job_ids import parse_job_id
 from ...policy.states import State
 from ..bulk.urls import bulk_paths
 from ..finder.views import finder_urls
@@ -22,6 +24,7 @@ from ..job_types.page import type_view
 from ..site.detail import DetailAdmin
 from ..site.labels import format_duration, progress_bar, run_duration, state_label, wait_duration
 from ..site.links import link_to, type_url
+from ..site.named_addresses import name_database
 from ..site.page_admin import column, needs, selection_fields
 from ..site.permissions import CANCEL, ENQUEUE, PURGE, RETRY
 from ..site.times import format_timestamp
@@ -78,6 +81,8 @@ class JobAdmin(DetailAdmin[Job]):
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         """Show the list; an invalid filter leads to the unfiltered one, with a message."""
         request.current_app = self.admin_site.name
+        if (elsewhere := _address_of_named_id(request)) is not None:
+            return HttpResponseRedirect(elsewhere)
         if self.has_view_permission(request):
             try:
                 read_filter(request)
@@ -144,3 +149,14 @@ class JobAdmin(DetailAdmin[Job]):
     def _apply_action(self, request: HttpRequest, key: str, jobs: QuerySet[Job]) -> None:
         ids = list(jobs.order_by().values_list("pk", flat=True))
         report_many(self, request, len(apply(request, ACTIONS[key], ids)), len(ids))
+
+
+def _address_of_named_id(request: HttpRequest) -> str | None:
+    """Return the address of the search for the id in the database that it names, such as "eu:4711"."""
+    settings = get_settings()
+    named = parse_job_id(request.GET.get("q", ""), databases=settings.databases)
+    if named is None or named.database is None or request.method != "GET":
+        return None
+    query = request.GET.copy()
+    query["q"] = str(named.number)
+    return name_database(f"{request.path}?{query.urlencode()}", named.database)

@@ -20,6 +20,7 @@ from django.utils.translation import gettext_lazy as _
 from ... import registry
 from ...arguments.serialization import decode
 from ...builtin_jobs import has_fixed_arguments, is_builtin
+from ...conf.database import current_database
 from ...exceptions import ResultNotPassedError, ResultUnreadableError
 from ...models import Job
 from ...operations import replay
@@ -29,6 +30,7 @@ from ...redaction import redact_arguments, redact_job_value
 from ...registry import DefinedJob
 from ...store.results.inputs import with_results
 from ..site.arguments_field import ArgumentsField
+from ..site.databases import row_text, shown_id
 from ..site.enqueue_form import (
     FORM_KEY_FIELD,
     EnqueueForm,
@@ -85,6 +87,7 @@ class CopyForm(EnqueueForm):
             priority=data["priority"],
             max_attempts=job.max_attempts,
             metadata=metadata,
+            database=current_database(),
         )
         return options.enqueue(*args, **kwargs)
 
@@ -127,9 +130,9 @@ def copy_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int) -> Htt
     job_url = model_admin.url("job_change", pk)
     context = model_admin.page_context(
         request,
-        title=gettext("Enqueue a copy of job %(id)s") % {"id": pk},
+        title=gettext("Enqueue a copy of job %(id)s") % {"id": shown_id(pk)},
         subtitle=job.name,
-        trail=[(job_url, f"#{pk}")],
+        trail=[(job_url, row_text(pk))],
         form=form,
         is_known=definition is not None,
         is_fixed=is_fixed,

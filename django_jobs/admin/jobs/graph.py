@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ...models import Job
 from ...policy.graph_layout import BOX_HEIGHT, BOX_WIDTH, layout_graph
 from ...store.dependencies.neighbours import Neighbour, neighbours
+from ..site.databases import row_text
 from ..site.labels import state_label
 from ..site.page_admin import PageAdmin
 
@@ -18,6 +19,7 @@ class JobNode:
     """A job of the graph and the place of its box. ``url`` is empty if the row is gone."""
 
     job_id: int
+    id_text: str
     x: int
     y: int
     name: str
@@ -69,6 +71,7 @@ def _build_node(model_admin: PageAdmin[Job], job: Neighbour, x: int, y: int, *, 
     last = job.name.rpartition(".")[2]
     return JobNode(
         job_id=job.job_id,
+        id_text=row_text(job.job_id),
         x=x,
         y=y,
         name=job.name,

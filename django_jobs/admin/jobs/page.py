@@ -36,6 +36,7 @@ from ...store.clock import database_now
 from ...store.limits.search import permits_of_job
 from ...store.search.keys import keys_of_job
 from ..killing import kill_url, thread_note
+from ..site.databases import row_text, shown_id
 from ..site.job_arguments import arguments_text
 from ..site.labels import (
     LIMIT_KIND_LABELS,
@@ -97,7 +98,7 @@ def detail(model_admin: PageAdmin[Job], request: HttpRequest, job: Job) -> HttpR
     dead_letter = _newest_dead_letter(job)
     context = model_admin.page_context(
         request,
-        title=gettext("Job %(id)s") % {"id": job.pk},
+        title=gettext("Job %(id)s") % {"id": shown_id(job.pk)},
         subtitle=job.name,
         original=job,
         state=state_label(job.state),
@@ -182,11 +183,11 @@ def _details(
         (_("Worker deaths"), job.worker_deaths or ""),
         (_("Name unknown since"), format_timestamp(job.unknown_since) if job.unknown_since else ""),
         (_("Limits"), _limits(request, job, link)),
-        (_("Dead letter"), link("deadletter", letter_id, f"#{letter_id}")),
+        (_("Dead letter"), link("deadletter", letter_id, row_text(letter_id))),
         *[(_("Key"), link("enqueuekey", key.pk, _key_text(request, key))) for key in keys_of_job(job.pk)],
         (_("Batch"), link("batch", batch and batch.pk, batch)),
         (_("Message"), message_details(request, job, link)),
-        (_("Copy of"), link("job", copied, f"#{copied}") if type(copied) is int else ""),
+        (_("Copy of"), link("job", copied, row_text(copied)) if type(copied) is int else ""),
     )
 
 
@@ -298,7 +299,7 @@ def purge_view(model_admin: PageAdmin[Job], request: HttpRequest, pk: int) -> Ht
     if job is None:
         return model_admin.redirect_missing(request, missing_text(pk))
     job_url = model_admin.url("job_change", pk)
-    return confirm_purge(model_admin, request, [job], back=job_url, trail=[(job_url, f"#{pk}")])
+    return confirm_purge(model_admin, request, [job], back=job_url, trail=[(job_url, row_text(pk))])
 
 
 def confirm_purge(
@@ -309,7 +310,7 @@ def confirm_purge(
         request,
         title=gettext("Purge jobs"),
         text=gettext("These jobs and their attempts are deleted permanently. Jobs that have not finished are kept."),
-        rows=[f"{job.name} #{job.pk} ({state_label(job.state)})" for job in jobs],
+        rows=[f"{job.name} {row_text(job.pk)} ({state_label(job.state)})" for job in jobs],
         label=gettext("Yes, purge"),
         is_destructive=True,
         back=back,

@@ -12,6 +12,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext, ngettext
 
 from ...builtin_jobs import replay_matching
+from ...conf.database import current_database
 from ...models import Job
 from ...policy.filter_values import FilterError
 from ...policy.job_filter import JobFilter
@@ -55,7 +56,7 @@ def replay_view(model_admin: PageAdmin[Job], request: HttpRequest) -> HttpRespon
     is_more = found.next_cursor is not None
     if request.method == "POST":
         total = None if is_more else len(found.rows)
-        job = replay_matching.enqueue(jobs=wanted.to_query(), total=total)
+        job = replay_matching.using(database=current_database()).enqueue(jobs=wanted.to_query(), total=total)
         details = {name: str(value) for name, value in shown_details(SUBJECT, wanted, None)}
         text = gettext("Copies of all matching jobs: %(filter)s") % {"filter": details}
         log_rows(request, [job], ADDITION, text)

@@ -18,6 +18,7 @@ from ...operations import reopen_limit
 from ...policy.limits import LimitKind
 from ...redaction import limit_label
 from ...store.limits.search import SHOWN_PERMITS, JobPermit, LimitStatus, find_limit, permits_of_limit
+from ..site.databases import row_text
 from ..site.labels import LIMIT_KIND_LABELS, known_details, state_label
 from ..site.links import page_link
 from ..site.page_admin import PageAdmin
@@ -109,7 +110,7 @@ def _sections(model_admin: PageAdmin[Limit], request: HttpRequest, status: Limit
 
 
 def _row(model_admin: PageAdmin[Limit], request: HttpRequest, row: JobPermit) -> PermitRow:
-    text = f"#{row.permit.job_id} {row.job_name}".rstrip()
+    text = f"{row_text(row.permit.job_id)} {row.job_name}".rstrip()
     if not row.job_state:  # the job is gone
         return PermitRow(job=text, state="", state_label="", at=_permit_time(row))
     return PermitRow(

@@ -15,6 +15,7 @@ from django.utils.timezone import get_default_timezone_name
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from ...conf import get_settings
 from ...exceptions import JobsError
 from ...models import CronSchedule
 from ...operations import delete_schedule, pause_schedule, resume_schedule, run_schedule, save_schedule
@@ -57,6 +58,10 @@ class CronScheduleAdmin(PageAdmin[CronSchedule]):
     )
 
     change_form_template = "admin/django_jobs/cronschedule/change_form.html"
+
+    def only_database(self) -> str | None:
+        """Return that of the schedules."""
+        return get_settings().database_of_schedules
 
     def get_readonly_fields(self, request: HttpRequest, obj: CronSchedule | None = None) -> list[str]:
         """Make schedules defined in code read-only."""

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from ...conf import get_settings
 from ...models import CronSchedule, Tick
 from ..site.labels import format_duration
 from ..site.links import page_link, request_of
@@ -38,6 +39,10 @@ class TickAdmin(ReadOnlyAdmin[Tick]):
     ordering = ("-id",)
     readonly_fields = ("schedule_link", "due", "decided", "late", "job_link")
     fields = ("schedule_link", "due", "decided", "late", "outcome", "reason", "job_link", "requested_by")
+
+    def only_database(self) -> str | None:
+        """Return that of the schedules."""
+        return get_settings().database_of_schedules
 
     def lookup_allowed(self, lookup: str, value: Any, request: Any = None) -> bool:
         """Allow the link from a schedule's page."""

@@ -2,29 +2,47 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar
 
 import django
 from django.contrib import admin, messages
 from django.contrib.admin import AdminSite, helpers
-from django.contrib.admin.models import LogEntry
+from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.contrib.admin.utils import quote, unquote
+from django.contrib.contenttypes.models import ContentType
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path, reverse
+from django.utils.html import conditional_escape, format_html
+from django.utils.safestring import SafeString
 from django.utils.text import capfirst
 
+from ...conf import get_settings
 from ...conf.database import current_database
 from ...policy.filter_values import FilterError
+from .app_index import index_url
+from .databases import logged_id, pattern_on_named_database
 from .labels import filter_error_text
 from .links import BACK_FIELD, attach_request, previous_page
 from .menu import arrange_menu
+from .named_addresses import name_in_html
 from .odd_input import guard_pattern
 from .permissions import has_permission
 
 M = TypeVar("M", bound=Model)
+ROW_OF_HISTORY = "django_jobs_row_of_history"
+
+
+class _RowOfHistory(NamedTuple):
+    """The row whose log is shown, and its id in the log."""
+
+    row_id: str
+    logged: str
+
 
 if TYPE_CHECKING:
     _ModelAdmin = admin.ModelAdmin
@@ -56,9 +74,41 @@ class PageAdmin(_ModelAdmin[M]):
 
     def get_object(self, request: HttpRequest, object_id: str, from_field: str | None = None) -> M | None:
         """Return the row, whose columns know the request."""
+        asked = vars(request).get(ROW_OF_HISTORY)
+        if asked is not None and object_id == asked.logged:
+            object_id = asked.row_id
         row = super().get_object(request, object_id, from_field)
         attach_request([] if row is None else [row], request)
         return row
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """Show the log of the row of this database, and not of that with the same id in another."""
+        row_id = unquote(object_id)
+        asked = _RowOfHistory(row_id, logged_id(row_id, current_database()))
+        vars(request)[ROW_OF_HISTORY] = asked
+        return super().history_view(request, quote(asked.logged), extra_context)
+
+    def log_addition(self, request: HttpRequest, obj: M, message: Any) -> LogEntry:
+        """Write to the log under the id with its database."""
+        if not get_settings().has_many_databases:
+            return super().log_addition(request, obj, message)
+        return _log_row(request, obj, ADDITION, message)
+
+    def log_change(self, request: HttpRequest, obj: M, message: Any) -> LogEntry:
+        """Write to the log under the id with its database."""
+        if not get_settings().has_many_databases:
+            return super().log_change(request, obj, message)
+        return _log_row(request, obj, CHANGE, message)
+
+    def message_user(self, request: HttpRequest, message: Any, *args: Any, **kwargs: Any) -> None:
+        """Add a message; where jobs are in several databases it names its own: any tab may show it."""
+        if get_settings().has_many_databases:
+            alias = current_database()
+            text = name_in_html(conditional_escape(message), alias, root=index_url(self.admin_site))
+            message = format_html("<bdi>{}</bdi>: {}", alias, SafeString(text))
+        super().message_user(request, message, *args, **kwargs)
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """Return the list, whose rows' columns know the request."""
@@ -86,7 +136,12 @@ class PageAdmin(_ModelAdmin[M]):
 
         Control characters of what is shown are symbols in each.
         """
-        return [guard_pattern(pattern, self.refuse, key=self.opts.pk) for pattern in self.get_urls()]
+        guarded = (guard_pattern(pattern, self.refuse, key=self.opts.pk) for pattern in self.get_urls())
+        return [pattern_on_named_database(pattern, self) for pattern in guarded]
+
+    def only_database(self) -> str | None:
+        """Return the one database in which these rows are, where jobs are in several; None if each has some."""
+        return None
 
     def refuse(self, request: HttpRequest, text: str) -> HttpResponse:
         """Go to the unfiltered list and say what was wrong."""
@@ -193,8 +248,32 @@ def actor(request: HttpRequest) -> str:
 
 def log_rows(request: HttpRequest, rows: Sequence[Model], flag: int, text: Any) -> None:
     """Write an entry of Django's admin log for each row. One statement."""
-    if rows:
+    if not rows:
+        return
+    if get_settings().has_many_databases:
+        LogEntry.objects.bulk_create([_log_entry(request, row, flag, str(text)) for row in rows])
+    else:
         LogEntry.objects.log_actions(request.user.pk, rows, flag, change_message=str(text))  # type: ignore[arg-type]
+
+
+def _log_row(request: HttpRequest, row: Model, flag: int, message: Any) -> LogEntry:
+    entry = _log_entry(request, row, flag, json.dumps(message) if isinstance(message, list) else message)
+    entry.save()
+    return entry
+
+
+def _log_entry(request: HttpRequest, row: Model, flag: int, message: str) -> LogEntry:
+    """Return an entry whose link leads to the row's database."""
+    alias = row._state.db
+    is_first = alias in (None, get_settings().database)
+    return LogEntry(
+        user_id=request.user.pk,  # type: ignore[misc]  # of a member of staff, who has one
+        content_type_id=ContentType.objects.get_for_model(row, for_concrete_model=False).pk,
+        object_id=logged_id(row.pk, alias),
+        object_repr=(str(row) if is_first else f"{alias}: {row}")[:200],
+        action_flag=flag,
+        change_message=message,
+    )
 
 
 def selection_fields(action: str, rows: Iterable[Model]) -> list[tuple[str, Any]]:

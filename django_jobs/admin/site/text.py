@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from django.http import HttpResponse
@@ -29,19 +30,27 @@ def show_controls(response: HttpResponseBase) -> HttpResponseBase:
     Done where all pages pass, so that no page and no column can forget it. Downloads are data and are left alone.
     """
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:
-        response.add_post_render_callback(_rewrite)
+        response.add_post_render_callback(_show_controls)
     elif isinstance(response, HttpResponse):
-        _rewrite(response)
+        _show_controls(response)
     return response
 
 
-def _rewrite(response: HttpResponse) -> None:
-    rewrite = _REWRITES.get(response.get("Content-Type", "").partition(";")[0])
-    if rewrite is not None:
-        text = response.content.decode(response.charset)
-        shown = rewrite(text)
-        if shown != text:
-            response.content = shown.encode(response.charset)
+def rewrite_response(response: HttpResponse, rewrites: Mapping[str, Callable[[str], str]]) -> None:
+    """Rewrite the text of an answer by the function for its content type: of JSON each of its strings."""
+    content_type = response.get("Content-Type", "").partition(";")[0]
+    rewrite = rewrites.get(content_type)
+    if rewrite is None:
+        return
+    text = response.content.decode(response.charset)
+    is_json = content_type == "application/json"
+    shown = json.dumps(_map_strings(json.loads(text), rewrite)) if is_json else rewrite(text)
+    if shown != text:
+        response.content = shown.encode(response.charset)
+
+
+def _show_controls(response: HttpResponse) -> None:
+    rewrite_response(response, _VISIBLE)
 
 
 def _visible_html(html: str) -> str:
@@ -50,16 +59,12 @@ def _visible_html(html: str) -> str:
     return "".join(part if at % 2 else visible(part) for at, part in enumerate(_FIELDS.split(html)))
 
 
-def _visible_json(text: str) -> str:
-    return json.dumps(_visible_value(json.loads(text)))
-
-
-def _visible_value(value: Any) -> Any:
+def _map_strings(value: Any, rewrite: Callable[[str], str]) -> Any:
     if isinstance(value, dict):
-        return {visible(key): _visible_value(one) for key, one in value.items()}
+        return {rewrite(key): _map_strings(one, rewrite) for key, one in value.items()}
     if isinstance(value, list):
-        return [_visible_value(one) for one in value]
-    return visible(value) if isinstance(value, str) else value
+        return [_map_strings(one, rewrite) for one in value]
+    return rewrite(value) if isinstance(value, str) else value
 
 
-_REWRITES = {"text/html": _visible_html, "text/plain": visible, "application/json": _visible_json}
+_VISIBLE = {"text/html": _visible_html, "text/plain": visible, "application/json": visible}

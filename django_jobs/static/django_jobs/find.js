@@ -16,6 +16,13 @@
         return made;
     }
 
+    /** Add parameters to an address, which may have some. */
+    function withQuery(address, parameters) {
+        const url = new URL(address, location.href);
+        Object.entries(parameters).forEach(([name, value]) => url.searchParams.set(name, value));
+        return url;
+    }
+
     function build() {
         input = element("input", {
             type: "search", role: "combobox", "aria-label": hint, "aria-expanded": "false", "aria-controls": "jobs-find-list",
@@ -51,7 +58,7 @@
         asked?.abort();
         const mine = asked = new AbortController();
         try {
-            const response = await fetch(`${results}?${new URLSearchParams({q: input.value})}`, {
+            const response = await fetch(withQuery(results, {q: input.value}), {
                 headers: {Accept: "application/json"}, signal: AbortSignal.any([mine.signal, AbortSignal.timeout(TIMEOUT_MS)]),
             });
             if (!response.ok || response.redirected) {

@@ -17,9 +17,10 @@
     async function renew() {
         request?.abort();
         request = new AbortController();
-        const query = new URLSearchParams(NAMES.map((name) => [name, form.elements[name]?.value ?? ""]));
+        const url = new URL(box.dataset.url, location.href);
+        NAMES.forEach((name) => url.searchParams.set(name, form.elements[name]?.value ?? ""));
         try {
-            const response = await fetch(`${box.dataset.url}?${query}`, {
+            const response = await fetch(url, {
                 headers: {Accept: "application/json"}, signal: request.signal,
             });
             if (response.ok && !response.redirected) {
