@@ -84,7 +84,9 @@ COMBINATIONS = [
     for names, other in [*product(NAMES, [{}]), *product((NAMES[0], NAMES[-1]), OTHERS)]
 ]
 
-ANALYZE = "ANALYZE django_jobs_job, django_jobs_attempt, django_jobs_deadletter"
+TABLES = ("django_jobs_job", "django_jobs_attempt", "django_jobs_deadletter")
+ANALYZE = f"ANALYZE {', '.join(TABLES)}"
+TRUNCATE = f"TRUNCATE {', '.join(TABLES)} CASCADE"
 SAMPLES = {
     # What every row of the sample looks like, in tables that then fill up with others.
     "nothing matches": {"name": "other", "queue": "other", "state": "blocked", "status": "purged"},
@@ -101,12 +103,20 @@ def fill(rows: int) -> None:
         cursor.execute(LETTERS)
 
 
-@pytest.fixture
-def misleading_statistics(transactional_db: None, sample: str) -> Iterator[None]:
-    """Analyse small tables of one kind of row, then fill them with others."""
+def forget_statistics() -> None:
+    """Make the tables as new: what autovacuum noted of an earlier test's few rows outlives them."""
     with connection.cursor() as cursor:
-        for table in ("job", "attempt", "deadletter"):
-            cursor.execute(f"ALTER TABLE django_jobs_{table} SET (autovacuum_enabled = off)")
+        cursor.execute(TRUNCATE)  # and with it the number of rows and pages
+        cursor.execute("DELETE FROM pg_statistic WHERE starelid = ANY(%s::regclass[])", [list(TABLES)])
+
+
+@pytest.fixture
+def rows(transactional_db: None, sample: str) -> Iterator[int]:
+    """Analyse small tables of one kind of row, then fill them with others; return how many."""
+    with connection.cursor() as cursor:
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {table} SET (autovacuum_enabled = off)")
+    forget_statistics()
     if sample != "never analysed":
         fill(300)
         look = SAMPLES[sample]
@@ -121,12 +131,14 @@ def misleading_statistics(transactional_db: None, sample: str) -> Iterator[None]
                 look,
             )
             cursor.execute(ANALYZE)
-            cursor.execute("TRUNCATE django_jobs_job, django_jobs_attempt, django_jobs_deadletter CASCADE")
-    fill(ROWS)
-    yield
+            cursor.execute(TRUNCATE)
+    # Without statistics 200 rows by their keys are thought to be as dear as all of 30,000, and rightly so.
+    rows = 2 * ROWS if sample == "never analysed" else ROWS
+    fill(rows)
+    yield rows
     with connection.cursor() as cursor:
-        for table in ("job", "attempt", "deadletter"):
-            cursor.execute(f"ALTER TABLE django_jobs_{table} RESET (autovacuum_enabled)")
+        for table in TABLES:
+            cursor.execute(f"ALTER TABLE {table} RESET (autovacuum_enabled)")
 
 
 @pytest.fixture
@@ -165,16 +177,28 @@ def test_no_page_of_any_filter_reads_a_whole_table(full_tables: int) -> None:
         assert not whole_scans(queries), query
 
 
+def test_statistics_of_earlier_tests_are_forgotten(transactional_db: None) -> None:
+    fill(300)
+    with connection.cursor() as cursor:
+        cursor.execute(ANALYZE)
+        forget_statistics()
+        cursor.execute("SELECT count(*) FROM pg_stats WHERE tablename = ANY(%s)", [list(TABLES)])
+        assert cursor.fetchone() == (0,)
+        cursor.execute("SELECT reltuples, relpages FROM pg_class WHERE relname = ANY(%s)", [list(TABLES)])
+        assert cursor.fetchall() == [(-1, 0)] * len(TABLES)
+
+
 @pytest.mark.parametrize("sample", [*SAMPLES, "never analysed"])
-def test_no_sample_of_statistics_turns_a_page_into_a_read_of_the_table(misleading_statistics: None) -> None:
+def test_no_sample_of_statistics_turns_a_page_into_a_read_of_the_table(rows: int, sample: str) -> None:
+    scan = SCAN // 4 if sample == "never analysed" else SCAN
     for query in COMBINATIONS:
         wanted = JobFilter.from_query(query, zone=UTC)
         with CaptureQueriesContext(connection) as queries:
-            page = find_jobs(wanted, scan=SCAN)
+            page = find_jobs(wanted, scan=scan)
             if page.next_cursor is not None:
-                find_jobs(wanted, after=page.next_cursor, scan=SCAN)
+                find_jobs(wanted, after=page.next_cursor, scan=scan)
         for statement in [captured["sql"] for captured in queries.captured_queries]:
-            assert rows_read(statement) <= ROWS / 4, (query, statement)
+            assert rows_read(statement) <= rows / 4, (query, statement)
 
 
 def test_an_index_of_arguments_finds_rare_values_anywhere(full_tables: int) -> None:
