@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -20,7 +21,7 @@ from tests import factories
 from tests.sampleapp.jobs import echo, sync
 from tests.sampleapp.models import Customer
 
-from .visitor import Visitor
+from .visitor import COLOURS, PHONE, SCREEN, Visitor
 
 HOSTILE = "<script>alert(1)</script> \u202eright to left \U0001f4a5"
 
@@ -80,63 +81,73 @@ def rows() -> dict[str, Any]:
     }
 
 
-def _look(visitor: Visitor, name: str) -> None:
-    visitor.picture(name)
-    violations = visitor.grave_violations()
-    assert violations == [], "\n".join([name, *violations])
+def _fits(visitor: Visitor, name: str) -> None:
+    visitor.picture(f"{name}-{visitor.page.viewport_size['width']}")
     assert not visitor.scrolls_sideways(), name
     assert visitor.mislaid() == [], name
 
 
-def _visit_all(visitor: Visitor, rows: dict[str, Any]) -> None:
-    direction = "-rtl" if visitor.page.get_attribute("html", "dir") == "rtl" else ""
+def _look(visitor: Visitor, name: str) -> None:
+    _fits(visitor, name)
+    violations = visitor.grave_violations()
+    assert violations == [], "\n".join([name, *violations])
+
+
+def _pages(visitor: Visitor, rows: dict[str, Any]) -> Iterator[str]:
+    """Open each page and yield its name."""
     for model, pk in rows.items():
         for page, args in ((f"django_jobs_{model}_changelist", ()), (f"django_jobs_{model}_change", (pk,))):
             visitor.go(page, *args)
             assert visitor.page.query_selector("#content"), page
-            _look(visitor, f"{page}-{visitor.page.viewport_size['width']}{direction}")
+            yield page
     visitor.go_to(f"/admin/sampleapp/customer/{Customer.objects.get().pk}/jobs/")
     assert "echo" in visitor.text()
-    _look(visitor, f"customer-jobs-{visitor.page.viewport_size['width']}{direction}")
+    yield "customer-jobs"
     for page in ("job_types", "job_type", "job_type_enqueue"):
         visitor.go(f"django_jobs_{page}", query=f"?name={TYPE}")
         assert visitor.page.query_selector("#content-main"), page
-        _look(visitor, f"{page}-{visitor.page.viewport_size['width']}{direction}")
+        yield page
     visitor.go("django_jobs_limit_reopen", rows["limit"])
-    assert visitor.grave_violations() == []
+    yield "limit-reopen"
     visitor.go("django_jobs_job_change", Job.objects.filter(batch_job__isnull=False).latest("pk").pk)
     assert visitor.page.query_selector("svg"), "the graph is drawn"
-    assert visitor.grave_violations() == []
-    assert not visitor.scrolls_sideways()
+    yield "job-graph"
 
 
 @pytest.mark.every_version
-def test_every_page_is_fit_for_everybody(visitor: Visitor, rows: dict[str, Any]) -> None:
-    _visit_all(visitor, rows)
+@pytest.mark.timeout(600)
+def test_every_page_is_fit_for_everybody_in_the_light_in_the_dark_and_on_a_phone(
+    visitor: Visitor, rows: dict[str, Any]
+) -> None:
+    for name in _pages(visitor, rows):
+        _look(visitor, name)
+        visitor.prefer("dark")
+        assert visitor.grave_violations(rules=COLOURS) == [], name
+        visitor.page.set_viewport_size(PHONE)
+        _look(visitor, f"{name}-dark")
+        visitor.page.set_viewport_size(SCREEN)
+        visitor.prefer("light")
 
 
-@pytest.mark.dark
-def test_every_page_is_readable_in_the_dark(visitor: Visitor, rows: dict[str, Any]) -> None:
-    _visit_all(visitor, rows)
-
-
+@pytest.mark.phone
 @pytest.mark.rtl
+@pytest.mark.timeout(600)
 def test_every_page_turns_round_for_those_who_read_from_right_to_left(visitor: Visitor, rows: dict[str, Any]) -> None:
+    """Opened on a phone, which is then turned into a screen."""
     visitor.go("index")
     assert visitor.page.get_attribute("html", "dir") == "rtl"
-    _visit_all(visitor, rows)
+    for name in _pages(visitor, rows):
+        _fits(visitor, f"{name}-rtl")
+        visitor.page.set_viewport_size(SCREEN)
+        _fits(visitor, f"{name}-rtl")
+        visitor.page.set_viewport_size(PHONE)
+    visitor.page.set_viewport_size(SCREEN)
     visitor.go("django_jobs_dashboard")
     assert not visitor.scrolls_sideways()
     visitor.picture("dashboard-rtl")
     visitor.go("django_jobs_job_change", rows["job"])
     first, second = (visitor.page.locator(".job-details > div").nth(at).bounding_box() for at in (0, 1))
     assert first["x"] > second["x"]
-
-
-@pytest.mark.every_version
-@pytest.mark.phone
-def test_every_page_fits_on_a_phone(visitor: Visitor, rows: dict[str, Any]) -> None:
-    _visit_all(visitor, rows)
 
 
 @pytest.mark.phone

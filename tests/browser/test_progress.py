@@ -12,6 +12,7 @@ import pytest
 from django_jobs.web import status_url
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker, start_worker
+from tests.programs import environment_of_programs
 from tests.sampleapp import jobs as sample
 from tests.serving import Interface, serving
 
@@ -38,16 +39,25 @@ def _serving(interface: str, environment: dict[str, str], **options: Any) -> Any
     )
 
 
+@pytest.fixture(scope="module")
+def addresses(django_db_setup: None) -> Iterator[dict[str, str]]:
+    """Serve the project to all tests of this file: with event streams and without."""
+    environment = environment_of_programs()
+    with _serving("asgi", environment) as asgi, _serving("wsgi", environment) as wsgi:
+        yield {"asgi": asgi, "wsgi": wsgi}
+
+
 @pytest.fixture(params=["asgi", "wsgi"])
-def anybody(request: pytest.FixtureRequest, browser: Any, worker_environment: dict[str, str]) -> Iterator[Any]:
+def anybody(
+    request: pytest.FixtureRequest, browser: Any, addresses: dict[str, str], transactional_db: None
+) -> Iterator[Any]:
     """Somebody who has not logged in, at a server with event streams and at one without."""
-    with _serving(request.param, worker_environment) as address:
-        context = browser.new_context(viewport=SCREEN)
-        visitor = Visitor(context.new_page(), address, SCREENSHOTS)
-        visitor.interface = request.param  # type: ignore[attr-defined]
-        yield visitor
-        context.close()
-        assert visitor.said == [], "\n".join(visitor.said)
+    context = browser.new_context(viewport=SCREEN)
+    visitor = Visitor(context.new_page(), addresses[request.param], SCREENSHOTS)
+    visitor.interface = request.param  # type: ignore[attr-defined]
+    yield visitor
+    context.close()
+    assert visitor.said == [], "\n".join(visitor.said)
 
 
 def _open(visitor: Visitor, path: str) -> None:
@@ -131,14 +141,13 @@ def _is_of_success(response: Any) -> bool:
 
 
 def test_without_scripts_the_page_refreshes(
-    browser_without_scripts: Any, worker_environment: dict[str, str], start_worker: StartWorker
+    browser_without_scripts: Any, addresses: dict[str, str], start_worker: StartWorker
 ) -> None:
     job = sample.add.enqueue(1, 2)
-    with _serving("wsgi", worker_environment) as address:
-        page = browser_without_scripts.new_page()
-        page.goto(address + status_url(job))
-        with page.expect_response(_is_of_success):
-            start_worker()
+    page = browser_without_scripts.new_page()
+    page.goto(addresses["wsgi"] + status_url(job))
+    with page.expect_response(_is_of_success):
+        start_worker()
 
 
 def test_a_page_without_a_stream_polls(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,8 @@ SCREEN = {"width": 1280, "height": 900}
 PHONE = {"width": 390, "height": 844}
 AXE = Path(__file__).parent / "vendor" / "axe.min.js"
 GRAVE = {"serious", "critical"}
+COLOURS = ("color-contrast", "link-in-text-block")
+"""Those rules of axe-core that a theme has a say in."""
 MISLAID = """() => {
     const title = document.createRange();
     title.selectNodeContents(document.querySelector("#content h1"));
@@ -76,11 +79,26 @@ class Visitor:
         """Wait until the page shows ``text``."""
         self.page.get_by_text(text).first.wait_for(timeout=seconds * 1000)
 
-    def grave_violations(self) -> list[str]:
-        """Return what axe-core finds that keeps people out, one line each; parts that are Django's own are left out."""
+    def prefer(self, theme: str) -> None:
+        """Have the browser ask for a theme; colours that fade into it are there at once."""
+        self.page.emulate_media(color_scheme=theme)
+        self.page.evaluate(
+            "() => document.getAnimations().filter(one => one instanceof CSSTransition).forEach(one => one.finish())"
+        )
+
+    def grave_violations(self, *, rules: Sequence[str] = ()) -> list[str]:
+        """Return what axe-core finds that keeps people out, one line each; parts that are Django's own are left out.
+
+        By all of its rules, or by these alone.
+        """
         self._listens = False  # to axe, which styles what it measures
-        self.page.evaluate(AXE.read_text(encoding="utf-8"))
-        found = self.page.evaluate("parts => axe.run({exclude: parts})", DJANGOS)["violations"]
+        if self.page.evaluate("() => typeof axe === 'undefined'"):
+            self.page.evaluate(AXE.read_text(encoding="utf-8"))
+        options: dict[str, Any] = {"resultTypes": ["violations"]}
+        if rules:
+            options["runOnly"] = list(rules)
+        found = self.page.evaluate("([parts, options]) => axe.run({exclude: parts}, options)", [DJANGOS, options])
+        found = found["violations"]
         self._listens = True
         return [
             f"{one['id']} ({one['impact']}): {one['help']}: {node['html'][:200]}"
