@@ -18,7 +18,7 @@ from ..exceptions import ConfigurationError
 from ..policy.job_ids import parse_job_id
 from ..policy.printable import printable
 from ..worker.options import POOLS, THREADS, WorkerOptions
-from ..worker.process.supervisor import supervise
+from ..worker.process.run import supervise
 from ..worker.system.console import log_to_terminal
 from ..worker.threads.connections import use_own_connections
 

@@ -16,3 +16,17 @@ def file_times() -> dict[Path, float]:
         except OSError:
             continue
     return times
+
+
+class FileWatch:
+    """Remembers the files of the code and tells which of them have changed since the last time."""
+
+    def __init__(self) -> None:
+        self._times = file_times()
+
+    def changed(self) -> list[Path]:
+        """Return the files that have changed, in order. A newly imported module is no change."""
+        times = file_times()
+        changed = sorted((path for path, before in self._times.items() if times.get(path) != before), key=str)
+        self._times = times
+        return changed

@@ -9,48 +9,30 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
-from dataclasses import replace
+from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 
-from django.core.management.base import CommandError
-
-from ... import registry
 from ...conf import get_settings
 from ...log_records import record_fields
 from ...policy.health import Health, check_health, combine_health
 from ..options import WorkerOptions
-from ..process_setup import refuse_import_of_main, unguarded_message
+from ..process_setup import unguarded_message
 from ..process_signals import STOPPING_SECONDS
 from ..system.child_process import CHECK_SECONDS, check_fork_server
 from ..system.exit_codes import EXIT_DONE, EXIT_RECYCLE, EXIT_STOP_REQUESTED, EXIT_UNGUARDED
-from ..system.fork_server import stop_fork_server
 from ..worker import FLUSH_TIMEOUT_SECONDS
 from .database_wait import DatabaseWait
-from .file_times import file_times
-from .health_pages import HealthPage, open_health_pages
-from .health_server import HealthServer
+from .file_times import FileWatch
+from .replacements import Replacements
 from .rescues import LostWorker, Rescues
-from .service_manager import ServiceManager
 from .signal_pipe import SignalPipe
-from .start_method import choose_start_method
 from .starting import served_databases, start_worker_process
-from .startup_message import health_lines, startup_message
 from .witness import Witness
 from .worker_child import WorkerChild
 
 logger = logging.getLogger("django_jobs.worker")
 
-INITIAL_PAUSE_SECONDS, MAX_PAUSE_SECONDS = 0.1, 30.0
-MAX_START_PAUSE_SECONDS = 5.0
-"""The pause while the system has no process or descriptor to give."""
-MIN_UPTIME_SECONDS = 5.0
-"""A process that died sooner than this is replaced after growing pauses."""
-MIN_FAILED_STARTS = 3
-"""After so many deaths without a heartbeat in between, at least one a process, the supervisor gives up."""
-FAILED_STARTS_SECONDS = 300.0
-"""So long it goes on trying if processes had worked before: the system may lack memory or threads for a while."""
 RESCUE_RETRY_SECONDS = 1.0
 RELOAD_CHECK_SECONDS = 1.0
 READY_CHECK_SECONDS = 0.2
@@ -70,18 +52,15 @@ class Supervisor:
         self._options = options
         self._children: list[WorkerChild] = []
         self._target_processes = options.processes
-        self._to_start: list[float] = [0.0] * options.processes
+        self._replacements = Replacements(options.processes, gives_up=not options.reload)
         self._aliases = served_databases(options)
         self._waits = {alias: self._create_wait(alias, on_ready) for alias in self._aliases}
         self._rescues = {alias: Rescues(alias) for alias in self._aliases}
         self._witnesses = [Witness(lambda: list(self._children), alias) for alias in self._aliases]
-        self._pause_seconds = self._start_pause_seconds = INITIAL_PAUSE_SECONDS
-        self._failed_starts = 0
-        self._may_fail_until = 0.0
         self._stops = 0
         self._was_ready = options.burst  # which says how it ended, often before it could say this
         self._kill_at: float | None = None
-        self._files = file_times() if options.reload else {}
+        self._files = FileWatch() if options.reload else None
         self._signals: SignalPipe | None = None
 
     def _create_wait(self, alias: str, on_ready: Callable[[], None]) -> DatabaseWait:
@@ -105,7 +84,7 @@ class Supervisor:
         for database in self._waits.values():
             database.start()
         try:
-            while self.failure is None and (self._children or (self._to_start and not self._stops)):
+            while self.failure is None and (self._children or (self._replacements.wanted and not self._stops)):
                 self._start_due()
                 self._wait(signals)
                 self._handle_signals(signals.take())
@@ -147,18 +126,14 @@ class Supervisor:
 
     def _start_due(self) -> None:
         """Start the processes that are due; what the system refuses for the moment is tried again later."""
-        now = time.monotonic()
-        for due in [due for due in self._to_start if due <= now and self._may_start]:
-            self._to_start.remove(due)
+        for due in self._replacements.take_due() if self._may_start else ():
             try:
                 child = start_worker_process(self._options, self._aliases)
             except (OSError, MemoryError) as error:
-                pause = self._start_pause_seconds
-                self._start_pause_seconds = min(2 * pause, MAX_START_PAUSE_SECONDS)
-                self._to_start.append(time.monotonic() + pause)
+                pause = self._replacements.retry()
                 logger.error("a worker process could not be started; trying again in %.1f s: %s", pause, error)
             else:
-                self._start_pause_seconds = INITIAL_PAUSE_SECONDS
+                self._replacements.has_started()
                 self._children.append(child)
                 # The first ones are in the start-up message.
                 logger.log(logging.INFO if due else logging.DEBUG, "worker process %s started", child.process.pid)
@@ -208,7 +183,9 @@ class Supervisor:
 
     def _seconds_until_due(self) -> float:
         now = time.monotonic()
-        waits = [CHECK_SECONDS, *(max(due - now, 0) for due in self._to_start if self._may_start)]
+        waits = [CHECK_SECONDS]
+        if self._may_start:
+            waits.append(self._replacements.seconds_until_due())
         if self._children and not self._was_ready:
             waits.append(READY_CHECK_SECONDS)
         if self._has_pending_rescues:
@@ -255,7 +232,7 @@ class Supervisor:
         child.reader.close()
         died = code not in {EXIT_DONE, EXIT_STOP_REQUESTED, EXIT_RECYCLE} and not self._ended_while_starting(child)
         if died:
-            reason = _describe_end(child)
+            reason = child.describe_end()
             timed_out = child.timed_out_job
             logger.error("%s", reason, extra=record_fields(job_id=None if timed_out is None else timed_out.job_id))
             for served in child.databases:
@@ -271,13 +248,7 @@ class Supervisor:
             return
         if self._stops or (self._options.burst and code == EXIT_DONE):
             return
-        pause = 0.0
-        if died and time.monotonic() - child.started_at < MIN_UPTIME_SECONDS:
-            pause = self._pause_seconds
-            self._pause_seconds = min(2 * pause, MAX_PAUSE_SECONDS)
-        else:
-            self._pause_seconds = INITIAL_PAUSE_SECONDS
-        self._to_start.append(time.monotonic() + pause)
+        self._replacements.want(uptime_seconds=time.monotonic() - child.started_at if died else None)
 
     def _ended_while_starting(self, child: WorkerChild) -> bool:
         """Tell whether the signal to stop ended a process that could not handle it yet, and had claimed nothing."""
@@ -286,30 +257,22 @@ class Supervisor:
     def _count_failed_start(self, child: WorkerChild, reason: str) -> None:
         """Give up if the script is wrong, or process after process dies before its first heartbeat and no other lives.
 
-        The first heartbeat registers a process. If some have worked before, those that fail get more time.
+        The first heartbeat registers a process.
         """
         if child.exit_code == EXIT_UNGUARDED:
             self.failure = unguarded_message()
         if child.has_registered or any(other.has_registered for other in self._children):
-            self._failed_starts = 0
-            self._may_fail_until = time.monotonic() + FAILED_STARTS_SECONDS
-            return
-        self._failed_starts += 1
-        if self._options.reload or time.monotonic() < self._may_fail_until:
-            return
-        if self._failed_starts >= max(MIN_FAILED_STARTS, self._target_processes):
+            self._replacements.has_worked()
+        elif failed := self._replacements.count_failed_start(self._target_processes):
             self.failure = (
-                f"{self._failed_starts} worker processes in a row died before their first heartbeat; giving up."
+                f"{failed} worker processes in a row died before their first heartbeat; giving up."
                 f" The last: {reason}{f': {child.error}' if child.error else ''}"
             )
 
     def _reload_changed(self) -> None:
-        if not self._options.reload or self._stops:
+        if self._files is None or self._stops:
             return
-        files = file_times()
-        # A newly imported module is no change.
-        changed = sorted(str(path) for path, before in self._files.items() if files.get(path) != before)
-        self._files = files
+        changed = self._files.changed()
         if changed:
             logger.info("%s changed; restarting the workers", changed[0])
             self._signal_children(signal.SIGTERM)
@@ -330,76 +293,3 @@ class Supervisor:
 
 def _do_nothing() -> None:
     """Stand for ``on_ready``, in another process: the project's migrations are checked once."""
-
-
-def _describe_end(child: WorkerChild) -> str:
-    if child.is_kill_requested:
-        return (
-            f"worker process {child.process.pid} was killed: staff requested an end at once, and C code of a job holds"
-            " the interpreter"
-        )
-    if child.timed_out_job is None:
-        return f"worker process {child.process.pid} died: {child.process.describe_exit()}"
-    return (
-        f"worker process {child.process.pid} was killed: job {child.timed_out_job.job_id} went on after its timeout, in"
-        " C code that holds the interpreter"
-    )
-
-
-def _refuse_jobs_of_main() -> None:
-    """Refuse jobs of the script that was started: worker processes import it as ``__mp_main__``."""
-    names = [definition.name for definition in registry.all_definitions() if definition.name.startswith("__main__.")]
-    if names:
-        raise CommandError(
-            f"job {names[0]}: worker processes import the script that was started under another name and would not find"
-            ' it; move it to a module, such as the jobs.py of an app, or name it: @job(name="...")'
-        )
-
-
-def supervise(
-    options: WorkerOptions, *, say: Callable[[str], None], on_ready: Callable[[], None] = lambda: None
-) -> int:
-    """Print the startup message, then run the supervisor and return its exit code.
-
-    ``on_ready`` is called once the database can be used, from another thread. Raises ConfigurationError if
-    ``--health-port`` is taken, CommandError if no worker process can work.
-    """
-    refuse_import_of_main()
-    _refuse_jobs_of_main()
-    options_of_processes = replace(options, process_setup=get_settings().worker.process_setup)
-    # Before the fork: its modules, the dialect among them, are loaded once for all.
-    message = startup_message(options)
-    with ExitStack() as closing:
-        pages = open_health_pages(closing) if options.health_port is not None else []
-        closing.callback(stop_fork_server)
-        choose_start_method(options)  # before the first thread
-        return _supervise(options, Supervisor(options_of_processes, on_ready=on_ready), pages, message, say)
-
-
-def _supervise(
-    options: WorkerOptions,
-    supervisor: Supervisor,
-    pages: Sequence[HealthPage],
-    message: list[str],
-    say: Callable[[str], None],
-) -> int:
-    server = None
-    if options.health_port is not None:
-        server = HealthServer(options.health_address, options.health_port, supervisor.health, pages)
-        for page in pages:
-            page.start()
-        server.start()
-    service_manager = ServiceManager(supervisor.health)
-    supervisor.on_stop = service_manager.stopping
-    service_manager.start()
-    for line in [*message, *(health_lines(server.url, pages) if server else [])]:
-        say(line)
-    try:
-        code = supervisor.run()
-    finally:
-        service_manager.close()
-        if server is not None:
-            server.close()
-    if supervisor.failure is not None:
-        raise CommandError(supervisor.failure)
-    return code

@@ -113,3 +113,17 @@ class WorkerChild:
             return None
         state = read_process_state(self.process.pid)
         return None if state is not None and state.is_frozen else TimedOutJob(alias, job_id)
+
+    def describe_end(self) -> str:
+        """Return a sentence about its death: what killed it, or how it died."""
+        if self.is_kill_requested:
+            return (
+                f"worker process {self.process.pid} was killed: staff requested an end at once, and C code of a job"
+                " holds the interpreter"
+            )
+        if self.timed_out_job is None:
+            return f"worker process {self.process.pid} died: {self.process.describe_exit()}"
+        return (
+            f"worker process {self.process.pid} was killed: job {self.timed_out_job.job_id} went on after its timeout,"
+            " in C code that holds the interpreter"
+        )
