@@ -571,7 +571,7 @@ class Migration(migrations.Migration):
                 'verbose_name_plural': 'workers',
                 'permissions': [('stop_worker', 'Can request workers to stop'), ('kill_worker', 'Can stop workers at once, with their running jobs')],
                 'default_permissions': ('view',),
-                'indexes': [models.Index(fields=['state', 'heartbeat_at'], name='django_jobs_worker_state')],
+                'indexes': [models.Index(fields=['state'], name='django_jobs_worker_state')],
             },
         ),
         migrations.AddField(

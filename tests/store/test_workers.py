@@ -1,6 +1,7 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
 
 from django_jobs.models import Worker
 from django_jobs.store.clock import database_now
@@ -52,6 +53,24 @@ def test_a_heartbeat_of_a_living_worker_is_saved(state):
     worker.refresh_from_db()
     assert worker.heartbeat_at > ago(seconds=30)
     assert (worker.memory_bytes, worker.state) == (5_000_000_000, state)
+
+
+@pytest.mark.skipif("connection.vendor != 'postgresql'", reason="only PostgreSQL has HOT updates")
+def test_a_heartbeat_writes_no_index_and_leaves_nothing_to_vacuum():
+    worker = make_worker()
+    before = _updates()
+    for memory in (1, 2, 3):
+        record_heartbeat(worker.pk, memory_bytes=memory, activity={"running": []})
+
+    assert [now - then for now, then in zip(_updates(), before, strict=True)] == [3, 3]
+
+
+def _updates():
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT n_tup_upd, n_tup_hot_upd FROM pg_stat_xact_user_tables WHERE relname = 'django_jobs_worker'"
+        )
+        return cursor.fetchone()
 
 
 @pytest.mark.parametrize("state", ["lost", "stopped"])

@@ -47,7 +47,7 @@ the new version fits beside the old: a HOT update, which adds nothing to indexes
 BATCHES: Options = {**PRUNED, "fillfactor": "70"}
 """Both: deleted by their age, and counted up while they run."""
 
-HEARTBEATS: Options = {
+DUE_TIMES: Options = {
     "autovacuum_vacuum_scale_factor": "0",
     "autovacuum_vacuum_threshold": "1000",
 }
@@ -57,7 +57,7 @@ that it says nothing about the cost of the next read.
 """
 
 QUEUES: Options = {
-    **HEARTBEATS,
+    **DUE_TIMES,
     "vacuum_truncate": "off",
 }
 """Rows are inserted and soon deleted; often there are none. Each read begins at the dead ones. To give empty pages back
@@ -86,8 +86,8 @@ TABLE_OPTIONS: Mapping[str, Options] = {
     "django_jobs_rollupposition": COUNTERS,
     "django_jobs_sourcepartition": COUNTERS,
     "django_jobs_typerollup": COUNTERS,
-    "django_jobs_cronschedule": HEARTBEATS,
-    "django_jobs_worker": HEARTBEATS,
+    "django_jobs_worker": COUNTERS,
+    "django_jobs_cronschedule": DUE_TIMES,
     "django_jobs_batchcountdelta": QUEUES,
     "django_jobs_limitsignal": QUEUES,
 }
