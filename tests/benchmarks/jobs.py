@@ -37,6 +37,12 @@ def read(x: int) -> None:
     time.sleep(0.05)
 
 
+@job(queue_name=QUEUE)
+def nap(x: int) -> None:
+    """Take 50 to 150 ms, 100 on average, and no processor."""
+    time.sleep(0.05 + 0.01 * (x % 11))
+
+
 def key(x: int) -> int:
     """Return one of a thousand keys."""
     return x % KEYS

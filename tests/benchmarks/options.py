@@ -32,6 +32,9 @@ class Sizes:
     latency_quiet: int = 15
     pruning: int = 100_000
     soak_minutes: int = 1
+    fleet_jobs: int = 4_800
+    idle_workers: int = 100
+    singles: int = 200
     waiting: int = 1_000_000
     scheduled: int = 200_000
     finished: int = 1_000_000

@@ -64,6 +64,35 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
         Row("idle_p99_ms", "an enqueue without workers, p99 ms"),
         Row("enqueue_p99_to_idle", "p99 to that without workers"),
     ),
+    "fleet": (
+        Row("largest_deviation", "largest deviation of a worker's share"),
+        Row("statements_per_job", "statements for a job"),
+        Row("statements_to_one", "to those with one worker"),
+        Row("noops_deviation", "deviation with jobs that do nothing"),
+        Row("single_statements", "statements for a job that comes alone"),
+        Row("singles_to_one", "to those with one worker"),
+    ),
+    "idle_fleet": (
+        Row("statements_per_second", "statements/s"),
+        Row("statements_of_one", "of each worker"),
+        Row("server_cpu_percent", "CPU of its server, % of a core"),
+        Row("wal_kib_per_second", "write-ahead log, KiB/s"),
+        Row("rows_inserted", "rows inserted in a minute"),
+        Row("index_updates", "updates that write indexes"),
+        Row("grown_kib", "growth of the tables, KiB"),
+        Row("connections", "connections"),
+        Row("memory_mib", "memory, MiB"),
+    ),
+    "job_cost": tuple(
+        Row(f"{name}_{figure}", f"{title}: {words}")
+        for name, title in (("single", "enqueued alone"), ("bulk", "one of many"), ("run", "run"), ("prune", "deleted"))
+        for figure, words in (
+            ("statements", "statements"),
+            ("wal_bytes", "bytes of log"),
+            ("index_entries", "entries of indexes"),
+        )
+    )
+    + (Row("disk_bytes", "bytes of disk of a finished job"),),
     "drain_two_processes": (*RATE, Row("two_to_one", "two processes to one")),
     "queues": (*RATE, Row("one_more_ms", "one more job starts after, ms")),
     "chain": (*RATE, Row("enqueue_ms", "enqueued within, ms")),

@@ -25,15 +25,20 @@ class Program:
 
     title = "the program"
 
-    def __init__(self, arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> None:
-        self._arguments = arguments
+    def __init__(
+        self,
+        arguments: Sequence[str],
+        environment: Mapping[str, str] | None = None,
+        before: Sequence[str] = (),
+    ) -> None:
+        self._command = [*before, sys.executable, *arguments]
         self._environment = {**os.environ, **(environment or {})}
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - goes with the object
 
     def __enter__(self) -> Self:
         self.started_at = time.time()
         self._process = subprocess.Popen(
-            [sys.executable, *self._arguments],
+            self._command,
             env=self._environment,
             stdin=subprocess.PIPE,
             stdout=self._log,
@@ -108,10 +113,11 @@ class WorkerProcess(Program):
         arguments: Sequence[str] = (),
         environment: Mapping[str, str] | None = None,
         workers: int = 1,
+        before: Sequence[str] = (),
     ) -> None:
         served = ["--queues", ",".join(queues)] if queues else []
-        super().__init__(["-m", "django", "runworker", *served, *arguments], environment)
-        self._workers = workers
+        super().__init__(["-m", "django", "runworker", *served, *arguments], environment, before)
+        self.workers = workers
 
     def __enter__(self) -> Self:
         from django_jobs.models import Worker
@@ -123,7 +129,7 @@ class WorkerProcess(Program):
         from django_jobs.models import Worker
 
         pids = list(Worker.objects.exclude(pk__in=self._known).values_list("pid", flat=True))
-        if len(pids) < self._workers:
+        if len(pids) < self.workers:
             return False
         self.child_pid = pids[0]
         return True

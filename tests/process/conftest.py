@@ -5,7 +5,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import pytest
 from django.core.management.color import no_style
@@ -19,6 +20,7 @@ from .running import RunningWorker
 from .sessions import sessions, wait_until_ended
 
 StartWorker = Callable[..., RunningWorker]
+S = TypeVar("S", bound=PrivateServer)
 
 
 ON_EVERY_VERSION = {"test_burst", "test_cancelling", "test_logs", "test_misbehaving_jobs", "test_tasks"}
@@ -82,7 +84,13 @@ def environment_of(server: PrivateServer) -> dict[str, str]:
 @pytest.fixture(scope="session")
 def migrated_server() -> Iterator[PrivateServer]:
     """A server of these tests' own with all tables, which they may restart and crash."""
-    server = new_server(chosen_vendor())
+    with migrated(new_server(chosen_vendor())) as server:
+        yield server
+
+
+@contextmanager
+def migrated(server: S) -> Iterator[S]:
+    """Start a server with all tables, and remove it at the end of the block."""
     try:
         server.start()
         server.create_database(PRIVATE_DATABASE)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TypeVar
 from unittest.mock import patch
 
 from django.core.management import call_command
@@ -18,6 +19,8 @@ from django.db import connections
 from tests.private.postgresql import PrivatePostgreSQL
 
 from .place import Place
+
+V = TypeVar("V", bound=PrivatePostgreSQL)
 
 
 class TidyPostgreSQL(PrivatePostgreSQL):
@@ -33,7 +36,13 @@ def own_server(place: Place) -> Iterator[None]:
     if place.vendor != "postgresql":
         yield
         return
-    server = TidyPostgreSQL()
+    with at_server(place, TidyPostgreSQL()):
+        yield
+
+
+@contextmanager
+def at_server(place: Place, server: V) -> Iterator[V]:
+    """Start the server, have this process and those that it starts use it, with empty tables, and remove it."""
     try:
         server.start()
         settings = server.settings()
@@ -43,7 +52,7 @@ def own_server(place: Place) -> Iterator[None]:
             place.server.create()
             call_command("migrate", verbosity=0)
             try:
-                yield
+                yield server
             finally:
                 connections.close_all()
     finally:

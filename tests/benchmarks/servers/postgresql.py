@@ -15,7 +15,7 @@ class PostgreSQLServer:
     """A database on a PostgreSQL server, made through its database ``postgres``."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self._name = self.name = name
 
     def create(self) -> None:
         with self._connect("postgres") as connection:
