@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin import AdminSite
 from django.contrib.admin.utils import unquote
 from django.core.exceptions import PermissionDenied
-from django.db.models import prefetch_related_objects
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.db.models import Model, prefetch_related_objects
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.template.loader import select_template
 from django.template.response import TemplateResponse
 from django.urls import path, reverse
@@ -16,10 +19,14 @@ from django.utils.http import urlencode
 from django.utils.text import Truncator, capfirst
 from django.utils.translation import gettext
 
+from ..conf import get_settings
 from ..policy.filter_values import FilterError
 from ..store.clock import database_now
 from ..store.search.jobs import find_jobs_of_object
+from .site.app_index import index_url
+from .site.databases import on_named_database, row_text
 from .site.labels import filter_error_text, format_duration, run_duration, state_label, wait_duration
+from .site.named_addresses import name_database
 from .site.page_admin import page_frame
 from .site.paging import CURSOR_PARAMETER, page_time, paging_of
 from .site.times import format_timestamp
@@ -28,6 +35,27 @@ if TYPE_CHECKING:
     _Admin = admin.ModelAdmin[Any]
 else:
     _Admin = object
+
+
+@dataclass(frozen=True, slots=True)
+class _Pages:
+    """The page of a row's jobs, which each database has."""
+
+    admin_site: AdminSite
+
+    @property
+    def section_url(self) -> str:
+        """The dashboard."""
+        return index_url(self.admin_site)
+
+    def only_database(self) -> str | None:
+        """Return none: each may have jobs of the row."""
+        return None
+
+    def refuse(self, request: HttpRequest, text: str) -> HttpResponseBase:
+        """Go to the dashboard and say what was wrong."""
+        messages.error(request, text)
+        return HttpResponseRedirect(self.section_url)
 
 
 class JobsForObjectMixin(_Admin):
@@ -54,11 +82,14 @@ class JobsForObjectMixin(_Admin):
         names = response.template_name
         parent = select_template([names] if isinstance(names, str) else list(names))
         response.template_name = "admin/django_jobs/job/jobs_link.html"
-        response.context_data |= {"jobs_parent": parent, "jobs_url": self._url("jobs", row.pk)}
+        response.context_data |= {"jobs_parent": parent, "jobs_url": self._jobs_url(row)}
         return response
 
-    def jobs_view(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def jobs_view(self, request: HttpRequest, object_id: str) -> HttpResponseBase:
         """List the jobs by pages. At most ten statements."""
+        return on_named_database(partial(self._list_jobs, object_id=object_id), _Pages(self.admin_site))(request)
+
+    def _list_jobs(self, request: HttpRequest, *, object_id: str) -> HttpResponse:
         # PostgreSQL's texts have no NUL character, and so no key has one.
         row = None if "\0" in object_id else self.get_object(request, unquote(object_id))
         if row is None:
@@ -78,6 +109,7 @@ class JobsForObjectMixin(_Admin):
         rows = [
             {
                 "job": job,
+                "id_text": row_text(job.pk),
                 "url": reverse(f"{site.name}:django_jobs_job_change", args=[job.pk]),
                 "state": state_label(job.state),
                 "waited": format_duration(wait_duration(job, now=now)),
@@ -99,6 +131,11 @@ class JobsForObjectMixin(_Admin):
         }
         request.current_app = site.name
         return TemplateResponse(request, "admin/django_jobs/job/related_jobs.html", context)
+
+    def _jobs_url(self, row: Model) -> str:
+        """Return the address of the row's jobs, in the database of the row if that holds jobs."""
+        address, alias = self._url("jobs", row.pk), row._state.db
+        return name_database(address, alias) if alias in get_settings().databases[1:] else address
 
     def _url(self, name: str, *args: Any) -> str:
         return reverse(f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{name}", args=args)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from django.contrib import admin
 from django.contrib.admin.models import LogEntry
 from django.core.management import call_command
 from django.db.models import Model, QuerySet
@@ -24,8 +25,10 @@ from tests import factories
 from tests.admin.every_page import make_rows, page_addresses
 from tests.admin.staff import INDEX, log_in, url
 from tests.admin.test_links import links_of
+from tests.admin.test_related_jobs import CustomerAdmin, read_urls
 from tests.databases import chosen_vendor
 from tests.more_databases import created, known, migrated_file
+from tests.sampleapp.models import Customer
 
 pytestmark = pytest.mark.usefixtures("_databases")
 
@@ -349,3 +352,33 @@ def test_a_page_of_a_database_that_is_down_says_so_and_leads_to_the_others(
             assert "The database asia does not answer." in response.content.decode()
             assert "database=eu" in response.content.decode()
         assert admin_client.get(named(str(INDEX), "eu")).status_code == 200
+
+
+@pytest.fixture
+def _customers() -> Iterator[None]:
+    admin.site.register(Customer, CustomerAdmin)
+    read_urls()
+    yield
+    admin.site.unregister([Customer])
+    read_urls()
+
+
+@pytest.mark.usefixtures("_customers")
+def test_the_jobs_of_a_project_s_row_are_those_of_the_database_that_the_address_names(admin_client: Client) -> None:
+    ada = Customer.objects.create(name="ada")
+    for alias in ("us", "eu", "default"):
+        put(factories.make_job(name=f"shop.{alias}", arguments={"customer_id": ada.pk}), alias)
+    address = reverse("admin:sampleapp_customer_jobs", args=[ada.pk])
+    page = admin_client.get(named(address, "eu")).content.decode()
+    assert "shop.eu" in page
+    assert "shop.default" not in page
+    links = [
+        link
+        for link in links_of(page, named(address, "eu"))
+        if "/job/" in link and link.endswith("/change/?database=eu")
+    ]
+    assert len(links) == 1
+    assert f'href="{named(address, "us")}"' in page
+    assert "shop.default" in admin_client.get(address).content.decode()
+    refused = admin_client.get(named(address, "asia"), follow=True)
+    assert "Expected a database of jobs, got asia." in refused.content.decode()

@@ -33,13 +33,13 @@ class DocumentAdmin(JobsForObjectMixin, admin.ModelAdmin):  # type: ignore[type-
 def _registered() -> Iterator[None]:
     admin.site.register(Customer, CustomerAdmin)
     admin.site.register(Document, DocumentAdmin)
-    _read_urls()
+    read_urls()
     yield
     admin.site.unregister([Customer, Document])
-    _read_urls()
+    read_urls()
 
 
-def _read_urls() -> None:
+def read_urls() -> None:
     importlib.reload(importlib.import_module("testproject.test_urls"))
     clear_url_caches()
 

@@ -38,7 +38,9 @@ OF_ONE_LIST = ("below", "p", "e", "ids")
 class Section(Protocol):
     """The pages of one model, as the wrapper knows them: a ``PageAdmin``."""
 
-    admin_site: AdminSite
+    @property
+    def admin_site(self) -> AdminSite:
+        """The site on which they are."""
 
     @property
     def section_url(self) -> str:
@@ -133,7 +135,8 @@ class _Answer:
     def __init__(self, request: HttpRequest, section: Section, alias: str, *, is_of_row: bool) -> None:
         self._request, self._section, self._alias = request, section, alias
         self._is_of_row = is_of_row
-        self._root = index_url(section.admin_site)
+        self._index = index_url(section.admin_site)
+        self._roots = (self._index, request.path)
 
     def of(self, view: Callable[[], HttpResponseBase]) -> HttpResponseBase:
         """Return it; a page that says so if the database does not answer."""
@@ -151,7 +154,7 @@ class _Answer:
             response.render = self._rendering(response)  # type: ignore[method-assign]  # is called after the view
         elif isinstance(response, StreamingHttpResponse) and not response.is_async:
             response.streaming_content = _in_context(iter(response))
-        name_in_response(response, self._alias, root=self._root)
+        name_in_response(response, self._alias, roots=self._roots)
         return response
 
     def _rendering(self, response: SimpleTemplateResponse) -> Callable[[], SimpleTemplateResponse]:
@@ -167,7 +170,7 @@ class _Answer:
         """Return a link to the same list of each database; from a row's page to the list."""
         only = self._section.only_database()
         if only is not None:
-            address = self._root
+            address = self._index
         elif self._is_of_row:
             address = self._section.section_url
         else:
@@ -188,7 +191,7 @@ class _Answer:
         text = gettext("The database %(name)s does not answer.") % {"name": self._alias}
         context = {**site.each_context(self._request), "title": text, "jobs_databases": self._switch()}
         page = TemplateResponse(self._request, "admin/django_jobs/database_down.html", context, status=503)
-        name_in_response(page, self._alias, root=self._root)
+        name_in_response(page, self._alias, roots=self._roots)
         return page
 
 

@@ -34,15 +34,16 @@ def name_database(address: str, alias: str, *, separator: str = "&") -> str:
     return f"{path}?{query}{separator if query else ''}{PARAMETER}={alias}{mark}{fragment}"
 
 
-def name_in_html(html: str, alias: str, *, root: str) -> str:
+def name_in_html(html: str, alias: str, *, roots: tuple[str, ...]) -> str:
     """Return a page, or a part of one, whose links and forms name the database.
 
-    ``root``: the addresses that begin with it, and those that are a query alone, are of pages that show a database.
+    ``roots``: addresses that begin with one of them, and those that are a query alone, are of pages that show a
+    database.
     Text is left alone: a quotation mark in it is escaped.
     """
 
     def is_of_database(address: str) -> bool:
-        return address.startswith((root, "?"))
+        return address.startswith((*roots, "?"))
 
     def attribute(name: str, address: str) -> str:
         named = name_database(address, alias, separator="&amp;") if is_of_database(address) else address
@@ -62,16 +63,16 @@ def name_in_html(html: str, alias: str, *, root: str) -> str:
     return _PLACES.sub(place, html)
 
 
-def name_in_response(response: HttpResponseBase, alias: str, *, root: str) -> None:
+def name_in_response(response: HttpResponseBase, alias: str, *, roots: tuple[str, ...]) -> None:
     """Have a page, a redirect, or the JSON that a script shows, name the database; a page when it is rendered."""
 
     def html(text: str) -> str:
-        return name_in_html(text, alias, root=root)
+        return name_in_html(text, alias, roots=roots)
 
     def value(text: str) -> str:
-        return name_database(text, alias) if text.startswith(root) else html(text)
+        return name_database(text, alias) if text.startswith(roots) else html(text)
 
-    if (location := response.get("Location", "")).startswith((root, "?")):
+    if (location := response.get("Location", "")).startswith((*roots, "?")):
         response["Location"] = name_database(location, alias)
     rewrites: dict[str, Callable[[str], Any]] = {"text/html": html, "application/json": value}
     if isinstance(response, SimpleTemplateResponse) and not response.is_rendered:

@@ -106,7 +106,7 @@ class PageAdmin(_ModelAdmin[M]):
         """Add a message; where jobs are in several databases it names its own: any tab may show it."""
         if get_settings().has_many_databases:
             alias = current_database()
-            text = name_in_html(conditional_escape(message), alias, root=index_url(self.admin_site))
+            text = name_in_html(conditional_escape(message), alias, roots=(index_url(self.admin_site),))
             message = format_html("<bdi>{}</bdi>: {}", alias, SafeString(text))
         super().message_user(request, message, *args, **kwargs)
 
