@@ -57,6 +57,7 @@ ON_ONE_DATABASE = {
         "admin/test_schedules.py", "admin/test_workers.py",
         "process/test_cancelling.py", "process/test_costs.py", "process/test_forks.py", "process/test_graphs.py",
         "process/test_frozen_server.py", "process/test_many_servers.py",
+        "process/test_networks.py",
         "process/test_job_processes.py", "process/test_leaks.py", "process/test_message_chaos.py",
         "process/test_process_setup.py",
         "process/test_start_methods.py", "process/test_stopping.py", "process/test_thread_deaths.py",

@@ -60,6 +60,13 @@ async def wait_for_file_async(path: str) -> int:
     return os.getpid()
 
 
+@job(atomic=True)
+def count_visit_before(customer_id: int, path: str) -> None:
+    """Add one visit, and wait for ``path`` in the same transaction; the row stays locked."""
+    Customer.objects.filter(pk=customer_id).update(visits=F("visits") + 1)
+    wait_for_file.function(path)
+
+
 @job
 async def read_visits_after(customer_id: int, path: str) -> int:
     """Read in the job's own database, wait for ``path``, and read again on the same connection."""

@@ -16,10 +16,14 @@ from .base import PrivateServer, find_program
 
 
 class PrivatePostgreSQL(PrivateServer):
-    """Everybody on this host is trusted; all settings are the server's defaults."""
+    """Everybody on this host is trusted; all settings are the server's defaults, but for ``settings_of_server``."""
 
     user = "postgres"
     FAST, IMMEDIATE = signal.SIGINT, signal.SIGQUIT
+
+    def __init__(self, **settings_of_server: str) -> None:
+        self._settings_of_server = {"listen_addresses": "127.0.0.1", **settings_of_server}
+        super().__init__()
 
     def _make(self) -> None:
         self._initdb = find_program("initdb", "usr/lib/postgresql/*/bin", "usr/pgsql-*/bin")
@@ -35,8 +39,13 @@ class PrivatePostgreSQL(PrivateServer):
         assert self._postgres is not None
         return [
             self._postgres, "-D", str(self.folder / "data"), "-p", str(self.port), "-k", str(self.folder),
-            "-c", "listen_addresses=127.0.0.1",
+            *(f"--{name}={value}" for name, value in self._settings_of_server.items()),
         ]  # fmt: skip
+
+    def trust(self, address: str) -> None:
+        """Let another host connect; before the start."""
+        with (self.folder / "data" / "pg_hba.conf").open("a") as file:
+            file.write(f"host all all {address}/32 trust\n")
 
     def settings(self) -> dict[str, str]:
         return {"HOST": "127.0.0.1", "PORT": str(self.port), "USER": "postgres", "PASSWORD": ""}
