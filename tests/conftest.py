@@ -25,6 +25,8 @@ EVERY_VERSION_FOLDERS = {"admin"}
 
 ON_ONE_DATABASE = {
     "sqlite": (
+        "admin/dead_letters/test_bulk_actions.py", "admin/dead_letters/test_dead_letters.py",
+        "admin/jobs/test_bulk_actions.py", "admin/test_back.py",
         "admin/test_control_characters.py", "admin/test_dashboard.py", "admin/test_menu.py", "admin/test_secrets.py",
         "admin/test_site.py", "admin/test_times.py", "web/test_admin.py",
         "contrib/mail/test_refusals.py", "contrib/mail/test_settings.py",
@@ -40,6 +42,8 @@ ON_ONE_DATABASE = {
         "contrib/sentry/test_check_ins.py", "contrib/sentry/test_errors.py", "contrib/sentry/test_spans.py",
         "brokers/test_drivers.py", "brokers/test_kafka.py", "brokers/test_rabbitmq.py", "brokers/test_redis.py",
         "brokers/test_settings.py", "brokers/test_sqs.py",
+        "docs/test_blocks.py", "docs/test_contributing.py", "docs/test_docs.py", "docs/test_internals.py",
+        "docs/test_made.py", "docs/test_performance.py", "docs/test_sentences.py", "docs/test_site.py",
         "moved/test_django_q2.py", "moved/test_rq.py",
         "process/test_burst.py", "process/test_chunks.py", "process/test_killing.py",
         "process/test_misbehaving_jobs.py", "process/test_openapi.py", "process/test_process_signals.py",

@@ -14,7 +14,7 @@ from tests.sampleapp import jobs as sample
 
 from .conftest import StartWorker
 
-JOBS, ROUNDS = 20_000, 5
+ROUNDS = 5
 MIB = 1 << 20
 
 
@@ -53,13 +53,14 @@ def _run(number: int) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_a_hundred_thousand_jobs_leave_a_worker_as_it_was(start_worker: StartWorker) -> None:
+@pytest.mark.parametrize("jobs", [8_000, pytest.param(20_000, marks=pytest.mark.release)])
+def test_rounds_of_jobs_leave_a_worker_as_it_was(start_worker: StartWorker, jobs: int) -> None:
     worker = start_worker("--concurrency", "4")
-    _run(JOBS)
+    _run(jobs)
     pid = Worker.objects.get().pid
     before, connected = _held(pid), _connections()
     for _ in range(ROUNDS - 1):
-        _run(JOBS)
+        _run(jobs)
     after = _held(pid)
     assert (after["threads"], after["files"], _connections()) == (
         before["threads"],

@@ -86,7 +86,7 @@ def test_async_jobs_are_given_results_too() -> None:
 
 @pytest.mark.slow
 def test_a_long_chain_needs_no_deep_stack() -> None:
-    links, limit = 300, sys.getrecursionlimit()
+    links, limit = 150, sys.getrecursionlimit()
     sys.setrecursionlimit(len(inspect.stack()) + links - 50)
     try:
         jobs = chain(sample.add.s(0, 1), *[sample.add.s(1)] * (links - 1)).enqueue()

@@ -37,7 +37,7 @@ from tests.crashing import crash_at_every_point
 from tests.factories import ago, make_job, make_letter
 
 NOW = timedelta(0)
-EXAMPLES, STEPS = (300, 80) if "DJANGO_JOBS_TEST_LONG" in os.environ else (25, 30)
+EXAMPLES, STEPS = (300, 80) if "DJANGO_JOBS_TEST_LONG" in os.environ else (10, 30)
 PRINTS = ["a" * 32, "b" * 32, "c" * 32]
 AT_ONCE = {State.DEAD: timedelta(0)}
 
