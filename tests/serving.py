@@ -16,7 +16,7 @@ from typing import Literal
 from tests.databases import OUTPUT, ROOT
 from tests.required import is_missing
 
-START_SECONDS = 30
+START_SECONDS = 60
 Interface = Literal["wsgi", "asgi"]
 
 

@@ -26,7 +26,7 @@ from django_jobs.policy.cloud_events import received_id
 
 from .contract import Harness
 
-SECONDS = 20.0
+SECONDS = 60.0
 
 
 def message(topic: str, number: int, *, key: str | None = "k", body: bytes | None = None) -> OutgoingMessage:

@@ -29,7 +29,7 @@ class PrivateServer:
     """
 
     user: str
-    START_SECONDS = 30
+    START_SECONDS = 60
     FAST, IMMEDIATE = signal.SIGTERM, signal.SIGTERM
 
     def __init__(self) -> None:

@@ -144,7 +144,7 @@ def test_a_change_wakes_the_scheduler(start_worker: StartWorker) -> None:
     start_worker()
     wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
     _save_one_due_soon()
-    wait_until(lambda: Job.objects.filter(state="succeeded").exists(), seconds=10)
+    wait_until(lambda: Job.objects.filter(state="succeeded").exists(), "the one that is due soon to run")
 
 
 @pytest.mark.skipif(chosen_vendor() != "postgresql", reason="elsewhere it is not woken")
@@ -153,7 +153,7 @@ def test_a_change_wakes_a_process_that_only_fires_schedules(start_worker: StartW
     worker = start_worker("--scheduler-only", POLL_INTERVAL=600)
     wait_until(lambda: CronSchedule.objects.filter(defined_at__isnull=False).exists(), "the worker to be in step")
     _save_one_due_soon()
-    wait_until(Tick.objects.exists, seconds=10)
+    wait_until(Tick.objects.exists, "the one that is due soon to fire")
     assert worker.stop() == 0, worker.output
 
 
@@ -172,7 +172,7 @@ def test_a_tick_by_hand_that_waits_fires_soon_after_the_jobs_end(start_worker: S
     first = wait_until(running.first)
     assert run_schedule(row).outcome == "waiting"
     cancel(first)
-    wait_until(running.exclude(pk=first.pk).exists, "the one that waited to run", seconds=10)
+    wait_until(running.exclude(pk=first.pk).exists, "the one that waited to run")
 
 
 def test_a_worker_that_only_schedules_runs_no_job_and_is_not_counted_on(start_worker: StartWorker) -> None:

@@ -17,12 +17,11 @@ import pytest
 from django_jobs.models import Job
 from django_jobs.web import status_url
 from django_jobs.web.tokens import create_token
+from tests.concurrency import DEADLINE_SECONDS
 from tests.misbehaving import jobs as misbehaving
 from tests.process.conftest import StartWorker
 from tests.sampleapp import jobs as sample
 from tests.serving import Interface, serving
-
-DEADLINE_SECONDS = 30
 
 
 @pytest.fixture(params=["wsgi", "asgi"])

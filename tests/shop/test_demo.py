@@ -83,7 +83,7 @@ def test_served_shop_answers_until_it_is_stopped(tmp_path: Path) -> None:
         assert page.status == 200
 
     process.send_signal(signal.SIGINT)
-    rest, _ = process.communicate(timeout=30)
+    rest, _ = process.communicate(timeout=60)
 
     assert process.returncode == 0, output + rest
     assert rest.endswith("Stopped.\n")

@@ -22,7 +22,7 @@ def stamped(offset=timedelta(0)):
 def test_the_databases_time_is_aware_and_the_same_instant_as_here():
     """The servers of the tests run on this machine, so a wrong time zone would show."""
     assert database_now().utcoffset() == timedelta(0)
-    assert abs(database_now() - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(database_now() - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_the_expression_writes_the_same_time_as_the_value():
@@ -51,7 +51,7 @@ def test_the_expression_can_be_compared_in_a_filter():
 def test_time_goes_on_within_a_transaction():
     with transaction.atomic():
         first = database_now()
-        deadline = first + timedelta(seconds=20)
+        deadline = first + timedelta(minutes=1)
         while (second := database_now()) == first:
             assert datetime.now(UTC) < deadline
         assert second > first
@@ -64,8 +64,8 @@ def test_a_session_in_another_time_zone_stamps_the_same_instants():
     with connection.cursor() as cursor:
         cursor.execute("SET time_zone = '+09:00'")
         try:
-            assert abs(stamped() - datetime.now(UTC)) < timedelta(seconds=5)
-            assert abs(database_now() - datetime.now(UTC)) < timedelta(seconds=5)
+            assert abs(stamped() - datetime.now(UTC)) < timedelta(minutes=1)
+            assert abs(database_now() - datetime.now(UTC)) < timedelta(minutes=1)
         finally:
             cursor.execute("SET time_zone = 'SYSTEM'")
 
@@ -98,4 +98,4 @@ def test_an_answer_that_took_long_does_not_put_the_clock_back():
 
 
 def test_a_clock_that_was_never_set_shows_the_hosts_time():
-    assert abs(DatabaseClock().now() - datetime.now(UTC)) < timedelta(seconds=5)
+    assert abs(DatabaseClock().now() - datetime.now(UTC)) < timedelta(minutes=1)
