@@ -51,6 +51,8 @@ ROWS: Mapping[str, tuple[Row, ...]] = {
     ),
     "pruning": (
         *RATE,
+        Row("worker_us", "worker's CPU of a job, us"),
+        Row("server_us", "server's CPU of a job, us"),
         Row("pruned", "pruned meanwhile"),
         Row("size_mib", "size of the tables in the end, MiB"),
         Row("last_size_to_first", "size after two cycles to after one"),
