@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from asgiref.sync import sync_to_async
 
 from .arguments.metadata import write_metadata
-from .conf.database import current_database
+from .conf.database import current_database, public_id
 from .exceptions import Cancel, NoCurrentJobError, PayloadTooLargeError
 from .policy.metadata import COPY_OF, SCHEDULE_KEY
 
@@ -120,6 +120,11 @@ class JobContext:
         self._last_total: int | None = None
         self._cancel_checked_at = -CANCEL_CHECK_INTERVAL_SECONDS
         self._is_cancel_requested = False
+
+    @property
+    def public_id(self) -> int | str:
+        """The job's id as people see it: its number, or ``eu:4711`` if jobs are in several databases."""
+        return public_id(self.job_id, database=self.database)
 
     @property
     def enqueued_at(self) -> datetime:

@@ -1,7 +1,7 @@
 """Log records about one job: each begins with the job, and has its fields for handlers and formatters.
 
-The fields are ``job_id``, ``job_name``, ``queue_name``, ``attempt`` and ``request_id``, the value of that key in the
-job's metadata. What is not known is None.
+The fields are ``job_id``, a number, ``database``, the alias of the job's, ``job_name``, ``queue_name``, ``attempt`` and
+``request_id``, the value of that key in the job's metadata. What is not known is None.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from django.db.models import Model
 
 from .arguments.metadata import read_metadata
 from .conf import get_settings
+from .conf.database import current_database, public_id
 from .exceptions import SerializationError
 from .policy.printable import printable
 from .policy.redact import redact
@@ -53,12 +54,14 @@ def log_job(
 ) -> None:
     """Log ``job 7 (shop.send) <text>`` with the job's fields, if the logger takes records of this level.
 
+    ``job eu:7`` if jobs are in several databases.
+
     ``text`` goes on where the job stops: ``"succeeded in %.3f s"``. Makes no statement.
     """
     if logger.isEnabledFor(level):
         fields = job_fields(job)
         message = f"job %s (%s) {text}"
-        named = (fields["job_id"], fields["job_name"], *args)
+        named = (public_id(fields["job_id"], database=fields["database"]), fields["job_name"], *args)
         logger.log(level, message, *named, exc_info=exc_info, extra=fields, stacklevel=2)
 
 
@@ -69,6 +72,7 @@ def job_fields(job: LoggedJob) -> dict[str, Any]:
     metadata = vars(job).get("metadata") if is_row else getattr(job, "metadata", None)
     return record_fields(
         job_id=getattr(job, "pk" if is_row else "job_id"),
+        database=job._state.db if isinstance(job, Model) else None,
         job_name=job.name,
         queue_name=job.queue_name,
         attempt=job.attempt,
@@ -79,14 +83,19 @@ def job_fields(job: LoggedJob) -> dict[str, Any]:
 def record_fields(
     *,
     job_id: int | None = None,
+    database: str | None = None,
     job_name: str | None = None,
     queue_name: str | None = None,
     attempt: int | None = None,
     request_id: object = None,
 ) -> dict[str, Any]:
-    """Return the fields of a record, without control characters in their texts."""
+    """Return the fields of a record, without control characters in their texts.
+
+    ``database``: that of the job, by default the one that this code acts on.
+    """
     return {
         "job_id": job_id,
+        "database": None if job_id is None else database or current_database(),
         "job_name": None if job_name is None else printable(job_name),
         "queue_name": None if queue_name is None else printable(queue_name),
         "attempt": attempt,

@@ -303,6 +303,13 @@ def check_predecessors(name: str, jobs: Sequence[Any], on_dead: object) -> tuple
     return [job.pk for job in jobs], OnDead(str(on_dead))
 
 
+def _database_of(job: Any) -> str:
+    """Return the alias of a row, or of what stands for a job."""
+    state = getattr(job, "_state", None)
+    alias: str = job.database if state is None else state.db
+    return alias
+
+
 def common_database(name: str, jobs: Sequence[Any], *, known: str | None = None) -> str | None:
     """Return the database of all of the jobs, and of others that are ``known``; None if all jobs are in one anyway.
 
@@ -310,7 +317,7 @@ def common_database(name: str, jobs: Sequence[Any], *, known: str | None = None)
     """
     if not get_settings().has_many_databases:
         return None
-    found = [*([known] if known is not None else []), *(job._state.db for job in jobs)]  # Django's own
+    found = [*([known] if known is not None else []), *map(_database_of, jobs)]
     if other := next((alias for alias in found if alias != found[0]), None):
         raise ConfigurationError(f"{name}: expected jobs of one database, got some of {found[0]!r} and of {other!r}")
     return found[0] if found else None

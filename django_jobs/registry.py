@@ -11,6 +11,7 @@ from .functions.origin import Origin, derived_name, is_lambda, is_same_object, s
 from .options import JobOptions, UsingOptions
 from .policy.graph import OnDead
 from .policy.hints import find_near
+from .policy.job_ids import JobId
 from .policy.limits import RequiredPermit
 
 if TYPE_CHECKING:
@@ -115,8 +116,8 @@ class JobSource(Protocol):
     def definition_of(self, given: object, /) -> DefinedJob | None:
         """Return the job that an object of the other way stands for, None for any other object."""
 
-    def job_id_of(self, given: str, /) -> int | None:
-        """Return the id of the job that an id of the other way stands for, None for any other text. No statement."""
+    def find_job_id(self, given: str, /) -> JobId | None:
+        """Return the job that an id of the other way stands for, None for any other text. No statement."""
 
 
 _definitions: dict[str, DefinedJob] = {}
@@ -135,9 +136,15 @@ def as_definition(given: object) -> DefinedJob | None:
     return next((found for source in _sources if (found := source.definition_of(given)) is not None), None)
 
 
+def find_job_id(given: str) -> JobId | None:
+    """Return the job that the id of another way stands for, such as that of a Task's result; else None."""
+    return next((found for source in _sources if (found := source.find_job_id(given)) is not None), None)
+
+
 def job_id_of(given: str) -> int | None:
-    """Return the id of the job that the id of another way stands for, such as that of a Task's result; else None."""
-    return next((found for source in _sources if (found := source.job_id_of(given)) is not None), None)
+    """Return the number of this job alone."""
+    found = find_job_id(given)
+    return None if found is None else found.number
 
 
 def register(definition: DefinedJob) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.db import connection
@@ -11,6 +12,7 @@ from pytest_django import DjangoDbBlocker
 from django_jobs.store import notify
 from tests.databases import ROOT, chosen_vendor, used_vendors
 from tests.flushing import make_waits_short, permissions, quick_flush
+from tests.more_databases import copies, known, migrated_file
 from tests.programs import environment_of_programs
 from tests.trouble import Trouble
 
@@ -36,7 +38,8 @@ ON_ONE_DATABASE = {
         "contrib/celery/test_options.py",
         "contrib/celery/test_schedules.py", "contrib/celery/test_tasks.py",
         "contrib/tasks/test_alias.py", "contrib/tasks/test_conformance.py", "contrib/tasks/test_ids.py",
-        "store/enqueue/test_many_databases.py", "process/test_many_databases.py",
+        "store/enqueue/test_many_databases.py", "process/test_many_databases.py", "web/test_many_databases.py",
+        "contrib/tasks/test_many_databases.py", "contrib/celery/test_many_databases.py",
         "contrib/tasks/test_source.py", "contrib/opentelemetry/test_shop.py", "contrib/opentelemetry/test_spans.py",
         "contrib/debug_toolbar/test_panel.py",
         "contrib/sentry/test_check_ins.py", "contrib/sentry/test_errors.py", "contrib/sentry/test_spans.py",
@@ -143,6 +146,23 @@ def worker_environment(transactional_db: None) -> dict[str, str]:
     Put a JSON object into ``DJANGO_JOBS_TEST_OPTIONS`` to give that process settings of its own.
     """
     return environment_of_programs()
+
+
+@pytest.fixture(scope="session")
+def database_template(
+    tmp_path_factory: pytest.TempPathFactory, django_db_setup: None, django_db_blocker: DjangoDbBlocker
+) -> Path:
+    """A SQLite file with all tables, of which copies are databases."""
+    with django_db_blocker.unblock():
+        return migrated_file(tmp_path_factory.mktemp("databases") / "template.sqlite3")
+
+
+@pytest.fixture
+def eu_and_us(database_template: Path, tmp_path: Path, transactional_db: None) -> Iterator[dict[str, Any]]:
+    """Have jobs in three databases: that of the test, and two files."""
+    entries = copies(database_template, tmp_path, "eu", "us")
+    with known(entries):
+        yield entries
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
@@ -50,6 +51,12 @@ def migrated_file(path: Path) -> Path:
         with connections["template"].cursor() as cursor:
             cursor.execute("PRAGMA journal_mode = DELETE")  # one file, which can be copied
     return path
+
+
+def copies(template: Path, folder: Path, *aliases: str) -> dict[str, Any]:
+    """Return entries of DATABASES for copies of a SQLite file."""
+    engine = "django.db.backends.sqlite3"
+    return {alias: {"ENGINE": engine, "NAME": str(shutil.copy(template, folder / alias))} for alias in aliases}
 
 
 def _real_ensure_connection() -> Any:

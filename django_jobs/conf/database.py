@@ -15,6 +15,7 @@ from typing import Any
 from django.utils.module_loading import import_string
 
 from ..exceptions import ConfigurationError
+from ..policy.job_ids import JobId, format_job_id
 from . import get_settings
 from .fields import SETTING
 
@@ -34,6 +35,15 @@ def current_database() -> str:
 def chosen_database() -> str | None:
     """Return the alias that ``use_database`` has set here, None outside of it."""
     return _current.get()
+
+
+def public_id(number: int, *, database: str | None = None) -> int | str:
+    """Return the id by which people and addresses name a job: its number, or ``eu:4711`` if jobs are in several.
+
+    ``database``: that of the job, by default the one that this code acts on.
+    """
+    several = get_settings().has_many_databases
+    return format_job_id(JobId((database or current_database()) if several else None, number))
 
 
 @contextmanager

@@ -55,9 +55,9 @@ def _count_future_instants(using: str) -> list[tuple[str, int]]:
     return list(found.items())
 
 
-def _find_uncallable(using: str) -> list[tuple[int, str]]:
+def _find_uncallable(using: str) -> list[tuple[int | str, str]]:
     """Return waiting jobs whose arguments do not fit the function's signature, with the error."""
-    found: list[tuple[int, str]] = []
+    found: list[tuple[int | str, str]] = []
     for job in doctor_rows.waiting_jobs(limit=MAX_CALLS_CHECKED, using=using):
         definition = registry.find(job.name)
         if definition is None:
@@ -66,7 +66,7 @@ def _find_uncallable(using: str) -> list[tuple[int, str]]:
             args, kwargs = definition.signature.call_arguments(decode(fill_in_results(job.arguments, _RESULTS)))
             definition.signature.signature.bind(*args, **kwargs)
         except Exception as error:  # noqa: BLE001 - loading a model instance may raise anything
-            found.append((job.pk, f"{type(error).__name__}: {error}"))
+            found.append((job.public_id, f"{type(error).__name__}: {error}"))
             if len(found) == MAX_CALLS_REPORTED:
                 break
     return found

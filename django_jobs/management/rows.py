@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from .. import operations
+from ..conf.database import public_id
 from ..exceptions import JobsError
 from ..models import CronSchedule, EnqueueKey, Job, JobLog, Tick, Worker
 from ..policy.cron_words import describe_cron
@@ -27,7 +28,7 @@ JOB_COLUMNS = ("id", "state", "name", "queue_name", "priority", "attempt", "max_
 def job_row(job: Job) -> dict[str, Any]:
     """Return the job's columns; times are ISO 8601 in UTC, secrets are redacted."""
     return {
-        "id": job.pk,
+        "id": job.public_id,
         "name": job.name,
         "queue_name": job.queue_name,
         "priority": job.priority,
@@ -161,14 +162,18 @@ def schedule_row(schedule: CronSchedule, last: Tick | None) -> dict[str, Any]:
         "last_due_at": _iso(last.due_at) if last else None,
         "last_outcome": last.outcome if last else None,
         "last_reason": (last.reason or None) if last else None,
-        "last_job": last.job_id if last else None,
+        "last_job": _job_of(last) if last else None,
     }
+
+
+def _job_of(tick: Tick) -> int | str | None:
+    return None if tick.job_id is None else public_id(tick.job_id, database=tick._state.db)
 
 
 def worker_row(worker: Worker) -> dict[str, Any]:
     """Return one worker process."""
     return {
-        "id": worker.pk,
+        "id": public_id(worker.pk, database=worker._state.db),
         "hostname": worker.hostname,
         "pid": worker.pid,
         "release": worker.release or None,

@@ -16,7 +16,7 @@ from django.db.models import OuterRef, Subquery
 
 from .. import operations, registry
 from ..conf import get_settings
-from ..conf.database import chosen_database, current_database
+from ..conf.database import chosen_database, current_database, public_id
 from ..conf.readers import as_queue_name
 from ..exceptions import ArgumentsError, ConfigurationError, JobsError, UnknownJobError
 from ..models import CronSchedule, Job, Queue, Tick, Worker
@@ -100,7 +100,7 @@ def show(job_id: int) -> dict[str, Any]:
     """Return one job with its ``attempts`` and ``why`` it does not run. Raises UnknownJobError."""
     job = Job.objects.filter(pk=job_id).first()
     if job is None:
-        raise UnknownJobError(f"there is no job {job_id}; it may have been pruned or purged")
+        raise UnknownJobError(f"there is no job {public_id(job_id)}; it may have been pruned or purged")
     running = log_row(job.log) if job.state == State.RUNNING else None
     keys = [key_row(key) for key in operations.keys_of_job(job_id)]
     row = {**job_row(job), **expiry_row(job), "why": reason_text(job), "keys": keys or None}
@@ -216,7 +216,9 @@ def kill_worker(worker_id: int, *, blamed: int | None) -> None:
     if operations.kill_worker(worker_id, job_id=blamed, by=actor()):
         return
     if blamed is not None and not Job.objects.running().filter(pk=blamed, worker=worker_id).exists():
-        raise JobsError(f"expected a running job of worker {worker_id}, got job {blamed}; see 'manage.py jobs show'")
+        raise JobsError(
+            f"expected a running job of worker {worker_id}, got job {public_id(blamed)}; see 'manage.py jobs show'"
+        )
     raise JobsError(_why_not_ended(worker_id))
 
 

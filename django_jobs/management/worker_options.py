@@ -15,7 +15,7 @@ from ..conf import get_settings
 from ..conf.database import check_database
 from ..conf.readers import as_queue_name
 from ..exceptions import ConfigurationError
-from ..policy.job_ids import parse_job_id
+from ..policy.job_ids import JobId, format_job_id, parse_job_id
 from ..policy.printable import printable
 from ..worker.options import POOLS, THREADS, WorkerOptions
 from ..worker.process.run import supervise
@@ -158,7 +158,7 @@ def positive_int(text: str) -> int:
 
 
 class NumberInDatabase(int):
-    """The number of a job that was given with its database, as ``eu:4711``."""
+    """The number of a job, or worker, that was given with its database, as ``eu:4711``."""
 
     database: str
 
@@ -167,15 +167,33 @@ def job_id(text: str) -> int:
     """Return the id of a job; ``text`` may be the id of a Task's result."""
     if text.isascii() and text.isdecimal():
         return int(text)
+    settings = get_settings()
+    if (given := parse_job_id(text, databases=settings.aliases)) is not None:
+        return _number_in(given)
+    if (found := registry.find_job_id(text)) is not None:
+        return _number_in(found._replace(database=found.database or settings.database))
+    raise ArgumentTypeError(f"expected the id of a job, such as {_example_id()}, or of a Task's result; got {text!r}")
+
+
+def worker_id(text: str) -> int:
+    """Return the id of a worker."""
     given = parse_job_id(text, databases=get_settings().aliases)
-    if given is not None and given.database is not None:
-        number = NumberInDatabase(given.number)
-        number.database = given.database
-        return number
-    found = registry.job_id_of(text)
-    if found is None:
-        raise ArgumentTypeError(f"expected the id of a job, a whole number, or of a Task's result; got {text!r}")
-    return found
+    if given is None:
+        raise ArgumentTypeError(f"expected the id of a worker, such as {_example_id()}; got {text!r}")
+    return _number_in(given)
+
+
+def _number_in(given: JobId) -> int:
+    if given.database is None:
+        return given.number
+    number = NumberInDatabase(given.number)
+    number.database = given.database
+    return number
+
+
+def _example_id() -> int | str:
+    settings = get_settings()
+    return format_job_id(JobId(settings.aliases[-1] if settings.has_many_databases else None, 4711))
 
 
 def port_number(text: str) -> int:

@@ -11,6 +11,7 @@ from django.db.models.signals import pre_delete
 from django.utils.translation import gettext_lazy as _
 
 from ..arguments.serialization import RESULT_EXPIRED, RESULT_NOT_STORABLE, decode
+from ..conf.database import public_id
 from ..conf.readers import MAX_NAME_LENGTH, MAX_QUEUE_NAME_LENGTH
 from ..exceptions import ResultExpiredError, WaitTimeoutError
 from ..policy.activity import ReportedRun, read_activity
@@ -141,7 +142,7 @@ class Job(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.name} #{self.pk} ({self.get_state_display()})"
+        return f"{self.name} #{self.public_id} ({self.get_state_display()})"
 
     def save(self, *args: Any, **kwargs: Any) -> None:
         """Raise TypeError: a plain save could overwrite a concurrent claim; the engine uses guarded updates."""
@@ -153,6 +154,11 @@ class Job(models.Model):
     def delete(self, *args: Any, **kwargs: Any) -> NoReturn:
         """Raise TypeError: a plain delete leaves permits, keys and counts of the job behind."""
         raise TypeError(DELETE_REFUSED)
+
+    @property
+    def public_id(self) -> int | str:
+        """Its number, or database and number such as ``eu:4711`` if jobs are in several databases."""
+        return public_id(self.pk, database=self._state.db)
 
     @property
     def expires_at(self) -> datetime | None:
@@ -218,7 +224,7 @@ class Job(models.Model):
             return None
         if self.is_result_expired:
             raise ResultExpiredError(
-                f"the result of job {self.pk} ({self.name}) has expired: its time to live has passed"
+                f"the result of job {self.public_id} ({self.name}) has expired: its time to live has passed"
             )
         file = self.result_file
         return self.result_data if file is None else read_result(file)
@@ -288,7 +294,9 @@ class Job(models.Model):
             if deadline is not None:
                 left = deadline - time.monotonic()
                 if left <= 0:
-                    raise WaitTimeoutError(f"job {self.pk} ({self.name}) is still {self.state} after {seconds:g} s")
+                    raise WaitTimeoutError(
+                        f"job {self.public_id} ({self.name}) is still {self.state} after {seconds:g} s"
+                    )
                 pause = min(pause, left)
             time.sleep(pause)
             pause = min(pause * 1.5, _MAX_POLL_SECONDS)

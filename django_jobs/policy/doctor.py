@@ -109,7 +109,7 @@ class RowFacts:
     inconsistent: Sequence[int] = ()
     missing_finished_at: Sequence[int] = ()
     unknown: Sequence[UnknownJobs] = ()
-    unreadable: Sequence[tuple[int, str]] = ()
+    unreadable: Sequence[tuple[int | str, str]] = ()
     wrong_permits: Sequence[int] = ()
     in_future: Sequence[tuple[str, int]] = ()
 

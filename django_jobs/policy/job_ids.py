@@ -23,6 +23,11 @@ def is_part_of_id(alias: str) -> bool:
     return _ALIAS.fullmatch(alias) is not None
 
 
+def format_job_id(job_id: JobId) -> int | str:
+    """Return a public id: the number alone if the id names no database."""
+    return job_id.number if job_id.database is None else f"{job_id.database}:{job_id.number}"
+
+
 def parse_job_id(text: str, *, databases: Collection[str]) -> JobId | None:
     """Return the parts of a public id; None if it is none, or names a database that holds no jobs."""
     if (found := _ID.fullmatch(text.strip())) is None:

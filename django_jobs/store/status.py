@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from ..conf.database import public_id
 from ..models import Attempt, DeadLetter, Job
 from ..policy.error_text import error_text
 from ..policy.states import FINAL_STATES, State
@@ -23,6 +24,7 @@ class JobStatus:
     """Status of a job at ``seen_at``, by the database's clock. Equal to another status with the same values."""
 
     job_id: int
+    database: str
     name: str
     state: State
     is_cancel_requested: bool
@@ -34,6 +36,11 @@ class JobStatus:
     started_at: datetime | None
     finished_at: datetime | None
     seen_at: datetime = field(compare=False)
+
+    @property
+    def public_id(self) -> int | str:
+        """The job's number, or database and number if jobs are in several."""
+        return public_id(self.job_id, database=self.database)
 
     @property
     def is_final(self) -> bool:
@@ -62,6 +69,7 @@ def read_statuses(job_ids: Collection[int], *, using: str | None = None) -> dict
     ) in rows.values_list(*_COLUMNS, DatabaseNow()):  # fmt: skip
         statuses[job_id] = JobStatus(
             job_id=job_id,
+            database=connection.alias,
             name=name,
             state=State(state),
             is_cancel_requested=cancel_requested_at is not None,

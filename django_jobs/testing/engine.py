@@ -17,7 +17,7 @@ from django.db import DatabaseError, connections
 
 from .. import __version__, registry
 from ..conf import get_settings
-from ..conf.database import current_database
+from ..conf.database import current_database, set_database
 from ..exceptions import Cancel, Retry, Snooze, UnknownJobError
 from ..log_records import log_job
 from ..models import Job, Worker
@@ -78,7 +78,7 @@ class Engine:
     """Claims and runs jobs in this thread, as the worker of this id."""
 
     def __init__(self, worker_id: int, queues: Sequence[str] | None, clock: MovableClock) -> None:
-        settings = get_settings()
+        settings = get_settings().for_database(current_database())
         self.using = settings.database
         self._clock = clock
         self._visited = LONG_AGO
@@ -139,6 +139,7 @@ class Engine:
         """
         errors: list[BaseException] = []
         variables = Context()
+        variables.run(set_database, self.using)
         with unit_of_work() as unit:
             outermost = self._execute_in_generator(claims, variables)
             runs = next(outermost)

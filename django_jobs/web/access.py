@@ -23,18 +23,19 @@ from ..exceptions import ConfigurationError
 from ..models import Job
 from .problem_kinds import ProblemKind
 from .problems import Problem
+from .signing import JobKey
 
 VIEW_JOB, VIEW_ARGUMENTS = "django_jobs.view_job", "django_jobs.view_job_arguments"
 
 
-def check_access(request: HttpRequest, job_id: int) -> bool:
+def check_access(request: HttpRequest, key: JobKey) -> bool:
     """Raise Problem unless the request may see the job by its plain id; tell whether as its owner.
 
     The answer is the same if there is no such job, so that nobody learns which ids exist.
     """
     access_check = _access_check()
     if access_check is not None:
-        job = Job.objects.defer("result_data").filter(pk=job_id).first()
+        job = Job.objects.using(key.database).defer("result_data").filter(pk=key.job_id).first()
         if job is not None and access_check(request, job):
             return True
     if not has_permission(request, VIEW_JOB):

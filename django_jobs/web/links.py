@@ -20,7 +20,7 @@ def status_url(job: Job) -> str:
 
     Raises ConfigurationError if the project does not include ``django_jobs.web.urls``.
     """
-    return reverse_url("status", sign_job_id(job.pk))
+    return reverse_url("status", sign_job_id(job.public_id))
 
 
 def job_links(request: HttpRequest, key: str) -> dict[str, str]:

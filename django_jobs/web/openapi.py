@@ -13,7 +13,7 @@ from .arguments import arguments_schema
 from .enqueue import IDEMPOTENCY_HEADER, MAX_KEY_CHARACTERS
 from .links import reverse_url
 from .metrics import FORMATS
-from .openapi_parts import RETRY_AFTER, SCHEMAS, Part, job_paths, problem_responses
+from .openapi_parts import RETRY_AFTER, Part, job_paths, problem_responses, schemas
 from .problem_kinds import ProblemKind
 from .problems import check_method, handle_problems
 from .token_auth import authenticate
@@ -62,7 +62,7 @@ def document(definitions: list[DefinedJob]) -> Part:
             **job_paths(max_wait=max_wait),
         },
         "components": {
-            "schemas": SCHEMAS,
+            "schemas": schemas(has_many_databases=get_settings().has_many_databases),
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }

@@ -21,7 +21,7 @@ _STATES = {"type": "string", "enum": [state.value for state in State]}
 _STATUS = {
     "type": "object",
     "properties": {
-        "id": {"type": "integer"},
+        "id": {"$ref": "#/components/schemas/JobId"},
         "state": _STATES,
         "is_final": {"type": "boolean"},
         "progress": {
@@ -46,13 +46,16 @@ _STATUS = {
     ],
 }  # fmt: skip
 
-SCHEMAS: Part = {
+_NUMBER = {"type": "integer"}
+_ID_IN_DATABASE = {"type": "string", "description": "Database and number, such as eu:4711."}
+
+_SCHEMAS: Part = {
     "Links": _LINKS,
     "Status": _STATUS,
     "Accepted": {
         "type": "object",
         "properties": {
-            "id": {"type": "integer"},
+            "id": {"$ref": "#/components/schemas/JobId"},
             "state": _STATES,
             "is_duplicate": {"type": "boolean", "description": "The job existed already."},
             "links": {"$ref": "#/components/schemas/Links"},
@@ -80,6 +83,12 @@ SCHEMAS: Part = {
         "required": ["type", "title", "detail"],
     },
 }
+
+
+def schemas(*, has_many_databases: bool) -> Part:
+    """Return the schemas; the id of a job is a number if jobs are in one database."""
+    return {"JobId": _ID_IN_DATABASE if has_many_databases else _NUMBER, **_SCHEMAS}
+
 
 RETRY_AFTER: Part = {
     "description": "Seconds after which to ask again.",

@@ -22,14 +22,14 @@ def accepted(request: HttpRequest, job: Job) -> JsonResponse:
     The body is ``{"id", "state", "is_duplicate", "links": {"status", "result", "events"}}``; ``events`` under
     ASGI only. Raises ConfigurationError if the project does not include ``django_jobs.web.urls``.
     """
-    links = job_links(request, sign_job_id(job.pk))
+    links = job_links(request, sign_job_id(job.public_id))
     seconds = retry_after(
         State(job.state),
         age=timedelta(0),
         due_in=None if job.run_after is None else job.run_after - job.enqueued_at,
     )
     body: dict[str, Any] = {
-        "id": job.pk,
+        "id": job.public_id,
         "state": job.state,
         "is_duplicate": job.is_duplicate,
         "links": links,

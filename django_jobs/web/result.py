@@ -35,7 +35,8 @@ def result(request: HttpRequest, key: str) -> HttpResponseBase:
     _check_ended(visible_job)
     if not can_view_result(request, visible_job):
         raise Problem(ProblemKind.RESULT_WITHHELD, _why_withheld(visible_job))
-    job = Job.objects.only("name", "state", "result_data").filter(pk=visible_job.status.job_id).first()
+    rows = Job.objects.using(visible_job.status.database).only("name", "state", "result_data")
+    job = rows.filter(pk=visible_job.status.job_id).first()
     if job is None:
         raise job_gone_problem()
     response = JsonResponse({"result": _plain_result(job)})

@@ -1,4 +1,4 @@
-"""One thread a process that polls the database for all its waiting clients.
+"""One thread a process, and database of jobs, that polls for all the clients that wait for jobs there.
 
 However many wait: one statement every STATUS["POLL_INTERVAL"] for all their jobs, on the thread's own connection.
 It starts with the first waiting client and ends, with its connection, after the last.
@@ -24,7 +24,6 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..conf import get_settings
-from ..conf.database import current_database
 from ..policy.plurals import counted
 from ..store.status import JobStatus, read_statuses
 
@@ -35,7 +34,7 @@ class StatusWaiter:
     """One client that waits in a coroutine for changes of one job; leaves the poller at the end of its block."""
 
     def __init__(self, status: JobStatus, *, holds_thread: bool) -> None:
-        self.job_id = status.job_id
+        self.job_id, self.database = status.job_id, status.database
         self.holds_thread = holds_thread
         self._last: JobStatus | None = status
         self._changes: asyncio.Queue[JobStatus | None] = asyncio.Queue()
@@ -66,7 +65,7 @@ class StatusWaiter:
 
 
 class StatusPoller:
-    """The waiters of this process and the thread that polls for them; ``poll_count`` counts its statements."""
+    """The waiters of this process, and the threads that poll for them; ``poll_count`` counts the statements."""
 
     def __init__(self) -> None:
         self.poll_count = 0
@@ -76,7 +75,7 @@ class StatusPoller:
         """Start empty: a forked process has its parent's waiters and none of its threads."""
         self._lock = threading.Lock()
         self._waiters: set[StatusWaiter] = set()
-        self._thread: threading.Thread | None = None
+        self._threads: dict[str, threading.Thread] = {}
 
     def has_capacity(self, *, holds_thread: bool) -> bool:
         """Tell whether one more client may wait: MAX_WAITERS, or MAX_WAITERS_WSGI if it holds a thread."""
@@ -90,9 +89,11 @@ class StatusPoller:
             if not self.has_capacity(holds_thread=waiter.holds_thread):
                 return False
             self._waiters.add(waiter)
-            if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="django_jobs-status-poller", daemon=True)
-                self._thread.start()
+            alias = waiter.database
+            if alias not in self._threads:
+                name = "django_jobs-status-poller"
+                self._threads[alias] = threading.Thread(target=self._run, args=(alias,), name=name, daemon=True)
+                self._threads[alias].start()
         return True
 
     def leave(self, waiter: StatusWaiter) -> None:
@@ -100,21 +101,20 @@ class StatusPoller:
         with self._lock:
             self._waiters.discard(waiter)
 
-    def _run(self) -> None:
+    def _run(self, alias: str) -> None:
         pause = threading.Event()
-        alias = current_database()
         try:
             while not pause.wait(get_settings().status.poll_interval.total_seconds()):
                 with self._lock:
-                    waiters = list(self._waiters)
+                    waiters = [waiter for waiter in self._waiters if waiter.database == alias]
                     if not waiters:
-                        self._thread = None
+                        del self._threads[alias]
                         return
                 self._poll(waiters, alias)
         finally:
             with self._lock:
-                if self._thread is threading.current_thread():
-                    self._thread = None
+                if self._threads.get(alias) is threading.current_thread():
+                    del self._threads[alias]
             connections[alias].close()
 
     def _poll(self, waiters: list[StatusWaiter], alias: str) -> None:

@@ -41,8 +41,8 @@ class VisibleJob:
 def get_visible_job(request: HttpRequest, text: str) -> VisibleJob:
     """Return the job that a key names. Raises Problem if the client may not see it, or it was deleted."""
     key = parse_job_key(text)
-    is_owner = key.is_signed or check_access(request, key.job_id)
-    status = read_statuses([key.job_id]).get(key.job_id)
+    is_owner = key.is_signed or check_access(request, key)
+    status = read_statuses([key.job_id], using=key.database).get(key.job_id)
     if status is None:
         raise job_gone_problem()
     return VisibleJob(key=key, status=status, is_owner=is_owner)
@@ -58,7 +58,7 @@ def status_body(request: HttpRequest, visible_job: VisibleJob) -> dict[str, Any]
     status, has_result = visible_job.status, can_view_result(request, visible_job)
     links = job_links(request, visible_job.key.text)
     body: dict[str, Any] = {
-        "id": status.job_id,
+        "id": status.public_id,
         "state": status.state.value,
         "is_final": status.is_final,
         "progress": None
@@ -96,8 +96,8 @@ def release_connections() -> None:
 
 
 def _detail(request: HttpRequest, status: JobStatus) -> str:
-    if status.state is State.CANCELLED and was_dropped(status.job_id):
+    if status.state is State.CANCELLED and was_dropped(status.job_id, using=status.database):
         return str(EXPIRED)
     if has_permission(request, VIEW_ARGUMENTS):
-        return last_error(status.job_id) or str(STATE_DETAILS[status.state])
+        return last_error(status.job_id, using=status.database) or str(STATE_DETAILS[status.state])
     return str(STATE_DETAILS[status.state])

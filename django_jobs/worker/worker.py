@@ -14,6 +14,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from ..conf import Settings, get_settings
+from ..conf.database import public_id
 from ..hooks import around_hooks
 from ..log_records import log_job
 from ..models import Worker as WorkerRow
@@ -325,7 +326,7 @@ class Worker:
         """End the process if a job does not end at its timeout: JobTimeoutError cannot reach it inside C code."""
         for claim, since in self._running():
             if self._is_past_timeout(claim, since) and not self._context.isolates(claim):
-                self.stop(f"job {claim.job_id} ({claim.name}) goes on after its timeout", EXIT_RECYCLE)
+                self.stop(f"job {public_id(claim.job_id)} ({claim.name}) goes on after its timeout", EXIT_RECYCLE)
 
     def _guard(self) -> None:
         """Free the loops that wait for a silent database, until the worker has signed off."""

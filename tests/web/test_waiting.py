@@ -155,7 +155,7 @@ def test_without_waiting_clients_nothing_is_polled(client: Client) -> None:
         lambda: all(thread.name != "django_jobs-status-poller" for thread in threading.enumerate()),
         "the poller to end",
     )
-    assert poller._thread is None
+    assert poller._threads == {}
 
 
 def test_the_poller_survives_an_outage(client: Client, caplog: pytest.LogCaptureFixture) -> None:

@@ -18,8 +18,9 @@ from ...functions.discovery import record_definition
 from ...functions.origin import Origin, find_origin
 from ...options import JobKeywords, check_name, read_job_options
 from ...policy.durations import as_timedelta
+from ...policy.job_ids import JobId
 from ...policy.metadata import CELERY
-from ..tasks.ids import job_id_of
+from ..tasks.ids import find_job_id
 from .conf import Conf
 from .exceptions import UnsupportedError
 from .options import job_keywords
@@ -146,9 +147,9 @@ class CelerySource:
         job = getattr(given, "__dict__", {}).get("job")  # a property would be called
         return job if isinstance(job, CeleryJob) else None
 
-    def job_id_of(self, given: str, /) -> int | None:
+    def find_job_id(self, given: str, /) -> JobId | None:
         """Return the id of the job that the id of a task's result carries."""
-        return job_id_of(given)
+        return find_job_id(given)
 
 
 registry.add_source(CelerySource())

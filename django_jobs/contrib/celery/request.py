@@ -61,7 +61,7 @@ class Request:
         self.pending_retry: Retry | None = None
         self.is_entered = False
         if context is not None:
-            self.id = self.correlation_id = result_id(context.job_id)
+            self.id = self.correlation_id = result_id(context.job_id, database=context.database)
             self.retries = context.attempt - 1
             self.headers = dict(context.metadata)
             self.delivery_info = {"routing_key": context.queue_name, "priority": context.priority}

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ...conf.database import current_database
+from ...conf import get_settings
 from ...exceptions import SerializationError
 from ...policy.metadata import CELERY
-from ..tasks.ids import job_id_of, result_id
+from ..tasks.ids import find_job_id, result_id
 from .eager_result import EagerResult
 from .exceptions import TaskFailedError, TaskRevokedError, UnsupportedError
 from .group_result import GroupResult
@@ -37,7 +37,7 @@ class AsyncResult(ResultBase):
     @classmethod
     def of(cls, job: Job, *, parent: ResultBase | None = None) -> AsyncResult:
         """Return the result of a job."""
-        return cls(result_id(job.pk), parent=parent, job=job)
+        return cls(result_id(job.pk, database=job._state.db), parent=parent, job=job)
 
     @property
     def task_id(self) -> str:
@@ -165,9 +165,10 @@ class AsyncResult(ResultBase):
     def _refresh(self) -> None:
         from ...models import Job
 
-        job_id = job_id_of(self.id)
+        job_id = find_job_id(self.id)
         if job_id is not None:
-            self._job = Job.objects.using(current_database()).filter(pk=job_id).first()
+            rows = Job.objects.using(job_id.database or get_settings().database)
+            self._job = rows.filter(pk=job_id.number).first()
 
     def collect(self, *, propagate: bool, callback: Callable[[str, Any], object] | None) -> Any:
         """Return the result. Raises SerializationError for one that could not be stored."""

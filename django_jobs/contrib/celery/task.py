@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, NoReturn
 
-from django.db import DEFAULT_DB_ALIAS, transaction
+from django.db import DEFAULT_DB_ALIAS, connections, transaction
 
 from ...conf import get_settings
+from ...conf.database import use_database
+from ...database_choice import default_database
 from . import canvas
 from .arguments import as_arguments
 from .conf import Conf
@@ -110,12 +112,22 @@ class Task:
         self.apply_async_on_commit(args, kwargs)
 
     def apply_async_on_commit(self, args: Any = None, kwargs: Any = None, **options: Any) -> None:
-        """Do so with options. In the transaction itself, if jobs can be in the default database only."""
+        """Do so with options. In the transaction itself, if jobs can be in the default database only.
+
+        The transaction is that of the default database; if there is none, the one at hand in a database of jobs.
+        """
         settings = get_settings()
         if settings.aliases == (DEFAULT_DB_ALIAS,) and not self.conf.task_always_eager:
             self.apply_async(args, kwargs, **options)
         else:
-            transaction.on_commit(lambda: self.apply_async(args, kwargs, **options))
+            here = default_database()
+            caller = DEFAULT_DB_ALIAS if connections[DEFAULT_DB_ALIAS].in_atomic_block else here
+            transaction.on_commit(lambda: self._apply_in(here, args, kwargs, options), using=caller)
+
+    def _apply_in(self, database: str, args: Any, kwargs: Any, options: dict[str, Any]) -> None:
+        """Enqueue where the transaction was that has committed, unless something else says another database."""
+        with use_database(database):
+            self.apply_async(args, kwargs, **options)
 
     def apply(
         self, args: Any = None, kwargs: Any = None, throw: bool | None = None, retries: int = 0, **options: Any

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 from ...context import current_job
 from ...definition import job
+from ...log_records import job_fields
 
 SEND_MAIL = "django_jobs.send_mail"
 
@@ -67,4 +68,9 @@ def _enqueue_for(refused: list[str], arguments: dict[str, Any]) -> None:
         max_attempts=context.max_attempts,
         idempotency_key=f"{SEND_MAIL}/{context.job_id}",
     ).enqueue(**arguments, remaining_recipients=refused)
-    logger.warning("recipients were refused (%d) while others got the mail; job %d is for them", len(refused), job.pk)
+    logger.warning(
+        "recipients were refused (%d) while others got the mail; job %s is for them",
+        len(refused),
+        job.public_id,
+        extra=job_fields(job),
+    )

@@ -11,11 +11,11 @@ from django.apps import apps
 from django.core.checks import CheckMessage, Error, Tags, Warning, register
 
 from ... import registry
-from ...conf.database import current_database
+from ...conf import get_settings
 from ...definition import JobDefinition
 from .alias import JobsAlias, check_params
 from .definition import TaskJob, checked_after, checked_using, job_for, or_invalid, with_options
-from .ids import job_id_of
+from .ids import find_job_id
 from .old_ids import find_imported
 from .results import copy_task
 from .roots import BACKPORT, ROOTS, InvalidTask, TaskResultDoesNotExist, calling_root
@@ -69,17 +69,17 @@ class JobsBackend(JobsAlias, *(root.backend for root in ROOTS)):  # type: ignore
         return result
 
     def get_result(self, result_id: str) -> Any:
-        """Return the result with this id, from the jobs' own database: one or two statements.
+        """Return the result with this id, from the database of its job: one or two statements.
 
-        One statement for a UUID of another version than ours, which django-tasks-db may have made; none for what is
-        not an id of this project. Raises TaskResultDoesNotExist.
+        One statement a database for a UUID of another version than ours, which django-tasks-db may have made; none for
+        what is not an id of this project. Raises TaskResultDoesNotExist.
         """
         from ...models import Job
 
-        job_id = job_id_of(result_id) or find_imported(result_id)
+        job_id = find_job_id(result_id) or find_imported(result_id)
         if job_id is None:
             raise TaskResultDoesNotExist(result_id)
-        row = Job.objects.using(current_database()).filter(pk=job_id).first()
+        row = Job.objects.using(job_id.database or get_settings().database).filter(pk=job_id.number).first()
         job = None if row is None else registry.find(row.name)
         if row is None or not isinstance(job, TaskJob):
             raise TaskResultDoesNotExist(result_id)

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from asgiref.sync import sync_to_async
 
-from .ids import job_id_of
+from ...conf import get_settings
+from .ids import find_job_id, job_id_of
 
 if TYPE_CHECKING:
     from ...context import JobContext
@@ -110,6 +111,12 @@ def result_class(base: Any) -> Any:
         def pk(self) -> int | None:
             """The primary key of the job."""
             return job_id_of(self.id)
+
+        @property
+        def database(self) -> str | None:
+            """The alias of the job's database."""
+            found = find_job_id(self.id)
+            return None if found is None else found.database or get_settings().database
 
     return JobResult
 

@@ -30,6 +30,7 @@ from ...options import (
     check_name,
     check_predecessors,
     check_using,
+    common_database,
     read_job_options,
 )
 from ...policy.backoff import Schedule
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_WAITS = ("waits_for", "on_dead")
+_WAITS = ("waits_for", "waits_in", "on_dead")
 
 
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
@@ -171,8 +172,9 @@ def checked_using(task: Any, given: Mapping[str, Any]) -> Mapping[str, Any]:
 def checked_after(task: Any, results: Sequence[Any], on_dead: str) -> Mapping[str, Any]:
     """Return what ``after`` was given, checked, as ``enqueue_options``. Raises InvalidTask."""
     ids, rule = or_invalid(partial(check_predecessors, task.module_path, results, on_dead))
-    before = task.enqueue_options.get("waits_for", ())
-    return {"waits_for": tuple(dict.fromkeys((*before, *ids))), "on_dead": rule}
+    before, known = task.enqueue_options.get("waits_for", ()), task.enqueue_options.get("waits_in")
+    database = or_invalid(partial(common_database, f"{task.module_path}.after(...)", results, known=known))
+    return {"waits_for": tuple(dict.fromkeys((*before, *ids))), "waits_in": database, "on_dead": rule}
 
 
 def or_invalid(step: Callable[[], T]) -> T:

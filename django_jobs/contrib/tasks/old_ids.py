@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from ...conf import get_settings
+from ...policy.job_ids import JobId
+
 QUEUE = "django_tasks_database"
 """The label of their app, by which their ids are kept."""
 
@@ -11,8 +14,8 @@ OUR_VERSION = 8
 """Of the UUIDs that ``ids`` makes."""
 
 
-def find_imported(result_id: object) -> int | None:
-    """Return the primary key of the job that a task with this id became.
+def find_imported(result_id: object) -> JobId | None:
+    """Return the job that a task with this id became. A statement in each of the jobs' databases, until it is found.
 
     Without a statement for what is no UUID, and for one of our own kind: theirs are of version 4, or 7.
     """
@@ -24,4 +27,8 @@ def find_imported(result_id: object) -> int | None:
         return None
     if foreign_id.version == OUR_VERSION:
         return None
-    return find_foreign_ids(QUEUE, [str(foreign_id)]).get(str(foreign_id))
+    for database in get_settings().aliases:
+        found = find_foreign_ids(QUEUE, [str(foreign_id)], using=database)
+        if found:
+            return JobId(database, found[str(foreign_id)])
+    return None

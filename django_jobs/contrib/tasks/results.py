@@ -20,6 +20,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...arguments.serialization import decode
+from ...conf.database import current_database
 from ...exceptions import Cancel, JobsError, UnknownJobError
 from ...policy.states import FINAL_STATES, State
 from .calls import DEFAULT_ALIAS, TaskCall
@@ -128,7 +129,7 @@ class TaskResults:
                 queue_name=row.queue_name,
                 priority=row.priority,
             ),
-            id=result_id(row.pk),
+            id=result_id(row.pk, database=row._state.db),
             status=self._statuses[state],
             enqueued_at=row.enqueued_at,
             started_at=history.started_at or row.started_at,
@@ -168,10 +169,11 @@ class TaskResults:
     def _lazily(self, claim: Claim, state: State, times: Callable[[], dict[str, Any]]) -> Any:
         """Return a result of a claim; its id, status and Task alone cost little."""
         known: dict[str, Any] = {}
+        database = current_database()  # that of the run: it may be read elsewhere
 
         def read(name: str) -> Any:
             if name == "id":
-                return result_id(claim.job_id)
+                return result_id(claim.job_id, database=database)
             if name == "status":
                 return self._statuses[state]
             if name == "task" and self._is_as_built(claim):

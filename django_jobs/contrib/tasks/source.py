@@ -13,9 +13,10 @@ from django.apps import apps
 from ... import registry
 from ...definition import JobDefinition
 from ...observers import finders
+from ...policy.job_ids import JobId
 from .alias import backend_of, is_trusted
 from .definition import TaskJob, job_for, or_invalid
-from .ids import job_id_of
+from .ids import find_job_id
 from .roots import InvalidTask, root_of
 
 logger = logging.getLogger("django_jobs.tasks")
@@ -38,9 +39,9 @@ class TaskSource:
     def __init__(self) -> None:
         self._reported: set[str] = set()
 
-    def job_id_of(self, given: str, /) -> int | None:
+    def find_job_id(self, given: str, /) -> JobId | None:
         """Return the id of the job that the id of a result carries."""
-        return job_id_of(given)
+        return find_job_id(given)
 
     def find(self, name: str, /) -> registry.DefinedJob | None:
         """Import the module that a name names, and return the job of the Task there.

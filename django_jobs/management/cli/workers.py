@@ -7,7 +7,7 @@ from typing import Any
 from .. import verbs
 from ..rows import as_json
 from ..verb_command import AddVerb, VerbCommand
-from ..worker_options import job_id, positive_int
+from ..worker_options import job_id, worker_id
 
 
 def add_worker_verbs(add: AddVerb) -> None:
@@ -19,7 +19,7 @@ def add_worker_verbs(add: AddVerb) -> None:
         "kill-worker", kill_worker, "End a worker at once: its running jobs are released, and another takes its place."
     )
     for with_worker in (stop, kill):
-        with_worker.add_argument("id", type=positive_int)
+        with_worker.add_argument("id", type=worker_id, metavar="ID")
     kill.add_argument("--job", type=job_id, metavar="ID", help="Cancel this running job of the worker instead.")
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError
 
+from ...conf import get_settings
 from ...conf.database import use_database
 from ...management.brokers import add_broker_arguments, print_brokers
 from ...management.cli.enqueue import add_enqueue_verb
@@ -74,11 +75,19 @@ class Command(VerbCommand):
 
 
 def _named_database(options: dict[str, Any]) -> str | None:
-    """Return the database of ``--database``, or of ids such as ``eu:4711``. Raises CommandError for two."""
-    ids = [options.get("id"), options.get("job"), *(options.get("ids") or ())]
+    """Return the database of ``--database``, or of ids such as ``eu:4711``.
+
+    Raises CommandError for two, and for a number alone: another database may have another job of it.
+    """
+    ids = [given for given in (options.get("id"), options.get("job"), *(options.get("ids") or ())) if given is not None]
     named = [given.database for given in ids if isinstance(given, NumberInDatabase)]
     if options.get("database") is not None:
         named.append(options["database"])
     if other := next((alias for alias in named if alias != named[0]), None):
         raise CommandError(f"expected jobs of one database, got {named[0]!r} and {other!r}")
+    if ids and not named and (settings := get_settings()).has_many_databases:
+        raise CommandError(
+            f"expected the database of {ids[0]} too, because there are several: --database, or one of"
+            f" {', '.join(f'{alias}:{ids[0]}' for alias in settings.aliases)}"
+        )
     return named[0] if named else None

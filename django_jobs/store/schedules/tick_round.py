@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from functools import cache
 from typing import NamedTuple
 
+from ...conf.database import public_id
 from ...conf.readers import MAX_ATTEMPTS_BOUND
 from ...exceptions import ConfigurationError
 from ...models import CronSchedule, Job, Tick
@@ -184,7 +185,7 @@ class TickRound:
         self._decided.append(tick)
 
     def _reason(self, running: Sequence[_Tick]) -> str:
-        ids = [str(tick.job_id) for tick in running if tick.job_id is not None]
+        ids = [str(public_id(tick.job_id, database=self._using)) for tick in running if tick.job_id is not None]
         return f"job {', '.join(ids)} has not ended" if ids else "the job of the previous tick has not ended"
 
     def _read_open_ticks(self) -> None:

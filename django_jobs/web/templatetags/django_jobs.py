@@ -30,4 +30,4 @@ def job_progress(context: template.Context, job: Job) -> dict[str, Any]:
         )
     if not isinstance(job, Job):
         raise ConfigurationError(f"job_progress: expected a Job, got {job!r}")
-    return progress_context(request, job, key=sign_job_id(job.pk), has_result=not is_secret_job(job.name))
+    return progress_context(request, job, key=sign_job_id(job.public_id), has_result=not is_secret_job(job.name))

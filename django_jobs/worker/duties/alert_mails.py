@@ -8,6 +8,7 @@ import time
 from django.core.mail import mail_admins
 from django.urls import NoReverseMatch, reverse
 
+from ...conf.database import public_id
 from ...conf.page_settings import AlertSettings
 from ...log_records import record_fields
 from ...models import DeadLetter
@@ -67,7 +68,7 @@ class AlertMails:
         lines = [
             *_resolution_lines(alert.resolution),
             f"{dead_letter.job_name} (queue {dead_letter.queue_name}) became a dead letter: {dead_letter.reason}.",
-            f"Job {dead_letter.job_id}, after {counted(dead_letter.attempt, 'attempt')}, at {died_at}.",
+            f"Job {_job_of(dead_letter)}, after {counted(dead_letter.attempt, 'attempt')}, at {died_at}.",
             f"Dead letters with this error lately: {alert.number}.",
             _admin_link(dead_letter, self._settings.base_url),
             "",
@@ -86,9 +87,13 @@ def _resolution_lines(resolution: Resolution | None) -> list[str]:
     return [f"This error was resolved{by} at {resolution.at:%Y-%m-%d %H:%M:%S %Z}, and came back."]
 
 
+def _job_of(dead_letter: DeadLetter) -> int | str | None:
+    return None if dead_letter.job_id is None else public_id(dead_letter.job_id)
+
+
 def _admin_link(dead_letter: DeadLetter, base_url: str | None) -> str:
     try:
         path = reverse("admin:django_jobs_deadletter_change", args=[dead_letter.pk])
     except NoReverseMatch:
-        return f"manage.py jobs retry {dead_letter.job_id} runs it again."
+        return f"manage.py jobs retry {_job_of(dead_letter)} runs it again."
     return f"In the admin: {base_url or ''}{path}"

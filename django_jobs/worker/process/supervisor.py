@@ -29,7 +29,7 @@ from .rescues import LostWorker, Rescues
 from .signal_pipe import SignalPipe
 from .starting import served_databases, start_worker_process
 from .witness import Witness
-from .worker_child import WorkerChild
+from .worker_child import TimedOutJob, WorkerChild
 
 logger = logging.getLogger("django_jobs.worker")
 
@@ -234,7 +234,7 @@ class Supervisor:
         if died:
             reason = child.describe_end()
             timed_out = child.timed_out_job
-            logger.error("%s", reason, extra=record_fields(job_id=None if timed_out is None else timed_out.job_id))
+            logger.error("%s", reason, extra=_fields_of(timed_out))
             for served in child.databases:
                 ran = served.started_jobs.job_ids()
                 self._rescues[served.alias].pending += [
@@ -289,6 +289,10 @@ class Supervisor:
             elif child.timed_out_job is None and (timed_out := child.job_past_timeout(grace_seconds)) is not None:
                 child.timed_out_job = timed_out
                 child.process.kill()
+
+
+def _fields_of(job: TimedOutJob | None) -> dict[str, object]:
+    return record_fields() if job is None else record_fields(job_id=job.job_id, database=job.database)
 
 
 def _do_nothing() -> None:

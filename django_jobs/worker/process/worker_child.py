@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import NamedTuple
 
+from ...conf.database import public_id
 from ..system.child_process import ChildProcess
 from ..system.liveness import SharedLiveness
 from .process_state import read_process_state
@@ -123,7 +124,8 @@ class WorkerChild:
             )
         if self.timed_out_job is None:
             return f"worker process {self.process.pid} died: {self.process.describe_exit()}"
+        job = public_id(self.timed_out_job.job_id, database=self.timed_out_job.database)
         return (
-            f"worker process {self.process.pid} was killed: job {self.timed_out_job.job_id} went on after its timeout,"
+            f"worker process {self.process.pid} was killed: job {job} went on after its timeout,"
             " in C code that holds the interpreter"
         )

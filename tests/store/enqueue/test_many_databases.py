@@ -19,8 +19,9 @@ from django_jobs.conf import get_settings
 from django_jobs.conf.database import current_database, use_database
 from django_jobs.exceptions import ConfigurationError
 from django_jobs.models import CronSchedule, Job
+from django_jobs.testing import drain
 from tests.more_databases import known, migrated_file
-from tests.sampleapp.jobs import add, do_nothing, echo
+from tests.sampleapp.jobs import add, do_nothing, echo, tell_id
 
 CHOOSER = f"{__name__}.by_region"
 
@@ -247,6 +248,28 @@ def test_settings_that_contradict_each_other_are_refused(given: dict[str, Any], 
         get_settings()
 
 
+def test_records_and_texts_name_the_job_with_its_database(caplog: pytest.LogCaptureFixture) -> None:
+    enqueued = do_nothing.using(database="us").enqueue()
+    with use_database("us"), caplog.at_level("DEBUG", "django_jobs"):
+        drained = drain()
+
+    assert drained.succeeded == 1
+    (record,) = [record for record in caplog.records if "succeeded" in record.getMessage()]
+    assert record.getMessage().startswith(f"job us:{enqueued.pk} ({do_nothing.name})")
+    assert (record.__dict__["job_id"], record.__dict__["database"]) == (enqueued.pk, "us")
+    assert str(enqueued.refresh()) == f"{do_nothing.name} #us:{enqueued.pk} (succeeded)"
+    with override_settings(DJANGO_JOBS={}):
+        assert enqueued.public_id == enqueued.pk
+
+
+def test_a_running_job_knows_its_public_id() -> None:
+    enqueued = tell_id.using(database="us").enqueue()
+    with use_database("us"):
+        drain()
+
+    assert enqueued.refresh().result == [f"us:{enqueued.pk}", enqueued.pk]
+
+
 class TestInAShell:
     def test_verbs_act_on_the_database_that_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
         do_nothing.using(database="us").enqueue()
@@ -258,6 +281,17 @@ class TestInAShell:
         assert list(Job.objects.using("us").values_list("state", flat=True)) == ["cancelled"]
         assert list(Job.objects.using("eu").values_list("state", flat=True)) == ["ready"]
         assert names("default") == []
+
+    def test_ids_that_are_printed_name_it(self, capsys: pytest.CaptureFixture[str]) -> None:
+        number = do_nothing.using(database="us").enqueue().pk
+
+        for verb in (["list", "--database", "us"], ["show", f"us:{number}"], ["show", str(number), "--database", "us"]):
+            call_command("jobs", *verb)
+            assert f"us:{number}" in capsys.readouterr().out
+            call_command("jobs", *verb, "--json")
+            assert f'"id": "us:{number}"' in capsys.readouterr().out
+        with pytest.raises(CommandError, match="there is no job eu:4711"):
+            call_command("jobs", "show", "eu:4711")
 
     def test_an_id_may_name_the_database(self, capsys: pytest.CaptureFixture[str]) -> None:
         first, second = (echo.using(database="eu").enqueue(value) for value in ("seen", "other"))
@@ -276,7 +310,11 @@ class TestInAShell:
         [
             (["cancel", "eu:1", "us:1"], "expected jobs of one database, got 'eu' and 'us'"),
             (["show", "eu:1", "--database", "us"], "expected jobs of one database, got 'eu' and 'us'"),
-            (["show", "asia:1"], "expected the id of a job"),
+            (["show", "asia:1"], "expected the id of a job, such as us:4711,"),
+            (["show", "7"], "expected the database of 7 too, .*: --database, or one of default:7, eu:7, us:7"),
+            (["cancel", "7", "8"], "expected the database of 7 too"),
+            (["kill-worker", "7"], "expected the database of 7 too"),
+            (["stop-worker", "us:7"], "expected the id of a living worker, got 7"),
             (["status", "--database", "asia"], r"expected an alias of .*\(default, eu, us\), got 'asia'"),
             (["status", "--database", "eu,us"], "expected one alias, got 'eu,us'"),
         ],
