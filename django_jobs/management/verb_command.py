@@ -13,7 +13,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError, CommandParser, DjangoHelpFormatter
 from django.db import Error as DatabaseError
 
-from ..conf.database import current_database
+from ..conf import get_settings
 from ..exceptions import ConfigurationError, JobsError
 from ..policy.foreign_options import COMMAND_OPTIONS
 from ..policy.hints import find_near
@@ -68,7 +68,8 @@ class VerbCommand(HintingCommand):
     def run_from_argv(self, argv: list[str]) -> None:
         use_own_connections()  # a pool hides the reason why it has no connection
         with suppress(ConfigurationError):  # which the system checks report
-            set_network_timeouts(current_database())
+            for alias in get_settings().aliases:
+                set_network_timeouts(alias)
         super().run_from_argv(argv)
 
     def execute(self, *args: Any, **options: Any) -> str | None:

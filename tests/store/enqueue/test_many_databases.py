@@ -18,6 +18,7 @@ from django_jobs import Batch, chain, enqueue, operations
 from django_jobs.conf import get_settings
 from django_jobs.conf.database import current_database, use_database
 from django_jobs.exceptions import ConfigurationError
+from django_jobs.management.commands.jobs import Command
 from django_jobs.models import CronSchedule, Job
 from django_jobs.testing import drain
 from tests.more_databases import known, migrated_file
@@ -271,6 +272,15 @@ def test_a_running_job_knows_its_public_id() -> None:
 
 
 class TestInAShell:
+    def test_a_dead_network_is_noticed_in_each_of_them(self, capsys: pytest.CaptureFixture[str]) -> None:
+        servers = {alias: {"ENGINE": "django.db.backends.postgresql", "NAME": "shop"} for alias in ("asia", "africa")}
+        with known(servers):
+            with pytest.raises(SystemExit):
+                Command().run_from_argv(["manage.py", "jobs", "status", "--help"])
+            options = [connections[alias].settings_dict["OPTIONS"] for alias in servers]
+
+        assert [given["connect_timeout"] for given in options] == [10, 10]
+
     def test_verbs_act_on_the_database_that_is_named(self, capsys: pytest.CaptureFixture[str]) -> None:
         do_nothing.using(database="us").enqueue()
 
