@@ -203,6 +203,10 @@ class PartitionRange:
     end: str
 
 
+SourceKind = Literal["log", "queue"]
+"""A log is read from positions that are stored here; a queue's broker knows what was acknowledged."""
+
+
 class LogSource(Protocol):
     """Reads a log by positions that the caller keeps. Used by one thread at a time.
 
@@ -297,6 +301,9 @@ class Driver(Protocol):
 
         Without network. The text names the option, what was expected and what came.
         """
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return the kind of a source, without network."""
 
     def open_sender(self) -> Sender:
         """Connect. Raises BrokerDownError or ConfigurationError."""

@@ -12,12 +12,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 from uuid import UUID
 
-from ..exceptions import ConfigurationError
 from ..policy.message_batches import FIRST_MESSAGES, batch_seconds, next_limit
 from ..policy.partitions import partition_share
 from .intake import PositionMovedError, Taken, take_from_log, take_from_queue
 from .interface import LogSource, QueueSource, ReceivedMessage, Source
-from .subscriptions import Consumption
+from .subscriptions import Consumption, check_takeover
 
 logger = logging.getLogger("django_jobs.brokers")
 
@@ -50,11 +49,7 @@ def reader_of(
     """Return the reader for a source of its kind. Raises ConfigurationError for an option that this kind has not."""
     if source.kind == "log":
         return LogReader(consumption, source, source_id=source_id, owner=owner, using=using)
-    if consumption.source.takeover_after is not None:
-        raise ConfigurationError(
-            f"{consumption.label}: takeover_after: expected a log, got a queue, whose broker gives what a dead consumer"
-            " had to others; leave it out"
-        )
+    check_takeover(consumption)
     return QueueReader(consumption, source, source_id=source_id, using=using)
 
 

@@ -210,13 +210,25 @@ def find_problems() -> list[str]:
     return problems
 
 
+def check_takeover(one: Consumption) -> None:
+    """Raise ConfigurationError if a queue has ``takeover_after``."""
+    if one.source.takeover_after is not None:
+        raise ConfigurationError(
+            f"{one.label}: takeover_after: expected a log, got a queue, whose broker gives what a dead consumer"
+            " had to others; leave it out"
+        )
+
+
 def _check_consumption(one: Consumption, settings: BrokerSettings) -> None:
     if one.subscription.stream and not settings.scheme.has_streams:
         raise ConfigurationError(
             f"stream: expected a broker whose queues may be streams (RabbitMQ), got {settings.scheme.name}:; leave it"
             " out"
         )
-    driver_of(settings).check(one.subscription)
+    driver = driver_of(settings)
+    driver.check(one.subscription)
+    if driver.source_kind(one.subscription) == "queue":
+        check_takeover(one)
     if one.definition.options.chunk is None:
         for name, parameter in one.definition.signature.parameters.items():
             is_required = parameter.default is inspect.Parameter.empty

@@ -27,6 +27,7 @@ from django_jobs.brokers.interface import (
     SendOutcome,
     Sent,
     Source,
+    SourceKind,
     Subscription,
     import_client,
 )
@@ -297,6 +298,9 @@ class FakeDriver:
         if subscription.bind:
             raise ConfigurationError("bind: a fake broker has no exchanges; leave it out")
 
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        return "log" if self._settings.scheme.name == "fakelog" else "queue"
+
     def open_sender(self) -> FakeSender:
         self._broker.check_up()
         return FakeSender(self._broker)
@@ -310,7 +314,7 @@ class FakeDriver:
                     f"DJANGO_JOBS['BROKERS'][{self._settings.name!r}]: expected a topic {subscription.name!r}, which"
                     " is not there; create it"
                 )
-        is_log = self._settings.scheme.name == "fakelog"
+        is_log = self.source_kind(subscription) == "log"
         return FakeLog(broker, subscription) if is_log else FakeQueue(broker, subscription)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from django_jobs import checks
 from django_jobs.brokers import consumes, readers
 from django_jobs.brokers.consumer import SourceConsumer
 from django_jobs.brokers.interface import OutgoingMessage
@@ -101,6 +102,28 @@ def test_partitions_are_owned_for_some_seconds_by_default(log: fake.Broker) -> N
 def test_a_queue_has_no_takeover(log: fake.Broker) -> None:
     with pytest.raises(ConfigurationError, match=r"queues/orders: takeover_after: expected a log, got a queue"):
         consumer_of("queues", takeover_after=60).connect()
+    (message,) = checks.check_consumers()
+    assert message.id == "django_jobs.E006"
+    assert "queues/orders: takeover_after: expected a log, got a queue" in message.msg
+
+
+@pytest.mark.parametrize(
+    ("url", "options", "kind"),
+    [
+        ("amqp://localhost", {}, "queue"),
+        ("amqp://localhost", {"stream": True}, "log"),
+        ("redis://localhost", {}, "log"),
+        ("redis://localhost", {"group": "shop"}, "queue"),
+        ("kafka://localhost", {}, "log"),
+    ],
+)
+def test_the_check_knows_which_sources_are_logs(
+    log: fake.Broker, settings: Any, url: str, options: dict[str, Any], kind: str
+) -> None:
+    settings.DJANGO_JOBS = {"BROKERS": {"events": {"url": url}}}
+    consumer_of(takeover_after=60, **options)
+    messages = [message.msg for message in checks.check_consumers()]
+    assert ["takeover_after: expected a log" in message for message in messages] == [True] * (kind == "queue")
 
 
 @pytest.mark.parametrize("wrong", [0, 4.9, 3601, "15", True])

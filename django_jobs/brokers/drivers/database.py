@@ -6,7 +6,7 @@ from typing import NoReturn
 
 from ...conf.brokers import BrokerSettings
 from ...exceptions import ConfigurationError
-from ..interface import Subscription
+from ..interface import SourceKind, Subscription
 
 
 class DatabaseDriver:
@@ -23,6 +23,10 @@ class DatabaseDriver:
                     f"{option}: the broker {self._name!r} is this project's database, which has no {option}; leave it"
                     " out"
                 )
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that it is a queue: no consumer owns a part of it."""
+        return "queue"
 
     def open_sender(self) -> NoReturn:
         """Raise ConfigurationError: messages are delivered as they are published."""

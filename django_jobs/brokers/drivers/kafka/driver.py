@@ -7,7 +7,7 @@ from typing import Any
 
 from ....conf.brokers import BrokerSettings
 from ....exceptions import ConfigurationError
-from ...interface import Subscription, import_client
+from ...interface import SourceKind, Subscription, import_client
 from .client_options import CREATE_TOPICS, answer_seconds, delivery_seconds, sender_options, source_options
 from .errors import Errors
 from .forked import make_client
@@ -29,6 +29,10 @@ class KafkaDriver:
         options = source_options(self._settings, subscription.group)
         del options["bootstrap.servers"]  # so it connects to nothing
         self._make(module.Consumer, options)
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that a topic is a log."""
+        return "log"
 
     def open_sender(self) -> KafkaSender:
         """Connect."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ....conf.brokers import BrokerSettings
 from ....exceptions import ConfigurationError
-from ...interface import Subscription
+from ...interface import SourceKind, Subscription
 from .connection import connect
 from .errors import opening_error
 from .names import check_subscription_name, full_name, project_of
@@ -38,6 +38,10 @@ class PubSubDriver:
             raise ConfigurationError(
                 f"start: a subscription is read from its first message, got {subscription.start!r}; leave it out"
             )
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that a subscription is a queue."""
+        return "queue"
 
     def open_sender(self) -> PubSubSender:
         """Find credentials; the first batch connects."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from ....conf.brokers import BrokerSettings
 from ....exceptions import ConfigurationError
-from ...interface import BrokerDownError, Source, Subscription, import_client
+from ...interface import BrokerDownError, Source, SourceKind, Subscription, import_client
 from .connection import RabbitConnection, connect, is_for_now, text_of
 from .queue import RabbitQueue
 from .sender import RabbitSender
@@ -36,6 +36,10 @@ class RabbitDriver:
         ]:
             if len(name.encode()) > MAX_SHORT:
                 raise ConfigurationError(f"{option}: expected up to {MAX_SHORT} bytes, got {len(name.encode())}")
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that a stream is a log."""
+        return "log" if subscription.stream else "queue"
 
     def open_sender(self) -> RabbitSender:
         """Connect. Without heartbeats, for nobody ticks while a sender is idle: the kernel's probes keep watch."""

@@ -7,7 +7,7 @@ from typing import Any
 
 from ....conf.brokers import BrokerSettings
 from ....exceptions import ConfigurationError
-from ...interface import Source, Subscription, import_client
+from ...interface import Source, SourceKind, Subscription, import_client
 from .errors import Errors
 from .group import RedisGroup
 from .sender import RedisSender
@@ -30,6 +30,10 @@ class RedisDriver:
         if subscription.bind:
             raise ConfigurationError("bind: Redis has no exchanges to bind a stream to; leave it out")
         self._check_hosts()
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that a stream is a queue for a group, and else a log."""
+        return "queue" if subscription.group else "log"
 
     def open_sender(self) -> RedisSender:
         """Connect."""

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ....conf.brokers import BrokerSettings
 from ....exceptions import ConfigurationError
-from ...interface import Subscription
+from ...interface import SourceKind, Subscription
 from .connection import SqsConnection
 from .errors import AnswerError
 from .names import parse_name
@@ -43,6 +43,10 @@ class SqsDriver:
             parse_name(subscription.name)
         except ValueError as error:
             raise ConfigurationError(f"name: {error}") from None
+
+    def source_kind(self, subscription: Subscription, /) -> SourceKind:
+        """Return that it is a queue."""
+        return "queue"
 
     def open_sender(self) -> SqsSender:
         """Connect."""
