@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import transaction
 
-from django_jobs.contrib.celery import Celery, forward_messages
+from django_jobs.contrib.celery import Celery
 from django_jobs.contrib.celery.exceptions import TaskFailedError, TaskRevokedError, TimeoutError
 from django_jobs.contrib.celery.result import AsyncResult, GroupResult, allow_join_result
 from django_jobs.exceptions import Cancel, Discard, JobTimeoutError, SerializationError, Snooze
@@ -190,15 +190,3 @@ def test_update_state_is_seen_while_the_task_runs(app: Celery) -> None:
     drain()
     assert seen == [("PROGRESS", {"current": 3, "total": 7}, 3, 7, {"total": 7})]
     assert (result.state, result.result) == ("SUCCESS", "done")
-
-
-def test_messages_of_a_real_celery_become_jobs_once(app: Celery, steer: Any) -> None:
-    celery = pytest.importorskip("celery")
-    real = celery.Celery("old", broker="memory://", set_as_current=False)
-    assert forward_messages(real, steer) == ["result.steer"]
-    for _ in range(2):  # delivered twice
-        real.tasks["result.steer"].apply(("value",), task_id="one message", throw=True)
-    real.tasks["result.steer"].apply((), {"what": "by keyword"}, task_id="another", throw=True)
-    assert sorted(job.arguments["what"] for job in Job.objects.all()) == ["by keyword", "value"]
-    drain()
-    assert {job.state for job in Job.objects.all()} == {"succeeded"}
