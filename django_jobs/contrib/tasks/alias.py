@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, cast
 
 from django.apps import apps
@@ -82,6 +83,10 @@ class JobsAlias:
         modules, of_tasks = self.options.get(MODULES, ()), self.options.get(TASKS, {})
         if not _are_modules(modules):
             yield f"{label}[{MODULES!r}]: expected a list of dotted paths of modules, got {modules!r}"
+        else:
+            yield from (
+                f"{label}[{MODULES!r}]: there is no module {name!r}" for name in modules if not _is_module(name)
+            )
         if not isinstance(of_tasks, Mapping):
             yield f"{label}[{TASKS!r}]: expected a dict of options by the paths of Tasks, got {of_tasks!r}"
             return
@@ -117,6 +122,14 @@ def is_trusted(module: str) -> bool:
     packages = [config.name for config in apps.get_app_configs()]
     packages += [name for names in named if _are_modules(names) for name in names]
     return any(module == package or module.startswith(f"{package}.") for package in packages)
+
+
+def _is_module(name: str) -> bool:
+    """Tell whether a module can be found. Its packages are imported."""
+    try:
+        return find_spec(name) is not None
+    except (ImportError, ValueError):  # of a package that is not there, or a name that no module can have
+        return False
 
 
 def _are_modules(given: object) -> bool:
