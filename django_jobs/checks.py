@@ -165,6 +165,20 @@ def check_setting_name(**_: Any) -> list[CheckMessage]:
 
 
 @register(Tags.compatibility)
+def check_admins(**_: Any) -> list[CheckMessage]:
+    """Check that somebody is mailed if ALERTS["MAIL_ADMINS"] is on: W007."""
+    if not _jobs_databases() or not get_settings().alerts.mail_admins or django_settings.ADMINS:
+        return []
+    return [
+        Warning(
+            "DJANGO_JOBS['ALERTS']['MAIL_ADMINS'] is True, and nobody is mailed: the setting ADMINS is empty.",
+            hint="Name somebody in ADMINS, or set MAIL_ADMINS to False.",
+            id="django_jobs.W007",
+        )
+    ]
+
+
+@register(Tags.compatibility)
 def check_options(**_: Any) -> list[CheckMessage]:
     """Check the options of the jobs' database, without a connection: W004."""
     warnings: list[CheckMessage] = []

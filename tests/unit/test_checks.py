@@ -137,3 +137,15 @@ def test_a_database_in_memory_has_no_other_writer(monkeypatch):
     monkeypatch.setitem(connection.settings_dict, "NAME", ":memory:")
 
     assert ids() == []
+
+
+@override_settings(DJANGO_JOBS={"ALERTS": {"MAIL_ADMINS": True}}, ADMINS=[])
+def test_mails_to_admins_that_nobody_gets_are_a_warning():
+    assert [(message.id, message.level) for message in messages()] == [("django_jobs.W007", checks.WARNING)]
+    assert "ADMINS is empty" in messages()[0].msg
+
+
+@pytest.mark.parametrize(("is_on", "admins"), [(True, [("Ada", "ada@shop.example")]), (False, [])])
+def test_mails_to_admins_are_fine_with_admins_or_if_they_are_off(is_on, admins):
+    with override_settings(DJANGO_JOBS={"ALERTS": {"MAIL_ADMINS": is_on}}, ADMINS=admins):
+        assert ids() == []
