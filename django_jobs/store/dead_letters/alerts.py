@@ -26,7 +26,7 @@ class Resolution(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """An error to mail: its newest dead letter and the number of deaths in the period, or since its resolution.
+    """An error to mail: its newest open dead letter and the number of open ones that died in the period.
 
     ``resolution``: the group was resolved, and has come back.
     """
@@ -37,21 +37,19 @@ class Alert:
 
 
 def take_alerts(*, period: timedelta, using: str | None = None) -> list[Alert]:
-    """Return the errors to mail now: those with a death in the period that nobody was told of.
+    """Return the errors to mail now: those with an open dead letter of the period that nobody was told of.
 
     A fingerprint is returned to one caller per period, over all workers: a unique row decides. One that was resolved
-    since it was told is returned again as soon as it comes back. Dead letters that were resolved and muted groups are
-    left out. At most 20 per call; the rest come with the next one.
+    since it was told is returned again as soon as it comes back. Dead letters that were redriven or resolved, and muted
+    groups, are left out. At most 20 per call; the rest come with the next one.
     """
     _, connection = open_dialect(using)
     alias = connection.alias
     groups = DeadLetterGroup.objects.using(alias)
-    died = DeadLetter.objects.using(alias).filter(died_at__gte=DatabaseNow(-period))
+    died = DeadLetter.objects.using(alias).filter(died_at__gte=DatabaseNow(-period), status=DeadLetter.Status.OPEN)
     told = AlertHistory.objects.using(alias).filter(alerted_at__gte=DatabaseNow(-period)).exclude(_is_resolved_since())
-    before_resolution = groups.filter(pk=OuterRef("fingerprint"), resolved_at__gte=OuterRef("died_at"))
     new_errors = (
-        died.filter(Q(status=DeadLetter.Status.OPEN) | ~Exists(before_resolution))
-        .exclude(fingerprint__in=told.values("fingerprint"))
+        died.exclude(fingerprint__in=told.values("fingerprint"))
         .exclude(fingerprint__in=groups.filter(muted_at__isnull=False).values("fingerprint"))
         .order_by()
         .values_list("fingerprint")

@@ -43,6 +43,15 @@ def test_an_error_that_continues_is_returned_again_in_the_next_period():
     assert take_alerts(period=DAY) == []
 
 
+def test_an_error_whose_dead_letters_were_all_redriven_is_not_returned():
+    redrive(make_letter(fingerprint="done"))
+    redrive(make_letter(fingerprint="a"))
+    left = make_letter(fingerprint="a")
+    redrive(make_letter(fingerprint="a"))
+
+    assert taken(take_alerts(period=DAY)) == {"a": (left.pk, 1)}
+
+
 def test_deaths_before_the_period_are_neither_returned_nor_counted():
     make_letter(fingerprint="old", died_at=ago(hours=25))
     make_letter(fingerprint="a", died_at=ago(hours=25))
