@@ -241,6 +241,26 @@ def test_settings_that_weaken_a_promise_are_named(monkeypatch: pytest.MonkeyPatc
     assert ("IMMEDIATE" in found["what"]) == (connection.vendor == "sqlite")
 
 
+@pytest.fixture
+def _no_wal() -> Iterator[None]:
+    """The journal mode of a file that no worker has opened."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA journal_mode = DELETE")
+        assert cursor.fetchone() == ("delete",)
+        yield
+        cursor.execute("PRAGMA journal_mode = WAL")
+
+
+@pytest.mark.skipif("connection.vendor != 'sqlite'", reason="only SQLite has a journal mode")
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("_no_wal")
+def test_a_file_without_wal_mode_is_a_problem_once_there_was_a_worker_to_switch_it() -> None:
+    assert "settings" not in _doctor()
+    factories.make_worker()
+    found = _doctor()["settings"]
+    assert (found["severity"], "not in WAL mode" in found["what"]) == ("problem", True)
+
+
 @pytest.mark.skipif("connection.vendor != 'postgresql'", reason="a session's own setting, which only PostgreSQL has")
 def test_a_server_that_does_not_wait_for_the_disk_is_named() -> None:
     with transaction.atomic(), connection.cursor() as cursor:

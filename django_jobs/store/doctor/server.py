@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from ...conf import get_settings
+from ...models import Worker
 from ...policy.doctor import ServerFacts, UnsafeSetting
 from .. import redis_channels
 from ..dialects import open_dialect
@@ -21,6 +22,8 @@ def read_server(*, using: str | None = None) -> ServerFacts:
     if url is not None:
         facts = replace(facts, notify_works=redis_channels.answers(url), notifier=str(url))
     unsafe = list(facts.unsafe_settings)
+    if UnsafeSetting.NO_WAL in unsafe and not Worker.objects.using(connection.alias).exists():
+        unsafe.remove(UnsafeSetting.NO_WAL)  # the first worker switches it
     if not connection.settings_dict.get("AUTOCOMMIT", True):
         unsafe.insert(0, UnsafeSetting.AUTOCOMMIT_OFF)
     return replace(facts, clock_skew_seconds=clock_skew_seconds, unsafe_settings=unsafe)
