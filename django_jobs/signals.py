@@ -10,7 +10,8 @@ signal once; if it dies between commit and signal, the signal is lost. Work that
 worker process and in each job process, not in the supervisor. Connect receivers in ``AppConfig.ready()`` or a
 ``jobs.py``. An exception of a receiver is logged.
 
-- ``worker_started``: Django is set up, and no job has run. The process waits for the receivers, however long they take.
+- ``worker_started``: Django is set up, and no job has run. The process waits for the receivers, however long they take:
+  no job must run before what they open is there. SIGTERM waits for them; a supervisor kills what does not end.
 - ``worker_stopping``: the last job has ended, or is left behind because the grace time is over. The process waits two
   seconds for all receivers together; they are called in a thread of their own. A process that is killed does not send
   it (``kill -9``, out of memory; a job process also at SIGQUIT, if it hangs, or if its worker has died).
