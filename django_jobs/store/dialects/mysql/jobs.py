@@ -29,13 +29,12 @@ from ..base.jobs import (
     is_plain_success,
 )
 from ..base.transactions import write_transaction
+from ..shared.finish_inserts import INSERT_ATTEMPT, INSERT_DEAD_LETTER
 from .insert import INSERTED, due_of, insert_of
 from .statements import (
     DUE,
     FINISH_OTHERWISE,
     FINISH_SUCCEEDED,
-    INSERT_ATTEMPTS,
-    INSERT_DEAD_LETTERS,
     INSERT_SUCCEEDED_ATTEMPTS,
     OWNED,
     PROMOTE,
@@ -132,12 +131,12 @@ class MySQLJobs:
         cursor.execute(FINISH_OTHERWISE, [json.dumps([_job_changes(record) for record in records])])
         attempts = [_attempt_row(record, owned, worker_id) for record in records if record["outcome"]]
         if attempts:
-            cursor.executemany(INSERT_ATTEMPTS, attempts)
+            cursor.executemany(INSERT_ATTEMPT, attempts)
         dead_letters = [
             _dead_letter_row(run, record) for run, record in zip(others, records, strict=True) if record["reason"]
         ]
         if dead_letters:
-            cursor.executemany(INSERT_DEAD_LETTERS, dead_letters)
+            cursor.executemany(INSERT_DEAD_LETTER, dead_letters)
 
 
 def _micros(seconds: float | None) -> int | None:

@@ -127,17 +127,3 @@ SET job.state = ended.state,
     job.started_at = coalesce({_EPOCH.format("ended.started")}, job.started_at),
     job.finished_at = IF(ended.state IN ('dead', 'cancelled'), {_EPOCH.format("ended.finished")}, NULL)
 """
-
-INSERT_ATTEMPTS = """
-INSERT INTO django_jobs_attempt
-    (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
-     error_class, error_message, traceback)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-
-INSERT_DEAD_LETTERS = """
-INSERT INTO django_jobs_deadletter
-    (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
-     died_at, status, resolved_by)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
-"""

@@ -23,14 +23,13 @@ from ..base.jobs import (
     claim_order,
     execute_snapshot,
 )
+from ..shared.finish_inserts import INSERT_ATTEMPT, INSERT_DEAD_LETTER
 from .insert import insert_statement
 from .statements import (
     CLAIM_FROM_HEAD,
     CLAIM_FROM_POSITION,
     FINISH_JOB,
     FINISH_JOB_SUCCEEDED,
-    INSERT_ATTEMPT,
-    INSERT_DEAD_LETTER,
     OWNED,
     PROMOTE,
     QUEUE_SNAPSHOT,

@@ -107,17 +107,3 @@ UPDATE django_jobs_job
 SET state = 'succeeded', result = %s, unknown_since = NULL, started_at = %s, finished_at = %s
 WHERE id = %s
 """
-
-INSERT_ATTEMPT = """
-INSERT INTO django_jobs_attempt
-    (job_id, claim_number, number, worker_id, outcome, ready_at, started_at, finished_at,
-     error_class, error_message, traceback)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
-
-INSERT_DEAD_LETTER = """
-INSERT INTO django_jobs_deadletter
-    (job_id, job_name, queue_name, reason, attempt, error_class, error_message, traceback, fingerprint,
-     died_at, status, resolved_by)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, 'open', '')
-"""
