@@ -6,7 +6,10 @@ import sys
 from dataclasses import asdict
 from typing import Any, TextIO, cast
 
+from ...conf import get_settings
+from ...conf.database import use_database
 from ...policy.doctor import Severity
+from ...policy.health import Health, combine_health
 from ...policy.plurals import counted
 from ...policy.printable import printable
 from ...policy.states import State
@@ -71,14 +74,22 @@ def print_status(command: VerbCommand, options: dict[str, Any]) -> None:
 
 
 def print_health(command: VerbCommand, options: dict[str, Any]) -> None:
-    """Print the problems of the service; exit with 1 if there are any."""
-    problems = verbs.find_problems(wait_within=options["max_wait"])
+    """Print the problems of each database; exit with 1 if there are any, of several databases if each has some."""
+    aliases = get_settings().aliases if command.database is None else (command.database,)
+    health = combine_health({alias: _check(alias, options) for alias in aliases})
     if options["json"]:
-        command.stdout.write(as_json({"ok": not problems, "reasons": problems}))
+        degraded = {"degraded": list(health.degraded)} if len(aliases) > 1 else {}
+        command.stdout.write(as_json({"ok": not health.not_ready, "reasons": list(health.not_ready), **degraded}))
     else:
-        command.print_lines("\n".join(map(printable, problems)) or "healthy")
-    if problems:
+        lines = [*map(printable, health.not_ready), *(f"degraded: {printable(reason)}" for reason in health.degraded)]
+        command.print_lines("\n".join(lines) or "healthy")
+    if health.not_ready:
         sys.exit(1)
+
+
+def _check(alias: str, options: dict[str, Any]) -> Health:
+    with use_database(alias):
+        return Health(not_live=(), not_ready=tuple(verbs.find_problems(wait_within=options["max_wait"])))
 
 
 def show_top(command: VerbCommand, options: dict[str, Any]) -> None:

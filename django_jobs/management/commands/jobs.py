@@ -57,11 +57,12 @@ class Command(VerbCommand):
         )
         add_worker_arguments(add("work", run_workers, "Run workers, as 'manage.py runworker' does."))
         for verb in OF_ONE_DATABASE:
+            default = "all" if verb == "health" else "the first"
             self.verb_parsers()[verb].add_argument(
                 "--database",
                 type=as_alias,
                 metavar="ALIAS",
-                help="Of several databases of jobs, the one to act on (default: the first).",
+                help=f"Of several databases of jobs, the one to act on (default: {default}).",
             )
 
     def _add(self, verb: str, act: Act, text: str) -> ArgumentParser:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from django_jobs.exceptions import ConfigurationError
 from django_jobs.management.commands.jobs import Command
 from django_jobs.models import CronSchedule, Job
 from django_jobs.testing import drain
+from tests.factories import make_worker
 from tests.more_databases import known, migrated_file
 from tests.sampleapp.jobs import add, do_nothing, echo, tell_id
 
@@ -291,6 +293,28 @@ class TestInAShell:
         assert list(Job.objects.using("us").values_list("state", flat=True)) == ["cancelled"]
         assert list(Job.objects.using("eu").values_list("state", flat=True)) == ["ready"]
         assert names("default") == []
+
+    def test_health_is_of_all_and_fails_if_none_is_served(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            call_command("jobs", "health")
+        assert capsys.readouterr().out.count("No workers") == 1, "the reason of all is said once"
+        with use_database("us"):
+            make_worker()
+        with override_settings(DJANGO_JOBS={"DATABASES": ["default", "us", "lost"]}):
+            connections.settings["lost"] = {**connections.settings["us"], "NAME": "/nowhere/lost.sqlite3"}
+            call_command("jobs", "health")
+            shown = capsys.readouterr().out
+            call_command("jobs", "health", "--json")
+            row = json.loads(capsys.readouterr().out)
+            del connections.settings["lost"]
+
+        assert "degraded: database 'default': " in shown
+        assert "degraded: database 'lost': the database" in shown
+        assert (row["ok"], row["reasons"], len(row["degraded"])) == (True, [], 2)
+        call_command("jobs", "health", "--database", "us", "--json")
+        assert json.loads(capsys.readouterr().out) == {"ok": True, "reasons": []}
+        with pytest.raises(SystemExit):
+            call_command("jobs", "health", "--database", "eu")
 
     def test_ids_that_are_printed_name_it(self, capsys: pytest.CaptureFixture[str]) -> None:
         number = do_nothing.using(database="us").enqueue().pk
