@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 from pytest_django import DjangoDbBlocker
 
 from django_jobs.store import notify
@@ -90,12 +90,22 @@ schedules and rescues are kept under killed ones, by ``process/test_chaos.py`` a
 ``--release`` run all.
 """
 
-settings.register_profile("fast", max_examples=10, deadline=None)
+# The same examples each time, on a slow machine too: what new ones find is a matter of a release, not of any change.
+settings.register_profile("repeatable", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fast", settings.get_profile("repeatable"), max_examples=10)
+settings.register_profile("exploring", settings.get_profile("repeatable"), derandomize=False)
+settings.load_profile("repeatable")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--release", action="store_true", help="also run what only a release must pass (marker: release)")
     parser.addoption("--pictures", action="store_true", help="keep pictures of pages in test-output/screenshots")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Look for new examples before a release."""
+    if config.getoption("--release"):
+        settings.load_profile("exploring")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
