@@ -16,6 +16,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from .claim_spread import ClaimSpread
+
 READING_SHARE = 20
 """Dead entries are read for at most about one part in this many of the time."""
 READS_PER_SNAPSHOT = 2
@@ -42,12 +44,14 @@ class Lane(NamedTuple):
 class ClaimCursors:
     """Lanes known to have ready jobs, with the cursor of each, None for the head. ``now`` is monotonic seconds.
 
-    ``capped``: the queues with a maximum of running jobs. A lane that is exhausted keeps its position, by queue and
-    priority, so that a notification of new jobs can be followed without reading a single dead entry.
+    ``capped``: the queues with a maximum of running jobs. ``spread``: where claims begin that have no cursor.
+    A lane that is exhausted keeps its position, by queue and priority, so that a notification of new
+    jobs can be followed without reading a single dead entry.
     """
 
     positions: dict[Lane, Any] = field(default_factory=dict)
     capped: frozenset[str] = frozenset()
+    spread: ClaimSpread = field(default_factory=ClaimSpread)
     _resting: dict[str, dict[int, Any]] = field(default_factory=dict)
     _last_snapshot: float = 0.0
     _last_reading: float = 0.0

@@ -83,3 +83,18 @@ def test_another_database_is_named_in_the_advice(monkeypatch: pytest.MonkeyPatch
 )
 def test_the_reason_is_one_line(error: Exception, reason: str) -> None:
     assert reason_of(error) == reason
+
+
+@pytest.mark.skipif("connection.vendor != 'mysql'", reason="Galera is MariaDB and MySQL")
+@pytest.mark.parametrize(
+    "error",
+    [
+        OperationalError(1047, "WSREP has not yet prepared node for application use"),
+        OperationalError(1180, "Error while appending streaming replication fragment (Not connected to Primary)"),
+    ],
+    ids=["statement", "commit"],
+)
+def test_a_galera_node_without_its_cluster_is_an_outage_and_no_refusal_of_data(error: OperationalError) -> None:
+    wrapper = connections[DEFAULT_DB_ALIAS]
+    assert is_outage(wrapper, error)
+    assert not is_refusal(wrapper, error)

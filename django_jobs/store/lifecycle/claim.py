@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Sequence
 
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ...policy.claim_cursors import ClaimCursors, Lane
+from ...policy.claim_spread import first_place
 from ...policy.outage_pauses import TEST_SECONDS
 from ...policy.queue_order import FairOrder
 from ..dialects import Dialect, open_dialect
@@ -15,7 +17,7 @@ from ..dialects.base.jobs import Claim, Position, QueueSnapshot
 from ..dialects.shared.reads import count_running
 from ..queues import lock_capped_queue, suspend
 
-__all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors"]
+__all__ = ["Claim", "QueueSnapshot", "claim", "claim_by_priority", "refresh_cursors", "spread_claims"]
 
 
 def refresh_cursors(cursors: ClaimCursors, *, queues: Sequence[str] | None, using: str | None = None) -> QueueSnapshot:
@@ -32,10 +34,13 @@ def claim(cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, usin
 
     One statement (two on MySQL), which commits on its own unless a transaction is open. It locks only the rows it
     claims and skips rows locked by others. A lane that returns fewer jobs is forgotten until the next
-    ``refresh_cursors`` finds it again.
+    ``refresh_cursors`` finds it again. After a conflict (``spread_claims``) a claim without a cursor reads one statement
+    more to begin further down.
     """
     dialect, connection = open_dialect(using)
     after = cursors.positions.get(lane)
+    if after is None and (jobs := cursors.spread.jobs(time.monotonic())):
+        after = _random_position(dialect, connection, lane, jobs=jobs, limit=limit)
     if lane.queue_name in cursors.capped:
         claims = _claim_capped(dialect, connection, lane, after=after, limit=limit, worker_id=worker_id)
     else:
@@ -45,6 +50,28 @@ def claim(cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, usin
     if len(claims) < limit:
         cursors.exhausted(lane)
     return claims
+
+
+def spread_claims(cursors: ClaimCursors, lane: Lane, *, limit: int, using: str | None = None) -> bool:
+    """After a claim that another was faster than, have the next ones begin elsewhere; tell whether that is of use.
+
+    One statement. It is not of use if the lane has no more than one claim takes.
+    """
+    dialect, connection = open_dialect(using)
+    cursors.spread.conflicted(limit=limit, now=time.monotonic())
+    jobs = cursors.spread.jobs(time.monotonic())
+    after = _random_position(dialect, connection, lane, jobs=jobs, limit=limit)
+    cursors.positions[lane] = after
+    return after is not None
+
+
+def _random_position(
+    dialect: Dialect, connection: BaseDatabaseWrapper, lane: Lane, *, jobs: int, limit: int
+) -> Position | None:
+    """Return a position within the first ``jobs`` of the lane that has a whole claim behind it, None for its head."""
+    found = dialect.jobs.read_positions(connection, lane, jobs)
+    place = first_place(len(found), limit=limit, dice=random.random())  # noqa: S311 - no secret
+    return found[place - 1] if place else None
 
 
 def _claim_capped(

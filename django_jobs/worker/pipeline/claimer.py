@@ -13,6 +13,8 @@ import math
 import time
 from collections.abc import Iterable
 
+from django.db import DatabaseError, connections
+
 from ... import registry
 from ...policy.chunks import Chunk
 from ...policy.claim_cursors import BUSY_SNAPSHOT_SECONDS, IN_VAIN_SHARE, VOIDED_SHARE, ClaimCursors, Lane
@@ -20,8 +22,9 @@ from ...policy.flags import AFFECTS_OTHERS
 from ...policy.idle_pauses import IdlePauses
 from ...policy.notified_lanes import NotifiedLanes
 from ...policy.prefetch import Backlog, claim_limit, has_room, mixed_claim_limit, slots_free_soon
+from ...store.dialects import is_conflict
 from ...store.dialects.base.jobs import FinishedRun
-from ...store.lifecycle.claim import Claim, QueueSnapshot, claim, refresh_cursors
+from ...store.lifecycle.claim import Claim, QueueSnapshot, claim, refresh_cursors, spread_claims
 from ...store.lifecycle.promote import promote
 from ...store.limits.admit import admit
 from ..duties.notifiers import Notifier
@@ -44,6 +47,8 @@ MAX_ACTIVE_CLAIMS = 16_384
 """More is not claimed at once, in chunks: ``StartedJobs`` has room for twice as many."""
 MAX_UNKNOWN_WAITING = 8
 """Once so many jobs wait for an executor, no more are claimed only to find out whether a queue's jobs are async."""
+MAX_UNDONE_CLAIMS = 5
+"""So many claims of a round may be undone by other nodes before the loop pauses."""
 _EMPTY = Backlog(idle=0, free=0, waiting=0, waiting_seconds=0)
 
 
@@ -268,13 +273,26 @@ class Claimer:
         if limit < 1:
             return 0
         check_due_at = self._releases.expect_answer()
-        claims = claim(self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=self._context.using)
+        claims = self._claim_somewhere(lane, limit)
         self._releases.answered(check_due_at)
         self.checked_at = time.monotonic()
         if claims:
             self._queue_order.record_claimed(lane, len(claims))
             self._dispatch(lane.queue_name, claims)
         return len(claims)
+
+    def _claim_somewhere(self, lane: Lane, limit: int) -> list[Claim]:
+        """Claim; after a conflict with another node of a Galera cluster, try again further down the lane."""
+        using = self._context.using
+        for _ in range(MAX_UNDONE_CLAIMS):
+            try:
+                return claim(self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=using)
+            except DatabaseError as error:
+                if not is_conflict(connections[using], error):
+                    raise
+                if not spread_claims(self._cursors, lane, limit=limit, using=using):
+                    raise
+        return claim(self._cursors, lane, limit=limit, worker_id=self._context.worker_id, using=using)
 
     def _limit(self, queue_name: str) -> int:
         """Return how many jobs to claim from a queue, by their typical run time and the share of async ones.

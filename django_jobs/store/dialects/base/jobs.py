@@ -192,6 +192,12 @@ class JobStatements(Protocol):
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return the position of ``claim`` in its lane."""
 
+    def read_positions(self, connection: BaseDatabaseWrapper, lane: Lane, limit: int) -> list[Position]:
+        """Return the positions of the first ``limit`` ready jobs of ``lane``, without locks.
+
+        Empty where claims of several workers cannot undo each other, and a look down the lane is of no use.
+        """
+
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Move up to ``limit`` due jobs from scheduled to ready, those under a limit to blocked."""
 

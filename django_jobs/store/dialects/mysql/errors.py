@@ -16,6 +16,7 @@ _AWAY = frozenset(
         *(1040, 1203),  # no connections left
         *(1053, 1077, 1078, 1079, 1080, 1152, 1158, 1159, 1160, 1161, 1184, 1927, 3169, 4031),  # shut down, cut off
         *(1290, 1792, 1836),  # read-only: a failover
+        *(1047, 1180),  # a Galera node that has lost its cluster, and a commit there: nothing is committed
         *(2002, 2003, 2004, 2005, 2006, 2012, 2013, 2026, 2055),  # the client found nobody, or lost the server
     }
 )

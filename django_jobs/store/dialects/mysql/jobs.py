@@ -41,6 +41,7 @@ from .statements import (
     QUEUE_SNAPSHOT,
     READY_FROM_HEAD,
     READY_FROM_POSITION,
+    READY_POSITIONS,
     TAKE,
 )
 
@@ -94,6 +95,12 @@ class MySQLJobs:
     def position(self, connection: BaseDatabaseWrapper, claim: Claim) -> Position:
         """Return ``(ready_at, id)``, the instant naive as the driver wants it."""
         return claim.ready_at.replace(tzinfo=None), claim.job_id
+
+    def read_positions(self, connection: BaseDatabaseWrapper, lane: Lane, limit: int) -> list[Position]:
+        """Read entries of the ready index, for the nodes of a Galera cluster, which do not see each other's locks."""
+        with connection.cursor() as cursor:
+            cursor.execute(READY_POSITIONS, [lane.queue_name, lane.priority, limit])
+            return list(cursor.fetchall())
 
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in two statements."""

@@ -60,6 +60,12 @@ READY_FROM_POSITION = READY.format(
     **_INSTANTS,
     behind_position="AND (ready_at > %(ready_at)s OR (ready_at = %(ready_at)s AND id > %(job_id)s))",
 )
+READY_POSITIONS = """
+SELECT ready_at, id FROM django_jobs_job FORCE INDEX (django_jobs_ready)
+WHERE state = 'ready' AND queue_name = %s AND priority = %s
+ORDER BY ready_at, id
+LIMIT %s
+"""
 TAKE = """
 UPDATE django_jobs_job
 SET state = 'running', attempt = attempt + 1, claim_number = claim_number + 1, worker_id = %s, started_at = %s

@@ -95,6 +95,10 @@ class PostgreSQLJobs:
         """Return ``(ready_at, id)``."""
         return claim.ready_at, claim.job_id
 
+    def read_positions(self, connection: BaseDatabaseWrapper, lane: Lane, limit: int) -> list[Position]:
+        """Return none: one server has all locks."""
+        return []
+
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
         with connection.cursor() as cursor:

@@ -88,6 +88,10 @@ class SQLiteJobs:
         """Return ``(ready_at, id)``, the instant as SQLite stores it: text, which sorts like the time."""
         return as_text(claim.ready_at), claim.job_id
 
+    def read_positions(self, connection: BaseDatabaseWrapper, lane: Lane, limit: int) -> list[Position]:
+        """Return none: one server has all locks."""
+        return []
+
     def promote(self, connection: BaseDatabaseWrapper, limit: int) -> Promoted:
         """Promote in one statement."""
         with write_transaction(connection), connection.cursor() as cursor:
