@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum, StrEnum
 
+from .galera import GaleraFacts, galera_hints, galera_problems
 from .plurals import counted
 
 CLOCK_TOLERANCE_SECONDS = 1.0
@@ -139,6 +140,7 @@ class ServerFacts:
     notify_works: bool | None = None
     notifier: str = "LISTEN"
     unsafe_settings: Sequence[UnsafeSetting] = ()
+    galera: GaleraFacts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -247,6 +249,9 @@ def _row_findings(rows: RowFacts) -> Iterable[Finding]:
 def _server_findings(server: ServerFacts) -> Iterable[Finding]:
     for setting in server.unsafe_settings:
         yield _problem("settings", *setting.value)
+    if server.galera is not None:
+        yield from (_problem("cluster", *found) for found in galera_problems(server.galera))
+        yield from (_hint("cluster", *found) for found in galera_hints(server.galera))
     if abs(server.clock_skew_seconds) > CLOCK_TOLERANCE_SECONDS:
         where = "ahead of" if server.clock_skew_seconds > 0 else "behind"
         yield _hint(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from ....policy.doctor import LONG_TRANSACTION_SECONDS, ServerFacts, UnsafeSetting, VacuumBlocker
+from ....policy.galera import GaleraFacts
 from ..base.server import readable_rows
 
 LONG_TRANSACTIONS = """
@@ -26,6 +27,10 @@ HAS_INDEX = """
 SELECT 1 FROM information_schema.statistics
 WHERE table_schema = database() AND table_name = %s AND index_name = %s LIMIT 1
 """
+GALERA = (
+    "SHOW GLOBAL STATUS WHERE variable_name LIKE 'wsrep\\_%%'",
+    "SHOW GLOBAL VARIABLES WHERE variable_name IN ('wsrep_on', 'auto_increment_increment', 'innodb_autoinc_lock_mode')",
+)
 FLUSH_AT_COMMIT = "SELECT @@GLOBAL.innodb_flush_log_at_trx_commit"
 
 
@@ -49,6 +54,7 @@ class MySQLServer:
                 VacuumBlocker(holder=holder, age_seconds=age, query=query) for holder, age, query in blockers
             ],
             unsafe_settings=unsafe,
+            galera=GaleraFacts.read(dict(row for one in GALERA for row in readable_rows(connection, one, []))),
         )
 
     def unsafe_options(self, connection: BaseDatabaseWrapper) -> list[UnsafeSetting]:
