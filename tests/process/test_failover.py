@@ -1,4 +1,4 @@
-"""The primary is killed under load and its replica takes over: what was acknowledged is there, and work goes on."""
+"""The primary is killed under load and another server takes over: what was acknowledged is there, and work goes on."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from tests.chaos.load import Load
 from tests.chaos.records import read_facts, unfinished, what_is_left
 from tests.concurrency import wait_until
 from tests.databases import ROOT, chosen_vendor
+from tests.private.galera import GaleraCluster
 from tests.private.pairs import Pair, new_pair
 
 from .conftest import PRIVATE_DATABASE, StartWorker
@@ -42,8 +43,10 @@ ACKNOWLEDGED = int(os.environ.get("DJANGO_JOBS_TEST_FAILOVER_PROMISES", "40"))
 
 
 @pytest.fixture
-def pair() -> Iterator[Pair]:
-    one = new_pair(chosen_vendor())
+def pair(kind: str) -> Iterator[Pair]:
+    if kind == "galera" and chosen_vendor() != "mysql":
+        pytest.skip("Galera is MariaDB")
+    one = GaleraCluster() if kind == "galera" else new_pair(chosen_vendor())
     try:
         yield one
     finally:
@@ -72,7 +75,7 @@ class Requests(threading.Thread):
 
 
 @pytest.mark.parametrize(
-    "is_synchronous", [True, pytest.param(False, marks=pytest.mark.release)], ids=["synchronous", "asynchronous"]
+    "kind", ["synchronous", *(pytest.param(kind, marks=pytest.mark.release) for kind in ("asynchronous", "galera"))]
 )
 def test_a_replica_that_takes_over_has_what_was_acknowledged(
     request: pytest.FixtureRequest,
@@ -81,9 +84,9 @@ def test_a_replica_that_takes_over_has_what_was_acknowledged(
     worker_environment: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
-    *,
-    is_synchronous: bool,
+    kind: str,
 ) -> None:
+    is_synchronous = kind != "asynchronous"
     path = tmp_path / "runs"
     path.touch()
     _use(pair, worker_environment, monkeypatch, is_synchronous=is_synchronous)
