@@ -34,8 +34,8 @@ def claim(cursors: ClaimCursors, lane: Lane, *, limit: int, worker_id: int, usin
 
     One statement (two on MySQL), which commits on its own unless a transaction is open. It locks only the rows it
     claims and skips rows locked by others. A lane that returns fewer jobs is forgotten until the next
-    ``refresh_cursors`` finds it again. After a conflict (``spread_claims``) a claim without a cursor reads one statement
-    more to begin further down.
+    ``refresh_cursors`` finds it again. After a conflict (``spread_claims``) a claim without a cursor sends one
+    statement more to begin further down.
     """
     dialect, connection = open_dialect(using)
     after = cursors.positions.get(lane)
