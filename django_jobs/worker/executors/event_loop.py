@@ -29,7 +29,7 @@ from ..threads.connections import (
     has_unclean_connections,
     reset_async_connections,
 )
-from ..threads.sessions import shared_observers
+from ..threads.sessions import JobKey, shared_observers
 from ..threads.watched_thread import WatchedThread
 from .chunks import ChunkQueue, ClaimedChunk, claims_of
 from .isolation import has_failed
@@ -63,7 +63,7 @@ class EventLoopExecutor:
         self._running: dict[asyncio.Task[None], tuple[Claim | ClaimedChunk, float]] = {}
         self._stopping = False
         self._is_over = False
-        self._ended: dict[int, bool] = {}
+        self._ended: dict[JobKey, bool] = {}
         self._resets = 0
         self._is_reset_due = self._holds_back = False
         self._loop = asyncio.new_event_loop()
@@ -254,7 +254,7 @@ class EventLoopExecutor:
         """Have connections reset before a job that starts after this moment can use them."""
         if not shared_observers():
             return
-        self._ended[claim.job_id] = failed
+        self._ended[self._context.using, claim.job_id] = failed
         # sync_to_async runs its calls in their order; in other threads a job that starts could be faster.
         self._holds_back = self._holds_back or has_unclean_connections(self._ended)
         if not self._is_reset_due:
@@ -266,7 +266,7 @@ class EventLoopExecutor:
         ended, self._ended = self._ended, {}
         self._resets += 1
         try:
-            await sync_to_async(reset_async_connections)(ended, self._running_ids)
+            await sync_to_async(reset_async_connections)(ended, self._running_jobs)
         finally:
             self._resets -= 1
             if not self._resets and not self._is_reset_due:
@@ -274,8 +274,8 @@ class EventLoopExecutor:
             self._end_if_idle()
         self._call_or_fail(self._start_waiting)
 
-    def _running_ids(self) -> list[int]:
-        return [claim.job_id for work, _ in self.running() for claim in claims_of(work)]
+    def _running_jobs(self) -> list[JobKey]:
+        return [(self._context.using, claim.job_id) for work, _ in self.running() for claim in claims_of(work)]
 
     def _end_if_idle(self) -> None:
         """End the loop once nothing runs and no connection waits to be reset: it may have a transaction open."""

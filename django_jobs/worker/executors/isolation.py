@@ -28,7 +28,7 @@ def run_isolated(claim: Claim, context: RunContext) -> FinishedRun | CommittedRu
     check_idle_connections()
     # Empty, not a copy: a copy shares values such as decimal's context, which a job may change in place.
     finished = Context().run(_execute, claim, context)
-    reset_connections({claim.job_id: has_failed(finished)})
+    reset_connections({(context.using, claim.job_id): has_failed(finished)})
     return finished
 
 
@@ -38,7 +38,7 @@ def run_chunk_isolated(claims: Sequence[Claim], context: RunContext) -> Ends:
         return [run_isolated(claim, context) for claim in claims]
     check_idle_connections()
     ended = Context().run(_execute_chunk, claims, context)
-    reset_connections({run.claim.job_id: has_failed(run) for run in ended})
+    reset_connections({(context.using, run.claim.job_id): has_failed(run) for run in ended})
     return ended
 
 

@@ -193,7 +193,9 @@ def _run(claims: Sequence[Claim], context: RunContext, runner: asyncio.Runner) -
                 await aexecute_chunk(claims, context, ended.extend)
             else:
                 await aexecute(claim, context, ended.append)
-        await sync_to_async(reset_async_connections)({claim.job_id: all(map(has_failed, ended))})
+        await sync_to_async(reset_async_connections)(
+            {(context.using, claim.job_id): not ended or any(map(has_failed, ended))}
+        )
 
     definition = registry.find(claim.name)
     if definition is not None and definition.is_async:

@@ -22,6 +22,7 @@ from ...store.dialects import is_idle, name_option, network_timeouts, sessions_o
 from ..system.forked_copies import close_in_copies
 from .sessions import (
     NO_JOB,
+    JobKey,
     SessionObserver,
     connections_used_here,
     find_observer,
@@ -39,11 +40,11 @@ JOB_SESSION = "django_jobs job"
 _thread = threading.local()
 
 
-def reset_connections(ended: Mapping[int, bool] = MappingProxyType({})) -> None:
+def reset_connections(ended: Mapping[JobKey, bool] = MappingProxyType({})) -> None:
     """Close connections on which the next job could not run as if it were the first.
 
     That is, with an open or broken transaction, autocommit off, settings or locks that a job left, or of a job that
-    failed. ``ended``: ids of the jobs that have ended in this thread, and whether they failed.
+    failed. ``ended``: the jobs that have ended in this thread, and whether they failed.
     """
     if any(ended.values()):
         forget_connections_used_here()
@@ -53,13 +54,17 @@ def reset_connections(ended: Mapping[int, bool] = MappingProxyType({})) -> None:
         _thread.last_used = time.monotonic()
 
 
-def reset_async_connections(ended: Mapping[int, bool], running: Callable[[], Collection[int]] = frozenset) -> None:
+def reset_async_connections(
+    ended: Mapping[JobKey, bool], running: Callable[[], Collection[JobKey]] = frozenset
+) -> None:
     """Do the same for jobs that have ended on the event loop, in the thread in which they use the database.
 
-    Then for connections of other threads, as of ``asyncio.to_thread``, unless one of the ``running`` jobs uses them:
-    its own reset follows. It is asked for under the lock of each session: a job may have started after the reset.
+    Then for connections of other threads, as of ``asyncio.to_thread``, unless one of the ``running`` jobs uses them, or
+    one of another database, of which this loop does not know whether it runs: its own reset follows. ``running`` is
+    asked for under the lock of each session: a job may have started after the reset.
     """
     reset_connections(ended)
+    databases = {"", *(database for database, _ in ended)}
     for observer in shared_observers():
         connection = observer.connection()
         if connection is None:
@@ -67,7 +72,8 @@ def reset_async_connections(ended: Mapping[int, bool], running: Callable[[], Col
         with observer.lock:
             if observer.used_by.isdisjoint(ended):
                 continue
-            if _is_in_use(connection, observer) or not observer.used_by.isdisjoint(running()):
+            has_others = any(database not in databases for database, _ in observer.used_by)
+            if has_others or _is_in_use(connection, observer) or not observer.used_by.isdisjoint(running()):
                 observer.leave_to_next_reset(ended, is_unclean=_is_unclean(observer, ended))
                 continue
             connection.inc_thread_sharing()
@@ -185,7 +191,7 @@ def close_shared_connections() -> None:
                 connection.dec_thread_sharing()
 
 
-def has_unclean_connections(ended: Mapping[int, bool]) -> bool:
+def has_unclean_connections(ended: Mapping[JobKey, bool]) -> bool:
     """Tell, from any thread, whether jobs that have ended left a connection of an async job's thread unclean."""
     for observer in shared_observers():
         connection = observer.connection()
@@ -200,7 +206,7 @@ def _is_in_use(connection: BaseDatabaseWrapper, observer: SessionObserver) -> bo
     return observer.is_executing or connection.in_atomic_block
 
 
-def _reset(connection: BaseDatabaseWrapper, observer: SessionObserver | None, ended: Mapping[int, bool]) -> None:
+def _reset(connection: BaseDatabaseWrapper, observer: SessionObserver | None, ended: Mapping[JobKey, bool]) -> None:
     connection.queries_log.clear()
     if connection.connection is None:
         return
@@ -227,7 +233,7 @@ def _has_unread(connection: BaseDatabaseWrapper) -> bool:
         return True
 
 
-def _has_open_transaction(connection: BaseDatabaseWrapper, ended: Collection[int]) -> bool:
+def _has_open_transaction(connection: BaseDatabaseWrapper, ended: Collection[JobKey]) -> bool:
     """Tell, without a round trip, whether a job left a transaction open or broken, and say so."""
     if connection.in_atomic_block or connection.needs_rollback or not connection.get_autocommit():
         _warn("a job left a transaction open on %r; it is rolled back", connection, ended)
@@ -238,20 +244,20 @@ def _has_open_transaction(connection: BaseDatabaseWrapper, ended: Collection[int
     return False
 
 
-def _warn(text: str, connection: BaseDatabaseWrapper, job_ids: Collection[int]) -> None:
+def _warn(text: str, connection: BaseDatabaseWrapper, jobs: Collection[JobKey]) -> None:
     """Log what a job did to a connection, with the job's id if it can only be one."""
-    known = [job_id for job_id in job_ids if job_id != NO_JOB]
+    known = [job_id for _, job_id in jobs if job_id != NO_JOB[1]]
     logger.warning(text, connection.alias, extra=record_fields(job_id=known[0] if len(known) == 1 else None))
 
 
-def _is_unclean(observer: SessionObserver, ended: Mapping[int, bool]) -> bool:
+def _is_unclean(observer: SessionObserver, ended: Mapping[JobKey, bool]) -> bool:
     """Tell whether the jobs that have ended changed the session, or failed in it."""
     if observer.changed_by and not observer.changed_by.isdisjoint((NO_JOB, *ended)):
         return True
-    return any(failed and job_id in observer.used_by for job_id, failed in ended.items())
+    return any(failed and job in observer.used_by for job, failed in ended.items())
 
 
-def _release(connection: BaseDatabaseWrapper, changed_by: Collection[int]) -> None:
+def _release(connection: BaseDatabaseWrapper, changed_by: Collection[JobKey]) -> None:
     """Release what a changed session has, and say so if that is a transaction of which the driver does not know."""
     sessions = sessions_of(connection)
     try:

@@ -23,7 +23,9 @@ from ...policy.session_effects import SessionEffect, session_effect
 from ...store.dialects import sessions_of
 from .watched_thread import WatchedThread
 
-NO_JOB = 0
+JobKey = tuple[str, int]
+"""A job: its database and id. The threads of a project may serve jobs of several databases."""
+NO_JOB: JobKey = ("", 0)
 """Stands for a statement outside of a job's function, as a receiver of ``job_started`` sends."""
 
 _CONNECT = unwrap(BaseDatabaseWrapper.connect).__code__
@@ -35,15 +37,15 @@ _observing: list[object | None] = [None]
 
 
 class SessionObserver:
-    """Execute wrapper of one connection. ``used_by`` and ``changed_by``: ids of jobs, since the connection was opened.
+    """Execute wrapper of one connection. ``used_by`` and ``changed_by``: jobs, since the connection was opened.
 
     A session is changed by a statement that affects those after its transaction. ``lock``: held by a thread that resets
     the session from outside, and taken before each statement. So a session is reset before it is used again, or not.
     """
 
     def __init__(self, connection: BaseDatabaseWrapper) -> None:
-        self.used_by: set[int] = set()
-        self.changed_by: set[int] = set()
+        self.used_by: set[JobKey] = set()
+        self.changed_by: set[JobKey] = set()
         self.last_used = time.monotonic()
         self.is_executing = False
         self.lock = threading.RLock()
@@ -89,20 +91,20 @@ class SessionObserver:
         with self.lock:
             self._use(SessionEffect.NONE, None)
 
-    def forget(self, job_ids: Iterable[int]) -> None:
+    def forget(self, jobs: Iterable[JobKey]) -> None:
         """Forget jobs that have ended."""
-        self.used_by.difference_update(job_ids, (NO_JOB,))
-        self.changed_by.difference_update(job_ids, (NO_JOB,))
+        self.used_by.difference_update(jobs, (NO_JOB,))
+        self.changed_by.difference_update(jobs, (NO_JOB,))
 
     def forget_all(self) -> None:
         """Forget all jobs: the session has ended."""
         self.used_by.clear()
         self.changed_by.clear()
 
-    def leave_to_next_reset(self, job_ids: Iterable[int], *, is_unclean: bool) -> None:
+    def leave_to_next_reset(self, jobs: Iterable[JobKey], *, is_unclean: bool) -> None:
         """Forget jobs that have ended, but not that they left the session unclean: another job uses it now."""
-        self.used_by.difference_update(job_ids)
-        self.changed_by.difference_update(job_ids)
+        self.used_by.difference_update(jobs)
+        self.changed_by.difference_update(jobs)
         if is_unclean:
             self.changed_by.add(NO_JOB)
 
@@ -120,8 +122,8 @@ class SessionObserver:
         return kept
 
     def _use(self, effect: SessionEffect, connection: BaseDatabaseWrapper | None) -> None:
-        job_id = _job_id()
-        self.used_by.add(job_id)
+        job = _job_here()
+        self.used_by.add(job)
         if effect is SessionEffect.NONE or _is_connecting():
             return
         if self._keeps_settings:
@@ -129,7 +131,7 @@ class SessionObserver:
             # The driver is busy with the statement, so that none can be sent before it.
             self._kept = () if connection is None else self._sessions.read_settings(connection)
         if effect is SessionEffect.SESSION:
-            self.changed_by.add(job_id)
+            self.changed_by.add(job)
 
 
 def connections_used_here() -> list[BaseDatabaseWrapper]:
@@ -245,9 +247,9 @@ def _on_connected(connection: BaseDatabaseWrapper, **_: Any) -> None:
         observe(connection).connected(connection)
 
 
-def _job_id() -> int:
+def _job_here() -> JobKey:
     job = current_job_or_none()
-    return NO_JOB if job is None else job.job_id
+    return NO_JOB if job is None else (job.database, job.job_id)
 
 
 def _as_text(sql: Any, connection: BaseDatabaseWrapper) -> str:

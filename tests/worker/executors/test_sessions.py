@@ -10,9 +10,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 from django.db.backends.signals import connection_created
 
+from django_jobs.context import JobContext, activate_context
 from django_jobs.models import Worker
 from django_jobs.store.dialects import open_dialect
 from django_jobs.store.dialects.base.jobs import FinishedRun
@@ -22,6 +23,7 @@ from django_jobs.worker.executors import event_loop
 from django_jobs.worker.executors.event_loop import EventLoopExecutor
 from django_jobs.worker.executors.isolation import has_failed
 from django_jobs.worker.options import PROCESSES
+from django_jobs.worker.threads.connections import reset_async_connections
 from django_jobs.worker.threads.sessions import observe_connections
 from tests import factories, lock_waits
 from tests.concurrency import DEADLINE_SECONDS, wait_until
@@ -348,6 +350,35 @@ def test_what_a_job_left_in_a_session_that_another_used_is_gone_once_that_one_en
     assert not any(map(has_failed, events.finished))
     results = [run.decision.result for run in events.finished if isinstance(run, FinishedRun)]
     assert results[3] == results[0]
+
+
+def _job(job_id: int, database: str) -> JobContext:
+    return JobContext(
+        job_id=job_id, database=database, name="send", queue_name="default", priority=0, attempt=1, max_attempts=1,
+        enqueued=0.0, metadata={}, save=lambda update: None,
+    )  # fmt: skip
+
+
+def test_a_job_of_the_same_number_in_another_database_keeps_its_session() -> None:
+    """Threads of a project may serve the jobs of several databases, each of which has an event loop of its own."""
+    observe_connections()
+    change, read = LEFTOVERS[0]
+    jobs = {database: _job(7, database) for database in ("default", "eu")}
+
+    def send_in(database: str, statement: str) -> Any:
+        with activate_context(jobs[database]):
+            return leftovers.send([statement])
+
+    with ThreadPoolExecutor(1) as pool:
+        before = pool.submit(send_in, "default", read).result()
+        pool.submit(send_in, "eu", change).result()
+        changed = pool.submit(send_in, "eu", read).result()
+        assert changed != before
+        reset_async_connections({("default", jobs["default"].job_id): True})
+        assert pool.submit(send_in, "eu", read).result() == changed
+        reset_async_connections({("eu", jobs["eu"].job_id): False})
+        assert pool.submit(send_in, "default", read).result() == before
+        pool.submit(connections.close_all).result()
 
 
 def test_the_loop_ends_after_its_connections_are_reset(monkeypatch: pytest.MonkeyPatch) -> None:
