@@ -187,15 +187,18 @@ def observe(connection: BaseDatabaseWrapper) -> SessionObserver:
         observer = SessionObserver(connection)
         # The first: Django's own context manager removes the last wrapper at its end.
         connection.execute_wrappers.insert(0, observer)
-        if not isinstance(threading.current_thread(), WatchedThread):
-            _observe_autocommit(connection, observer)
-            with _shared_lock:
-                _shared.add(observer)
     return observer
 
 
-def _observe_autocommit(connection: BaseDatabaseWrapper, observer: SessionObserver) -> None:
-    """Note the beginning of an atomic block, too: it switches autocommit off before it sends a statement."""
+def _share(connection: BaseDatabaseWrapper, observer: SessionObserver) -> None:
+    """Have the session reset from outside its thread, which the worker has not started.
+
+    The beginning of an atomic block is noted, too: it switches autocommit off before it sends a statement.
+    """
+    with _shared_lock:
+        if observer in _shared:
+            return
+        _shared.add(observer)
     switch = connection.set_autocommit
 
     def set_autocommit(*arguments: Any, **options: Any) -> None:
@@ -244,7 +247,10 @@ def _on_connected(connection: BaseDatabaseWrapper, **_: Any) -> None:
     if (known := getattr(_thread, "used", None)) is not None and connection not in [each() for each in known[1]]:
         known[1].append(weakref.ref(connection))
     if getattr(_thread, "is_observed", threading.current_thread() is not threading.main_thread()):
-        observe(connection).connected(connection)
+        observer = observe(connection)
+        if not isinstance(threading.current_thread(), WatchedThread):
+            _share(connection, observer)
+        observer.connected(connection)
 
 
 def _job_here() -> JobKey:

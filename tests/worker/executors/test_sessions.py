@@ -352,6 +352,14 @@ def test_what_a_job_left_in_a_session_that_another_used_is_gone_once_that_one_en
     assert results[3] == results[0]
 
 
+def test_drained_jobs_leave_nothing_on_the_connection_of_their_test() -> None:
+    wrapper = connections["default"]
+    before = (set(vars(wrapper)), wrapper.set_autocommit, list(wrapper.execute_wrappers))
+    leftovers.write_atomic.enqueue("Ada")
+    assert drain().succeeded == 1
+    assert (set(vars(wrapper)), wrapper.set_autocommit, list(wrapper.execute_wrappers)) == before
+
+
 def _job(job_id: int, database: str) -> JobContext:
     return JobContext(
         job_id=job_id, database=database, name="send", queue_name="default", priority=0, attempt=1, max_attempts=1,
