@@ -141,12 +141,6 @@ def find_job_id(given: str) -> JobId | None:
     return next((found for source in _sources if (found := source.find_job_id(given)) is not None), None)
 
 
-def job_id_of(given: str) -> int | None:
-    """Return the number of this job alone."""
-    found = find_job_id(given)
-    return None if found is None else found.number
-
-
 def register(definition: DefinedJob) -> None:
     """Make a job known under its name. Raises ConfigurationError if another function has it already.
 

@@ -13,12 +13,17 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from django.contrib import admin
 from django.contrib.admin.models import LogEntry
+from django.contrib.auth.models import User
 from django.core.management import call_command
 from django.db.models import Model, QuerySet
-from django.test import Client, override_settings
+from django.test import Client, RequestFactory, override_settings
 from django.urls import reverse
 
+from django_jobs import registry
+from django_jobs.admin.jobs.filters import read_filter
 from django_jobs.conf.database import use_database
+from django_jobs.contrib.tasks.ids import result_id
+from django_jobs.contrib.tasks.source import SOURCE
 from django_jobs.models import Job, Queue
 from django_jobs.policy.states import State
 from tests import factories
@@ -286,6 +291,32 @@ def test_the_search_finds_an_id_in_each_database(admin_client: Client) -> None:
     assert "shop.eu" in listed.content.decode()
     assert "shop.us" not in listed.content.decode()
     assert "Jobs" not in find(admin_client, "asia:4711", "us")
+
+
+def test_the_id_of_a_task_leads_to_the_database_of_its_job(
+    admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(registry, "_sources", [SOURCE])
+    make_in_each(State.DEAD)
+    with override_settings(DJANGO_JOBS={}):
+        of_the_time_before = result_id(4711)
+    for given, alias in ((result_id(4711, database="eu"), "eu"), (of_the_time_before, "default")):
+        (job,) = find(admin_client, given, "us")["Jobs"]["items"]
+        assert (job["text"], job["url"]) == (f"{alias}:4711 shop.{alias}", named(url("job_change", 4711), alias))
+        listed = admin_client.get(url("job_changelist"), {"q": given, "database": "us"}, follow=True)
+        assert set(re.findall(r"shop\.(?:default|eu|us)\b", listed.content.decode())) == {f"shop.{alias}"}
+
+
+def test_a_filter_by_the_id_of_a_task_changes_no_job_of_another_database(rf: RequestFactory, admin_user: User) -> None:
+    request = rf.get("/", {"q": result_id(4711, database="eu")})
+    request.user = admin_user
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(registry, "_sources", [SOURCE])
+        for alias in ("default", "eu", "us"):
+            with use_database(alias):
+                found[alias] = read_filter(request).job_id
+    assert found == {"default": None, "eu": 4711, "us": None}
 
 
 def sums(page: str) -> dict[str, list[str]]:

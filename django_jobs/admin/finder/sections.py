@@ -25,7 +25,6 @@ from ...models.labels import BATCH_STATE_LABELS
 from ...policy.error_text import class_name
 from ...policy.filter_values import FilterError
 from ...policy.job_filter import JobFilter
-from ...policy.job_ids import parse_job_id
 from ...policy.name_search import best_matches
 from ...policy.short_arguments import short_arguments
 from ...redaction import redact_arguments
@@ -43,7 +42,7 @@ from ...store.search.jobs import find_jobs
 from ...store.search.page_arguments import read_page_arguments
 from ...store.search.search_time import SearchTime
 from ...store.stats.counts import known_queues
-from ..site.databases import row_text
+from ..site.databases import find_named_job, row_text
 from ..site.each_database import read_each
 from ..site.labels import filter_error_text, state_label
 from ..site.links import list_url, may_open, page_url
@@ -108,8 +107,8 @@ class _Finder:
         if not self._may("job"):
             return Section(title=title, items=[])
         aliases = get_settings().aliases
-        named = parse_job_id(self.query, databases=get_settings().databases)
-        job_id = registry.job_id_of(self.query) or (named.number if named else JobFilter(q=self.query).job_id)
+        named = find_named_job(self.query)
+        job_id = named.number if named else JobFilter(q=self.query).job_id
         if job_id is None:
             return Section(title=title, items=[])
         only = named.database if named else None

@@ -14,13 +14,13 @@ from django.utils.translation import gettext_lazy as _
 from ...conf import get_settings
 from ...models import Job
 from ...policy.filter_values import FilterError
-from ...policy.job_ids import parse_job_id
 from ...policy.states import State
 from ..bulk.urls import bulk_paths
 from ..finder.views import finder_urls
 from ..job_types.enqueue import enqueue_view
 from ..job_types.list import types_view
 from ..job_types.page import type_view
+from ..site.databases import find_named_job
 from ..site.detail import DetailAdmin
 from ..site.labels import format_duration, progress_bar, run_duration, state_label, wait_duration
 from ..site.links import link_to, type_url
@@ -153,8 +153,7 @@ class JobAdmin(DetailAdmin[Job]):
 
 def _address_of_named_id(request: HttpRequest) -> str | None:
     """Return the address of the search for the id in the database that it names, such as "eu:4711"."""
-    settings = get_settings()
-    named = parse_job_id(request.GET.get("q", ""), databases=settings.databases)
+    named = find_named_job(request.GET.get("q", "")) if get_settings().has_many_databases else None
     if named is None or named.database is None or request.method != "GET":
         return None
     query = request.GET.copy()

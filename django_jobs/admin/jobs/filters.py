@@ -14,9 +14,11 @@ from django.utils.timezone import get_current_timezone
 from django.utils.translation import gettext_lazy as _
 
 from ... import registry
+from ...conf.database import current_database
 from ...models import CronSchedule
 from ...models.labels import STATE_LABELS
 from ...policy.job_filter import JobFilter
+from ..site.databases import find_named_job
 from ..site.filters import MAX_CHOICES, PERIODS, ChoicesFilter, ParametersFilter, queue_choices
 from ..site.permissions import VIEW_ARGUMENTS, has_permission
 
@@ -25,13 +27,14 @@ def read_filter(request: HttpRequest) -> JobFilter:
     """Return the filter of the address.
 
     Raises FilterError, and PermissionDenied if it is about arguments or errors that the user may not see: the result
-    of a search tells what is in them.
+    of a search tells what is in them. An id of a job in another database matches none of this one.
     """
     wanted = JobFilter.from_query(request.GET.dict(), zone=get_current_timezone())
     if (wanted.wanted_arguments or wanted.error) and not has_permission(request, VIEW_ARGUMENTS):
         raise PermissionDenied(f"the permission django_jobs.{VIEW_ARGUMENTS} is needed to search for these")
-    job_id = registry.job_id_of(wanted.q)
-    return wanted if job_id is None else replace(wanted, q=str(job_id))
+    named = find_named_job(wanted.q)
+    is_here = named is not None and named.database == current_database()
+    return replace(wanted, q=str(named.number)) if named is not None and is_here else wanted
 
 
 class StateFilter(ChoicesFilter):

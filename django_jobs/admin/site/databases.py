@@ -23,8 +23,10 @@ from django.template.response import SimpleTemplateResponse, TemplateResponse
 from django.urls import URLPattern, URLResolver, reverse
 from django.utils.translation import gettext
 
+from ... import registry
 from ...conf import get_settings
 from ...conf.database import current_database, use_database
+from ...policy.job_ids import JobId, parse_job_id
 from .app_index import index_url
 from .named_addresses import PARAMETER, name_database, name_in_response
 
@@ -219,6 +221,17 @@ def shown_id(number: Any) -> str:
 def row_text(number: Any) -> str:
     """Return a row's id as it stands in a text: "#4711", of several databases "eu:4711"."""
     return shown_id(number) if get_settings().has_many_databases else f"#{number}"
+
+
+def find_named_job(text: str) -> JobId | None:
+    """Return the job that a text is the id of: "4711", "eu:4711", or an id of another way, such as a Task result's.
+
+    A number alone is in no database yet; an id of another way always is in one.
+    """
+    settings = get_settings()
+    if (found := registry.find_job_id(text)) is not None:
+        return found._replace(database=found.database or settings.database)
+    return parse_job_id(text, databases=settings.databases)
 
 
 def logged_id(row_id: Any, alias: str | None) -> str:

@@ -41,6 +41,6 @@ def test_verbs_take_the_id_of_a_result(tasks: ModuleType) -> None:
 
 @pytest.mark.parametrize("given", ["x", "-1", "1.5", "²", "00000000-0000-8000-8000-000000000000"])
 def test_other_ids_are_refused_in_a_sentence(tasks: ModuleType, given: str) -> None:
-    assert registry.job_id_of(given) is None
+    assert registry.find_job_id(given) is None
     with pytest.raises(CommandError, match=rf"expected the id of a job, .*; got '{given}'"):
         _jobs("show", "--", given)
