@@ -93,7 +93,10 @@ def enqueue_ids(definition: DefinedJob, bound: Sequence[dict[str, Any]], *, meta
     if not has_hooks():
         return _enqueue_ids(definition, bound, metadata)
     with around_enqueue(Insertion((definition,), len(bound))) as insertion:
-        insertion.ids = _enqueue_ids(definition, bound, metadata)
+        if len(bound) == 1 and get_settings().has_many_databases:
+            insertion.inserted(_enqueue_bound(definition, bound, metadata))  # its public id names its database
+        else:
+            insertion.ids = _enqueue_ids(definition, bound, metadata)
     return list(insertion.ids)
 
 

@@ -77,6 +77,13 @@ class Insertion:
         """The queues of the new jobs, each once."""
         return list(dict.fromkeys(map(queue_of, self.definitions)))
 
+    @property
+    def public_id(self) -> int | str | None:
+        """The id of the one job, such as 4711 or ``eu:4711``; None for several, and before the INSERT."""
+        if self.count != 1 or not self.ids:
+            return None
+        return self.jobs[0].public_id if self.jobs else self.ids[0]
+
     def inserted(self, jobs: Sequence[Job]) -> None:
         """Take down the jobs that were inserted."""
         self.jobs, self.ids = jobs, [job.pk for job in jobs]

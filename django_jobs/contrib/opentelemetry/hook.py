@@ -113,10 +113,10 @@ class TracingHook:
         failure: BaseException | None,
         seconds: float,
     ) -> None:
-        count, ids = insertion.count, insertion.ids
+        count, public_id = insertion.count, insertion.public_id
         new = sum(not job.is_duplicate for job in insertion.jobs) if insertion.jobs else count or 0
-        if count == 1 and ids:
-            span.set_attribute(names.MESSAGE_ID, str(ids[0]))
+        if public_id is not None:
+            span.set_attribute(names.MESSAGE_ID, str(public_id))
         elif count is not None and count != 1:
             span.set_attribute(names.BATCH_COUNT, count)
         if failure is not None:
@@ -165,7 +165,7 @@ def _attributes_of_run(context: JobContext) -> Attributes:
     if context.chunk:
         attributes[names.BATCH_COUNT] = len(context.chunk)
     else:
-        attributes[names.MESSAGE_ID] = str(context.job_id)
+        attributes[names.MESSAGE_ID] = str(context.public_id)
         attributes[names.ATTEMPT] = context.attempt
         attributes[names.MAX_ATTEMPTS] = context.max_attempts
     return attributes

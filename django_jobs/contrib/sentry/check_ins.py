@@ -48,7 +48,7 @@ _KNOWN_WORD = re.compile("sun|mon|tue|wed|thu|fri|sat|jan|feb|mar|apr|may|jun|ju
 class CheckIn:
     """The check-in of one job; begun when it is made."""
 
-    def __init__(self, slug: str, job_id: int, config: dict[str, Any] | None) -> None:
+    def __init__(self, slug: str, job_id: int | str, config: dict[str, Any] | None) -> None:
         self._slug = slug
         self._id = uuid5(_NAMESPACE, f"{slug}:{job_id}").hex
         self._config = config
@@ -73,7 +73,7 @@ def begin_check_in(context: JobContext, options: ReportOptions) -> CheckIn | Non
     from ...models import CronSchedule
 
     schedule = CronSchedule.objects.using(get_settings().database_of_schedules).filter(name=name).first()
-    return CheckIn(slug_of(name), context.job_id, None if schedule is None else monitor_config(schedule))
+    return CheckIn(slug_of(name), context.public_id, None if schedule is None else monitor_config(schedule))
 
 
 def slug_of(name: str) -> str:

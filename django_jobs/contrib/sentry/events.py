@@ -70,7 +70,7 @@ def _process(event: Any, context: JobContext, secrets: list[str] | None) -> Any:
 
 def _facts(context: JobContext) -> dict[str, Any]:
     facts: dict[str, Any] = {
-        "id": context.job_id,
+        "id": context.public_id,
         "name": context.name,
         "queue_name": context.queue_name,
         "priority": context.priority,

@@ -41,8 +41,8 @@ def publish_span(insertion: Insertion) -> Iterator[None]:
         yield
         is_failure = False
     finally:
-        if insertion.count == 1 and insertion.ids:
-            _set(span, {"messaging.message.id": str(insertion.ids[0])})
+        if (message_id := insertion.public_id) is not None:
+            _set(span, {"messaging.message.id": str(message_id)})
         elif insertion.count is not None:
             _set(span, {"messaging.batch.message_count": insertion.count})
         _end(span, is_failure=is_failure)
@@ -58,7 +58,7 @@ class RunSpan:
         data: _Data = {
             "messaging.system": SYSTEM,
             "messaging.destination.name": context.queue_name,
-            "messaging.message.id": str(context.job_id),
+            "messaging.message.id": str(context.public_id),
             "messaging.message.retry.count": context.attempt - 1,
             "messaging.message.receive.latency": max(time.time() - context.ready, 0) * 1000,
         }
