@@ -51,7 +51,10 @@ def find_observer(name: str) -> RunObserver | None:
 
 
 class Listener(Protocol):
-    """Counts runs and ticks, in the thread that has saved them: it uses no database and returns at once."""
+    """Counts runs and ticks, in the thread that has saved them: it uses no database and returns at once.
+
+    ``current_database()`` is theirs.
+    """
 
     def runs_ended(self, runs: Sequence[Any]) -> None:
         """The ends of these runs, each a ``FinishedRun``, are committed."""

@@ -33,7 +33,7 @@ ON_ONE_DATABASE = {
         "admin/test_secrets.py", "admin/test_site.py", "admin/test_times.py", "web/test_admin.py",
         "contrib/mail/test_refusals.py", "contrib/mail/test_settings.py",
         "contrib/prometheus/test_counters.py", "contrib/prometheus/test_enabling.py",
-        "contrib/prometheus/test_files.py",
+        "contrib/prometheus/test_files.py", "contrib/prometheus/test_many_databases.py",
         "contrib/celery/test_app.py", "contrib/celery/test_checks.py", "contrib/celery/test_conf.py",
         "contrib/celery/test_options.py",
         "contrib/celery/test_schedules.py", "contrib/celery/test_tasks.py",

@@ -6,9 +6,10 @@ import inspect
 import json
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from pathlib import Path
+from socket import create_server
 from typing import Any
 from unittest import mock
 
@@ -83,6 +84,17 @@ def environment(entries: Mapping[str, dict[str, Any]], **options: Any) -> dict[s
     """Return what a worker's environment has more, to know these databases."""
     jobs = {"DATABASES": ["default", *entries], **options}
     return {MORE: json.dumps(entries), "DJANGO_JOBS_TEST_OPTIONS": json.dumps(jobs)}
+
+
+@contextmanager
+def silent(vendor: str) -> Iterator[dict[str, Any]]:
+    """Listen, take connections and never say a word: a server that is frozen."""
+    with closing(create_server(("127.0.0.1", 0))) as server:
+        engine = {"sqlite": "postgresql"}.get(vendor, vendor)
+        yield {
+            "ENGINE": f"django.db.backends.{engine}", "NAME": "x", "USER": "x", "PASSWORD": "x", "HOST": "127.0.0.1",
+            "PORT": str(server.getsockname()[1]),
+        }  # fmt: skip
 
 
 def _execute(vendor: str, *statements: str) -> None:

@@ -9,9 +9,9 @@ from django.utils.formats import number_format
 
 from ..conf import get_settings
 from ..conf.database import current_database
+from ..store.each_database import read_each
 from ..store.stats.gauges import MAX_COUNTED, read_gauges
 from .site.app_index import dashboard_url
-from .site.each_database import read_each
 from .site.named_addresses import name_database
 
 MAX_QUEUES = 100

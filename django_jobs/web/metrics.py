@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
-from ..conf.database import current_database
 from ..conf.readers import as_queue_name
 from ..exceptions import ConfigurationError
-from ..store.stats.gauges import Gauges, read_gauges
+from ..store.stats.gauges import Gauges, read_gauges_of_each
 from .access import VIEW_JOB, has_permission
 from .problem_kinds import ProblemKind
 from .problems import Problem, check_method, handle_problems
@@ -23,7 +24,7 @@ def metrics(request: HttpRequest) -> HttpResponseBase:
     check_method(request, "GET", "HEAD")
     _check_access(request)
     format_name, queue = _read_query(request)
-    gauges = read_gauges(names=None if queue is None else [queue], using=current_database())
+    gauges = read_gauges_of_each(names=None if queue is None else [queue])
     response = _as_json(gauges, queue) if format_name == "json" else _as_text(gauges)
     response["Cache-Control"] = "no-store"
     response["Vary"] = "Authorization, Cookie"
@@ -59,15 +60,13 @@ def _read_query(request: HttpRequest) -> tuple[str, str | None]:
         raise Problem(ProblemKind.WRONG_QUERY, str(error)) from None
 
 
-def _as_json(gauges: Gauges, queue: str | None) -> HttpResponse:
+def _as_json(gauges: Mapping[str, Gauges | None], queue: str | None) -> HttpResponse:
     from ..contrib.prometheus.gauges import gauges_as_json, queue_as_json
 
-    if queue is None:
-        return JsonResponse(gauges_as_json(gauges))
-    return JsonResponse({"queue": queue, **queue_as_json(gauges.queues[0])})
+    return JsonResponse(gauges_as_json(gauges) if queue is None else queue_as_json(queue, gauges))
 
 
-def _as_text(gauges: Gauges) -> HttpResponse:
+def _as_text(gauges: Mapping[str, Gauges | None]) -> HttpResponse:
     from ..contrib.prometheus.gauges import render_gauges
 
     try:

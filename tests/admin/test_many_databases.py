@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 from socket import create_server
 from typing import Any, TypeVar
 from urllib.parse import parse_qs, urlsplit
@@ -32,7 +32,7 @@ from tests.admin.staff import INDEX, log_in, url
 from tests.admin.test_links import links_of
 from tests.admin.test_related_jobs import CustomerAdmin, read_urls
 from tests.databases import chosen_vendor
-from tests.more_databases import created, known, migrated_file
+from tests.more_databases import created, known, migrated_file, silent
 from tests.sampleapp.models import Customer
 
 pytestmark = pytest.mark.usefixtures("_databases")
@@ -342,17 +342,6 @@ def test_the_dashboard_has_the_sums_of_each_database_and_of_all(admin_client: Cl
     assert sums(page) == expected
     refreshed = admin_client.get(named(url("dashboard_now"), "eu")).json()["figures"]
     assert sums(refreshed) == expected
-
-
-@contextmanager
-def silent(vendor: str) -> Iterator[dict[str, Any]]:
-    """Listen, take connections and never say a word: a server that is frozen."""
-    with closing(create_server(("127.0.0.1", 0))) as server:
-        engine = {"sqlite": "postgresql"}.get(vendor, vendor)
-        yield {
-            "ENGINE": f"django.db.backends.{engine}", "NAME": "x", "USER": "x", "PASSWORD": "x", "HOST": "127.0.0.1",
-            "PORT": str(server.getsockname()[1]),
-        }  # fmt: skip
 
 
 def test_a_frozen_database_is_named_and_holds_up_neither_the_dashboard_nor_the_search(

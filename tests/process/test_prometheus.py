@@ -19,8 +19,12 @@ from django_jobs.models import Job, Queue, Worker
 from tests.concurrency import wait_until
 from tests.factories import make_schedule
 from tests.metered import jobs as metered
+from tests.misbehaving.jobs import wait_for_file
+from tests.more_databases import environment
 from tests.process.conftest import StartWorker
-from tests.process.running import DEADLINE_SECONDS, RunningWorker, ended
+from tests.process.running import DEADLINE_SECONDS, RunningWorker, ended, wait_for_start
+from tests.process.shards import enqueue_visits, settings_of
+from tests.sampleapp.jobs import count_visit_here
 
 pytestmark = [pytest.mark.process, pytest.mark.django_db(transaction=True)]
 
@@ -197,3 +201,25 @@ def test_a_worker_without_the_setting_imports_nothing_of_it(
     with refused.value as answer:
         assert (answer.code, "expected the path /live or /ready" in answer.read().decode()) == (404, True)
     assert Job.objects.count() == 2
+
+
+def test_a_worker_of_several_databases_counts_each_run_under_its_own(
+    start_worker: StartWorker, worker_environment: dict[str, str], eu_and_us: dict[str, Any], tmp_path: Path
+) -> None:
+    worker_environment |= environment(eu_and_us)
+    settings = {**settings_of("default", "eu", "us"), **ENABLED}
+    customers = enqueue_visits(2, "default", "eu", "us")
+    held = wait_for_file.using(database="eu").enqueue(str(tmp_path / "go"))
+    worker = start_worker("--health-port", "0", "--concurrency", "2", settings=settings)
+
+    wait_for_start(tmp_path / "go")
+    for alias in customers:
+        _wait_for(worker, 2, "django_jobs_runs_total", database=alias, **_runs(count_visit_here, "succeeded"))
+    os.kill(Worker.objects.using("eu").get().pid, signal.SIGKILL)
+    # The supervisor counts the run of the killed process.
+    page = _wait_for(worker, 1, "django_jobs_runs_total", database="eu", **_runs(wait_for_file, "lost"))
+    assert page("django_jobs_run_seconds_count", database="us", job=count_visit_here.name, queue="default") == 2
+    assert [page("django_jobs_database_up", database=alias) for alias in customers] == [1, 1, 1]
+    (tmp_path / "go").touch()
+    wait_until(lambda: held.refresh().state == "succeeded", "the job to run again")
+    assert worker.stop() == 0, worker.output

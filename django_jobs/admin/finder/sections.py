@@ -28,6 +28,7 @@ from ...policy.job_filter import JobFilter
 from ...policy.name_search import best_matches
 from ...policy.short_arguments import short_arguments
 from ...redaction import redact_arguments
+from ...store.each_database import read_each
 from ...store.search.everywhere import (
     MAX_READ,
     Found,
@@ -43,7 +44,6 @@ from ...store.search.page_arguments import read_page_arguments
 from ...store.search.search_time import SearchTime
 from ...store.stats.counts import known_queues
 from ..site.databases import find_named_job, row_text
-from ..site.each_database import read_each
 from ..site.labels import filter_error_text, state_label
 from ..site.links import list_url, may_open, page_url
 from ..site.menu import first_page_url

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ... import registry
+from ...conf import get_settings
+from ...conf.database import current_database
 from ...observers import listeners
 from ...policy.outcomes import AttemptOutcome
 from .bounded_names import BoundedNames
@@ -29,14 +31,19 @@ class RunCounter:
 
     def __init__(self, directory: Path) -> None:
         client = import_client()
+        self._has_many_databases = get_settings().has_many_databases
+        runs, wait, run, ticks = (
+            metric.of_each_database if self._has_many_databases else metric for metric in (RUNS, WAIT, RUN, TICKS)
+        )
         self._queues = BoundedNames(directory / QUEUES_FILE)
-        self._runs = client.Counter(RUNS.name, RUNS.help, RUNS.labels, registry=None)
-        self._waits = client.Histogram(WAIT.name, WAIT.help, WAIT.labels, registry=None, buckets=BUCKETS)
-        self._durations = client.Histogram(RUN.name, RUN.help, RUN.labels, registry=None, buckets=BUCKETS)
-        self._ticks = client.Counter(TICKS.name, TICKS.help, TICKS.labels, registry=None)
+        self._runs = client.Counter(runs.name, runs.help, runs.labels, registry=None)
+        self._waits = client.Histogram(wait.name, wait.help, wait.labels, registry=None, buckets=BUCKETS)
+        self._durations = client.Histogram(run.name, run.help, run.labels, registry=None, buckets=BUCKETS)
+        self._ticks = client.Counter(ticks.name, ticks.help, ticks.labels, registry=None)
 
     def runs_ended(self, runs: Sequence[FinishedRun]) -> None:
         """Count the runs that are attempts, and the times of those that ended by themselves."""
+        database = self._database_labels()
         numbers: Counter[tuple[str, str, str]] = Counter()
         for claim, decision, started, finished, _ in runs:
             outcome = decision.attempt_outcome
@@ -45,15 +52,20 @@ class RunCounter:
             job, queue = _job_label(claim.name), self._queues.label(claim.queue_name)
             numbers[job, queue, outcome.value] += 1
             if started is not None and outcome not in NOT_TIMED:
-                self._waits.labels(queue).observe(max(started - claim.ready, 0.0))
-                self._durations.labels(job, queue).observe(max(finished - started, 0.0))
+                self._waits.labels(*database, queue).observe(max(started - claim.ready, 0.0))
+                self._durations.labels(*database, job, queue).observe(max(finished - started, 0.0))
         for labels, number in numbers.items():
-            self._runs.labels(*labels).inc(number)
+            self._runs.labels(*database, *labels).inc(number)
 
     def ticks_decided(self, numbers: Mapping[str, int]) -> None:
         """Count ticks."""
+        database = self._database_labels()
         for outcome, number in numbers.items():
-            self._ticks.labels(outcome).inc(number)
+            self._ticks.labels(*database, outcome).inc(number)
+
+    def _database_labels(self) -> tuple[str, ...]:
+        """Return the database that this thread works for, if jobs are in several."""
+        return (current_database(),) if self._has_many_databases else ()
 
 
 def count_in(directory: str) -> None:

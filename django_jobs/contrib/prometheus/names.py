@@ -1,13 +1,14 @@
 """Names, labels and texts of all metrics, in one place: the code, the dashboard, the alert rules and the docs agree.
 
 No label has an id or a key. ``job`` is a registered name or ``(unknown)``; ``queue`` one of the first 100 names, or
-``(other)``.
+``(other)``. With jobs in several databases every metric has the label ``database`` before its own.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+DATABASE_LABEL = "database"
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 UNKNOWN_JOB, OTHER_QUEUE = "(unknown)", "(other)"
 MAX_QUEUES = 100
@@ -24,6 +25,11 @@ class MetricName(NamedTuple):
     kind: str
     labels: tuple[str, ...]
     help: str
+
+    @property
+    def of_each_database(self) -> MetricName:
+        """The metric with the label ``database``."""
+        return self._replace(labels=(DATABASE_LABEL, *self.labels))
 
     @property
     def series(self) -> tuple[str, ...]:

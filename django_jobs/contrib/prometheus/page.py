@@ -15,9 +15,9 @@ from typing import IO
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from ...conf.database import current_database
+from ...conf import get_settings
 from ...store.readiness import reason_of
-from ...store.stats.gauges import Gauges, read_gauges
+from ...store.stats.gauges import Gauges, read_gauges_of_each
 from .client import DIRECTORY_VARIABLE, import_client
 from .counters import count_in, stop_counting
 from .dead_files import DeadFiles
@@ -69,7 +69,7 @@ class MetricsPage:
         self._lock.close()
 
     def render(self) -> tuple[bytes, str]:
-        """Return the page in Prometheus's text format; without gauges if the database does not answer."""
+        """Return the page in Prometheus's text format; without gauges of a database that does not answer."""
         client = import_client()
         registry = client.CollectorRegistry()
         registry.register(GaugeCollector(self._read()))
@@ -84,16 +84,17 @@ class MetricsPage:
                         raise
         raise AssertionError("unreachable")
 
-    def _read(self) -> Gauges | None:
+    def _read(self) -> dict[str, Gauges | None]:
+        nothing: dict[str, Gauges | None] = dict.fromkeys(get_settings().aliases)
         if not self._reading.acquire(timeout=WAIT_SECONDS):
-            return None
+            return nothing
         try:
-            gauges = read_gauges(max_queues=MAX_QUEUES, using=current_database())
+            gauges = read_gauges_of_each(max_queues=MAX_QUEUES)
         except DatabaseError as error:
             if self._has_read:
                 logger.warning("/metrics has no gauges: %s", reason_of(error))
             self._has_read = False
-            return None
+            return nothing
         else:
             self._has_read = True
             return gauges

@@ -9,21 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from django.db.models import Count
 
 from ...conf import get_settings
+from ...conf.database import current_database
 from ...models import Job, Queue, Rollup, Worker
 from ...policy.claim_cursors import Lane
 from ...policy.states import State
 from ..dialects import open_dialect
 from ..dialects.base.jobs import state_literal
 from ..dialects.shared.reads import read_open_dead_letters, read_ready_counts, read_scheduled_counts
+from ..each_database import read_each
 
 MAX_COUNTED = 10_000
 MAX_WORKERS = 1_000
 SAMPLE_AGE = timedelta(minutes=10)
+WAIT_SECONDS = 5.0
+"""How long all databases together are waited for, if jobs are in several."""
 
 
 class QueueGauges(NamedTuple):
@@ -87,6 +92,20 @@ def read_gauges(*, names: Collection[str] | None = None, max_queues: int = 100, 
         busy=busy,
         idle=idle,
     )
+
+
+def read_gauges_of_each(*, names: Collection[str] | None = None, max_queues: int = 100) -> dict[str, Gauges | None]:
+    """Read the numbers of each database, by alias; None for one that fails, or is late, where jobs are in several.
+
+    The only database is read in this thread, and raises its error.
+    """
+    settings = get_settings()
+    read = partial(read_gauges, names=names, max_queues=max_queues)
+    if not settings.has_many_databases:
+        alias = current_database()
+        return {alias: read(using=alias)}
+    found = read_each(read, settings.aliases, wait_seconds=WAIT_SECONDS)
+    return {alias: found.get(alias) for alias in settings.aliases}
 
 
 def _count_running(alias: str) -> dict[str, int]:

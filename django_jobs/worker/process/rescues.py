@@ -13,6 +13,7 @@ from django.db import connections
 
 from ... import registry
 from ...conf import Settings, get_settings
+from ...conf.database import use_database
 from ...models import Job
 from ...observers import tell_runs_ended
 from ...policy.plurals import counted
@@ -73,9 +74,10 @@ class Rescues:
             return
         settings = get_settings().for_database(self._alias)
         try:
-            while self.pending:
-                _rescue(self.pending[0], settings)
-                del self.pending[0]
+            with use_database(self._alias):
+                while self.pending:
+                    _rescue(self.pending[0], settings)
+                    del self.pending[0]
         except (DatabaseError, OSError) as error:
             logger.warning("claims of a dead process could not be rescued yet: %s", reason_of(error))
         except Exception:

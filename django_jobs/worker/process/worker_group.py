@@ -11,7 +11,7 @@ from functools import partial
 from typing import Protocol
 
 from ...conf import Settings, get_settings
-from ...conf.database import set_database
+from ...conf.database import set_database, use_database
 from ..options import WorkerOptions
 from ..shared_parts import SharedParts
 from ..system.exit_codes import EXIT_DONE
@@ -107,7 +107,9 @@ class WorkerGroup:
     def _for_each(self, act: Callable[[Worker], bool]) -> bool:
         """Return whether ``act`` is true of all workers; if there are several, in a thread for each."""
         if len(self._workers) == 1:
-            return all(map(act, self._workers.values()))
+            [(alias, worker)] = self._workers.items()
+            with use_database(alias):
+                return act(worker)
         results: list[bool] = []
 
         def run(alias: str, worker: Worker) -> None:

@@ -11,9 +11,9 @@ from typing import Generic, TypeVar
 
 from django.db import Error, connections
 
-from ...conf.database import use_database
+from ..conf.database import use_database
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("django_jobs.store")
 
 R = TypeVar("R")
 
@@ -26,6 +26,8 @@ MAX_UNANSWERED = 10
 _lock = threading.Lock()
 _asked_at: dict[str, list[float]] = defaultdict(list)
 """When the questions that wait were asked, by alias."""
+_failing: set[str] = set()
+"""Databases whose last answer was an error: that is logged once."""
 
 
 def read_each(read: Callable[[], R], aliases: Iterable[str], *, wait_seconds: float = WAIT_SECONDS) -> dict[str, R]:
@@ -47,7 +49,7 @@ def _start(read: Callable[[], R], alias: str) -> _Reading[R] | None:
             return None
         _asked_at[alias].append(now)
     reading = _Reading(read, alias, asked_at=now)
-    threading.Thread(target=reading.run, name=f"django_jobs admin reads {alias}", daemon=True).start()
+    threading.Thread(target=reading.run, name=f"django_jobs reads {alias}", daemon=True).start()
     return reading
 
 
@@ -72,8 +74,11 @@ class _Reading(Generic[R]):
         try:
             with use_database(self.alias):
                 self.answers.append(self._read())
+            _failing.discard(self.alias)
         except Error as error:
-            logger.warning("database %r does not answer to the admin: %s", self.alias, error)
+            if self.alias not in _failing:
+                logger.warning("pages leave database %r out until it answers: %s", self.alias, error)
+            _failing.add(self.alias)
         finally:
             self.ended.set()
             connections[self.alias].close()
