@@ -6,12 +6,13 @@ from .. import registry
 from ..arguments.serialization import decode, fill_in_results
 from ..conf import get_settings
 from ..conf.database import current_database
-from ..policy.doctor import Finding, RowFacts, ServerFacts, diagnose
+from ..policy.doctor import Finding, RowFacts, ServerFacts, Severity, diagnose
 from ..store.doctor import rows as doctor_rows
 from ..store.doctor.schema import read_schema
 from ..store.doctor.server import read_server
 from ..store.future_instants import future_instants
 from .broker_checks import check_brokers
+from .each_database import read_databases
 
 MAX_CALLS_CHECKED = 1_000
 MAX_CALLS_REPORTED = 10
@@ -22,7 +23,10 @@ MAX_WINDOWS = 100
 
 
 def run_doctor() -> list[Finding]:
-    """Check brokers, and schema, rows and server of the jobs' database; return findings, problems first. Read-only."""
+    """Check schema, rows and server of the jobs' database, and brokers with the first; return findings, problems first.
+
+    Read-only.
+    """
     settings = get_settings()
     using = current_database()
     schema = read_schema(using=using)
@@ -38,7 +42,20 @@ def run_doctor() -> list[Finding]:
         in_future=_count_future_instants(using),
         wrong_permits=doctor_rows.jobs_with_wrong_permits(using=using),
     )
-    return [*check_brokers(), *diagnose(rows=rows, server=read_server(using=using), schema=schema)]
+    brokers = check_brokers() if using == settings.database else ()  # their rows are in the first database
+    return [*brokers, *diagnose(rows=rows, server=read_server(using=using), schema=schema)]
+
+
+def diagnose_databases() -> dict[str, list[Finding]]:
+    """Do this with each of the databases of jobs; of one that cannot be used, that is the finding."""
+    answers = read_databases(run_doctor)
+    down = {alias: [_down(reason)] for alias, reason in answers.down.items()}
+    return {alias: answers.read[alias] if alias in answers.read else down[alias] for alias in get_settings().aliases}
+
+
+def _down(reason: str) -> Finding:
+    advice = "Its jobs neither start nor end. See to the server, the network between, and its entry in DATABASES."
+    return Finding(severity=Severity.PROBLEM, about="server", what=reason, advice=advice)
 
 
 def _count_future_instants(using: str) -> list[tuple[str, int]]:

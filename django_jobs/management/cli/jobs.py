@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import partial
 from textwrap import indent
 from typing import Any
 
@@ -9,6 +11,7 @@ from ...policy.error_text import error_text
 from ...policy.plurals import counted
 from ...policy.printable import printable
 from .. import verbs
+from ..each_database import Answers, is_of_several, read_databases
 from ..rows import JOB_COLUMNS, as_json, as_lines, as_table
 from ..verb_command import AddVerb, VerbCommand
 from ..worker_options import job_id, positive_int
@@ -27,8 +30,26 @@ def add_job_verbs(add: AddVerb) -> None:
 
 def print_jobs(command: VerbCommand, options: dict[str, Any]) -> None:
     """Print the newest jobs that the filter selects."""
-    rows = verbs.list_jobs(**job_filter(options), limit=options["limit"])
+    read = partial(verbs.list_jobs, **job_filter(options), limit=options["limit"])
+    if is_of_several(command):
+        _print_of_several(command, read_databases(read), options)
+        return
+    rows = read()
     command.stdout.write(as_json(rows) if options["json"] else as_table(rows, JOB_COLUMNS))
+
+
+def _print_of_several(command: VerbCommand, answers: Answers[list[dict[str, Any]]], options: dict[str, Any]) -> None:
+    """Print the newest jobs of several databases, in the order of their enqueue."""
+    answers.check()
+    jobs = [(alias, row) for alias, rows in answers.read.items() for row in rows]
+    jobs.sort(key=lambda job: job[1]["enqueued_at"], reverse=True)
+    newest = jobs[: options["limit"]]
+    if options["json"]:
+        grouped = {alias: [row for other, row in newest if other == alias] for alias in answers.read}
+        command.stdout.write(as_json(replace(answers, read=grouped).as_rows()))
+        return
+    answers.print_down(command)
+    command.stdout.write(as_table([row for _, row in newest], JOB_COLUMNS))
 
 
 def print_job(command: VerbCommand, options: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from ...policy.plurals import counted
 from ...policy.printable import printable
 from ...policy.states import State
 from .. import verbs
-from ..doctor import run_doctor
+from ..doctor import diagnose_databases, run_doctor
+from ..each_database import Answers, is_of_several, read_databases
 from ..rows import as_json, as_table
 from ..top.run import as_interval, run_top
 from ..verb_command import AddVerb, VerbCommand
@@ -48,10 +49,39 @@ def add_service_verbs(add: AddVerb) -> None:
 
 def print_status(command: VerbCommand, options: dict[str, Any]) -> None:
     """Print health, queues, workers and open dead letters."""
+    if is_of_several(command):
+        _print_all(command, read_databases(verbs.status), is_json=options["json"])
+        return
     status = verbs.status()
     if options["json"]:
         command.stdout.write(as_json(status))
+    else:
+        _print_one(command, status)
+
+
+def _print_all(command: VerbCommand, answers: Answers[dict[str, Any]], *, is_json: bool) -> None:
+    """Print the sums of several databases, then each of them."""
+    answers.check()
+    if is_json:
+        command.stdout.write(as_json(answers.as_rows()))
         return
+    answers.print_down(command)
+    rows = [{"database": alias, **_sums(status)} for alias, status in answers.read.items()]
+    total = {name: sum(row[name] for row in rows) for name in rows[0] if name != "database"}
+    rows.append({"database": "without those that are down" if answers.down else "all", **total})
+    command.print_lines(as_table(rows, list(rows[0])))
+    for alias, status in answers.read.items():
+        command.print_lines(f"\n-- database {alias} --\n")
+        _print_one(command, status)
+
+
+def _sums(status: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers of jobs in each state, of workers and of open dead letters."""
+    jobs = {state.value: sum(queue[state.value] for queue in status["queues"]) for state in State}
+    return {**jobs, "workers": len(status["workers"]), "open_dead_letters": status["open_dead_letters"]}
+
+
+def _print_one(command: VerbCommand, status: dict[str, Any]) -> None:
     for sentence in status["health"]:
         command.print_lines(printable(f"{sentence['severity']}: {sentence['text']}"))
     command.print_lines("")
@@ -106,13 +136,19 @@ def show_top(command: VerbCommand, options: dict[str, Any]) -> None:
 
 def print_findings(command: VerbCommand, options: dict[str, Any]) -> None:
     """Print what the doctor finds; exit with 1 if there is a problem."""
-    findings = run_doctor()
+    several = is_of_several(command)
+    by_database = diagnose_databases() if several else {"": run_doctor()}
+    named = [(alias, finding) for alias, findings in by_database.items() for finding in findings]
+    named.sort(key=lambda one: one[1].severity is not Severity.PROBLEM)  # problems first, as in each
+    findings = [finding for _, finding in named]
     problems = sum(finding.severity is Severity.PROBLEM for finding in findings)
     if options["json"]:
-        command.stdout.write(as_json([asdict(finding) for finding in findings]))
+        rows = {alias: [asdict(finding) for finding in found] for alias, found in by_database.items()}
+        command.stdout.write(as_json(rows if several else rows[""]))
     else:
-        for finding in findings:
-            what = printable(f"{finding.about}: {finding.what}")
+        for alias, finding in named:
+            place = f"database {alias!r}: " if several else ""
+            what = printable(f"{place}{finding.about}: {finding.what}")
             command.stdout.write(f"{finding.severity:<8} {what}\n{'':8} -> {finding.advice}\n")
         hints = len(findings) - problems
         summary = f"{counted(problems, 'problem')}, {counted(hints, 'hint')}"

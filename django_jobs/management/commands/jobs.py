@@ -30,6 +30,9 @@ OF_ONE_DATABASE = (
 )  # fmt: skip
 """Verbs that act on one database; schedules are in one of their own."""
 
+OF_ALL_DATABASES = ("status", "health", "doctor", "list")
+"""Those of them that without ``--database`` are about all."""
+
 
 class Command(VerbCommand):
     """Dispatches to one function per verb; each prints text, or JSON with ``--json``."""
@@ -57,7 +60,7 @@ class Command(VerbCommand):
         )
         add_worker_arguments(add("work", run_workers, "Run workers, as 'manage.py runworker' does."))
         for verb in OF_ONE_DATABASE:
-            default = "all" if verb == "health" else "the first"
+            default = "all" if verb in OF_ALL_DATABASES else "the first"
             self.verb_parsers()[verb].add_argument(
                 "--database",
                 type=as_alias,
