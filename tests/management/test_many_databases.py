@@ -17,6 +17,7 @@ from django.test.utils import CaptureQueriesContext
 
 from django_jobs.conf.database import use_database
 from django_jobs.management import doctor
+from django_jobs.management.top.run import read_joint_view
 from django_jobs.models import Job
 from tests.more_databases import known
 from tests.sampleapp.jobs import do_nothing, echo
@@ -149,7 +150,7 @@ def test_a_database_that_is_down_is_named_and_the_others_are_shown() -> None:
 
 
 @pytest.mark.usefixtures("_all_are_down")
-@pytest.mark.parametrize("verb", ["status", "list"])
+@pytest.mark.parametrize("verb", ["status", "list", "top"])
 def test_if_all_are_down_the_command_fails(verb: str) -> None:
     with pytest.raises(CommandError, match=r"(?s)database 'asia'.*cannot be used.*database 'africa'.*cannot be used"):
         jobs(verb)
@@ -163,3 +164,37 @@ def test_one_database_alone_is_read_by_the_same_statements(verb: str) -> None:
             jobs(verb)
         counts.append(len(captured))
     assert counts[0] == counts[1]
+
+
+@pytest.mark.usefixtures("enqueued")
+def test_top_has_the_sums_and_the_database_of_each_row() -> None:
+    text = jobs("top", "--once")
+    assert "waiting 6 " in text.splitlines()[0]
+    assert text.count("QUEUES") == 1
+    rows = [line[:3] for line in cells(text) if line[1:2] == ["default"]]
+    assert rows == [["default", "default", "1"], ["eu", "default", "2"], ["us", "default", "3"]]
+    for alias in ALIASES:
+        assert f"problem: {alias}: No workers are running" in text
+    views = json.loads(jobs("top", "--once", "--json"))
+    assert {alias: one["queues"][0]["waiting"] for alias, one in views.items()} == {
+        "default": "1",
+        "eu": "2",
+        "us": "3",
+    }
+    assert set(views["eu"]) == set(json.loads(jobs("top", "--once", "--json", "--database", "eu")))
+
+
+@pytest.mark.usefixtures("_eu_is_down")
+def test_top_shows_the_others_of_one_that_is_down() -> None:
+    do_nothing.using(database="us").enqueue()
+    text = jobs("top", "--once")
+    assert "waiting 1 " in text.splitlines()[0]
+    assert "problem: asia: the database 'asia'" in text
+    assert ["us", "default", "1"] in [line[:3] for line in cells(text)]
+
+
+@pytest.mark.usefixtures("_all_are_down")
+def test_top_that_has_begun_goes_on_if_all_are_down() -> None:
+    view = read_joint_view("every 2 s")
+    assert (view.heading, view.tables) == ("every 2 s", [])
+    assert [text.split(":")[0] for _, text in view.sentences] == ["asia", "africa"]

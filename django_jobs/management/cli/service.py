@@ -131,6 +131,7 @@ def show_top(command: VerbCommand, options: dict[str, Any]) -> None:
         is_once=options["once"],
         is_plain=options["plain"],
         is_json=options["json"],
+        is_of_several=is_of_several(command),
     )
 
 

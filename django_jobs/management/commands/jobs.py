@@ -30,7 +30,7 @@ OF_ONE_DATABASE = (
 )  # fmt: skip
 """Verbs that act on one database; schedules are in one of their own."""
 
-OF_ALL_DATABASES = ("status", "health", "doctor", "list")
+OF_ALL_DATABASES = ("status", "health", "top", "doctor", "list")
 """Those of them that without ``--database`` are about all."""
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
 
@@ -37,11 +37,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """One picture: a line of figures, sentences with their severity, and tables."""
+    """One picture: a line of figures, sentences with their severity, and tables.
+
+    ``parts``: of several databases, the view of each by alias.
+    """
 
     heading: str
     sentences: Sequence[tuple[Severity, str]]
     tables: Sequence[Table]
+    parts: Mapping[str, View] = field(default_factory=dict)
 
     @property
     def height(self) -> int:
@@ -66,18 +70,40 @@ def _table_height(table: Table) -> int:
 
 def make_view(stats: DashboardSnapshot, *, note: str) -> View:
     """Return what was read as texts without control characters; ``note`` follows the time."""
-    waiting = sum(queue.waiting.number for queue in stats.queues)
-    totals = stats.totals
-    figures = (
-        f"waiting {waiting:,}",
-        f"running {stats.running:,}",
-        f"in hand {stats.in_hand:,}",
-        f"last hour: {totals.succeeded:,} succeeded, {totals.retried:,} retried, {totals.dead:,} dead",
-    )
-    heading = "  ".join(filter(None, (f"{timezone.localtime(stats.now):%H:%M:%S}", note, *figures)))
     sentences = [(sentence.severity, visible_line(sentence_text(sentence))) for sentence in describe_service(stats)]
     tables = (_queues(stats), _running(stats), _workers(stats), _errors(stats))
-    return View(heading=heading, sentences=sentences, tables=[_printable(table) for table in tables])
+    return View(heading=_heading([stats], note), sentences=sentences, tables=[_printable(table) for table in tables])
+
+
+def join_views(views: Mapping[str, View], stats: Sequence[DashboardSnapshot], *, note: str) -> View:
+    """Return the views of several databases as one: sums in the heading, and the database in front of each row."""
+    tables: dict[str, Table] = {}
+    for alias, view in views.items():
+        for table in view.tables:
+            rows = [(alias, *row) for row in table.rows]
+            if (joined := tables.get(table.title)) is None:
+                columns, numbers = ("database", *table.columns), frozenset(at + 1 for at in table.numbers)
+                tables[table.title] = replace(table, columns=columns, numbers=numbers, rows=rows)
+            else:
+                tables[table.title] = replace(joined, rows=[*joined.rows, *rows])
+    sentences = [(severity, f"{alias}: {text}") for alias, view in views.items() for severity, text in view.sentences]
+    return View(heading=_heading(stats, note), sentences=sentences, tables=list(tables.values()), parts=views)
+
+
+def _heading(stats: Sequence[DashboardSnapshot], note: str) -> str:
+    """Return the time, the note, and figures: sums of all databases that were read."""
+    if not stats:
+        return note
+    waiting = sum(queue.waiting.number for one in stats for queue in one.queues)
+    totals = [one.totals for one in stats]
+    figures = (
+        f"waiting {waiting:,}",
+        f"running {sum(one.running for one in stats):,}",
+        f"in hand {sum(one.in_hand for one in stats):,}",
+        f"last hour: {sum(one.succeeded for one in totals):,} succeeded",
+    )
+    ends = f"{sum(one.retried for one in totals):,} retried, {sum(one.dead for one in totals):,} dead"
+    return "  ".join(filter(None, (f"{timezone.localtime(stats[0].now):%H:%M:%S}", note, *figures))) + f", {ends}"
 
 
 def problem_view(problem: str, *, note: str) -> View:
@@ -86,7 +112,9 @@ def problem_view(problem: str, *, note: str) -> View:
 
 
 def as_row(view: View) -> dict[str, object]:
-    """Return the view for JSON."""
+    """Return the view for JSON; of several databases an object by alias."""
+    if view.parts:
+        return {alias: as_row(part) for alias, part in view.parts.items()}
     return {
         "heading": view.heading,
         "health": [{"severity": severity.value, "text": text} for severity, text in view.sentences],
