@@ -159,11 +159,11 @@ def test_if_all_are_down_the_command_fails(verb: str) -> None:
 @pytest.mark.parametrize("verb", ["status", "list", "doctor"])
 def test_one_database_alone_is_read_by_the_same_statements(verb: str) -> None:
     counts = []
-    for several in (["default"], ["default", "eu", "us"]):
+    for several in (["default"], ["default"], ["default", "eu", "us"]):  # the first run of a process reads more, once
         with known({}, DATABASES=several), CaptureQueriesContext(connection) as captured, suppress(SystemExit):
             jobs(verb)
         counts.append(len(captured))
-    assert counts[0] == counts[1]
+    assert counts[1] == counts[2]
 
 
 @pytest.mark.usefixtures("enqueued")
