@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from tests.databases import ROOT
+from tests.sources import parse
 
 PACKAGE = "django_jobs"
 
@@ -104,7 +105,7 @@ def _is_inside(name: str, parent: str) -> bool:
 
 def _imports_of(name: str, path: Path) -> Iterator[str]:
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    tree = ast.parse(path.read_text())
+    tree = parse(path)
     typed = _typed_only(tree) if _is_inside(name, f"{PACKAGE}.models") else set()
     for node in ast.walk(tree):
         if node in typed:

@@ -18,6 +18,7 @@ from django_jobs import options
 from django_jobs.conf.job_defaults import JobDefaults
 from django_jobs.contrib.prometheus import names
 from tests.databases import ROOT
+from tests.sources import parse
 
 PACKAGE = ROOT / "django_jobs"
 NOT_OURS = {
@@ -101,7 +102,7 @@ def schedule_options() -> str:
 
 def signals() -> str:
     """Return the table of signals, from the texts below them."""
-    body = ast.parse((PACKAGE / "signals.py").read_text()).body
+    body = parse(PACKAGE / "signals.py").body
     rows = []
     for signal, text in pairwise(body):
         match signal, text:
@@ -124,7 +125,7 @@ def check_messages() -> str:
     """Return the table of the checks' messages, as far as they are the same in each project."""
     rows = []
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"Error", "Warning"} and node.args:
                 keywords = {keyword.arg: _literal(keyword.value) for keyword in node.keywords}
                 if keywords.get("id", "").startswith("django_jobs."):

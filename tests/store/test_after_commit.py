@@ -19,6 +19,7 @@ from django_jobs.policy.states import State
 from django_jobs.store import notify, transactions
 from tests import factories
 from tests.sampleapp import jobs as sample
+from tests.sources import parse
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -119,7 +120,7 @@ def test_nobody_else_registers_callbacks() -> None:
     calls = [
         f"{path.relative_to(package)}:{node.lineno}"
         for path in package.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parse(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute | ast.Name)
         and (node.func.attr if isinstance(node.func, ast.Attribute) else node.func.id) == "on_commit"

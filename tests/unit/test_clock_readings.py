@@ -15,6 +15,7 @@ from django_jobs.store.dialects.mysql.dialect import MySQL
 from django_jobs.store.dialects.postgresql.dialect import PostgreSQL
 from django_jobs.store.dialects.sqlite.dialect import SQLite
 from tests.databases import ROOT
+from tests.sources import parse
 
 DIALECTS = ROOT / "django_jobs/store/dialects"
 VENDORS: dict[str, Dialect] = {"mysql": MySQL(), "postgresql": PostgreSQL(), "sqlite": SQLite()}
@@ -30,7 +31,7 @@ FOR_MEASURES = {"clock_timestamp()", "SYSDATE(6)", "now()"}
 
 def _texts(path: Path) -> Iterator[str]:
     """Yield the strings of a module, docstrings left out, which are prose."""
-    tree = ast.parse(path.read_text())
+    tree = parse(path)
     prose = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in prose:

@@ -11,6 +11,7 @@ from django_jobs import Discard, Retry, Snooze, exceptions
 from django_jobs.exceptions import JobsError, RateLimited
 from django_jobs.policy.durations import MAX_DURATION
 from django_jobs.policy.outcomes import UnraisedError
+from tests.sources import parse
 
 
 def test_every_error_of_ours_is_a_jobs_error_and_no_request_of_a_job_is():
@@ -43,7 +44,7 @@ def test_no_other_class_of_an_error_is_made_up():
         f"{module.relative_to(package)}:{keyword.lineno}"
         for module in package.rglob("*.py")
         if "migrations" not in module.parts
-        for call in ast.walk(ast.parse(module.read_text()))
+        for call in ast.walk(parse(module))
         if isinstance(call, ast.Call)
         for keyword in call.keywords
         if keyword.arg == "error_class"

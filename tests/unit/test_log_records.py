@@ -10,6 +10,7 @@ import pytest
 
 import django_jobs
 from django_jobs.log_records import record_fields
+from tests.sources import parse
 
 PACKAGE = Path(django_jobs.__file__).parent
 LEVELS = {"debug", "info", "warning", "error", "critical", "exception", "log"}
@@ -18,7 +19,7 @@ NAMES_A_JOB = ("job %s", "dead letter %s", "job_id", "claim.name")
 
 def _calls_of_loggers() -> Iterator[tuple[str, ast.Call]]:
     for path in sorted(PACKAGE.rglob("*.py")):
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call) and ast.unparse(node.func) in {f"logger.{level}" for level in LEVELS}:
                 yield f"{path.relative_to(PACKAGE)}:{node.lineno}", node
 

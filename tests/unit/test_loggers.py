@@ -17,6 +17,7 @@ from django_jobs.log_records import record_fields
 from django_jobs.loggers import LOGGERS
 from django_jobs.policy.printable import printable, printable_lines
 from tests.misbehaving.odd import ODD
+from tests.sources import parse
 
 FORGED = "\x1b[2J\x9b31mpaid\r\n23:59:59 INFO all is well\x00\x7f\u2028\u202e\u061cgnp.exe\ud800"
 
@@ -107,7 +108,7 @@ def test_every_logger_of_the_package_escapes() -> None:
     names = {
         node.args[0].value
         for path in Path(django_jobs.__file__).parent.rglob("*.py")
-        for node in ast.walk(ast.parse(path.read_text()))
+        for node in ast.walk(parse(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Attribute)
         and node.func.attr == "getLogger"

@@ -4,6 +4,7 @@ import sys
 
 import django_jobs
 from tests.databases import ROOT
+from tests.sources import parse
 
 PACKAGE = ROOT / "django_jobs"
 
@@ -61,7 +62,7 @@ def test_nothing_that_is_stored_can_become_code():
         if "conformance" in path.parts:
             continue  # tests for the backends of others
         uses = found.setdefault(str(path.relative_to(PACKAGE)), set())
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(parse(path)):
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).removeprefix("importlib.")
                 uses |= {name} & TURNS_TEXT_INTO_CODE

@@ -16,6 +16,7 @@ from django_jobs.policy.plurals import counted
 from django_jobs.policy.service_facts import LateSchedule, QueueFacts, ServiceFacts
 from django_jobs.policy.service_health import find_problems
 from tests.databases import ROOT
+from tests.sources import parse
 
 pytestmark = pytest.mark.one_version
 
@@ -55,7 +56,7 @@ def test_findings_about_one_say_one() -> None:
 
 @pytest.mark.parametrize("path", sorted((ROOT / "django_jobs").rglob("*.py")), ids=lambda path: path.stem)
 def test_no_text_has_a_number_before_a_noun_that_is_always_plural(path: Path) -> None:
-    assert list(_fixed_plurals(ast.parse(path.read_text()))) == []
+    assert list(_fixed_plurals(parse(path))) == []
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "django_jobs").rglob("*.html")), ids=lambda path: path.stem)

@@ -7,6 +7,7 @@ import pytest
 
 import django_jobs
 from tests.databases import VENDORS
+from tests.sources import parse
 
 pytestmark = pytest.mark.one_version
 
@@ -27,7 +28,7 @@ def test_only_the_dialects_and_the_notifier_ask_which_vendor_a_database_is_of():
         name = path.relative_to(PACKAGE).as_posix()
         if name == NOTIFIER or name.startswith("store/dialects/"):
             continue
-        tree = ast.parse(path.read_text())
+        tree = parse(path)
         found += [f"{name}:{node.lineno}" for node in ast.walk(tree) if asks_for_the_vendor(node)]
 
     assert found == []

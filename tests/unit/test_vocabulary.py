@@ -18,6 +18,7 @@ from django.apps import apps
 from django.core.management import load_command_class
 
 from tests.databases import ROOT
+from tests.sources import parse
 
 pytestmark = pytest.mark.one_version
 
@@ -119,7 +120,7 @@ def _denied(name: str) -> list[str]:
 
 @lru_cache(maxsize=1)
 def _trees() -> dict[Path, ast.Module]:
-    return {path: ast.parse(path.read_text()) for path in sorted(PACKAGE.rglob("*.py"))}
+    return {path: parse(path) for path in sorted(PACKAGE.rglob("*.py"))}
 
 
 def _names() -> Iterator[tuple[str, str]]:
